@@ -1,0 +1,54 @@
+"""The founding tutorial's CNN: three convolutions, trained from scratch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zoo import Architecture, Recipe, hookimpl
+
+if TYPE_CHECKING:
+    import keras
+
+
+def build(input_shape: tuple[int, int, int], num_classes: int, dropout: float = 0.4) -> keras.Model:
+    """The article's network, layer for layer, with its ``pixels / 255`` inside.
+
+    Args:
+        input_shape: ``(height, width, 3)`` in pixels, 8 or more a side.
+        num_classes: Classes, 1 or more.
+        dropout: Rate of the dropout before the dense layers.
+
+    Returns:
+        ``image`` (batch, height, width, 3) float32 0..255 to ``probabilities`` (batch, num_classes) float32.
+
+    Raises:
+        UsageError: A side below 8 px, which three poolings would shrink to nothing.
+    """
+    from zoo_simple_cnn.model import simple_cnn
+
+    return simple_cnn(input_shape, num_classes, dropout)
+
+
+@hookimpl
+def zoo_architectures() -> list[Architecture]:
+    return [
+        Architecture(
+            name="simple_cnn",
+            summary="Three convolutions from scratch, the founding tutorial's; small and quick to train",
+            build=build,
+            recipes={
+                "default": Recipe(),
+                # The tutorial's own settings: they show why nobody should train at 1e-6.
+                "article": Recipe(
+                    optimizer="adam",
+                    learning_rate=1e-6,
+                    schedule="constant",
+                    epochs=500,
+                    batch_size=32,
+                    augmentation="article",
+                    class_weights="none",
+                    precision="float32",
+                ),
+            },
+        )
+    ]

@@ -1,0 +1,25 @@
+"""The layers."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from zoo import UsageError
+
+
+def simple_cnn(input_shape: tuple[int, int, int], num_classes: int, dropout: float) -> keras.Model:
+    height, width, _ = input_shape
+    if min(height, width) < 8:
+        raise UsageError(f"simple_cnn needs images of 8 px a side or more. Received: {width}x{height}.")
+    image = keras.Input(input_shape, name="image")
+    x = layers.Rescaling(1 / 255, name="scale")(image)
+    for block, filters in enumerate((32, 32, 64), start=1):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv_{block}")(x)
+        x = layers.MaxPooling2D(name=f"pool_{block}")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(128, activation="relu", name="dense")(x)
+    # float32 whatever the policy: probabilities of half precision do not sum to 1.
+    probabilities = layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
+    return keras.Model(image, probabilities, name="simple_cnn")

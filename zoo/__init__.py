@@ -1,0 +1,30 @@
+"""From a folder of photos to a verified image classifier on an edge device.
+
+The names below are the public interface for plugins; importing them loads neither Keras nor a backend.
+"""
+
+from zoo.errors import DataError, ExportError, PluginError, TrainingError, UsageError, VerificationError, ZooError
+from zoo.hookspecs import hookimpl
+from zoo.image_spec import ImageSpec
+from zoo.interfaces import Architecture, Dataset, Exporter, Weights
+from zoo.recipe import Recipe
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Architecture",
+    "DataError",
+    "Dataset",
+    "ExportError",
+    "Exporter",
+    "ImageSpec",
+    "PluginError",
+    "Recipe",
+    "TrainingError",
+    "UsageError",
+    "VerificationError",
+    "Weights",
+    "ZooError",
+    "__version__",
+    "hookimpl",
+]

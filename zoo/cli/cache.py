@@ -1,0 +1,27 @@
+"""``zoo cache``."""
+
+from __future__ import annotations
+
+import click
+
+from zoo.data.cache import ImageCache
+
+
+@click.command("cache")
+@click.option("--clear", is_flag=True, help="Remove everything in it; it is made again when needed.")
+def command(clear: bool) -> None:
+    """Show or clear the cache of decoded images.
+
+    ZOO_CACHE_DIR says where it is, ZOO_CACHE_GB how large it may become (20).
+    """
+    cache = ImageCache()
+    usage = cache.usage()
+    if clear:
+        cache.clear()
+        click.echo(f"Cleared {usage.size_bytes / 1e6:.1f} MB ({usage.images} images) from {usage.folder}.")
+    else:
+        cache.close()
+        click.echo(f"{usage.folder}")
+        click.echo(
+            f"  {usage.images} images, {usage.size_bytes / 1e6:.1f} MB of at most {usage.bound_bytes / 1e9:g} GB"
+        )

@@ -1,0 +1,93 @@
+"""``zoo``: the table of commands, and the one place that turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from zoo import __version__
+from zoo.errors import ZooError
+
+#: Command to its module and its line in ``zoo --help``; a module is imported when its command is called.
+COMMANDS = {
+    "train": ("zoo.cli.train", "Train an architecture on a folder of photos, and report on it."),
+    "evaluate": ("zoo.cli.evaluate", "Measure a trained run, on its test images or on others."),
+    "compare": ("zoo.cli.compare", "Put runs side by side, and say which differences are noise."),
+    "list": ("zoo.cli.list", "Show architectures, data sets and exporters."),
+    "plugins": ("zoo.cli.plugins", "Show installed plugins and what became of them."),
+    "cache": ("zoo.cli.cache", "Show or clear the cache of decoded images."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows every command by name and line alone, so that ``zoo --help`` imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from zoo.errors import unknown_name
+
+            raise unknown_name("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="zoo")
+def cli() -> None:
+    """From a folder of photos to a verified image classifier on an edge device.
+
+    \b
+    zoo train simple_cnn                       on 1797 handwritten digits, to try it
+    zoo train simple_cnn --data photos/        on your photos, one folder a class
+    zoo evaluate runs/simple_cnn-...           once more, or on other photos
+    zoo compare RUN RUN                        is the difference real?
+    """
+
+
+def main() -> NoReturn:
+    """The ``zoo`` script. Exit codes are in ``zoo.errors``; a bug keeps its traceback."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        cli(standalone_mode=False)
+    except ZooError as error:
+        _fail(f"Error: {error}", error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("Interrupted.", 130)
+    except BrokenPipeError:
+        # The reader went away (`zoo list | head`); nothing more can be said to it.
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(0)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    # A file name may hold bytes that are not UTF-8; they must not break the message about it.
+    print(text.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,63 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.image_spec import INTERPOLATIONS, RESIZE_RULES
+from zoo.recipe import FIELDS, Recipe, field_choices
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def runs_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    option = click.option(
+        "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
+    )
+    return option(function)
+
+
+def image_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--size``, ``--resize``, ``--interpolation``: the fields of the ImageSpec."""
+    for option in (
+        click.option("--interpolation", type=click.Choice(INTERPOLATIONS), help="How pixels are sampled."),
+        click.option("--resize", type=click.Choice(RESIZE_RULES), help="How a picture is fitted to the size."),
+        click.option("--size", metavar="PX|WxH", help="Image size: 224, or 320x240.  [default: the architecture's]"),
+    ):
+        function = option(function)
+    return function
+
+
+def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One option for every field of the recipe, its help taken from the field's documentation."""
+    for name in reversed(FIELDS):
+        choices = field_choices(name)
+        # Text, read by the recipe itself: a value in a YAML file and on the command line meets the same checks.
+        option = click.option(
+            f"--{name.replace('_', '-')}",
+            name,
+            metavar="|".join(choices) or "N",
+            help=f"Recipe: {_documented(name)}",
+            callback=_read_field,
+        )
+        function = option(function)
+    return function
+
+
+def _read_field(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    name = str(parameter.name)
+    return None if value is None else getattr(Recipe().with_values({name: value}), name)
+
+
+def _documented(field: str) -> str:
+    """The field's entry in the docstring of ``Recipe``, its markup removed."""
+    text = inspect.getdoc(Recipe) or ""
+    entry = re.search(rf"^    {field}: (.*?)(?=^    \w+: |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert entry, f"Recipe.{field} is not documented"
+    return " ".join(entry.group(1).replace("``", "").split())

@@ -1,0 +1,71 @@
+"""From what the command line gave to a plan."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from zoo.data.named import find_source
+from zoo.errors import UsageError
+from zoo.image_spec import ImageSpec
+from zoo.recipe import FIELDS
+from zoo.registry import architectures
+from zoo.runs import Run
+from zoo.training.plan import Plan, find_recipe, image_for
+
+DEFAULT_DATA = "digits"
+
+
+def make_plan(architecture: str | None, asked: dict[str, Any], repeated: Run | None) -> Plan:
+    """The plan of a new run: what was asked, over what a repeated run had, over the architecture's defaults.
+
+    Args:
+        architecture: Its name, if given.
+        asked: Options that were given, by name.
+        repeated: The run that ``--repeat`` names.
+
+    Raises:
+        UsageError: A name nobody offers, a value that does not fit.
+    """
+    name = architecture or (repeated.architecture if repeated else None)
+    if name is None:
+        raise UsageError("Which architecture?", f"Known: {', '.join(offer.record.name for offer in architectures())}.")
+    record = architectures().get(name)
+    fields = {field: asked[field] for field in FIELDS if field in asked}
+    if repeated and architecture in (None, repeated.architecture):
+        source = asked.get("data", repeated.info["data"]["source"])
+        recipe_name, recipe = repeated.info["recipe_name"], repeated.recipe
+        image = repeated.image_spec
+    else:
+        source = asked.get("data", DEFAULT_DATA)
+        recipe_name, recipe = "default", record.recipes["default"]
+        image = image_for(record, source)
+    if "recipe" in asked:
+        recipe_name, recipe = asked["recipe"], find_recipe(record, asked["recipe"])
+    find_source(source)  # a mistyped path is told before anything heavy is loaded
+    return Plan(
+        architecture=record,
+        source=source,
+        image=_image(image, asked),
+        recipe_name=recipe_name,
+        recipe=recipe.with_values(fields),
+        seed=asked.get("seed", repeated.seed if repeated else 0),
+        split_seed=asked.get("split_seed", repeated.info["split_seed"] if repeated else 0),
+    )
+
+
+def _image(image: ImageSpec, asked: dict[str, Any]) -> ImageSpec:
+    changes: dict[str, Any] = {name: asked[name] for name in ("resize", "interpolation") if name in asked}
+    if "size" in asked:
+        changes |= read_size(asked["size"])
+    return replace(image, **changes)
+
+
+def read_size(text: str) -> dict[str, int]:
+    """``224`` or ``320x240`` (width, height) as ImageSpec fields."""
+    match = re.fullmatch(r"(\d{1,6})(?:[xX](\d{1,6}))?", text.strip())
+    if not match:
+        raise UsageError(f"--size must be pixels, such as 224 or 320x240 (width x height). Received: {text!r}.")
+    width, height = int(match[1]), int(match[2] or match[1])
+    return {"width_px": width, "height_px": height}

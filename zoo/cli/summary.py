@@ -1,0 +1,36 @@
+"""Results in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def one_line(metrics: Mapping[str, Any]) -> str:
+    """Accuracy, its interval, and what guessing gives."""
+    low, high = metrics["accuracy_interval"]
+    baseline = metrics["majority_class_baseline"]
+    text = f"Accuracy {metrics['accuracy']:.1%} on {metrics['n']} {metrics.get('split', 'test')} images"
+    text += f" (95 % interval {low:.1%} to {high:.1%}"
+    if baseline is not None:
+        text += f"; always the commonest class: {baseline:.1%}"
+    return text + ")"
+
+
+def per_class_lines(metrics: Mapping[str, Any], most: int = 20) -> list[str]:
+    """Precision, recall and F1 a class, the weakest first; then the figures over all."""
+    rows = [row for row in metrics["per_class"] if row["support"]]
+    rows.sort(key=lambda row: row["f1"] or 0.0)
+    width = max([len(row["label"]) for row in rows[:most]] + [5])
+    lines = [f"  {'class':<{width}}  precision  recall     f1  images"]
+    for row in rows[:most]:
+        values = [f"{row[name]:.3f}" if row[name] is not None else "-" for name in ("precision", "recall", "f1")]
+        lines.append(f"  {row['label']:<{width}}  {values[0]:>9}  {values[1]:>6}  {values[2]:>5}  {row['support']:>6}")
+    if len(rows) > most:
+        lines.append(f"  and {len(rows) - most} more classes in metrics.json")
+    error = metrics["expected_calibration_error"]
+    overall = f"  macro F1 {metrics['macro_f1']:.3f}, log loss {metrics['log_loss']:.3f}, calibration error {error:.3f}"
+    top = metrics["top_k_accuracy"]
+    if top:
+        overall += "".join(f", top-{k} {value:.1%}" for k, value in top.items())
+    return [*lines, overall]

@@ -1,0 +1,205 @@
+"""``zoo train``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.cli.options import image_options, recipe_options, runs_option
+from zoo.errors import UsageError
+from zoo.registry import architectures
+from zoo.runs import Run, create_run, open_run
+
+
+@click.command("train")
+@click.argument("architecture", required=False)
+@click.option("--data", help="Folder of class folders, CSV, or a name that `zoo list` shows.  [default: digits]")
+@image_options
+@click.option("--recipe", help="Named recipe (default, article) or a YAML file of recipe fields.  [default: default]")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Of weights, shuffling and augmentation.  [default: 0]")
+@click.option("--split-seed", type=click.IntRange(0), help="Of the splits that are made.  [default: 0]")
+@runs_option
+@click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Continue an interrupted run exactly.")
+@click.option("--repeat", metavar="RUN", type=click.Path(path_type=Path), help="Start a new run with a run's settings.")
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run.")
+@recipe_options
+def command(
+    architecture: str | None,
+    runs: Path,
+    resume: Path | None,
+    repeat: Path | None,
+    tensorboard: bool,
+    **asked: Any,
+) -> None:
+    """Train an architecture, measure it on images it never saw, and write a report.
+
+    \b
+    zoo train simple_cnn
+    zoo train simple_cnn --data photos/ --epochs 40 --seed 1
+    zoo train simple_cnn --data photos/ --recipe article
+    zoo train --resume runs/simple_cnn-20260131-120000
+    """
+    start = time.perf_counter()
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if resume and repeat:
+        raise UsageError("--resume continues a run and --repeat starts a new one.", "Give one of them.")
+    if resume:
+        _resume(_run_folder(resume), architecture, asked, tensorboard, start)
+        return
+    from zoo.cli.planning import make_plan
+
+    plan = make_plan(architecture, asked, open_run(_run_folder(repeat)) if repeat else None)
+    from zoo.cli.progress import make_reporter
+    from zoo.data import load_data
+    from zoo.runs.machine import machine, versions
+
+    reporter = make_reporter()
+    reporter.stage(f"Reading {plan.source} as {plan.image}")
+    data = load_data(plan.source, plan.image, split_seed=plan.split_seed, progress=reporter.counter("decoding"))
+    load_s = time.perf_counter() - start
+    _announce(reporter, data)
+    reporter.stage("Starting Keras")
+    from zoo.cli.backend import start_keras
+
+    backend = start_keras()
+    from zoo.training.precision import resolve_precision
+
+    offer = architectures().offer(plan.architecture.name)
+    precision = resolve_precision(plan.architecture, data.spec.input_shape, len(data.labels), plan.recipe)
+    info = {
+        "zoo_version": versions().get("keras-edge-zoo", "unknown"),
+        "distribution": f"{offer.distribution} {offer.version}",
+        "command": shlex.join(["zoo", *sys.argv[1:]]),
+        "data": data.describe(),
+        "recipe_name": plan.recipe_name,
+        "recipe": plan.recipe.as_dict(),
+        "image": plan.image.as_dict(),
+        "labels": list(data.labels),
+        "seed": plan.seed,
+        "split_seed": plan.split_seed,
+        "backend": backend,
+        "precision": precision,
+        "versions": versions(),
+        "machine": machine(),
+        "timings": {"load_s": round(load_s, 2)},
+    }
+    run = create_run(runs, plan.architecture.name, info)
+    from zoo.runs.atomic import write_csv
+
+    write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), data.rows())
+    write_csv(run.path / "skipped.csv", ("path", "reason"), [(item.name, item.reason) for item in data.skipped])
+    _train_and_report(run, data, reporter, tensorboard, start)
+
+
+def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorboard: bool, start: float) -> None:
+    from zoo.cli.planning import read_size
+    from zoo.training.plan import refuse_other_data, refuse_other_plan
+
+    run = open_run(path)
+    if architecture:
+        asked["architecture"] = architecture
+    if "size" in asked:
+        asked |= read_size(asked.pop("size"))
+    if "data" in asked:
+        from zoo.data.named import find_source
+
+        asked["data"] = find_source(asked["data"])[0]
+    refuse_other_plan(run, asked)
+    if run.finished:
+        click.echo(f"{run.path} is finished; there is nothing to resume.")
+        return
+    from zoo.cli.progress import make_reporter
+    from zoo.data import load_data
+
+    reporter = make_reporter()
+    source = run.info["data"]["source"]
+    reporter.stage(f"Resuming {run.path} on {source}")
+    counter = reporter.counter("decoding")
+    data = load_data(source, run.image_spec, split_seed=run.info["split_seed"], progress=counter)
+    refuse_other_data(run, data)
+    _refuse_other_backend(run)
+    _train_and_report(run, data, reporter, tensorboard, start)
+
+
+def _train_and_report(run: Run, data: Any, reporter: Any, tensorboard: bool, start: float) -> None:
+    from zoo.evaluation.evaluate import evaluate_run
+    from zoo.report.html import write_report
+    from zoo.training.samples import augmented_samples
+    from zoo.training.trainer import train
+
+    recipe = run.recipe
+    reporter.stage(
+        f"Training {run.architecture} in {run.path}: {sum(data.counts['train'].values())} images,"
+        f" up to {recipe.epochs} epochs, {run.info['precision']} on {run.info['backend']}"
+    )
+    with _told_how_to_resume(run):
+        model = train(run, architectures().get(run.architecture), data, reporter, _tensorboard(run, tensorboard))
+        reporter.stage("Measuring")
+        metrics = evaluate_run(run, model, data)
+        run.info["timings"]["total_s"] = round(time.perf_counter() - start, 2)
+        run.save_info()
+        reporter.stage("Drawing the report")
+        report = write_report(run, augmented_samples(data, recipe, run.seed))
+    from zoo.cli.summary import one_line
+
+    click.echo(f"\n{one_line(metrics)}")
+    click.echo(f"  run     {run.path}\n  report  {report}")
+
+
+class _told_how_to_resume:  # noqa: N801 - reads as a sentence after `with`
+    """On the way out of an interruption, says how to go on."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit):
+            epochs = len(self._run.history().get("epoch", []))
+            how = shlex.join(["zoo", "train", "--resume", str(self._run.path)])
+            print(f"\nStopped after {epochs} epoch(s). Continue: {how}", file=sys.stderr)
+
+
+def _announce(reporter: Any, data: Any) -> None:
+    totals = {split: sum(counts.values()) for split, counts in data.counts.items()}
+    made = [split for split, origin in data.origin.items() if origin == "made" and totals[split]]
+    shares = ", ".join(f"{total} {split}" for split, total in totals.items())
+    divided = f" (split here: {', '.join(made)})" if made else ""
+    reporter.stage(f"{len(data.names)} images in {len(data.labels)} classes: {shares}{divided}")
+    for note in data.notes:
+        reporter.note(note)
+    if data.skipped:
+        first = data.skipped[0]
+        unused = f"{len(data.skipped)} file(s) not used, see skipped.csv"
+        reporter.note(f"{unused}; such as {first.name}: {first.reason}")
+
+
+def _tensorboard(run: Run, wanted: bool) -> list[Any]:
+    if not wanted:
+        return []
+    import keras
+
+    return [keras.callbacks.TensorBoard(log_dir=str(run.path / "tensorboard"))]
+
+
+def _run_folder(path: Path) -> Path:
+    return path.parent if path.name == "run.json" else path
+
+
+def _refuse_other_backend(run: Run) -> None:
+    from zoo.cli.backend import start_keras
+
+    backend = start_keras()
+    if backend != run.info["backend"]:
+        raise UsageError(
+            f"{run.path} was started on {run.info['backend']}; this is {backend}.",
+            f"Set KERAS_BACKEND={run.info['backend']}.",
+        )
+

@@ -1,0 +1,18 @@
+"""From ``--data`` to labelled, split, cached images."""
+
+from zoo.data.dataset import ImageData, load_data, load_for_evaluation, load_recorded
+from zoo.data.named import named_dataset
+from zoo.data.source import SPLITS, TEST, TRAIN, VAL, Skipped
+
+__all__ = [
+    "SPLITS",
+    "TEST",
+    "TRAIN",
+    "VAL",
+    "ImageData",
+    "Skipped",
+    "load_data",
+    "load_for_evaluation",
+    "load_recorded",
+    "named_dataset",
+]

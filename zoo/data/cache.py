@@ -1,0 +1,323 @@
+"""Decoded images on disk, so that the second run starts at once and memory stays flat however large the data is.
+
+    <cache>/index.sqlite            which file has which content, which content is in which row, what was refused
+    <cache>/images/<segment>.u8     uint8 pixels of up to 64 MB of images of one ImageSpec, mapped into memory
+    <cache>/datasets/<name>-<v>/    named data sets, written out once
+
+A segment is written aside, renamed when whole, and only then entered in the index; it never changes afterwards. Two
+processes may decode the same image at the same time: both segments are right, one row is used. Everything here can be
+deleted at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.errors import DataError, UsageError
+
+SEGMENT_BYTES = 64 * 2**20
+DEFAULT_BOUND_GB = 20.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS files (
+    path BLOB PRIMARY KEY, size INT, mtime_ns INT, inode INT, sha256 TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rejects (
+    sha256 TEXT, decoder TEXT, reason TEXT, PRIMARY KEY (sha256, decoder)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS images (
+    spec TEXT, sha256 TEXT, segment TEXT, row INT, PRIMARY KEY (spec, sha256)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS segments (
+    name TEXT PRIMARY KEY, spec TEXT, bytes INT, rows INT, used_at REAL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS images_by_segment ON images (segment);
+"""
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What tells that a file is still the one that was read: as git's index does it."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> FileState:
+        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@dataclass(frozen=True)
+class CacheUsage:
+    """What the cache holds: folder, bytes on disk, images, and the bound in bytes."""
+
+    folder: Path
+    size_bytes: int
+    images: int
+    bound_bytes: int
+
+
+def cache_folder() -> Path:
+    """``ZOO_CACHE_DIR``, else ``zoo`` in the user's cache folder (``XDG_CACHE_HOME``, ``~/.cache``)."""
+    chosen = os.environ.get("ZOO_CACHE_DIR")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoo"
+
+
+def bound_bytes() -> int:
+    """Most bytes the cache may hold: ``ZOO_CACHE_GB`` (default 20)."""
+    text = os.environ.get("ZOO_CACHE_GB", "")
+    try:
+        bound = float(text or DEFAULT_BOUND_GB)
+        if not bound > 0:
+            raise ValueError
+    except ValueError:
+        raise UsageError(f"ZOO_CACHE_GB must be a number of gigabytes above 0. Received: {text!r}.") from None
+    return int(bound * 1e9)
+
+
+class ImageCache:
+    """The index and the segments of one cache folder."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or cache_folder()
+        try:
+            (self.folder / "images").mkdir(parents=True, exist_ok=True)
+            self._index = self._open_index()
+        except (OSError, sqlite3.Error) as error:
+            raise self._unusable(error) from error
+
+    def _open_index(self) -> sqlite3.Connection:
+        path = self.folder / "index.sqlite"
+        try:
+            return _connect(path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            # Not a database, or a damaged one. It is only a cache: begin a new one.
+            self.clear()
+            (self.folder / "images").mkdir(parents=True, exist_ok=True)
+            return _connect(path)
+
+    def _unusable(self, error: Exception) -> DataError:
+        reason = getattr(error, "strerror", None) or error
+        return DataError(
+            f"Could not use the image cache in {self.folder}: {reason}.", "Set ZOO_CACHE_DIR to another folder."
+        )
+
+    def close(self) -> None:
+        self._index.close()
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def known_files(self, paths: Sequence[str]) -> dict[str, tuple[FileState, str]]:
+        """Path to the state it had and the SHA-256 it then had, of those paths that are known."""
+        found: dict[str, tuple[FileState, str]] = {}
+        for chunk in _chunks(paths):
+            query = f"SELECT path, size, mtime_ns, inode, sha256 FROM files WHERE path IN ({_marks(chunk)})"
+            rows = self._index.execute(query, [_key(path) for path in chunk])
+            found |= {_path(row[0]): (FileState(*row[1:4]), row[4]) for row in rows}
+        return found
+
+    def remember_files(self, files: Mapping[str, tuple[FileState, str]]) -> None:
+        """Files changed in the last two seconds are left out: a second change could leave the same state behind."""
+        settled_ns = time.time_ns() - 2 * 10**9
+        rows = [
+            (_key(path), state.size, state.mtime_ns, state.inode, sha256)
+            for path, (state, sha256) in files.items()
+            if state.mtime_ns < settled_ns
+        ]
+        self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
+
+    def rejected(self, contents: Sequence[str], decoder: str) -> dict[str, str]:
+        """Content to the reason it was refused for, of those this decoder refused before."""
+        found: dict[str, str] = {}
+        for chunk in _chunks(contents):
+            query = f"SELECT sha256, reason FROM rejects WHERE decoder = ? AND sha256 IN ({_marks(chunk)})"
+            found |= dict(self._index.execute(query, [decoder, *chunk]).fetchall())
+        return found
+
+    def remember_rejected(self, reasons: Mapping[str, str], decoder: str) -> None:
+        self._write("INSERT OR REPLACE INTO rejects VALUES (?, ?, ?)", [(s, decoder, r) for s, r in reasons.items()])
+
+    # -- images ----------------------------------------------------------------------------------------------------
+
+    def rows(self, spec: str, contents: Sequence[str], image_bytes: int) -> dict[str, tuple[str, int]]:
+        """Content to (segment, row), of those contents that are decoded for ``spec`` in a segment that is whole."""
+        found: dict[str, tuple[str, int]] = {}
+        for chunk in _chunks(contents):
+            query = f"SELECT sha256, segment, row FROM images WHERE spec = ? AND sha256 IN ({_marks(chunk)})"
+            found |= {sha256: (name, row) for sha256, name, row in self._index.execute(query, [spec, *chunk])}
+        names = {name for name, _ in found.values()}
+        sizes = dict(self._index.execute("SELECT name, rows FROM segments").fetchall())
+        damaged = {name for name in names if _size(self.segment_path(name)) != sizes.get(name, -1) * image_bytes}
+        for name in damaged:
+            self._forget_segment(name)
+        self._write("UPDATE segments SET used_at = ? WHERE name = ?", [(time.time(), name) for name in names - damaged])
+        return {sha256: place for sha256, place in found.items() if place[0] not in damaged}
+
+    def write_images(self, spec: str, images: Iterable[tuple[str, NDArray[np.uint8]]], image_bytes: int) -> None:
+        """Appends decoded images in segments; what was decoded before an interruption is kept.
+
+        Args:
+            spec: Key of the ImageSpec and the decoder.
+            images: ``(sha256, pixels)``, each of ``image_bytes`` bytes.
+            image_bytes: Bytes of one image.
+
+        Raises:
+            DataError: The disk is full or the folder cannot be written.
+        """
+        rows_each = max(1, SEGMENT_BYTES // image_bytes)
+        source = iter(images)
+        while True:
+            name = uuid.uuid4().hex
+            aside = self.folder / "images" / f"{name}.{os.getpid()}.tmp"
+            contents: list[str] = []
+            try:
+                try:
+                    with aside.open("wb") as file:
+                        for sha256, pixels in source:
+                            file.write(np.ascontiguousarray(pixels).data)
+                            contents.append(sha256)
+                            if len(contents) == rows_each:
+                                break
+                finally:
+                    if contents:
+                        self._adopt(aside, name, spec, contents, image_bytes)
+            except (OSError, sqlite3.Error) as error:
+                raise self._unusable(error) from error
+            finally:
+                aside.unlink(missing_ok=True)
+            if len(contents) < rows_each:
+                return
+
+    def _adopt(self, aside: Path, name: str, spec: str, contents: list[str], image_bytes: int) -> None:
+        """Gives a written segment its name and enters its rows; rows that did not reach the disk are left out."""
+        whole = min(len(contents), _size(aside) // image_bytes)
+        if whole == 0:
+            return
+        with aside.open("r+b") as file:
+            file.truncate(whole * image_bytes)
+            os.fsync(file.fileno())
+        aside.rename(self.segment_path(name))
+        with self._index:
+            self._index.execute(
+                "INSERT INTO segments VALUES (?, ?, ?, ?, ?)", (name, spec, whole * image_bytes, whole, time.time())
+            )
+            self._index.executemany(
+                "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?)",
+                [(spec, sha256, name, row) for row, sha256 in enumerate(contents[:whole])],
+            )
+
+    def segment_path(self, name: str) -> Path:
+        return self.folder / "images" / f"{name}.u8"
+
+    # -- size ------------------------------------------------------------------------------------------------------
+
+    def make_room(self, wanted_bytes: int, keep: set[str]) -> None:
+        """Evicts the segments unused for longest until ``wanted_bytes`` more fit below the bound.
+
+        Args:
+            wanted_bytes: About to be written.
+            keep: Segments that the caller is using.
+
+        Raises:
+            DataError: They cannot fit, into the bound or onto the disk.
+        """
+        self._remove_leftovers()
+        bound = bound_bytes()
+        segments = self._index.execute("SELECT name, bytes FROM segments ORDER BY used_at").fetchall()
+        total = sum(size for _, size in segments)
+        for name, size in segments:
+            if total + wanted_bytes <= bound:
+                break
+            if name not in keep:
+                self._forget_segment(name)
+                total -= size
+        needed = total + wanted_bytes
+        if needed > bound:
+            raise DataError(
+                f"The decoded images need {needed / 1e9:.2f} GB; the cache may hold {bound / 1e9:.2f} GB.",
+                "Raise ZOO_CACHE_GB, or use a smaller image size.",
+            )
+        free = shutil.disk_usage(self.folder).free
+        if wanted_bytes > free - 64 * 2**20:
+            raise DataError(
+                f"The decoded images need {wanted_bytes / 1e9:.2f} GB in {self.folder}; {free / 1e9:.2f} GB are free.",
+                "Free some space (`zoo cache --clear`), or set ZOO_CACHE_DIR to a larger disk.",
+            )
+
+    def usage(self) -> CacheUsage:
+        size = sum(_size(path) for path in self.folder.rglob("*") if path.is_file())
+        images = self._index.execute("SELECT COUNT(*) FROM images").fetchone()[0]
+        return CacheUsage(self.folder, size, images, bound_bytes())
+
+    def clear(self) -> None:
+        """Removes everything the cache made, and nothing else that may be in its folder."""
+        with contextlib.suppress(AttributeError):
+            self.close()
+        for name in ("images", "datasets", "features"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        for path in self.folder.glob("index.sqlite*"):
+            path.unlink(missing_ok=True)
+
+    def _forget_segment(self, name: str) -> None:
+        with self._index:
+            self._index.execute("DELETE FROM images WHERE segment = ?", (name,))
+            self._index.execute("DELETE FROM segments WHERE name = ?", (name,))
+        # A process that has it mapped goes on reading it; the space is freed when the last one lets go.
+        self.segment_path(name).unlink(missing_ok=True)
+
+    def _remove_leftovers(self) -> None:
+        """Temporaries of processes that were killed."""
+        for path in (self.folder / "images").glob("*.tmp"):
+            if time.time() - path.stat().st_mtime > 3600:
+                path.unlink(missing_ok=True)
+
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        try:
+            with self._index:
+                self._index.executemany(statement, rows)
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=60)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.executescript(_SCHEMA)
+    return connection
+
+
+def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), 500):
+        yield values[start : start + 500]
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ",".join("?" * len(values))
+
+
+def _key(path: str) -> bytes:
+    return os.fsencode(path)
+
+
+def _path(key: bytes) -> str:
+    return os.fsdecode(key)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1

@@ -1,0 +1,259 @@
+"""A data set ready to train on: labels, splits and pixels, with a digest that says whether it is the same again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data.cache import ImageCache
+from zoo.data.ingest import Progress, ingest
+from zoo.data.named import find_source
+from zoo.data.pixels import Pixels
+from zoo.data.source import SPLITS, TEST, TRAIN, Entry, Listing, Skipped, list_source
+from zoo.data.splits import Labelled, assign_splits, leaks
+from zoo.errors import DataError
+from zoo.image_spec import ImageSpec
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Images with labels and splits.
+
+    Args:
+        source: What ``--data`` named, a folder or file as an absolute path.
+        root: The folder that names are relative to.
+        spec: How the pixels were made.
+        labels: Class names in the order of the model's outputs.
+        names: File of each image, relative to ``root``.
+        classes: Index into ``labels`` of each image, int64 ``(n,)``.
+        splits: ``train``, ``val`` or ``test`` of each image.
+        contents: SHA-256 of each file.
+        pixels: The images themselves.
+        origin: Split to ``given`` or ``made``.
+        skipped: Files that could not be used.
+        notes: Sentences the user should read.
+    """
+
+    source: str
+    root: Path
+    spec: ImageSpec
+    labels: tuple[str, ...]
+    names: tuple[str, ...]
+    classes: NDArray[np.int64]
+    splits: tuple[str, ...]
+    contents: tuple[str, ...]
+    pixels: Pixels
+    origin: Mapping[str, str]
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+
+    def indices(self, split: str) -> NDArray[np.int64]:
+        """Positions of the images of a split."""
+        return np.flatnonzero(np.array([name == split for name in self.splits], dtype=bool)).astype(np.int64)
+
+    @cached_property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Split to label to number of images."""
+        found = Counter(zip(self.splits, self.classes.tolist(), strict=True))
+        return {split: {label: found[split, index] for index, label in enumerate(self.labels)} for split in SPLITS}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over labels and every image's content, label and split; where the files lie does not matter."""
+        rows = sorted(zip(self.contents, self.classes.tolist(), self.splits, strict=True))
+        return hashlib.sha256(repr((self.labels, rows)).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """``(path, label, split, sha256)`` of every image, as ``split.csv`` has them."""
+        labels = [self.labels[index] for index in self.classes]
+        return list(zip(self.names, labels, self.splits, self.contents, strict=True))
+
+    def describe(self) -> dict[str, Any]:
+        """What ``run.json`` records of it."""
+        return {
+            "source": self.source,
+            "root": str(self.root),
+            "digest": self.digest,
+            "counts": self.counts,
+            "split_origin": dict(self.origin),
+            "skipped": len(self.skipped),
+            "notes": list(self.notes),
+        }
+
+
+def load_data(source: str, spec: ImageSpec, *, split_seed: int = 0, progress: Progress | None = None) -> ImageData:
+    """Everything ``--data`` names, ready to train on: decoded, cached and split.
+
+    Args:
+        source: A folder, a CSV file, or the name of a data set.
+        spec: How files become pixels.
+        split_seed: Of the splits that are made.
+        progress: Called with files done and files to do, while files are decoded.
+
+    Raises:
+        UsageError: There is nothing of that name.
+        DataError: Fewer than two classes, a class of which nothing is usable, or a class without training images.
+    """
+    name, path = find_source(source)
+    listing = list_source(path)
+    if len({entry.label for entry in listing.entries}) < 2:
+        only = listing.entries[0].label
+        raise DataError(
+            f"'{source}' holds one class, '{only}'; a classifier needs two or more.",
+            "Expected photos/<class>/*.jpg with one folder a class.",
+        )
+    given = {entry.split for entry in listing.entries if entry.split}
+    data = _load(name, listing, spec, split_seed, progress, labels=None)
+    untrained = [label for label, count in data.counts[TRAIN].items() if count == 0]
+    if untrained:
+        raise DataError(
+            f"No training image in class(es) {_quoted(untrained)}; other splits have some.",
+            "Every class needs images in train/.",
+        )
+    if not any(data.counts[TEST].values()):
+        raise DataError(
+            f"'{source}' has {len(data.names)} usable image(s) in {len(data.labels)} classes: none is left to test on.",
+            "Add images: two different ones a class are the least, fifty a class are a beginning.",
+        )
+    origin = {split: "given" if split in given else "made" for split in SPLITS}
+    return _with_notes(data, origin)
+
+
+def load_for_evaluation(
+    source: str, spec: ImageSpec, labels: tuple[str, ...], *, progress: Progress | None = None
+) -> ImageData:
+    """Images to measure a model with: the given test split, or everything where the source has no splits.
+
+    Raises:
+        DataError: The source has a class that the model does not know.
+    """
+    name, path = find_source(source)
+    listing = list_source(path)
+    if any(entry.split for entry in listing.entries):
+        tests = [entry for entry in listing.entries if entry.split == TEST]
+        if not tests:
+            raise DataError(f"'{source}' is split but has no test split.", "Give the folder of class folders itself.")
+        listing.entries[:] = tests
+    listing.entries[:] = [Entry(entry.path, entry.name, entry.label, TEST) for entry in listing.entries]
+    return _load(name, listing, spec, 0, progress, labels)
+
+
+def load_recorded(
+    rows: Iterable[Mapping[str, str]],
+    source: str,
+    root: Path,
+    spec: ImageSpec,
+    labels: tuple[str, ...],
+    *,
+    progress: Progress | None = None,
+) -> ImageData:
+    """Images that a run recorded in its ``split.csv``, from where they lay then.
+
+    Raises:
+        DataError: Files are gone, unreadable, or not the ones they were.
+    """
+    rows = list(rows)
+    entries = [Entry(os.path.join(root, row["path"]), row["path"], row["label"], row["split"]) for row in rows]  # noqa: PTH118
+    data = _load(source, Listing(root, entries), spec, 0, progress, labels)
+    recorded = {row["path"]: row["sha256"] for row in rows}
+    present = dict(zip(data.names, data.contents, strict=True))
+    gone = sorted(recorded.keys() - present.keys())
+    changed = sorted(name for name, sha256 in present.items() if sha256 != recorded[name])
+    if gone or changed:
+        raise DataError(
+            f"The images of this run are not as they were: {len(gone)} gone, {len(changed)} changed"
+            f" (such as {(gone + changed)[0]!r}).",
+            f"Restore them in {root}, or measure on other images: --data.",
+        )
+    return data
+
+
+def _load(
+    name: str,
+    listing: Listing,
+    spec: ImageSpec,
+    split_seed: int,
+    progress: Progress | None,
+    labels: tuple[str, ...] | None,
+) -> ImageData:
+    if labels is not None:
+        strange = sorted({entry.label for entry in listing.entries} - set(labels))
+        if strange:
+            raise DataError(
+                f"The model does not know the class(es) {_quoted(strange)} of '{name}'.",
+                f"It knows {_quoted(labels)}.",
+            )
+    cache = ImageCache()
+    try:
+        ingested = ingest(listing.entries, spec, cache, progress)
+    finally:
+        cache.close()
+    skipped = (*listing.skipped, *ingested.skipped)
+    present = {entry.label for entry in ingested.entries}
+    wanted = labels or tuple(sorted({entry.label for entry in listing.entries}))
+    if labels is None or not present:
+        _refuse_lost_classes([label for label in wanted if label not in present], listing, ingested.skipped)
+    labelled = [
+        Labelled(entry.label, sha256, entry.split)
+        for entry, sha256 in zip(ingested.entries, ingested.contents, strict=True)
+    ]
+    position = {label: index for index, label in enumerate(wanted)}
+    return ImageData(
+        source=name,
+        root=listing.root.absolute(),
+        spec=spec,
+        labels=wanted,
+        names=tuple(entry.name for entry in ingested.entries),
+        classes=np.array([position[entry.label] for entry in ingested.entries], dtype=np.int64),
+        splits=tuple(assign_splits(labelled, split_seed)),
+        contents=ingested.contents,
+        pixels=ingested.pixels,
+        origin={TEST: "given"},
+        skipped=skipped,
+        notes=tuple(listing.notes),
+    )
+
+
+def _refuse_lost_classes(lost: Sequence[str], listing: Listing, skipped: Sequence[Skipped]) -> None:
+    if not lost:
+        return
+    labels = {entry.name: entry.label for entry in listing.entries}
+    example = next(item for item in skipped if labels[item.name] in lost)
+    raise DataError(
+        f"No usable image in class(es) {_quoted(lost)}; {len(skipped)} file(s) could not be used"
+        f" (such as {example.name!r}: {example.reason}).",
+        "Replace the files, or remove the class.",
+    )
+
+
+def _with_notes(data: ImageData, origin: Mapping[str, str]) -> ImageData:
+    notes = list(data.notes)
+    shared = leaks(zip(data.contents, data.splits, strict=True))
+    tests = sum(sha256 in shared and split == TEST for sha256, split in zip(data.contents, data.splits, strict=True))
+    if tests:
+        notes.append(f"{tests} test image(s) are byte for byte in another split too: the test accuracy is too good.")
+    labels_of: dict[str, set[int]] = {}
+    for sha256, label in zip(data.contents, data.classes.tolist(), strict=True):
+        labels_of.setdefault(sha256, set()).add(label)
+    contradictory = sum(len(found) > 1 for found in labels_of.values())
+    if contradictory:
+        notes.append(f"{contradictory} image(s) appear under more than one label with the same bytes.")
+    for split in (name for name in SPLITS if name != TRAIN):
+        empty = [label for label, count in data.counts[split].items() if count == 0]
+        if empty:
+            notes.append(f"No {split} image in class(es) {_quoted(empty)}: too few images.")
+    return replace(data, origin=origin, notes=tuple(notes))
+
+
+def _quoted(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:8])
+    return f"{shown} and {len(names) - 8} more" if len(names) > 8 else shown

@@ -1,0 +1,186 @@
+"""From listed files to decoded, cached images: every file is read at most once, and not at all the second time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data.cache import FileState, ImageCache
+from zoo.data.pixels import Pixels
+from zoo.data.source import Entry, Skipped
+from zoo.image_spec import ImageSpec
+from zoo.images import DECODER, ImageError, decode, read_file, resize
+from zoo.runs.machine import core_count
+
+#: Called with files done and files to do.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What came of a list of files.
+
+    Args:
+        entries: The usable ones, in the order given.
+        contents: SHA-256 of each usable file.
+        pixels: Their images, in the same order.
+        skipped: The others, with the reason.
+        decoded: How many images were decoded now, the cache not having them.
+    """
+
+    entries: tuple[Entry, ...]
+    contents: tuple[str, ...]
+    pixels: Pixels
+    skipped: tuple[Skipped, ...]
+    decoded: int
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One file read by a worker: its content's hash and pixels, or the reason there are none."""
+
+    entry: Entry
+    state: FileState | None = None
+    sha256: str | None = None
+    pixels: NDArray[np.uint8] | None = None
+    reason: str | None = None
+
+
+def ingest(entries: Sequence[Entry], spec: ImageSpec, cache: ImageCache, progress: Progress | None = None) -> Ingested:
+    """Makes sure that every usable file is in the cache as ``spec`` says.
+
+    Raises:
+        DataError: The cache cannot be written, or is too small.
+    """
+    key = f"{spec.digest}-{DECODER}"
+    image_bytes = int(np.prod(spec.input_shape))
+    contents = _unchanged(entries, cache)
+    known = list(dict.fromkeys(contents.values()))
+    reasons = cache.rejected(known, DECODER)
+    rows = cache.rows(key, known, image_bytes)
+    todo = [entry for entry in entries if contents.get(entry.path) not in rows.keys() | reasons.keys()]
+    failed: dict[str, str] = {}
+    decoded = 0
+
+    def new_images() -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        nonlocal decoded
+        states: dict[str, tuple[FileState, str]] = {}
+        refused: dict[str, str] = {}
+        try:
+            for done, read in enumerate(_read_all(todo, spec, rows.keys() | reasons.keys()), start=1):
+                if read.sha256 is not None and read.state is not None:
+                    contents[read.entry.path] = read.sha256
+                    states[read.entry.path] = (read.state, read.sha256)
+                    if read.reason is not None:
+                        refused[read.sha256] = read.reason
+                    if read.pixels is not None and read.sha256 not in written:
+                        written.add(read.sha256)
+                        decoded += 1
+                        yield read.sha256, read.pixels
+                elif read.reason is not None:
+                    failed[read.entry.path] = read.reason
+                if progress:
+                    progress(done, len(todo))
+        finally:
+            cache.remember_files(states)
+            cache.remember_rejected(refused, DECODER)
+
+    written: set[str] = set()
+    if todo:
+        cache.make_room(len(todo) * image_bytes, keep={segment for segment, _ in rows.values()})
+        cache.write_images(key, new_images(), image_bytes)
+        known = list(dict.fromkeys(contents.values()))
+        reasons = cache.rejected(known, DECODER)
+        rows = cache.rows(key, known, image_bytes)
+    usable = [entry for entry in entries if contents.get(entry.path) in rows]
+    return Ingested(
+        entries=tuple(usable),
+        contents=tuple(contents[entry.path] for entry in usable),
+        pixels=_pixels(usable, contents, rows, cache, spec),
+        skipped=tuple(_skipped(entries, contents, rows, reasons, failed)),
+        decoded=decoded,
+    )
+
+
+def _pixels(
+    usable: Iterable[Entry],
+    contents: dict[str, str],
+    rows: dict[str, tuple[str, int]],
+    cache: ImageCache,
+    spec: ImageSpec,
+) -> Pixels:
+    paths = {segment: cache.segment_path(segment) for segment, _ in rows.values()}
+    places: list[tuple[Path, int]] = []
+    for entry in usable:
+        segment, row = rows[contents[entry.path]]
+        places.append((paths[segment], row))
+    return Pixels(places, spec.input_shape)
+
+
+def _skipped(
+    entries: Iterable[Entry],
+    contents: dict[str, str],
+    rows: dict[str, tuple[str, int]],
+    reasons: dict[str, str],
+    failed: dict[str, str],
+) -> Iterator[Skipped]:
+    for entry in entries:
+        content = contents.get(entry.path)
+        if content not in rows:
+            yield Skipped(entry.name, failed.get(entry.path) or reasons.get(content or "", "could not be read"))
+
+
+def _unchanged(entries: Iterable[Entry], cache: ImageCache) -> dict[str, str]:
+    """Path to SHA-256 of the files whose size, time and inode are as they were when they were last read."""
+    paths = [entry.path for entry in entries]
+    known = cache.known_files(paths)
+    found: dict[str, str] = {}
+    for path, (state, sha256) in known.items():
+        try:
+            if FileState.of(os.stat(path)) == state:  # noqa: PTH116
+                found[path] = sha256
+        except OSError:
+            continue
+    return found
+
+
+def _read_all(entries: Sequence[Entry], spec: ImageSpec, known: set[str]) -> Iterator[_Read]:
+    """Reads files in threads (OpenCV works outside the interpreter lock), a bounded number of them ahead."""
+    workers = min(4, core_count())
+    with ThreadPoolExecutor(workers, thread_name_prefix="zoo-decode") as pool:
+        pending: deque[Future[_Read]] = deque()
+        try:
+            for entry in entries:
+                pending.append(pool.submit(_read, entry, spec, known))
+                if len(pending) >= 4 * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _read(entry: Entry, spec: ImageSpec, known: set[str]) -> _Read:
+    try:
+        data = read_file(entry.path)
+        state = FileState.of(os.stat(entry.path))  # noqa: PTH116
+    except ImageError as error:
+        return _Read(entry, reason=error.reason)
+    except OSError as error:
+        return _Read(entry, reason=error.strerror or str(error))
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 in known:
+        return _Read(entry, state, sha256)
+    try:
+        return _Read(entry, state, sha256, pixels=resize(decode(data), spec))
+    except ImageError as error:
+        return _Read(entry, state, sha256, reason=error.reason)

@@ -1,0 +1,220 @@
+"""What ``--data`` names, as a list of files with labels: a folder of class folders, split folders, or a CSV.
+
+Nothing is decoded here and nothing but names and types is read, so that a list of a million files takes seconds.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from zoo.errors import DataError, UsageError
+
+TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
+
+_SPLIT_NAMES = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
+
+#: Left behind by operating systems and tools; never a class, never a picture. Hidden names (a dot first) likewise.
+_SYSTEM_NAMES = frozenset(
+    {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
+    | {"__pycache__", "icon\r"}
+)
+_IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".mpo", ".avif", ".heic"}
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file that may be an image.
+
+    Args:
+        path: Where it is.
+        name: How it is shown and recorded: relative to the data folder, with forward slashes.
+        label: Its class.
+        split: ``train``, ``val``, ``test``, or ``None`` where the source does not say.
+    """
+
+    path: str
+    name: str
+    label: str
+    split: str | None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is not used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass
+class Listing:
+    """Everything a source holds.
+
+    Args:
+        root: The folder that names are relative to.
+        entries: In a stable order, whatever order the file system gives.
+        skipped: Files left out for their place or their row, before any was opened.
+        notes: Sentences the user should read.
+    """
+
+    root: Path
+    entries: list[Entry] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def list_source(path: Path) -> Listing:
+    """Lists a folder or a CSV file.
+
+    Raises:
+        UsageError: There is nothing at ``path``, or it is neither a folder nor a CSV file.
+        DataError: It holds no class, or the CSV lacks a column.
+    """
+    if path.is_dir():
+        listing = _list_folder(path)
+    elif path.is_file() and path.suffix.lower() == ".csv":
+        listing = _list_csv(path)
+    elif path.exists():
+        raise UsageError(f"'{path}' is neither a folder nor a CSV file.", "Give a folder of class folders, or a .csv.")
+    else:
+        raise UsageError(f"No data at '{path}'.", "Give a folder, a CSV file or a name that `zoo list` shows.")
+    listing.entries.sort(key=lambda entry: entry.name)
+    listing.skipped.sort(key=lambda skipped: skipped.name)
+    if not listing.entries:
+        raise DataError(f"'{path}' holds no file in a class folder.", _LAYOUT_HINT)
+    return listing
+
+
+_LAYOUT_HINT = (
+    "Expected photos/<class>/*.jpg, photos/train/<class>/*.jpg, or a CSV with the columns path,label[,split]."
+)
+
+
+def _list_folder(root: Path) -> Listing:
+    try:
+        folders = _folders(root)
+        split_folders = _split_folders(root)
+        if not split_folders and len(folders) == 1 and _split_folders(root / folders[0]):
+            root /= folders[0]  # the founding tutorial's Main/ above train/ and test/
+            folders = _folders(root)
+            split_folders = _split_folders(root)
+        listing = Listing(root)
+        if split_folders:
+            others = [name for name in folders if name not in split_folders]
+            if others:
+                listing.notes.append(f"Folders beside train/ that are no split are not used: {', '.join(others)}.")
+            for name, split in split_folders.items():
+                _list_classes(listing, root / name, split)
+        else:
+            _list_classes(listing, root, None)
+    except OSError as error:
+        raise DataError(
+            f"Could not list '{error.filename or root}': {error.strerror}.", "Check its permissions."
+        ) from error
+    return listing
+
+
+def _split_folders(root: Path) -> dict[str, str]:
+    """Folder name to split, where ``root`` is laid out by split; empty where it is not.
+
+    A class may be called ``train`` (trains, buses, cars): only a ``train`` that itself holds folders is a split.
+    """
+    names = {name: _SPLIT_NAMES[name.lower()] for name in _folders(root) if name.lower() in _SPLIT_NAMES}
+    trains = [name for name, split in names.items() if split == TRAIN]
+    return names if trains and all(_folders(root / name) for name in trains) else {}
+
+
+def _folders(root: Path) -> list[str]:
+    with os.scandir(root) as found:
+        return sorted(entry.name for entry in found if not _ignored(entry.name) and entry.is_dir())
+
+
+def _list_classes(listing: Listing, root: Path, split: str | None) -> None:
+    seen = {_identity(listing.root), _identity(root)}
+    with os.scandir(root) as found:
+        children = sorted((entry for entry in found if not _ignored(entry.name)), key=lambda entry: entry.name)
+    for child in children:
+        if child.is_dir():
+            files = list(_walk(Path(child.path), seen))
+            if not files:
+                name = os.path.relpath(child.path, listing.root)
+                listing.notes.append(f"The folder '{name}' holds no file; it is not a class.")
+            for path in files:
+                name = Path(os.path.relpath(path, listing.root)).as_posix()
+                listing.entries.append(Entry(path, name, child.name, split))
+        elif Path(child.name).suffix.lower() in _IMAGE_SUFFIXES:
+            name = Path(os.path.relpath(child.path, listing.root)).as_posix()
+            listing.skipped.append(Skipped(name, "beside the class folders, so it has no class"))
+
+
+def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """Every file below ``folder``, links followed, no folder twice: a link to a folder above it ends there."""
+    identity = _identity(folder)
+    if identity in seen:
+        return
+    seen.add(identity)
+    with os.scandir(folder) as found:
+        children = sorted((entry for entry in found if not _ignored(entry.name)), key=lambda entry: entry.name)
+    for child in children:
+        if child.is_dir():
+            yield from _walk(Path(child.path), seen)
+        else:
+            yield child.path
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    stat = folder.stat()
+    return (stat.st_dev, stat.st_ino)
+
+
+def _ignored(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+
+
+def _list_csv(path: Path) -> Listing:
+    listing = Listing(path.parent)
+    try:
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        raise DataError(f"Could not read '{path}': {error.strerror}.") from error
+    reader = csv.DictReader(text.splitlines(keepends=True))
+    columns = [name.strip() for name in reader.fieldnames or ()]
+    missing = [name for name in ("path", "label") if name not in columns]
+    if missing:
+        found = ", ".join(columns) or "none"
+        raise DataError(
+            f"'{path}' lacks the column(s) {', '.join(missing)}. Found: {found}.",
+            "The first line must be path,label[,split].",
+        )
+    reader.fieldnames = columns
+    seen: set[str] = set()
+    try:
+        for row in reader:
+            _add_row(listing, path, reader.line_num, row, seen)
+    except csv.Error as error:
+        raise DataError(f"'{path}', line {reader.line_num}: {error}.") from error
+    return listing
+
+
+def _add_row(listing: Listing, csv_path: Path, line: int, row: dict[str, str | None], seen: set[str]) -> None:
+    name = (row["path"] or "").strip()
+    label = (row["label"] or "").strip()
+    split = (row.get("split") or "").strip().lower()
+    if not name or not label:
+        listing.skipped.append(Skipped(name or f"line {line}", f"line {line} has no {'path' if not name else 'label'}"))
+        return
+    if split and split not in _SPLIT_NAMES:
+        raise DataError(
+            f"'{csv_path}', line {line}: unknown split {split!r}.", f"Known: {', '.join(_SPLIT_NAMES)}, or nothing."
+        )
+    if name in seen:
+        listing.skipped.append(Skipped(name, f"line {line} names it again"))
+        return
+    seen.add(name)
+    listing.entries.append(Entry(os.path.join(listing.root, name), name, label, _SPLIT_NAMES.get(split)))  # noqa: PTH118

@@ -1,0 +1,88 @@
+"""Which image trains, which chooses, which measures: a pure function of each image's content and the seed.
+
+An image's side is decided by a hash of its own bytes, class by class with the same chances. So a file added tomorrow
+moves no other file, renaming moves nothing, and identical bytes are always on one side. The price is that shares are
+met on average, not to the image; ``docs/decisions/0002-splits-by-content-hash.md`` weighs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from zoo.data.source import TEST, TRAIN, VAL
+
+#: Share of all images that measures, where the data has no test split.
+TEST_SHARE = 0.2
+#: Share of what is then left that chooses (best epoch, early stopping), where the data has no validation split.
+VAL_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What a split is decided by: the label, the content, and the split the source gives, if it gives one."""
+
+    label: str
+    sha256: str
+    given: str | None
+
+
+def assign_splits(images: Sequence[Labelled], seed: int) -> list[str]:
+    """The split of every image, in order.
+
+    Images without a given split are divided; where some split is given and another missing altogether, the missing
+    one is taken out of the given ``train``. A class keeps at least one image in ``train``, then one in ``test``, then
+    one in ``val``, as far as it has distinct images.
+    """
+    given = {image.given for image in images if image.given}
+    test_share = 0.0 if TEST in given else TEST_SHARE
+    val_share = 0.0 if VAL in given else VAL_SHARE
+    contents: dict[str, list[str]] = defaultdict(list)
+    for image in images:
+        if image.given in (None, TRAIN):
+            contents[image.label].append(image.sha256)
+    decided: dict[str, str] = {}
+    for label in sorted(contents):
+        _assign_class(sorted(set(contents[label])), test_share, val_share, seed, decided)
+    return [image.given if image.given in (VAL, TEST) else decided[image.sha256] for image in images]
+
+
+def _assign_class(
+    contents: Sequence[str], test_share: float, val_share: float, seed: int, decided: dict[str, str]
+) -> None:
+    """Decides one class. What another class with the same content decided before stands."""
+    test_rank = {content: _unit(content, "test", seed) for content in contents}
+    val_rank = {content: _unit(content, "val", seed) for content in contents}
+    for content in contents:
+        if content not in decided:
+            if test_rank[content] < test_share:
+                decided[content] = TEST
+            else:
+                decided[content] = VAL if val_rank[content] < val_share else TRAIN
+    wanted = [TRAIN] + [TEST] * (test_share > 0) + [VAL] * (val_share > 0)
+    rank = {TRAIN: {content: -test_rank[content] for content in contents}, TEST: test_rank, VAL: val_rank}
+    for split in wanted[: len(contents)]:
+        if not any(decided[content] == split for content in contents):
+            donor = max(wanted, key=lambda name: sum(decided[content] == name for content in contents))
+            chosen = min((content for content in contents if decided[content] == donor), key=rank[split].__getitem__)
+            decided[chosen] = split
+
+
+def _unit(content: str, purpose: str, seed: int) -> float:
+    """A number in [0, 1) that depends on nothing but its arguments."""
+    digest = hashlib.sha256(f"{seed}:{purpose}:{content}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def leaks(images: Iterable[tuple[str, str]]) -> Mapping[str, set[str]]:
+    """Content hash to the splits it is in, for every content that is in more than one.
+
+    Args:
+        images: ``(sha256, split)`` of every image.
+    """
+    splits: dict[str, set[str]] = defaultdict(set)
+    for sha256, split in images:
+        splits[sha256].add(split)
+    return {sha256: found for sha256, found in splits.items() if len(found) > 1}

@@ -1,0 +1,93 @@
+"""How an image file becomes the tensor a model sees, as data.
+
+The record is all there is to know; ``zoo.images`` carries it out. It travels in every run, every exported file and
+every bundle, and is compared by digest when two of them meet. This module needs nothing but the standard library, so
+that it runs on the device as it stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from zoo.errors import UsageError
+
+ResizeRule = Literal["squash", "crop", "letterbox"]
+Interpolation = Literal["area", "bilinear", "bicubic"]
+
+RESIZE_RULES: tuple[str, ...] = get_args(ResizeRule)
+INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
+
+#: Raised whenever the same record would give other pixels than before.
+SPEC_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSpec:
+    """How an image file becomes ``(height_px, width_px, 3)`` uint8 RGB.
+
+    Always: EXIF orientation is applied, alpha is composited on white, gray becomes RGB, 16 bits become 8, the first
+    frame of an animation is taken.
+
+    Args:
+        height_px: Height of the result in pixels, 1 to 4096.
+        width_px: Width of the result in pixels, 1 to 4096.
+        resize: ``squash`` stretches to the size whatever the shape; ``crop`` brings the shorter side to 256/224 of
+            the target and takes the centre; ``letterbox`` keeps the whole picture and pads with gray (114).
+        interpolation: ``area`` averages where the picture shrinks (no aliasing) and is bilinear where it grows;
+            ``bilinear`` and ``bicubic`` sample without averaging, as OpenCV does.
+
+    Raises:
+        UsageError: A value is out of range.
+    """
+
+    height_px: int = 224
+    width_px: int = 224
+    resize: ResizeRule = "squash"
+    interpolation: Interpolation = "area"
+    version: int = SPEC_VERSION
+
+    def __post_init__(self) -> None:
+        for side in ("height_px", "width_px"):
+            value = getattr(self, side)
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 4096:
+                raise UsageError(f"ImageSpec.{side} must be a whole number from 1 to 4096. Received: {value!r}.")
+        if self.resize not in RESIZE_RULES:
+            raise UsageError(f"Unknown resize rule {self.resize!r}.", f"Known: {', '.join(RESIZE_RULES)}.")
+        if self.interpolation not in INTERPOLATIONS:
+            raise UsageError(f"Unknown interpolation {self.interpolation!r}.", f"Known: {', '.join(INTERPOLATIONS)}.")
+        if self.version != SPEC_VERSION:
+            raise UsageError(
+                f"This image spec is version {self.version}; this zoo carries out version {SPEC_VERSION}.",
+                "Use the zoo release that wrote it, or train again.",
+            )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one image, ``(height, width, 3)``."""
+        return (self.height_px, self.width_px, 3)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ImageSpec:
+        """The inverse of ``as_dict``. A key it does not know is refused: it would change the pixels."""
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise UsageError(f"Unknown image spec field(s): {', '.join(unknown)}.", "Was it written by a newer zoo?")
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no spaces; equal specs give equal text."""
+        return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def digest(self) -> str:
+        """First 12 hexadecimal digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        return f"{self.width_px}x{self.height_px} {self.resize}, {self.interpolation}"

@@ -1,0 +1,117 @@
+"""What plugins return: named, frozen records. Nothing here needs Keras; builders import it when they are called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import PluginError
+from zoo.image_spec import ImageSpec
+from zoo.recipe import Recipe
+
+if TYPE_CHECKING:
+    import keras
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+def _check_name(kind: str, name: object) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise PluginError(
+            f"{kind} name {name!r} is not valid.", "Use lower-case letters, digits and underscores, a letter first."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Pretrained weights that an architecture offers under a name.
+
+    Args:
+        name: What ``--weights`` takes, such as ``imagenet``.
+        summary: One line: source and licence.
+        labels: Returns the class names in the order of the outputs they were trained with.
+        load: ``load(model, with_head)`` fills a model that ``build`` made; without the head only the backbone.
+    """
+
+    name: str
+    summary: str
+    labels: Callable[[], tuple[str, ...]]
+    load: Callable[[keras.Model, bool], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A family of models that the harness can build, train, measure and export.
+
+    Args:
+        name: What the command line takes: lower-case letters, digits and underscores.
+        summary: One line for ``zoo list``.
+        build: ``build(input_shape, num_classes, **options) -> keras.Model``. The model takes ``image``,
+            ``(batch, height, width, 3)``, RGB float32 0..255, and returns ``probabilities``, ``(batch, num_classes)``
+            float32, rows summing to 1; scaling and normalisation are layers inside. ``dropout`` is passed where the
+            recipe sets it.
+        recipes: Recipes by name; ``default`` must be there.
+        image: How files become its input where the user says nothing else.
+        backbone: Name of the layer whose output is the feature vector, ``(batch, features)``; everything after it is
+            the head. ``None``: it has no part worth reusing.
+        weights: Pretrained weights it can start from.
+    """
+
+    name: str
+    summary: str
+    build: Callable[..., keras.Model]
+    recipes: Mapping[str, Recipe] = field(default_factory=lambda: {"default": Recipe()})
+    image: ImageSpec = field(default_factory=ImageSpec)
+    backbone: str | None = None
+    weights: tuple[Weights, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_name("Architecture", self.name)
+        if "default" not in self.recipes:
+            raise PluginError(f"Architecture '{self.name}' has no recipe named 'default'.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A data set that is named instead of found in a folder.
+
+    Args:
+        name: What ``--data`` takes.
+        summary: One line for ``zoo list``.
+        write: ``write(folder)`` fills an empty folder with class folders of image files (or train/val/test above
+            them). It is called once; the result is kept.
+        image: The ImageSpec that suits it where neither user nor architecture insists; ``None``: the architecture's.
+    """
+
+    name: str
+    summary: str
+    write: Callable[[Path], None]
+    image: ImageSpec | None = None
+
+    def __post_init__(self) -> None:
+        _check_name("Dataset", self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exporter:
+    """A file format that a trained model can leave in.
+
+    Args:
+        name: What ``--format`` takes.
+        summary: One line for ``zoo list``.
+        suffix: Of the file, with its dot.
+        precisions: What ``--precision`` takes, the default first.
+        export: Writes one file; see ``docs/reference/hooks.md``.
+    """
+
+    name: str
+    summary: str
+    suffix: str
+    precisions: tuple[str, ...]
+    export: Callable[..., Any]
+
+    def __post_init__(self) -> None:
+        _check_name("Exporter", self.name)

@@ -1,0 +1,124 @@
+"""How an architecture is trained, as data: one frozen record, every field of it settable from outside."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args, get_origin
+
+from zoo.errors import UsageError
+
+Optimizer = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["constant", "cosine"]
+Augmentation = Literal["none", "article", "strong"]
+ClassWeights = Literal["none", "balanced"]
+Precision = Literal["auto", "float32", "mixed_bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides a training run but the data, the architecture and the seed.
+
+    Args:
+        optimizer: ``adam``, ``adamw`` or ``sgd`` (Nesterov momentum 0.9).
+        learning_rate: Peak learning rate.
+        schedule: ``constant``, or ``cosine`` decay to zero over all epochs.
+        warmup_epochs: Epochs of linear warm-up from zero; fractions allowed.
+        weight_decay: Decoupled weight decay, for ``adamw`` and ``sgd``.
+        clip_norm: Largest global norm of a gradient; 0 turns it off.
+        epochs: Most epochs to train.
+        batch_size: Images per step.
+        augmentation: ``none``; ``article``, the founding tutorial's ranges; or ``strong``.
+        mixup_alpha: Parameter of the Beta distribution of mixup (Zhang et al. 2018); 0 turns it off.
+        label_smoothing: Share of the target spread over all classes, 0 to 1.
+        class_weights: ``balanced`` weighs every class by the inverse of its share of the training images.
+        early_stopping_epochs: Epochs without a better validation loss before training stops; 0 never stops early.
+        ema_momentum: Momentum per step of an exponential moving average of the weights, which then is what is
+            validated and kept; 0 keeps the weights themselves.
+        dropout: Dropout rate before the head; ``None`` is the architecture's own.
+        precision: ``float32``, ``mixed_bfloat16``, or ``auto``: the second where it measures faster on this machine.
+    """
+
+    optimizer: Optimizer = "adam"
+    learning_rate: float = 1e-3
+    schedule: Schedule = "cosine"
+    warmup_epochs: float = 0.0
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    epochs: int = 60
+    batch_size: int = 32
+    augmentation: Augmentation = "strong"
+    mixup_alpha: float = 0.0
+    label_smoothing: float = 0.0
+    class_weights: ClassWeights = "balanced"
+    early_stopping_epochs: int = 0
+    ema_momentum: float = 0.0
+    dropout: float | None = None
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise UsageError(f"Recipe field '{name}' must be from {low:g} to {high:g}. Received: {value!r}.")
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def with_values(self, values: Mapping[str, Any]) -> Recipe:
+        """A copy with some fields replaced; text is read as the field's type.
+
+        Raises:
+            UsageError: A field that does not exist, or a value that does not fit it.
+        """
+        return replace(self, **{name: _read(name, value) for name, value in values.items()})
+
+
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("learning_rate", 1e-12, 100),
+    ("warmup_epochs", 0, 10_000),
+    ("weight_decay", 0, 10),
+    ("clip_norm", 0, 1e6),
+    ("epochs", 1, 1_000_000),
+    ("batch_size", 1, 65_536),
+    ("mixup_alpha", 0, 10),
+    ("label_smoothing", 0, 0.99),
+    ("early_stopping_epochs", 0, 1_000_000),
+    ("ema_momentum", 0, 0.999999),
+    ("dropout", 0, 0.99),
+)
+
+_TYPES = typing.get_type_hints(Recipe)
+FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Recipe))
+
+
+def field_choices(name: str) -> tuple[str, ...]:
+    """The values a field of named choices takes; empty for numbers."""
+    kind = _TYPES[name]
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def _read(name: str, value: Any) -> Any:
+    if name not in _TYPES:
+        from zoo.errors import unknown_name
+
+        raise unknown_name("recipe field", name, FIELDS)
+    choices = field_choices(name)
+    if choices:
+        if value not in choices:
+            raise UsageError(f"Recipe field '{name}' cannot be {value!r}.", f"Known: {', '.join(choices)}.")
+        return value
+    if value is None or (isinstance(value, str) and value.lower() == "none"):
+        if type(None) in get_args(_TYPES[name]):
+            return None
+        raise UsageError(f"Recipe field '{name}' needs a value. Received: {value!r}.")
+    kind = int if _TYPES[name] is int else float
+    try:
+        number = float(value)
+        if isinstance(value, bool) or number != number or (kind is int and number != int(number)):
+            raise ValueError
+        return kind(number)
+    except (TypeError, ValueError, OverflowError):
+        wanted = "a whole number" if kind is int else "a number"
+        raise UsageError(f"Recipe field '{name}' must be {wanted}. Received: {value!r}.") from None

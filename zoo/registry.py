@@ -1,0 +1,97 @@
+"""Records by name, with the distribution each came from. A name two distributions offer belongs to neither."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Generic, TypeVar
+
+from zoo.errors import UsageError, unknown_name
+from zoo.interfaces import Architecture, Dataset, Exporter
+from zoo.plugin_manager import PluginManager
+
+Record = TypeVar("Record", Architecture, Dataset, Exporter)
+
+
+@dataclass(frozen=True)
+class Offer(Generic[Record]):
+    """A record and where it comes from."""
+
+    record: Record
+    distribution: str
+    version: str
+
+
+class Registry(Generic[Record]):
+    """All records of one kind.
+
+    Args:
+        kind: The word that messages use: ``architecture``, ``data set``, ``exporter``.
+        offers: Every offer of that kind, contested names included.
+    """
+
+    def __init__(self, kind: str, offers: list[Offer[Record]]) -> None:
+        self.kind = kind
+        self._offers: dict[str, list[Offer[Record]]] = {}
+        for offer in sorted(offers, key=lambda offer: (offer.record.name, offer.distribution)):
+            self._offers.setdefault(offer.record.name, []).append(offer)
+
+    def __iter__(self) -> Iterator[Offer[Record]]:
+        for offers in self._offers.values():
+            yield from offers
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._offers
+
+    def contested(self, name: str) -> bool:
+        return len(self._offers[name]) > 1
+
+    def offer(self, name: str) -> Offer[Record]:
+        """The one offer of a name.
+
+        Raises:
+            UsageError: Nobody offers it, or more than one distribution does.
+        """
+        offers = self._offers.get(name)
+        if not offers:
+            raise unknown_name(self.kind, name, self._offers)
+        if len(offers) > 1:
+            owners = [f"{offer.distribution} {offer.version}" for offer in offers]
+            raise UsageError(
+                f"The {self.kind} name '{name}' is offered by {' and by '.join(owners)}.",
+                f"Uninstall one, or leave one out: ZOO_DISABLE_PLUGINS={offers[-1].distribution}.",
+            )
+        return offers[0]
+
+    def get(self, name: str) -> Record:
+        """The record of a name; raises as ``offer`` does."""
+        return self.offer(name).record
+
+
+@cache
+def plugin_manager() -> PluginManager:
+    """The one plugin manager of this process; the first call loads the plugins."""
+    return PluginManager()
+
+
+def architectures() -> Registry[Architecture]:
+    return _registry("architecture", Architecture)
+
+
+def datasets() -> Registry[Dataset]:
+    return _registry("data set", Dataset)
+
+
+def exporters() -> Registry[Exporter]:
+    return _registry("exporter", Exporter)
+
+
+def _registry(kind: str, record: type[Record]) -> Registry[Record]:
+    offers = [
+        Offer(offered, plugin.distribution, plugin.version)
+        for plugin in plugin_manager().plugins
+        for offered in plugin.records
+        if isinstance(offered, record)
+    ]
+    return Registry(kind, offers)

@@ -1,0 +1,81 @@
+"""Files that appear whole or not at all: written aside, flushed to disk, renamed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import TrainingError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Gives a path beside ``path`` to write to, and renames it to ``path`` when the block ends without an error.
+
+    The temporary keeps the suffix, for writers that go by it. Two processes never share one.
+
+    Raises:
+        TrainingError: The disk is full, or the folder cannot be written. ``path`` is as it was before.
+    """
+    aside = path.with_name(f".{path.stem[:60]}.{os.getpid()}{path.suffix}")
+    try:
+        yield aside
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    with whole_file(path) as aside:
+        aside.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    # surrogateescape: a file name that is not UTF-8 comes back as the bytes it was.
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def read_text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Rows by column name. Quoted line ends inside a field survive."""
+    return list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and its parents; that it is there already is fine."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> TrainingError:
+    return TrainingError(
+        f"Could not write {path}: {error.strerror or error}.",
+        "Free some space, or choose another folder (--runs for runs, ZOO_CACHE_DIR for the image cache).",
+    )

@@ -1,0 +1,80 @@
+"""Everything a run needs to go on exactly where it was: one file, written whole after an epoch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.errors import TrainingError
+from zoo.runs.atomic import whole_file
+from zoo.training.model import get_weights, set_weights
+
+Arrays = list[NDArray[np.generic]]
+
+
+@dataclass
+class Progress:
+    """What a run has come to, apart from the weights.
+
+    Args:
+        epoch: Epochs done.
+        best_epoch: The epoch, counted from 1, whose weights are kept; 0 before the first.
+        best_loss: Its validation loss.
+        history: One row an epoch, as ``history.csv`` has them.
+        callbacks: State of callbacks that have one, by position.
+        stopped: Training is over: all epochs done, or stopped early.
+    """
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_loss: float = float("inf")
+    history: list[dict[str, float]] = field(default_factory=list)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    stopped: bool = False
+
+
+def save_checkpoint(path: Path, model: keras.Model, progress: Progress, best: Arrays) -> None:
+    """Writes weights, optimizer state, random states, best weights and progress.
+
+    ``model.variables`` holds the state of the random generators of its layers too, so that dropout goes on as it would
+    have.
+    """
+    arrays = {f"model/{index}": value for index, value in enumerate(get_weights(model.variables))}
+    arrays |= {f"optimizer/{index}": value for index, value in enumerate(get_weights(model.optimizer.variables))}
+    arrays |= {f"best/{index}": value for index, value in enumerate(best)}
+    arrays["progress"] = np.array(json.dumps(asdict(progress)))
+    with whole_file(path) as aside:
+        np.savez(aside, **arrays)  # type: ignore[arg-type]
+
+
+def load_checkpoint(path: Path, model: keras.Model) -> tuple[Progress, Arrays]:
+    """Puts a compiled model back to where it was.
+
+    Returns:
+        The progress, and the best weights so far.
+
+    Raises:
+        TrainingError: The file is damaged, or belongs to another model.
+    """
+    model.optimizer.build(model.trainable_variables)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            progress = Progress(**json.loads(str(file["progress"])))
+            set_weights(model.variables, _numbered(file, "model"))
+            set_weights(model.optimizer.variables, _numbered(file, "optimizer"))
+            return progress, _numbered(file, "best")
+    except Exception as error:  # zipfile, zlib, json and Keras each raise their own
+        raise TrainingError(
+            f"Could not resume from {path}: {error}", "The checkpoint is damaged; train again."
+        ) from error
+
+
+def _numbered(file: Any, group: str) -> Arrays:
+    count = sum(name.startswith(f"{group}/") for name in file.files)
+    return [file[f"{group}/{index}"] for index in range(count)]

@@ -1,0 +1,132 @@
+"""What a run is going to be, settled before anything heavy is imported, and whether a resumed one is still the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.data import ImageData, named_dataset
+from zoo.errors import TrainingError, UsageError, unknown_name
+from zoo.image_spec import ImageSpec
+from zoo.interfaces import Architecture
+from zoo.recipe import Recipe
+from zoo.runs import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that decides a run: with the same plan, data and machine, the same weights come out.
+
+    Args:
+        architecture: Its record.
+        source: What ``--data`` named.
+        image: How files become pixels.
+        recipe_name: ``default``, ``article``, a file, or the run it was taken from.
+        recipe: The recipe with every field the user set.
+        seed: Of the first weights, shuffling, augmentation and dropout.
+        split_seed: Of the splits that are made; apart from ``seed``, so that seeds are compared on the same images.
+    """
+
+    architecture: Architecture
+    source: str
+    image: ImageSpec
+    recipe_name: str
+    recipe: Recipe
+    seed: int
+    split_seed: int
+
+
+def image_for(architecture: Architecture, source: str) -> ImageSpec:
+    """The ImageSpec where the user says nothing: a named data set's own, else the architecture's."""
+    dataset = named_dataset(source)
+    return dataset.image if dataset and dataset.image else architecture.image
+
+
+def find_recipe(architecture: Architecture, name: str) -> Recipe:
+    """A recipe of the architecture by name, or from a YAML file of recipe fields.
+
+    A file may begin from a named recipe, with ``base: article``; else it begins from ``default``.
+
+    Raises:
+        UsageError: No such name or file, or a file that is no mapping of recipe fields.
+    """
+    if name in architecture.recipes:
+        return architecture.recipes[name]
+    path = Path(name)
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        raise unknown_name(f"recipe of {architecture.name}", name, architecture.recipes)
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"Could not read the recipe '{path}': {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(
+            f"The recipe '{path}' is not a mapping of fields to values.", "For example: learning_rate: 0.001"
+        )
+    base = values.pop("base", "default")
+    if base not in architecture.recipes:
+        raise unknown_name(f"recipe of {architecture.name}", str(base), architecture.recipes)
+    return architecture.recipes[base].with_values({str(field): value for field, value in values.items()})
+
+
+def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
+    """Refuses to resume a run with anything else than it was started with.
+
+    Args:
+        run: The run to resume.
+        asked: What the command line gave explicitly: ``architecture``, ``seed``, recipe fields, ...
+
+    Raises:
+        UsageError: Something differs; the message shows what.
+    """
+    was: dict[str, Any] = {
+        "architecture": run.architecture,
+        "seed": run.seed,
+        "split_seed": run.info["split_seed"],
+        "recipe": run.info["recipe_name"],
+        "data": run.info["data"]["source"],
+        **run.image_spec.as_dict(),
+        **run.recipe.as_dict(),
+    }
+    changed = [
+        f"{name}: {was[name]!r} in the run, {value!r} asked" for name, value in asked.items() if was[name] != value
+    ]
+    if changed:
+        raise UsageError(
+            f"{run.path} was started differently. {'; '.join(changed)}.",
+            "A resumed run continues as it began; leave the options away, or start a new run.",
+        )
+
+
+def refuse_other_data(run: Run, data: ImageData) -> None:
+    """Refuses to resume a run on other images than it began with.
+
+    Raises:
+        TrainingError: Images were added, removed, changed, relabelled or moved between splits; the message says which.
+    """
+    if data.digest == run.info["data"]["digest"]:
+        return
+    before = {row["path"]: (row["label"], row["split"], row["sha256"]) for row in run.split()}
+    now = {path: (label, split, sha256) for path, label, split, sha256 in data.rows()}
+    common = before.keys() & now.keys()
+    differences = {
+        "added": now.keys() - before.keys(),
+        "removed": before.keys() - now.keys(),
+        "changed": {name for name in common if before[name][2] != now[name][2]},
+        "relabelled": {name for name in common if before[name][0] != now[name][0]},
+        "in another split": {name for name in common if before[name][1] != now[name][1]},
+    }
+    told = [f"{len(names)} {what} ({_some(names)})" for what, names in differences.items() if names]
+    raise TrainingError(
+        f"The data of {run.path} is not what it was: {', '.join(told) or 'it was split differently'}.",
+        f"Restore {data.source}, or start a new run.",
+    )
+
+
+def _some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(repr(name) for name in ordered[:3]) + (", ..." if len(ordered) > 3 else "")

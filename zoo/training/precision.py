@@ -1,0 +1,73 @@
+"""``auto`` precision: what a short measurement on this machine says, remembered for the next run."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from zoo.data.cache import cache_folder
+from zoo.interfaces import Architecture
+from zoo.recipe import Recipe
+from zoo.runs.atomic import write_json
+from zoo.runs.machine import machine
+from zoo.training.model import build_model, compile_model
+
+#: bfloat16 costs digits, so it has to win by more than a measurement's noise.
+WORTHWHILE_SPEEDUP = 1.15
+
+_STEPS = 3
+
+
+def resolve_precision(
+    architecture: Architecture, input_shape: tuple[int, int, int], classes: int, recipe: Recipe
+) -> str:
+    """``float32`` or ``mixed_bfloat16``.
+
+    For ``auto``, two training steps' worth of random pixels are timed in each, once for this machine, architecture,
+    image size and batch size: the answer is kept in the cache, so that a run repeated with its seed is the same run.
+    """
+    if recipe.precision != "auto":
+        return recipe.precision
+    path = cache_folder() / "precision.json"
+    parts = [*machine().values(), keras.backend.backend(), keras.__version__]
+    key = "|".join(map(str, [*parts, architecture.name, *input_shape, recipe.batch_size]))
+    known = _read(path)
+    if key not in known:
+        seconds = {name: _step_seconds(architecture, input_shape, classes, recipe, name) for name in _CANDIDATES}
+        faster = seconds["float32"] / seconds["mixed_bfloat16"] >= WORTHWHILE_SPEEDUP
+        known = _read(path) | {key: "mixed_bfloat16" if faster else "float32"}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, known)
+    return known[key]
+
+
+_CANDIDATES = ("float32", "mixed_bfloat16")
+
+
+def _step_seconds(
+    architecture: Architecture, input_shape: tuple[int, int, int], classes: int, recipe: Recipe, precision: str
+) -> float:
+    """The quickest of a few training steps, in seconds."""
+    model = build_model(architecture, input_shape, classes, precision=precision)
+    compile_model(model, recipe, steps_per_epoch=100)
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (recipe.batch_size, *input_shape), np.uint8)
+    targets = np.eye(classes, dtype=np.float32)[random.integers(0, classes, recipe.batch_size)]
+    model.train_on_batch(pixels, targets)  # traces and warms up
+    times = []
+    for _ in range(_STEPS):
+        start = time.perf_counter()
+        model.train_on_batch(pixels, targets)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}

@@ -1,0 +1,38 @@
+"""What training tells whoever watches. The command line draws it; this one says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+
+class Reporter:
+    """Receives what happens; every method may be left as it is."""
+
+    def stage(self, text: str) -> None:
+        """A new stage of the work begins."""
+
+    def note(self, text: str) -> None:
+        """Something the user should read."""
+
+    def counter(self, text: str) -> Callable[[int, int], None]:
+        """A function to call with items done and items to do, while a stage counts."""
+        return lambda done, total: None
+
+    def training(self, epochs: int, steps: int, images: int, first_epoch: int) -> None:
+        """Training begins.
+
+        Args:
+            epochs: Most epochs in all.
+            steps: Batches an epoch.
+            images: Images an epoch.
+            first_epoch: Epochs already done, when resumed.
+        """
+
+    def batch(self, step: int, logs: Mapping[str, float]) -> None:
+        """A batch is done; ``step`` counts from 1."""
+
+    def epoch(self, epoch: int, row: Mapping[str, float], best: bool) -> None:
+        """An epoch is done; ``epoch`` counts from 1, ``row`` is its row of the history."""
+
+    def trained(self) -> None:
+        """Training is over."""

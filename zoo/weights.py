@@ -1,0 +1,200 @@
+"""Weight files: one ``.npz``, one array per variable, keyed ``layer/variable``.
+
+A plugin ships its pretrained weights this way (``write_weights``, then ``load_weights`` with the SHA-256 it returned);
+``--weights PATH`` reads a user's own file, or a whole ``.keras`` model, through the same function.
+
+Kernels are stored in float16, which halves the file; vectors (biases, BatchNormalization statistics) stay float32: they
+are a few per cent of the bytes, and their variances reach from 1e-44 to 500 where float16 ends at 6e-8 and 65504.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.errors import PluginError, UsageError
+
+if TYPE_CHECKING:
+    import keras
+
+Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+#: Mismatches that are spelt out in an error; the rest are counted.
+_MISMATCHES_SHOWN = 6
+
+
+def write_weights(path: Path, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]]) -> str:
+    """Writes a weight file whose bytes depend on the arrays alone: sorted, uncompressed, without a date.
+
+    Args:
+        path: Where to; an existing file is replaced.
+        arrays: By ``layer/variable``. Those of two or more axes are stored in float16, the others in float32.
+
+    Returns:
+        SHA-256 of the file, 64 hexadecimal digits.
+
+    Raises:
+        UsageError: A value is not finite once stored, such as a kernel above 65504.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(arrays):
+            with np.errstate(over="ignore"):  # told below, with the name
+                stored = np.asarray(arrays[name], dtype=np.float16 if arrays[name].ndim >= 2 else np.float32)
+            if not np.isfinite(stored).all():
+                raise UsageError(f"'{name}' has values that are not finite in {stored.dtype}.")
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, np.ascontiguousarray(stored), version=(1, 0), allow_pickle=False)
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            member.create_system = 3  # Unix, wherever it runs
+            archive.writestr(member, entry.getvalue())
+    path.write_bytes(buffer.getvalue())
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def read_weights(path: Path, sha256: str | None = None) -> Arrays:
+    """The arrays of a weight file by ``layer/variable``, in the type they are stored in.
+
+    Args:
+        path: The ``.npz``.
+        sha256: What the file must hash to; ``None`` for a file nobody vouches for.
+
+    Raises:
+        PluginError: ``sha256`` is given and the file is missing or another.
+        UsageError: ``sha256`` is not given and the file is missing or no weight file.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        message = f"Could not read the weights {path}: {error.strerror or error}."
+        if sha256 is None:
+            raise UsageError(message) from error
+        raise PluginError(message, "Install the plugin that ships them again.") from error
+    if sha256 is not None and (actual := hashlib.sha256(data).hexdigest()) != sha256:
+        raise PluginError(
+            f"The weights {path} are damaged: expected SHA-256 {sha256}, actual {actual} ({len(data)} bytes).",
+            "Install the plugin that ships them again.",
+        )
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds on a file that is none
+        raise UsageError(
+            f"{path} is not a weight file: {error}",
+            "Give an .npz written by zoo.weights.write_weights, or a .keras model.",
+        ) from error
+
+
+def model_arrays(model: keras.Model) -> Arrays:
+    """Every weight of a model by ``layer/variable``, float32: what ``write_weights`` takes."""
+    return {name: np.asarray(_numpy(variable), dtype=np.float32) for name, variable in _variables(model).items()}
+
+
+def load_weights(
+    model: keras.Model,
+    path: Path,
+    *,
+    backbone: str | None,
+    with_head: bool | None = None,
+    sha256: str | None = None,
+    hint: str | None = None,
+) -> bool:
+    """Fills a built model from a weight file or a ``.keras`` model, layer by layer name; all of it or nothing.
+
+    Args:
+        model: Built; its variables change in place.
+        path: An ``.npz`` as ``write_weights`` makes it, or a ``.keras`` model.
+        backbone: Name of the last layer of the backbone; what comes after it is the head. ``None``: no head.
+        with_head: ``True`` fills the head too; ``False`` leaves it as it is; ``None`` fills it where it fits, which
+            says that the number of classes is the same, not that the classes are.
+        sha256: See ``read_weights``.
+        hint: What would mend a mismatch of the backbone, in the words of the architecture.
+
+    Returns:
+        Whether the head was filled.
+
+    Raises:
+        PluginError: See ``read_weights``.
+        UsageError: See ``read_weights``; or a variable is absent from the file or of another shape. Names those.
+    """
+    arrays = _keras_arrays(path) if path.suffix == ".keras" else read_weights(path, sha256)
+    variables = _variables(model)
+    head = set(variables) - set(_variables(_backbone(model, backbone))) if backbone else set()
+
+    body_wrong = _mismatches({name: variables[name] for name in variables if name not in head}, arrays)
+    head_wrong = _mismatches({name: variables[name] for name in variables if name in head}, arrays)
+    if body_wrong:
+        hint = hint or "Build the model with the options the weights were trained with, or train without them."
+        raise _misfit(path, model, body_wrong, hint)
+    if head_wrong and with_head:
+        raise _misfit(
+            path, model, head_wrong, "Load the backbone alone, or build the model with as many classes as the file has."
+        )
+    fill_head = with_head is not False and not head_wrong
+    chosen = {name for name in variables if fill_head or name not in head}
+    for name in chosen:
+        if not np.isfinite(arrays[name]).all():
+            raise UsageError(f"'{name}' in {path} has values that are not finite.", "Was that training run diverging?")
+    for name in chosen:
+        variables[name].assign(arrays[name].astype(np.float32))
+    return fill_head
+
+
+def _mismatches(variables: Mapping[str, Any], arrays: Arrays) -> list[str]:
+    lines = []
+    for name, variable in variables.items():
+        shape = tuple(variable.shape)
+        if name not in arrays:
+            lines.append(f"{name}: expected {shape}, absent from the file")
+        elif arrays[name].shape != shape:
+            lines.append(f"{name}: expected {shape}, shape in the file {arrays[name].shape}")
+        elif arrays[name].dtype.kind != "f":
+            lines.append(f"{name}: expected floating point, {arrays[name].dtype} in the file")
+    return lines
+
+
+def _misfit(path: Path, model: keras.Model, lines: list[str], hint: str) -> UsageError:
+    shown = lines[:_MISMATCHES_SHOWN]
+    if len(lines) > len(shown):
+        shown.append(f"and {len(lines) - len(shown)} more")
+    return UsageError("\n    ".join([f"The weights {path} do not fit the model '{model.name}':", *shown]), hint)
+
+
+def _variables(model: keras.Model) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for variable in model.weights:
+        if named.setdefault(variable.path, variable) is not variable:
+            raise PluginError(f"Two weights of the model '{model.name}' are named '{variable.path}'.")
+    return named
+
+
+def _backbone(model: keras.Model, layer_name: str) -> keras.Model:
+    import keras
+
+    names = [layer.name for layer in model.layers]
+    if layer_name not in names:
+        raise PluginError(f"The model '{model.name}' has no layer '{layer_name}', which should end its backbone.")
+    return keras.Model(model.inputs, model.get_layer(layer_name).output)
+
+
+def _keras_arrays(path: Path) -> Arrays:
+    import keras
+
+    if not path.is_file():
+        raise UsageError(f"Could not read the weights {path}: no such file.")
+    try:
+        return model_arrays(keras.saving.load_model(path, compile=False))
+    except Exception as error:  # whatever a foreign model holds
+        raise UsageError(f"Keras could not open {path}: {error}") from error
+
+
+def _numpy(variable: Any) -> Any:
+    import keras
+
+    return keras.ops.convert_to_numpy(variable)
