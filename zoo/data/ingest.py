@@ -10,15 +10,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data.cache import FileState, ImageCache
 from zoo.data.pixels import Pixels
 from zoo.data.source import Entry, Skipped
-from zoo.image_spec import ImageSpec
-from zoo.images import DECODER, ImageError, decode, read_file, resize
+from zoo.image_spec import SPEC_VERSION, ImageSpec
+from zoo.images import ImageError, decode, read_file, resize
 from zoo.runs.machine import core_count
+
+#: Another OpenCV may decode or resize a little differently; what it made is kept apart.
+DECODER = f"{SPEC_VERSION}-opencv{cv2.__version__}"
 
 #: Called with files done and files to do.
 Progress = Callable[[int, int], None]

@@ -63,11 +63,17 @@ def _assign_class(
                 decided[content] = VAL if val_rank[content] < val_share else TRAIN
     wanted = [TRAIN] + [TEST] * (test_share > 0) + [VAL] * (val_share > 0)
     rank = {TRAIN: {content: -test_rank[content] for content in contents}, TEST: test_rank, VAL: val_rank}
-    for split in wanted[: len(contents)]:
+    needed = wanted[: len(contents)]
+    for split in needed:
         if not any(decided[content] == split for content in contents):
-            donor = max(wanted, key=lambda name: sum(decided[content] == name for content in contents))
+            donor = max(wanted, key=lambda name: _surplus(name, contents, needed, decided))
             chosen = min((content for content in contents if decided[content] == donor), key=rank[split].__getitem__)
             decided[chosen] = split
+
+
+def _surplus(split: str, contents: Sequence[str], needed: Sequence[str], decided: Mapping[str, str]) -> int:
+    """How many images of the class a split can spare."""
+    return sum(decided[content] == split for content in contents) - (split in needed)
 
 
 def _unit(content: str, purpose: str, seed: int) -> float:

@@ -11,18 +11,17 @@ from zoo.training.augment import augment, random_generator
 
 
 def augmented_samples(data: ImageData, recipe: Recipe, seed: int, count: int = 24) -> NDArray[np.uint8]:
-    """Augmented training images, as the first epochs show them: uint8 ``(up to count, height, width, 3)``.
+    """Augmented training images, as the first epochs show them.
 
-    A few images, each in several versions, one row of the array after the other.
+    Returns:
+        uint8 ``(images, versions, height, width, 3)``: up to 4 images, ``count`` pictures in all.
     """
     indices = data.indices(TRAIN)
     chosen = indices[np.linspace(0, len(indices) - 1, min(4, len(indices))).astype(int)]
-    originals = data.pixels.read(chosen)
     versions = max(1, count // len(chosen))
     return np.stack(
         [
-            augment(image, recipe.augmentation, random_generator(seed, epoch, int(index)))
-            for image, index in zip(originals, chosen, strict=True)
-            for epoch in range(versions)
+            [augment(image, recipe.augmentation, random_generator(seed, epoch, int(index))) for epoch in range(versions)]
+            for image, index in zip(data.pixels.read(chosen), chosen, strict=True)
         ]
     )

@@ -1,0 +1,163 @@
+"""Fixtures used everywhere: real photos, real plugins on disk, the real command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real photographs and original weights; ``ZOO_TEST_DATA``, or ``shared/data`` beside the repository."""
+    folder = Path(os.environ.get("ZOO_TEST_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"needs the shared test data, and {folder} is not there (set ZOO_TEST_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One image cache for the whole session, away from the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("ZOO_CACHE_DIR")
+    os.environ["ZOO_CACHE_DIR"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["ZOO_CACHE_DIR"]
+    else:
+        os.environ["ZOO_CACHE_DIR"] = before
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty image cache for this test alone."""
+    folder = tmp_path / "own-cache"
+    monkeypatch.setenv("ZOO_CACHE_DIR", str(folder))
+    return folder
+
+
+def draw_photo(path: Path, hue: int, seed: int, size: tuple[int, int] = (96, 72)) -> None:
+    """A shaded background of one hue with circles on it: different for every seed, of the class's colour."""
+    random = np.random.default_rng(seed)
+    width, height = size
+    shade = np.repeat(np.linspace(90, 220, height, dtype=np.uint8)[:, None], width, 1)
+    colour = np.full((height, width), hue, np.uint8)
+    image = cv2.cvtColor(np.stack([colour, np.full_like(colour, 190), shade], -1), cv2.COLOR_HSV2BGR)
+    for _ in range(4):
+        centre = (int(random.integers(width)), int(random.integers(height)))
+        cv2.circle(image, centre, int(random.integers(4, 16)), [int(c) for c in random.integers(0, 255, 3)], -1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # imencode, not imwrite: OpenCV cannot open every name that a file system can hold.
+    path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
+
+
+PhotoFolder = Callable[..., Path]
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path) -> PhotoFolder:
+    """``photo_folder({"rugby": 20, "train/soccer": 20})``: class folders of drawn photos, a hue for each class."""
+
+    def make(counts: dict[str, int], name: str = "photos") -> Path:
+        root = tmp_path / name
+        labels = sorted({folder.rsplit("/", 1)[-1] for folder in counts})
+        for folder, count in counts.items():
+            hue = 170 * labels.index(folder.rsplit("/", 1)[-1]) // len(labels)
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                seed = hash_of(f"{folder}/{number}")
+                draw_photo(root / folder / f"photo_{number:03d}.jpg", hue, seed)
+        return root
+
+    return make
+
+
+def hash_of(text: str) -> int:
+    """The same number in every process, unlike ``hash``."""
+    return int.from_bytes(text.encode()[-8:], "big")
+
+
+FakePlugin = Callable[..., None]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder of installed distributions, on the path of ``run_zoo``."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def fake_plugin(site: Path) -> FakePlugin:
+    """``fake_plugin("zoo-resnet", code)``: a distribution as pip leaves it, with one entry point; nothing is mocked."""
+
+    def install(distribution: str, code: str | None, *, version: str = "1.0") -> None:
+        module = distribution.replace("-", "_")
+        if code is not None:
+            (site / f"{module}.py").write_text(code)
+        info = site / f"{module}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[zoo]\n{module} = {module}\n")
+
+    return install
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left: exit code and output."""
+
+    code: int
+    out: str
+    err: str
+
+
+RunZoo = Callable[..., Result]
+
+
+@pytest.fixture
+def run_zoo(tmp_path: Path, site: Path) -> RunZoo:
+    """``run_zoo("list", "--json", env={...})``: the real command in a process of its own, in an empty folder."""
+
+    def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> Result:
+        done = subprocess.run(
+            zoo_command(*arguments),
+            cwd=cwd or tmp_path,
+            env=zoo_environment(site) | (env or {}),
+            capture_output=True,
+            timeout=600,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run
+
+
+def zoo_command(*arguments: str | Path) -> Sequence[str]:
+    return [sys.executable, "-c", "from zoo.cli.main import main; main()", *map(str, arguments)]
+
+
+def zoo_environment(site: Path) -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, "COLUMNS": "100"}
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path:
+    """A finished run of ``simple_cnn`` on the digits, a few epochs long, made by the command. Read it only."""
+    folder = tmp_path_factory.mktemp("digits")
+    command = zoo_command("train", "simple_cnn", "--epochs", "6", "--precision", "float32")
+    subprocess.run(command, cwd=folder, env=zoo_environment(folder), check=True, capture_output=True, timeout=600)
+    (run,) = (folder / "runs").iterdir()
+    return run

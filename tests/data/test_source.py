@@ -1,0 +1,128 @@
+"""What ``--data`` may be: class folders, split folders, the tutorial's Main/, a CSV; and what is in the way."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PhotoFolder, draw_photo
+from zoo.data.source import list_source
+from zoo.errors import DataError, UsageError
+
+
+def labels_and_splits(path: Path) -> Counter[tuple[str, str | None]]:
+    return Counter((entry.label, entry.split) for entry in list_source(path).entries)
+
+
+def test_class_folders(photo_folder: PhotoFolder) -> None:
+    root = photo_folder({"rugby": 2, "soccer/indoor/2024": 1, "soccer": 1})
+    assert labels_and_splits(root) == {("rugby", None): 2, ("soccer", None): 2}
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
+def test_split_folders(photo_folder: PhotoFolder, val: str) -> None:
+    root = photo_folder({"train/a": 2, "train/b": 1, f"{val}/a": 1, "test/b": 3})
+    expected = {("a", "train"): 2, ("b", "train"): 1, ("a", "val"): 1, ("b", "test"): 3}
+    assert labels_and_splits(root) == expected
+
+
+def test_the_folder_above_the_splits_will_do(photo_folder: PhotoFolder) -> None:
+    root = photo_folder({"Main/train/rugby": 1, "Main/train/soccer": 1, "Main/test/rugby": 1})
+    assert labels_and_splits(root)[("rugby", "test")] == 1
+
+
+def test_a_class_may_be_called_train(photo_folder: PhotoFolder) -> None:
+    root = photo_folder({"train": 2, "bus": 2, "car": 1})
+    assert labels_and_splits(root) == {("train", None): 2, ("bus", None): 2, ("car", None): 1}
+
+
+def test_hidden_and_system_files_are_no_data(photo_folder: PhotoFolder) -> None:
+    root = photo_folder({"a": 1, "b": 1})
+    for junk in ("a/.DS_Store", "a/Thumbs.db", "a/desktop.ini", ".git/x.jpg", "__MACOSX/a/._x.jpg", ".ipynb_checkpoints/x.jpg"):
+        (root / junk).parent.mkdir(parents=True, exist_ok=True)
+        (root / junk).write_bytes(b"junk")
+    listing = list_source(root)
+    assert {entry.label for entry in listing.entries} == {"a", "b"}
+    assert len(listing.entries) == 2
+    assert listing.skipped == []
+
+
+def test_a_picture_beside_the_class_folders_is_named(photo_folder: PhotoFolder) -> None:
+    root = photo_folder({"a": 1, "b": 1})
+    draw_photo(root / "stray.jpg", 0, 0)
+    (root / "notes.txt").write_text("not a picture")
+    (skipped,) = list_source(root).skipped
+    assert (skipped.name, "no class" in skipped.reason) == ("stray.jpg", True)
+
+
+def test_links_are_followed_and_loops_end(photo_folder: PhotoFolder, tmp_path: Path) -> None:
+    root = photo_folder({"a": 1, "b": 1})
+    elsewhere = photo_folder({"more": 2}, name="elsewhere")
+    (root / "a" / "loop").symlink_to("..")
+    (root / "a" / "more").symlink_to(elsewhere / "more")
+    (root / "b" / "again").symlink_to(root / "b")
+    (root / "b" / "link.jpg").symlink_to(root / "b" / "photo_000.jpg")
+    assert labels_and_splits(root) == {("a", None): 3, ("b", None): 2}
+
+
+def test_an_empty_class_folder_is_said_not_taken_for_a_class(photo_folder: PhotoFolder) -> None:
+    root = photo_folder({"a": 1, "b": 1, "empty": 0})
+    listing = list_source(root)
+    assert {entry.label for entry in listing.entries} == {"a", "b"}
+    assert any("'empty' holds no file" in note for note in listing.notes)
+
+
+def test_order_does_not_depend_on_the_file_system(photo_folder: PhotoFolder) -> None:
+    names = [entry.name for entry in list_source(photo_folder({"b": 5, "a": 5})).entries]
+    assert names == sorted(names)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_csv(tmp_path: Path, encoding: str) -> None:
+    rows = ['path,label,split', 'x/1.jpg,rugby,train', '"a, b.jpg",soccer,', '2.jpg,rugby,validation', '']
+    (tmp_path / "list.csv").write_text("\n".join(rows), encoding=encoding)
+    entries = list_source(tmp_path / "list.csv").entries
+    assert [(entry.name, entry.label, entry.split) for entry in entries] == [
+        ("2.jpg", "rugby", "val"),
+        ("a, b.jpg", "soccer", None),
+        ("x/1.jpg", "rugby", "train"),
+    ]
+    assert entries[0].path == str(tmp_path / "2.jpg")
+
+
+def test_csv_rows_that_say_nothing_are_skipped_with_their_line(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,label\n1.jpg,a\n2.jpg,\n,b\n1.jpg,b\n")
+    listing = list_source(tmp_path / "list.csv")
+    assert [entry.name for entry in listing.entries] == ["1.jpg"]
+    assert sorted(item.reason for item in listing.skipped) == ["line 3 has no label", "line 4 has no path", "line 5 names it again"]
+
+
+def test_csv_without_a_column_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("file,label\n1.jpg,a\n")
+    with pytest.raises(DataError, match="lacks the column.*path.*Found: file, label"):
+        list_source(tmp_path / "list.csv")
+    (tmp_path / "list.csv").write_text("path,label,split\n1.jpg,a,holdout\n")
+    with pytest.raises(DataError, match="line 2: unknown split 'holdout'"):
+        list_source(tmp_path / "list.csv")
+
+
+def test_what_is_no_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No data at"):
+        list_source(tmp_path / "nowhere")
+    (tmp_path / "photo.jpg").write_bytes(b"x")
+    with pytest.raises(UsageError, match="neither a folder nor a CSV"):
+        list_source(tmp_path / "photo.jpg")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no file in a class folder"):
+        list_source(tmp_path / "empty")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs names of any bytes")
+def test_names_of_any_bytes(tmp_path: Path) -> None:
+    for label in ("класс_é", 'a,b"c'):
+        draw_photo(tmp_path / label / "line\nbreak.jpg", 0, 0)
+        draw_photo(Path(os.fsdecode(os.fsencode(tmp_path / label) + b"/caf\xe9.jpg")), 0, 1)
+    assert labels_and_splits(tmp_path) == {("класс_é", None): 2, ('a,b"c', None): 2}

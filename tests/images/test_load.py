@@ -1,0 +1,174 @@
+"""Paths: whatever lies there, loading ends at once, with a picture or with a reason."""
+
+from __future__ import annotations
+
+import ast
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zoo.images
+from tests.images.pictures import COLOR, encode
+from zoo.errors import DataError
+from zoo.image_spec import ImageSpec
+from zoo.images import ImageError, decode, load, load_image, read_file, resize
+
+SPEC = ImageSpec(height_px=32, width_px=32)
+JPEG = encode(COLOR, "JPEG")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(JPEG)
+    return path
+
+
+def reason(path: str | Path) -> str:
+    """The reason for which ``path`` is refused, found within five seconds."""
+    reasons = []
+
+    def attempt() -> None:
+        with pytest.raises(ImageError) as caught:
+            load_image(path, SPEC)
+        reasons.append(caught.value.reason)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(timeout=5)
+    assert not thread.is_alive(), "loading hangs"
+    return reasons[0]
+
+
+def test_loading_is_reading_decoding_resizing(photo: Path) -> None:
+    assert np.array_equal(load_image(photo, SPEC), resize(decode(JPEG), SPEC))
+    assert np.array_equal(load_image(str(photo), SPEC), load_image(photo, SPEC))
+    assert read_file(photo) == JPEG
+
+
+def test_named_pipe_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert reason(tmp_path / "pipe.jpg") == "named pipe"
+
+
+def test_link_to_a_named_pipe_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link.jpg").symlink_to("pipe")
+    assert reason(tmp_path / "link.jpg") == "named pipe"
+
+
+def test_what_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the name of a socket must be short
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket.jpg")
+        assert reason("socket.jpg") == "socket"
+    assert reason("/dev/zero") == "device"
+    assert reason(tmp_path) == "folder"
+    assert reason(tmp_path / "missing.jpg") == "no such file"
+    assert reason("nul\0l.jpg") == "file name with a null byte"
+    assert reason("n" * 300) == "file name too long"
+
+
+def test_links(photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "good").symlink_to(photo)
+    (tmp_path / "broken").symlink_to("nowhere.jpg")
+    (tmp_path / "loop").symlink_to("loop")
+    assert load_image(tmp_path / "good", SPEC).shape == (32, 32, 3)
+    assert reason(tmp_path / "broken") == "broken symbolic link"
+    assert reason(tmp_path / "loop") == "symbolic link to itself"
+
+
+def test_file_without_permission(photo: Path) -> None:
+    photo.chmod(0)
+    if os.access(photo, os.R_OK):
+        pytest.skip("this user may read every file")
+    assert reason(photo) == "no permission to read it"
+
+
+def test_sizes(photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty.jpg").touch()
+    assert reason(tmp_path / "empty.jpg") == "empty file"
+    with (tmp_path / "sparse.jpg").open("wb") as file:
+        file.truncate(3 * 2**30)
+    assert reason(tmp_path / "sparse.jpg") == "file of 3.0 GiB, more than 1 GiB"
+    monkeypatch.setattr(load, "MAX_FILE_BYTES", len(JPEG))
+    assert read_file(photo) == JPEG
+
+
+def test_large_file_that_is_no_picture_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "holiday.mp4").open("wb") as file:
+        file.truncate(2**29)
+    assert reason(tmp_path / "holiday.mp4") == "not an image: zero bytes"
+
+
+@pytest.mark.parametrize(
+    "name", [b"\xff\xfe caf\xe9.jpg", b"tab\tnew\nline,comma.jpg", "фото.jpg".encode(), b"-rf.jpg"]
+)
+def test_any_name_loads_and_can_be_printed(name: bytes, tmp_path: Path) -> None:
+    path = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118
+    Path(os.fsdecode(path)).write_bytes(JPEG)
+    assert load_image(os.fsdecode(path), SPEC).shape == (32, 32, 3)
+    Path(os.fsdecode(path)).write_bytes(JPEG[:-9])
+    with pytest.raises(ImageError) as caught:
+        load_image(os.fsdecode(path), SPEC)
+    assert str(caught.value).encode().count(b"\n") == 0
+
+
+def test_error_names_the_file_and_survives_the_way_from_a_worker(tmp_path: Path) -> None:
+    path = tmp_path / "page.jpg"
+    path.write_text("<html>")
+    with pytest.raises(DataError) as caught:
+        load_image(path, SPEC)
+    arrived = pickle.loads(pickle.dumps(caught.value))
+    for error in (caught.value, arrived):
+        assert str(error) == f"Cannot read '{path}': not an image: HTML text."
+        assert (error.reason, error.path) == ("not an image: HTML text", path)
+
+
+def test_many_threads_at_once(shared_data: Path) -> None:
+    photos = sorted((shared_data / "rugby_soccer" / "test" / "rugby").iterdir())[:12]
+    alone = [load_image(photo, ImageSpec()) for photo in photos]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda photo: load_image(photo, ImageSpec()), photos * 3))
+    for expected, image in zip(alone * 3, together, strict=True):
+        assert np.array_equal(image, expected)
+
+
+def test_device_needs_numpy_and_opencv_only() -> None:
+    allowed = {*sys.stdlib_module_names, "numpy", "cv2", "zoo"}
+    for source in Path(zoo.images.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                assert name.split(".")[0] in allowed, f"{source}: {name}"
+                assert not name.startswith("zoo.") or name.startswith(("zoo.errors", "zoo.image_spec", "zoo.images")), (
+                    f"{source}: {name}"
+                )
+
+
+def test_log_level_that_the_user_sets_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "cut.bmp").write_bytes(encode(COLOR, "BMP")[:-99])
+    program = """
+import sys
+from zoo.images import ImageError, load_image
+from zoo.image_spec import ImageSpec
+try:
+    load_image(sys.argv[1], ImageSpec())
+except ImageError:
+    print("refused")
+"""
+    for level, speaks in (("WARNING", True), (None, False)):
+        environment = {key: value for key, value in os.environ.items() if key != "OPENCV_LOG_LEVEL"}
+        environment |= {"OPENCV_LOG_LEVEL": level} if level else {}
+        command = [sys.executable, "-c", program, tmp_path / "cut.bmp"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert (done.stdout, bool(done.stderr)) == ("refused\n", speaks)

@@ -1,0 +1,78 @@
+"""What is imported, and when: the direction between parts, and nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+HEAVY = ("tensorflow", "keras", "cv2", "sklearn", "jax", "torch", "matplotlib", "scipy", "rich", "yaml", "numpy")
+
+#: Left never imports right; parts on one line may not import each other unless they are listed in order.
+LAYERS = [
+    ["errors"],
+    ["image_spec", "recipe"],
+    ["interfaces"],
+    ["hookspecs"],
+    ["plugin_manager"],
+    ["registry", "weights"],
+    ["images", "runs", "data"],
+    ["evaluation", "training"],
+    ["report"],
+    ["cli"],
+]
+
+
+def modules() -> list[Path]:
+    return sorted((REPOSITORY / "zoo").rglob("*.py"))
+
+
+def imports_of(path: Path) -> list[tuple[int, str]]:
+    """Line and name of every ``zoo`` and ``zoo_*`` module that a file imports, wherever in it."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found += [(node.lineno, f"{node.module}.{name.name}" if node.module == "zoo" else node.module) for name in node.names]
+        elif isinstance(node, ast.Import):
+            found += [(node.lineno, name.name) for name in node.names]
+    return [(line, name) for line, name in found if name.split(".")[0] == "zoo" or name.startswith("zoo_")]
+
+
+def test_left_never_imports_right() -> None:
+    rank = {part: (level, place) for level, parts in enumerate(LAYERS) for place, part in enumerate(parts)}
+    offenders = []
+    for path in modules():
+        part = path.relative_to(REPOSITORY / "zoo").parts[0].removesuffix(".py")
+        if part == "__init__":
+            continue
+        for line, name in imports_of(path):
+            target = name.split(".")[1] if name.count(".") else "__init__"
+            if target in rank and rank[target] > rank[part]:
+                offenders.append(f"{path.relative_to(REPOSITORY)}:{line} {part} imports {target}")
+    assert not offenders, "\n".join(offenders)
+
+
+def test_the_core_knows_no_plugin() -> None:
+    offenders = [
+        f"{path.relative_to(REPOSITORY)}:{line} imports {name}"
+        for path in modules()
+        for line, name in imports_of(path)
+        if name.startswith("zoo_")
+    ]
+    assert not offenders, "\n".join(offenders)
+
+
+@pytest.mark.parametrize("arguments", ["--help", "list", "plugins", "train --help", "--version"])
+def test_nothing_heavy_is_imported_before_it_is_needed(arguments: str) -> None:
+    code = (
+        f"import sys; sys.argv = ['zoo', *{arguments.split()!r}]\n"
+        "from zoo.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"print('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "LOADED []"

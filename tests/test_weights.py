@@ -1,0 +1,120 @@
+"""Weight files: what is kept of a value, what is refused, and that nothing is filled by half."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from zoo import PluginError, UsageError
+from zoo.weights import load_weights, model_arrays, read_weights, write_weights
+
+
+def small_model(*, features=4, classes=3):
+    image = keras.layers.Input((2,), name="image")
+    x = keras.layers.Dense(features, name="body")(image)
+    x = keras.layers.BatchNormalization(name="features")(x)
+    return keras.Model(image, keras.layers.Dense(classes, name="probabilities")(x), name="small")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    keras.utils.set_random_seed(3)
+    model = small_model()
+    path = tmp_path / "small.npz"
+    return model, path, write_weights(path, model_arrays(model))
+
+
+def test_kernels_are_kept_in_float16_and_vectors_exactly(tmp_path):
+    tiny = np.array([6e-45, 1e-30, 565.99286], "float32")
+    kernel = np.array([[1 / 3, -2 / 3]], "float32")
+    write_weights(tmp_path / "w.npz", {"bn/moving_variance": tiny, "conv/kernel": kernel})
+    arrays = read_weights(tmp_path / "w.npz")
+    np.testing.assert_array_equal(arrays["bn/moving_variance"], tiny)
+    np.testing.assert_array_equal(arrays["conv/kernel"], kernel.astype("float16"))
+
+
+def test_equal_arrays_give_equal_bytes_in_whatever_order(tmp_path):
+    a, b = np.ones((2, 2), "float32"), np.zeros(3, "float32")
+    first = write_weights(tmp_path / "first.npz", {"a/kernel": a, "b/bias": b})
+    assert write_weights(tmp_path / "second.npz", {"b/bias": b, "a/kernel": np.asfortranarray(a)}) == first
+
+
+@pytest.mark.parametrize("value", [7e4, float("nan")])
+def test_a_kernel_that_float16_cannot_hold_is_refused(tmp_path, value):
+    with pytest.raises(UsageError, match="'a/kernel' has values that are not finite"):
+        write_weights(tmp_path / "w.npz", {"a/kernel": np.array([[value]])})
+    assert not (tmp_path / "w.npz").exists()
+
+
+def test_fills_by_name(saved):
+    theirs, path, digest = saved
+    ours = small_model()
+    assert load_weights(ours, path, backbone="features", sha256=digest) is True
+    for name, array in model_arrays(ours).items():
+        np.testing.assert_allclose(array, model_arrays(theirs)[name], rtol=1e-3, err_msg=name)
+
+
+def test_fills_the_whole_model_where_there_is_no_backbone(saved):
+    _, path, _ = saved
+    assert load_weights(small_model(), path, backbone=None) is True
+    with pytest.raises(UsageError, match="probabilities/bias"):
+        load_weights(small_model(classes=5), path, backbone=None)
+
+
+@pytest.mark.parametrize("with_head", [None, False])
+def test_a_head_of_another_size_stays_as_it_was(saved, with_head):
+    theirs, path, _ = saved
+    ours = small_model(classes=5)
+    head = model_arrays(ours)["probabilities/kernel"]
+    assert load_weights(ours, path, backbone="features", with_head=with_head) is False
+    np.testing.assert_array_equal(model_arrays(ours)["probabilities/kernel"], head)
+    np.testing.assert_allclose(model_arrays(ours)["body/kernel"], model_arrays(theirs)["body/kernel"], rtol=1e-3)
+
+
+def test_every_mismatch_is_named_and_nothing_is_filled(saved):
+    _, path, _ = saved
+    ours = small_model(features=6)
+    before = model_arrays(ours)
+    with pytest.raises(UsageError, match=re.escape("body/kernel: expected (2, 6), shape in the file (2, 4)")) as told:
+        load_weights(ours, path, backbone="features", with_head=False, hint="Use features=4.")
+    assert "body/bias: expected (6,), shape in the file (4,)" in told.value.message
+    assert told.value.hint == "Use features=4."
+    assert all(np.array_equal(before[name], array) for name, array in model_arrays(ours).items())
+
+
+def test_a_variable_that_the_file_lacks_is_named(saved, tmp_path):
+    theirs, _, _ = saved
+    arrays = model_arrays(theirs)
+    del arrays["body/bias"]
+    write_weights(tmp_path / "part.npz", arrays)
+    with pytest.raises(UsageError, match=re.escape("body/bias: expected (4,), absent from the file")):
+        load_weights(small_model(), tmp_path / "part.npz", backbone="features")
+
+
+def test_values_that_are_not_finite_are_refused(saved):
+    theirs, path, _ = saved
+    arrays = model_arrays(theirs) | {"body/bias": np.array([0, np.nan, 0, 0], "float32")}
+    np.savez(path, **arrays)
+    with pytest.raises(UsageError, match=r"'body/bias' in .* not finite"):
+        load_weights(small_model(), path, backbone="features")
+
+
+def test_a_file_that_is_none_is_told_by_its_path(tmp_path):
+    for name in ("none.npz", "none.keras"):
+        with pytest.raises(UsageError, match=name):
+            load_weights(small_model(), tmp_path / name, backbone="features")
+        (tmp_path / name).write_bytes(b"no weights")
+        with pytest.raises(UsageError, match=name):
+            load_weights(small_model(), tmp_path / name, backbone="features")
+
+
+def test_pickles_are_never_opened(tmp_path):
+    np.savez(tmp_path / "w.npz", **{"body/kernel": np.array([object()], dtype=object)})
+    with pytest.raises(UsageError, match="is not a weight file"):
+        read_weights(tmp_path / "w.npz")
+
+
+def test_a_backbone_that_the_model_lacks_is_the_plugins_fault(saved):
+    with pytest.raises(PluginError, match="no layer 'neck'"):
+        load_weights(small_model(), saved[1], backbone="neck")

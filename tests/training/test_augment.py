@@ -1,0 +1,65 @@
+"""Augmentation: the tutorial's ranges exactly, reproducible, and a mixture that says what it mixed."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from zoo.training.augment import RANGES, Ranges, augment, mixup, random_generator
+
+
+def dot(x: int, y: int, size: int = 101) -> NDArray[np.uint8]:
+    image = np.zeros((size, size, 3), np.uint8)
+    cv2.circle(image, (x, y), 3, (255, 255, 255), -1)
+    return image
+
+
+def centre_of(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    rows, columns = np.nonzero(image[..., 0] > 100)
+    return np.array([columns.mean(), rows.mean()])
+
+
+def test_none_is_the_image_itself() -> None:
+    image = dot(30, 40)
+    assert augment(image, "none", random_generator(0, 0, 0)) is image
+
+
+@pytest.mark.parametrize("name", ["article", "strong"])
+def test_it_depends_on_seed_epoch_and_index_alone(name: str) -> None:
+    image = dot(60, 40)
+    first = augment(image, name, random_generator(1, 2, 3))  # type: ignore[arg-type]
+    assert np.array_equal(first, augment(image, name, random_generator(1, 2, 3)))  # type: ignore[arg-type]
+    others = [random_generator(2, 2, 3), random_generator(1, 3, 3), random_generator(1, 2, 4)]
+    assert not any(np.array_equal(first, augment(image, name, other)) for other in others)  # type: ignore[arg-type]
+    assert first.shape == image.shape
+    assert first.dtype == np.uint8
+
+
+def test_article_stays_within_the_tutorials_ranges_and_uses_them() -> None:
+    # A dot 20 px right of the centre of a 101 px image. Seen through a view of 0.8 to 1.2 it is 1 / 0.8 as far at most;
+    # shifts add up to 10.1 px a side before that.
+    moved = np.array([centre_of(augment(dot(70, 50), "article", random_generator(0, 0, i))) - 50 for i in range(800)])
+    assert np.hypot(*moved.T).max() < (20 + 10.1 * 2**0.5) / 0.8 + 1
+    # No vertical flip, and no more than 30 degrees.
+    assert abs(moved[:, 1]).max() <= (20 * np.sin(np.radians(30)) + 10.1) / 0.8 + 1
+    assert abs(moved[:, 1]).max() > 20
+    assert 0.4 < (moved[:, 0] > 0).mean() < 0.6  # half are mirrored
+    assert RANGES["article"] == Ranges(view=(0.8, 1.2), aspect=None, rotation_degrees=30, shift=0.1, flip=True)
+
+
+def test_edges_are_repeated_not_black() -> None:
+    white = np.full((64, 64, 3), 200, np.uint8)
+    assert all((augment(white, "article", random_generator(0, 0, i)) == 200).all() for i in range(50))
+
+
+def test_mixup_mixes_pixels_and_targets_alike() -> None:
+    values = np.array([0, 50, 100, 200], np.uint8)
+    batch = np.broadcast_to(values[:, None, None, None], (4, 8, 8, 3)).copy()
+    targets = np.eye(4, dtype=np.float32)
+    mixup(batch, targets, 0.4, random_generator(0, 0, 0))
+    assert np.allclose(targets.sum(1), 1)
+    assert (targets.diagonal() >= 0.5).all()
+    assert np.allclose(batch.mean((1, 2, 3)), targets @ values, atol=1)
+    assert not np.array_equal(targets, np.eye(4))

@@ -1,0 +1,290 @@
+"""The command a newcomer runs first, and everything that may come in between."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import PhotoFolder, RunZoo, zoo_command, zoo_environment
+from zoo.runs import open_run
+
+#: Small, but with everything that has a state: augmentation, mixup, averaged weights, a schedule, dropout.
+SETTINGS = ["--size", "16", "--epochs", "5", "--mixup-alpha", "0.2", "--ema-momentum", "0.9", "--precision", "float32"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path:
+    """A run of SETTINGS on the digits that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    command = zoo_command("train", "simple_cnn", *SETTINGS)
+    subprocess.run(command, cwd=folder, env=zoo_environment(folder), check=True, capture_output=True)
+    (run,) = (folder / "runs").iterdir()
+    return run
+
+
+def history(run: Path) -> list[list[str]]:
+    """Every column but the seconds."""
+    with (run / "history.csv").open() as file:
+        return [row[:-1] for row in csv.reader(file)]
+
+
+def test_a_finished_run_holds_everything(digits_run: Path) -> None:
+    run = open_run(digits_run)
+    assert run.finished
+    names = {path.name for path in digits_run.iterdir()}
+    expected = {"run.json", "split.csv", "skipped.csv", "history.csv", "model.keras", "predictions.csv", "metrics.json"}
+    assert expected | {"plots", "report.html"} <= names
+    assert not [name for name in names if name.startswith(".")]
+    assert run.metrics["accuracy"] > 0.5  # six epochs; guessing gives 0.1
+    assert run.metrics["n"] == sum(run.info["data"]["counts"]["test"].values())
+    assert run.info["parameters"] > 0
+    assert 1 <= run.info["best_epoch"] <= 6
+    assert len(run.history()["val_loss"]) == 6
+    assert {row["split"] for row in run.split()} == {"train", "val", "test"}
+
+
+def test_the_saved_model_needs_nothing_of_ours_and_answers_as_recorded(digits_run: Path, tmp_path: Path) -> None:
+    run = open_run(digits_run)
+    tests = [row for row in run.split() if row["split"] == "test"][:8]
+    paths = [str(Path(run.info["data"]["root"]) / row["path"]) for row in tests]
+    code = (
+        "import sys, json, cv2, numpy as np\n"
+        "class NoZoo:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name.split('.')[0].startswith('zoo'): raise ImportError('zoo is not here')\n"
+        "sys.meta_path.insert(0, NoZoo())\n"
+        "import keras\n"
+        "model = keras.models.load_model(sys.argv[1])\n"
+        "images = [cv2.resize(cv2.imread(p, cv2.IMREAD_COLOR_RGB), (32, 32), interpolation=cv2.INTER_LINEAR)"
+        " for p in sys.argv[2:]]\n"
+        "assert model.input.name == 'image' and model.dtype_policy.name == 'float32'\n"
+        "print(json.dumps(model.predict(np.array(images, np.float32), verbose=0).tolist()))"
+    )
+    command = [zoo_command()[0], "-c", code, str(run.model_path), *paths]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    answers = np.array(json.loads(done.stdout.strip().splitlines()[-1]))
+    with (digits_run / "predictions.csv").open() as file:
+        recorded = {row["file"]: row for row in csv.DictReader(file)}
+    expected = np.array([[float(recorded[row["path"]][f"p:{label}"]) for label in run.labels] for row in tests])
+    assert np.abs(answers - expected).max() < 1e-5
+
+
+def test_the_same_seed_is_the_same_run(uninterrupted: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+    done = run_zoo("train", "--repeat", uninterrupted)
+    assert done.code == 0, done.err
+    (again,) = (tmp_path / "runs").iterdir()
+    assert history(again) == history(uninterrupted)
+    assert (again / "predictions.csv").read_bytes() == (uninterrupted / "predictions.csv").read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_run_resumes_to_the_same_weights(
+    number: signal.Signals, uninterrupted: Path, run_zoo: RunZoo, tmp_path: Path, site: Path
+) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        command = zoo_command("train", "simple_cnn", *SETTINGS)
+        process = subprocess.Popen(command, cwd=tmp_path, env=zoo_environment(site), stderr=file)
+        deadline = time.monotonic() + 300
+        while b"epoch 2/5" not in log.read_bytes():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(number)
+        process.wait(60)
+    (run,) = (tmp_path / "runs").iterdir()
+    assert not (run / "metrics.json").exists()
+    if number != signal.SIGKILL:
+        assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}[number]
+        assert f"zoo train --resume {run.relative_to(tmp_path)}" in log.read_text()
+        assert "Traceback" not in log.read_text()
+    done = run_zoo("train", "--resume", run)
+    assert done.code == 0, done.err
+    assert "epoch 5/5" in done.err
+    assert "epoch 1/5" not in done.err
+    assert history(run) == history(uninterrupted)
+    assert (run / "predictions.csv").read_bytes() == (uninterrupted / "predictions.csv").read_bytes()
+    assert run_zoo("train", "--resume", run).out.strip().endswith("there is nothing to resume.")
+
+
+@pytest.fixture
+def interrupted(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path) -> Path:
+    """A run on photos that is not finished, as a crash after training leaves it."""
+    photos = photo_folder({"a": 12, "b": 12})
+    done = run_zoo("train", "simple_cnn", "--data", photos, "--size", "16", "--epochs", "1", "--precision", "float32")
+    assert done.code == 0, done.err
+    (run,) = (tmp_path / "runs").iterdir()
+    (run / "metrics.json").unlink()
+    return run
+
+
+def test_a_resumed_run_refuses_other_settings_and_other_data(interrupted: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+    other = run_zoo("train", "--resume", interrupted, "--epochs", "7", "--learning-rate", "0.1")
+    assert other.code == 2
+    assert "epochs: 1 in the run, 7 asked" in other.err
+    assert "learning_rate: 0.001 in the run, 0.1 asked" in other.err
+    photos = tmp_path / "photos"
+    shutil.copy(photos / "a" / "photo_000.jpg", photos / "b" / "new.jpg")
+    (photos / "a" / "photo_003.jpg").unlink()
+    changed = run_zoo("train", "--resume", interrupted)
+    assert changed.code == 4
+    assert "1 added ('b/new.jpg')" in changed.err
+    assert "1 removed ('a/photo_003.jpg')" in changed.err
+
+
+def test_a_damaged_checkpoint_is_a_message(interrupted: Path, run_zoo: RunZoo) -> None:
+    checkpoint = interrupted / "checkpoints" / "last.npz"
+    data = bytearray(checkpoint.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    checkpoint.write_bytes(data)
+    done = run_zoo("train", "--resume", interrupted)
+    assert done.code == 4
+    assert "checkpoint is damaged" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train"], 2, "Which architecture?"),
+        (["train", "simple_cn"], 2, "Did you mean 'simple_cnn'?"),
+        (["train", "simple_cnn", "--data", "nowhere"], 2, "No data at 'nowhere'"),
+        (["train", "simple_cnn", "--epochs", "none"], 2, "Recipe field 'epochs' needs a value"),
+        (["train", "simple_cnn", "--recipe", "artcle"], 2, "Did you mean 'article'?"),
+        (["train", "simple_cnn", "--recipe", "gone.yaml"], 2, "Could not read the recipe 'gone.yaml'"),
+        (["train", "simple_cnn", "--size", "big"], 2, "--size must be pixels"),
+        (["train", "simple_cnn", "--size", "4"], 2, "8 px a side or more"),
+        (["train", "--resume", "nowhere"], 2, "No run at 'nowhere'"),
+        (["train", "--resume", "a", "--repeat", "b"], 2, "Give one of them"),
+        (["train", "simple_cnn", "--runs", "/proc/none"], 4, "Could not write"),
+        (["evaluate", "simple_cnn"], 2, "There is no finished run of simple_cnn"),
+        (["compare", "nothing"], 2, "No run at 'nothing'"),
+        (["trian"], 2, "Did you mean 'train'?"),
+    ],
+)
+def test_bad_input_is_a_message(arguments: list[str], code: int, message: str, run_zoo: RunZoo, tmp_path: Path) -> None:
+    done = run_zoo(*arguments)
+    assert done.code == code, done.err
+    assert message in done.err
+    assert "Traceback" not in done.err
+    runs = tmp_path / "runs"
+    assert not runs.exists() or not [path for path in runs.iterdir() if (path / "metrics.json").exists()]
+
+
+def test_a_recipe_from_a_file(run_zoo: RunZoo, tmp_path: Path) -> None:
+    (tmp_path / "quick.yaml").write_text("base: article\nepochs: 1\nlearning_rate: 0.002\n")
+    done = run_zoo("train", "simple_cnn", "--size", "16", "--recipe", "quick.yaml", "--batch-size", "128")
+    assert done.code == 0, done.err
+    (path,) = (tmp_path / "runs").iterdir()
+    recipe = open_run(path).recipe
+    assert (recipe.epochs, recipe.learning_rate, recipe.batch_size, recipe.augmentation) == (1, 0.002, 128, "article")
+    (tmp_path / "wrong.yaml").write_text("epoch: 1\n")
+    wrong = run_zoo("train", "simple_cnn", "--recipe", "wrong.yaml")
+    assert wrong.code == 2
+    assert "Did you mean 'epochs'?" in wrong.err
+
+
+def test_a_loss_that_is_no_number_is_a_message(run_zoo: RunZoo) -> None:
+    done = run_zoo("train", "simple_cnn", "--size", "16", "--epochs", "2", "--optimizer", "sgd", "--learning-rate", "90")
+    assert done.code == 4, done.err
+    assert "not finite" in done.err
+    assert "Lower the learning rate" in done.err
+
+
+def test_early_stopping_ends_before_the_last_epoch(run_zoo: RunZoo, tmp_path: Path) -> None:
+    arguments = ["--size", "16", "--epochs", "40", "--learning-rate", "1e-9", "--early-stopping-epochs", "2"]
+    done = run_zoo("train", "simple_cnn", *arguments, "--augmentation", "none", "--optimizer", "sgd")
+    assert done.code == 0, done.err
+    (path,) = (tmp_path / "runs").iterdir()
+    assert len(open_run(path).history()["epoch"]) < 40
+
+
+def test_evaluating_again_gives_the_same_figures(digits_run: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(digits_run, copy)
+    before = json.loads((copy / "metrics.json").read_text())
+    done = run_zoo("evaluate", copy, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["accuracy"] == before["accuracy"]
+    assert json.loads(done.out)["log_loss"] == pytest.approx(before["log_loss"], rel=1e-5)
+
+
+def test_evaluating_on_other_images_leaves_the_runs_own_figures(
+    digits_run: Path, run_zoo: RunZoo, tmp_path: Path, photo_folder: PhotoFolder
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(digits_run, copy)
+    before = (copy / "metrics.json").read_bytes()
+    done = run_zoo("evaluate", copy, "--data", photo_folder({"3": 4, "7": 2}))
+    assert done.code == 0, done.err
+    assert "on 6 test images" in done.out
+    assert (copy / "metrics.json").read_bytes() == before
+    (folder,) = (copy / "evaluations").iterdir()
+    assert json.loads((folder / "metrics.json").read_text())["n"] == 6
+    unknown = run_zoo("evaluate", copy, "--data", photo_folder({"3": 2, "cat": 2}, name="others"))
+    assert unknown.code == 4
+    assert "'cat'" in unknown.err
+
+
+def test_compare_says_what_is_noise(digits_run: Path, uninterrupted: Path, run_zoo: RunZoo) -> None:
+    done = run_zoo("compare", digits_run, uninterrupted)
+    assert done.code == 0, done.err
+    assert re.search(r"(within noise|is real) \(p [=<]", done.out)
+
+
+def test_a_plugins_callback_is_called_and_resumed_and_a_broken_one_passed_over(
+    run_zoo: RunZoo, fake_plugin, tmp_path: Path  # type: ignore[no-untyped-def]
+) -> None:
+    fake_plugin(
+        "zoo-tracker",
+        "from zoo import hookimpl\n"
+        "@hookimpl\n"
+        "def zoo_callbacks(recipe, run_dir):\n"
+        "    import keras\n"
+        "    class Tracker(keras.callbacks.Callback):\n"
+        "        def on_epoch_end(self, epoch, logs=None):\n"
+        "            with open(run_dir / 'tracked.txt', 'a') as f: f.write(f'{epoch} {sorted(logs)} {recipe.epochs}\\n')\n"
+        "    return [Tracker()]\n",
+    )
+    fake_plugin("zoo-broken", "from zoo import hookimpl\n@hookimpl\ndef zoo_callbacks(recipe): raise ValueError('no server')\n")
+    done = run_zoo("train", "simple_cnn", "--size", "16", "--epochs", "2")
+    assert done.code == 0, done.err
+    assert "zoo: plugin 'zoo-broken' is not used: zoo_callbacks: ValueError: no server" in done.err.replace(":zoo_broken", "")
+    (run,) = (tmp_path / "runs").iterdir()
+    lines = (run / "tracked.txt").read_text().splitlines()
+    assert [line[0] for line in lines] == ["0", "1"]
+    assert "val_accuracy" in lines[0]
+
+
+def test_tensorboard_logs_are_written(run_zoo: RunZoo, tmp_path: Path) -> None:
+    done = run_zoo("train", "simple_cnn", "--size", "16", "--epochs", "1", "--tensorboard")
+    assert done.code == 0, done.err
+    assert list((tmp_path / "runs").rglob("tensorboard/**/events.out.tfevents*"))
+
+
+def test_cache_is_shown_and_cleared(run_zoo: RunZoo, tmp_path: Path) -> None:
+    env = {"ZOO_CACHE_DIR": str(tmp_path / "cache")}
+    assert run_zoo("train", "simple_cnn", "--size", "16", "--epochs", "1", env=env).code == 0
+    shown = run_zoo("cache", env=env)
+    assert "1797 images" in shown.out
+    assert run_zoo("cache", "--clear", env=env).code == 0
+    assert " 0 images" in run_zoo("cache", env=env).out
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_a_message(run_zoo: RunZoo, tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    done = run_zoo("train", "simple_cnn", "--runs", locked / "runs")
+    assert done.code == 4
+    assert "Permission denied" in done.err

@@ -1,0 +1,249 @@
+"""Runs beside each other, and whether the difference between two of them is more than luck."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+from zoo.errors import UsageError
+from zoo.evaluation.paired import PairedTest, adjust, paired_test
+from zoo.evaluation.predictions import Predictions
+from zoo.evaluation.table import percent, table
+from zoo.runs import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """One line of the comparison. Shares are from 0 to 1, the loss in nats; ``None``: the run does not say."""
+
+    name: str
+    architecture: str
+    recipe: str | None
+    seed: int
+    test_images: int
+    train_images: int | None
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    macro_f1: float | None
+    log_loss: float | None
+    expected_calibration_error: float | None
+    parameters: int | None
+    train_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedGroup:
+    """Runs that differ in nothing but their seed: same architecture, recipe, image spec, precision and data.
+
+    Args:
+        accuracy_sd: Standard deviation over the runs (n - 1 in the denominator), as a share.
+    """
+
+    architecture: str
+    recipe: str | None
+    seeds: tuple[int, ...]
+    accuracy_mean: float
+    accuracy_sd: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What ``zoo compare`` shows.
+
+    Args:
+        runs: The most accurate first.
+        pairs: Every pair of runs, tested on the images both have in their test split.
+        groups: Mean and spread of runs that differ in their seed alone, where there are several.
+        notes: What the reader must know to read the table rightly.
+    """
+
+    runs: tuple[RunSummary, ...]
+    pairs: tuple[PairedTest, ...]
+    groups: tuple[SeedGroup, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def against_best(self) -> tuple[PairedTest, ...]:
+        """The tests of the first run with each other one, in the order of the runs."""
+        best = self.runs[0].name
+        return tuple(pair for pair in self.pairs if best in (pair.first, pair.second))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        pairs = [{**asdict(pair), "sentence": pair.sentence} for pair in self.pairs]
+        return {**asdict(self), "pairs": pairs}
+
+    def render(self) -> str:
+        """Plain text for a terminal: a table, a sentence for each run behind the best, and the notes."""
+        blocks = [_runs_table(self.runs)]
+        if self.groups:
+            blocks.append(_groups_table(self.groups))
+        if self.against_best:
+            blocks.append("\n".join(pair.sentence for pair in self.against_best))
+        if self.notes:
+            blocks.append("\n".join(self.notes))
+        return "\n\n".join(blocks)
+
+
+def compare(runs: Sequence[Run]) -> Comparison:
+    """Puts finished runs side by side and tests each pair on the test images that both share.
+
+    With more than two runs the p values are Holm's, adjusted over all pairs: the best of many is partly luck.
+
+    Raises:
+        UsageError: No run, one named twice, one unfinished, class names that differ, or no shared test image.
+        TrainingError: A run folder is damaged.
+    """
+    _check(runs)
+    runs = sorted(runs, key=lambda run: (-float(run.metrics["accuracy"]), run.name))
+    names = _names(runs)
+    answers = [Predictions.read_csv(run.path / "predictions.csv") for run in runs]
+    contents = [_contents(run) for run in runs]
+    tests = [
+        paired_test((names[i], answers[i], contents[i]), (names[j], answers[j], contents[j]))
+        for i, j in combinations(range(len(runs)), 2)
+    ]
+    summaries = tuple(_summary(run, name) for run, name in zip(runs, names, strict=True))
+    pairs = tuple(adjust(tests))
+    return Comparison(runs=summaries, pairs=pairs, groups=_groups(runs), notes=_notes(runs, summaries, pairs))
+
+
+def _check(runs: Sequence[Run]) -> None:
+    if not runs:
+        raise UsageError("There is no run to compare.", "Name run folders, or train something first.")
+    seen: set[str] = set()
+    for run in runs:
+        if not run.finished:
+            raise UsageError(f"{run.path} is not finished: it has no metrics.json.", "Finish it with --resume.")
+        where = str(run.path.resolve())
+        if where in seen:
+            raise UsageError(f"{run.path} is named twice.")
+        seen.add(where)
+        _check_labels(runs[0], run)
+
+
+def _check_labels(first: Run, other: Run) -> None:
+    missing = sorted(set(first.labels) - set(other.labels))
+    added = sorted(set(other.labels) - set(first.labels))
+    if missing or added:
+        sides = [f"only {run.name} has {_some(names)}" for run, names in ((first, missing), (other, added)) if names]
+        raise UsageError(
+            f"{first.name} and {other.name} tell different classes apart: {'; '.join(sides)}.",
+            "Runs can be compared where they were trained on the same classes.",
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Folder names, or whole paths where two folders are called the same."""
+    names = [run.name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+
+
+def _contents(run: Run) -> dict[str, str]:
+    """SHA-256 by file name; empty for a run without ``split.csv``."""
+    if not (run.path / "split.csv").is_file():
+        return {}
+    return {row["path"]: row.get("sha256") or "" for row in run.split()}
+
+
+def _summary(run: Run, name: str) -> RunSummary:
+    metrics = run.metrics
+    counts = run.info.get("data", {}).get("counts", {}).get("train")
+    low, high = metrics["accuracy_interval"]
+    return RunSummary(
+        name=name,
+        architecture=run.architecture,
+        recipe=run.info.get("recipe_name"),
+        seed=run.seed,
+        test_images=metrics["n"],
+        train_images=sum(counts.values()) if counts else None,
+        accuracy=metrics["accuracy"],
+        accuracy_interval=(low, high),
+        macro_f1=metrics.get("macro_f1"),
+        log_loss=metrics.get("log_loss"),
+        expected_calibration_error=metrics.get("expected_calibration_error"),
+        parameters=run.info.get("parameters"),
+        train_s=run.info.get("timings", {}).get("train_s"),
+    )
+
+
+def _groups(runs: Sequence[Run]) -> tuple[SeedGroup, ...]:
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        data = run.info.get("data", {})
+        settings = (run.architecture, run.info["recipe"], run.info["image"], run.info.get("precision"))
+        found.setdefault(repr((*settings, data.get("digest"))), []).append(run)
+    return tuple(
+        SeedGroup(
+            architecture=group[0].architecture,
+            recipe=group[0].info.get("recipe_name"),
+            seeds=tuple(sorted(run.seed for run in group)),
+            accuracy_mean=statistics.fmean(run.metrics["accuracy"] for run in group),
+            accuracy_sd=statistics.stdev(run.metrics["accuracy"] for run in group),
+        )
+        for group in found.values()
+        if len(group) > 1
+    )
+
+
+def _notes(runs: Sequence[Run], summaries: Sequence[RunSummary], pairs: Sequence[PairedTest]) -> tuple[str, ...]:
+    notes = []
+    fewest = min((pair.shared for pair in pairs), default=0)
+    if pairs and any(summary.test_images != fewest for summary in summaries):
+        notes.append(
+            "The runs were tested on different images, so accuracies in the table do not compare directly; "
+            f"the differences above are measured on the images a pair shares (at least {fewest})."
+        )
+    changed = sum(pair.relabelled for pair in pairs)
+    if changed:
+        notes.append(f"{changed} shared test image(s) have another class in the other run and are left out.")
+    if len(pairs) > 1:
+        notes.append(f"p values are adjusted for {len(pairs)} comparisons (Holm).")
+    digests = {run.info.get("data", {}).get("digest") for run in runs}
+    if len(digests) > 1:
+        notes.append("The runs were trained on different data or splits.")
+    return tuple(notes)
+
+
+def _runs_table(runs: Sequence[RunSummary]) -> str:
+    header = ("run", "recipe", "accuracy", "95 % interval", "macro F1", "log loss", "ECE", "parameters", "training")
+    rows = [
+        (
+            run.name,
+            run.recipe or "-",
+            percent(run.accuracy),
+            f"{percent(run.accuracy_interval[0])} to {percent(run.accuracy_interval[1])}",
+            "-" if run.macro_f1 is None else f"{run.macro_f1:.3f}",
+            "-" if run.log_loss is None else f"{run.log_loss:.3f}",
+            "-" if run.expected_calibration_error is None else f"{run.expected_calibration_error:.3f}",
+            "-" if run.parameters is None else f"{run.parameters:,}",
+            "-" if run.train_s is None else f"{run.train_s:.0f} s",
+            str(run.seed),
+            f"{'?' if run.train_images is None else run.train_images} / {run.test_images}",
+        )
+        for run in runs
+    ]
+    return table((*header, "seed", "train / test images"), rows, left=2)
+
+
+def _groups_table(groups: Sequence[SeedGroup]) -> str:
+    rows = [
+        (
+            group.architecture,
+            group.recipe or "-",
+            str(len(group.seeds)),
+            percent(group.accuracy_mean),
+            f"{group.accuracy_sd * 100:.1f} points",
+            ", ".join(map(str, group.seeds)),
+        )
+        for group in groups
+    ]
+    return table(("architecture", "recipe", "runs", "mean accuracy", "standard deviation", "seeds"), rows, left=2)

@@ -1,0 +1,72 @@
+"""A Keras model's answers on a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data import ImageData
+from zoo.errors import TrainingError
+from zoo.evaluation.predictions import Predictions
+from zoo.runs import Run
+
+if TYPE_CHECKING:
+    import keras
+
+BATCH_SIZE = 64
+
+
+def predict(
+    model: keras.Model,
+    data: ImageData,
+    indices: NDArray[np.int64],
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Probabilities of the images at ``indices``, float32 ``(len(indices), classes)``, in flat memory.
+
+    Args:
+        model: Takes raw pixels, as every zoo model does.
+        data: Where the pixels are.
+        indices: Which images.
+        progress: Called with images done and images to do.
+    """
+    probabilities = np.empty((len(indices), model.output_shape[-1]), np.float32)
+    for start in range(0, len(indices), BATCH_SIZE):
+        chosen = indices[start : start + BATCH_SIZE]
+        probabilities[start : start + len(chosen)] = model.predict_on_batch(data.pixels.read(chosen))
+        if progress:
+            progress(start + len(chosen), len(indices))
+    return probabilities
+
+
+def predict_split(
+    model: keras.Model, data: ImageData, split: str, progress: Callable[[int, int], None] | None = None
+) -> Predictions:
+    """The model's answers on one split of ``data``."""
+    indices = data.indices(split)
+    return Predictions(
+        labels=data.labels,
+        files=tuple(data.names[index] for index in indices),
+        true=data.classes[indices],
+        probabilities=predict(model, data, indices, progress),
+    )
+
+
+def load_model(run: Run) -> keras.Model:
+    """The trained model of a run.
+
+    Raises:
+        TrainingError: There is none yet, or its file is damaged.
+    """
+    import keras
+
+    path = run.model_path
+    if not path.is_file():
+        raise TrainingError(f"The run {run.path} has no trained model yet.", f"zoo train --resume {run.path}")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras and h5py raise what they like for a damaged file
+        raise TrainingError(f"Could not read {path}: {error}", "The file is damaged; train again.") from error

@@ -1,0 +1,163 @@
+"""What a model answered for every image of a split, as a record and as ``predictions.csv``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo.errors import DataError, TrainingError, ZooError
+from zoo.runs.atomic import read_text, write_text
+
+COLUMNS = ("file", "true", "predicted")
+#: Before a class name in a column's name, so that a class called ``file`` is no trouble.
+PREFIX = "p:"
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """A model's answers, one row an image.
+
+    Args:
+        labels: Class names in the order of the model's outputs; each once.
+        files: Names of the images, as in ``split.csv``.
+        true: ``(n,)`` integers, the index into ``labels`` of each image's class.
+        probabilities: ``(n, k)`` float32, each from 0 to 1. Rows of a Keras model sum to 1; those of a quantised one
+            need not quite, so that is not checked.
+
+    Raises:
+        DataError: Lengths disagree, a label is named twice, or a value is out of its range (NaN included).
+
+    >>> answers = Predictions(("cat", "dog"), ("1.jpg", "2.jpg"), [0, 1], [[0.9, 0.1], [0.7, 0.3]])
+    >>> answers.predicted.tolist(), answers.correct.tolist()
+    ([0, 0], [True, False])
+    """
+
+    labels: tuple[str, ...]
+    files: tuple[str, ...]
+    true: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "files", tuple(self.files))
+        object.__setattr__(self, "true", _whole_numbers(self.true))
+        object.__setattr__(self, "probabilities", np.array(self.probabilities, np.float32))
+        self._check()
+        self.true.setflags(write=False)
+        self.probabilities.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @cached_property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """``(n,)`` index of the largest probability; of equal ones the first."""
+        largest: npt.NDArray[np.int64] = self.probabilities.argmax(axis=1).astype(np.int64)
+        return largest
+
+    @cached_property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """``(n,)`` whether the predicted class is the true one."""
+        return np.equal(self.predicted, self.true)
+
+    @cached_property
+    def confidence(self) -> npt.NDArray[np.float32]:
+        """``(n,)`` probability of the predicted class."""
+        largest: npt.NDArray[np.float32] = self.probabilities.max(axis=1)
+        return largest
+
+    def write_csv(self, path: Path) -> None:
+        """Writes one row an image: ``file``, ``true``, ``predicted``, and ``p:<label>`` for each class.
+
+        Probabilities are the shortest decimals that read back as the same float32. UTF-8; a file name that is not
+        UTF-8 keeps its bytes.
+        """
+        buffer = io.StringIO()
+        # Quoting all text, not just where csv finds it needed: it would leave a lone carriage return bare.
+        writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        writer.writerow([*COLUMNS, *(PREFIX + label for label in self.labels)])
+        for file, true, predicted, row in zip(self.files, self.true, self.predicted, self.probabilities, strict=True):
+            writer.writerow([file, self.labels[true], self.labels[predicted], *row])
+        write_text(path, buffer.getvalue())
+
+    @classmethod
+    def read_csv(cls, path: Path) -> Predictions:
+        """The inverse of ``write_csv``.
+
+        Raises:
+            TrainingError: There is no such file, or it is not what ``write_csv`` writes; the message names the line.
+        """
+        try:
+            return _parse(list(csv.reader(io.StringIO(read_text(path), newline=""))))
+        except (OSError, csv.Error, UnicodeError, ZooError) as error:
+            reason = error.message if isinstance(error, ZooError) else str(error)
+            raise TrainingError(f"Could not read {path}: {reason}", "The run is damaged; train again.") from error
+
+    def _check(self) -> None:
+        n, k = len(self.files), len(self.labels)
+        twice = [label for label, count in Counter(self.labels).items() if count > 1]
+        if twice or not k:
+            raise DataError(f"Labels must be given, and each once. Received twice: {twice}." if k else "No labels.")
+        if self.true.shape != (n,) or self.probabilities.shape != (n, k):
+            raise DataError(
+                f"For {n} files and {k} labels expected true ({n},) and probabilities ({n}, {k}). "
+                f"Received: {self.true.shape} and {self.probabilities.shape}."
+            )
+        outside = np.flatnonzero((self.true < 0) | (self.true >= k))
+        if outside.size:
+            row = int(outside[0])
+            raise DataError(f"Class {self.true[row]} of {self.files[row]!r} is not from 0 to {k - 1}.")
+        # A comparison with NaN is false, so this finds it as well; the tolerance is for sums in low precision.
+        valid = (self.probabilities >= 0) & (self.probabilities <= 1 + 1e-3)
+        if not valid.all():
+            row, column = (int(index) for index in np.argwhere(~valid)[0])
+            value = self.probabilities[row, column]
+            raise DataError(
+                f"The probability of {self.labels[column]!r} for {self.files[row]!r} is {value}, not from 0 to 1.",
+                "NaN means that training diverged: try a lower learning rate." if np.isnan(value) else None,
+            )
+
+
+def _whole_numbers(values: Any) -> npt.NDArray[np.int64]:
+    given = np.array(values)
+    if given.size and not np.issubdtype(given.dtype, np.integer):
+        raise DataError(f"True classes must be whole numbers. Received: {given.dtype}.")
+    return given.astype(np.int64)
+
+
+def _parse(rows: Sequence[Sequence[str]]) -> Predictions:
+    header = rows[0] if rows else ()
+    names = header[len(COLUMNS) :]
+    if tuple(header[: len(COLUMNS)]) != COLUMNS or not all(name.startswith(PREFIX) for name in names):
+        raise DataError(f"the first line must be {','.join(COLUMNS)},{PREFIX}<label>,... Received: {list(header)[:5]}.")
+    labels = tuple(name.removeprefix(PREFIX) for name in names)
+    index = {label: number for number, label in enumerate(labels)}
+    files: list[str] = []
+    classes: list[list[int]] = []
+    probabilities = np.empty((len(rows) - 1, len(labels)), np.float32)
+    for number, row in enumerate(rows[1:], start=1):
+        if len(row) != len(header):
+            raise DataError(f"row {number} has {len(row)} fields, the header {len(header)}.")
+        try:
+            files.append(row[0])
+            classes.append([index[label] for label in row[1:3]])
+            probabilities[number - 1] = [float(value) for value in row[3:]]
+        except KeyError as error:
+            raise DataError(f"row {number} has a class that no column has: {error}.") from None
+        except ValueError as error:
+            raise DataError(f"row {number}: {error}.") from None
+    true, predicted = np.array(classes, np.int64).reshape(-1, 2).T
+    found = Predictions(labels, tuple(files), true, probabilities)
+    edited = np.flatnonzero(found.predicted != predicted)
+    if edited.size:
+        raise DataError(f"row {edited[0] + 1}: the predicted class is not the one with the largest probability.")
+    return found

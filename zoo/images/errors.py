@@ -1,0 +1,33 @@
+"""The one error of this package: a file that is no usable picture."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from zoo.errors import DataError
+
+
+class ImageError(DataError):
+    """A file or a block of bytes that cannot be used as a picture.
+
+    Args:
+        reason: A few words without a full stop, fit for a list: ``"empty file"``, ``"truncated JPEG"``.
+        path: The file, where one is known.
+    """
+
+    def __init__(self, reason: str, path: str | os.PathLike[str] | None = None) -> None:
+        subject = "image" if path is None else f"'{printable_path(path)}'"
+        super().__init__(f"Cannot read {subject}: {reason}.")
+        self.reason = reason
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are rebuilt from `args`, the message; a worker process has to hand on the reason as well.
+        return type(self), (self.reason, self.path)
+
+
+def printable_path(path: str | os.PathLike[str]) -> str:
+    """A path as one line of text any terminal takes: newlines, control and undecodable bytes become escapes."""
+    text = os.fsdecode(path)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -1,0 +1,31 @@
+"""What decoding has to know of a file beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Alpha = Literal["none", "straight", "premultiplied"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageHeader:
+    """What a file declares about its (first) picture.
+
+    Args:
+        format: ``JPEG``, ``PNG``, ``BMP``, ``GIF``, ``WebP``, ``TIFF`` or ``AVIF``.
+        width_px: Declared width, before orientation is applied.
+        height_px: Declared height, before orientation is applied.
+        orientation: EXIF orientation, 1 to 8, that OpenCV's pixels still lack.
+        alpha: What a fourth channel from OpenCV means.
+        max_value: White of a sample of more than 8 bits.
+        transparent_gray: The gray value that stands for transparency, in the range of the decoded samples.
+    """
+
+    format: str
+    width_px: int
+    height_px: int
+    orientation: int = 1
+    alpha: Alpha = "straight"
+    max_value: int = 65535
+    transparent_gray: int | None = None

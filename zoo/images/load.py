@@ -1,0 +1,107 @@
+"""From a path to the tensor of a spec."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo.image_spec import ImageSpec
+from zoo.images.decode import decode
+from zoo.images.errors import ImageError
+from zoo.images.resize import resize
+from zoo.images.signatures import HEAD_BYTES, identify
+
+#: The largest file that is read, 1 GiB.
+MAX_FILE_BYTES = 2**30
+
+_SPECIAL_FILES = (
+    (stat.S_ISDIR, "folder"),
+    (stat.S_ISFIFO, "named pipe"),
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISCHR, "device"),
+    (stat.S_ISBLK, "device"),
+)
+_REASONS = {
+    errno.ENOENT: "no such file",
+    errno.EACCES: "no permission to read it",
+    errno.EPERM: "no permission to read it",
+    errno.ELOOP: "symbolic link to itself",
+    errno.ENAMETOOLONG: "file name too long",
+    errno.ENOTDIR: "no such file",
+}
+
+
+def load_image(path: str | os.PathLike[str], spec: ImageSpec) -> npt.NDArray[np.uint8]:
+    """The one way from an image file to what a model sees: read, decode, resize.
+
+    Training, evaluation, calibration, verification and the runner on the device all call it. May be called from
+    several threads at once.
+
+    Args:
+        path: The file. Its name and extension play no part.
+        spec: Size, resize rule and interpolation.
+
+    Returns:
+        ``(spec.height_px, spec.width_px, 3)`` uint8 RGB, 0 to 255, contiguous.
+
+    Raises:
+        ImageError: The file cannot be read or is no usable picture; it names the path and the reason.
+    """
+    data = read_file(path)
+    try:
+        return resize(decode(data), spec)
+    except ImageError as error:
+        raise ImageError(error.reason, path) from None
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a picture file; never waits, whatever lies at ``path``.
+
+    What does not begin like a picture is refused before the rest of it is read.
+
+    Args:
+        path: The file; a symbolic link is followed.
+
+    Returns:
+        All its bytes, ``MAX_FILE_BYTES`` at most.
+
+    Raises:
+        ImageError: Missing, no permission, not a regular file, empty, too large, or not a picture.
+    """
+    try:
+        # A device may act on being opened, so look before opening; and again after, for it may have been exchanged.
+        _refuse_special(Path(path).stat())
+        # Opening a pipe would wait for its writer; on a regular file the flag changes nothing. Windows has neither.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            _refuse_special(os.fstat(descriptor))
+            identify(file.read(HEAD_BYTES))
+            file.seek(0)
+            return file.read()
+    except ImageError as error:
+        raise ImageError(error.reason, path) from None
+    except OSError as error:
+        raise ImageError(_reason(error, path), path) from None
+    except ValueError:
+        raise ImageError("file name with a null byte", path) from None
+    except MemoryError:
+        raise ImageError("does not fit in memory", path) from None
+
+
+def _refuse_special(status: os.stat_result) -> None:
+    for is_kind, kind in _SPECIAL_FILES:
+        if is_kind(status.st_mode):
+            raise ImageError(kind)
+    if status.st_size > MAX_FILE_BYTES:
+        raise ImageError(f"file of {status.st_size / 2**30:.1f} GiB, more than {MAX_FILE_BYTES // 2**30} GiB")
+
+
+def _reason(error: OSError, path: str | os.PathLike[str]) -> str:
+    if error.errno == errno.ENOENT and Path(path).is_symlink():
+        return "broken symbolic link"
+    return _REASONS.get(error.errno or 0) or error.strerror or str(error)

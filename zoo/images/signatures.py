@@ -1,0 +1,97 @@
+"""Tells from the first bytes what a file is; its name and extension play no part."""
+
+from __future__ import annotations
+
+import struct
+
+from zoo.images.errors import ImageError
+
+#: As many bytes as ``identify`` looks at.
+HEAD_BYTES = 512
+
+_IMAGES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+)
+_UNSUPPORTED_IMAGES = (
+    (b"II+\0", "BigTIFF"),
+    (b"MM\0+", "BigTIFF"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"8BPS", "Photoshop"),
+    (b"\0\0\1\0", "icon"),
+)
+_NOT_IMAGES = (
+    (b"%PDF", "PDF"),
+    (b"PK\3\4", "ZIP archive"),
+    (b"\x1f\x8b", "gzip archive"),
+    (b"\x1a\x45\xdf\xa3", "Matroska or WebM video"),
+    (b"\xd0\xcf\x11\xe0", "Microsoft compound file"),
+    (b"\0\5\x16\7", "AppleDouble metadata"),
+)
+_BMP_HEADER_BYTES = {12, 40, 52, 56, 64, 108, 124}
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+
+def identify(head: bytes) -> str:
+    """The format of a picture: ``JPEG``, ``PNG``, ``BMP``, ``GIF``, ``WebP``, ``TIFF`` or ``AVIF``.
+
+    Args:
+        head: The first ``HEAD_BYTES`` bytes of the file, or all of it; more does no harm.
+
+    Raises:
+        ImageError: Something else; the reason says what, as far as it can be told.
+    """
+    if not head:
+        raise ImageError("empty file")
+    for signature, name in _IMAGES:
+        if head.startswith(signature):
+            return name
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "WebP"
+    # Two letters are too little to go by: text may well begin with "BM".
+    if head.startswith(b"BM") and len(head) >= 18 and struct.unpack_from("<I", head, 14)[0] in _BMP_HEADER_BYTES:
+        return "BMP"
+    if head[4:8] == b"ftyp":
+        return _identify_media_file(head)
+    for signature, name in _UNSUPPORTED_IMAGES:
+        if head.startswith(signature):
+            raise ImageError(f"{name} is not supported")
+    raise ImageError(f"not an image: {_describe(head)}")
+
+
+def _identify_media_file(head: bytes) -> str:
+    """AVIF, HEIC and MP4 share one container; the brands tell them apart."""
+    size = min(struct.unpack_from(">I", head)[0], len(head))
+    brands = {head[8:12]} | {head[at : at + 4] for at in range(16, size - 3, 4)}
+    if brands & _AVIF_BRANDS:
+        return "AVIF"
+    if brands & _HEIF_BRANDS:
+        raise ImageError("HEIC is not supported")
+    raise ImageError("not an image: MP4 or QuickTime video")
+
+
+def _describe(head: bytes) -> str:
+    for signature, name in _NOT_IMAGES:
+        if head.startswith(signature):
+            return name
+    start = head[:HEAD_BYTES]
+    if not start.strip(b"\0"):
+        return "zero bytes"
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith((b"<!doctype html", b"<html")):
+        return "HTML text"
+    if text.startswith((b"<?xml", b"<svg")):
+        return "SVG or XML text"
+    try:
+        # `start` may end within a character of up to four bytes.
+        start[: max(len(start) - 3, 1)].decode("utf-8")
+    except UnicodeDecodeError:
+        return "unknown content"
+    return "unknown content" if b"\0" in start else "text"

@@ -1,0 +1,176 @@
+"""The page's sections on where the model comes from: training, data, settings, and the command that repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo.report import grids, plots
+from zoo.report.findings import Findings
+from zoo.report.markup import Column, beside, chart, esc, facts, name, section, table, tile, tiles
+from zoo.report.style import Target, Theme
+from zoo.report.text import duration, percent, plural, thousands
+
+_MOST_SKIPPED = 50
+_MOST_AUGMENTED = 24
+
+
+def training(findings: Findings, folder: Path) -> str:
+    """Accuracy and loss over the epochs."""
+    history, best = findings.history, findings.run.info.get("best_epoch")
+    if not history.get("loss"):
+        return ""
+    plots.plot_curves(history, folder / "curves.png", best_epoch=best)
+    figures = "\n".join(
+        chart(_curve(findings, panel), _curve_in_words(history, panel, best))
+        for panel in ("accuracy", "loss")
+        if history.get(panel)
+    )
+    note = (
+        "<p>Training figures are taken while the weights still change, on augmented images and with dropout, so they "
+        "can lie below the validation ones. The dashed line is the epoch whose weights were kept.</p>"
+    )
+    return section("training", "Training", note, f'<div class="charts">{figures}</div>')
+
+
+def _curve(findings: Findings, panel: str) -> Any:
+    def draw(target: Target, theme: Theme) -> None:
+        best = findings.run.info.get("best_epoch")
+        plots.plot_curves(findings.history, target, best_epoch=best, panels=(panel,), theme=theme)
+
+    return draw
+
+
+def _curve_in_words(history: Mapping[str, list[float]], panel: str, best: int | None) -> str:
+    values = history.get(f"val_{panel}") or history[panel]
+    kind = "validation" if f"val_{panel}" in history else "training"
+
+    def shown(value: float) -> str:
+        return percent(value) if panel == "accuracy" else f"{value:.3f}"
+
+    at_best = f", {shown(values[best - 1])} in the best epoch {best}" if best and best <= len(values) else ""
+    return f"{panel.capitalize()} over {plural(len(values), 'epoch')}: {kind} ends at {shown(values[-1])}{at_best}."
+
+
+def data(findings: Findings, folder: Path) -> str:
+    """How many images, where the splits came from, and what was left out."""
+    counts, parts = findings.counts, [_origin(findings)]
+    if counts:
+        totals = ", ".join(f"{thousands(sum(of_class.values()))} {split}" for split, of_class in counts.items())
+        figure = chart(
+            lambda target, theme: plots.plot_class_counts(counts, target, theme=theme),
+            f"Images per class and split. In all: {totals}.",
+            file=folder / "class_counts.png",
+        )
+        columns = (Column("Class", figures=False), *(Column(split) for split in counts), Column("all"))
+        rows = [_count_row(label, [counts[split].get(label, 0) for split in counts]) for label in findings.run.labels]
+        rows.append(_count_row("all classes", [sum(of_class.values()) for of_class in counts.values()]))
+        parts.append(beside(figure, table("Images per class and split", columns, rows, quiet=True)))
+    notes = "".join(f"<li>{esc(note)}</li>" for note in findings.data.get("notes") or ())
+    parts.append(f"<ul>{notes}</ul>" if notes else "")
+    parts.append(_skipped(findings))
+    return section("data", "Data", *parts)
+
+
+def _count_row(title: str, numbers: list[int]) -> tuple[str, ...]:
+    return (name(title), *(thousands(count) for count in numbers), thousands(sum(numbers)))
+
+
+def _origin(findings: Findings) -> str:
+    source, origin = findings.data.get("source"), findings.data.get("split_origin") or {}
+    said = []
+    if source:
+        said.append(f"From <code>{name(source)}</code>.")
+    for kind, meaning in (("given", "given by the data"), ("made", "made by zoo from the images' content")):
+        splits = [split for split in findings.counts if origin.get(split) == kind]
+        if splits:
+            said.append(f"{' and '.join(map(esc, splits)).capitalize()}: {meaning}.")
+    return f"<p>{' '.join(said)}</p>" if said else ""
+
+
+def _skipped(findings: Findings) -> str:
+    rows = findings.skipped
+    if not rows:
+        return ""
+    left = len(rows) - _MOST_SKIPPED
+    columns = (Column("File", figures=False), Column("Reason", figures=False))
+    cells = [(name(row["path"]), esc(row["reason"])) for row in rows[:_MOST_SKIPPED]]
+    more = f"<p>and {thousands(left)} more in <code>skipped.csv</code></p>" if left > 0 else ""
+    return (
+        f"<details{' open' if len(rows) <= 10 else ''}><summary>{plural(len(rows), 'file')} not used</summary>"
+        f"{table('Files that were not used', columns, cells)}{more}</details>"
+    )
+
+
+def samples(findings: Findings, folder: Path) -> str:
+    """A few training images of each class."""
+    if not findings.samples:
+        return ""
+    grids.plot_samples(findings.samples, folder / "samples.png")
+    left = len(findings.run.labels) - len(findings.samples)
+    more = f"<p>The first {len(findings.samples)} of {len(findings.run.labels)} classes.</p>" if left else ""
+    return section("samples", "What it was trained on", more, *_groups(findings.samples))
+
+
+def _groups(found: Mapping[str, Sequence[grids.Picture]]) -> Iterator[str]:
+    """A row a class under its name, or one grid where there are one or two pictures of each."""
+    if max(map(len, found.values())) < 3:
+        yield tiles(
+            tile(one, f"Training image of {label}", name(label)) for label, ones in found.items() for one in ones
+        )
+        return
+    for label, of_class in found.items():
+        pictures = (tile(picture, f"Training image of {label}") for picture in of_class)
+        yield f"<h3>{name(label)}</h3>{tiles(pictures, 'six')}"
+
+
+def augmented(pictures: npt.NDArray[np.generic] | None, folder: Path) -> str:
+    """What augmentation makes of the training images."""
+    if pictures is None or not len(pictures):
+        return ""
+    grids.plot_augmented(pictures, folder / "augmented.png")
+    found = grids.as_pictures(pictures)[:_MOST_AUGMENTED]
+    note = "<p>Training images as they reach the model: turned, shifted, scaled and coloured anew in every epoch.</p>"
+    kind = "six" if pictures.ndim == 5 and pictures.shape[1] in (3, 6) else ""
+    shown = tiles((tile(one, f"Augmented training image {place}") for place, one in enumerate(found, start=1)), kind)
+    return section("augmentation", "Augmentation", note, shown)
+
+
+def settings(findings: Findings) -> str:
+    """Recipe and environment."""
+    run, info = findings.run, findings.run.info
+    recipe = [(esc(key), esc("none" if value is None else value)) for key, value in run.info["recipe"].items()]
+    title = f"Recipe “{info['recipe_name']}”" if info.get("recipe_name") else "Recipe"
+    both = beside(facts(title, recipe), facts("Environment", _environment(findings)))
+    return section("settings", "Recipe and environment", both)
+
+
+def _environment(findings: Findings) -> Iterator[tuple[str, str]]:
+    run, info = findings.run, findings.run.info
+    yield "run", name(run.path.absolute())
+    yield "architecture", name(run.architecture) + (f" ({esc(info['distribution'])})" if "distribution" in info else "")
+    yield "image", esc(run.image_spec)
+    yield "seed", esc(run.seed)
+    for key in ("backend", "precision", "zoo_version"):
+        if info.get(key):
+            yield key.replace("_", " "), esc(info[key])
+    for key, value in (info.get("machine") or {}).items():
+        yield esc(key), esc(value)
+    for key, value in (info.get("versions") or {}).items():
+        yield esc(key), esc(value)
+    for key, value in (info.get("timings") or {}).items():
+        yield esc(key.removesuffix("_s")) + " time", duration(value)
+    if findings.data.get("digest"):
+        yield "data digest", f"<code>{esc(findings.data['digest'])}</code>"
+
+
+def repeat(findings: Findings) -> str:
+    """The command that does it all again."""
+    command = findings.run.info.get("command")
+    if not command:
+        return ""
+    return section("repeat", "Repeat it", f'<pre class="scroll" tabindex="0"><code>{esc(command)}</code></pre>')

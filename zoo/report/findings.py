@@ -1,0 +1,99 @@
+"""Everything the page tells, read from a finished run folder. What an older or foreign run lacks is empty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import UsageError
+from zoo.evaluation.predictions import Predictions
+from zoo.report.grids import MOST_MISTAKES, Mistake, Picture
+from zoo.report.pictures import Pictures
+from zoo.runs import Run
+
+_MOST_SAMPLES = 42
+_MOST_SAMPLES_OF_A_CLASS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """A run as the report needs it.
+
+    Args:
+        run: The run.
+        metrics: ``metrics.json``.
+        history: Columns of ``history.csv``.
+        counts: ``{split: {label: images}}``, splits without images left out.
+        mistakes: The wrong answers, the most confident first, at most 24.
+        mistakes_in_all: How many there are.
+        samples: Class name to a few training images.
+        skipped: Rows of ``skipped.csv``.
+    """
+
+    run: Run
+    metrics: dict[str, Any]
+    history: dict[str, list[float]]
+    counts: dict[str, dict[str, int]]
+    mistakes: list[Mistake]
+    mistakes_in_all: int
+    samples: dict[str, list[Picture]]
+    skipped: list[dict[str, str]]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What ``run.json`` says about the data; empty where it says nothing."""
+        return dict(self.run.info.get("data") or {})
+
+
+def read_findings(run: Run) -> Findings:
+    """Reads a run folder and the photographs that the page shows.
+
+    Raises:
+        UsageError: The run is not finished.
+        TrainingError: A file of it is damaged.
+    """
+    if not run.finished:
+        raise UsageError(f"{run.path} is not finished: it has no metrics.json.", "Finish it with --resume.")
+    predictions = Predictions.read_csv(run.path / "predictions.csv")
+    split = run.split() if (run.path / "split.csv").is_file() else []
+    pictures = Pictures(run, {row["path"]: row.get("sha256") or "" for row in split})
+    counts = (run.info.get("data") or {}).get("counts") or {}
+    return Findings(
+        run=run,
+        metrics=run.metrics,
+        history=run.history(),
+        counts={name: of_class for name, of_class in counts.items() if sum(of_class.values())},
+        mistakes=_mistakes(predictions, pictures),
+        mistakes_in_all=int((~predictions.correct).sum()),
+        samples=_samples(split, run.labels, pictures),
+        skipped=run.skipped() if (run.path / "skipped.csv").is_file() else [],
+    )
+
+
+def _mistakes(predictions: Predictions, pictures: Pictures) -> list[Mistake]:
+    wrong = np.flatnonzero(~predictions.correct)
+    worst = wrong[np.argsort(-predictions.confidence[wrong], kind="stable")][:MOST_MISTAKES]
+    return [
+        Mistake(
+            file=predictions.files[row],
+            true=predictions.labels[int(predictions.true[row])],
+            predicted=predictions.labels[int(predictions.predicted[row])],
+            confidence=float(predictions.confidence[row]),
+            picture=pictures.load(predictions.files[row]),
+        )
+        for row in worst
+    ]
+
+
+def _samples(split: list[dict[str, str]], labels: tuple[str, ...], pictures: Pictures) -> dict[str, list[Picture]]:
+    """Training images of each class, spread evenly over the sorted names: neighbours are often alike."""
+    each = min(_MOST_SAMPLES_OF_A_CLASS, max(1, _MOST_SAMPLES // len(labels)))
+    samples: dict[str, list[Picture]] = {}
+    for label in labels[:_MOST_SAMPLES]:
+        names = sorted(row["path"] for row in split if row["label"] == label and row["split"] == "train")
+        places = np.unique(np.linspace(0, len(names) - 1, min(each, len(names))).round().astype(int))
+        if len(names):
+            samples[label] = [pictures.load(names[place]) for place in places]
+    return samples

@@ -1,0 +1,83 @@
+"""``report.html``: everything about a run on one page that needs no network, no script and no other file."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path, PurePath
+from string import Template
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo.report import background, sections
+from zoo.report.findings import Findings, read_findings
+from zoo.report.grids import plot_mistakes
+from zoo.report.markup import esc, name
+from zoo.runs import Run
+from zoo.runs.atomic import make_folder, write_bytes
+
+
+def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None) -> Path:
+    """Writes ``report.html`` and ``plots/*.png`` into a finished run's folder.
+
+    The photographs are read from where the data was; those that are gone, or have changed since, show as a
+    placeholder.
+
+    Args:
+        run: A finished run.
+        augmented: Augmented training images, ``(n, height, width, 3)`` or ``(sources, variants, height, width, 3)``,
+            0..255; ``None`` leaves them out.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        UsageError: The run is not finished.
+        TrainingError: A file of the run is damaged, or the disk is full.
+    """
+    findings = read_findings(run)
+    plots = run.path / "plots"
+    make_folder(plots)
+    if findings.mistakes:
+        plot_mistakes(findings.mistakes, plots / "mistakes.png")
+    parts = (
+        sections.mistakes(findings),
+        sections.per_class(findings),
+        sections.confusion(findings, plots),
+        background.training(findings, plots),
+        sections.calibration(findings, plots),
+        background.data(findings, plots),
+        background.samples(findings, plots),
+        background.augmented(augmented, plots),
+        background.settings(findings),
+        background.repeat(findings),
+    )
+    resources = files("zoo.report")
+    page = Template(resources.joinpath("page.html").read_text(encoding="utf-8")).substitute(
+        style=resources.joinpath("page.css").read_text(encoding="utf-8"),
+        title=esc(_title(findings)),
+        heading=_heading(findings),
+        run=name(run.name),
+        verdict=sections.verdict(findings),
+        scale=sections.scale(findings),
+        key_figures=sections.key_figures(findings),
+        sections="\n\n".join(part for part in parts if part),
+        version=esc(run.info.get("zoo_version") or ""),
+    )
+    path = run.path / "report.html"
+    write_bytes(path, page.encode("utf-8"))
+    return path
+
+
+def _data_name(findings: Findings) -> str:
+    return PurePath(findings.data.get("source") or "").name
+
+
+def _title(findings: Findings) -> str:
+    data = _data_name(findings)
+    return f"{findings.run.architecture} on {data}" if data else findings.run.architecture
+
+
+def _heading(findings: Findings) -> str:
+    data = _data_name(findings)
+    return name(findings.run.architecture) + (f" <span>on</span> {name(data)}" if data else "")

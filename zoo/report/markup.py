@@ -1,0 +1,133 @@
+"""Pieces of HTML. Everything that comes from outside goes through ``esc``, and nothing else writes text."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from zoo.report.grids import Picture
+from zoo.report.pictures import data_uri, thumbnail
+from zoo.report.style import CSS_DPI, DARK, DPI, LIGHT, Target, Theme
+from zoo.report.text import readable
+from zoo.runs.atomic import write_bytes
+
+
+def esc(text: object) -> str:
+    """Any text for use between tags or in a quoted attribute; always valid UTF-8."""
+    return html.escape(readable(text), quote=True)
+
+
+def name(text: object) -> str:
+    """A name in running text, kept apart from the direction of what stands round it."""
+    return f"<bdi>{esc(text)}</bdi>"
+
+
+def section(anchor: str, title: str, *parts: str) -> str:
+    """A section with its heading; nothing where it has no content."""
+    body = "\n".join(part for part in parts if part)
+    return f'<section id="{anchor}">\n<h2>{title}</h2>\n{body}\n</section>' if body else ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column: its heading, what it means, and whether it holds figures."""
+
+    title: str
+    meaning: str = ""
+    figures: bool = True
+
+
+def table(caption: str, columns: Sequence[Column], rows: Iterable[Sequence[str]], quiet: bool = False) -> str:
+    """A table that scrolls inside its own box; cells are HTML, the first of a row is its heading.
+
+    ``quiet`` keeps the caption for screen readers, where the section's heading says the same.
+    """
+    heads = "".join(
+        f'<th scope="col"{_figures(column)} title="{esc(column.meaning)}">{esc(column.title)}</th>'
+        for column in columns
+    )
+    lines = "\n".join(
+        f'<tr><th scope="row">{row[0]}</th>'
+        + "".join(f"<td{_figures(column)}>{cell}</td>" for column, cell in zip(columns[1:], row[1:], strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    title = f'<caption class="quiet">{esc(caption)}</caption>' if quiet else f"<caption>{esc(caption)}</caption>"
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{esc(caption)}"><table>{title}'
+        f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{lines}\n</tbody></table></div>"
+    )
+
+
+def _figures(column: Column) -> str:
+    return ' class="figures"' if column.figures else ""
+
+
+def beside(left: str, right: str, fits: bool = True) -> str:
+    """Two pieces next to each other where the window is wide enough, else the second below."""
+    return f'<div class="pair">{left}\n{right}</div>' if fits and right else f"{left}\n{right}"
+
+
+def facts(caption: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """Two columns of names and values, both HTML."""
+    rows = "\n".join(f'<tr><th scope="row">{key}</th><td>{value}</td></tr>' for key, value in pairs)
+    return (
+        f'<div class="scroll whole" role="region" tabindex="0" aria-label="{esc(caption)}">'
+        f'<table class="facts"><caption>{esc(caption)}</caption><tbody>\n{rows}\n</tbody></table></div>'
+    )
+
+
+def bar(share: float | None, text: str) -> str:
+    """A figure with its size as a bar behind it."""
+    return f'<span class="bar" style="--share:{0.0 if share is None else share:.4f}">{text}</span>'
+
+
+def tile(picture: Picture, alt: str, *lines: str) -> str:
+    """A photograph with lines of HTML below it; a box that says so where the file is gone."""
+    if picture is None:
+        image = f'<div class="missing" role="img" aria-label="{esc(alt)} (picture missing)">picture missing</div>'
+    else:
+        uri, width, height = thumbnail(picture)
+        small = ' class="pixels"' if max(width, height) <= 64 else ""
+        image = f'<img src="{uri}" width="{width}" height="{height}"{small} alt="{esc(alt)}">'
+    caption = f"<figcaption>{'<br>'.join(lines)}</figcaption>" if lines else ""
+    return f"<figure>{image}{caption}</figure>"
+
+
+def tiles(figures: Iterable[str], kind: str = "") -> str:
+    return f'<div class="tiles {kind}">\n' + "\n".join(figures) + "\n</div>"
+
+
+#: Draws one chart to a target in a theme.
+Draw = Callable[[Target, Theme], None]
+
+
+def chart(draw: Draw, alt: str, caption: str = "", file: Path | None = None) -> str:
+    """A chart for light and dark pages.
+
+    Args:
+        draw: Draws it.
+        alt: What it shows, in words.
+        caption: HTML below it.
+        file: Where the light one is kept as well.
+    """
+    light, dark = _draw(draw, LIGHT), _draw(draw, DARK)
+    if file:
+        write_bytes(file, light)
+    width, height = (int.from_bytes(light[start : start + 4], "big") for start in (16, 20))  # of the PNG header
+    size = f'width="{round(width * CSS_DPI / DPI)}" height="{round(height * CSS_DPI / DPI)}"'
+    below = f"<figcaption>{caption}</figcaption>" if caption else ""
+    return (
+        '<figure class="chart"><picture>'
+        f'<source media="(prefers-color-scheme: dark)" srcset="{data_uri(dark)}">'
+        f'<img src="{data_uri(light)}" {size} alt="{esc(alt)}"></picture>{below}</figure>'
+    )
+
+
+def _draw(draw: Draw, theme: Theme) -> bytes:
+    target = BytesIO()
+    draw(target, theme)
+    return target.getvalue()

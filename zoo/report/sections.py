@@ -1,0 +1,192 @@
+"""The page's sections on how good the model is and where it fails, in the order a practitioner asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from zoo.report import plots
+from zoo.report.findings import Findings
+from zoo.report.markup import Column, bar, beside, chart, esc, name, section, table, tile, tiles
+from zoo.report.text import ABSENT, duration, magnitude, number, percent, plural, thousands
+
+_TOP_K = "the true class is among the {k} most probable"
+
+
+def verdict(findings: Findings) -> str:
+    """One sentence: accuracy with its interval against always giving the most frequent answer."""
+    metrics = findings.metrics
+    low, high = metrics["accuracy_interval"]
+    sentence = (
+        f"{name(findings.run.architecture)} is right on <strong>{percent(metrics['accuracy'])}</strong> of "
+        f"{plural(metrics['n'], 'test image')} (95&nbsp;% interval {percent(low)} to {percent(high)})"
+    )
+    baseline = metrics.get("majority_class_baseline")
+    if baseline is None:
+        return f"{sentence}."
+    always = f"the {percent(baseline)} that always answering “{name(metrics['majority_class'])}” would reach"
+    if low > baseline:
+        return f"{sentence}, clearly more than {always}."
+    if high < baseline:
+        return f"{sentence}, less than {always}: something is wrong."
+    return f"{sentence}, which so few images cannot tell from {always}."
+
+
+def scale(findings: Findings) -> str:
+    """The same as a picture: a line from 0 to 100 % with accuracy, interval and baseline on it."""
+    metrics = findings.metrics
+    low, high = metrics["accuracy_interval"]
+    baseline = metrics.get("majority_class_baseline")
+    mark = "" if baseline is None else f'<i class="baseline" style="--at:{baseline:.4f}"></i>'
+    key = "" if baseline is None else '<span class="key baseline">always the most frequent class</span>'
+    return (
+        '<div class="scale" aria-hidden="true"><div class="track">'
+        f'<i class="interval" style="--at:{low:.4f};--to:{high:.4f}"></i>{mark}'
+        f'<i class="point" style="--at:{metrics["accuracy"]:.4f}"></i></div>'
+        '<div class="ends"><span>0&nbsp;%</span><span>100&nbsp;%</span></div>'
+        f'<p><span class="key point">accuracy</span><span class="key interval">95&nbsp;% interval</span>{key}</p></div>'
+    )
+
+
+def key_figures(findings: Findings) -> str:
+    """Tiles with the figures that everybody looks for."""
+    metrics, info = findings.metrics, findings.run.info
+    right = round(metrics["accuracy"] * metrics["n"])
+    shown = [
+        ("Accuracy", percent(metrics["accuracy"]), f"{thousands(right)} of {plural(metrics['n'], 'test image')}"),
+        ("Macro F1", number(metrics.get("macro_f1")), "mean over the classes with test images"),
+        ("Balanced accuracy", percent(metrics.get("balanced_accuracy")), "mean recall over the classes"),
+        ("Log loss", number(metrics.get("log_loss")), "nats; 0 is certain and right"),
+        (
+            "Calibration error",
+            percent(metrics.get("expected_calibration_error")),
+            f"mean confidence {percent(metrics.get('mean_confidence'))}",
+        ),
+        ("Parameters", magnitude(info.get("parameters")), esc(info.get("precision") or "")),
+        ("Training time", duration((info.get("timings") or {}).get("train_s")), _epochs(findings)),
+    ]
+    for k, share in reversed((metrics.get("top_k_accuracy") or {}).items()):
+        shown.insert(1, (f"Top-{k} accuracy", percent(share), _TOP_K.format(k=k)))
+    items = "\n".join(
+        f"<div><dt>{title}</dt><dd>{value}</dd><dd class='note'>{note}</dd></div>"
+        for title, value, note in shown
+        if value != ABSENT
+    )
+    return f'<dl class="key-figures">\n{items}\n</dl>'
+
+
+def _epochs(findings: Findings) -> str:
+    epochs = max((len(column) for column in findings.history.values()), default=0)
+    best = findings.run.info.get("best_epoch")
+    kept = f", the best was {best}" if best else ""
+    return f"{plural(epochs, 'epoch')}{kept}" if epochs else ""
+
+
+def mistakes(findings: Findings) -> str:
+    """The gallery of wrong answers, the most confident first."""
+    if not findings.mistakes:
+        said = f"<p>Nothing: all {plural(findings.metrics['n'], 'test image')} were answered rightly.</p>"
+        return section("mistakes", "What went wrong", said)
+    spec = findings.run.image_spec
+    left = findings.mistakes_in_all - len(findings.mistakes)
+    more = f" The {thousands(left)} less confident ones are in <code>predictions.csv</code>." if left else ""
+    intro = (
+        f"<p>{plural(findings.mistakes_in_all, 'wrong answer')}, the most confident first, as the model saw them "
+        f"({esc(spec)}).{more}</p>"
+    )
+    gallery = tiles(
+        (
+            tile(
+                item.picture,
+                f"{item.file}: a {item.true} taken for {item.predicted}",
+                f"<b>{name(item.predicted)}</b> <span class='confidence'>{percent(item.confidence, 0)}</span>",
+                f"is {name(item.true)}",
+                f"<span class='file'>{name(item.file)}</span>",
+            )
+            for item in findings.mistakes
+        ),
+        "mistakes",
+    )
+    return section("mistakes", "What went wrong", intro, gallery)
+
+
+def per_class(findings: Findings) -> str:
+    """Precision, recall and F1 of each class, the weakest first."""
+    rows: list[dict[str, Any]] = list(findings.metrics.get("per_class") or [])
+    rows.sort(key=lambda row: 2.0 if row["f1"] is None else row["f1"])
+    untested = sum(row["f1"] is None for row in rows)
+    columns = (
+        Column("Class", figures=False),
+        Column("Recall", "Share of the images of this class that are found"),
+        Column("Precision", "Share of the answers with this class that are right"),
+        Column("F1", "Harmonic mean of precision and recall"),
+        Column("Test images", "Images of this class in the test split"),
+        Column("Training images", "Images of this class it was trained on"),
+    )
+    cells = (
+        (
+            name(row["label"]),
+            bar(row["recall"], percent(row["recall"])),
+            bar(row["precision"], percent(row["precision"])),
+            number(row["f1"]),
+            thousands(row["support"]),
+            thousands(row.get("train_images")),
+        )
+        for row in rows
+    )
+    note = (
+        "<p><b>Recall</b>: of the images of a class, how many are found. <b>Precision</b>: of the answers with a "
+        "class, how many are right. The weakest class comes first."
+        + (f" {plural(untested, 'class')} without test images cannot be judged." if untested else "")
+        + "</p>"
+    )
+    figures = table("Figures of each class", columns, cells, quiet=True)
+    return section("classes", "Class by class", note, figures) if rows else ""
+
+
+def confusion(findings: Findings, folder: Path) -> str:
+    """The confusion matrix, and beside it the pairs that are confused most often."""
+    matrix, labels = findings.metrics.get("confusion_matrix"), findings.run.labels
+    if not matrix:
+        return ""
+    pairs = findings.metrics.get("most_confused") or []
+    worst = "; ".join(f"{pair['true']} taken for {pair['predicted']} {pair['count']} times" for pair in pairs[:3])
+    figure = chart(
+        lambda target, theme: plots.plot_confusion(matrix, labels, target, theme=theme),
+        f"Confusion matrix of {len(labels)} classes. {worst or 'No image is confused'}.",
+        "Rows are the true classes, columns the answers; the shading is the share of the row"
+        + (", its square root, so that single mistakes show." if len(labels) > 25 else "."),
+        folder / "confusion_matrix.png",
+    )
+    return section("confusion", "What is taken for what", beside(figure, _confused(findings), len(labels) <= 12))
+
+
+def _confused(findings: Findings) -> str:
+    pairs = findings.metrics.get("most_confused") or []
+    if len(findings.run.labels) < 3 or not pairs:
+        return ""
+    columns = (Column("True class", figures=False), Column("Taken for", figures=False), Column("Times"))
+    rows = [(name(pair["true"]), name(pair["predicted"]), thousands(pair["count"])) for pair in pairs]
+    return table("Confused most often", columns, rows[:10])
+
+
+def calibration(findings: Findings, folder: Path) -> str:
+    """How far the probabilities can be trusted."""
+    bins, error = (findings.metrics.get(key) for key in ("calibration_bins", "expected_calibration_error"))
+    if not bins or error is None:
+        return ""
+    gap = findings.metrics["mean_confidence"] - findings.metrics["accuracy"]
+    mood = "too sure of itself" if gap > 0 else "less sure than it could be"
+    said = f"On average it is {mood}: mean confidence {percent(findings.metrics['mean_confidence'])}, accuracy "
+    figure = chart(
+        lambda target, theme: plots.plot_reliability(bins, error, target, theme=theme),
+        f"Reliability diagram; expected calibration error {percent(error)}.",
+        file=folder / "reliability.png",
+    )
+    meaning = (
+        "<p>When the model says 90&nbsp;%, is it right nine times in ten? Bars that end on the dashed line say yes; "
+        "those above it are right more often than the model claims, those below less often.</p>"
+        "<p>The lower chart counts the images. Bars from few images have wide intervals and mean little.</p>"
+    )
+    text = f"<p>{said}{percent(findings.metrics['accuracy'])}.</p>{meaning}"
+    return section("calibration", "How far to trust its confidence", beside(figure, f"<div>{text}</div>"))

@@ -1,0 +1,190 @@
+"""The look that all pictures share: two themes, fonts for any script, and saving without a trace in global state."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from matplotlib import font_manager, rc_context
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from zoo.runs.atomic import make_folder, whole_file
+
+#: Pixels an inch. The page shows charts at CSS's 96, so that they stay sharp on dense displays.
+DPI = 160
+CSS_DPI = 96
+#: The same for pages of photographs, where PNG grows fast.
+PHOTO_DPI = 110
+
+#: Where a picture goes: a file, which appears whole or not at all, or memory.
+Target = Path | io.BytesIO
+
+
+@dataclass(frozen=True, kw_only=True)
+class Theme:
+    """Colours. ``train``, ``val`` and ``test`` are told apart with any kind of colour vision (Okabe and Ito 2008)."""
+
+    background: str
+    text: str
+    muted: str
+    line: str
+    empty: str
+    accent: str
+    accent_text: str
+    wrong: str
+    train: str
+    val: str
+    test: str
+
+    def split(self, name: str) -> str:
+        return {"train": self.train, "val": self.val, "test": self.test}.get(name, self.muted)
+
+    @property
+    def shades(self) -> LinearSegmentedColormap:
+        """From nothing (0) to the accent (1)."""
+        return LinearSegmentedColormap.from_list("zoo", [self.empty, self.accent])
+
+
+LIGHT = Theme(
+    background="#ffffff",
+    text="#1d2733",
+    muted="#667381",
+    line="#e3e7ec",
+    empty="#f1f4f7",
+    accent="#0a64a4",
+    accent_text="#ffffff",
+    wrong="#c2410c",
+    train="#0072b2",
+    val="#56b4e9",
+    test="#e69f00",
+)
+DARK = Theme(
+    background="#181d24",
+    text="#e6ebf1",
+    muted="#98a4b1",
+    line="#2c343e",
+    empty="#222933",
+    accent="#5cb3f2",
+    accent_text="#0d1218",
+    wrong="#ff9a5c",
+    train="#3d9bdc",
+    val="#8fd0fa",
+    test="#f0b23c",
+)
+
+# Behind DejaVu Sans, which ships with matplotlib: for scripts it lacks, whatever of these the machine has.
+_FALLBACK_FONTS = (
+    *(
+        "Noto Sans",
+        "Noto Sans CJK SC",
+        "Noto Sans CJK JP",
+        "Noto Sans Arabic",
+        "Noto Sans Devanagari",
+        "Noto Sans Thai",
+    ),
+    *("Noto Sans Hebrew", "Noto Sans Bengali", "Noto Sans Tamil", "WenQuanYi Micro Hei", "Droid Sans Fallback"),
+    *("PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo", "Arial Unicode MS"),
+    *("Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Nirmala UI", "Segoe UI", "Segoe UI Symbol"),
+)
+
+
+@contextmanager
+def drawing(
+    target: Target, width_in: float, height_in: float, theme: Theme, *, arranged: bool = True
+) -> Iterator[Figure]:
+    """Gives an empty figure in the theme's style and writes it as PNG when the block ends without an error.
+
+    ``arranged`` fits axes and labels into the figure; without it axes stay where they are put, as photographs want.
+    """
+    with rc_context(_settings(theme)):
+        dpi = DPI if arranged else PHOTO_DPI
+        figure = Figure(figsize=(width_in, height_in), dpi=dpi, layout="constrained" if arranged else None)
+        yield figure
+        with warnings.catch_warnings():
+            # A script that no installed font has shows as boxes; a page of warnings would not help.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            warnings.filterwarnings("ignore", message="constrained_layout not applied")
+            _save(figure, target)
+
+
+def percent_ticks() -> PercentFormatter:
+    """Ticks for shares from 0 to 1, as ``80 %``."""
+    return PercentFormatter(1.0, decimals=0, symbol="\u00a0%")
+
+
+def plain(axes: Axes, grid: str | None = None) -> None:
+    """Takes away the frame; ``grid`` is ``x``, ``y`` or nothing."""
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.tick_params(length=0)
+    axes.set_axisbelow(True)
+    if grid in ("x", "y"):
+        axes.grid(visible=True, axis="x" if grid == "x" else "y")
+
+
+def _save(figure: Figure, target: Target) -> None:
+    # No version of matplotlib inside: the same figures give the same bytes.
+    options: dict[str, Any] = {"format": "png", "metadata": {"Software": None}}
+    if isinstance(target, io.BytesIO):
+        figure.savefig(target, **options)
+        return
+    make_folder(target.parent)
+    with whole_file(target) as aside:
+        figure.savefig(aside, **options)
+
+
+@cache
+def _families() -> tuple[str, ...]:
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return ("DejaVu Sans", *(name for name in _FALLBACK_FONTS if name in installed))
+
+
+def _settings(theme: Theme) -> dict[Any, Any]:
+    return {
+        "text.parse_math": False,  # a dollar sign in a class name is a dollar sign
+        "text.usetex": False,
+        "axes.formatter.use_mathtext": False,
+        "axes.unicode_minus": True,
+        "font.family": list(_families()),
+        "font.size": 9.5,
+        "figure.constrained_layout.w_pad": 0.11,
+        "figure.constrained_layout.h_pad": 0.11,
+        "text.color": theme.text,
+        "figure.facecolor": theme.background,
+        "savefig.facecolor": theme.background,
+        "savefig.dpi": "figure",
+        "savefig.bbox": None,
+        "axes.facecolor": theme.background,
+        "axes.edgecolor": theme.line,
+        "axes.labelcolor": theme.muted,
+        "axes.labelsize": 9,
+        "axes.titlesize": 10.5,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.titlecolor": theme.text,
+        "axes.titlepad": 10,
+        "axes.grid": False,
+        "grid.color": theme.line,
+        "grid.linewidth": 0.8,
+        "xtick.color": theme.line,
+        "ytick.color": theme.line,
+        "xtick.labelcolor": theme.muted,
+        "ytick.labelcolor": theme.muted,
+        "xtick.labelsize": 8.5,
+        "ytick.labelsize": 8.5,
+        "lines.linewidth": 1.9,
+        "lines.solid_capstyle": "round",
+        "legend.frameon": False,
+        "legend.fontsize": 8.5,
+        "legend.handlelength": 1.4,
+        "legend.labelcolor": theme.text,
+    }

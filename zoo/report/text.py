@@ -1,0 +1,108 @@
+"""Names and figures as a reader sees them."""
+
+from __future__ import annotations
+
+import unicodedata
+
+#: In place of a figure that is not defined: an en dash.
+ABSENT = "\u2013"
+
+# Marks that turn the direction of the text after them: a file name must not be able to rearrange the sentence round it.
+_DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def readable(text: object) -> str:
+    r"""Any name as text that every font, terminal and encoder takes: bytes that are no UTF-8, control characters and
+    direction marks are spelt out.
+
+    >>> print(readable("caf\udce9\n.jpg"))
+    caf\xe9\n.jpg
+    """
+    return "".join(_spell(character) for character in str(text))
+
+
+def _spell(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte that was not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    if 0xD800 <= code <= 0xDFFF or character in _DIRECTION_MARKS or character in "\u2028\u2029":
+        return f"\\u{code:04x}"
+    if unicodedata.category(character) == "Cc":
+        return character.encode("unicode_escape").decode()
+    return character
+
+
+def shorten(text: object, width: int) -> str:
+    """The readable text in at most ``width`` columns, its middle left out; an East Asian character counts two.
+
+    >>> shorten("rugby/a_very_long_file_name_0867.jpg", 20)
+    'rugby/a_ve…_0867.jpg'
+    """
+    name = readable(text)
+    if _columns(name) <= width:
+        return name
+    tail = _cut(name[::-1], (width - 1) // 2)[::-1]
+    return _cut(name, width - 1 - _columns(tail)) + "…" + tail
+
+
+def _columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def _cut(text: str, width: int) -> str:
+    used = 0
+    for place, character in enumerate(text):
+        used += _columns(character)
+        if used > width:
+            return text[:place]
+    return text
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """``0.94`` as ``94.0 %``; what rounds to 100 % without being it stays below."""
+    if share is None:
+        return ABSENT
+    rounded = round(share * 100, digits)
+    if rounded >= 100 and share < 1:
+        rounded = 100 - 10**-digits
+    return f"{rounded:.{digits}f}\u00a0%"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    return ABSENT if value is None else f"{value:.{digits}f}"
+
+
+def thousands(value: int | None) -> str:
+    """``2257984`` as ``2 257 984``, with thin spaces."""
+    return ABSENT if value is None else f"{value:,}".replace(",", "\u202f")
+
+
+def magnitude(value: int | None) -> str:
+    """``2257984`` as ``2.26 M``."""
+    if value is None:
+        return ABSENT
+    for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}\u00a0{unit}"
+    return str(value)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words: ``0.4 s``, ``3 min 12 s``, ``2 h 5 min``."""
+    if seconds is None:
+        return ABSENT
+    if seconds < 9.95:
+        return f"{seconds:.1f}\u00a0s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}\u00a0s"
+    if whole < 3600:
+        return f"{whole // 60}\u00a0min {whole % 60}\u00a0s"
+    return f"{whole // 3600}\u00a0h {whole % 3600 // 60}\u00a0min"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 image``, ``150 images``, ``2 classes``."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{thousands(count)} {noun}{'es' if noun.endswith('s') else 's'}"
