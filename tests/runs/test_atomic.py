@@ -38,6 +38,6 @@ def test_a_folder_that_is_gone_is_a_message(tmp_path: Path) -> None:
 
 
 def test_names_of_any_bytes_survive_csv(tmp_path: Path) -> None:
-    names = ['a,b"c', "line\nbreak", "tab\t", os.fsdecode(b"caf\xe9"), "=1+1", "класс"]
+    names = ["Icon\r", 'a,b"c', "line\nbreak", "tab\t", os.fsdecode(b"caf\xe9"), "=1+1", "класс"]
     write_csv(tmp_path / "split.csv", ("path", "label"), [(name, "x") for name in names])
     assert [row["path"] for row in read_csv(tmp_path / "split.csv")] == names

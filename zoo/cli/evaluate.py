@@ -49,7 +49,7 @@ def command(run: str, data: str | None, runs: Path, as_json: bool) -> None:
     reporter.stage(f"Measuring {found.path} on {len(images.names)} images")
     metrics = evaluate_run(found, load_model(found), images, folder, reporter.counter("predicting"))
     if folder is None:
-        from zoo.report import write_report
+        from zoo.report.html import write_report
 
         report = write_report(found)
     if as_json:

@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,11 +166,11 @@ class ImageCache:
         self._write("UPDATE segments SET used_at = ? WHERE name = ?", [(time.time(), name) for name in names - damaged])
         return {sha256: place for sha256, place in found.items() if place[0] not in damaged}
 
-    def write_images(self, spec: str, images: Iterable[tuple[str, NDArray[np.uint8]]], image_bytes: int) -> None:
-        """Appends decoded images in segments; what was decoded before an interruption is kept.
+    def write_images(self, spec: str, images: Iterable[tuple[str, NDArray[Any]]], image_bytes: int) -> None:
+        """Appends images, or features of images, in segments; what came before an interruption is kept.
 
         Args:
-            spec: Key of the ImageSpec and the decoder.
+            spec: Key of all that made them but the content: ImageSpec and decoder, backbone and view.
             images: ``(sha256, pixels)``, each of ``image_bytes`` bytes.
             image_bytes: Bytes of one image.
 

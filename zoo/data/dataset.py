@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from zoo.data.cache import ImageCache
 from zoo.data.ingest import Progress, ingest
 from zoo.data.named import find_source
-from zoo.data.pixels import Pixels
+from zoo.data.arrays import CachedArrays
 from zoo.data.source import SPLITS, TEST, TRAIN, Entry, Listing, Skipped, list_source
 from zoo.data.splits import Labelled, assign_splits, leaks
 from zoo.errors import DataError
@@ -51,7 +51,7 @@ class ImageData:
     classes: NDArray[np.int64]
     splits: tuple[str, ...]
     contents: tuple[str, ...]
-    pixels: Pixels
+    pixels: CachedArrays
     origin: Mapping[str, str]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.data.arrays import CachedArrays
 from zoo.data.cache import FileState, ImageCache
-from zoo.data.pixels import Pixels
 from zoo.data.source import Entry, Skipped
 from zoo.image_spec import SPEC_VERSION, ImageSpec
 from zoo.images import ImageError, decode, read_file, resize
@@ -42,7 +42,7 @@ class Ingested:
 
     entries: tuple[Entry, ...]
     contents: tuple[str, ...]
-    pixels: Pixels
+    pixels: CachedArrays
     skipped: tuple[Skipped, ...]
     decoded: int
 
@@ -120,13 +120,13 @@ def _pixels(
     rows: dict[str, tuple[str, int]],
     cache: ImageCache,
     spec: ImageSpec,
-) -> Pixels:
+) -> CachedArrays:
     paths = {segment: cache.segment_path(segment) for segment, _ in rows.values()}
     places: list[tuple[Path, int]] = []
     for entry in usable:
         segment, row = rows[contents[entry.path]]
         places.append((paths[segment], row))
-    return Pixels(places, spec.input_shape)
+    return CachedArrays(places, spec.input_shape)
 
 
 def _skipped(
@@ -159,7 +159,7 @@ def _unchanged(entries: Iterable[Entry], cache: ImageCache) -> dict[str, str]:
 def _read_all(entries: Sequence[Entry], spec: ImageSpec, known: set[str]) -> Iterator[_Read]:
     """Reads files in threads (OpenCV works outside the interpreter lock), a bounded number of them ahead."""
     workers = min(4, core_count())
-    with ThreadPoolExecutor(workers, thread_name_prefix="zoo-decode") as pool:
+    with ThreadPoolExecutor(workers, "zoo-decode", initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         pending: deque[Future[_Read]] = deque()
         try:
             for entry in entries:

@@ -1,4 +1,4 @@
-"""Decoded images, read from cache segments that are mapped into memory."""
+"""Arrays of one shape by index, read from cache segments that are mapped into memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import mmap
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,28 +17,30 @@ from zoo.errors import DataError
 _RELEASE_EVERY_BYTES = 64 * 2**20
 
 
-class Pixels:
-    """All images of a data set, by index, without holding them.
+class CachedArrays:
+    """The images of a data set, or their features, by index, without holding them.
 
     Args:
-        places: ``(segment file, row)`` of each image.
-        shape: ``(height, width, 3)`` of every image.
+        places: ``(segment file, row)`` of each array.
+        shape: Of every array, such as ``(height, width, 3)``.
+        dtype: Of every array: ``uint8`` for images, ``float32`` for features.
     """
 
-    def __init__(self, places: Sequence[tuple[Path, int]], shape: tuple[int, int, int]) -> None:
+    def __init__(self, places: Sequence[tuple[Path, int]], shape: tuple[int, ...], dtype: str = "uint8") -> None:
         self.shape = shape
+        self.dtype = np.dtype(dtype)
         self._places = [(str(path), row) for path, row in places]
         self._maps = {path: _open(path) for path in {path for path, _ in self._places}}
-        self._rows = {path: np.frombuffer(opened, np.uint8).reshape(-1, *shape) for path, opened in self._maps.items()}
+        self._rows = {path: np.frombuffer(opened, self.dtype).reshape(-1, *shape) for path, opened in self._maps.items()}
         self._read_bytes = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def read(self, indices: Sequence[int] | NDArray[np.intp]) -> NDArray[np.uint8]:
-        """A copy of the images at ``indices``: uint8 RGB, ``(len(indices), height, width, 3)``. Safe in threads."""
-        batch = np.empty((len(indices), *self.shape), np.uint8)
+    def read(self, indices: Sequence[int] | NDArray[np.intp]) -> NDArray[Any]:
+        """A copy of the arrays at ``indices``, ``(len(indices), *shape)``. Safe in threads."""
+        batch = np.empty((len(indices), *self.shape), self.dtype)
         for position, index in enumerate(indices):
             path, row = self._places[index]
             batch[position] = self._rows[path][row]

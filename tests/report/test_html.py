@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.report.conftest import MakeRun, write_run
+from zoo.errors import UsageError
+from zoo.report.findings import read_findings
+from zoo.report.html import write_report
+from zoo.report.sections import verdict
+from zoo.runs import Run, open_run
+from zoo.runs.atomic import write_csv, write_json
+
+HOSTILE = ("<script>alert(1)</script>", 'a,b"c', "класс_é")
+VOID = {"meta", "img", "source", "br"}
+
+
+class Page(HTMLParser):
+    """What a strict reader finds: balanced tags, addresses, headings, and the text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.addresses: list[str] = []
+        self.without_alt = 0
+        self.text = ""
+        self.feed(path.read_bytes().decode("utf-8"))
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        values = dict(attrs)
+        self.addresses += [str(values[key]) for key in ("src", "srcset", "href", "action", "data") if key in values]
+        self.without_alt += tag == "img" and not values.get("alt")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    @property
+    def words(self) -> str:
+        return re.sub(r"\s+", " ", self.text)
+
+
+def test_the_page_answers_in_a_practitioner_s_order(make_run: MakeRun) -> None:
+    run = make_run(each=20, strength=2.0)
+    path = write_report(run, np.zeros((4, 8, 8, 3), np.float32))
+    page = Page(path)
+    assert path == run.path / "report.html"
+    headings = re.findall(r"<h2>(.*?)</h2>", path.read_text(encoding="utf-8"))
+    assert headings == [
+        "What went wrong",
+        "Class by class",
+        "What is taken for what",
+        "Training",
+        "How far to trust its confidence",
+        "Data",
+        "What it was trained on",
+        "Augmentation",
+        "Recipe and environment",
+        "Repeat it",
+    ]
+    assert "simple_cnn on photos" in page.words
+    assert "that always answering “rugby” would reach" in page.words
+    assert "zoo train simple_cnn --data photos --seed 0" in page.words
+    assert page.open == []
+    assert page.without_alt == 0
+    assert sorted(file.name for file in (run.path / "plots").iterdir()) == [
+        "augmented.png",
+        "class_counts.png",
+        "confusion_matrix.png",
+        "curves.png",
+        "mistakes.png",
+        "reliability.png",
+        "samples.png",
+    ]
+
+
+def test_the_page_needs_nothing_from_outside(make_run: MakeRun) -> None:
+    path = write_report(make_run())
+    page = Page(path)
+    assert page.addresses
+    assert all(address.startswith("data:image/") for address in page.addresses)
+    assert not {"script", "link", "iframe", "object", "form"} & set(page.seen)
+    text = path.read_text(encoding="utf-8")
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in text
+    assert "url(" not in text
+
+
+def test_names_are_text_whatever_is_in_them(make_run: MakeRun) -> None:
+    run = make_run(
+        HOSTILE,
+        each=15,
+        strength=1.0,
+        skipped=[("bad\udcff<img src=x>.jpg", 'said "no" & <b>left</b>'), ("up\u202egpj.exe", "empty file")],
+        info={"command": "zoo train 'a&b' --data \"<x>\"", "machine": {"cpu": "<i>fast</i>"}},
+    )
+    page = Page(write_report(run))
+    assert "script" not in page.seen
+    assert not {"i", "x"} & set(page.seen) - {"i"}
+    for shown in (*HOSTILE, "bad\\xff<img src=x>.jpg", 'said "no" & <b>left</b>', "up\\u202egpj.exe", "<i>fast</i>"):
+        assert shown in page.text
+    assert "zoo train 'a&b' --data \"<x>\"" in page.text
+
+
+def test_pictures_that_are_gone_or_changed_show_as_missing(make_run: MakeRun) -> None:
+    run = make_run(each=20, strength=0.0)
+    photos = Path(run.info["data"]["root"])
+    whole = Page(write_report(run)).text
+    assert "picture missing" not in whole
+    for file in photos.rglob("*.jpg"):
+        if "class0" in str(file):
+            file.unlink()
+        else:
+            file.write_bytes(b"no longer a picture")
+    wrong = round((1 - run.metrics["accuracy"]) * run.metrics["n"])
+    samples = 12
+    assert Page(write_report(open_run(run.path))).text.count("picture missing") == wrong + samples > samples
+
+
+def test_an_old_run_with_the_basics_alone_still_has_a_page(make_run: MakeRun) -> None:
+    full = make_run(each=8)
+    for name in ("history.csv", "split.csv", "skipped.csv"):
+        (full.path / name).unlink()
+    kept = {key: full.info[key] for key in ("format", "architecture", "labels", "image", "recipe", "seed")}
+    write_json(full.path / "run.json", kept)
+    few = ("n", "accuracy", "accuracy_interval")
+    write_json(full.path / "metrics.json", {key: full.metrics[key] for key in few})
+    page = Page(write_report(open_run(full.path)))
+    assert "simple_cnn is right on" in page.words
+    assert "Recipe and environment" in page.words
+    assert "Training time" not in page.words
+
+
+@pytest.mark.parametrize(
+    ("strength", "said"),
+    [
+        (9.0, "clearly more than the"),
+        (-9.0, "less than the 50.0\u00a0% that always"),
+        (0.0, "which so few images cannot tell"),
+    ],
+)
+def test_the_verdict_weighs_accuracy_against_the_majority(make_run: MakeRun, strength: float, said: str) -> None:
+    assert said in verdict(read_findings(make_run(each=20, strength=strength, epochs=1)))
+
+
+def test_a_perfect_run_has_no_gallery(make_run: MakeRun) -> None:
+    run = make_run(each=10, strength=30.0)
+    assert "Nothing: all 8 test images were answered rightly." in Page(write_report(run)).words
+    assert not (run.path / "plots" / "mistakes.png").exists()
+
+
+def test_long_lists_are_cut_and_say_so(make_run: MakeRun) -> None:
+    run = make_run(each=80, strength=0.0, skipped=[(f"file{i}.jpg", "truncated JPEG") for i in range(75)])
+    page = Page(write_report(run))
+    assert "file49.jpg" in page.text
+    assert "file50.jpg" not in page.text
+    assert "and 25 more in skipped.csv" in page.words
+    assert re.search(r"The \d+ less confident ones are in predictions.csv", page.words)
+
+
+def test_many_classes_make_a_page_as_well(tmp_path: Path, make_run: MakeRun) -> None:
+    run = make_run([f"class {i:03d}" for i in range(120)], each=3, strength=4.0)
+    path = write_report(run)
+    assert path.stat().st_size < 3_000_000
+    page = Page(path)
+    assert "The first 42 of 120 classes." in page.words
+    assert "Top-5 accuracy" in page.words
+
+
+def test_an_unfinished_run_is_refused(make_run: MakeRun) -> None:
+    run = make_run()
+    (run.path / "metrics.json").unlink()
+    with pytest.raises(UsageError, match="not finished"):
+        write_report(Run(run.path, run.info))
+
+
+def test_tiny_pictures_stay_sharp(make_run: MakeRun) -> None:
+    run = make_run(info={"image": {"height_px": 16, "width_px": 16, "resize": "squash", "interpolation": "area"}})
+    text = write_report(run).read_text(encoding="utf-8")
+    assert 'width="16" height="16" class="pixels"' in text
+    assert "image/jpeg" not in text
+
+
+def test_writing_again_replaces_everything(make_run: MakeRun) -> None:
+    run = make_run()
+    first = write_report(run).read_bytes()
+    assert write_report(run).read_bytes() == first
+    assert not list(run.path.rglob(".*"))
+
+
+def test_real_photographs_with_a_page_of_reasonable_size(tmp_path: Path, shared_data: Path) -> None:
+    photos = shared_data / "ccby_coarse"
+    names: dict[str, list[str]] = {}
+    for file in sorted(photos.glob("*/*.jpg")):
+        names.setdefault(file.parent.name, []).append(f"{file.parent.name}/{file.name}")
+    path = write_report(write_run(tmp_path, photos, names, strength=1.5))
+    assert 200_000 < path.stat().st_size < 3_000_000
+    assert "picture missing" not in path.read_text(encoding="utf-8")
+
+
+def test_a_file_name_that_is_no_utf8_is_found_and_shown(tmp_path: Path, make_run: MakeRun) -> None:
+    run = make_run(each=10, strength=0.0)
+    photos = Path(run.info["data"]["root"])
+    rows = run.split()
+    sample = next(row for row in rows if row["split"] == "train")
+    odd = "class0/caf\udce9.jpg"
+    try:
+        (photos / sample["path"]).rename(os.fsencode(photos / odd).decode("utf-8", "surrogateescape"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    sample["path"] = odd
+    write_csv(run.path / "split.csv", list(rows[0]), [list(row.values()) for row in rows])
+    assert "picture missing" not in Page(write_report(run)).text
+
+
+def test_importing_evaluation_loads_neither_scikit_learn_nor_matplotlib() -> None:
+    heavy = "('sklearn', 'scipy', 'matplotlib', 'keras')"
+    code = f"import sys, zoo.evaluation, zoo.report; print([m for m in {heavy} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
