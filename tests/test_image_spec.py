@@ -17,7 +17,9 @@ def test_it_survives_json_and_keeps_its_digest() -> None:
     assert len(spec.digest) == 12
 
 
-@pytest.mark.parametrize("change", [{"height_px": 225}, {"width_px": 225}, {"resize": "crop"}, {"interpolation": "bilinear"}])
+@pytest.mark.parametrize(
+    "change", [{"height_px": 225}, {"width_px": 225}, {"resize": "crop"}, {"interpolation": "bilinear"}]
+)
 def test_every_field_changes_the_digest(change: dict[str, object]) -> None:
     assert replace(ImageSpec(), **change).digest != ImageSpec().digest  # type: ignore[arg-type]
 

@@ -36,7 +36,10 @@ def imports_of(path: Path) -> list[tuple[int, str]]:
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
-            found += [(node.lineno, f"{node.module}.{name.name}" if node.module == "zoo" else node.module) for name in node.names]
+            found += [
+                (node.lineno, f"{node.module}.{name.name}" if node.module == "zoo" else node.module)
+                for name in node.names
+            ]
         elif isinstance(node, ast.Import):
             found += [(node.lineno, name.name) for name in node.names]
     return [(line, name) for line, name in found if name.split(".")[0] == "zoo" or name.startswith("zoo_")]

@@ -19,10 +19,16 @@ def zoo_architectures():
 BROKEN = {
     "import error": ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
     "system exit": ("raise SystemExit(7)", "SystemExit: 7"),
-    "misspelt hook": ("from zoo import hookimpl\n@hookimpl\ndef zoo_architecture(): return []", "no hook 'zoo_architecture'"),
+    "misspelt hook": (
+        "from zoo import hookimpl\n@hookimpl\ndef zoo_architecture(): return []",
+        "no hook 'zoo_architecture'",
+    ),
     "wrong signature": ("from zoo import hookimpl\n@hookimpl\ndef zoo_architectures(what): return []", "what"),
     "no hook at all": ("x = 1", "implements no hook"),
-    "garbage": ("from zoo import hookimpl\n@hookimpl\ndef zoo_architectures(): return ['resnet']", "it returned 'resnet'"),
+    "garbage": (
+        "from zoo import hookimpl\n@hookimpl\ndef zoo_architectures(): return ['resnet']",
+        "it returned 'resnet'",
+    ),
     "raises": ("from zoo import hookimpl\n@hookimpl\ndef zoo_architectures(): 1 / 0", "ZeroDivisionError"),
     "bad record": (GOOD.replace("tiny_net", "Tiny Net!"), "'Tiny Net!' is not valid"),
     "module gone": (None, "No module named"),
@@ -30,7 +36,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_plugin_is_named_and_everything_else_works(case: str, run_zoo: RunZoo, fake_plugin: FakePlugin) -> None:
+def test_a_broken_plugin_is_named_and_everything_else_works(
+    case: str, run_zoo: RunZoo, fake_plugin: FakePlugin
+) -> None:
     code, reason = BROKEN[case]
     fake_plugin("zoo-broken", code)
     fake_plugin("zoo-good", GOOD)

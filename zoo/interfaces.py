@@ -33,6 +33,7 @@ class Weights:
         name: What ``--weights`` takes, such as ``imagenet``.
         summary: One line: source and licence.
         labels: Returns the class names in the order of the outputs they were trained with.
+        aliases: Returns other names of those classes, such as WordNet ids, each with the class name it stands for.
         load: ``load(model, with_head)`` fills a model that ``build`` made; without the head only the backbone.
     """
 
@@ -40,6 +41,7 @@ class Weights:
     summary: str
     labels: Callable[[], tuple[str, ...]]
     load: Callable[[keras.Model, bool], None]
+    aliases: Callable[[], Mapping[str, str]] = dict
 
 
 @dataclass(frozen=True, kw_only=True)

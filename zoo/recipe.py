@@ -27,7 +27,7 @@ class Recipe:
         warmup_epochs: Epochs of linear warm-up from zero; fractions allowed.
         weight_decay: Decoupled weight decay, for ``adamw`` and ``sgd``.
         clip_norm: Largest global norm of a gradient; 0 turns it off.
-        epochs: Most epochs to train.
+        epochs: Most epochs to train on images; 0 leaves it at the head.
         batch_size: Images per step.
         augmentation: ``none``; ``article``, the founding tutorial's ranges; or ``strong``.
         mixup_alpha: Parameter of the Beta distribution of mixup (Zhang et al. 2018); 0 turns it off.
@@ -37,6 +37,12 @@ class Recipe:
         ema_momentum: Momentum per step of an exponential moving average of the weights, which then is what is
             validated and kept; 0 keeps the weights themselves.
         dropout: Dropout rate before the head; ``None`` is the architecture's own.
+        head_epochs: Epochs to train the head alone first, on features that a frozen backbone computes once; needs an
+            architecture that declares a backbone. 0 leaves this phase out.
+        head_learning_rate: Peak learning rate of that phase; its schedule, warm-up and optimizer are the recipe's.
+        head_views: Versions of every training image whose features are computed: the plain one and augmented ones.
+        unfreeze: Share of the backbone's layers, counted from its end, that train on images: 1 is all of them, 0
+            none. Below 1, or after ``head_epochs``, BatchNorm keeps its statistics.
         precision: ``float32``, ``mixed_bfloat16``, or ``auto``: the second where it measures faster on this machine.
     """
 
@@ -55,6 +61,10 @@ class Recipe:
     early_stopping_epochs: int = 0
     ema_momentum: float = 0.0
     dropout: float | None = None
+    head_epochs: int = 0
+    head_learning_rate: float = 1e-3
+    head_views: int = 1
+    unfreeze: float = 1.0
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
@@ -62,6 +72,8 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise UsageError(f"Recipe field '{name}' must be from {low:g} to {high:g}. Received: {value!r}.")
+        if not self.epochs and not self.head_epochs:
+            raise UsageError("A recipe without 'epochs' and without 'head_epochs' trains nothing.", "Set one of them.")
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -80,13 +92,17 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("warmup_epochs", 0, 10_000),
     ("weight_decay", 0, 10),
     ("clip_norm", 0, 1e6),
-    ("epochs", 1, 1_000_000),
+    ("epochs", 0, 1_000_000),
     ("batch_size", 1, 65_536),
     ("mixup_alpha", 0, 10),
     ("label_smoothing", 0, 0.99),
     ("early_stopping_epochs", 0, 1_000_000),
     ("ema_momentum", 0, 0.999999),
     ("dropout", 0, 0.99),
+    ("head_epochs", 0, 1_000_000),
+    ("head_learning_rate", 1e-12, 100),
+    ("head_views", 1, 1000),
+    ("unfreeze", 0, 1),
 )
 
 _TYPES = typing.get_type_hints(Recipe)

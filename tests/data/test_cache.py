@@ -50,7 +50,9 @@ def test_pixels_come_back_as_they_were_decoded(photo_folder: PhotoFolder, own_ca
         assert np.array_equal(image, load_image(root / name, SPEC))
 
 
-def test_the_second_time_nothing_is_read(photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_time_nothing_is_read(
+    photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = photo_folder({"a": 9, "b": 9})
     (root / "a" / "broken.jpg").write_bytes(b"\xff\xd8\xff not much of a picture")
     make_old(root)
@@ -102,7 +104,10 @@ def test_segments_are_bounded(own_cache: Path, monkeypatch: pytest.MonkeyPatch) 
     cache.write_images("spec", images(10), IMAGE_BYTES)
     rows = read_back(cache, 10)
     assert len(rows) == 10
-    assert sorted(path.stat().st_size for path in (own_cache / "images").iterdir()) == [2 * IMAGE_BYTES] + [4 * IMAGE_BYTES] * 2
+    assert (
+        sorted(path.stat().st_size for path in (own_cache / "images").iterdir())
+        == [2 * IMAGE_BYTES] + [4 * IMAGE_BYTES] * 2
+    )
     for number in range(10):
         segment, row = rows[f"content{number}"]
         stored = np.fromfile(cache.segment_path(segment), np.uint8).reshape(-1, 20, 24, 3)
@@ -147,7 +152,9 @@ def test_a_bound_too_small_says_how_to_raise_it(own_cache: Path, monkeypatch: py
         ImageCache().usage()
 
 
-def test_a_disk_without_room_is_told_before_anything_is_decoded(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_room_is_told_before_anything_is_decoded(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ZOO_CACHE_GB", "1e9")
     with pytest.raises(DataError, match="are free"):
         ImageCache().make_room(10**17, keep=set())

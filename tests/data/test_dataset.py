@@ -28,7 +28,9 @@ def test_digits_come_with_the_package() -> None:
     assert zero[middle].mean() < one[middle].mean()  # a zero is empty in the middle, a one is not
 
 
-def test_a_folder_is_preferred_where_it_is_spelt_as_one(photo_folder: PhotoFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_preferred_where_it_is_spelt_as_one(
+    photo_folder: PhotoFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = photo_folder({"x": 5, "y": 5}, name="digits")
     monkeypatch.chdir(root.parent)
     assert load_data("./digits", SPEC).labels == ("x", "y")
@@ -132,7 +134,9 @@ def test_the_hostile_folder(shared_data: Path, tmp_path: Path) -> None:
         if verdict not in ("policy", found):
             wrong.append(f"{path}: {verdict} expected ({why}), {found} found")
     assert not wrong, "\n".join(wrong)
-    policy = Counter("usable" if path in used else "other" for path, (verdict, _) in table.items() if verdict == "policy")
+    policy = Counter(
+        "usable" if path in used else "other" for path, (verdict, _) in table.items() if verdict == "policy"
+    )
     assert policy["usable"] >= 6
     assert "stray.jpg" in refused
     assert "empty_class" not in data.labels

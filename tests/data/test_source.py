@@ -41,7 +41,14 @@ def test_a_class_may_be_called_train(photo_folder: PhotoFolder) -> None:
 
 def test_hidden_and_system_files_are_no_data(photo_folder: PhotoFolder) -> None:
     root = photo_folder({"a": 1, "b": 1})
-    for junk in ("a/.DS_Store", "a/Thumbs.db", "a/desktop.ini", ".git/x.jpg", "__MACOSX/a/._x.jpg", ".ipynb_checkpoints/x.jpg"):
+    for junk in (
+        "a/.DS_Store",
+        "a/Thumbs.db",
+        "a/desktop.ini",
+        ".git/x.jpg",
+        "__MACOSX/a/._x.jpg",
+        ".ipynb_checkpoints/x.jpg",
+    ):
         (root / junk).parent.mkdir(parents=True, exist_ok=True)
         (root / junk).write_bytes(b"junk")
     listing = list_source(root)
@@ -82,7 +89,7 @@ def test_order_does_not_depend_on_the_file_system(photo_folder: PhotoFolder) -> 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_csv(tmp_path: Path, encoding: str) -> None:
-    rows = ['path,label,split', 'x/1.jpg,rugby,train', '"a, b.jpg",soccer,', '2.jpg,rugby,validation', '']
+    rows = ["path,label,split", "x/1.jpg,rugby,train", '"a, b.jpg",soccer,', "2.jpg,rugby,validation", ""]
     (tmp_path / "list.csv").write_text("\n".join(rows), encoding=encoding)
     entries = list_source(tmp_path / "list.csv").entries
     assert [(entry.name, entry.label, entry.split) for entry in entries] == [
@@ -97,7 +104,11 @@ def test_csv_rows_that_say_nothing_are_skipped_with_their_line(tmp_path: Path) -
     (tmp_path / "list.csv").write_text("path,label\n1.jpg,a\n2.jpg,\n,b\n1.jpg,b\n")
     listing = list_source(tmp_path / "list.csv")
     assert [entry.name for entry in listing.entries] == ["1.jpg"]
-    assert sorted(item.reason for item in listing.skipped) == ["line 3 has no label", "line 4 has no path", "line 5 names it again"]
+    assert sorted(item.reason for item in listing.skipped) == [
+        "line 3 has no label",
+        "line 4 has no path",
+        "line 5 names it again",
+    ]
 
 
 def test_csv_without_a_column_is_refused(tmp_path: Path) -> None:

@@ -128,7 +128,9 @@ def interrupted(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path) -> P
     return run
 
 
-def test_a_resumed_run_refuses_other_settings_and_other_data(interrupted: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+def test_a_resumed_run_refuses_other_settings_and_other_data(
+    interrupted: Path, run_zoo: RunZoo, tmp_path: Path
+) -> None:
     other = run_zoo("train", "--resume", interrupted, "--epochs", "7", "--learning-rate", "0.1")
     assert other.code == 2
     assert "epochs: 1 in the run, 7 asked" in other.err
@@ -195,7 +197,9 @@ def test_a_recipe_from_a_file(run_zoo: RunZoo, tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_is_a_message(run_zoo: RunZoo) -> None:
-    done = run_zoo("train", "simple_cnn", "--size", "16", "--epochs", "2", "--optimizer", "sgd", "--learning-rate", "90")
+    done = run_zoo(
+        "train", "simple_cnn", "--size", "16", "--epochs", "2", "--optimizer", "sgd", "--learning-rate", "90"
+    )
     assert done.code == 4, done.err
     assert "not finite" in done.err
     assert "Lower the learning rate" in done.err
@@ -243,7 +247,9 @@ def test_compare_says_what_is_noise(digits_run: Path, uninterrupted: Path, run_z
 
 
 def test_a_plugins_callback_is_called_and_resumed_and_a_broken_one_passed_over(
-    run_zoo: RunZoo, fake_plugin, tmp_path: Path  # type: ignore[no-untyped-def]
+    run_zoo: RunZoo,
+    fake_plugin,
+    tmp_path: Path,  # type: ignore[no-untyped-def]
 ) -> None:
     fake_plugin(
         "zoo-tracker",
@@ -256,10 +262,14 @@ def test_a_plugins_callback_is_called_and_resumed_and_a_broken_one_passed_over(
         "            with open(run_dir / 'tracked.txt', 'a') as f: f.write(f'{epoch} {sorted(logs)} {recipe.epochs}\\n')\n"
         "    return [Tracker()]\n",
     )
-    fake_plugin("zoo-broken", "from zoo import hookimpl\n@hookimpl\ndef zoo_callbacks(recipe): raise ValueError('no server')\n")
+    fake_plugin(
+        "zoo-broken", "from zoo import hookimpl\n@hookimpl\ndef zoo_callbacks(recipe): raise ValueError('no server')\n"
+    )
     done = run_zoo("train", "simple_cnn", "--size", "16", "--epochs", "2")
     assert done.code == 0, done.err
-    assert "zoo: plugin 'zoo-broken' is not used: zoo_callbacks: ValueError: no server" in done.err.replace(":zoo_broken", "")
+    assert "zoo: plugin 'zoo-broken' is not used: zoo_callbacks: ValueError: no server" in done.err.replace(
+        ":zoo_broken", ""
+    )
     (run,) = (tmp_path / "runs").iterdir()
     lines = (run / "tracked.txt").read_text().splitlines()
     assert [line[0] for line in lines] == ["0", "1"]

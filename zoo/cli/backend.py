@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -16,6 +17,7 @@ def start_keras() -> str:
     aside meanwhile. What was written comes out after all if the start fails, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with _stderr_aside(show=os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"):
         import keras
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +15,7 @@ from zoo.recipe import FIELDS
 from zoo.registry import architectures
 from zoo.runs import Run
 from zoo.training.plan import Plan, find_recipe, image_for
+from zoo.training.start import RANDOM, check_weights, default_weights
 
 DEFAULT_DATA = "digits"
 
@@ -35,19 +38,26 @@ def make_plan(architecture: str | None, asked: dict[str, Any], repeated: Run | N
     fields = {field: asked[field] for field in FIELDS if field in asked}
     if repeated and architecture in (None, repeated.architecture):
         source = asked.get("data", repeated.info["data"]["source"])
+        weights, options = repeated.info["weights"], repeated.info["options"]
         recipe_name, recipe = repeated.info["recipe_name"], repeated.recipe
         image = repeated.image_spec
     else:
         source = asked.get("data", DEFAULT_DATA)
-        recipe_name, recipe = "default", record.recipes["default"]
+        weights, options = asked.get("weights", default_weights(record)), {}
+        recipe_name = "scratch" if weights == RANDOM and "scratch" in record.recipes else "default"
+        recipe = record.recipes[recipe_name]
         image = image_for(record, source)
     if "recipe" in asked:
         recipe_name, recipe = asked["recipe"], find_recipe(record, asked["recipe"])
+    weights = asked.get("weights", weights)
+    check_weights(record, weights)
     find_source(source)  # a mistyped path is told before anything heavy is loaded
     return Plan(
         architecture=record,
         source=source,
         image=_image(image, asked),
+        weights=weights,
+        options=options | read_options(asked.get("options", ())),
         recipe_name=recipe_name,
         recipe=recipe.with_values(fields),
         seed=asked.get("seed", repeated.seed if repeated else 0),
@@ -60,6 +70,20 @@ def _image(image: ImageSpec, asked: dict[str, Any]) -> ImageSpec:
     if "size" in asked:
         changes |= read_size(asked["size"])
     return replace(image, **changes)
+
+
+def read_options(texts: Iterable[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` as keyword arguments; a value is a number where it reads as one."""
+    options: dict[str, Any] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name.isidentifier():
+            raise UsageError(f"--option must be NAME=VALUE, such as width=0.5. Received: {text!r}.")
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    return options
 
 
 def read_size(text: str) -> dict[str, int]:

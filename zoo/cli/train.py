@@ -21,6 +21,8 @@ from zoo.runs import Run, create_run, open_run
 @click.option("--data", help="Folder of class folders, CSV, or a name that `zoo list` shows.  [default: digits]")
 @image_options
 @click.option("--recipe", help="Named recipe (default, article) or a YAML file of recipe fields.  [default: default]")
+@click.option("--weights", help="imagenet, none, or an .npz or .keras file.  [default: the architecture's first]")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Of the architecture: width=0.5.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Of weights, shuffling and augmentation.  [default: 0]")
 @click.option("--split-seed", type=click.IntRange(0), help="Of the splits that are made.  [default: 0]")
 @runs_option
@@ -45,7 +47,7 @@ def command(
     zoo train --resume runs/simple_cnn-20260131-120000
     """
     start = time.perf_counter()
-    asked = {name: value for name, value in asked.items() if value is not None}
+    asked = {name: value for name, value in asked.items() if value not in (None, ())}
     if resume and repeat:
         raise UsageError("--resume continues a run and --repeat starts a new one.", "Give one of them.")
     if resume:
@@ -70,7 +72,7 @@ def command(
     from zoo.training.precision import resolve_precision
 
     offer = architectures().offer(plan.architecture.name)
-    precision = resolve_precision(plan.architecture, data.spec.input_shape, len(data.labels), plan.recipe)
+    precision = resolve_precision(plan.architecture, data.spec.input_shape, len(data.labels), plan.options, plan.recipe)
     info = {
         "zoo_version": versions().get("keras-edge-zoo", "unknown"),
         "distribution": f"{offer.distribution} {offer.version}",
@@ -80,6 +82,8 @@ def command(
         "recipe": plan.recipe.as_dict(),
         "image": plan.image.as_dict(),
         "labels": list(data.labels),
+        "weights": plan.weights,
+        "options": plan.options,
         "seed": plan.seed,
         "split_seed": plan.split_seed,
         "backend": backend,
@@ -97,7 +101,7 @@ def command(
 
 
 def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorboard: bool, start: float) -> None:
-    from zoo.cli.planning import read_size
+    from zoo.cli.planning import read_options, read_size
     from zoo.training.plan import refuse_other_data, refuse_other_plan
 
     run = open_run(path)
@@ -105,6 +109,8 @@ def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorb
         asked["architecture"] = architecture
     if "size" in asked:
         asked |= read_size(asked.pop("size"))
+    if "options" in asked:
+        asked["options"] = read_options(asked["options"])
     if "data" in asked:
         from zoo.data.named import find_source
 
@@ -130,15 +136,19 @@ def _train_and_report(run: Run, data: Any, reporter: Any, tensorboard: bool, sta
     from zoo.evaluation.evaluate import evaluate_run
     from zoo.report.html import write_report
     from zoo.training.samples import augmented_samples
+    from zoo.training.start import start_weights
     from zoo.training.trainer import train
 
     recipe = run.recipe
     reporter.stage(
         f"Training {run.architecture} in {run.path}: {sum(data.counts['train'].values())} images,"
-        f" up to {recipe.epochs} epochs, {run.info['precision']} on {run.info['backend']}"
+        f" {run.info['precision']} on {run.info['backend']}, weights: {run.info['weights']}"
     )
+    architecture = architectures().get(run.architecture)
+    start_with = start_weights(architecture, run.info["weights"], data.labels)
+    callbacks = _tensorboard(run, tensorboard)
     with _told_how_to_resume(run):
-        model = train(run, architectures().get(run.architecture), data, reporter, _tensorboard(run, tensorboard))
+        model = train(run, architecture, data, reporter, start_weights=start_with, callbacks=callbacks)
         reporter.stage("Measuring")
         metrics = evaluate_run(run, model, data)
         run.info["timings"]["total_s"] = round(time.perf_counter() - start, 2)
@@ -202,4 +212,3 @@ def _refuse_other_backend(run: Run) -> None:
             f"{run.path} was started on {run.info['backend']}; this is {backend}.",
             f"Set KERAS_BACKEND={run.info['backend']}.",
         )
-

@@ -31,7 +31,9 @@ class CachedArrays:
         self.dtype = np.dtype(dtype)
         self._places = [(str(path), row) for path, row in places]
         self._maps = {path: _open(path) for path in {path for path, _ in self._places}}
-        self._rows = {path: np.frombuffer(opened, self.dtype).reshape(-1, *shape) for path, opened in self._maps.items()}
+        self._rows = {
+            path: np.frombuffer(opened, self.dtype).reshape(-1, *shape) for path, opened in self._maps.items()
+        }
         self._read_bytes = 0
         self._lock = threading.Lock()
 

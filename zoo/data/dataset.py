@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.data.arrays import CachedArrays
 from zoo.data.cache import ImageCache
 from zoo.data.ingest import Progress, ingest
 from zoo.data.named import find_source
-from zoo.data.arrays import CachedArrays
 from zoo.data.source import SPLITS, TEST, TRAIN, Entry, Listing, Skipped, list_source
 from zoo.data.splits import Labelled, assign_splits, leaks
 from zoo.errors import DataError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +36,24 @@ def predict(
     probabilities = np.empty((len(indices), model.output_shape[-1]), np.float32)
     for start in range(0, len(indices), BATCH_SIZE):
         chosen = indices[start : start + BATCH_SIZE]
-        probabilities[start : start + len(chosen)] = model.predict_on_batch(data.pixels.read(chosen))
+        probabilities[start : start + len(chosen)] = answers(model, data.pixels.read(chosen), len(indices))
         if progress:
             progress(start + len(chosen), len(indices))
     return probabilities
+
+
+def answers(model: keras.Model, batch: NDArray[Any], total: int) -> NDArray[np.float32]:
+    """A model's outputs on a batch, float32.
+
+    A backend compiles a model anew for every batch size. So where there is more than one batch, ``total`` being above
+    ``BATCH_SIZE``, the last is filled up to the size of the others.
+    """
+    import keras
+
+    missing = BATCH_SIZE - len(batch) if total > BATCH_SIZE else 0
+    filled = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)]) if missing else batch
+    outputs = keras.ops.convert_to_numpy(model.predict_on_batch(filled))
+    return np.asarray(outputs, np.float32)[: len(batch)]
 
 
 def predict_split(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -131,11 +132,11 @@ def _colour_matrix(ranges: Ranges, mean: Sequence[float], random: np.random.Gene
     return np.column_stack([mixed * brightness * contrast, np.full(3, offset)])
 
 
-def mixup(batch: Image, targets: NDArray[np.float32], alpha: float, random: np.random.Generator) -> None:
+def mixup(batch: NDArray[Any], targets: NDArray[np.float32], alpha: float, random: np.random.Generator) -> None:
     """Mixes every image and its target with another of the batch, in place (Zhang et al. 2018).
 
     Args:
-        batch: uint8 ``(n, height, width, 3)``.
+        batch: uint8 ``(n, height, width, 3)``, or float32 features ``(n, features)``.
         targets: float32 ``(n, classes)``.
         alpha: Of the Beta distribution that the shares are drawn from.
         random: Where the choices come from.
@@ -145,6 +146,7 @@ def mixup(batch: Image, targets: NDArray[np.float32], alpha: float, random: np.r
     partners = random.permutation(len(batch))
     originals = batch.copy()
     for row, (share, partner) in enumerate(zip(shares.tolist(), partners.tolist(), strict=True)):
-        cv2.addWeighted(originals[row], share, originals[partner], 1 - share, 0, dst=batch[row])
+        mixed = cv2.addWeighted(originals[row], share, originals[partner], 1 - share, 0)
+        batch[row] = mixed.reshape(batch.shape[1:])
     weights = shares[:, None].astype(np.float32)
     targets[:] = weights * targets + (1 - weights) * targets[partners]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count, islice
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -16,8 +18,10 @@ from zoo.recipe import Recipe
 from zoo.runs.machine import core_count
 from zoo.training.augment import augment, mixup, random_generator
 
-#: ``(images uint8, targets float32, weights float32)``.
-Batch = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
+#: ``(images uint8 or features float32, targets float32, weights float32)``.
+Batch = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
+
+Made = TypeVar("Made")
 
 #: Streams of random numbers that belong to no image.
 _SHUFFLE, _MIXUP = 2**40, 2**41
@@ -48,16 +52,21 @@ class TrainingBatches:
         """The batch of a step: images uint8 ``(n, height, width, 3)``, one-hot targets, weight of each image."""
         order = random_generator(self.seed, epoch, _SHUFFLE).permutation(self.indices)
         chosen = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
-        images = self.data.pixels.read(chosen)
-        if self.recipe.augmentation != "none":
-            for row, index in enumerate(chosen.tolist()):
-                images[row] = augment(images[row], self.recipe.augmentation, random_generator(self.seed, epoch, index))
+        images = self.inputs(epoch, chosen)
         classes = self.data.classes[chosen]
         targets = np.eye(len(self.data.labels), dtype=np.float32)[classes]
         weights = self.class_weights[classes]
         if self.recipe.mixup_alpha:
             mixup(images, targets, self.recipe.mixup_alpha, random_generator(self.seed, epoch, _MIXUP + step))
         return images, targets, weights
+
+    def inputs(self, epoch: int, chosen: NDArray[np.int64]) -> NDArray[Any]:
+        """What the model sees of the images at ``chosen`` in an epoch."""
+        images = self.data.pixels.read(chosen)
+        if self.recipe.augmentation != "none":
+            for row, index in enumerate(chosen.tolist()):
+                images[row] = augment(images[row], self.recipe.augmentation, random_generator(self.seed, epoch, index))
+        return images
 
     @property
     def class_weights(self) -> NDArray[np.float32]:
@@ -69,20 +78,27 @@ class TrainingBatches:
         return (len(self.indices) / (classes * np.maximum(counts, 1))).astype(np.float32)
 
     def stream(self, first_epoch: int) -> Generator[Batch, None, None]:
-        """Batches without end from the beginning of ``first_epoch`` on, a few of them made ahead in threads."""
-        workers = min(2, core_count())
-        with ThreadPoolExecutor(workers, thread_name_prefix="zoo-batches", initializer=_one_thread) as pool:
-            ahead: deque[Future[Batch]] = deque()
-            epoch, step = first_epoch, 0
-            try:
-                while True:
-                    while len(ahead) < 2 * workers:
-                        ahead.append(pool.submit(self.batch, epoch, step))
-                        epoch, step = (epoch, step + 1) if step + 1 < self.steps else (epoch + 1, 0)
-                    yield ahead.popleft().result()
-            finally:
-                for future in ahead:
-                    future.cancel()
+        """Batches without end from the beginning of ``first_epoch`` on, made ahead."""
+        places = ((epoch, step) for epoch in count(first_epoch) for step in range(self.steps))
+        yield from ahead((self.batch, place) for place in places)
+
+
+def ahead(tasks: Iterable[tuple[Callable[..., Made], tuple[Any, ...]]]) -> Generator[Made, None, None]:
+    """The results of ``function(*arguments)`` in order, a few of them made ahead in threads."""
+    workers = min(2, core_count())
+    remaining = iter(tasks)
+    with ThreadPoolExecutor(workers, "zoo-batches", initializer=_one_thread) as pool:
+        pending: deque[Future[Made]] = deque()
+        try:
+            while True:
+                for function, arguments in islice(remaining, 2 * workers - len(pending)):
+                    pending.append(pool.submit(function, *arguments))
+                if not pending:
+                    return
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
 
 
 def _one_thread() -> None:

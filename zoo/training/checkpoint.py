@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,38 +25,44 @@ class Progress:
     """What a run has come to, apart from the weights.
 
     Args:
-        epoch: Epochs done.
+        epoch: Epochs done, over all phases.
+        phase: The phase it is in, counted from 0.
+        phase_start: Epochs that were done when the phase began.
+        stopped: The phase is over: all its epochs done, or stopped early.
         best_epoch: The epoch, counted from 1, whose weights are kept; 0 before the first.
         best_loss: Its validation loss.
         history: One row an epoch, as ``history.csv`` has them.
         callbacks: State of callbacks that have one, by position.
-        stopped: Training is over: all epochs done, or stopped early.
     """
 
     epoch: int = 0
+    phase: int = 0
+    phase_start: int = 0
+    stopped: bool = False
     best_epoch: int = 0
     best_loss: float = float("inf")
     history: list[dict[str, float]] = field(default_factory=list)
     callbacks: dict[str, Any] = field(default_factory=dict)
-    stopped: bool = False
 
 
-def save_checkpoint(path: Path, model: keras.Model, progress: Progress, best: Arrays) -> None:
+def save_checkpoint(
+    path: Path, model: keras.Model, optimizer: keras.optimizers.Optimizer, progress: Progress, best: Arrays
+) -> None:
     """Writes weights, optimizer state, random states, best weights and progress.
 
     ``model.variables`` holds the state of the random generators of its layers too, so that dropout goes on as it would
     have.
     """
     arrays = {f"model/{index}": value for index, value in enumerate(get_weights(model.variables))}
-    arrays |= {f"optimizer/{index}": value for index, value in enumerate(get_weights(model.optimizer.variables))}
+    arrays |= {f"optimizer/{index}": value for index, value in enumerate(get_weights(optimizer.variables))}
     arrays |= {f"best/{index}": value for index, value in enumerate(best)}
     arrays["progress"] = np.array(json.dumps(asdict(progress)))
     with whole_file(path) as aside:
         np.savez(aside, **arrays)  # type: ignore[arg-type]
 
 
-def load_checkpoint(path: Path, model: keras.Model) -> tuple[Progress, Arrays]:
-    """Puts a compiled model back to where it was.
+def restore_model(path: Path, model: keras.Model) -> tuple[Progress, Arrays]:
+    """Puts a model back to where it was.
 
     Returns:
         The progress, and the best weights so far.
@@ -62,17 +70,25 @@ def load_checkpoint(path: Path, model: keras.Model) -> tuple[Progress, Arrays]:
     Raises:
         TrainingError: The file is damaged, or belongs to another model.
     """
-    model.optimizer.build(model.trainable_variables)
+    with _opened(path) as file:
+        set_weights(model.variables, _numbered(file, "model"))
+        return Progress(**json.loads(str(file["progress"]))), _numbered(file, "best")
+
+
+def restore_optimizer(path: Path, optimizer: keras.optimizers.Optimizer) -> None:
+    """Puts the optimizer of the phase that was interrupted back to where it was; raises as ``restore_model`` does."""
+    with _opened(path) as file:
+        set_weights(optimizer.variables, _numbered(file, "optimizer"))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            progress = Progress(**json.loads(str(file["progress"])))
-            set_weights(model.variables, _numbered(file, "model"))
-            set_weights(model.optimizer.variables, _numbered(file, "optimizer"))
-            return progress, _numbered(file, "best")
+            yield file
     except Exception as error:  # zipfile, zlib, json and Keras each raise their own
-        raise TrainingError(
-            f"Could not resume from {path}: {error}", "The checkpoint is damaged; train again."
-        ) from error
+        hint = "The checkpoint is damaged; train again."
+        raise TrainingError(f"Could not resume from {path}: {error}", hint) from error
 
 
 def _numbered(file: Any, group: str) -> Arrays:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.errors import PluginError
+from zoo.errors import PluginError, UsageError
 from zoo.interfaces import Architecture
 from zoo.recipe import Recipe
 
@@ -29,18 +30,31 @@ def build_model(
     architecture: Architecture,
     input_shape: tuple[int, int, int],
     num_classes: int,
-    *,
-    dropout: float | None = None,
+    options: Mapping[str, Any] | None = None,
     precision: str = "float32",
 ) -> keras.Model:
     """The architecture's model, checked against the contract.
 
+    Args:
+        architecture: Its record.
+        input_shape: ``(height, width, 3)``.
+        num_classes: Classes of the head.
+        options: Passed on to ``build``, such as ``dropout`` or ``width``.
+        precision: Keras dtype policy of its layers.
+
     Raises:
         PluginError: It returns something else than raw pixels in, one probability a class out.
+        UsageError: ``build`` does not know an option.
     """
-    options = {} if dropout is None else {"dropout": dropout}
-    with dtype_policy(precision):
-        model = architecture.build(input_shape, num_classes, **options)
+    try:
+        with dtype_policy(precision):
+            model = architecture.build(input_shape, num_classes, **(options or {}))
+    except TypeError as error:
+        if options and "unexpected keyword argument" in str(error):
+            raise UsageError(
+                f"Architecture '{architecture.name}' does not take every option given: {error}."
+            ) from error
+        raise
     if not isinstance(model, keras.Model):
         raise PluginError(f"Architecture '{architecture.name}' built {type(model).__name__}, not a keras.Model.")
     expected = ((None, *input_shape), (None, num_classes))
@@ -53,8 +67,34 @@ def build_model(
     return model
 
 
+def split_model(model: keras.Model, backbone_end: str) -> tuple[keras.Model, keras.Model]:
+    """Backbone and head of a model, sharing its layers: what trains in the head is trained in the model.
+
+    Args:
+        model: A functional model.
+        backbone_end: Name of the layer whose output is the feature vector.
+
+    Raises:
+        PluginError: There is no such layer.
+    """
+    try:
+        features = model.get_layer(backbone_end).output
+    except ValueError as error:
+        raise PluginError(f"The model '{model.name}' has no layer '{backbone_end}' to end its backbone.") from error
+    return keras.Model(model.inputs, features), keras.Model(features, model.outputs[0])
+
+
+def unfreeze(model: keras.Model, backbone_end: str, share: float) -> None:
+    """Leaves the last ``share`` of the backbone's layers, and the head, trainable; BatchNorm keeps its statistics."""
+    names = [layer.name for layer in model.layers]
+    backbone = model.layers[: names.index(backbone_end) + 1]
+    frozen = round(len(backbone) * (1 - share))
+    for index, layer in enumerate(backbone):
+        layer.trainable = index >= frozen and not isinstance(layer, keras.layers.BatchNormalization)
+
+
 def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
-    """Optimizer, schedule and loss as the recipe says."""
+    """Optimizer, schedule and loss as the recipe says; the optimizer has its variables from the start."""
     model.compile(
         optimizer=_optimizer(recipe, steps_per_epoch),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
@@ -62,6 +102,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
         # Measured: on a CPU, XLA is 3 to 15 times slower than TensorFlow's default.
         jit_compile=False if _is_tensorflow_on_cpu() else "auto",
     )
+    model.optimizer.build(model.trainable_variables)
 
 
 def _is_tensorflow_on_cpu() -> bool:

@@ -23,6 +23,8 @@ class Plan:
         architecture: Its record.
         source: What ``--data`` named.
         image: How files become pixels.
+        weights: ``none``, the name of pretrained weights, or a file.
+        options: Passed on to the architecture's ``build``.
         recipe_name: ``default``, ``article``, a file, or the run it was taken from.
         recipe: The recipe with every field the user set.
         seed: Of the first weights, shuffling, augmentation and dropout.
@@ -32,6 +34,8 @@ class Plan:
     architecture: Architecture
     source: str
     image: ImageSpec
+    weights: str
+    options: dict[str, Any]
     recipe_name: str
     recipe: Recipe
     seed: int
@@ -88,6 +92,8 @@ def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
         "seed": run.seed,
         "split_seed": run.info["split_seed"],
         "recipe": run.info["recipe_name"],
+        "weights": run.info["weights"],
+        "options": run.info["options"],
         "data": run.info["data"]["source"],
         **run.image_spec.as_dict(),
         **run.recipe.as_dict(),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,7 +25,11 @@ _STEPS = 3
 
 
 def resolve_precision(
-    architecture: Architecture, input_shape: tuple[int, int, int], classes: int, recipe: Recipe
+    architecture: Architecture,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    options: Mapping[str, Any],
+    recipe: Recipe,
 ) -> str:
     """``float32`` or ``mixed_bfloat16``.
 
@@ -34,10 +40,12 @@ def resolve_precision(
         return recipe.precision
     path = cache_folder() / "precision.json"
     parts = [*machine().values(), keras.backend.backend(), keras.__version__]
-    key = "|".join(map(str, [*parts, architecture.name, *input_shape, recipe.batch_size]))
+    key = "|".join(map(str, [*parts, architecture.name, dict(options), *input_shape, recipe.batch_size]))
     known = _read(path)
     if key not in known:
-        seconds = {name: _step_seconds(architecture, input_shape, classes, recipe, name) for name in _CANDIDATES}
+        seconds = {
+            name: _step_seconds(architecture, input_shape, classes, options, recipe, name) for name in _CANDIDATES
+        }
         faster = seconds["float32"] / seconds["mixed_bfloat16"] >= WORTHWHILE_SPEEDUP
         known = _read(path) | {key: "mixed_bfloat16" if faster else "float32"}
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,10 +57,15 @@ _CANDIDATES = ("float32", "mixed_bfloat16")
 
 
 def _step_seconds(
-    architecture: Architecture, input_shape: tuple[int, int, int], classes: int, recipe: Recipe, precision: str
+    architecture: Architecture,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    options: Mapping[str, Any],
+    recipe: Recipe,
+    precision: str,
 ) -> float:
     """The quickest of a few training steps, in seconds."""
-    model = build_model(architecture, input_shape, classes, precision=precision)
+    model = build_model(architecture, input_shape, classes, options, precision)
     compile_model(model, recipe, steps_per_epoch=100)
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (recipe.batch_size, *input_shape), np.uint8)

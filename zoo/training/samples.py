@@ -21,7 +21,10 @@ def augmented_samples(data: ImageData, recipe: Recipe, seed: int, count: int = 2
     versions = max(1, count // len(chosen))
     return np.stack(
         [
-            [augment(image, recipe.augmentation, random_generator(seed, epoch, int(index))) for epoch in range(versions)]
+            [
+                augment(image, recipe.augmentation, random_generator(seed, epoch, int(index)))
+                for epoch in range(versions)
+            ]
             for image, index in zip(data.pixels.read(chosen), chosen, strict=True)
         ]
     )

@@ -1,0 +1,159 @@
+"""What happens after every epoch: validate, keep the best, write history and checkpoint, decide whether to go on."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from zoo.data import VAL, ImageData
+from zoo.evaluation.predict import predict
+from zoo.recipe import Recipe
+from zoo.runs import Run
+from zoo.runs.atomic import make_folder, write_csv
+from zoo.training.checkpoint import Arrays, Progress, save_checkpoint
+from zoo.training.model import get_weights, learning_rate, set_weights
+from zoo.training.reporter import Reporter
+
+HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+
+#: A checkpoint may cost this share of the time spent training; small models get one every epoch.
+_CHECKPOINT_SHARE = 0.03
+
+
+class Harness(keras.callbacks.Callback):
+    """The first of the callbacks, so that all others find ``val_loss`` and ``val_accuracy`` in the logs.
+
+    Args:
+        run: Where history and checkpoints go.
+        whole: The whole model, whose best weights are kept, whatever part of it a phase trains.
+        data: For the positions of the validation images.
+        reporter: Hears of batches and epochs.
+        added: The other callbacks, whose state goes into the checkpoint.
+        patience: Epochs without a better validation loss before a phase ends; 0 never ends it early.
+    """
+
+    def __init__(
+        self, run: Run, whole: keras.Model, data: ImageData, reporter: Reporter, added: list[Any], patience: int
+    ) -> None:
+        super().__init__()
+        self.run = run
+        self.whole = whole
+        self.reporter = reporter
+        self.added = added
+        self.patience = patience
+        self.progress = Progress()
+        self.best: Arrays = []
+        self._validation = data.indices(VAL)
+        self._recipe = run.recipe
+        self._data = data
+        self._epoch_start = self._checkpoint_end = time.perf_counter()
+        self._checkpoint_seconds = 0.0
+
+    def restore(self, progress: Progress, best: Arrays) -> None:
+        """Goes on from a checkpoint."""
+        self.progress = progress
+        self.best = best
+        for index, callback in enumerate(self.added):
+            if hasattr(callback, "set_state") and str(index) in progress.callbacks:
+                callback.set_state(progress.callbacks[str(index)])
+
+    def next_phase(self) -> None:
+        """The next phase begins with the best weights of the one before."""
+        if self.best:
+            set_weights(self.whole.weights, self.best)
+        self.progress.phase += 1
+        self.progress.phase_start = self.progress.epoch
+        self.progress.stopped = False
+
+    def begin(self, data: ImageData, recipe: Recipe) -> None:
+        """``fit`` is about to be called: on ``data``, images or features, as ``recipe`` says."""
+        self._data = data
+        self._recipe = recipe
+
+    def end(self) -> None:
+        """``fit`` returned. A callback of somebody else may have ended it: that is final too."""
+        if not self.progress.stopped:
+            self.progress.stopped = True
+            self._save()
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self._epoch_start = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        self.reporter.batch(batch + 1, logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs = logs if logs is not None else {}
+        progress = self.progress
+        rate = learning_rate(self.model)
+        if math.isfinite(logs.get("loss", 0.0)):
+            logs |= self._validate(epoch)
+        else:
+            # Nothing good can follow; the best weights so far are kept.
+            self.reporter.note(
+                f"The loss is {logs['loss']} at epoch {epoch + 1}: training stops. Lower the learning rate."
+            )
+            progress.stopped = True
+        row = {"epoch": epoch + 1, **{name: float(logs.get(name, math.nan)) for name in HISTORY_COLUMNS[1:5]}}
+        row |= {"learning_rate": rate, "seconds": round(time.perf_counter() - self._epoch_start, 3)}
+        progress.history.append(row)
+        progress.epoch = epoch + 1
+        waited = progress.epoch - max(progress.best_epoch, progress.phase_start)
+        progress.stopped |= progress.epoch >= progress.phase_start + self._recipe.epochs
+        progress.stopped |= 0 < self.patience <= waited
+        self.model.stop_training = progress.stopped
+        self.reporter.epoch(epoch + 1, row, best=progress.best_epoch == epoch + 1)
+
+    def checkpoint_if_due(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Comes after all other callbacks, whose state it saves."""
+        waited = time.perf_counter() - self._checkpoint_end
+        if self.progress.stopped or waited * _CHECKPOINT_SHARE >= self._checkpoint_seconds:
+            self._save()
+
+    def _validate(self, epoch: int) -> dict[str, float]:
+        """Measures the weights that would be kept, and keeps them where they are the best so far."""
+        trained = self._use_averaged_weights()
+        logs: dict[str, float] = {}
+        loss = -math.inf  # without a validation split the last epoch is the best
+        if len(self._validation):
+            probabilities = predict(self.model, self._data, self._validation)
+            true = self._data.classes[self._validation]
+            likelihood = probabilities[np.arange(len(true)), true].astype(np.float64)
+            loss = float(-np.log(np.maximum(likelihood, 1e-7)).mean())
+            logs = {"val_loss": loss, "val_accuracy": float((probabilities.argmax(1) == true).mean())}
+        if loss < self.progress.best_loss or not len(self._validation):
+            self.progress.best_loss = loss if len(self._validation) else math.inf
+            self.progress.best_epoch = epoch + 1
+            self.best = get_weights(self.whole.weights)
+        if trained:
+            set_weights(self.model.trainable_variables, trained)
+        return logs
+
+    def _use_averaged_weights(self) -> Arrays:
+        """Puts the moving averages into the model and returns what they replaced; nothing without averaging."""
+        if not self._recipe.ema_momentum:
+            return []
+        trained = get_weights(self.model.trainable_variables)
+        averages = self.model.optimizer._model_variables_moving_average
+        set_weights(self.model.trainable_variables, get_weights(averages))
+        return trained
+
+    def _save(self) -> None:
+        start = time.perf_counter()
+        self.progress.callbacks = {
+            str(index): callback.get_state()
+            for index, callback in enumerate(self.added)
+            if hasattr(callback, "get_state")
+        }
+        make_folder(self.run.path / "checkpoints")
+        checkpoint = self.run.path / "checkpoints" / "last.npz"
+        save_checkpoint(checkpoint, self.whole, self.model.optimizer, self.progress, self.best)
+        rows = [[row[name] for name in HISTORY_COLUMNS] for row in self.progress.history]
+        write_csv(self.run.path / "history.csv", HISTORY_COLUMNS, rows)
+        self._checkpoint_end = time.perf_counter()
+        self._checkpoint_seconds = self._checkpoint_end - start

@@ -1,0 +1,67 @@
+"""What a model's weights are before the first step: pretrained ones of the architecture, a user's file, or random."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.errors import UsageError, unknown_name
+from zoo.interfaces import Architecture
+
+if TYPE_CHECKING:
+    import keras
+
+RANDOM = "none"
+
+
+def default_weights(architecture: Architecture) -> str:
+    """The first pretrained weights that the architecture offers, else random ones."""
+    return architecture.weights[0].name if architecture.weights else RANDOM
+
+
+def check_weights(architecture: Architecture, name: str) -> None:
+    """Refuses early, before anything heavy is imported, what ``start_weights`` could not find.
+
+    Raises:
+        UsageError: Neither offered under that name nor a file.
+    """
+    if name == RANDOM or name in {weights.name for weights in architecture.weights}:
+        return
+    path = Path(name)
+    if path.suffix not in (".npz", ".keras"):
+        offered = [weights.name for weights in architecture.weights]
+        raise unknown_name(f"weights of {architecture.name}", name, [*offered, RANDOM, "a .npz or .keras file"])
+    if not path.is_file():
+        raise UsageError(f"There is no weight file '{name}'.", "Give an .npz or a .keras file, or a name.")
+
+
+def start_weights(
+    architecture: Architecture, name: str, labels: tuple[str, ...]
+) -> Callable[[keras.Model], None] | None:
+    """A function that fills a new model, or ``None`` for random weights.
+
+    The head of pretrained weights is for other classes and stays random; so does that of a file, unless it lies in a
+    run that was trained on exactly these classes.
+    """
+    if name == RANDOM:
+        return None
+    for weights in architecture.weights:
+        if weights.name == name:
+            return lambda model: weights.load(model, False)
+    from zoo.weights import load_weights
+
+    path = Path(name)
+
+    def load(model: keras.Model) -> None:
+        load_weights(model, path, backbone=architecture.backbone, with_head=_labels_beside(path) == labels)
+
+    return load
+
+
+def _labels_beside(path: Path) -> tuple[str, ...] | None:
+    try:
+        return tuple(json.loads((path.parent / "run.json").read_text())["labels"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
