@@ -29,6 +29,13 @@ def imagenet_labels() -> tuple[str, ...]:
     return weights.imagenet_labels()
 
 
+def wordnet_ids() -> dict[str, str]:
+    """WordNet id to class name, such as ``n01440764`` to ``tench``."""
+    from zoo_mobilenetv2 import weights
+
+    return dict(weights.imagenet_classes())
+
+
 def load_imagenet(model: keras.Model, with_head: bool) -> None:
     """See ``zoo_mobilenetv2.weights.load_imagenet``."""
     from zoo_mobilenetv2 import weights
@@ -62,6 +69,7 @@ ARCHITECTURE = Architecture(
             summary="ImageNet-1k, torchvision's IMAGENET1K_V1; BSD-3-Clause",
             labels=imagenet_labels,
             load=load_imagenet,
+            aliases=wordnet_ids,
         ),
     ),
 )

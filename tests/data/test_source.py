@@ -113,7 +113,7 @@ def test_csv_rows_that_say_nothing_are_skipped_with_their_line(tmp_path: Path) -
 
 def test_csv_without_a_column_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("file,label\n1.jpg,a\n")
-    with pytest.raises(DataError, match="lacks the column.*path.*Found: file, label"):
+    with pytest.raises(DataError, match=r"lacks the column.*path.*Found: file, label"):
         list_source(tmp_path / "list.csv")
     (tmp_path / "list.csv").write_text("path,label,split\n1.jpg,a,holdout\n")
     with pytest.raises(DataError, match="line 2: unknown split 'holdout'"):
@@ -121,7 +121,7 @@ def test_csv_without_a_column_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_no_data_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="No data at"):
+    with pytest.raises(UsageError, match=r"No data at"):
         list_source(tmp_path / "nowhere")
     (tmp_path / "photo.jpg").write_bytes(b"x")
     with pytest.raises(UsageError, match="neither a folder nor a CSV"):

@@ -263,7 +263,8 @@ def test_a_plugins_callback_is_called_and_resumed_and_a_broken_one_passed_over(
         "    return [Tracker()]\n",
     )
     fake_plugin(
-        "zoo-broken", "from zoo import hookimpl\n@hookimpl\ndef zoo_callbacks(recipe): raise ValueError('no server')\n"
+        "zoo-broken",
+        "from zoo import hookimpl\n@hookimpl\ndef zoo_callbacks(recipe): raise ValueError('no server')\n",
     )
     done = run_zoo("train", "simple_cnn", "--size", "16", "--epochs", "2")
     assert done.code == 0, done.err

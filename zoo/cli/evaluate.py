@@ -8,50 +8,57 @@ from pathlib import Path
 import click
 
 from zoo.cli.options import runs_option
-from zoo.cli.runs import find_run
+from zoo.cli.runs import find_trained
+from zoo.errors import UsageError
 
 
 @click.command("evaluate")
-@click.argument("run")
+@click.argument("model", metavar="RUN")
 @click.option("--data", help="Other images to measure on: folder, CSV or name.  [default: the run's test images]")
+@click.option("--weights", help="Measure an architecture with pretrained weights instead: imagenet.")
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print metrics.json.")
-def command(run: str, data: str | None, runs: Path, as_json: bool) -> None:
-    """Measure a trained run.
+def command(model: str, data: str | None, weights: str | None, runs: Path, as_json: bool) -> None:
+    """Measure a trained run, or a pretrained architecture.
 
-    RUN is a run folder, or an architecture: its newest finished run. On the run's own test images, metrics and report
-    are made anew; on other images they go to RUN/evaluations/.
+    RUN is a run folder, or an architecture: its newest finished run; with none, the architecture with its pretrained
+    weights and all their classes. On a run's own test images, metrics and report are made anew; on other images they
+    go to an evaluations/ folder.
     """
-    found = find_run(run, runs)
+    found = find_trained(model, runs, weights)
     from zoo.cli.progress import make_reporter
     from zoo.data import TEST, load_for_evaluation, load_recorded
 
     reporter = make_reporter()
-    spec, labels = found.image_spec, found.labels
-    if data is None:
-        described = found.info["data"]
-        rows = [row for row in found.split() if row["split"] == TEST]
-        images = load_recorded(
-            rows, described["source"], Path(described["root"]), spec, labels, progress=reporter.counter("decoding")
-        )
-        folder = None
+    counter = reporter.counter("decoding")
+    if data is not None:
+        images = load_for_evaluation(data, found.image, found.labels, aliases=found.aliases, progress=counter)
+        parent = found.run.path if found.run else runs
+        name = "" if found.run else f"{found.architecture}-"
+        folder = parent / "evaluations" / f"{name}{Path(data).stem or 'data'}-{images.digest[:8]}"
+    elif found.run:
+        described = found.run.info["data"]
+        rows = [row for row in found.run.split() if row["split"] == TEST]
+        root = Path(described["root"])
+        images = load_recorded(rows, described["source"], root, found.image, found.labels, progress=counter)
+        folder = found.run.path
     else:
-        images = load_for_evaluation(data, spec, labels, progress=reporter.counter("decoding"))
-        folder = found.path / "evaluations" / f"{Path(data).stem or 'data'}-{images.digest[:8]}"
+        raise UsageError(f"On which images should {found.name} be measured?", "Give them with --data.")
     if images.skipped:
         first = images.skipped[0]
         reporter.note(f"{len(images.skipped)} file(s) not used; such as {first.name}: {first.reason}")
     from zoo.cli.backend import start_keras
-    from zoo.evaluation.evaluate import evaluate_run
-    from zoo.evaluation.predict import load_model
+    from zoo.evaluation.evaluate import evaluate
 
     start_keras()
-    reporter.stage(f"Measuring {found.path} on {len(images.names)} images")
-    metrics = evaluate_run(found, load_model(found), images, folder, reporter.counter("predicting"))
-    if folder is None:
+    reporter.stage(f"Measuring {found.name} on {len(images.names)} images")
+    counts = found.run.info["data"]["counts"]["train"] if found.run else None
+    metrics = evaluate(found.load(), images, folder, counts, reporter.counter("predicting"))
+    written = folder
+    if found.run and data is None:
         from zoo.report.html import write_report
 
-        report = write_report(found)
+        written = write_report(found.run)
     if as_json:
         click.echo(json.dumps(metrics, indent=2))
         return
@@ -60,4 +67,4 @@ def command(run: str, data: str | None, runs: Path, as_json: bool) -> None:
     click.echo(one_line(metrics))
     for line in per_class_lines(metrics):
         click.echo(line)
-    click.echo(f"  report  {report}" if folder is None else f"  files   {folder}")
+    click.echo(f"  written to {written}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, unknown_name
+from zoo.evaluation.trained import TrainedModel, of_run, pretrained
 from zoo.registry import architectures
 from zoo.runs import Run, find_runs, open_run
 
@@ -29,3 +30,27 @@ def find_run(text: str, root: Path) -> Run:
     raise UsageError(
         f"No run at '{text}'.", f"Give a run folder such as {root / 'simple_cnn-20260131-120000'}, or an architecture."
     )
+
+
+def find_trained(text: str, root: Path, weights: str | None = None) -> TrainedModel:
+    """What can answer under that name: a finished run, or an architecture with pretrained weights.
+
+    Args:
+        text: A run, or an architecture.
+        root: Folder of runs.
+        weights: Name of pretrained weights, which then are taken even if there is a run.
+
+    Raises:
+        UsageError: Nothing of that name can answer.
+    """
+    architecture = architectures().get(text) if text in architectures() else None
+    if weights is not None:
+        offered = {offer.name: offer for offer in architecture.weights} if architecture else {}
+        if architecture is None:
+            raise UsageError(f"--weights goes with an architecture, not with the run '{text}'.")
+        if weights not in offered:
+            raise unknown_name(f"weights of {text}", weights, offered)
+        return pretrained(architecture, offered[weights])
+    if architecture and architecture.weights and next(find_runs(root, text), None) is None:
+        return pretrained(architecture, architecture.weights[0])
+    return of_run(find_run(text, root))

@@ -133,7 +133,7 @@ def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorb
 
 
 def _train_and_report(run: Run, data: Any, reporter: Any, tensorboard: bool, start: float) -> None:
-    from zoo.evaluation.evaluate import evaluate_run
+    from zoo.evaluation.evaluate import evaluate
     from zoo.report.html import write_report
     from zoo.training.samples import augmented_samples
     from zoo.training.start import start_weights
@@ -150,7 +150,7 @@ def _train_and_report(run: Run, data: Any, reporter: Any, tensorboard: bool, sta
     with _told_how_to_resume(run):
         model = train(run, architecture, data, reporter, start_weights=start_with, callbacks=callbacks)
         reporter.stage("Measuring")
-        metrics = evaluate_run(run, model, data)
+        metrics = evaluate(model, data, run.path, data.counts["train"])
         run.info["timings"]["total_s"] = round(time.perf_counter() - start, 2)
         run.save_info()
         reporter.stage("Drawing the report")

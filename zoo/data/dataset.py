@@ -129,9 +129,21 @@ def load_data(source: str, spec: ImageSpec, *, split_seed: int = 0, progress: Pr
 
 
 def load_for_evaluation(
-    source: str, spec: ImageSpec, labels: tuple[str, ...], *, progress: Progress | None = None
+    source: str,
+    spec: ImageSpec,
+    labels: tuple[str, ...],
+    *,
+    aliases: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
 ) -> ImageData:
     """Images to measure a model with: the given test split, or everything where the source has no splits.
+
+    Args:
+        source: A folder, a CSV file, or the name of a data set.
+        spec: How files become pixels.
+        labels: The model's classes; the source may have fewer.
+        aliases: Other names that folders may have, each with the class it stands for.
+        progress: Called with files done and files to do, while files are decoded.
 
     Raises:
         DataError: The source has a class that the model does not know.
@@ -143,7 +155,10 @@ def load_for_evaluation(
         if not tests:
             raise DataError(f"'{source}' is split but has no test split.", "Give the folder of class folders itself.")
         listing.entries[:] = tests
-    listing.entries[:] = [Entry(entry.path, entry.name, entry.label, TEST) for entry in listing.entries]
+    named = {} if aliases is None else {alias: label for alias, label in aliases.items() if alias not in labels}
+    listing.entries[:] = [
+        Entry(entry.path, entry.name, named.get(entry.label, entry.label), TEST) for entry in listing.entries
+    ]
     return _load(name, listing, spec, 0, progress, labels)
 
 

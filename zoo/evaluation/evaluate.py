@@ -1,31 +1,37 @@
-"""Measuring a trained run, and keeping what came out."""
+"""Measuring a trained model, and keeping what came out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.data import TEST, TRAIN, ImageData
+from zoo.data import TEST, ImageData
 from zoo.evaluation.metrics import compute_metrics
 from zoo.evaluation.predict import predict_split
-from zoo.runs import Run
 from zoo.runs.atomic import make_folder, write_json
 
 if TYPE_CHECKING:
     import keras
 
 
-def evaluate_run(
-    run: Run,
+def evaluate(
     model: keras.Model,
     data: ImageData,
-    folder: Path | None = None,
+    folder: Path,
+    train_counts: Mapping[str, int] | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The model's answers on the test images of ``data``, and the figures they give.
 
-    Writes ``predictions.csv`` and then ``metrics.json``, into the run or, for other data, into ``folder``.
+    Writes ``predictions.csv`` and then ``metrics.json`` into ``folder``.
+
+    Args:
+        model: Answers for ``data.labels``, in order.
+        data: The images.
+        folder: A run, for its own test images; else a folder for the figures.
+        train_counts: Class name to training images, where they are known.
+        progress: Called with images done and images to do.
 
     Returns:
         The content of ``metrics.json``; see ``compute_metrics``.
@@ -34,10 +40,9 @@ def evaluate_run(
         DataError: There are no test images.
     """
     predictions = predict_split(model, data, TEST, progress)
-    metrics = compute_metrics(predictions, run.info["data"]["counts"][TRAIN])
+    metrics = compute_metrics(predictions, train_counts)
     metrics["split"] = TEST
-    target = folder or run.path
-    make_folder(target)
-    predictions.write_csv(target / "predictions.csv")
-    write_json(target / "metrics.json", metrics)
+    make_folder(folder)
+    predictions.write_csv(folder / "predictions.csv")
+    write_json(folder / "metrics.json", metrics)
     return metrics

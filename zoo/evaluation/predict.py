@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data import ImageData
-from zoo.errors import TrainingError
 from zoo.evaluation.predictions import Predictions
-from zoo.runs import Run
 
 if TYPE_CHECKING:
     import keras
@@ -67,20 +65,3 @@ def predict_split(
         true=data.classes[indices],
         probabilities=predict(model, data, indices, progress),
     )
-
-
-def load_model(run: Run) -> keras.Model:
-    """The trained model of a run.
-
-    Raises:
-        TrainingError: There is none yet, or its file is damaged.
-    """
-    import keras
-
-    path = run.model_path
-    if not path.is_file():
-        raise TrainingError(f"The run {run.path} has no trained model yet.", f"zoo train --resume {run.path}")
-    try:
-        return keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras and h5py raise what they like for a damaged file
-        raise TrainingError(f"Could not read {path}: {error}", "The file is damaged; train again.") from error

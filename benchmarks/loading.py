@@ -1,0 +1,92 @@
+"""Peak memory and start of loading at 500 and 5000 images, against the tutorial's own loading.
+
+    python benchmarks/loading.py photos/
+
+``photos/`` holds train/<class>/*.jpg. Its files are repeated until there are enough, a few bytes more in each copy, so
+that every copy is another content with the same picture. Every measurement is a process of its own; memory is its peak
+resident size, for ours after reading two whole epochs of augmented batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+OURS = """
+import resource, sys, time
+from zoo import ImageSpec, Recipe
+from zoo.data import TRAIN, load_data
+from zoo.training.batches import TrainingBatches
+start = time.perf_counter()
+data = load_data(sys.argv[1], ImageSpec())
+batches = TrainingBatches(data, data.indices(TRAIN), Recipe(augmentation="strong"), 0)
+batches.batch(0, 0)
+first_s = time.perf_counter() - start
+stream = batches.stream(0)
+for _ in range(2 * batches.steps):
+    next(stream)
+stream.close()
+print(len(data.names), f"{first_s:.2f}", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+TUTORIAL = """
+import os, resource, sys, time
+import cv2, numpy as np
+start = time.perf_counter()
+data = []
+for number, label in enumerate(sorted(os.listdir(sys.argv[1]))):
+    for name in os.listdir(os.path.join(sys.argv[1], label)):
+        image = cv2.imread(os.path.join(sys.argv[1], label, name))[..., ::-1]
+        data.append([cv2.resize(image, (224, 224)), number])
+x = np.array([image for image, _ in data]) / 255
+y = np.array([number for _, number in data])
+print(len(x), f"{time.perf_counter() - start:.2f}", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--counts", type=int, nargs="+", default=[500, 5000])
+    arguments = parser.parse_args()
+    print(f"{'images':>6}  {'what':<22}  {'to first batch':>14}  {'peak MB':>7}")
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "ZOO_CACHE_DIR": str(Path(folder) / "cache")}
+        for count in arguments.counts:
+            photos = repeat(arguments.data / "train", Path(folder) / f"photos{count}", count)
+            for what in ("ours, first run", "ours, second run"):
+                show(what, measure(OURS, photos, environment))
+            if count <= 1000:  # at 5000 it needs more memory than most machines have
+                show("the tutorial's", measure(TUTORIAL, photos, environment))
+
+
+def repeat(source: Path, target: Path, count: int) -> Path:
+    files = sorted(source.rglob("*.jpg"))
+    old = time.time() - 3600  # files changed a moment ago would be read again
+    for number in range(count):
+        original = files[number % len(files)]
+        path = target / original.parent.name / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(original.read_bytes() + number.to_bytes(4, "big"))
+        os.utime(path, (old, old))
+    return target
+
+
+def measure(code: str, photos: Path, environment: dict[str, str]) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(photos)], env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+def show(what: str, values: list[str]) -> None:
+    print(f"{values[0]:>6}  {what:<22}  {values[1]:>12} s  {values[2]:>7}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""A head on cached features is the head that ordinary training with the frozen backbone in the loop gives."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import PhotoFolder, RunZoo, zoo_command, zoo_environment
+from zoo.runs import open_run
+
+#: A small input keeps these quick; ImageNet weights take any size.
+SMALL = ["--size", "64", "--precision", "float32"]
+PLAIN = ["--augmentation", "none", "--head-views", "1", "--optimizer", "adam", "--schedule", "constant"]
+
+
+@pytest.fixture
+def photos(photo_folder: PhotoFolder) -> Path:
+    return photo_folder({"a": 24, "b": 24, "c": 24})
+
+
+def only_run(tmp_path: Path) -> Path:
+    (run,) = (tmp_path / "runs").iterdir()
+    return run
+
+
+def weights(run: Path) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    import keras
+
+    model = keras.models.load_model(run / "model.keras", compile=False)
+    return {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.weights}
+
+
+def test_cached_features_train_the_same_head(photos: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+    common = ["train", "mobilenetv2", "--data", photos, *SMALL, *PLAIN, "--early-stopping-epochs", "0"]
+    phases = {
+        "cached": ["--head-epochs", "3", "--head-learning-rate", "0.01", "--epochs", "0"],
+        "in_the_loop": ["--head-epochs", "0", "--epochs", "3", "--learning-rate", "0.01", "--unfreeze", "0"],
+    }
+    runs = {}
+    for name, arguments in phases.items():
+        done = run_zoo(*common, *arguments, "--runs", name)
+        assert done.code == 0, done.err
+        (runs[name],) = (tmp_path / name).iterdir()
+    cached, loop = weights(runs["cached"]), weights(runs["in_the_loop"])
+    assert cached.keys() == loop.keys()
+    head = [name for name in cached if name.startswith("probabilities")]
+    assert len(head) == 2
+    for name in cached:
+        assert np.abs(cached[name] - loop[name]).max() < (2e-4 if name in head else 1e-12), name
+    losses = [open_run(run).history()["loss"] for run in runs.values()]
+    assert np.allclose(*losses, rtol=1e-3)
+    assert open_run(runs["cached"]).history()["loss"][-1] < open_run(runs["cached"]).history()["loss"][0]
+
+
+def test_the_backbone_is_asked_once(photos: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+    arguments = [
+        "train",
+        "mobilenetv2",
+        "--data",
+        photos,
+        *SMALL,
+        "--head-views",
+        "3",
+        "--head-epochs",
+        "2",
+        "--epochs",
+        "0",
+    ]
+    env = {"ZOO_CACHE_DIR": str(tmp_path / "cache")}
+    assert run_zoo(*arguments, "--runs", "first", env=env).code == 0
+    before = sorted(path.name for path in (tmp_path / "cache" / "images").iterdir())
+    second = run_zoo(*arguments, "--runs", "second", "--seed", "1", env=env)
+    assert second.code == 0, second.err
+    assert sorted(path.name for path in (tmp_path / "cache" / "images").iterdir()) == before
+
+
+def test_an_interrupted_fine_tuning_resumes_to_the_same_weights(
+    photos: Path, run_zoo: RunZoo, tmp_path: Path, site: Path
+) -> None:
+    arguments = [
+        "train",
+        "mobilenetv2",
+        "--data",
+        photos,
+        *SMALL,
+        "--head-epochs",
+        "3",
+        "--epochs",
+        "3",
+        "--head-views",
+        "2",
+    ]
+    assert run_zoo(*arguments, "--runs", "whole").code == 0
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            zoo_command(*arguments, "--runs", "killed"), cwd=tmp_path, env=zoo_environment(site), stderr=file
+        )
+        deadline = time.monotonic() + 300
+        while b"epoch 4/6" not in log.read_bytes():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait(60)
+    (killed,) = (tmp_path / "killed").iterdir()
+    (whole,) = (tmp_path / "whole").iterdir()
+    done = run_zoo("train", "--resume", killed)
+    assert done.code == 0, done.err
+    assert (killed / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+    rows = [[row[:-1] for row in csv.reader((run / "history.csv").open())] for run in (killed, whole)]
+    assert rows[0] == rows[1]
+
+
+def test_the_result_is_one_plain_model_and_frozen_layers_did_not_move(
+    photos: Path, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    arguments = ["--head-epochs", "2", "--epochs", "1", "--unfreeze", "0.2", "--learning-rate", "0.001"]
+    done = run_zoo("train", "mobilenetv2", "--data", photos, *SMALL, *arguments)
+    assert done.code == 0, done.err
+    trained = weights(only_run(tmp_path))
+    import keras
+    from zoo_mobilenetv2 import ARCHITECTURE, load_imagenet
+
+    start = ARCHITECTURE.build((64, 64, 3), 3)
+    load_imagenet(start, False)
+    before = {variable.path: keras.ops.convert_to_numpy(variable) for variable in start.weights}
+    assert np.array_equal(trained["stem/kernel"], before["stem/kernel"])
+    assert not np.array_equal(trained["top/kernel"], before["top/kernel"])
+    statistics = [name for name in trained if name.endswith(("moving_mean", "moving_variance"))]
+    assert len(statistics) == 104
+    assert all(np.array_equal(trained[name], before[name]) for name in statistics)
+
+
+def test_weights_that_cannot_be_are_refused(photos: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+    train = ["train", "mobilenetv2", "--data", photos]
+    cases = [
+        ([*train, "--weights", "imagnet"], 2, "Did you mean 'imagenet'?"),
+        ([*train, "--weights", "gone.npz"], 2, "no weight file 'gone.npz'"),
+        ([*train, "--option", "width=0.5"], 2, "The ImageNet weights are for width 1.0"),
+        ([*train, "--option", "widht=0.5"], 2, "widht"),
+        ([*train, "--option", "width"], 2, "NAME=VALUE"),
+        ([*train, "--size", "16"], 2, "32"),
+        (["train", "simple_cnn", "--head-epochs", "2"], 2, "declares no backbone"),
+        (["train", "simple_cnn", "--weights", "imagenet"], 2, "Unknown weights of simple_cnn"),
+    ]
+    for arguments, code, message in cases:
+        done = run_zoo(*arguments)
+        assert done.code == code, (arguments, done.err)
+        assert message in done.err, (arguments, done.err)
+        assert "Traceback" not in done.err
+
+
+def test_a_users_own_weights_are_taken(photos: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+    quick = [*SMALL, "--head-epochs", "1", "--epochs", "0"]
+    assert run_zoo("train", "mobilenetv2", "--data", photos, *quick).code == 0
+    model = only_run(tmp_path) / "model.keras"
+    done = run_zoo("train", "mobilenetv2", "--data", photos, *quick, "--weights", model, "--runs", "again")
+    assert done.code == 0, done.err
+    (again,) = (tmp_path / "again").iterdir()
+    assert json.loads((again / "run.json").read_text())["weights"] == str(model)
+    # The head of a run on the same classes is taken too: it starts where that run ended.
+    assert open_run(again).history()["loss"][0] < open_run(only_run(tmp_path)).history()["loss"][0]
+
+
+def test_a_pretrained_model_is_measured_untrained(run_zoo: RunZoo, shared_data: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "wnids"
+    for folder in sorted((shared_data / "nips17_sample").iterdir())[:12]:
+        shutil.copytree(folder, photos / folder.name)
+    done = run_zoo("evaluate", "mobilenetv2", "--data", photos, "--json")
+    assert done.code == 0, done.err
+    metrics = json.loads(done.out)
+    assert metrics["classes"] == 1000
+    assert metrics["accuracy"] > 0.75
+    nothing = run_zoo("evaluate", "mobilenetv2")
+    assert nothing.code == 2
+    assert "--data" in nothing.err

@@ -1,0 +1,82 @@
+"""Something that can answer: the model of a finished run, or an architecture with its pretrained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.errors import TrainingError
+from zoo.image_spec import ImageSpec
+from zoo.interfaces import Architecture, Weights
+from zoo.runs import Run
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model with everything needed to ask it about image files.
+
+    Args:
+        name: For people: the run's folder, or ``mobilenetv2 (imagenet)``.
+        architecture: Name of its architecture.
+        labels: Class names in the order of the outputs.
+        image: How files become its input.
+        load: Returns the Keras model.
+        aliases: Other names of the classes, such as WordNet ids.
+        run: Where it was trained, if here.
+    """
+
+    name: str
+    architecture: str
+    labels: tuple[str, ...]
+    image: ImageSpec
+    load: Callable[[], keras.Model]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    run: Run | None = None
+
+
+def of_run(run: Run) -> TrainedModel:
+    """The model of a finished run."""
+    return TrainedModel(
+        name=str(run.path),
+        architecture=run.architecture,
+        labels=run.labels,
+        image=run.image_spec,
+        load=lambda: _load(run),
+        run=run,
+    )
+
+
+def pretrained(architecture: Architecture, weights: Weights) -> TrainedModel:
+    """An architecture with pretrained weights and all the classes that they know."""
+    labels = weights.labels()
+
+    def load() -> keras.Model:
+        model = architecture.build(architecture.image.input_shape, len(labels))
+        weights.load(model, True)
+        return model
+
+    return TrainedModel(
+        name=f"{architecture.name} ({weights.name})",
+        architecture=architecture.name,
+        labels=labels,
+        image=architecture.image,
+        load=load,
+        aliases=weights.aliases(),
+    )
+
+
+def _load(run: Run) -> keras.Model:
+    import keras
+
+    path: Path = run.model_path
+    if not path.is_file():
+        raise TrainingError(f"The run {run.path} has no trained model yet.", f"zoo train --resume {run.path}")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras and h5py raise what they like for a damaged file
+        raise TrainingError(f"Could not read {path}: {error}", "The file is damaged; train again.") from error
