@@ -84,7 +84,7 @@ class Recipe:
         Raises:
             UsageError: A field that does not exist, or a value that does not fit it.
         """
-        return replace(self, **{name: _read(name, value) for name, value in values.items()})
+        return replace(self, **{name: read_field(name, value) for name, value in values.items()})
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
@@ -115,7 +115,12 @@ def field_choices(name: str) -> tuple[str, ...]:
     return get_args(kind) if get_origin(kind) is Literal else ()
 
 
-def _read(name: str, value: Any) -> Any:
+def read_field(name: str, value: Any) -> Any:
+    """A value for a field, text read as the field's type; its range is checked where the recipe is made.
+
+    Raises:
+        UsageError: No such field, or a value that is not of its type.
+    """
     if name not in _TYPES:
         from zoo.errors import unknown_name
 

@@ -48,18 +48,28 @@ ARCHITECTURE = Architecture(
     summary="MobileNetV2: 3.5 million parameters, 0.3 GMAC at 224 px; pretrained on ImageNet",
     build=build,
     recipes={
-        "default": Recipe(optimizer="adamw", learning_rate=1e-3, weight_decay=1e-4, warmup_epochs=3, ema_momentum=0.99),
+        # Chosen by cross-validation on three small sets; docs/decisions/0005-transfer-learning-recipe.md.
+        "default": Recipe(
+            optimizer="adam",
+            head_epochs=60,
+            head_learning_rate=3e-3,
+            epochs=0,
+            augmentation="none",
+            precision="float32",
+        ),
+        # The founding tutorial's: a frozen base, 500 epochs at 1e-5.
         "article": Recipe(
             optimizer="adam",
-            learning_rate=1e-5,
+            head_epochs=500,
+            head_learning_rate=1e-5,
             schedule="constant",
-            epochs=500,
-            batch_size=32,
+            epochs=0,
             augmentation="none",
             class_weights="none",
-            early_stopping_epochs=0,
             dropout=0.2,
+            precision="float32",
         ),
+        "scratch": Recipe(optimizer="adamw", weight_decay=1e-2, warmup_epochs=5, epochs=200, label_smoothing=0.1),
     },
     image=ImageSpec(height_px=224, width_px=224, resize="squash", interpolation="area"),
     backbone="features",

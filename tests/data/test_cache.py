@@ -67,6 +67,14 @@ def test_the_second_time_nothing_is_read(
     assert [item.name for item in second.skipped] == ["a/broken.jpg"]
 
 
+def test_what_is_decoded_is_not_decoded_again_under_another_name(photo_folder: PhotoFolder, own_cache: Path) -> None:
+    root = photo_folder({"a": 9, "b": 9})
+    entries = list_source(root).entries
+    assert ingest(entries, SPEC, ImageCache()).decoded == 18
+    moved = root.rename(root.parent / "moved")
+    assert ingest(list_source(moved).entries, SPEC, ImageCache()).decoded == 0
+
+
 def test_a_changed_file_is_noticed(photo_folder: PhotoFolder, own_cache: Path) -> None:
     root = photo_folder({"a": 3, "b": 3})
     make_old(root)

@@ -259,7 +259,8 @@ def test_a_plugins_callback_is_called_and_resumed_and_a_broken_one_passed_over(
         "    import keras\n"
         "    class Tracker(keras.callbacks.Callback):\n"
         "        def on_epoch_end(self, epoch, logs=None):\n"
-        "            with open(run_dir / 'tracked.txt', 'a') as f: f.write(f'{epoch} {sorted(logs)} {recipe.epochs}\\n')\n"
+        "            with open(run_dir / 'tracked.txt', 'a') as file:\n"
+        "                file.write(f'{epoch} {sorted(logs)} {recipe.epochs}\\n')\n"
         "    return [Tracker()]\n",
     )
     fake_plugin(

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from zoo.image_spec import INTERPOLATIONS, RESIZE_RULES
-from zoo.recipe import FIELDS, Recipe, field_choices
+from zoo.recipe import FIELDS, Recipe, field_choices, read_field
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -52,7 +52,7 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _read_field(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
     name = str(parameter.name)
-    return None if value is None else getattr(Recipe().with_values({name: value}), name)
+    return None if value is None else read_field(name, value)
 
 
 def _documented(field: str) -> str:

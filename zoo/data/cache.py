@@ -15,6 +15,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -91,6 +92,7 @@ class ImageCache:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder()
+        self._local = threading.local()
         try:
             (self.folder / "images").mkdir(parents=True, exist_ok=True)
             self._index = self._open_index()
@@ -149,6 +151,14 @@ class ImageCache:
 
     def remember_rejected(self, reasons: Mapping[str, str], decoder: str) -> None:
         self._write("INSERT OR REPLACE INTO rejects VALUES (?, ?, ?)", [(s, decoder, r) for s, r in reasons.items()])
+
+    def knows(self, spec: str, decoder: str, sha256: str) -> bool:
+        """Whether a content is decoded for ``spec`` or was refused by ``decoder``. May be called from any thread."""
+        if not hasattr(self._local, "index"):
+            self._local.index = sqlite3.connect(self.folder / "index.sqlite", timeout=60)
+        decoded = "SELECT 1 FROM images WHERE spec = ? AND sha256 = ?"
+        query = f"{decoded} UNION SELECT 1 FROM rejects WHERE sha256 = ? AND decoder = ?"
+        return self._local.index.execute(query, (spec, sha256, sha256, decoder)).fetchone() is not None
 
     # -- images ----------------------------------------------------------------------------------------------------
 

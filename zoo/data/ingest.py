@@ -79,7 +79,9 @@ def ingest(entries: Sequence[Entry], spec: ImageSpec, cache: ImageCache, progres
         states: dict[str, tuple[FileState, str]] = {}
         refused: dict[str, str] = {}
         try:
-            for done, read in enumerate(_read_all(todo, spec, rows.keys() | reasons.keys()), start=1):
+            for done, read in enumerate(
+                _read_all(todo, spec, lambda sha256: cache.knows(key, DECODER, sha256)), start=1
+            ):
                 if read.sha256 is not None and read.state is not None:
                     contents[read.entry.path] = read.sha256
                     states[read.entry.path] = (read.state, read.sha256)
@@ -156,7 +158,7 @@ def _unchanged(entries: Iterable[Entry], cache: ImageCache) -> dict[str, str]:
     return found
 
 
-def _read_all(entries: Sequence[Entry], spec: ImageSpec, known: set[str]) -> Iterator[_Read]:
+def _read_all(entries: Sequence[Entry], spec: ImageSpec, known: Callable[[str], bool]) -> Iterator[_Read]:
     """Reads files in threads (OpenCV works outside the interpreter lock), a bounded number of them ahead."""
     workers = min(4, core_count())
     with ThreadPoolExecutor(workers, "zoo-decode", initializer=cv2.setNumThreads, initargs=(1,)) as pool:
@@ -173,7 +175,7 @@ def _read_all(entries: Sequence[Entry], spec: ImageSpec, known: set[str]) -> Ite
                 future.cancel()
 
 
-def _read(entry: Entry, spec: ImageSpec, known: set[str]) -> _Read:
+def _read(entry: Entry, spec: ImageSpec, known: Callable[[str], bool]) -> _Read:
     try:
         data = read_file(entry.path)
         state = FileState.of(os.stat(entry.path))  # noqa: PTH116
@@ -182,7 +184,7 @@ def _read(entry: Entry, spec: ImageSpec, known: set[str]) -> _Read:
     except OSError as error:
         return _Read(entry, reason=error.strerror or str(error))
     sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 in known:
+    if known(sha256):
         return _Read(entry, state, sha256)
     try:
         return _Read(entry, state, sha256, pixels=resize(decode(data), spec))
