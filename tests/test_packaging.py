@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,6 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 @pytest.mark.parametrize("project", [".", "plugins/zoo-efficientnet-lite"])
 def test_wheels_hold_only_our_names_and_everything_they_need(project: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(tmp_path), "."]
+    shutil.rmtree(REPOSITORY / project / "build", ignore_errors=True)  # an older build would leak into the wheel
     subprocess.run(command, cwd=REPOSITORY / project, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
