@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from zoo.errors import UsageError
 
-Optimizer = Literal["adam", "adamw", "sgd"]
+Optimizer = Literal["adam", "adamw", "lamb", "sgd"]
 Schedule = Literal["constant", "cosine"]
 Augmentation = Literal["none", "article", "strong"]
 ClassWeights = Literal["none", "balanced"]
@@ -21,11 +21,12 @@ class Recipe:
     """Everything that decides a training run but the data, the architecture and the seed.
 
     Args:
-        optimizer: ``adam``, ``adamw`` or ``sgd`` (Nesterov momentum 0.9).
+        optimizer: ``adam``, ``adamw``, ``lamb`` (You et al. 2020: steps in proportion to each layer's weights) or
+            ``sgd`` (Nesterov momentum 0.9).
         learning_rate: Peak learning rate.
         schedule: ``constant``, or ``cosine`` decay to zero over all epochs.
         warmup_epochs: Epochs of linear warm-up from zero; fractions allowed.
-        weight_decay: Decoupled weight decay, for ``adamw`` and ``sgd``.
+        weight_decay: Decoupled weight decay, for ``adamw``, ``lamb`` and ``sgd``.
         clip_norm: Largest global norm of a gradient; 0 turns it off.
         epochs: Most epochs to train on images; 0 leaves it at the head.
         batch_size: Images per step.

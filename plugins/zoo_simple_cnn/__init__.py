@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def build(input_shape: tuple[int, int, int], num_classes: int, dropout: float = 0.4) -> keras.Model:
-    """The article's network, layer for layer, with its ``pixels / 255`` inside.
+    """The article's network, layer for layer, with the scaling inside (to -1..1, where the article has 0..1).
 
     Args:
         input_shape: ``(height, width, 3)`` in pixels, 8 or more a side.
@@ -37,7 +37,18 @@ def zoo_architectures() -> list[Architecture]:
             summary="Three convolutions from scratch, the founding tutorial's; small and quick to train",
             build=build,
             recipes={
-                "default": Recipe(),
+                # Steps in proportion to each layer's weights: Adam's equal steps are far too long for the dense layer,
+                # which has 50176 inputs at 224 px. docs/decisions/0003-simple-cnn-recipe.md.
+                "default": Recipe(
+                    optimizer="lamb",
+                    learning_rate=1e-2,
+                    warmup_epochs=2,
+                    weight_decay=0.01,
+                    clip_norm=1.0,
+                    epochs=60,
+                    augmentation="strong",
+                    label_smoothing=0.1,
+                ),
                 # The tutorial's own settings: they show why nobody should train at 1e-6.
                 "article": Recipe(
                     optimizer="adam",

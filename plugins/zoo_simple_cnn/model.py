@@ -13,9 +13,11 @@ def simple_cnn(input_shape: tuple[int, int, int], num_classes: int, dropout: flo
     if min(height, width) < 8:
         raise UsageError(f"simple_cnn needs images of 8 px a side or more. Received: {width}x{height}.")
     image = keras.Input(input_shape, name="image")
-    x = layers.Rescaling(1 / 255, name="scale")(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(image)
     for block, filters in enumerate((32, 32, 64), start=1):
-        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv_{block}")(x)
+        x = layers.Conv2D(
+            filters, 3, padding="same", activation="relu", kernel_initializer="he_normal", name=f"conv_{block}"
+        )(x)
         x = layers.MaxPooling2D(name=f"pool_{block}")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Flatten(name="flatten")(x)

@@ -51,9 +51,9 @@ RANGES: dict[Augmentation, Ranges] = {
     "article": Ranges(view=(0.8, 1.2), aspect=None, rotation_degrees=30, shift=0.1),
     # Chosen by cross-validation; docs/decisions/0003-simple-cnn-recipe.md.
     "strong": Ranges(
-        view=(0.84, 1.07),
+        view=(0.8, 1.1),
         aspect=1.15,
-        rotation_degrees=15,
+        rotation_degrees=10,
         shift=0.08,
         brightness=0.15,
         contrast=0.2,

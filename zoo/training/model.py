@@ -123,6 +123,8 @@ def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimiz
         optimizer = keras.optimizers.AdamW(weight_decay=recipe.weight_decay, **common)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         return optimizer
+    if recipe.optimizer == "lamb":
+        return keras.optimizers.Lamb(weight_decay=recipe.weight_decay or None, **common)
     return keras.optimizers.SGD(momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay or None, **common)
 
 
