@@ -16,6 +16,12 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick ones first, so that a broken build fails within a minute; training last."""
+    quick = REPOSITORY / "tests"
+    items.sort(key=lambda item: (item.path.parent.name == "training", item.path.parent != quick))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real photographs and original weights; ``ZOO_TEST_DATA``, or ``shared/data`` beside the repository."""

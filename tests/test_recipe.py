@@ -24,7 +24,8 @@ def test_it_survives_its_own_dictionary() -> None:
     [
         ("epochs", "many", "must be a whole number"),
         ("epochs", "2.5", "must be a whole number"),
-        ("epochs", 0, "must be from 1 to"),
+        ("epochs", 0, "trains nothing"),
+        ("epochs", -1, "must be from 0 to"),
         ("epochs", None, "needs a value"),
         ("learning_rate", "nan", "must be a number"),
         ("learning_rate", -1, "must be from"),

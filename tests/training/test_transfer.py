@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import signal
@@ -116,14 +115,14 @@ def test_an_interrupted_fine_tuning_resumes_to_the_same_weights(
     done = run_zoo("train", "--resume", killed)
     assert done.code == 0, done.err
     assert (killed / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
-    rows = [[row[:-1] for row in csv.reader((run / "history.csv").open())] for run in (killed, whole)]
-    assert rows[0] == rows[1]
+    histories = [open_run(run).history() for run in (killed, whole)]
+    assert {**histories[0], "seconds": []} == {**histories[1], "seconds": []}
 
 
 def test_the_result_is_one_plain_model_and_frozen_layers_did_not_move(
     photos: Path, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
-    arguments = ["--head-epochs", "2", "--epochs", "1", "--unfreeze", "0.2", "--learning-rate", "0.001"]
+    arguments = ["--head-epochs", "0", "--epochs", "1", "--unfreeze", "0.2", "--learning-rate", "0.001"]
     done = run_zoo("train", "mobilenetv2", "--data", photos, *SMALL, *arguments)
     assert done.code == 0, done.err
     trained = weights(only_run(tmp_path))

@@ -1,0 +1,36 @@
+"""Progress on a real terminal: a bar that moves, and lines that stay."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+from tests.conftest import zoo_command, zoo_environment
+
+
+def test_a_terminal_shows_a_bar_with_speed_and_time_left(tmp_path: Path, site: Path) -> None:
+    parent, child = pty.openpty()
+    command = zoo_command("train", "simple_cnn", "--size", "16", "--epochs", "2", "--precision", "float32")
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env={**zoo_environment(site), "TERM": "xterm"}, stdout=subprocess.PIPE, stderr=child
+    )
+    os.close(child)
+    shown = b""
+    while True:
+        try:
+            part = os.read(parent, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not part:
+            break
+        shown += part
+    assert process.wait(60) == 0, shown.decode()
+    text = shown.decode()
+    assert "epoch 1/2  loss" in text
+    assert "img/s" in text
+    assert "left" in text
+    assert "━" in text or "\u2578" in text  # the bar
+    assert process.stdout is not None
+    assert process.stdout.read().decode().count("Accuracy") == 1
