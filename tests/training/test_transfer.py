@@ -156,6 +156,7 @@ def test_weights_that_cannot_be_are_refused(photos: Path, run_zoo: RunZoo, tmp_p
         assert done.code == code, (arguments, done.err)
         assert message in done.err, (arguments, done.err)
         assert "Traceback" not in done.err
+        assert not list((tmp_path / "runs").glob("*"))  # nothing half-made is left
 
 
 def test_a_users_own_weights_are_taken(photos: Path, run_zoo: RunZoo, tmp_path: Path) -> None:

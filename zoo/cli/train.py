@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from zoo.cli.options import image_options, recipe_options, runs_option
-from zoo.errors import UsageError
+from zoo.errors import UsageError, ZooError
 from zoo.registry import architectures
 from zoo.runs import Run, create_run, open_run
 
@@ -97,7 +98,12 @@ def command(
 
     write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), data.rows())
     write_csv(run.path / "skipped.csv", ("path", "reason"), [(item.name, item.reason) for item in data.skipped])
-    _train_and_report(run, data, reporter, tensorboard, start)
+    try:
+        _train_and_report(run, data, reporter, tensorboard, start)
+    except ZooError:
+        if not (run.path / "checkpoints").exists():
+            shutil.rmtree(run.path, ignore_errors=True)  # it failed before its first epoch; there is nothing to resume
+        raise
 
 
 def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorboard: bool, start: float) -> None:
