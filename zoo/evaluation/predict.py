@@ -14,7 +14,7 @@ from zoo.evaluation.predictions import Predictions
 if TYPE_CHECKING:
     import keras
 
-BATCH_SIZE = 64
+BATCH_SIZE = 32
 
 
 def predict(
