@@ -94,7 +94,14 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     log = tmp_path / "log"
     with log.open("wb") as file:
         command = zoo_command("train", "simple_cnn", *SETTINGS)
-        process = subprocess.Popen(command, cwd=tmp_path, env=zoo_environment(site), stderr=file)
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=zoo_environment(site),
+            stderr=file,
+            # A shell starts background jobs with Ctrl-C ignored, and these tests may run in one.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         deadline = time.monotonic() + 300
         while b"epoch 2/5" not in log.read_bytes():
             assert process.poll() is None, log.read_text()
