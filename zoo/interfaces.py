@@ -102,11 +102,11 @@ class Exporter:
     """A file format that a trained model can leave in.
 
     Args:
-        name: What ``--format`` takes.
+        name: Of the format.
         summary: One line for ``zoo list``.
         suffix: Of the file, with its dot.
-        precisions: What ``--precision`` takes, the default first.
-        export: Writes one file; see ``docs/reference/hooks.md``.
+        precisions: What the file may hold, the default first.
+        export: Writes one file. No command calls it yet; its arguments are not settled.
     """
 
     name: str

@@ -132,6 +132,14 @@ def test_a_truncated_segment_is_made_again(photo_folder: PhotoFolder, own_cache:
     assert np.array_equal(load_data(str(root), SPEC).pixels.read(range(12)), expected)
 
 
+def test_copies_of_images_whose_segment_is_gone_are_decoded_again(photo_folder: PhotoFolder, own_cache: Path) -> None:
+    root = photo_folder({"a": 6, "b": 6})
+    load_data(str(root), SPEC)
+    for segment in (own_cache / "images").glob("*.u8"):
+        segment.unlink()
+    assert len(load_data(str(root.rename(root.parent / "moved")), SPEC).names) == 12
+
+
 def test_a_damaged_index_is_begun_anew(photo_folder: PhotoFolder, own_cache: Path) -> None:
     root = photo_folder({"a": 3, "b": 3})
     load_data(str(root), SPEC)

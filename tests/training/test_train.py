@@ -246,6 +246,14 @@ def test_evaluating_on_other_images_leaves_the_runs_own_figures(
     assert "'cat'" in unknown.err
 
 
+def test_measuring_on_training_images_is_said(digits_run: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(digits_run, copy)
+    done = run_zoo("evaluate", copy, "--data", "digits")
+    assert done.code == 0, done.err
+    assert "1421 of 1797 images trained or chose this model" in done.err
+
+
 def test_compare_says_what_is_noise(digits_run: Path, uninterrupted: Path, run_zoo: RunZoo) -> None:
     done = run_zoo("compare", digits_run, uninterrupted)
     assert done.code == 0, done.err

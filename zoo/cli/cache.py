@@ -15,11 +15,11 @@ def command(clear: bool) -> None:
     ZOO_CACHE_DIR says where it is, ZOO_CACHE_GB how large it may become (20).
     """
     cache = ImageCache()
-    usage = cache.usage()
     if clear:
         cache.clear()
-        click.echo(f"Cleared {usage.size_bytes / 1e6:.1f} MB ({usage.images} images) from {usage.folder}.")
+        click.echo(f"Cleared {cache.folder}.")
     else:
+        usage = cache.usage()
         cache.close()
         click.echo(f"{usage.folder}")
         click.echo(

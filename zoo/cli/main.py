@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import signal
 import sys
 from types import FrameType
@@ -67,6 +68,8 @@ def cli() -> None:
 def main() -> NoReturn:
     """The ``zoo`` script. Exit codes are in ``zoo.errors``; a bug keeps its traceback."""
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a class name may hold bytes that are not UTF-8
     try:
         cli(standalone_mode=False)
     except ZooError as error:

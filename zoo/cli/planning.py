@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from zoo.data.named import find_source
@@ -42,13 +43,15 @@ def make_plan(architecture: str | None, asked: dict[str, Any], repeated: Run | N
         recipe_name, recipe = repeated.info["recipe_name"], repeated.recipe
         image = repeated.image_spec
     else:
-        source = asked.get("data", DEFAULT_DATA)
+        source = asked.get("data", repeated.info["data"]["source"] if repeated else DEFAULT_DATA)
         weights, options = asked.get("weights", default_weights(record)), {}
         recipe_name = "scratch" if weights == RANDOM and "scratch" in record.recipes else "default"
         recipe = record.recipes[recipe_name]
         image = image_for(record, source)
     if "recipe" in asked:
         recipe_name, recipe = asked["recipe"], find_recipe(record, asked["recipe"])
+    if asked.get("weights") == RANDOM != weights and "scratch" in record.recipes:
+        recipe_name, recipe = "scratch", record.recipes["scratch"]
     weights = asked.get("weights", weights)
     check_weights(record, weights)
     find_source(source)  # a mistyped path is told before anything heavy is loaded
@@ -56,7 +59,7 @@ def make_plan(architecture: str | None, asked: dict[str, Any], repeated: Run | N
         architecture=record,
         source=source,
         image=_image(image, asked),
-        weights=weights,
+        weights=str(Path(weights).absolute()) if Path(weights).is_file() else weights,
         options=options | read_options(asked.get("options", ())),
         recipe_name=recipe_name,
         recipe=recipe.with_values(fields),

@@ -156,9 +156,16 @@ class ImageCache:
         """Whether a content is decoded for ``spec`` or was refused by ``decoder``. May be called from any thread."""
         if not hasattr(self._local, "index"):
             self._local.index = sqlite3.connect(self.folder / "index.sqlite", timeout=60)
-        decoded = "SELECT 1 FROM images WHERE spec = ? AND sha256 = ?"
-        query = f"{decoded} UNION SELECT 1 FROM rejects WHERE sha256 = ? AND decoder = ?"
-        return self._local.index.execute(query, (spec, sha256, sha256, decoder)).fetchone() is not None
+        index = self._local.index
+        query = (
+            "SELECT segments.name, segments.bytes FROM images JOIN segments ON segments.name = images.segment"
+            " WHERE images.spec = ? AND images.sha256 = ?"
+        )
+        place = index.execute(query, (spec, sha256)).fetchone()
+        if place:
+            return bool(_size(self.segment_path(place[0])) == place[1])
+        refused = "SELECT 1 FROM rejects WHERE sha256 = ? AND decoder = ?"
+        return index.execute(refused, (sha256, decoder)).fetchone() is not None
 
     # -- images ----------------------------------------------------------------------------------------------------
 
@@ -291,8 +298,9 @@ class ImageCache:
     def _remove_leftovers(self) -> None:
         """Temporaries of processes that were killed."""
         for path in (self.folder / "images").glob("*.tmp"):
-            if time.time() - path.stat().st_mtime > 3600:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # its process has just given it its name
+                if time.time() - path.stat().st_mtime > 3600:
+                    path.unlink()
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         try:
@@ -304,7 +312,14 @@ class ImageCache:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=60)
-    connection.execute("PRAGMA journal_mode=WAL")
+    for attempt in range(100):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError:  # changing the mode does not wait for another process that does the same
+            if attempt == 99:
+                raise
+            time.sleep(0.05)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.executescript(_SCHEMA)
     return connection

@@ -179,7 +179,8 @@ def _groups(runs: Sequence[Run]) -> tuple[SeedGroup, ...]:
     found: dict[str, list[Run]] = {}
     for run in runs:
         data = run.info.get("data", {})
-        settings = (run.architecture, run.info["recipe"], run.info["image"], run.info.get("precision"))
+        made_with = [run.info.get(name) for name in ("precision", "weights", "options", "backend")]
+        settings = (run.architecture, run.info["recipe"], run.info["image"], *made_with)
         found.setdefault(repr((*settings, data.get("digest"))), []).append(run)
     return tuple(
         SeedGroup(

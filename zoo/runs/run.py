@@ -4,7 +4,7 @@ run.json          arguments, recipe, ImageSpec, labels, seed, data digest and co
 split.csv         path, label, split, sha256 of every image used
 skipped.csv       path and reason of every file that could not be used
 history.csv       one row an epoch
-checkpoints/      what --resume needs, until the run is finished
+checkpoints/      what --resume needs; of no use once the run is finished
 model.keras       the best weights, float32, for keras.models.load_model
 predictions.csv   file, true, predicted, probability of each class, on the test split
 metrics.json      written last of the results: a run is finished once it stands

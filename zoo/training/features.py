@@ -82,9 +82,9 @@ def compute_features(
         todo = [(key, view, _missing(cache, key, data, chosen, backbone)) for key, view, chosen in jobs]
         total = sum(len(chosen) for *_, chosen in todo)
         done = 0
+        cache.make_room(total * _feature_bytes(backbone), keep=_segments(cache, jobs, data, backbone))
         for key, view, chosen in todo:
             if chosen:
-                cache.make_room(len(chosen) * _feature_bytes(backbone), keep=set())
                 rows = _features(backbone, data, chosen, view, recipe, done, total, progress)
                 cache.write_images(key, rows, _feature_bytes(backbone))
                 done += len(chosen)
@@ -107,11 +107,21 @@ def compute_features(
 def weights_digest(model: keras.Model) -> str:
     """What the features of a backbone depend on: its layers and its weights. 16 hexadecimal digits."""
     digest = hashlib.sha256(f"{keras.__version__} {keras.backend.backend()}".encode())
+    digest.update(model.to_json().encode())  # every layer's settings, its precision among them
     for variable in model.weights:
         value = keras.ops.convert_to_numpy(variable)
         digest.update(f"{variable.path} {value.shape}".encode())
         digest.update(np.ascontiguousarray(value, np.float32).data)
     return digest.hexdigest()[:16]
+
+
+def _segments(
+    cache: ImageCache, jobs: Sequence[tuple[str, int, list[int]]], data: ImageData, backbone: keras.Model
+) -> set[str]:
+    """The segments that already hold features of these jobs."""
+    contents = list(dict.fromkeys(data.contents))
+    found = (cache.rows(key, contents, _feature_bytes(backbone)).values() for key, *_ in jobs)
+    return {segment for places in found for segment, _ in places}
 
 
 def _feature_bytes(backbone: keras.Model) -> int:

@@ -106,6 +106,7 @@ class Harness(keras.callbacks.Callback):
         waited = progress.epoch - max(progress.best_epoch, progress.phase_start)
         progress.stopped |= progress.epoch >= progress.phase_start + self._recipe.epochs
         progress.stopped |= 0 < self.patience <= waited
+        progress.stopped |= bool(self.model.stop_training)  # another callback may have asked for it
         self.model.stop_training = progress.stopped
         self.reporter.epoch(epoch + 1, row, best=progress.best_epoch == epoch + 1)
 

@@ -106,8 +106,10 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
 
 
 def _is_tensorflow_on_cpu() -> bool:
-    devices = keras.distribution.list_devices()
-    return keras.backend.backend() == "tensorflow" and all(device.startswith("cpu") for device in devices)
+    # On PyTorch there is no list of devices to ask for.
+    return keras.backend.backend() == "tensorflow" and all(
+        device.startswith("cpu") for device in keras.distribution.list_devices()
+    )
 
 
 def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:

@@ -114,10 +114,10 @@ def refuse_other_data(run: Run, data: ImageData) -> None:
     Raises:
         TrainingError: Images were added, removed, changed, relabelled or moved between splits; the message says which.
     """
-    if data.digest == run.info["data"]["digest"]:
-        return
     before = {row["path"]: (row["label"], row["split"], row["sha256"]) for row in run.split()}
     now = {path: (label, split, sha256) for path, label, split, sha256 in data.rows()}
+    if before == now:
+        return
     common = before.keys() & now.keys()
     differences = {
         "added": now.keys() - before.keys(),

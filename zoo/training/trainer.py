@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -67,12 +68,13 @@ def train(
     recipe = run.recipe
     keras.utils.set_random_seed(run.seed)
     model = _build(run, architecture, data, run.info["precision"])
-    if start_weights:
-        start_weights(model)
-    added = [*(callbacks or []), *plugin_manager().callbacks(recipe=recipe, run_dir=run.path)]
-    harness = Harness(run, model, data, reporter, added, patience=recipe.early_stopping_epochs)
     checkpoint = run.path / "checkpoints" / "last.npz"
     resumed = checkpoint.is_file()
+    if start_weights and not resumed:
+        start_weights(model)
+    # The plugins' first: their positions, by which their state is kept, do not depend on an option.
+    added = [*plugin_manager().callbacks(recipe=recipe, run_dir=run.path), *(callbacks or [])]
+    harness = Harness(run, model, data, reporter, added, patience=recipe.early_stopping_epochs)
     if resumed:
         harness.restore(*restore_model(checkpoint, model))
     for number, make in enumerate(_phases(recipe, architecture)):
@@ -165,5 +167,7 @@ def _fit(phase: Phase, harness: Harness, reporter: Reporter, added: list[Any]) -
             shuffle=False,
         )
     finally:
-        stream.close()
+        # A thread of the backend may be inside it; then it ends with the process.
+        with contextlib.suppress(ValueError):
+            stream.close()
     harness.end()
