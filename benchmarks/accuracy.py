@@ -42,7 +42,7 @@ for filters in (32, 32, 64):
     model.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))
     model.add(layers.MaxPooling2D())
 for layer in (layers.Dropout(0.4), layers.Flatten(), layers.Dense(128, activation="relu"),
-              layers.Dense(y.max() + 1, activation="softmax")):
+              layers.Dense(int(y.max()) + 1, activation="softmax")):
     model.add(layer)
 model.compile(optimizer=keras.optimizers.Adam(1e-4), loss="sparse_categorical_crossentropy", metrics=["accuracy"],
               jit_compile=False)
