@@ -15,13 +15,13 @@ HEAVY = ("tensorflow", "keras", "cv2", "sklearn", "jax", "torch", "matplotlib", 
 #: Left never imports right; parts on one line may not import each other unless they are listed in order.
 LAYERS = [
     ["errors"],
-    ["image_spec", "recipe"],
+    ["image_spec", "recipe", "exported"],
     ["interfaces"],
     ["hookspecs"],
     ["plugin_manager"],
     ["registry", "weights"],
     ["images", "runs", "data"],
-    ["evaluation", "training"],
+    ["evaluation", "training", "parity", "export"],
     ["report"],
     ["cli"],
 ]

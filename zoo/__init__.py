@@ -4,6 +4,7 @@ The names below are the public interface for plugins; importing them loads neith
 """
 
 from zoo.errors import DataError, ExportError, PluginError, TrainingError, UsageError, VerificationError, ZooError
+from zoo.exported import Metadata, Runtime, TensorInfo
 from zoo.hookspecs import hookimpl
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture, Dataset, Exporter, Weights
@@ -18,8 +19,11 @@ __all__ = [
     "ExportError",
     "Exporter",
     "ImageSpec",
+    "Metadata",
     "PluginError",
     "Recipe",
+    "Runtime",
+    "TensorInfo",
     "TrainingError",
     "UsageError",
     "VerificationError",

@@ -6,14 +6,18 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zoo.errors import PluginError
+from zoo.exported import Metadata, Runtime
 from zoo.image_spec import ImageSpec
 from zoo.recipe import Recipe
 
 if TYPE_CHECKING:
     import keras
+
+#: What an exported file may hold.
+PRECISIONS = ("float32", "float16", "int8")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -101,19 +105,39 @@ class Dataset:
 class Exporter:
     """A file format that a trained model can leave in.
 
+    The harness prepares the model, asks for the file, verifies it against Keras and writes what came out into its
+    metadata; an exporter only translates.
+
     Args:
         name: Of the format.
         summary: One line for ``zoo list``.
         suffix: Of the file, with its dot.
-        precisions: What the file may hold, the default first.
-        export: Writes one file. No command calls it yet; its arguments are not settled.
+        precisions: What the file may hold, the default first; of ``float32``, ``float16`` and ``int8``.
+        convert: ``convert(model, path, precision)`` writes the file. The model is functional, on the TensorFlow
+            backend, its BatchNorm folded; for ``int8`` it holds ``zoo.export.FakeQuantize`` layers wherever a tensor
+            is to be stored in 8 bits. The file has one input ``image``, batch free where the format can, ``float32``
+            (``int8``: ``uint8`` of scale 1 and zero point 0), and one output ``probabilities``, ``float32``.
+        write_metadata: ``write_metadata(path, metadata)`` stores it inside the file, in place of what it said before.
+        read_metadata: ``read_metadata(path)`` returns it; ``None`` where a file has none of ours.
+        load: ``load(path, threads)`` makes a file ready to answer.
+        versions: Packages whose versions decide what the file holds.
+
+    All of them raise ``ExportError`` where a layer cannot be translated or a file cannot be read.
     """
 
     name: str
     summary: str
     suffix: str
     precisions: tuple[str, ...]
-    export: Callable[..., Any]
+    convert: Callable[[keras.Model, Path, str], None]
+    write_metadata: Callable[[Path, Metadata], None]
+    read_metadata: Callable[[Path], Metadata | None]
+    load: Callable[[Path, int], Runtime]
+    versions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_name("Exporter", self.name)
+        if not self.precisions or not set(self.precisions) <= set(PRECISIONS):
+            raise PluginError(
+                f"Exporter '{self.name}' offers the precisions {self.precisions}.", f"Known: {', '.join(PRECISIONS)}."
+            )

@@ -29,6 +29,8 @@ class Recipe:
         weight_decay: Decoupled weight decay, for ``adamw``, ``lamb`` and ``sgd``.
         clip_norm: Largest global norm of a gradient; 0 turns it off.
         epochs: Most epochs to train on images; 0 leaves it at the head.
+        min_steps: Least steps to train on images: a small data set, whose epochs are short, gets more of them. Setting
+            ``epochs`` sets it to 0.
         batch_size: Images per step.
         augmentation: ``none``; ``article``, the founding tutorial's ranges; or ``strong``.
         mixup_alpha: Parameter of the Beta distribution of mixup (Zhang et al. 2018); 0 turns it off.
@@ -54,6 +56,7 @@ class Recipe:
     weight_decay: float = 0.0
     clip_norm: float = 0.0
     epochs: int = 60
+    min_steps: int = 0
     batch_size: int = 32
     augmentation: Augmentation = "strong"
     mixup_alpha: float = 0.0
@@ -85,7 +88,13 @@ class Recipe:
         Raises:
             UsageError: A field that does not exist, or a value that does not fit it.
         """
+        if "epochs" in values:  # whoever says how many epochs gets exactly these
+            values = {"min_steps": 0, **values}
         return replace(self, **{name: read_field(name, value) for name, value in values.items()})
+
+    def lasting(self, steps_per_epoch: int) -> Recipe:
+        """A copy whose epochs come to ``min_steps`` at least."""
+        return replace(self, epochs=max(self.epochs, -(-self.min_steps // steps_per_epoch)))
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
@@ -94,6 +103,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("weight_decay", 0, 10),
     ("clip_norm", 0, 1e6),
     ("epochs", 0, 1_000_000),
+    ("min_steps", 0, 1_000_000_000),
     ("batch_size", 1, 65_536),
     ("mixup_alpha", 0, 10),
     ("label_smoothing", 0, 0.99),

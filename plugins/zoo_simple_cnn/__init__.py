@@ -41,11 +41,12 @@ def zoo_architectures() -> list[Architecture]:
                 # which has 50176 inputs at 224 px. docs/decisions/0003-simple-cnn-recipe.md.
                 "default": Recipe(
                     optimizer="lamb",
-                    learning_rate=1e-2,
-                    warmup_epochs=2,
+                    learning_rate=5e-3,
+                    warmup_epochs=5,
                     weight_decay=0.01,
                     clip_norm=1.0,
-                    epochs=60,
+                    epochs=40,
+                    min_steps=2000,
                     augmentation="strong",
                     label_smoothing=0.1,
                 ),

@@ -18,6 +18,7 @@ from zoo.errors import ZooError
 COMMANDS = {
     "train": ("zoo.cli.train", "Train an architecture on a folder of photos, and report on it."),
     "evaluate": ("zoo.cli.evaluate", "Measure a trained run, on its test images or on others."),
+    "verify": ("zoo.cli.verify", "Check that an exported file answers like its Keras model."),
     "compare": ("zoo.cli.compare", "Put runs side by side, and say which differences are noise."),
     "list": ("zoo.cli.list", "Show architectures, data sets and exporters."),
     "plugins": ("zoo.cli.plugins", "Show installed plugins and what became of them."),

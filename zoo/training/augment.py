@@ -51,13 +51,13 @@ RANGES: dict[Augmentation, Ranges] = {
     "article": Ranges(view=(0.8, 1.2), aspect=None, rotation_degrees=30, shift=0.1),
     # Chosen by cross-validation; docs/decisions/0003-simple-cnn-recipe.md.
     "strong": Ranges(
-        view=(0.8, 1.1),
-        aspect=1.15,
-        rotation_degrees=10,
+        view=(0.55, 1.1),
+        aspect=1.25,
+        rotation_degrees=12,
         shift=0.08,
-        brightness=0.15,
-        contrast=0.2,
-        saturation=0.2,
+        brightness=0.2,
+        contrast=0.25,
+        saturation=0.3,
     ),
 }
 

@@ -24,7 +24,7 @@ from zoo.training.augment import augment, random_generator
 from zoo.training.batches import TrainingBatches, ahead
 
 #: Changed whenever the same view of the same image would have other pixels.
-_VIEWS_VERSION = 1
+_VIEWS_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,8 @@ def _image_phase(
 ) -> Phase:
     if backbone_end is not None and (recipe.head_epochs or recipe.unfreeze < 1):
         unfreeze(model, backbone_end, recipe.unfreeze)
-    return Phase(model, TrainingBatches(data, data.indices(TRAIN), recipe, seed), recipe)
+    batches = TrainingBatches(data, data.indices(TRAIN), recipe, seed)
+    return Phase(model, batches, recipe.lasting(batches.steps))
 
 
 def _fit(phase: Phase, harness: Harness, reporter: Reporter, added: list[Any]) -> None:

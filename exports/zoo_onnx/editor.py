@@ -1,0 +1,107 @@
+"""Changing an ONNX graph: who makes a value, who reads it, what is constant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import NodeProto, helper, numpy_helper
+
+Array = NDArray[Any]
+
+
+class Editor:
+    """The nodes and constants of a graph.
+
+    Args:
+        model: Left as it is; ``model`` builds another.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        self.nodes: list[NodeProto] = list(model.graph.node)
+        self.constants: dict[str, Array] = {
+            constant.name: numpy_helper.to_array(constant) for constant in model.graph.initializer
+        }
+        self.inputs = list(model.graph.input)
+        self.outputs = list(model.graph.output)
+
+    def maker(self, name: str) -> NodeProto | None:
+        """The node that makes a value; ``None`` for inputs and constants."""
+        return next((node for node in self.nodes if name in node.output), None)
+
+    def readers(self, name: str) -> list[NodeProto]:
+        return [node for node in self.nodes if name in node.input]
+
+    def only_reader(self, name: str) -> NodeProto | None:
+        """The one node that reads a value that is no output of the graph."""
+        readers = self.readers(name)
+        return readers[0] if len(readers) == 1 and name not in [output.name for output in self.outputs] else None
+
+    def constant(self, name: str) -> Array | None:
+        return self.constants.get(name)
+
+    def add_constant(self, name: str, value: Array) -> str:
+        self.constants[name] = np.ascontiguousarray(value) if value.ndim else value
+        return name
+
+    def insert_before(self, node: NodeProto, *new: NodeProto) -> None:
+        place = self._place(node)
+        self.nodes[place:place] = new
+
+    def remove(self, node: NodeProto) -> None:
+        del self.nodes[self._place(node)]
+
+    def replace(self, node: NodeProto, *new: NodeProto) -> None:
+        place = self._place(node)
+        self.nodes[place : place + 1] = new
+
+    def redirect(self, old: str, new: str) -> None:
+        """Whoever reads ``old`` reads ``new`` from now on."""
+        for node in self.nodes:
+            for place, name in enumerate(node.input):
+                if name == old:
+                    node.input[place] = new
+
+    def rename(self, old: str, new: str) -> None:
+        """A value by another name, wherever it is made or read."""
+        self.redirect(old, new)
+        for node in self.nodes:
+            for place, name in enumerate(node.output):
+                if name == old:
+                    node.output[place] = new
+        for value in (*self.inputs, *self.outputs):
+            if value.name == old:
+                value.name = new
+
+    def model(self, name: str, opset: int, ir_version: int) -> onnx.ModelProto:
+        """A model of what is left, without constants nobody reads and without the shapes of values on the way."""
+        read = {name for node in self.nodes for name in node.input}
+        constants = [
+            numpy_helper.from_array(value, name) for name, value in sorted(self.constants.items()) if name in read
+        ]
+        graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, constants)
+        return helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version, producer_name="zoo"
+        )
+
+    def _place(self, node: NodeProto) -> int:
+        return next(place for place, other in enumerate(self.nodes) if other is node)
+
+
+def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
+    """Value of an attribute of a node."""
+    for found in node.attribute:
+        if found.name == name:
+            return helper.get_attribute_value(found)
+    return default
+
+
+def set_attribute(node: NodeProto, name: str, value: int | Sequence[int]) -> None:
+    for found in list(node.attribute):
+        if found.name == name:
+            node.attribute.remove(found)
+    node.attribute.append(helper.make_attribute(name, value))

@@ -1,0 +1,46 @@
+"""What a file says about itself, in ``metadata_props``, as one entry of canonical JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from zoo import ExportError, Metadata
+from zoo.runs.atomic import write_bytes
+
+KEY = "zoo"
+
+
+def write_metadata(path: Path, metadata: Metadata) -> None:
+    """Stores the metadata in the file, in place of what it held before."""
+    model = read_model(path)
+    kept = {entry.key: entry.value for entry in model.metadata_props} | {KEY: metadata.to_json()}
+    onnx.helper.set_model_props(model, dict(sorted(kept.items())))
+    model.doc_string = f"{metadata.architecture}, {metadata.precision}, {metadata.verification['status']}"
+    write_bytes(path, model.SerializeToString(deterministic=True))
+
+
+def read_metadata(path: Path) -> Metadata | None:
+    """The metadata of a file, ``None`` where it has none of ours.
+
+    Raises:
+        ExportError: It is no ONNX file, or its metadata is damaged.
+    """
+    text = {entry.key: entry.value for entry in read_model(path).metadata_props}.get(KEY)
+    return None if text is None else Metadata.from_json(text)
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """The file's content.
+
+    Raises:
+        ExportError: There is no file, or it is no ONNX model.
+    """
+    try:
+        model = onnx.load(str(path))
+        if not model.graph.node:
+            raise ValueError("it holds no graph")
+    except Exception as error:  # protobuf's decoder raises its own classes
+        raise ExportError(f"{path} cannot be read as ONNX: {error}", "Export the model again.") from error
+    return model

@@ -1,0 +1,147 @@
+"""8 bits in ONNX: QuantizeLinear and DequantizeLinear around every operation, which runtimes then compute in integers.
+
+tf2onnx turns each ``FakeQuantize`` layer into such a pair. What is left to do: pixels enter as uint8, weights are
+stored as int8 with a scale per output channel and biases as int32, a ReLU that the stored range implies goes, and what
+only moves values moves stored ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import NodeProto, helper
+
+from zoo_onnx.editor import Editor, attribute
+
+#: Operations that move values and compute none.
+_MOVING = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "MaxPool", "Pad", "Slice", "Identity")
+_LARGEST = 127
+
+Array = NDArray[Any]
+
+
+def store_in_8_bits(editor: Editor) -> None:
+    """Changes a graph with pairs of QuantizeLinear and DequantizeLinear into one that runtimes compute in integers."""
+    _take_bytes(editor)
+    _drop_implied_relus(editor)
+    for node in list(editor.nodes):
+        if node.op_type in _MOVING:
+            _move_stored(editor, node)
+    for node in list(editor.nodes):
+        if node.op_type in ("Conv", "Gemm", "MatMul"):
+            _store_weights(editor, node)
+
+
+def _take_bytes(editor: Editor) -> None:
+    """The input's QuantizeLinear, of scale 1 and zero point 0, goes: the caller gives the bytes themselves."""
+    (image,) = editor.inputs
+    (store,) = [node for node in editor.readers(image.name) if node.op_type == "QuantizeLinear"]
+    image.type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    editor.redirect(store.output[0], image.name)
+    editor.remove(store)
+
+
+def _drop_implied_relus(editor: Editor) -> None:
+    """A ReLU before a QuantizeLinear whose smallest value is 0, and whose largest is not above its cap, does nothing."""
+    for node in [node for node in editor.nodes if node.op_type in ("Relu", "Clip")]:
+        store = editor.only_reader(node.output[0])
+        if store is None or store.op_type != "QuantizeLinear":
+            continue
+        scale, zero = (editor.constants[name] for name in store.input[1:3])
+        low, high = _clip(editor, node)
+        if int(zero) == 0 and low == 0 and float(scale) * 255 <= high * (1 + 1e-6):
+            editor.redirect(node.output[0], node.input[0])
+            editor.remove(node)
+
+
+def _clip(editor: Editor, node: NodeProto) -> tuple[float, float]:
+    if node.op_type == "Relu":
+        return 0.0, np.inf
+    limits = [editor.constant(name) if name else None for name in (*node.input[1:], "", "")[:2]]
+    low, high = (None if limit is None else float(limit) for limit in limits)
+    return (-np.inf if low is None else low), (np.inf if high is None else high)
+
+
+def _move_stored(editor: Editor, node: NodeProto) -> None:
+    """DequantizeLinear, move, and perhaps QuantizeLinear: the move alone, on stored values."""
+    load = editor.maker(node.input[0])
+    if load is None or load.op_type != "DequantizeLinear":
+        return
+    scale, zero = load.input[1], load.input[2]
+    if node.op_type == "Pad":
+        value = editor.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros((), np.float32)
+        assert value is not None
+        stored = np.round(value / editor.constants[scale]) + editor.constants[zero]
+        name = editor.add_constant(f"{node.output[0]}_value", stored.astype(np.uint8))
+        # Zeros around the picture stay zeros of the convolution that pads them: see _merge_pads.
+        if not value.any() and _pads_space(editor, node):
+            return
+        node.input[:] = [load.input[0], node.input[1], name]
+    else:
+        node.input[0] = load.input[0]
+    moved = node.output[0]
+    node.output[0] = f"{moved}_stored"
+    after = helper.make_node("DequantizeLinear", [node.output[0], scale, zero], [moved], name=f"{moved}_load")
+    place = next(place for place, other in enumerate(editor.nodes) if other is node)
+    editor.nodes.insert(place + 1, after)
+    if not editor.readers(load.output[0]):
+        editor.remove(load)
+    store = editor.only_reader(moved)
+    if store is not None and store.op_type == "QuantizeLinear" and _same(editor, store, after):
+        editor.redirect(store.output[0], node.output[0])
+        editor.remove(store)
+        editor.remove(after)
+
+
+def _pads_space(editor: Editor, node: NodeProto) -> bool:
+    user = editor.only_reader(node.output[0])
+    return user is not None and user.op_type == "Conv"
+
+
+def _same(editor: Editor, store: NodeProto, load: NodeProto) -> bool:
+    return all(
+        np.array_equal(editor.constants[one], editor.constants[other])
+        for one, other in zip(store.input[1:3], load.input[1:3], strict=True)
+    )
+
+
+def _store_weights(editor: Editor, node: NodeProto) -> None:
+    """int8 weights and int32 biases of an operation whose input and output are stored in 8 bits."""
+    source = editor.maker(node.input[0])
+    if source is not None and source.op_type == "Pad":
+        source = editor.maker(source.input[0])
+    weights = editor.constant(node.input[1])
+    if source is None or source.op_type != "DequantizeLinear" or weights is None or not _is_stored(editor, node):
+        return
+    # Conv has (outputs, inputs, height, width), Gemm and MatMul (inputs, outputs) unless Gemm transposes.
+    axis = 0 if node.op_type == "Conv" or attribute(node, "transB", 0) else 1
+    others = tuple(place for place in range(weights.ndim) if place != axis)
+    scales = np.maximum(np.abs(weights).max(axis=others), 1e-12) / _LARGEST
+    shape = [-1 if place == axis else 1 for place in range(weights.ndim)]
+    stored = np.clip(np.round(weights / scales.reshape(shape)), -_LARGEST, _LARGEST).astype(np.int8)
+    node.input[1] = _stored(editor, node, f"{node.output[0]}_weights", stored, scales, axis)
+    if len(node.input) > 2 and node.input[2]:
+        bias_scales = scales * float(editor.constants[source.input[1]])
+        bias = np.round(editor.constants[node.input[2]] / bias_scales)
+        limit = np.iinfo(np.int32)
+        stored = np.clip(bias, limit.min, limit.max).astype(np.int32)
+        node.input[2] = _stored(editor, node, f"{node.output[0]}_bias", stored, bias_scales, 0)
+
+
+def _is_stored(editor: Editor, node: NodeProto) -> bool:
+    readers = editor.readers(node.output[0])
+    return bool(readers) and all(reader.op_type == "QuantizeLinear" for reader in readers)
+
+
+def _stored(editor: Editor, node: NodeProto, name: str, values: Array, scales: Array, axis: int) -> str:
+    """Adds a constant and its DequantizeLinear; returns the name of the real values."""
+    inputs = [
+        editor.add_constant(f"{name}_stored", values),
+        editor.add_constant(f"{name}_scale", scales.astype(np.float32)),
+        editor.add_constant(f"{name}_zero", np.zeros(len(scales), values.dtype)),
+    ]
+    editor.insert_before(node, helper.make_node("DequantizeLinear", inputs, [name], name=f"{name}_load", axis=axis))
+    return name

@@ -1,0 +1,60 @@
+"""Asking an ONNX file. NumPy and ONNX Runtime alone: this module goes onto the device as it stands."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime
+
+_DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8", "tensor(int8)": "int8"}
+
+
+class Tensor(NamedTuple):
+    """One input or output. ``None`` in the shape is a free dimension; real = scale x (stored - zero_point)."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    scale: float = 1.0
+    zero_point: int = 0
+
+
+class OnnxRuntime:
+    """An ONNX file, ready to answer.
+
+    Args:
+        path: The file.
+        threads: Threads within an operator.
+
+    Raises:
+        ValueError: There is no file, or ONNX Runtime cannot load it.
+    """
+
+    def __init__(self, path: str, threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors; warnings about the graph are for its maker
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has a class of its own for every way to fail
+            raise ValueError(f"ONNX Runtime cannot load {path}: {_first_line(error)}") from error
+        self.inputs = tuple(_tensor(value) for value in self._session.get_inputs())
+        self.outputs = tuple(_tensor(value) for value in self._session.get_outputs())
+
+    def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Probabilities, float32 ``(n, classes)``, of pixels, uint8 ``(n, height, width, 3)`` RGB."""
+        (first,) = self.inputs
+        names = [self.outputs[0].name]
+        (probabilities,) = self._session.run(names, {first.name: images.astype(first.dtype, copy=False)})
+        return np.asarray(probabilities, np.float32)
+
+
+def _tensor(value: Any) -> Tensor:
+    shape = tuple(side if isinstance(side, int) else None for side in value.shape)
+    return Tensor(value.name, shape, _DTYPES.get(value.type, value.type))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,148 @@
+"""From a prepared Keras model to an ONNX file, by way of tf2onnx."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+from onnx import helper
+
+from zoo import ExportError
+from zoo.exported import INPUT, OUTPUT
+from zoo.runs.atomic import write_bytes
+from zoo_onnx.editor import Editor, attribute, set_attribute
+from zoo_onnx.quantized import store_in_8_bits
+
+#: Old enough for ONNX Runtime 1.13 of October 2022 and OpenCV 4.7, new enough for every operator of a classifier.
+OPSET, IR_VERSION = 17, 8
+
+#: Tensors of fewer elements stay in float32. They are a hundredth of the file, and the depthwise kernels among them are
+#: what float16 hurts: MobileNetV2's probabilities moved by 0.012 with all weights in float16, by 0.003 so.
+SMALLEST = 4096
+
+
+def convert(model: keras.Model, path: Path, precision: str) -> None:
+    """Writes an ONNX file.
+
+    Args:
+        model: Prepared by the harness; for ``int8`` with its ``FakeQuantize`` layers.
+        path: Where to; appears whole or not at all.
+        precision: ``float32``; ``float16``: weights stored in half, computed in float32; or ``int8``.
+
+    Raises:
+        ExportError: An operation of the model has no ONNX counterpart; it is named.
+    """
+    editor = Editor(_translate(model))
+    _name_ends(editor)
+    _merge_pads(editor)
+    _join_bias(editor)
+    if precision == "float16":
+        _store_in_half(editor)
+    if precision == "int8":
+        store_in_8_bits(editor)
+        _merge_pads(editor)
+    made = editor.model(model.name, OPSET, IR_VERSION)
+    onnx.checker.check_model(made, full_check=True)
+    write_bytes(path, made.SerializeToString(deterministic=True))
+
+
+def _translate(model: keras.Model) -> onnx.ModelProto:
+    import tensorflow as tf
+    import tf2onnx
+
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
+    function = tf.function(lambda image: model(image, training=False))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what onnx and NumPy think of tf2onnx's calls helps nobody here
+            translated, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
+    except Exception as error:  # tf2onnx raises ValueError, KeyError, AssertionError and others
+        raise ExportError(
+            f"tf2onnx cannot translate '{model.name}': {_reason(error, model)}",
+            "Use another layer in its place, or another format.",
+        ) from error
+    custom = sorted({node.op_type for node in translated.graph.node if node.domain not in ("", "ai.onnx")})
+    if custom:
+        raise ExportError(
+            f"'{model.name}' needs operations that ONNX does not have: {', '.join(custom)}.",
+            "Use other layers in their place, or another format.",
+        )
+    return translated
+
+
+def _reason(error: Exception, model: keras.Model) -> str:
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    layers = [layer.name for layer in model.layers if re.search(rf"\b{re.escape(layer.name)}\b", str(error))]
+    return f"{text[:300]} (layer {max(layers, key=len)})" if layers else text[:300]
+
+
+def _name_ends(editor: Editor) -> None:
+    (image,), (output,) = editor.inputs, editor.outputs
+    editor.rename(image.name, INPUT)
+    editor.rename(output.name, OUTPUT)
+    for value in (image, output):
+        dimension = value.type.tensor_type.shape.dim[0]
+        dimension.Clear()
+        dimension.dim_param = "batch"
+
+
+def _merge_pads(editor: Editor) -> None:
+    """Padding with zeros goes into the convolution after it."""
+    for pad in [node for node in editor.nodes if node.op_type == "Pad"]:
+        user = editor.only_reader(pad.output[0])
+        pads = editor.constant(pad.input[1])
+        value = editor.constant(pad.input[2]) if len(pad.input) > 2 and pad.input[2] else np.zeros(())
+        if (
+            user is None
+            or user.op_type != "Conv"
+            or pads is None
+            or value is None
+            or attribute(pad, "mode", b"constant") != b"constant"
+            or attribute(user, "auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
+        ):
+            continue
+        before, after = np.split(pads, 2)
+        if value.any() or before[:2].any() or after[:2].any() or (pads < 0).any():
+            continue
+        present = np.array(attribute(user, "pads", [0] * (2 * (len(before) - 2))))
+        set_attribute(user, "pads", (present + np.concatenate([before[2:], after[2:]])).tolist())
+        set_attribute(user, "auto_pad", "NOTSET")
+        editor.redirect(pad.output[0], pad.input[0])
+        editor.remove(pad)
+
+
+def _join_bias(editor: Editor) -> None:
+    """A product with a constant matrix and the sum with a constant row after it are one operation, Gemm."""
+    for product in [node for node in editor.nodes if node.op_type == "MatMul"]:
+        total = editor.only_reader(product.output[0])
+        matrix = editor.constant(product.input[1])
+        if total is None or total.op_type != "Add" or matrix is None or matrix.ndim != 2:
+            continue
+        bias = next((name for name in total.input if name != product.output[0]), "")
+        row = editor.constant(bias)
+        if row is None or row.shape != (matrix.shape[1],):
+            continue
+        joined = helper.make_node(
+            "Gemm", [product.input[0], product.input[1], bias], list(total.output), name=product.name
+        )
+        editor.replace(total, joined)
+        editor.remove(product)
+
+
+def _store_in_half(editor: Editor) -> None:
+    """Weights as float16, cast to float32 where they are read: runtimes do that once, when they load the file."""
+    for name, value in list(editor.constants.items()):
+        if value.dtype != np.float32 or value.size < SMALLEST or not editor.readers(name):
+            continue
+        cast = helper.make_node("Cast", [f"{name}_half"], [name], name=f"{name}_cast", to=onnx.TensorProto.FLOAT)
+        # Weights beyond what float16 reaches are cut to its largest; verification says what that costs.
+        limit = float(np.finfo(np.float16).max)
+        editor.constants[f"{name}_half"] = np.clip(value, -limit, limit).astype(np.float16)
+        del editor.constants[name]
+        editor.nodes.insert(0, cast)

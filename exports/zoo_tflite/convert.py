@@ -1,0 +1,170 @@
+"""From a Keras model to a TFLite file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert.schema_py_generated import TensorType
+from tensorflow.lite.python.convert_phase import ConverterError
+
+from zoo import ExportError
+from zoo.exported import INPUT, OUTPUT
+from zoo.runs import atomic
+from zoo_tflite import failure, half, model_file
+from zoo_tflite.operators import operators
+
+if TYPE_CHECKING:
+    import keras
+
+
+def convert(model: keras.Model, path: Path, precision: str) -> None:
+    """Writes a TFLite file of built-in operators; the same model gives the same bytes.
+
+    Args:
+        model: Functional, on the TensorFlow backend, from ``image``, ``(None, height, width, 3)`` float32, to one
+            output, ``(None, classes)`` float32.
+        path: Where the file goes; it appears there whole or not at all.
+        precision: ``float32``; ``float16`` stores the weights so and computes in float32; ``int8`` computes in 8 bits
+            wherever the model says ``tf.quantization.fake_quant_with_min_max_args`` of a tensor, with weights
+            quantised by channel; a softmax at the end stays in float32.
+
+    The file takes ``image`` (float32; ``int8``: uint8 of scale 1 and zero point 0) and returns ``probabilities``
+    (float32), both with a free batch and in the signature ``serving_default``.
+
+    Raises:
+        ExportError: TFLite has no operator for a layer, or the model is not quantised as ``int8`` needs it.
+    """
+    with _quiet():
+        content = _translate(model, precision)
+    inside = model_file.parse(content)
+    _check_operators(inside)
+    _check_tensors(inside, precision)
+    _answer_in_float(inside)
+    if precision == "float16":
+        half.store_in_half(inside)
+    _name(inside, f"{model.name}, {precision}: {INPUT} (RGB pixels 0..255) to {OUTPUT}")
+    atomic.write_bytes(path, model_file.pack(inside))
+
+
+def _translate(model: keras.Model, precision: str) -> bytes:
+    # TFLiteConverter.from_keras_model does the same by way of ExportArchive, in twice the time, prints the list of
+    # variables on stdout, and calls the output output_0. Like from_concrete_functions it goes on with another graph,
+    # and without a word, where the SavedModel cannot be made; here that is an error.
+    traced = tf.function(
+        lambda image: {OUTPUT: model(image, training=False)},
+        input_signature=[tf.TensorSpec(model.inputs[0].shape, tf.float32, name=INPUT)],
+    )
+    holder = tf.Module()
+    holder.held = [variable.value for variable in model.variables]
+    try:
+        signature = traced.get_concrete_function()
+    except Exception as error:
+        # Whatever a layer raises when it meets a symbolic tensor; its type says nothing.
+        raise ExportError(
+            f"TensorFlow cannot trace model '{model.name}': {failure.brief(str(error))}",
+            "A layer of it does something outside TensorFlow's graph, such as NumPy.",
+        ) from error
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(holder, folder, signatures=signature)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if precision == "int8":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.inference_input_type = tf.uint8
+        try:
+            return bytes(converter.convert())
+        except ConverterError as error:
+            raise failure.unsupported(str(error), model) from error
+        except ValueError as error:
+            if precision == "int8" and "inference_input_type" in str(error):
+                raise _not_quantised("no tensor of the model is fake-quantised") from error
+            raise
+
+
+def _check_operators(inside: Any) -> None:
+    foreign = sorted({operator.name for operator in operators(inside) if operator.kind != "builtin"})
+    if foreign:
+        raise ExportError(f"The converted model needs operators that TFLite does not have: {', '.join(foreign)}.")
+
+
+def _check_tensors(inside: Any, precision: str) -> None:
+    graph = inside.subgraphs[0]
+    image, answer = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    if answer.type != TensorType.FLOAT32:
+        raise ExportError(f"The converted model does not return float32. Received: TensorType {answer.type}.")
+    if precision != "int8":
+        return
+    if image.type != TensorType.UINT8:
+        raise _not_quantised("its input is not fake-quantised to 0..255")
+    scale, zero_point = image.quantization.scale, image.quantization.zeroPoint
+    if not (np.array_equal(scale, [1]) and np.array_equal(zero_point, [0])):
+        raise _not_quantised(f"the scale of its input is {scale} and the zero point {zero_point}; expected 1 and 0")
+
+
+def _not_quantised(reason: str) -> ExportError:
+    return ExportError(f"The model is not prepared for int8: {reason}.", "Calibrate it first: zoo export does.")
+
+
+def _answer_in_float(inside: Any) -> None:
+    """Turns ``SOFTMAX`` in 8 bits, then ``DEQUANTIZE``, round.
+
+    The converter quantises every softmax, asked or not, to steps of 1/256: with many classes, most probabilities would
+    be 0 and the first ones equal. In float32 one row of numbers costs nothing.
+    """
+    graph = inside.subgraphs[0]
+    if [operator.name for operator in operators(inside)][-2:] != ["SOFTMAX", "DEQUANTIZE"]:
+        return
+    softmax, dequantize = graph.operators[-2:]
+    (between,) = softmax.outputs
+    if list(dequantize.inputs) != [between]:
+        return
+    dequantize.inputs, dequantize.outputs, softmax.inputs, softmax.outputs = (
+        softmax.inputs,
+        softmax.outputs,
+        dequantize.inputs,
+        dequantize.outputs,
+    )
+    graph.operators[-2:] = [dequantize, softmax]
+    graph.tensors[between].type = TensorType.FLOAT32
+    graph.tensors[between].quantization = None
+
+
+def _name(inside: Any, description: str) -> None:
+    """Gives the tensors their names, and takes out what says nothing about the model."""
+    graph = inside.subgraphs[0]
+    graph.tensors[graph.inputs[0]].name = INPUT
+    graph.tensors[graph.outputs[0]].name = OUTPUT
+    inside.description = description
+    # TensorFlow's version and a hash of the SavedModel's graph: versions are in our metadata.
+    model_file.drop_metadata_buffer(inside, b"CONVERSION_METADATA")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what the converter writes to the file descriptor; it comes out where an error is not one of ours."""
+    show = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as aside:
+        kept = os.dup(2)
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        except ExportError:
+            raise
+        except BaseException:
+            show = True
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            if show:
+                aside.seek(0)
+                os.write(2, aside.read())

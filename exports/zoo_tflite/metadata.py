@@ -1,0 +1,161 @@
+"""What a TFLite file says about itself: Google's metadata for MediaPipe Tasks, ML Kit and Android Studio, and our own.
+
+Google's is a FlatBuffer in the model's ``metadata`` under ``TFLITE_METADATA``, and the files it names follow the model
+as a ZIP archive (``unzip model.tflite`` lists them): ``labels.txt``, which it knows, and ``zoo.json``, which is ours.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from zoo import ExportError, Metadata
+from zoo.exported import INPUT, OUTPUT
+from zoo.runs import atomic
+from zoo_tflite import metadata_schema as standard
+from zoo_tflite import model_file
+from zoo_tflite.metadata_schema import table
+
+FIELD = b"TFLITE_METADATA"
+LABELS, OURS = "labels.txt", "zoo.json"
+
+#: Of the schema that added the last field we use.
+MIN_PARSER_VERSION = "1.0.0"
+
+#: Far above the labels of any classifier; a file that claims more is not believed.
+_LARGEST_BYTES = 16 * 2**20
+
+
+def write_metadata(path: Path, metadata: Metadata) -> None:
+    """Stores it inside a file, in place of what it said before; the same metadata gives the same bytes.
+
+    Raises:
+        ExportError: The file is not there, damaged, or has another number of outputs than there are labels.
+    """
+    model, _ = model_file.read(path)
+    graph = model.subgraphs[0]
+    classes = int(graph.tensors[graph.outputs[0]].shape[-1])
+    if classes != len(metadata.labels):
+        raise ExportError(f"{path} has {classes} outputs. Received: {len(metadata.labels)} labels.")
+    model_file.set_metadata_buffer(model, FIELD, _standard(metadata))
+    labels = "".join(f"{_line(label)}\n" for label in metadata.labels).encode("utf-8", "replace")
+    files = {LABELS: labels, OURS: metadata.to_json().encode("utf-8", "surrogateescape")}
+    atomic.write_bytes(path, _with_files(model_file.pack(model), files))
+
+
+def read_metadata(path: Path) -> Metadata | None:
+    """``None`` where a file has none of ours.
+
+    Raises:
+        ExportError: The file is not there or damaged, or a newer zoo wrote it.
+    """
+    model, content = model_file.read(path)
+    text = _file(content, OURS, path)
+    if text is not None:
+        return Metadata.from_json(text.decode("utf-8", "surrogateescape"))
+    if OURS.encode() in (model_file.metadata_buffer(model, FIELD) or b""):
+        raise _damaged(path, f"its {OURS} is gone")
+    return None
+
+
+def _standard(metadata: Metadata) -> bytes:
+    pixels = f"RGB, 0 to 255, {metadata.image}"
+    image = table(
+        "TensorMetadata",
+        name=INPUT,
+        description=f"Pixels of one picture: {pixels}.",
+        content=table(
+            "Content",
+            content_properties_type=standard.ContentProperties.IMAGE,
+            content_properties=table("ImageProperties", color_space=standard.ColorSpaceType.RGB),
+        ),
+        # Pixels go in as they are. MediaPipe refuses a float model that does not say so; uint8 needs no such words,
+        # but a reader that applies them first and quantises afterwards, as the schema says, comes to the same.
+        process_units=[
+            table(
+                "ProcessUnit",
+                options_type=standard.ProcessUnitOptions.NORMALIZATION,
+                options=table("NormalizationOptions", mean=[0.0], std=[1.0]),
+            )
+        ],
+        stats=table("Stats", max=[255.0], min=[0.0]),
+    )
+    probabilities = table(
+        "TensorMetadata",
+        name=OUTPUT,
+        description=f"Probabilities of {len(metadata.labels)} classes, which sum to 1.",
+        content=table(
+            "Content",
+            content_properties_type=standard.ContentProperties.FEATURE,
+            content_properties=table("FeatureProperties"),
+        ),
+        stats=table("Stats", max=[1.0], min=[0.0]),
+        associated_files=[
+            table(
+                "AssociatedFile",
+                name=LABELS,
+                description="One class a line, in the order of the outputs.",
+                type=standard.AssociatedFileType.TENSOR_AXIS_LABELS,
+            )
+        ],
+    )
+    verified = "verified against Keras" if metadata.verified else "not verified"
+    return standard.pack(
+        table(
+            "ModelMetadata",
+            name=metadata.architecture,
+            description=f"Image classifier from {metadata.source}; {metadata.precision}, {verified}.",
+            version=metadata.model_digest[:12],
+            subgraph_metadata=[
+                table("SubGraphMetadata", input_tensor_metadata=[image], output_tensor_metadata=[probabilities])
+            ],
+            associated_files=[
+                table(
+                    "AssociatedFile",
+                    name=OURS,
+                    description="Where the model comes from, and how its input is made.",
+                    type=standard.AssociatedFileType.DESCRIPTIONS,
+                )
+            ],
+            min_parser_version=MIN_PARSER_VERSION,
+        )
+    )
+
+
+def _line(label: str) -> str:
+    # A folder's name may hold a line end, or nothing but blanks, which readers skip: either would move the labels
+    # after it.
+    line = " ".join(label.splitlines())
+    return line if line.strip() else "?"
+
+
+def _with_files(model: bytes, files: Mapping[str, bytes]) -> bytes:
+    whole = io.BytesIO()
+    whole.write(model)
+    # Stored, not deflated: MediaPipe reads no other. A ZipInfo made from a name alone bears the date 1980-01-01.
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.create_system = 3
+            archive.writestr(entry, data)
+    return whole.getvalue()
+
+
+def _file(content: bytes, name: str, path: Path) -> bytes | None:
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return None
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if name not in archive.namelist():
+                return None
+            if archive.getinfo(name).file_size > _LARGEST_BYTES:
+                raise _damaged(path, f"its {name} claims {archive.getinfo(name).file_size} bytes")
+            return archive.read(name)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, reason: str) -> ExportError:
+    return ExportError(f"{path} is damaged: {reason}.", "Export the model again.")

@@ -1,0 +1,91 @@
+"""The FlatBuffer of a TFLite file, as objects and back as bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from zoo import ExportError
+
+IDENTIFIER = b"TFL3"
+
+#: Bytes; ``schema.fbs`` says ``force_align`` of every buffer, and the Python it generates forgets it.
+ALIGNMENT = 16
+
+
+class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
+    def Pack(self, builder: Any) -> Any:  # noqa: N802
+        builder.Prep(ALIGNMENT, len(self.data))
+        return super().Pack(builder)
+
+
+def read(path: Path) -> tuple[Any, bytes]:
+    """The model, a ``ModelT``, and all bytes of the file, which may go on after it.
+
+    Raises:
+        ExportError: There is no such file, or it is damaged or of another format.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ExportError(f"Could not read {path}: {error.strerror or error}.") from error
+    try:
+        # Python's FlatBuffers believes every offset it reads; LiteRT verifies them first. It takes empty content for
+        # none at all.
+        Interpreter(model_content=content or b"empty")
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise ExportError(
+            f"{path} is damaged or not a TFLite file that LiteRT can read: {reason}", "Export the model again."
+        ) from error
+    return parse(content), content
+
+
+def parse(content: bytes) -> Any:
+    """``ModelT`` of bytes that are known to be sound."""
+    return schema.ModelT.InitFromPackedBuf(content, 0)
+
+
+def pack(model: Any) -> bytes:
+    """The same bytes for the same model; ``pack(parse(x)) == x`` for every ``x`` that came from here."""
+    model.buffers = [
+        buffer if buffer.data is None else _AlignedBuffer(buffer.data, buffer.offset, buffer.size)
+        for buffer in model.buffers
+    ]
+    builder = flatbuffers.Builder(sum(0 if buffer.data is None else len(buffer.data) for buffer in model.buffers))
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def metadata_buffer(model: Any, name: bytes) -> bytes | None:
+    """What the model's ``metadata`` has under a name."""
+    for entry in model.metadata or []:
+        if entry.name == name:
+            data = model.buffers[entry.buffer].data
+            return b"" if data is None else bytes(data)
+    return None
+
+
+def set_metadata_buffer(model: Any, name: bytes, data: bytes) -> None:
+    """Stores ``data`` under a name, in place of what was there."""
+    content = np.frombuffer(data, np.uint8)
+    for entry in model.metadata or []:
+        if entry.name == name:
+            model.buffers[entry.buffer].data = content
+            return
+    model.metadata = [*(model.metadata or []), schema.MetadataT(name, len(model.buffers))]
+    model.buffers.append(schema.BufferT(content))
+
+
+def drop_metadata_buffer(model: Any, name: bytes) -> None:
+    """Forgets what is under a name. Its buffer stays, empty: tensors know buffers by their number."""
+    for entry in model.metadata or []:
+        if entry.name == name:
+            model.buffers[entry.buffer].data = None
+    model.metadata = [entry for entry in model.metadata or [] if entry.name != name]

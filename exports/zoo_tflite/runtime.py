@@ -1,0 +1,108 @@
+"""Answers of a TFLite file. This very source goes onto the device: it needs NumPy and LiteRT, and nothing of zoo."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+
+class TensorInfo(NamedTuple):
+    """One input or output of a file.
+
+    Args:
+        name: As the file has it.
+        shape: ``None`` for a dimension that is free.
+        dtype: NumPy name, such as ``float32``.
+        scale, zero_point: Of a quantised tensor, real = scale x (stored - zero_point); 1 and 0 of one that is not.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    scale: float = 1.0
+    zero_point: int = 0
+
+
+class TFLiteRuntime:
+    """A TFLite image classifier, ready to answer. One thread may use it at a time.
+
+    Args:
+        path: The file; it is read once and may change or vanish afterwards.
+        threads: CPU threads for one image, 1 or more.
+
+    Raises:
+        ValueError: There is no such file, or LiteRT cannot run it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
+        # Read here and not by LiteRT: it cannot open every name that a file system can hold.
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise ValueError(f"Could not read {path}: {error.strerror or error}.") from error
+        try:
+            # LiteRT takes empty content for none at all.
+            self._interpreter = Interpreter(model_content=content or b"empty", num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{path} is damaged or not a TFLite file that LiteRT can run: {reason}") from error
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0]["shape"]) != 4 or len(outputs[0]["shape"]) != 2:
+            raise ValueError(f"{path} does not take one image and return one row of numbers: not an image classifier.")
+        self._input, self._output = inputs[0], outputs[0]
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        return (_info(self._input),)
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        return (_info(self._output),)
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities of pixels, which are converted to the input's dtype and otherwise left alone.
+
+        Args:
+            images: RGB, uint8 ``(n, height, width, 3)``; ``n`` may be 0.
+
+        Returns:
+            float32 ``(n, classes)``.
+
+        Raises:
+            ValueError: Another shape or dtype.
+        """
+        size = tuple(int(side) for side in self._input["shape"][1:])
+        if images.dtype != np.uint8 or images.shape[1:] != size:
+            expected = ", ".join(map(str, size))
+            raise ValueError(f"Expected: uint8 (n, {expected}). Received: {images.dtype} {images.shape}.")
+        answers = np.empty((len(images), int(self._output["shape"][1])), np.float32)
+        # One by one: batches of 4 to 32 were no faster on a CPU, each new size is allocated anew, and an answer would
+        # depend on the images beside it.
+        for image, answer in zip(images, answers, strict=True):
+            self._interpreter.set_tensor(self._input["index"], image[None].astype(self._input["dtype"]))
+            self._interpreter.invoke()
+            answer[:] = self._interpreter.get_tensor(self._output["index"])[0]
+        return answers
+
+
+def load(path: str | os.PathLike[str], threads: int = 1) -> TFLiteRuntime:
+    """Makes a file ready to answer; see ``TFLiteRuntime``."""
+    return TFLiteRuntime(path, threads)
+
+
+def _info(details: dict[str, Any]) -> TensorInfo:
+    scale, zero_point = details["quantization"]
+    return TensorInfo(
+        name=details["name"],
+        shape=tuple(None if side == -1 else int(side) for side in details["shape_signature"]),
+        dtype=np.dtype(details["dtype"]).name,
+        # LiteRT says (0.0, 0) of a tensor that is not quantised.
+        scale=float(scale) or 1.0,
+        zero_point=int(zero_point),
+    )

@@ -1,0 +1,485 @@
+"""TFLite files: what they hold, that they answer like Keras, and that LiteRT and MediaPipe read them as they are."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import zoo_tflite
+from ai_edge_litert.interpreter import Interpreter
+from keras import layers
+from zoo_tflite import model_file, operators
+
+from zoo import ExportError, ImageSpec, Metadata
+
+TFLITE = zoo_tflite.EXPORTER
+LABELS = ("Füße", "rugby", "サッカー", "a, b", "🏉")
+
+
+class FakeQuant(layers.Layer):
+    def __init__(self, low, high):
+        super().__init__()
+        self.low, self.high = low, high
+
+    def call(self, x):
+        return tf.quantization.fake_quant_with_min_max_args(x, self.low, self.high)
+
+
+def build(quantised=False, odd=None, seed=0):
+    """A small classifier of raw pixels: 32 px, 5 classes."""
+    keras.utils.set_random_seed(seed)
+
+    def stored(x, low, high):
+        return FakeQuant(low, high)(x) if quantised else x
+
+    image = layers.Input((32, 32, 3), name="image")
+    x = stored(image, 0, 255)
+    small = keras.initializers.RandomNormal(stddev=0.004)
+    x = layers.Conv2D(64, 3, strides=2, padding="same", kernel_initializer=small, name="stem")(x)
+    x = shortcut = stored(layers.ReLU(6.0, name="stem_relu")(x), 0, 6)
+    x = layers.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
+    x = stored(layers.ReLU(6.0, name="depthwise_relu")(x), 0, 4)
+    x = stored(layers.Conv2D(64, 1, name="project")(x), -4, 4)
+    x = stored(layers.Add(name="add")([shortcut, x]), -4, 8)
+    if odd is not None:
+        x = layers.Lambda(odd, name="odd_one")(x)
+    x = stored(layers.GlobalAveragePooling2D(name="features")(x), -2, 4)
+    x = stored(layers.Dense(5, name="logits")(x), -8, 8)
+    return keras.Model(image, layers.Softmax(name="probabilities")(x), name="tiny")
+
+
+def pixels(count, seed=1):
+    return np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), np.uint8)
+
+
+def keras_answers(model, images):
+    return np.asarray(model(images.astype("float32"), training=False))
+
+
+def metadata(precision, **changes):
+    made = Metadata(
+        labels=LABELS,
+        image=ImageSpec(height_px=32, width_px=32, resize="crop"),
+        precision=precision,
+        architecture="tiny",
+        source="tiny-20260101-000000",
+        model_digest="ab" * 32,
+        versions={"tensorflow": tf.__version__},
+        verification={"status": "verified", "largest_difference": 1e-7},
+    )
+    return replace(made, **changes)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return build()
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    """The same network as the harness prepares it for int8."""
+    return build(quantised=True)
+
+
+@pytest.fixture(scope="module")
+def files(plain, prepared, tmp_path_factory):
+    """A file of every precision, as ``convert`` leaves it. Read them only."""
+    folder = tmp_path_factory.mktemp("tflite")
+    made = {precision: folder / f"{precision}.tflite" for precision in TFLITE.precisions}
+    for precision, path in made.items():
+        TFLITE.convert(prepared if precision == "int8" else plain, path, precision)
+    assert sorted(folder.iterdir()) == sorted(made.values())
+    return made
+
+
+@pytest.fixture
+def copy(files, tmp_path):
+    """``copy("int8")``: a file of one's own."""
+    return lambda precision="float32": Path(shutil.copy(files[precision], tmp_path / f"{precision}.tflite"))
+
+
+# The file
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("float32", "float32"), ("float16", "float32"), ("int8", "uint8")], ids=TFLITE.precisions
+)
+def test_says_names_shapes_and_types_with_a_free_batch(files, precision, dtype):
+    runtime = TFLITE.load(files[precision], 1)
+    assert runtime.inputs == (("image", (None, 32, 32, 3), dtype, 1.0, 0),)
+    assert runtime.outputs == (("probabilities", (None, 5), "float32", 1.0, 0),)
+    signatures = Interpreter(model_path=str(files[precision])).get_signature_list()
+    assert signatures == {"serving_default": {"inputs": ["image"], "outputs": ["probabilities"]}}
+
+
+def test_takes_a_batch_where_the_runtime_asks_for_one(files, plain):
+    interpreter = Interpreter(model_path=str(files["float32"]))
+    serve = interpreter.get_signature_runner("serving_default")
+    images = pixels(4)
+    np.testing.assert_allclose(
+        serve(image=images.astype("float32"))["probabilities"], keras_answers(plain, images), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("precision", TFLITE.precisions)
+def test_needs_built_in_operators_only(files, precision):
+    steps = operators.operators_of_file(files[precision])
+    assert {"CONV_2D", "DEPTHWISE_CONV_2D", "SOFTMAX"} <= {step.name for step in steps}
+    assert {step.kind for step in steps} == {"builtin"}
+
+
+def test_float32_is_run_by_xnnpack_from_end_to_end(files):
+    assert operators.fully_delegated(files["float32"])
+    # uint8 to int8 at the door is not XNNPACK's: so the question can be answered with no, too.
+    assert not operators.fully_delegated(files["int8"])
+
+
+@pytest.mark.parametrize("precision", TFLITE.precisions)
+def test_weights_lie_where_the_schema_wants_them(files, precision):
+    model = model_file.schema.Model.GetRootAs(files[precision].read_bytes())
+    buffers = [model.Buffers(number) for number in range(model.BuffersLength())]
+    starts = [buffer._tab.Vector(buffer._tab.Offset(4)) for buffer in buffers if buffer.DataLength()]
+    assert len(starts) > 5
+    assert [start % 16 for start in starts] == [0] * len(starts)
+
+
+def test_float16_is_half_the_size(files):
+    assert files["float16"].stat().st_size < 0.65 * files["float32"].stat().st_size
+
+
+def test_int8_computes_in_8_bits_with_weights_quantised_by_channel(files):
+    graph = model_file.parse(files["int8"].read_bytes()).subgraphs[0]
+    assert [step.name for step in operators.operators_of_file(files["int8"])] == [
+        "QUANTIZE",
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "CONV_2D",
+        "ADD",
+        "MEAN",
+        "FULLY_CONNECTED",
+        "DEQUANTIZE",
+        "SOFTMAX",
+    ]
+    stem = graph.tensors[graph.operators[1].inputs[1]]
+    assert stem.type == model_file.schema.TensorType.INT8
+    assert len(stem.quantization.scale) == 64
+
+
+@pytest.mark.parametrize("precision", TFLITE.precisions)
+def test_the_same_model_gives_the_same_bytes(files, plain, prepared, precision, tmp_path):
+    again = tmp_path / "again.tflite"
+    TFLITE.convert(prepared if precision == "int8" else plain, again, precision)
+    assert again.read_bytes() == files[precision].read_bytes()
+
+
+def test_conversion_says_nothing(plain, tmp_path, capfd):
+    TFLITE.convert(plain, tmp_path / "model.tflite", "float32")
+    assert capfd.readouterr() == ("", "")
+
+
+# Its answers
+
+
+def test_answers_like_keras_whatever_the_number_of_images(files, plain):
+    runtime = TFLITE.load(files["float32"], 2)
+    # None at all in between: Keras does not take that.
+    for count in (1, 5, 2, 0, 1):
+        images = pixels(count, seed=count)
+        answers = runtime.predict(images)
+        assert (answers.shape, answers.dtype) == ((count, 5), np.float32)
+        if count:
+            np.testing.assert_allclose(answers, keras_answers(plain, images), rtol=0, atol=1e-5)
+
+
+def test_answers_do_not_depend_on_the_images_beside(files):
+    runtime = TFLITE.load(files["float32"], 1)
+    images = pixels(3)
+    np.testing.assert_array_equal(runtime.predict(images)[2:], runtime.predict(images[2:]))
+
+
+@pytest.mark.parametrize(("precision", "difference"), [("float16", 1e-3), ("int8", 0.03)])
+def test_smaller_files_answer_nearly_so(files, plain, prepared, precision, difference):
+    images = pixels(8)
+    expected = keras_answers(prepared if precision == "int8" else plain, images)
+    answers = TFLITE.load(files[precision], 1).predict(images)
+    np.testing.assert_allclose(answers, expected, rtol=0, atol=difference)
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
+
+
+def test_int8_probabilities_are_finer_than_8_bits(files):
+    steps = TFLITE.load(files["int8"], 1).predict(pixels(8)) * 256
+    assert np.abs(steps - steps.round()).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    "images",
+    [pixels(1).astype("float32"), pixels(1)[0], pixels(1)[:, :16]],
+    ids=["float", "without batch", "another size"],
+)
+def test_refuses_other_pixels_and_goes_on_answering(files, images):
+    runtime = TFLITE.load(files["float32"], 1)
+    expected = runtime.predict(pixels(1))
+    with pytest.raises(ValueError, match=r"Expected: uint8 \(n, 32, 32, 3\)\. Received: "):
+        runtime.predict(images)
+    np.testing.assert_array_equal(runtime.predict(pixels(1)), expected)
+
+
+# What cannot be converted
+
+
+def test_a_layer_without_operator_is_named(tmp_path, capfd):
+    model = build(odd=lambda x: tf.math.real(tf.signal.fft2d(tf.cast(x, tf.complex64))))
+    with pytest.raises(ExportError) as told:
+        TFLITE.convert(model, tmp_path / "model.tflite", "float32")
+    assert told.value.message == "TFLite has no operator for tf.FFT2D (layer 'odd_one')."
+    assert told.value.exit_code == 5
+    assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_layer_that_cannot_be_traced_is_told_in_one_line(tmp_path):
+    calls = []
+
+    def only_once(x):
+        calls.append(x)
+        if len(calls) > 1:
+            raise TypeError("this layer wants numbers\nand says so at length")
+        return x
+
+    with pytest.raises(ExportError, match=r"cannot trace model 'tiny': .{1,200}\n  A layer"):
+        TFLITE.convert(build(odd=only_once), tmp_path / "model.tflite", "float32")
+    assert not list(tmp_path.iterdir())
+
+
+def test_int8_of_a_model_that_is_not_prepared_is_refused(plain, tmp_path):
+    with pytest.raises(ExportError, match="not prepared for int8: no tensor of the model is fake-quantised"):
+        TFLITE.convert(plain, tmp_path / "model.tflite", "int8")
+    assert not list(tmp_path.iterdir())
+
+
+# Metadata
+
+
+@pytest.mark.parametrize("precision", TFLITE.precisions)
+def test_metadata_comes_back_and_changes_no_answer(copy, precision):
+    path = copy(precision)
+    before = TFLITE.load(path, 1).predict(pixels(2))
+    assert TFLITE.read_metadata(path) is None
+    TFLITE.write_metadata(path, metadata(precision))
+    assert TFLITE.read_metadata(path) == metadata(precision)
+    np.testing.assert_array_equal(TFLITE.load(path, 1).predict(pixels(2)), before)
+
+
+def test_writing_metadata_again_replaces_it(copy):
+    path = copy()
+    TFLITE.write_metadata(path, metadata("float32"))
+    first = path.read_bytes()
+    TFLITE.write_metadata(path, metadata("float32"))
+    assert path.read_bytes() == first
+    TFLITE.write_metadata(path, metadata("float32", source="another run", labels=("a", "b", "c", "d", "longer" * 90)))
+    assert TFLITE.read_metadata(path).source == "another run"
+    TFLITE.write_metadata(path, metadata("float32"))
+    assert path.read_bytes() == first
+
+
+def test_labels_and_our_json_can_be_unzipped(copy):
+    path = copy()
+    TFLITE.write_metadata(path, metadata("float32"))
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert archive.read("labels.txt").decode() == "".join(f"{label}\n" for label in LABELS)
+        assert archive.read("zoo.json").decode() == metadata("float32").to_json()
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_a_label_that_is_no_line_moves_no_other(copy):
+    path = copy()
+    labels = ("two\nlines", " ", "\udce9t\udce9", "d", "e")
+    TFLITE.write_metadata(path, metadata("float32", labels=labels))
+    assert TFLITE.read_metadata(path).labels == labels
+    assert zipfile.ZipFile(path).read("labels.txt").decode().split("\n") == ["two lines", "?", "?t?", "d", "e", ""]
+
+
+def test_labels_that_are_too_few_are_refused(copy):
+    path = copy()
+    before = path.read_bytes()
+    with pytest.raises(ExportError, match=r"has 5 outputs. Received: 2 labels"):
+        TFLITE.write_metadata(path, metadata("float32", labels=("a", "b")))
+    assert path.read_bytes() == before
+
+
+# Files that are none
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"a text, and no model",
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:8] + bytes(2000),
+        lambda content: b"PK\x03\x04" + content[4:],
+    ],
+    ids=["empty", "text", "half", "zeros", "another format"],
+)
+def test_a_damaged_file_is_told_by_everything_that_reads_it(copy, damage):
+    path = copy()
+    TFLITE.write_metadata(path, metadata("float32"))
+    path.write_bytes(damage(path.read_bytes()))
+    for read in (
+        TFLITE.read_metadata,
+        lambda path: TFLITE.write_metadata(path, metadata("float32")),
+        lambda path: TFLITE.load(path, 1),
+        operators.operators_of_file,
+    ):
+        with pytest.raises(ExportError, match=r"float32\.tflite is damaged or not a TFLite file"):
+            read(path)
+
+
+def test_metadata_that_was_cut_off_or_changed_is_not_taken_for_none(copy):
+    path = copy()
+    TFLITE.write_metadata(path, metadata("float32"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-30])
+    with pytest.raises(ExportError, match=r"damaged: its zoo\.json is gone"):
+        TFLITE.read_metadata(path)
+    path.write_bytes(whole.replace(b'"architecture":"tiny"', b'"architecture":"tidy"'))
+    with pytest.raises(ExportError, match=r"damaged: Bad CRC-32 for file 'zoo\.json'"):
+        TFLITE.read_metadata(path)
+
+
+def test_a_missing_file_is_told(tmp_path):
+    for read in (TFLITE.read_metadata, lambda path: TFLITE.load(path, 1)):
+        with pytest.raises(ExportError, match=r"Could not read .*none\.tflite: No such file"):
+            read(tmp_path / "none.tflite")
+
+
+def test_a_name_that_is_not_utf_8_is_no_obstacle(files, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.tflite")
+    shutil.copy(files["float32"], path)
+    TFLITE.write_metadata(path, metadata("float32"))
+    assert TFLITE.read_metadata(path) == metadata("float32")
+    assert TFLITE.load(path, 1).predict(pixels(1)).shape == (1, 5)
+
+
+# What it costs to have it
+
+
+def test_importing_the_plugin_loads_no_framework():
+    loaded = _loaded_by("import zoo_tflite; zoo_tflite.zoo_exporters()")
+    assert loaded == set()
+
+
+def test_reading_metadata_needs_no_tensorflow(copy):
+    path = copy()
+    TFLITE.write_metadata(path, metadata("float32"))
+    loaded = _loaded_by(
+        f"import pathlib, zoo_tflite; path = pathlib.Path({str(path)!r})\n"
+        "zoo_tflite.EXPORTER.write_metadata(path, zoo_tflite.EXPORTER.read_metadata(path))"
+    )
+    assert loaded == {"ai_edge_litert", "flatbuffers", "numpy"}
+
+
+def _loaded_by(script):
+    names = {"keras", "tensorflow", "cv2", "numpy", "ai_edge_litert", "flatbuffers"}
+    done = subprocess.run(
+        [sys.executable, "-c", f"{script}\nimport sys; print(*{names!r} & set(sys.modules))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_the_runtime_is_a_file_that_needs_nothing_of_us(files, tmp_path):
+    shutil.copy(Path(zoo_tflite.__file__).with_name("runtime.py"), tmp_path / "runner.py")
+    shutil.copy(files["int8"], tmp_path / "model.tflite")
+    np.save(tmp_path / "pixels.npy", pixels(2))
+    script = (
+        "import sys\n"
+        "for name in ('zoo', 'zoo_tflite', 'tensorflow', 'keras'):\n    sys.modules[name] = None\n"
+        "sys.path.insert(0, '.')\n"
+        "import numpy, runner\n"
+        "runtime = runner.load('model.tflite', threads=1)\n"
+        "numpy.save('answer.npy', runtime.predict(numpy.load('pixels.npy')))\n"
+        "print(runtime.inputs[0].name, [name for name in sys.modules if name.split('.')[0] == 'tensorflow'][1:])\n"
+        "try:\n    runner.load('none.tflite')\nexcept ValueError as error:\n    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "image []\nCould not read none.tflite: No such file or directory.\n"
+    np.testing.assert_array_equal(np.load(tmp_path / "answer.npy"), TFLITE.load(files["int8"], 1).predict(pixels(2)))
+
+
+# MediaPipe Tasks, as it is
+
+
+@pytest.fixture(scope="session")
+def mediapipe_path(tmp_path_factory):
+    """What PYTHONPATH needs for MediaPipe: nothing, the folder ``ZOO_TEST_MEDIAPIPE`` names, or one filled by pip.
+
+    It is not among the test dependencies: it brings an OpenCV of its own, which would overwrite ours.
+    """
+    if importlib.util.find_spec("mediapipe"):
+        return ""
+    if folder := os.environ.get("ZOO_TEST_MEDIAPIPE"):
+        return folder
+    folder = str(tmp_path_factory.mktemp("mediapipe"))
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--retries", "0", "--target", folder]
+    done = subprocess.run([*command, "mediapipe"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = " ".join(done.stderr.split())[-300:]
+        pytest.skip(f"ZOO_TEST_MEDIAPIPE names no folder, and pip cannot install mediapipe: {reason}")
+    return folder
+
+
+CLASSIFY = """
+import json, sys
+# MediaPipe looks for them and works without.
+for name in ("tensorflow", "jax", "torch"):
+    sys.modules[name] = None
+import mediapipe, numpy
+from mediapipe.tasks.python import BaseOptions, vision
+options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_path=sys.argv[1]), max_results=-1)
+with vision.ImageClassifier.create_from_options(options) as classifier:
+    for pixels in numpy.load(sys.argv[2]):
+        image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=numpy.ascontiguousarray(pixels))
+        head, = classifier.classify(image).classifications
+        print("ANSWER", json.dumps({found.category_name: found.score for found in head.categories}))
+"""
+
+
+@pytest.mark.parametrize("precision", TFLITE.precisions)
+def test_mediapipe_classifies_with_our_labels_and_keras_scores(
+    copy, plain, prepared, precision, mediapipe_path, tmp_path
+):
+    path = copy(precision)
+    TFLITE.write_metadata(path, metadata(precision))
+    np.save(tmp_path / "pixels.npy", pixels(3))
+    python_path = os.pathsep.join(filter(None, [mediapipe_path, os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-c", CLASSIFY, str(path), str(tmp_path / "pixels.npy")],
+        env={**os.environ, "PYTHONPATH": python_path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    answers = [json.loads(line[len("ANSWER") :]) for line in done.stdout.splitlines() if line.startswith("ANSWER")]
+    assert [set(answer) for answer in answers] == [set(LABELS)] * 3
+    scores = np.array([[answer[label] for label in LABELS] for answer in answers])
+    np.testing.assert_allclose(scores, TFLITE.load(path, 1).predict(pixels(3)), atol=1e-6)
+    expected = keras_answers(prepared if precision == "int8" else plain, pixels(3))
+    np.testing.assert_allclose(scores, expected, atol={"float32": 1e-5, "float16": 1e-3, "int8": 0.03}[precision])

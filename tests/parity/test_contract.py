@@ -1,0 +1,127 @@
+"""Names, shapes, types, labels: each problem a sentence of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from zoo.evaluation.trained import TrainedModel
+from zoo.exported import Metadata, TensorInfo
+from zoo.image_spec import ImageSpec
+from zoo.parity import Contract, check_contract
+
+LABELS = ("cat", "dog", "owl")
+
+
+def no_model() -> Any:
+    raise AssertionError("the contract needs no model")
+
+
+REFERENCE = TrainedModel("run", "small", LABELS, ImageSpec(), no_model)
+IMAGE = TensorInfo(name="image", shape=(None, 224, 224, 3), dtype="float32")
+OUTPUT = TensorInfo(name="probabilities", shape=(None, 3), dtype="float32")
+METADATA = Metadata(
+    labels=LABELS, image=ImageSpec(), precision="float32", architecture="small", source="run", model_digest="0"
+)
+
+
+def check(
+    tensor: TensorInfo = IMAGE, output: TensorInfo = OUTPUT, metadata: Metadata | None = METADATA, **values: Any
+) -> Contract:
+    return check_contract((tensor,), (output,), replace(metadata, **values) if metadata else None, REFERENCE)
+
+
+def test_a_file_as_it_should_be() -> None:
+    kept = check()
+    assert (kept.problems, kept.notes, kept.askable) == ((), (), True)
+    assert check(replace(IMAGE, dtype="uint8"), precision="int8").problems == ()
+    assert check(precision="float16").problems == ()
+
+
+@pytest.mark.parametrize(
+    ("kept", "sentence", "askable"),
+    [
+        (check(replace(IMAGE, name="x")), "The input is called 'x'; expected 'image'.", True),
+        (check(output=replace(OUTPUT, name="y")), "The output is called 'y'; expected 'probabilities'.", True),
+        (
+            check(replace(IMAGE, shape=(None, 3, 224, 224))),
+            "The input has the shape (batch, 3, 224, 224); expected (batch, 224, 224, 3).",
+            False,
+        ),
+        (
+            check(replace(IMAGE, shape=(1, 224, None, 3))),
+            "The input has the shape (1, 224, ?, 3); expected (batch, 224, 224, 3).",
+            False,
+        ),
+        (
+            check(output=replace(OUTPUT, shape=(None, 1, 1, 3))),
+            "The output has the shape (batch, 1, 1, 3); expected (batch, 3).",
+            False,
+        ),
+        (
+            check(replace(IMAGE, dtype="uint8")),
+            "The input is uint8; expected float32 in a file of precision float32.",
+            True,
+        ),
+        (
+            check(precision="int8"),
+            "The input is float32; expected uint8 in a file of precision int8.",
+            True,
+        ),
+        (
+            check(replace(IMAGE, dtype="uint8", scale=0.0078125, zero_point=127), precision="int8"),
+            "The input is quantised with scale 0.0078125 and zero point 127; expected 1 and 0.",
+            True,
+        ),
+        (
+            check(output=replace(OUTPUT, scale=1 / 256)),
+            "The output is quantised with scale 0.00390625 and zero point 0; expected 1 and 0.",
+            True,
+        ),
+        (
+            check(labels=("cat", "owl", "dog")),
+            "Output 1 is labelled 'owl' in the file; the model means 'dog'. Other labels that differ: 1.",
+            True,
+        ),
+        (check(labels=("cat", "dog", "owl ")), "Output 2 is labelled 'owl ' in the file; the model means 'owl'.", True),
+        (check(labels=("cat", "dog")), "The file has 2 labels, the model 3. It lacks 'owl'.", True),
+        (
+            check(image=ImageSpec(resize="crop", interpolation="bicubic")),
+            "The file's image rule is not the model's: resize 'crop' instead of 'squash', "
+            "interpolation 'bicubic' instead of 'area'.",
+            True,
+        ),
+        (check(precision="int4"), "The file's precision 'int4' is none of float32, float16, int8.", True),
+        (
+            check(metadata=None),
+            "The file has no metadata of zoo: its labels, image rule and precision are not known.",
+            True,
+        ),
+        (
+            check_contract((IMAGE, replace(IMAGE, name="size")), (OUTPUT,), METADATA, REFERENCE),
+            "The file has 2 inputs ('image', 'size'); expected one, 'image'.",
+            False,
+        ),
+        (
+            check_contract((IMAGE,), (), METADATA, REFERENCE),
+            "The file has 0 outputs (none); expected one, 'probabilities'.",
+            False,
+        ),
+    ],
+)
+def test_each_breach_is_one_sentence(kept: Contract, sentence: str, askable: bool) -> None:
+    assert kept.problems == (sentence,)
+    assert kept.askable is askable
+
+
+def test_a_fixed_batch_is_said_and_not_held_against_the_file() -> None:
+    kept = check(replace(IMAGE, shape=(1, 224, 224, 3)), replace(OUTPUT, shape=(1, 3)))
+    assert kept.problems == ()
+    assert kept.notes == ("The batch is fixed: 1 image(s) at a time.",)
+    assert kept.askable
+
+
+def test_another_architecture_is_said() -> None:
+    assert check(architecture="large").notes == ("The file says that it is large; the model is small.",)

@@ -1,0 +1,55 @@
+"""Which images are taken where the user names none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.report.conftest import draw_photos, write_run
+from zoo.errors import DataError, UsageError
+from zoo.evaluation.trained import TrainedModel, of_run
+from zoo.image_spec import ImageSpec
+from zoo.parity import verification_images
+from zoo.runs import Run
+from zoo.runs.atomic import write_csv
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    photos = draw_photos(tmp_path / "photos", ("rugby", "soccer"), 10)
+    small = {"image": ImageSpec(height_px=32, width_px=32).as_dict()}
+    return write_run(tmp_path / "runs", tmp_path / "photos", photos, info=small)
+
+
+def without(run: Run, *splits: str) -> None:
+    rows = [tuple(row.values()) for row in run.split() if row["split"] not in splits]
+    write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), rows)
+
+
+def test_the_test_split_then_the_validation_split_then_none(run: Run) -> None:
+    images, split = verification_images(of_run(run))
+    assert (split, len(images.names), images.spec) == ("test", 8, run.image_spec)
+    without(run, "test")
+    images, split = verification_images(of_run(run))
+    assert (split, len(images.names)) == ("val", 4)
+    without(run, "test", "val")
+    with pytest.raises(UsageError, match="neither test nor validation"):
+        verification_images(of_run(run))
+
+
+def test_given_images_come_before_the_run_s(run: Run, tmp_path: Path) -> None:
+    draw_photos(tmp_path / "others", ("a", "b"), 3)
+    (tmp_path / "others" / "class0").rename(tmp_path / "others" / "soccer")
+    (tmp_path / "others" / "class1").rename(tmp_path / "others" / "rugby")
+    images, split = verification_images(of_run(run), str(tmp_path / "others"))
+    assert (split, len(images.names), images.labels) == ("test", 6, ("rugby", "soccer"))
+    (tmp_path / "others" / "rugby").rename(tmp_path / "others" / "cricket")
+    with pytest.raises(DataError, match="does not know the class\\(es\\) 'cricket'"):
+        verification_images(of_run(run), str(tmp_path / "others"))
+
+
+def test_pretrained_weights_bring_no_images() -> None:
+    bare = TrainedModel("mobilenetv2 (imagenet)", "mobilenetv2", ("cat", "dog"), ImageSpec(), lambda: None)
+    with pytest.raises(UsageError, match="On which images should mobilenetv2"):
+        verification_images(bare)

@@ -1,0 +1,115 @@
+"""The page on a verification: the verdict first, nothing from outside, names as text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.parity.linear import SPEC, LinearFile, Subject, make_subject
+from tests.report import test_page_in_browser as in_browser
+from tests.report.conftest import draw_photos
+from tests.report.test_html import HOSTILE, Page
+from zoo.parity import Verification
+from zoo.report.verification import write_verification_page
+
+browser = in_browser.browser
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Subject:
+    """Photos whose class names are HTML."""
+    root = tmp_path_factory.mktemp("photos")
+    rows = [(file, label) for label, files in draw_photos(root, HOSTILE, 8).items() for file in files]
+    lines = [",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows]
+    (root / "labels.csv").write_text("\n".join(["path,label", *lines]), encoding="utf-8")
+    return make_subject(root / "labels.csv", tuple(sorted(HOSTILE)))
+
+
+def write(found: Verification, subject: Subject, folder: Path) -> Page:
+    return Page(write_verification_page(found, subject.data.root, folder / "new" / "verification.html"))
+
+
+def skewed(subject: Subject) -> LinearFile:
+    """A file that leans towards its first class."""
+    return replace(subject.file, bias=subject.file.bias + np.array([5, 0, 0], np.float32))
+
+
+def headings(folder: Path) -> list[str]:
+    return re.findall(r"<h2>(.*?)</h2>", (folder / "new" / "verification.html").read_text(encoding="utf-8"))
+
+
+def test_a_page_of_a_file_that_passed(subject: Subject, tmp_path: Path) -> None:
+    page = write(subject.verify(tmp_path, subject.file), subject, tmp_path)
+    assert headings(tmp_path) == [
+        "Gates",
+        "Answered differently",
+        "How good both are",
+        "How far the probabilities are apart",
+        "Class by class",
+        "Contract",
+        "Where it comes from",
+    ]
+    assert "Verified: the file gives all 24 test images the same class as Keras" in page.words
+    assert "Kept: names, shapes, types, labels and image rule are as they must be." in page.words
+    assert "model.npz against linear (fitted)" in page.words
+    assert "5eed5eed" in page.words
+    assert page.open == []
+
+
+def test_a_page_of_a_file_that_failed(subject: Subject, tmp_path: Path) -> None:
+    found = subject.verify(tmp_path, skewed(subject))
+    assert found.values is not None
+    assert found.values.flips
+    page = write(found, subject, tmp_path)
+    assert headings(tmp_path)[0] == "Why it fails"
+    assert "Not verified, for the reasons below" in page.words
+    assert "failed" in page.words
+    assert page.seen.count("img") == len(found.values.flips)
+    assert page.without_alt == 0
+    for flip in found.values.flips:
+        assert f"margin {flip.margin:.3g}" in page.words
+        assert flip.file in page.text
+
+
+def test_the_page_needs_nothing_from_outside_and_names_are_text(subject: Subject, tmp_path: Path) -> None:
+    page = write(subject.verify(tmp_path, skewed(subject)), subject, tmp_path)
+    assert page.addresses
+    assert all(address.startswith("data:image/") for address in page.addresses)
+    assert not {"script", "link", "iframe", "object", "form"} & set(page.seen)
+    for label in HOSTILE:
+        assert label in page.text
+    text = (tmp_path / "new" / "verification.html").read_text(encoding="utf-8")
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in text
+    assert "url(" not in text
+
+
+def test_a_file_that_could_not_be_asked_has_a_page_as_well(subject: Subject, tmp_path: Path) -> None:
+    inputs = (replace(subject.file.inputs[0], name="<b>x</b>", shape=(None, 3, *SPEC.input_shape[:2])),)
+    page = write(subject.verify(tmp_path, replace(subject.file, inputs=inputs, metadata=None)), subject, tmp_path)
+    assert headings(tmp_path) == ["Why it fails", "Contract", "Where it comes from"]
+    assert "no image could be asked" in page.words
+    assert "<b>x</b>" in page.text
+
+
+@pytest.mark.parametrize("width_px", [320, 1280])
+def test_a_browser_shows_it_at_any_width_without_complaint(
+    browser: Any, subject: Subject, tmp_path: Path, width_px: int
+) -> None:
+    write(subject.verify(tmp_path, skewed(subject)), subject, tmp_path)
+    page, trouble = in_browser.opened(
+        browser, tmp_path / "new" / "verification.html", viewport={"width": width_px, "height": 844}
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width_px
+    assert trouble == []
+
+
+def test_pictures_that_are_gone_show_as_missing(subject: Subject, tmp_path: Path) -> None:
+    found = subject.verify(tmp_path, skewed(subject))
+    assert found.values is not None
+    path = write_verification_page(found, tmp_path / "nowhere", tmp_path / "page.html")
+    assert Page(path).text.count("picture missing") == len(found.values.flips) > 0

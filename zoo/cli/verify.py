@@ -1,0 +1,71 @@
+"""``zoo verify``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from zoo.cli.options import runs_option
+from zoo.cli.runs import find_trained
+from zoo.errors import VerificationError
+
+
+@click.command("verify")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--against", required=True, metavar="RUN", help="The model it should answer like: run or architecture.")
+@click.option("--weights", help="Compare with an architecture with pretrained weights instead: imagenet.")
+@click.option("--data", help="Images to ask both: folder, CSV or name.  [default: the run's test images]")
+@runs_option
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the file's runtime.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a page on it: PATH.html.")
+@click.option("--json", "as_json", is_flag=True, help="Print verify.json.")
+def command(
+    file: Path,
+    against: str,
+    weights: str | None,
+    data: str | None,
+    runs: Path,
+    threads: int,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Ask an exported file and the Keras model it was made from about the same image files.
+
+    FILE says in its name's suffix which format it is. RUN is a run folder, or an architecture: its newest finished run;
+    with none, the architecture with its pretrained weights. Ends with 6 where the answers differ by more than the
+    file's precision allows.
+    """
+    from zoo.parity import exporter_of, keras_answers, render, verification_images, verify
+
+    exporter = exporter_of(file)
+    reference = find_trained(against, runs, weights)
+    from zoo.cli.progress import make_reporter
+
+    reporter = make_reporter()
+    images, split = verification_images(reference, data, reporter.counter("decoding"))
+    if images.skipped:
+        first = images.skipped[0]
+        reporter.note(f"{len(images.skipped)} file(s) not used; such as {first.name}: {first.reason}")
+    if data is None and split != "test":
+        reporter.note(f"The run has no test images; these are its {split} images, which chose the model.")
+    from zoo.cli.backend import start_keras
+
+    start_keras()
+    reporter.stage(f"Asking Keras: {reference.name}")
+    expected = keras_answers(reference, images, split, reporter.counter("asking Keras"))
+    reporter.stage(f"Asking {file}")
+    counter = reporter.counter("asking the file")
+    found = verify(exporter, file, reference, images, split, threads=threads, progress=counter, expected=expected)
+    if report is not None:
+        from zoo.report.verification import write_verification_page
+
+        write_verification_page(found, images.root, report)
+    click.echo(json.dumps(found.as_dict(), indent=2) if as_json else render(found))
+    if report is not None and not as_json:
+        click.echo(f"\nwritten to {report}")
+    if not found.passed:
+        raise VerificationError(f"{file} does not answer like {reference.name}.", "\n  ".join(found.failures))
+    if not as_json:
+        click.echo(f"\nVerified: {file} answers like {reference.name}.")

@@ -1,0 +1,198 @@
+"""A functional Keras model as a list of calls that can be looked at and played back with changes.
+
+Keras keeps the calls as nodes between symbolic tensors. Passes that prepare a model for export want to ask "what comes
+before, what comes after, and is it the only one", and then to build the model anew with some calls left out, exchanged
+or followed by others. Nested models are opened, so that a backbone called as one layer looks like the layers in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.errors import ExportError
+
+#: Layers that do nothing once training is over.
+TRAINING_ONLY = (
+    keras.layers.Dropout,
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.AlphaDropout,
+    keras.layers.ActivityRegularization,
+    keras.layers.Identity,
+)
+
+#: A value of the graph: the call that makes it, and which of its outputs it is.
+Source = tuple["Call", int]
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a layer or an operation.
+
+    Args:
+        name: Of the layer; ``name_2`` and so on where it is called again.
+        operation: The layer or operation; ``None`` for the model's input.
+        sources: The values it is called with, in order.
+        users: The calls that use any of its outputs.
+        invoke: Calls a layer, which may be another one, with new values in the places of the sources.
+    """
+
+    name: str
+    operation: Any
+    sources: list[Source]
+    invoke: Callable[[Any, Sequence[Any]], Any]
+    users: list[Call] = field(default_factory=list)
+
+    @property
+    def only_source(self) -> Call | None:
+        """The call before it, where there is exactly one."""
+        return self.sources[0][0] if len(self.sources) == 1 else None
+
+    @property
+    def only_user(self) -> Call | None:
+        """The call after it, where there is exactly one."""
+        return self.users[0] if len(self.users) == 1 else None
+
+    def __repr__(self) -> str:
+        return f"<{type(self.operation).__name__} {self.name}>"
+
+
+class Graph:
+    """The calls of a model, in the order they are made.
+
+    Args:
+        model: A functional (or sequential) model with one input and one output.
+
+    Raises:
+        ExportError: A model that Keras knows no graph of, such as a subclassed one, or one with more inputs or outputs.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        functional = _functional(model)
+        if functional is None:
+            raise ExportError(
+                f"The model '{model.name}' is a {type(model).__name__}: its layers are called in Python code that "
+                "Keras keeps no graph of.",
+                "Build it with keras.Model(inputs, outputs).",
+            )
+        if len(model.inputs) != 1 or len(model.outputs) != 1:
+            raise ExportError(
+                f"The model '{model.name}' has {len(model.inputs)} inputs and {len(model.outputs)} outputs.",
+                "A classifier has one of each.",
+            )
+        self.model = functional
+        self.calls: list[Call] = []
+        self._names: dict[str, int] = {}
+        first = self._add("image", None, [], lambda layer, values: None)
+        (self.output,) = self._trace(functional, [(first, 0)])
+        for call in self.calls:
+            for source, _ in call.sources:
+                if call not in source.users:
+                    source.users.append(call)
+
+    @property
+    def input(self) -> Call:
+        return self.calls[0]
+
+    def called_once(self, call: Call) -> bool:
+        """Whether its layer is called nowhere else, so that its weights are its own."""
+        return sum(other.operation is call.operation for other in self.calls) == 1
+
+    def _add(self, name: str, operation: Any, sources: list[Source], invoke: Callable[..., Any]) -> Call:
+        count = self._names[name] = self._names.get(name, 0) + 1
+        call = Call(name if count == 1 else f"{name}_{count}", operation, sources, invoke)
+        self.calls.append(call)
+        return call
+
+    def _trace(self, model: Any, inputs: Sequence[Source]) -> list[Source]:
+        """Adds the calls of a functional model whose inputs are ``inputs``; returns its outputs."""
+        known: dict[int, Source] = {id(tensor): source for tensor, source in zip(model.inputs, inputs, strict=True)}
+        for depth in sorted(model._nodes_by_depth, reverse=True):
+            for node in model._nodes_by_depth[depth]:
+                if node.is_input:
+                    continue
+                sources = [known[id(tensor)] for tensor in node.input_tensors]
+                operation = node.operation
+                nested = _functional(operation)
+                if nested is not None:
+                    outputs = self._trace(nested, sources)
+                else:
+                    call = self._add(operation.name, operation, sources, _invoker(node))
+                    outputs = [(call, index) for index in range(len(node.outputs))]
+                known.update({id(tensor): source for tensor, source in zip(node.outputs, outputs, strict=True)})
+        return [known[id(tensor)] for tensor in model.outputs]
+
+    def rebuild(self, change: Callable[[Call, list[Any]], Any] | None = None) -> keras.Model:
+        """A new model with the same calls, in float32 and with weights of its own.
+
+        Args:
+            change: Asked for every call with the new values of its sources. It returns what takes the place of the
+                call's output, or ``None`` to make the call as it was.
+        """
+        image = keras.Input(self.model.input_shape[1:], name="image", dtype="float32")
+        made: dict[tuple[Call, int], Any] = {(self.input, 0): image}
+        copies: dict[int, Any] = {}
+        for call in self.calls[1:]:
+            values = [made[source] for source in call.sources]
+            result = change(call, values) if change else None
+            if result is None:
+                result = call.invoke(self._copy(call.operation, copies), values)
+            for index, value in enumerate(result if isinstance(result, (list, tuple)) else [result]):
+                made[call, index] = value
+        rebuilt = keras.Model(image, made[self.output], name=self.model.name)
+        rebuilt.trainable = False
+        return rebuilt
+
+    @staticmethod
+    def _copy(operation: Any, copies: dict[int, Any]) -> Any:
+        if id(operation) not in copies:
+            copies[id(operation)] = copy_layer(operation) if isinstance(operation, keras.Layer) else operation
+        return copies[id(operation)]
+
+
+def _functional(model: Any) -> Any:
+    """The functional model that ``model`` is, or is made of; ``None`` where there is none."""
+    if isinstance(model, keras.Sequential):
+        return model._functional
+    return model if isinstance(model, keras.Model) and hasattr(model, "_nodes_by_depth") else None
+
+
+def copy_layer(layer: keras.Layer, **changes: Any) -> keras.Layer:
+    """A layer of the same configuration and weights, computing in float32.
+
+    Args:
+        layer: Built.
+        changes: Settings that differ. A change that alters the weights leaves them to the caller: the copy then has
+            none yet.
+    """
+    config = layer.get_config() | {"dtype": "float32"} | changes
+    copy = type(layer).from_config(config)
+    if layer.weights:
+        copy.build(layer.get_build_config()["input_shape"] if layer.get_build_config() else layer.input.shape)
+        if [tuple(weight.shape) for weight in copy.weights] == [tuple(weight.shape) for weight in layer.weights]:
+            copy.set_weights(layer.get_weights())
+    return copy
+
+
+def to_array(variable: Any) -> NDArray[np.float32]:
+    """A copy of a variable's value, float32."""
+    return np.array(keras.ops.convert_to_numpy(variable), np.float32)
+
+
+def _invoker(node: Any) -> Callable[[Any, Sequence[Any]], Any]:
+    tensors = node.input_tensors
+
+    def invoke(operation: Any, values: Sequence[Any]) -> Any:
+        filled = {id(tensor): value for tensor, value in zip(tensors, values, strict=True)}
+        arguments, keywords = node.arguments.fill_in(filled)
+        return operation(*arguments, **keywords)
+
+    return invoke

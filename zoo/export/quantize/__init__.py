@@ -1,0 +1,127 @@
+"""int8 that keeps its accuracy: everything that can be done on the Keras model, so that every format gains.
+
+    measure channels -> equalise -> choose ranges -> round weights, correct biases -> mark tensors
+
+The result is a Keras model that computes like an 8-bit one: weights are multiples of a step per output channel, and a
+``FakeQuantize`` layer after every tensor that is to be stored in 8 bits rounds it. What each step gains is in
+docs/decisions/0006-int8.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from zoo.export.fold import LINEAR
+from zoo.export.graph import Call, Graph, copy_layer
+from zoo.export.quantize.equalize import equalize
+from zoo.export.quantize.ranges import Range, choose_ranges, measure_channels
+from zoo.export.quantize.rounding import round_to_inputs
+from zoo.export.quantize.run import Pixels, channel_axes, rounded_calls, run
+
+#: Images that weights are rounded on; all of them are in memory at once, at every layer in turn.
+_ROUNDING_IMAGES = 64
+
+Stage = Callable[[str], None]
+
+
+@keras.saving.register_keras_serializable("zoo")
+class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
+    """Rounds to one of 256 values from ``low`` to ``high``, as storing in 8 bits does.
+
+    Args:
+        low: Zero or below; moved a little, so that zero is one of the values.
+        high: Zero or above.
+    """
+
+    def __init__(self, low: float, high: float, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.low = low
+        self.high = high
+
+    def call(self, inputs: Any) -> Any:
+        return fake_quantize(inputs, self.low, self.high)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "low": self.low, "high": self.high}
+
+
+def fake_quantize(values: Any, low: float, high: float) -> Any:
+    import tensorflow as tf
+
+    return tf.quantization.fake_quant_with_min_max_args(values, low, high)
+
+
+def quantize(model: keras.Model, images: Pixels, stage: Stage = lambda text: None) -> keras.Model:
+    """A model that computes with 8 bits.
+
+    Args:
+        model: Folded (``zoo.export.fold``); it is changed, though not its answers.
+        images: Calibration images, uint8 ``(n, height, width, 3)``; 100 are plenty.
+        stage: Told what is being done.
+
+    Returns:
+        The model with rounded weights, and ``FakeQuantize`` layers after every tensor to be stored in 8 bits.
+    """
+    graph = Graph(model)
+    stage("measuring the range of every channel")
+    channels = measure_channels(graph, images, rounded_calls(graph))
+    equalize(graph, channels)
+    stage("choosing the range of every tensor")
+    ranges = choose_ranges(graph, images, channels)
+    stage("rounding weights")
+    round_weights(graph, images[:: max(1, len(images) // _ROUNDING_IMAGES)][:_ROUNDING_IMAGES], ranges)
+    return mark(graph, ranges)
+
+
+def round_weights(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> None:
+    """Rounds every kernel in place, and moves every bias by what rounding shifted the output on average.
+
+    Layer after layer, each on the inputs that the layers before it give once rounded.
+    """
+
+    def visit(call: Call, values: list[Any]) -> Any:
+        layer = call.operation
+        if isinstance(layer, LINEAR) and graph.called_once(call):
+            (inputs,) = values
+            before = layer(inputs)
+            layer.kernel.assign(round_to_inputs(layer, inputs))
+            value = layer(inputs)
+            if layer.use_bias:
+                shift = ops.mean(before - value, axis=channel_axes(value))
+                layer.bias.assign_add(shift)
+                value = value + shift
+        else:
+            value = call.invoke(layer, values)
+        return fake_quantize(value, *ranges[call]) if call in ranges else value
+
+    run(graph, ops.convert_to_tensor(images, "float32"), visit)
+
+
+def mark(graph: Graph, ranges: dict[Call, Range]) -> keras.Model:
+    """A copy of the model with a ``FakeQuantize`` layer after every call that has a range."""
+
+    def rounding(call: Call) -> FakeQuantize:
+        low, high = ranges[call]
+        return FakeQuantize(low, high, name=f"{call.name}_8bit", dtype="float32")
+
+    first = rounding(graph.input)
+
+    def change(call: Call, values: list[Any]) -> Any:
+        values = [
+            first(value) if source is graph.input else value
+            for value, (source, _) in zip(values, call.sources, strict=True)
+        ]
+        if call not in ranges and graph.input not in [source for source, _ in call.sources]:
+            return None
+        layer = copy_layer(call.operation) if isinstance(call.operation, keras.Layer) else call.operation
+        value = call.invoke(layer, values)
+        return rounding(call)(value) if call in ranges else value
+
+    return graph.rebuild(change)
+
+
+__all__ = ["FakeQuantize", "quantize"]

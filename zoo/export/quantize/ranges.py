@@ -1,0 +1,131 @@
+"""How far the values of every tensor reach, and which range to store in 8 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from zoo.export.graph import Call, Graph
+from zoo.export.quantize.run import Pixels, batches, channel_axes, run
+
+#: Smallest and largest value that 8 bits hold, zero always among them.
+Range = tuple[float, float]
+
+Array = NDArray[np.float64]
+_BINS = 2048
+_LEVELS = 255
+
+
+@dataclass
+class Channels:
+    """What the channels of one tensor were seen to hold.
+
+    Args:
+        low, high: Smallest and largest value of each channel.
+        square: Mean of the squares of each channel.
+    """
+
+    low: Array
+    high: Array
+    square: Array
+
+    @property
+    def reach(self) -> Array:
+        """Largest absolute value of each channel."""
+        return np.asarray(np.maximum(np.abs(self.low), np.abs(self.high)))
+
+
+def measure_channels(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dict[Call, Channels]:
+    """Runs calibration images and keeps what the channels of some tensors held.
+
+    Args:
+        graph: The model.
+        images: uint8 ``(n, height, width, 3)``, one at least.
+        calls: Whose outputs to watch.
+    """
+    watched = set(calls)
+    found: dict[Call, Channels] = {}
+
+    def watch(call: Call, value: object) -> None:
+        if call not in watched:
+            return
+        axes = channel_axes(value)
+        low, high = (np.asarray(reduce(value, axis=axes), np.float64) for reduce in (ops.min, ops.max))
+        square = np.asarray(ops.mean(ops.square(value), axis=axes), np.float64) * (count / len(images))
+        if call in found:
+            seen = found[call]
+            found[call] = Channels(np.minimum(seen.low, low), np.maximum(seen.high, high), seen.square + square)
+        else:
+            found[call] = Channels(low, high, square)
+
+    def visit(call: Call, values: list[object]) -> object:
+        value = call.invoke(call.operation, values)
+        watch(call, value)
+        return value
+
+    for batch in batches(images):
+        count = len(batch)
+        image = ops.convert_to_tensor(batch, "float32")
+        watch(graph.input, image)
+        run(graph, image, visit)
+    return found
+
+
+def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) -> dict[Call, Range]:
+    """For every tensor the range that loses least, rounding within it and clipping beyond it together.
+
+    The input keeps 0 to 255, so that pixels enter as they are.
+
+    Args:
+        graph: The model.
+        images: Calibration images, uint8.
+        channels: What ``measure_channels`` found on the same model and images.
+    """
+    limits = {
+        call: (float(min(seen.low.min(), 0.0)), float(max(seen.high.max(), 0.0)) + 1e-6)
+        for call, seen in channels.items()
+    }
+    histograms = dict.fromkeys(limits, np.zeros(_BINS, np.int64))
+
+    def visit(call: Call, values: list[object]) -> object:
+        value = call.invoke(call.operation, values)
+        if call in limits:
+            counts, _ = np.histogram(ops.convert_to_numpy(value), _BINS, limits[call])
+            histograms[call] = histograms[call] + counts
+        return value
+
+    for batch in batches(images):
+        run(graph, ops.convert_to_tensor(batch, "float32"), visit)
+    chosen = {call: best_range(histograms[call], *limits[call]) for call in limits}
+    return chosen | {graph.input: (0.0, 255.0)}
+
+
+def best_range(counts: NDArray[np.int64], low: float, high: float) -> Range:
+    """The part of ``low`` to ``high`` that 8 bits store with the least mean squared error.
+
+    Args:
+        counts: Histogram of the values, in bins of equal width from ``low`` to ``high``.
+        low: Zero or below.
+        high: Above zero.
+    """
+    centres = low + (np.arange(len(counts)) + 0.5) * (high - low) / len(counts)
+    shares = counts / max(counts.sum(), 1)
+
+    def error(low: float, high: float) -> float:
+        step = (high - low) / _LEVELS
+        beyond = np.maximum(low - centres, 0) + np.maximum(centres - high, 0)
+        # Rounding is uniform within a step; beyond the range the error is the distance to it.
+        return float((shares * np.where(beyond > 0, beyond**2, step**2 / 12)).sum())
+
+    best, least = (low, high), error(low, high)
+    for _ in range(2):  # each end in turn, given the other
+        for share in np.linspace(0.3, 1, 71).tolist():
+            for candidate in ((best[0], high * share), (low * share, best[1])):
+                lost = error(*candidate)
+                if lost < least:
+                    best, least = candidate, lost
+    return best

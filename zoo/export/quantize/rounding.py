@@ -1,0 +1,112 @@
+"""Rounding weights to 8 bits so that the layer's output, not each weight, stays close.
+
+Every output channel has a step of its own, its largest weight 127 steps from zero. Weights are rounded one input after
+the other, and what each rounding loses is made up for by those still to come, as the inputs that calibration images
+gave say best: GPTQ (Frantar, Ashkboos, Hoefler, Alistarh: GPTQ, ICLR 2023, algorithm 1), which is Optimal Brain
+Surgeon applied to rounding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from zoo.export.graph import to_array
+
+Array = NDArray[np.float64]
+
+#: Largest stored weight; -128 is left out, as runtimes ask for.
+LARGEST = 127
+#: Rows of inputs that are looked at.
+_ROWS = 6_000
+#: Share of the mean diagonal added to the inputs' second moments, so that they can be inverted.
+_DAMPING = 0.01
+_BLOCK = 64
+
+
+def round_nearest(layer: Any) -> NDArray[np.float32]:
+    """The kernel with every weight at the nearest step of its output channel."""
+    kernel = to_array(layer.kernel).astype(np.float64)
+    axes = (0, 1) if isinstance(layer, layers.DepthwiseConv2D) else tuple(range(kernel.ndim - 1))
+    if isinstance(layer, layers.Conv2DTranspose):
+        axes = (0, 1, 3)
+    step = np.maximum(np.abs(kernel).max(axis=axes, keepdims=True), 1e-12) / LARGEST
+    return np.asarray(np.round(kernel / step) * step, np.float32)
+
+
+def round_to_inputs(layer: Any, inputs: Any) -> NDArray[np.float32]:
+    """The kernel of a convolution or dense layer, rounded so that its outputs on ``inputs`` stay close.
+
+    A depthwise layer, with nine weights a channel, is rounded to the nearest: the rest brought nothing.
+
+    Args:
+        layer: Keras layer.
+        inputs: What it reads, float32 ``(n, height, width, channels)`` or ``(n, channels)``.
+    """
+    if not isinstance(layer, (layers.Conv2D, layers.Dense)) or getattr(layer, "groups", 1) != 1:
+        return round_nearest(layer)
+    kernel = to_array(layer.kernel)
+    rows = _rows(layer, inputs)
+    weights = kernel.reshape(-1, kernel.shape[-1])
+    return round_matrix(weights, rows).reshape(kernel.shape).astype(np.float32)
+
+
+def round_matrix(weights: NDArray[np.float32], rows: NDArray[np.float32]) -> Array:
+    """GPTQ on a matrix.
+
+    Args:
+        weights: ``(inputs, outputs)``.
+        rows: Samples of the inputs, ``(n, inputs)``.
+
+    Returns:
+        Multiples of each output's step, of which one at least is 127 steps: so that whoever stores them finds the step.
+    """
+    moments = (rows.T @ rows).astype(np.float64) / len(rows)
+    moments[np.diag_indices_from(moments)] += np.diag(moments).mean() * _DAMPING + 1e-12
+    order = np.argsort(-np.diag(moments))  # what matters most is rounded first, while the others can still make up
+    remaining = weights[order].astype(np.float64)
+    largest = np.abs(remaining).argmax(axis=0)
+    step = np.maximum(np.abs(remaining).max(axis=0), 1e-12) / LARGEST
+    steps = _best_steps(remaining, np.diag(moments)[order], step)
+    factor = np.linalg.cholesky(np.linalg.inv(moments[np.ix_(order, order)])).T
+    rounded = np.empty_like(remaining)
+    for start in range(0, len(remaining), _BLOCK):
+        stop = min(start + _BLOCK, len(remaining))
+        lost = np.empty((stop - start, remaining.shape[1]))
+        for row in range(start, stop):
+            stored = np.clip(np.round(remaining[row] / steps), -LARGEST, LARGEST)
+            stored = np.where(largest == row, np.copysign(LARGEST, weights[order[row]]), stored)
+            rounded[row] = stored * steps
+            lost[row - start] = (remaining[row] - rounded[row]) / factor[row, row]
+            remaining[row + 1 : stop] -= np.outer(factor[row, row + 1 : stop], lost[row - start])
+        remaining[stop:] -= factor[start:stop, stop:].T @ lost
+    result = np.empty_like(rounded)
+    result[order] = rounded
+    return result
+
+
+def _best_steps(weights: Array, importance: Array, step: Array) -> Array:
+    """For each output the step that loses least when its largest weights are clipped."""
+    best, least = step, np.full(weights.shape[1], np.inf)
+    for share in np.linspace(0.75, 1, 26).tolist():
+        rounded = np.clip(np.round(weights / (step * share)), -LARGEST, LARGEST) * step * share
+        lost = importance @ (weights - rounded) ** 2
+        best, least = np.where(lost < least, step * share, best), np.minimum(lost, least)
+    return best
+
+
+def _rows(layer: Any, inputs: Any) -> NDArray[np.float32]:
+    """What the layer multiplies its kernel with, one row an output position, a seeded choice of them."""
+    if isinstance(layer, layers.Conv2D) and layer.kernel_size != (1, 1):
+        inputs = ops.image.extract_patches(
+            inputs, layer.kernel_size, strides=layer.strides, dilation_rate=layer.dilation_rate, padding=layer.padding
+        )
+    elif isinstance(layer, layers.Conv2D):
+        inputs = inputs[:, :: layer.strides[0], :: layer.strides[1]]
+    rows = np.asarray(ops.convert_to_numpy(ops.reshape(inputs, (-1, inputs.shape[-1]))))
+    if len(rows) > _ROWS:
+        rows = rows[np.random.default_rng(0).choice(len(rows), _ROWS, replace=False)]
+    return rows

@@ -1,0 +1,120 @@
+"""What an exported file says about itself, and how it is asked: the same for every format.
+
+This module needs NumPy's types alone, so that the device can read it too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol
+
+from zoo.errors import ExportError, UsageError
+from zoo.image_spec import ImageSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: Raised whenever a reader of the metadata would have to change.
+METADATA_VERSION = 1
+
+#: Names of the one input and the one output of every exported file.
+INPUT, OUTPUT = "image", "probabilities"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What travels inside an exported file; the same content in every format.
+
+    Args:
+        labels: Class names in the order of the outputs.
+        image: How files become the input.
+        precision: ``float32``, ``float16`` or ``int8``.
+        architecture: Name of the architecture.
+        source: Where the weights come from: a run's name, or ``mobilenetv2 (imagenet)``.
+        model_digest: SHA-256 over the layers and weights of the Keras model.
+        data_digest: SHA-256 of the data set it was trained on; empty where that is not known.
+        calibration_digest: SHA-256 over the calibration images, in order; empty without calibration.
+        versions: Package name to version, of what wrote the file.
+        verification: Summary of the verification: ``status`` (``verified`` or ``unverified``) and its figures.
+    """
+
+    labels: tuple[str, ...]
+    image: ImageSpec
+    precision: str
+    architecture: str
+    source: str
+    model_digest: str
+    data_digest: str = ""
+    calibration_digest: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    verification: Mapping[str, Any] = field(default_factory=lambda: {"status": "unverified"})
+    version: int = METADATA_VERSION
+
+    @property
+    def verified(self) -> bool:
+        return self.verification.get("status") == "verified"
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"labels": list(self.labels), "image": self.image.as_dict()}
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no spaces, so that the same content is the same bytes."""
+        return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Metadata:
+        """The inverse of ``to_json``.
+
+        Raises:
+            ExportError: It is damaged, or a newer zoo wrote it.
+        """
+        try:
+            values = json.loads(text)
+            if values.get("version") != METADATA_VERSION:
+                raise ExportError(
+                    f"The file's metadata is version {values.get('version')!r}; this zoo reads {METADATA_VERSION}."
+                )
+            known = {name: values[name] for name in (item.name for item in fields(cls)) if name in values}
+            known["labels"] = tuple(str(label) for label in known["labels"])
+            known["image"] = ImageSpec.from_dict(known["image"])
+            return cls(**known)
+        except (ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
+            raise ExportError(f"The file's metadata cannot be read: {error}.", "Export the model again.") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorInfo:
+    """One input or output of an exported file.
+
+    Args:
+        name: As the file has it.
+        shape: ``None`` for a dimension that is free.
+        dtype: NumPy name, such as ``float32``.
+        scale, zero_point: Of a quantised tensor, real = scale x (stored - zero_point); 1 and 0 of one that is not.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    scale: float = 1.0
+    zero_point: int = 0
+
+
+class Runtime(Protocol):
+    """An exported file, loaded and ready to answer."""
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]: ...
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]: ...
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities, float32 ``(n, classes)``, of pixels, uint8 ``(n, height, width, 3)`` RGB.
+
+        The pixels are converted to the dtype of the input, and nothing else is done to them.
+        """
+        ...

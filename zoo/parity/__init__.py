@@ -1,0 +1,26 @@
+"""Does an exported file answer like the Keras model it was made from? Asked with image files, through the whole path.
+
+Names, shapes and labels come first, then the pixels, then the answers; each has its own error, so that it is known what
+is off. Importing this loads NumPy and OpenCV; Keras and the runtime of a format come in when a model is asked.
+"""
+
+from zoo.parity.contract import Contract, check_contract
+from zoo.parity.formats import exporter_of
+from zoo.parity.gates import Gates, default_gates
+from zoo.parity.images import verification_images
+from zoo.parity.result import Verification
+from zoo.parity.text import render
+from zoo.parity.verify import keras_answers, verify
+
+__all__ = [
+    "Contract",
+    "Gates",
+    "Verification",
+    "check_contract",
+    "default_gates",
+    "exporter_of",
+    "keras_answers",
+    "render",
+    "verification_images",
+    "verify",
+]

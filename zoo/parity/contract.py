@@ -1,0 +1,142 @@
+"""What every exported file promises: names, shapes, types, labels and image rule. Checked before any image is asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zoo.evaluation.trained import TrainedModel
+from zoo.exported import INPUT, OUTPUT, Metadata, TensorInfo
+from zoo.image_spec import ImageSpec
+from zoo.interfaces import PRECISIONS
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """How far a file keeps it.
+
+    Args:
+        inputs, outputs: As the file has them.
+        problems: Sentences; any of them fails the file.
+        notes: Sentences worth knowing that fail nothing.
+        askable: Whether its tensors allow images to be asked at all.
+    """
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    askable: bool
+
+
+def check_contract(
+    inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], metadata: Metadata | None, reference: TrainedModel
+) -> Contract:
+    """Compares a file's tensors and metadata with what the reference asks for.
+
+    Args:
+        inputs, outputs: Of the file.
+        metadata: ``None`` where the file has none of ours.
+        reference: The model it should answer like.
+    """
+    spec = metadata.image if metadata else reference.image
+    wanted_input: Shape = (None, *spec.input_shape)
+    wanted_output: Shape = (None, len(reference.labels))
+    precision = precision_of(metadata, inputs)
+    problems = [
+        *_tensor("input", inputs, INPUT, wanted_input, "uint8" if precision == "int8" else "float32", precision),
+        *_tensor("output", outputs, OUTPUT, wanted_output, "float32", precision),
+    ]
+    notes = []
+    if metadata is None:
+        problems.append("The file has no metadata of zoo: its labels, image rule and precision are not known.")
+        notes.append("Without an image rule in the file, its pixels were made by the model's.")
+    else:
+        problems += [
+            *_labels(metadata.labels, reference.labels),
+            *_image(metadata.image, reference.image),
+            *_precision(metadata.precision),
+        ]
+        if metadata.architecture != reference.architecture:
+            notes.append(f"The file says that it is {metadata.architecture}; the model is {reference.architecture}.")
+    if len(inputs) == 1 and inputs[0].shape[:1] not in ((), (None,)):
+        notes.append(f"The batch is fixed: {inputs[0].shape[0]} image(s) at a time.")
+    return Contract(
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        problems=tuple(problems),
+        notes=tuple(notes),
+        askable=_only(inputs, wanted_input) and _only(outputs, wanted_output),
+    )
+
+
+def precision_of(metadata: Metadata | None, inputs: Sequence[TensorInfo]) -> str:
+    """What the file says; of one that says nothing, what its input suggests."""
+    if metadata:
+        return metadata.precision
+    return "int8" if inputs and inputs[0].dtype in ("uint8", "int8") else "float32"
+
+
+def _tensor(kind: str, found: Sequence[TensorInfo], name: str, shape: Shape, dtype: str, precision: str) -> list[str]:
+    if len(found) != 1:
+        names = ", ".join(repr(item.name) for item in found) or "none"
+        return [f"The file has {len(found)} {kind}s ({names}); expected one, '{name}'."]
+    (item,) = found
+    problems = []
+    if item.name != name:
+        problems.append(f"The {kind} is called '{item.name}'; expected '{name}'.")
+    if not _fits(item.shape, shape):
+        problems.append(f"The {kind} has the shape {shape_text(item.shape)}; expected {shape_text(shape)}.")
+    if item.dtype != dtype:
+        problems.append(f"The {kind} is {item.dtype}; expected {dtype} in a file of precision {precision}.")
+    if (item.scale, item.zero_point) != (1, 0):
+        problems.append(
+            f"The {kind} is quantised with scale {item.scale:g} and zero point {item.zero_point}; expected 1 and 0."
+        )
+    return problems
+
+
+def _only(found: Sequence[TensorInfo], shape: Shape) -> bool:
+    return len(found) == 1 and _fits(found[0].shape, shape)
+
+
+def _fits(found: Shape, wanted: Shape) -> bool:
+    """Any batch will do; the rest must be as wanted."""
+    return len(found) == len(wanted) and found[1:] == wanted[1:]
+
+
+def shape_text(shape: Shape) -> str:
+    """``(None, 224, 224, 3)`` as ``(batch, 224, 224, 3)``; another free dimension is a question mark."""
+    sizes = ["?" if size is None else str(size) for size in shape]
+    if shape[:1] == (None,):
+        sizes[0] = "batch"
+    return f"({', '.join(sizes)})"
+
+
+def _labels(found: tuple[str, ...], wanted: tuple[str, ...]) -> list[str]:
+    if found == wanted:
+        return []
+    if len(found) != len(wanted):
+        return [f"The file has {len(found)} labels, the model {len(wanted)}.{_strangers(found, wanted)}"]
+    places = [place for place, pair in enumerate(zip(found, wanted, strict=True)) if pair[0] != pair[1]]
+    first = places[0]
+    others = f" Other labels that differ: {len(places) - 1}." if len(places) > 1 else ""
+    return [f"Output {first} is labelled '{found[first]}' in the file; the model means '{wanted[first]}'.{others}"]
+
+
+def _strangers(found: tuple[str, ...], wanted: tuple[str, ...]) -> str:
+    missing, strange = list(Counter(wanted) - Counter(found)), list(Counter(found) - Counter(wanted))
+    return (f" It lacks '{missing[0]}'." if missing else "") + (f" It adds '{strange[0]}'." if strange else "")
+
+
+def _image(found: ImageSpec, wanted: ImageSpec) -> list[str]:
+    have, want = found.as_dict(), wanted.as_dict()
+    differing = [f"{name} {have[name]!r} instead of {want[name]!r}" for name in want if have[name] != want[name]]
+    return [f"The file's image rule is not the model's: {', '.join(differing)}."] if differing else []
+
+
+def _precision(found: str) -> list[str]:
+    return [] if found in PRECISIONS else [f"The file's precision '{found}' is none of {', '.join(PRECISIONS)}."]

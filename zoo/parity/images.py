@@ -1,0 +1,42 @@
+"""Which images a model's exported files are verified on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from zoo.data import TEST, VAL, ImageData, load_for_evaluation, load_recorded, named_dataset
+from zoo.data.named import find_source
+from zoo.errors import UsageError
+from zoo.evaluation.trained import TrainedModel
+
+
+def verification_images(
+    reference: TrainedModel, source: str | None = None, progress: Callable[[int, int], None] | None = None
+) -> tuple[ImageData, str]:
+    """Images with the name of their split: those of ``source``, or the run's test split, or its validation split.
+
+    Args:
+        reference: The model that the files were made from.
+        source: A folder, a CSV file, or the name of a data set; ``None``: what the run recorded.
+        progress: Called with files done and files to do, while files are decoded.
+
+    Raises:
+        UsageError: The model comes from no run, and no source is given; or there is nothing of that name.
+        DataError: A class that the model does not know, or recorded images that are not as they were.
+    """
+    if source is not None:
+        labels, aliases = reference.labels, reference.aliases
+        return load_for_evaluation(source, reference.image, labels, aliases=aliases, progress=progress), TEST
+    run = reference.run
+    if run is None:
+        raise UsageError(f"On which images should {reference.name} be verified?", "Give them with --data.")
+    rows = run.split()
+    split = next((name for name in (TEST, VAL) if any(row["split"] == name for row in rows)), None)
+    if split is None:
+        raise UsageError(f"The run {run.path} has neither test nor validation images.", "Give others with --data.")
+    described = run.info["data"]
+    named = named_dataset(described["source"])
+    root = find_source(described["source"])[1] if named else Path(described["root"])
+    chosen = [row for row in rows if row["split"] == split]
+    return load_recorded(chosen, described["source"], root, run.image_spec, run.labels, progress=progress), split

@@ -1,0 +1,110 @@
+"""What a verification found: the record, its JSON, and the summary that travels inside the file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zoo.exported import Metadata
+from zoo.image_spec import ImageSpec
+from zoo.parity.ask import TensorError
+from zoo.parity.contract import Contract
+from zoo.parity.gates import GateResult, Gates
+from zoo.parity.values import Values
+
+#: Raised whenever a reader of ``verify.json`` would have to change.
+VERIFICATION_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """An exported file beside the Keras model it was made from.
+
+    Args:
+        file: Name of the exported file.
+        file_sha256, file_bytes: Of its content.
+        format: Name of the exporter.
+        precision: What the file says, or what its input suggests.
+        metadata: What the file says about itself.
+        reference: Name of the Keras model: the run, or ``mobilenetv2 (imagenet)``.
+        architecture: Of the Keras model.
+        data: Name of the data set: the last part of the folder's path.
+        data_digest: SHA-256 over labels and every image's content, label and split.
+        split: Of the data.
+        n: Images asked.
+        image: How files became the file's input.
+        contract: Names, shapes, types, labels, image rule.
+        tensor: Error of the pixels; ``None`` where the contract did not allow a question.
+        values: The answers; ``None`` likewise.
+        limits: The gates.
+        gates: What they said; empty where there are no answers.
+        failures: Sentences; the file passed if there are none.
+        threads: Of the runtime.
+        versions: Package name to version, of what verified.
+    """
+
+    file: str
+    file_sha256: str
+    file_bytes: int
+    format: str
+    precision: str
+    metadata: Metadata | None
+    reference: str
+    architecture: str
+    data: str
+    data_digest: str
+    split: str
+    n: int
+    image: ImageSpec
+    contract: Contract
+    tensor: TensorError | None
+    values: Values | None
+    limits: Gates
+    gates: tuple[GateResult, ...]
+    failures: tuple[str, ...]
+    threads: int
+    versions: Mapping[str, str]
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+    def of_file(self, path: Path) -> Verification:
+        """The same, said of the file as it is at ``path`` now: after its metadata was written, or it was renamed."""
+        return replace(self, file=path.name, file_bytes=path.stat().st_size, file_sha256=sha256_of(path))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of ``verify.json``. Labels are left out of the metadata, and what it says of a verification."""
+        said = self.metadata.as_dict() if self.metadata else None
+        if said:
+            del said["labels"], said["verification"]
+        return {
+            "version": VERIFICATION_VERSION,
+            "passed": self.passed,
+            "failures": list(self.failures),
+            **asdict(self),
+            "metadata": said,
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """What goes into the file's metadata: ``status`` and the figures that decide."""
+        values = self.values
+        return {
+            "status": "verified" if self.passed else "unverified",
+            "n": self.n,
+            "split": self.split,
+            "data_digest": self.data_digest,
+            "max_abs_difference": values.difference.max if values and values.difference else None,
+            "agreement": values.agreement if values else None,
+            "accuracy": values.file.accuracy if values else None,
+            "keras_accuracy": values.keras.accuracy if values else None,
+            "gates": self.limits.as_dict(),
+        }
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

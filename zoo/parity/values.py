@@ -1,0 +1,239 @@
+"""The answers of an exported file beside Keras's, in figures. Probabilities, margins and shares are from 0 to 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.evaluation import Predictions, compute_metrics, tango_interval, wilson_interval
+
+#: Outputs must be probabilities: from 0 to 1, and rows that sum to 1, each give or take this. The gates may not ask for
+#: values, as those of int8 do not, and logits would agree in every answer.
+PROBABILITY_TOLERANCE = 1e-2
+
+#: Upper ends of the classes that differences are counted in.
+DECADES = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, float("inf"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Absolute differences of probabilities. An image counts with the largest over its classes.
+
+    Args:
+        max, mean, p99: Largest, mean and 99th percentile over the images.
+        worst: File with the largest.
+        counts: Images with a difference of 0, up to 1e-7, up to 1e-6, ... up to 0.1, and above.
+    """
+
+    max: float
+    mean: float
+    p99: float
+    worst: str
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip:
+    """An image that the file answers differently.
+
+    Args:
+        file: Its name.
+        label: Its true class.
+        keras, answered: Keras's answer and the file's.
+        keras_confidence, confidence: The probability each gives its own answer.
+        margin: Keras's probability of its own answer minus its probability of the file's.
+    """
+
+    file: str
+    label: str
+    keras: str
+    answered: str
+    keras_confidence: float
+    confidence: float
+    margin: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """How good the answers of one side are.
+
+    Args:
+        accuracy: Share of right answers; one that is not finite is wrong.
+        accuracy_interval: Its 95 % Wilson interval.
+        log_loss: In nats; ``None`` where outputs are no probabilities.
+        calibration_error: Expected calibration error; ``None`` likewise.
+    """
+
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    log_loss: float | None
+    calibration_error: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recall:
+    """Share of a class's images that each side finds; classes without images are left out."""
+
+    label: str
+    images: int
+    keras: float
+    file: float
+
+    @property
+    def change(self) -> float:
+        return self.file - self.keras
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """Two sides that answered the same images.
+
+    Args:
+        difference: ``None`` where no answer of the file is finite.
+        not_finite: Files whose answer holds a NaN or an infinity; they agree with nothing.
+        lowest, highest: Of the file's finite outputs; ``None`` without any.
+        row_sum_error: Largest distance of the sum of an answer from 1; ``None`` likewise.
+        agreeing: Images with the same top-1 answer.
+        agreement, agreement_interval: Their share, and its 95 % Wilson interval.
+        flips: The others, those excepted that are not finite; the largest margin first.
+        keras, file: How good each side is.
+        accuracy_difference, accuracy_difference_interval: Accuracy of the file minus that of Keras; its 95 % interval
+            (Tango's, paired).
+        recalls: In the order of the labels.
+    """
+
+    difference: Difference | None
+    not_finite: tuple[str, ...]
+    lowest: float | None
+    highest: float | None
+    row_sum_error: float | None
+    agreeing: int
+    agreement: float
+    agreement_interval: tuple[float, float]
+    flips: tuple[Flip, ...]
+    keras: Quality
+    file: Quality
+    accuracy_difference: float
+    accuracy_difference_interval: tuple[float, float]
+    recalls: tuple[Recall, ...]
+
+    @property
+    def flip_margin(self) -> float:
+        """The largest margin of a flip, 0 without any."""
+        return max((flip.margin for flip in self.flips), default=0.0)
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether the finite answers are probabilities at all."""
+        if self.lowest is None or self.highest is None or self.row_sum_error is None:
+            return False
+        outside = max(-self.lowest, self.highest - 1, self.row_sum_error)
+        return outside <= PROBABILITY_TOLERANCE
+
+
+def compare_values(keras: Predictions, answers: NDArray[np.float32], labels: tuple[str, ...]) -> Values:
+    """Compares image by image.
+
+    Args:
+        keras: Its answers; ``keras.labels`` are the model's.
+        answers: The file's, ``(n, classes)``, any values.
+        labels: What the file calls its outputs. Where they are the model's in another order, each output is taken for
+            the class that it names: what a user reads is what is compared.
+    """
+    answers = _by_label(answers, labels, keras.labels)
+    n, rows = len(keras), np.arange(len(keras))
+    finite = np.isfinite(answers).all(axis=1)
+    answered = np.where(finite, answers.argmax(axis=1), -1)
+    agreeing = int((answered == keras.predicted).sum())
+    flipped = np.flatnonzero(finite & (answered != keras.predicted))
+    margins = keras.confidence[rows] - keras.probabilities[rows, answered]
+    right = answered == keras.true
+    only_file, only_keras = int((right & ~keras.correct).sum()), int((keras.correct & ~right).sum())
+    values = answers if finite.all() else answers[finite]
+    return Values(
+        difference=_difference(keras, answers, np.flatnonzero(finite)),
+        not_finite=tuple(keras.files[row] for row in np.flatnonzero(~finite)),
+        lowest=float(values.min()) if values.size else None,
+        highest=float(values.max()) if values.size else None,
+        row_sum_error=float(np.abs(values.sum(axis=1, dtype=np.float64) - 1).max()) if values.size else None,
+        agreeing=agreeing,
+        agreement=agreeing / n,
+        agreement_interval=wilson_interval(agreeing, n),
+        flips=tuple(
+            Flip(
+                file=keras.files[row],
+                label=keras.labels[keras.true[row]],
+                keras=keras.labels[keras.predicted[row]],
+                answered=keras.labels[answered[row]],
+                keras_confidence=float(keras.confidence[row]),
+                confidence=float(answers[row, answered[row]]),
+                margin=float(margins[row]),
+            )
+            for row in flipped[np.argsort(-margins[flipped], kind="stable")]
+        ),
+        keras=_quality(keras.correct, keras),
+        file=_quality(right, _as_predictions(keras, answers)),
+        accuracy_difference=(only_file - only_keras) / n,
+        accuracy_difference_interval=tango_interval(only_file, only_keras, n),
+        recalls=_recalls(keras, right),
+    )
+
+
+def _by_label(answers: NDArray[np.float32], found: Sequence[str], wanted: tuple[str, ...]) -> NDArray[np.float32]:
+    if tuple(found) == wanted or sorted(found) != sorted(wanted):
+        return answers
+    place = {label: output for output, label in enumerate(found)}
+    return answers[:, [place[label] for label in wanted]]
+
+
+def _difference(keras: Predictions, answers: NDArray[np.float32], rows: NDArray[np.intp]) -> Difference | None:
+    if not rows.size:
+        return None
+    # Row by row: the table of all differences would be as large as the answers again.
+    largest = np.array([np.abs(answers[row].astype(np.float64) - keras.probabilities[row]).max() for row in rows])
+    places = np.searchsorted(DECADES, largest)
+    return Difference(
+        max=float(largest.max()),
+        mean=float(largest.mean()),
+        p99=float(np.quantile(largest, 0.99)),
+        worst=keras.files[rows[largest.argmax()]],
+        counts=tuple(np.bincount(places, minlength=len(DECADES)).tolist()),
+    )
+
+
+def _as_predictions(keras: Predictions, answers: NDArray[np.float32]) -> Predictions | None:
+    """The file's answers as probabilities, where they are such."""
+    tolerance = PROBABILITY_TOLERANCE
+    if not (np.isfinite(answers).all() and answers.min() >= -tolerance and answers.max() <= 1 + tolerance):
+        return None
+    return Predictions(keras.labels, keras.files, keras.true, np.clip(answers, 0, 1))
+
+
+def _quality(right: NDArray[np.bool_], answers: Predictions | None) -> Quality:
+    metrics = compute_metrics(answers) if answers else {}
+    count = int(right.sum())
+    return Quality(
+        accuracy=count / len(right),
+        accuracy_interval=wilson_interval(count, len(right)),
+        log_loss=metrics.get("log_loss"),
+        calibration_error=metrics.get("expected_calibration_error"),
+    )
+
+
+def _recalls(keras: Predictions, right: NDArray[np.bool_]) -> tuple[Recall, ...]:
+    classes = len(keras.labels)
+    images = np.bincount(keras.true, minlength=classes)
+    of_keras = np.bincount(keras.true[keras.correct], minlength=classes)
+    of_file = np.bincount(keras.true[right], minlength=classes)
+    return tuple(
+        Recall(
+            label=keras.labels[place],
+            images=int(images[place]),
+            keras=float(of_keras[place] / images[place]),
+            file=float(of_file[place] / images[place]),
+        )
+        for place in np.flatnonzero(images)
+    )

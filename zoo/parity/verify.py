@@ -1,0 +1,143 @@
+"""Asking both sides about the same image files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from itertools import zip_longest
+from pathlib import Path, PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data import ImageData
+from zoo.errors import DataError
+from zoo.evaluation import Predictions
+from zoo.evaluation.predict import predict
+from zoo.evaluation.trained import TrainedModel
+from zoo.interfaces import Exporter
+from zoo.parity.ask import TensorError, ask
+from zoo.parity.contract import check_contract, precision_of
+from zoo.parity.failures import failures
+from zoo.parity.gates import GateResult, Gates, default_gates
+from zoo.parity.result import Verification, sha256_of
+from zoo.parity.values import Values, compare_values
+from zoo.runs.machine import versions
+
+#: Called with images done and images to do.
+Progress = Callable[[int, int], None]
+
+
+def verify(
+    exporter: Exporter,
+    path: Path,
+    reference: TrainedModel,
+    data: ImageData,
+    split: str,
+    gates: Gates | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
+    expected: NDArray[np.float32] | None = None,
+) -> Verification:
+    """Compares an exported file with the Keras model it was made from, on every image of a split.
+
+    The file's side starts from the image files: each is decoded and resized anew by the image rule that the exported
+    file carries, and asked alone, as on a device. Keras's side takes the pixels of ``data``.
+
+    Args:
+        exporter: Reads the file's format.
+        path: The exported file.
+        reference: The Keras model.
+        data: Its images, made by the reference's image rule.
+        split: Which of them.
+        gates: Limits; those of the file's precision where they are not given.
+        threads: Of the runtime.
+        progress: Called for each side in turn.
+        expected: Keras's answers, where they are known: ``keras_answers`` on the same split.
+
+    Raises:
+        DataError: The split is empty, the labels of the data are not the model's, or an image cannot be read.
+        ExportError: The exported file cannot be read or asked.
+    """
+    indices = _indices(reference, data, split)
+    metadata = exporter.read_metadata(path)
+    runtime = exporter.load(path, threads)
+    contract = check_contract(runtime.inputs, runtime.outputs, metadata, reference)
+    precision = precision_of(metadata, contract.inputs)
+    limits = gates or default_gates(precision)
+    spec = metadata.image if metadata else reference.image
+    tensor: TensorError | None = None
+    values: Values | None = None
+    judged: tuple[GateResult, ...] = ()
+    if contract.askable:
+        if expected is None:
+            expected = keras_answers(reference, data, split, progress)
+        answers, tensor = ask(runtime, spec, data, indices, progress)
+        files = tuple(data.names[index] for index in indices)
+        keras = Predictions(reference.labels, files, data.classes[indices], expected)
+        values = compare_values(keras, answers, metadata.labels if metadata else reference.labels)
+        judged = limits.judge(
+            difference=values.difference.max if values.difference else None,
+            flip_margin=values.flip_margin,
+            agreement=values.agreement,
+            accuracy_drop=0.0 - values.accuracy_difference,
+        )
+    return Verification(
+        file=path.name,
+        file_sha256=sha256_of(path),
+        file_bytes=path.stat().st_size,
+        format=exporter.name,
+        precision=precision,
+        metadata=metadata,
+        reference=reference.run.name if reference.run else reference.name,
+        architecture=reference.architecture,
+        data=PurePath(data.source).name,
+        data_digest=data.digest,
+        split=split,
+        n=len(indices),
+        image=spec,
+        contract=contract,
+        tensor=tensor,
+        values=values,
+        limits=limits,
+        gates=judged,
+        failures=failures(contract, tensor, values, judged, precision, len(indices)),
+        threads=threads,
+        versions=versions() | _installed(exporter.versions),
+    )
+
+
+def keras_answers(
+    reference: TrainedModel, data: ImageData, split: str, progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """What Keras answers on a split, float32 ``(n, classes)``: once for all the files of a model.
+
+    Raises:
+        DataError: The split is empty, or the labels of the data are not the model's.
+    """
+    return predict(reference.load(), data, _indices(reference, data, split), progress)
+
+
+def _indices(reference: TrainedModel, data: ImageData, split: str) -> NDArray[np.int64]:
+    for place, (found, wanted) in enumerate(zip_longest(data.labels, reference.labels)):
+        if found != wanted:
+            raise DataError(
+                f"Class {place} of the images is {found!r}; the model {reference.name} means {wanted!r}.",
+                "Load the images with the model's labels.",
+            )
+    if data.spec != reference.image:
+        raise DataError(f"The images were made as {data.spec}; the model {reference.name} sees {reference.image}.")
+    indices = data.indices(split)
+    if not indices.size:
+        raise DataError(f"'{data.source}' has no {split} images to verify with.", "Give others with --data.")
+    return indices
+
+
+def _installed(packages: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
