@@ -45,7 +45,7 @@ def _take_bytes(editor: Editor) -> None:
 
 
 def _drop_implied_relus(editor: Editor) -> None:
-    """A ReLU before a QuantizeLinear whose smallest value is 0, and whose largest is not above its cap, does nothing."""
+    """A ReLU before a QuantizeLinear of smallest value 0, and of a largest not above its cap, does nothing."""
     for node in [node for node in editor.nodes if node.op_type in ("Relu", "Clip")]:
         store = editor.only_reader(node.output[0])
         if store is None or store.op_type != "QuantizeLinear":
@@ -141,7 +141,8 @@ def _stored(editor: Editor, node: NodeProto, name: str, values: Array, scales: A
     inputs = [
         editor.add_constant(f"{name}_stored", values),
         editor.add_constant(f"{name}_scale", scales.astype(np.float32)),
-        editor.add_constant(f"{name}_zero", np.zeros(len(scales), values.dtype)),
     ]
+    if values.dtype == np.int8:  # ONNX Runtime computes in integers only where the weights say that their zero is 0
+        inputs.append(editor.add_constant(f"{name}_zero", np.zeros(len(scales), np.int8)))
     editor.insert_before(node, helper.make_node("DequantizeLinear", inputs, [name], name=f"{name}_load", axis=axis))
     return name

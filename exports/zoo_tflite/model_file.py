@@ -23,6 +23,22 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
         return super().Pack(builder)
 
 
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]
+    """Writes equal vectors of zero points once: eight bytes a channel, all of them zero, a tenth of an int8 file."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._zero_points: dict[bytes, Any] = {}
+
+    def CreateNumpyVector(self, x: Any) -> Any:  # noqa: N802
+        if x.dtype != np.int64:
+            return super().CreateNumpyVector(x)
+        content = x.tobytes()
+        if content not in self._zero_points:
+            self._zero_points[content] = super().CreateNumpyVector(x)
+        return self._zero_points[content]
+
+
 def read(path: Path) -> tuple[Any, bytes]:
     """The model, a ``ModelT``, and all bytes of the file, which may go on after it.
 
@@ -58,7 +74,7 @@ def pack(model: Any) -> bytes:
         buffer if buffer.data is None else _AlignedBuffer(buffer.data, buffer.offset, buffer.size)
         for buffer in model.buffers
     ]
-    builder = flatbuffers.Builder(sum(0 if buffer.data is None else len(buffer.data) for buffer in model.buffers))
+    builder = _Builder(sum(0 if buffer.data is None else len(buffer.data) for buffer in model.buffers))
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
 

@@ -18,6 +18,7 @@ from zoo.errors import ZooError
 COMMANDS = {
     "train": ("zoo.cli.train", "Train an architecture on a folder of photos, and report on it."),
     "evaluate": ("zoo.cli.evaluate", "Measure a trained run, on its test images or on others."),
+    "export": ("zoo.cli.export", "Write a trained model to verified files for other runtimes."),
     "verify": ("zoo.cli.verify", "Check that an exported file answers like its Keras model."),
     "compare": ("zoo.cli.compare", "Put runs side by side, and say which differences are noise."),
     "list": ("zoo.cli.list", "Show architectures, data sets and exporters."),

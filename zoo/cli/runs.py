@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zoo.errors import UsageError, unknown_name
-from zoo.evaluation.trained import TrainedModel, of_run, pretrained
+from zoo.evaluation.trained import TrainedModel, of_file, of_run, pretrained
 from zoo.registry import architectures
 from zoo.runs import Run, find_runs, open_run
 
@@ -54,3 +54,23 @@ def find_trained(text: str, root: Path, weights: str | None = None) -> TrainedMo
     if architecture and architecture.weights and next(find_runs(root, text), None) is None:
         return pretrained(architecture, architecture.weights[0])
     return of_run(find_run(text, root))
+
+
+def find_keras_file(path: Path, labels: Path | None) -> TrainedModel:
+    """The model of a lone ``.keras`` file.
+
+    Args:
+        path: Of the file.
+        labels: A text file of its class names, one a line, in the order of the outputs.
+
+    Raises:
+        UsageError: One of them is not there, or they do not fit each other.
+    """
+    if not path.is_file():
+        raise UsageError(f"There is no file '{path}'.")
+    if labels is None:
+        raise UsageError(f"'{path}' does not say what its classes are called.", "Give a file of names with --labels.")
+    if not labels.is_file():
+        raise UsageError(f"There is no file '{labels}'.", "--labels takes a text file with one class name a line.")
+    names = tuple(line.strip() for line in labels.read_text(encoding="utf-8").splitlines() if line.strip())
+    return of_file(path, names)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.errors import TrainingError
+from zoo.errors import TrainingError, UsageError
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture, Weights
 from zoo.runs import Run
@@ -70,12 +71,37 @@ def pretrained(architecture: Architecture, weights: Weights) -> TrainedModel:
     )
 
 
+def of_file(path: Path, labels: tuple[str, ...]) -> TrainedModel:
+    """A lone ``.keras`` file that takes raw pixels, squashed to the size of its input.
+
+    Raises:
+        UsageError: It is no classifier of images of one size, or has another number of classes.
+        TrainingError: It cannot be read.
+    """
+    model = _read(path)
+    shape, classes = model.input_shape, model.output_shape
+    if not (isinstance(shape, tuple) and len(shape) == 4 and shape[3] == 3 and all(shape[1:])):
+        raise UsageError(f"{path} takes {shape}; expected (None, height, width, 3), one image of a fixed size.")
+    if classes != (None, len(labels)):
+        raise UsageError(f"{path} returns {classes}; there are {len(labels)} labels.", "Give one label an output.")
+    return TrainedModel(
+        name=path.name,
+        architecture=re.sub(r"[^a-z0-9_]+", "_", path.stem.lower()) or "model",
+        labels=labels,
+        image=ImageSpec(height_px=shape[1], width_px=shape[2]),
+        load=lambda: model,
+    )
+
+
 def _load(run: Run) -> keras.Model:
+    if not run.model_path.is_file():
+        raise TrainingError(f"The run {run.path} has no trained model yet.", f"zoo train --resume {run.path}")
+    return _read(run.model_path)
+
+
+def _read(path: Path) -> keras.Model:
     import keras
 
-    path: Path = run.model_path
-    if not path.is_file():
-        raise TrainingError(f"The run {run.path} has no trained model yet.", f"zoo train --resume {run.path}")
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras and h5py raise what they like for a damaged file

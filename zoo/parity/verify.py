@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path, PurePath
 
@@ -22,7 +21,7 @@ from zoo.parity.failures import failures
 from zoo.parity.gates import GateResult, Gates, default_gates
 from zoo.parity.result import Verification, sha256_of
 from zoo.parity.values import Values, compare_values
-from zoo.runs.machine import versions
+from zoo.runs.machine import installed, versions
 
 #: Called with images done and images to do.
 Progress = Callable[[int, int], None]
@@ -103,7 +102,7 @@ def verify(
         gates=judged,
         failures=failures(contract, tensor, values, judged, precision, len(indices)),
         threads=threads,
-        versions=versions() | _installed(exporter.versions),
+        versions=versions() | installed(exporter.versions),
     )
 
 
@@ -131,13 +130,3 @@ def _indices(reference: TrainedModel, data: ImageData, split: str) -> NDArray[np
     if not indices.size:
         raise DataError(f"'{data.source}' has no {split} images to verify with.", "Give others with --data.")
     return indices
-
-
-def _installed(packages: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

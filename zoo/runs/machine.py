@@ -6,6 +6,7 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from collections.abc import Iterable
 
 _DISTRIBUTIONS = (
     "keras-edge-zoo",
@@ -32,8 +33,13 @@ def core_count() -> int:
 
 def versions() -> dict[str, str]:
     """Of Python and of every installed library that can change a number."""
-    found = {"python": platform.python_version()}
-    for name in _DISTRIBUTIONS:
+    return {"python": platform.python_version()} | installed(_DISTRIBUTIONS)
+
+
+def installed(distributions: Iterable[str]) -> dict[str, str]:
+    """Versions of those distributions that are installed."""
+    found = {}
+    for name in distributions:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

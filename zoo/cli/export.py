@@ -1,0 +1,240 @@
+"""``zoo export``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli.options import runs_option
+from zoo.cli.runs import find_trained
+from zoo.errors import UsageError
+from zoo.interfaces import PRECISIONS
+from zoo.registry import exporters
+
+if TYPE_CHECKING:
+    from zoo.data import ImageData
+    from zoo.evaluation.trained import TrainedModel
+    from zoo.export.calibration import Calibration
+    from zoo.export.export import Exported, Target
+    from zoo.training.reporter import Reporter
+
+
+@click.command("export")
+@click.argument("model", metavar="RUN")
+@click.option("--format", "formats", multiple=True, metavar="NAME", help="Such as tflite or onnx.  [default: all]")
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    metavar="|".join(PRECISIONS),
+    help="Repeat for several.  [default: float32]",
+)
+@click.option("--data", help="Images to verify on: folder, CSV or name.  [default: the run's test images]")
+@click.option("--weights", help="Export an architecture with pretrained weights instead: imagenet.")
+@click.option("--labels", type=click.Path(path_type=Path), help="For a lone .keras file: class names, one a line.")
+@runs_option
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the files.  [default: RUN/exports]")
+@click.option("--no-verify", is_flag=True, help="Do not compare with Keras; the files say that they are unverified.")
+@click.option("--min-agreement", type=click.FloatRange(0, 1), help="Gate: least share of images answered like Keras.")
+@click.option("--max-difference", type=click.FloatRange(0, 1), help="Gate: largest difference of a probability.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    model: str,
+    formats: tuple[str, ...],
+    precisions: tuple[str, ...],
+    data: str | None,
+    weights: str | None,
+    labels: Path | None,
+    runs: Path,
+    out: Path | None,
+    no_verify: bool,
+    min_agreement: float | None,
+    max_difference: float | None,
+    as_json: bool,
+) -> None:
+    """Write a trained model to files for other runtimes, each verified against Keras.
+
+    RUN is a run folder; or an architecture: its newest finished run, and with none the architecture with its pretrained
+    weights, which needs --data; or a .keras file. A file that does not answer like Keras is not kept (exit code 6).
+    int8 is calibrated on the run's training images, or on half of --data where there is no run.
+    """
+    targets = _targets(formats, precisions)
+    gates = {
+        name: value
+        for name, value in (("min_agreement", min_agreement), ("max_difference", max_difference))
+        if value is not None
+    }
+    if no_verify and (data or gates) and not (data and _in_8_bits(targets)):
+        raise UsageError("--no-verify leaves nothing for --data, --min-agreement or --max-difference to do.")
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters read nothing else; a .keras file fits every backend
+    trained = _find(model, runs, weights, labels)
+    from zoo.cli.backend import start_keras
+    from zoo.cli.progress import make_reporter
+
+    reporter = make_reporter()
+    reporter.stage(f"Exporting {_origin(model, trained)}")
+    images, split, calibration = _images(trained, data, targets, no_verify, reporter)
+    start_keras()
+    from dataclasses import replace
+
+    from zoo.export.export import Job, export, refuse
+    from zoo.parity import default_gates
+    from zoo.report.verification import write_verification_page
+
+    job = Job(
+        trained=trained,
+        folder=out or _default_folder(trained, runs),
+        data=images,
+        split=split,
+        calibration=calibration,
+        gates={precision: replace(default_gates(precision), **gates) for precision in PRECISIONS},
+    )
+    made = export(
+        job,
+        targets,
+        lambda found, path: write_verification_page(found, images.root, path) if images else None,
+        reporter.stage,
+        reporter.counter,
+    )
+    if as_json:
+        click.echo(json.dumps([_row(item) for item in made], indent=2))
+    else:
+        _print(made, trained)
+    refuse(made)
+
+
+def _targets(formats: tuple[str, ...], precisions: tuple[str, ...]) -> list[Target]:
+    """Every format in every precision asked for, in the order asked."""
+    from zoo.errors import unknown_name
+    from zoo.export.export import Target
+
+    records = [exporters().get(name) for name in formats or [offer.record.name for offer in exporters()]]
+    if not records:
+        raise UsageError("No exporter is installed.")
+    for precision in precisions:
+        if precision not in PRECISIONS:
+            raise unknown_name("precision", precision, PRECISIONS)
+    targets = []
+    for record in dict.fromkeys(records):
+        for precision in dict.fromkeys(precisions or ("float32",)):
+            if precision not in record.precisions:
+                offered = ", ".join(record.precisions)
+                raise UsageError(f"The format '{record.name}' does not come in {precision}.", f"It offers: {offered}.")
+            targets.append(Target(record, precision))
+    return targets
+
+
+def _in_8_bits(targets: list[Target]) -> bool:
+    return any(target.precision == "int8" for target in targets)
+
+
+def _find(model: str, runs: Path, weights: str | None, labels: Path | None) -> TrainedModel:
+    path = Path(model)
+    if path.suffix == ".keras":
+        if (path.parent / "run.json").is_file() and path.name == "model.keras" and labels is None:
+            return find_trained(str(path.parent), runs, weights)
+        from zoo.cli.runs import find_keras_file
+
+        return find_keras_file(path, labels)
+    if labels is not None:
+        raise UsageError("--labels goes with a .keras file; a run and an architecture know their own.")
+    return find_trained(model, runs, weights)
+
+
+def _origin(asked: str, trained: TrainedModel) -> str:
+    if trained.run is None:
+        return f"{trained.name}: there is no run of it" if asked == trained.architecture else trained.name
+    return f"{trained.name}, the newest finished run of {asked}" if asked == trained.architecture else trained.name
+
+
+def _default_folder(trained: TrainedModel, runs: Path) -> Path:
+    return (trained.run.path if trained.run else runs / trained.architecture) / "exports"
+
+
+def _images(
+    trained: TrainedModel, source: str | None, targets: list[Target], no_verify: bool, reporter: Reporter
+) -> tuple[ImageData | None, str, Calibration | None]:
+    """What to verify on and what to calibrate on."""
+    from zoo.export.calibration import choose, halve, training_images
+    from zoo.parity import verification_images
+
+    counter = reporter.counter("decoding")
+    images, split = None, ""
+    if not no_verify or source:
+        if source is None and trained.run is None:
+            raise UsageError(
+                f"On which images should {trained.name} be verified?",
+                "Give a folder of class folders with --data, or export unverified files with --no-verify.",
+            )
+        images, split = verification_images(trained, source, counter)
+        if images.skipped:
+            first = images.skipped[0]
+            reporter.note(f"{len(images.skipped)} file(s) not used; such as {first.name}: {first.reason}")
+        if source is None and split != "test":
+            reporter.note(f"The run has no test images; files are verified on its {split} images, which chose it.")
+    calibration = None
+    if _in_8_bits(targets):
+        if trained.run is not None:
+            calibration = choose(training_images(trained.run, counter), trained.run.seed)
+        elif images is not None:
+            images = halve(images)
+            calibration = choose(images)
+            verified = len(images.indices(split))
+            reporter.note(f"Calibrating on {len(calibration.rows)} of these images, verifying on {verified} others.")
+        else:
+            raise UsageError(
+                "int8 needs photos to measure the range of every tensor on; a model without a run has none.",
+                "Give a folder of class folders with --data.",
+            )
+    return (None if no_verify else images), split, calibration
+
+
+def _row(item: Exported) -> dict[str, Any]:
+    return {
+        "file": str(item.path),
+        "format": item.target.exporter.name,
+        "precision": item.target.precision,
+        "bytes": item.size_bytes,
+        "status": _status(item),
+        "verification": item.verification.summary() if item.verification else None,
+        "latency_ms": item.latency_ms,
+    }
+
+
+def _status(item: Exported) -> str:
+    if item.verification is None:
+        return "unverified"
+    return "refused" if item.refused else "verified"
+
+
+def _print(made: list[Exported], trained: TrainedModel) -> None:
+    from zoo.evaluation.table import percent, table
+
+    rows = []
+    for item in made:
+        values = item.verification.values if item.verification else None
+        largest = values.difference.max if values and values.difference else None
+        rows.append(
+            (
+                item.target.exporter.name,
+                item.target.precision,
+                f"{item.size_bytes / 1e6:.2f} MB",
+                _status(item),
+                "-" if values is None else percent(values.agreement),
+                "-" if largest is None else f"{largest:.2g}",
+                "-" if item.refused else f"{item.latency_ms:.1f} ms",
+            )
+        )
+    header = ("format", "precision", "size", "", "like Keras", "largest dp", "one image")
+    click.echo("\n" + table(header, rows, left=2))
+    kept = [item for item in made if not item.refused]
+    for item in kept:
+        click.echo(f"  {item.path}")
+    if kept:
+        against = trained.run.path if trained.run else trained.architecture
+        photos = "" if trained.run else " --data PHOTOS"
+        click.echo(f"Ask it yourself: zoo verify {kept[0].path} --against {against}{photos}")

@@ -1,0 +1,276 @@
+"""One model, some formats, some precisions: each file converted, verified, stamped and put in its place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data import ImageData
+from zoo.errors import ExportError, VerificationError
+from zoo.evaluation.digest import model_digest
+from zoo.evaluation.trained import TrainedModel
+from zoo.export.calibration import Calibration
+from zoo.exported import Metadata, Runtime
+from zoo.interfaces import Exporter
+from zoo.parity import Gates, Verification, keras_answers, verify
+from zoo.runs.atomic import make_folder, write_csv, write_json, write_text
+from zoo.runs.machine import installed, versions
+
+if TYPE_CHECKING:
+    import keras
+
+Stage = Callable[[str], None]
+Progress = Callable[[int, int], None]
+#: Writes the page of a verification; the part of the program that draws is above this one.
+Draw = Callable[[Verification, Path], Any]
+
+_WARM_UP, _TIMED = 5, 40
+
+
+@dataclass(frozen=True)
+class Target:
+    """A file to make."""
+
+    exporter: Exporter
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{self.exporter.name} {self.precision}"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was made, or was refused.
+
+    Args:
+        target: Format and precision.
+        path: Of the file; of a refused one, of its report.
+        size_bytes: Of the file.
+        verification: ``None`` where none was wanted.
+        latency_ms: Median time of one image, on one thread of this machine.
+    """
+
+    target: Target
+    path: Path
+    size_bytes: int
+    verification: Verification | None
+    latency_ms: float
+
+    @property
+    def refused(self) -> bool:
+        return self.verification is not None and not self.verification.passed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to export.
+
+    Args:
+        trained: The model.
+        folder: Where each file gets a folder of its own.
+        data: Images to verify on; ``None`` leaves verification out, and marks the files.
+        split: Of the data.
+        calibration: Images to calibrate on; ``None`` where no precision needs any.
+        gates: Limits by precision, where the default ones do not apply.
+    """
+
+    trained: TrainedModel
+    folder: Path
+    data: ImageData | None
+    split: str
+    calibration: Calibration | None
+    gates: dict[str, Gates]
+
+
+def export(
+    job: Job, targets: Sequence[Target], draw: Draw, stage: Stage, progress: Callable[[str], Progress]
+) -> list[Exported]:
+    """Makes every target, one after the other; a refused one does not keep the others from being made.
+
+    A file appears in ``job.folder / "<architecture>-<format>-<precision>"`` with its report, its labels and the list
+    of calibration images, all of them or none. What stood there before stays until then.
+
+    Args:
+        job: What to export.
+        targets: Formats and precisions.
+        draw: Writes the page of a verification.
+        stage: Told what is being done.
+        progress: Makes a counter for a counted stage.
+
+    Raises:
+        ExportError: A conversion failed, or a folder cannot be written.
+    """
+    model = job.trained.load()
+    digest = model_digest(model)
+    expected = None
+    if job.data is not None:
+        stage(f"Asking Keras: {job.trained.name}")
+        expected = keras_answers(job.trained, job.data, job.split, progress("asking Keras"))
+    make_folder(job.folder)
+    prepared: dict[bool, keras.Model] = {}
+    made = []
+    for target in targets:
+        in_8_bits = target.precision == "int8"
+        if in_8_bits not in prepared:
+            prepared[in_8_bits] = _prepare(model, job.calibration if in_8_bits else None, stage)
+        made.append(_export_one(job, target, prepared[in_8_bits], digest, expected, draw, stage, progress))
+    return made
+
+
+def _prepare(model: keras.Model, calibration: Calibration | None, stage: Stage) -> keras.Model:
+    from zoo.export.fold import fold
+
+    stage("Folding normalisation into convolutions")
+    folded = fold(model)
+    if calibration is None:
+        return folded
+    from zoo.export.quantize import quantize
+
+    return quantize(folded, calibration.pixels, lambda text: stage(f"8 bits: {text} ({len(calibration.rows)} images)"))
+
+
+def _export_one(
+    job: Job,
+    target: Target,
+    model: keras.Model,
+    digest: str,
+    expected: NDArray[np.float32] | None,
+    draw: Draw,
+    stage: Stage,
+    progress: Callable[[str], Progress],
+) -> Exported:
+    name = f"{job.trained.architecture}-{target.exporter.name}-{target.precision}"
+    final = job.folder / name
+    aside = job.folder / f".{name}.{os.getpid()}"
+    _refuse_foreign(final, target)
+    shutil.rmtree(aside, ignore_errors=True)
+    make_folder(aside)
+    try:
+        file = aside / f"{job.trained.architecture}{target.exporter.suffix}"
+        stage(f"Converting to {target}")
+        target.exporter.convert(model, file, target.precision)
+        metadata = _metadata(job, target, digest)
+        target.exporter.write_metadata(file, metadata)
+        verification = None
+        if job.data is not None:
+            stage(f"Verifying {target} on {len(job.data.indices(job.split))} {job.split} images")
+            verification = verify(
+                target.exporter,
+                file,
+                job.trained,
+                job.data,
+                job.split,
+                gates=job.gates.get(target.precision),
+                progress=progress("asking the file"),
+                expected=expected,
+            )
+            verification = _stamp(target, file, metadata, verification)
+            write_json(aside / "verify.json", verification.as_dict())
+            draw(verification, aside / "verify.html")
+        refused = verification is not None and not verification.passed
+        size = file.stat().st_size
+        latency = 0.0 if refused else _latency_ms(target.exporter.load(file, 1), job.trained.image.input_shape)
+        write_text(aside / "labels.txt", "".join(f"{label}\n" for label in job.trained.labels))
+        if job.calibration and target.precision == "int8":
+            write_csv(aside / "calibration.csv", ("path", "label", "sha256"), job.calibration.rows)
+        if refused:
+            file.unlink()
+            final = job.folder / f"{name}.refused"
+        _put(aside, final)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return Exported(target, final / ("verify.html" if refused else file.name), size, verification, latency)
+
+
+def _metadata(job: Job, target: Target, digest: str) -> Metadata:
+    trained = job.trained
+    int8 = target.precision == "int8"
+    return Metadata(
+        labels=trained.labels,
+        image=trained.image,
+        precision=target.precision,
+        architecture=trained.architecture,
+        source=trained.run.name if trained.run else trained.name,
+        model_digest=digest,
+        data_digest=trained.run.info["data"]["digest"] if trained.run else "",
+        calibration_digest=job.calibration.digest if job.calibration and int8 else "",
+        versions=versions() | installed(target.exporter.versions),
+    )
+
+
+def _stamp(target: Target, file: Path, metadata: Metadata, verification: Verification) -> Verification:
+    """Writes what verification found into the file, and makes sure that nothing but its metadata changed."""
+    shape = (1, *metadata.image.input_shape)
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    before = target.exporter.load(file, 1).predict(pixels)
+    stamped = replace(metadata, verification=verification.summary())
+    target.exporter.write_metadata(file, stamped)
+    if not np.array_equal(before, target.exporter.load(file, 1).predict(pixels)):
+        raise ExportError(f"Writing metadata into the {target} file changed its answers.", "That is a bug; report it.")
+    return replace(verification, metadata=stamped).of_file(file)
+
+
+def _latency_ms(runtime: Runtime, shape: tuple[int, int, int]) -> float:
+    pixels = np.zeros((1, *shape), np.uint8)
+    times = []
+    for _ in range(_WARM_UP + _TIMED):
+        start = time.perf_counter()
+        runtime.predict(pixels)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[_WARM_UP:]) * 1000
+
+
+def _refuse_foreign(final: Path, target: Target) -> None:
+    """A folder in the way is replaced only where it is an export of ours."""
+    if not final.exists():
+        return
+    ours = {"verify.json", "verify.html", "labels.txt", "calibration.csv"}
+    strange = (
+        sorted(
+            entry.name for entry in final.iterdir() if entry.name not in ours and entry.suffix != target.exporter.suffix
+        )
+        if final.is_dir()
+        else [final.name]
+    )
+    if strange:
+        raise ExportError(
+            f"{final} is in the way: it holds files that no export made, such as '{strange[0]}'.",
+            "Move them away, or choose another folder with --out.",
+        )
+
+
+def _put(aside: Path, final: Path) -> None:
+    """Renames a whole folder into its place, in one step where nothing is there and in two where something is."""
+    old = final.with_name(f".{final.name}.{os.getpid()}.old")
+    try:
+        if final.exists():
+            final.rename(old)
+        aside.rename(final)
+    except OSError as error:
+        if old.exists() and not final.exists():
+            old.rename(final)
+        raise ExportError(f"Could not write {final}: {error.strerror}.", "Choose another folder with --out.") from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def refuse(made: Sequence[Exported]) -> None:
+    """Raises ``VerificationError`` where a file was refused."""
+    refused = [item for item in made if item.refused]
+    if not refused:
+        return
+    lines = [
+        f"{item.target}: {reason}" for item in refused if item.verification for reason in item.verification.failures
+    ]
+    raise VerificationError(
+        f"{len(refused)} of {len(made)} file(s) do not answer like Keras and were not kept.",
+        "\n  ".join([*lines, *(f"Report: {item.path}" for item in refused)]),
+    )
