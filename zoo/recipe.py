@@ -36,7 +36,8 @@ class Recipe:
         mixup_alpha: Parameter of the Beta distribution of mixup (Zhang et al. 2018); 0 turns it off.
         label_smoothing: Share of the target spread over all classes, 0 to 1.
         class_weights: ``balanced`` weighs every class by the inverse of its share of the training images.
-        early_stopping_epochs: Epochs without a better validation loss before training stops; 0 never stops early.
+        early_stopping_epochs: Epochs without a better validation accuracy (or the same at a lower loss)
+            before training stops; 0 never stops early.
         ema_momentum: Momentum per step of an exponential moving average of the weights, which then is what is
             validated and kept; 0 keeps the weights themselves.
         dropout: Dropout rate before the head; ``None`` is the architecture's own.

@@ -30,7 +30,7 @@ class Progress:
         phase_start: Epochs that were done when the phase began.
         stopped: The phase is over: all its epochs done, or stopped early.
         best_epoch: The epoch, counted from 1, whose weights are kept; 0 before the first.
-        best_loss: Its validation loss.
+        best_accuracy, best_loss: Of the validation images at that epoch.
         history: One row an epoch, as ``history.csv`` has them.
         callbacks: State of callbacks that have one, by position.
     """
@@ -40,6 +40,7 @@ class Progress:
     phase_start: int = 0
     stopped: bool = False
     best_epoch: int = 0
+    best_accuracy: float = -1.0
     best_loss: float = float("inf")
     history: list[dict[str, float]] = field(default_factory=list)
     callbacks: dict[str, Any] = field(default_factory=dict)

@@ -34,7 +34,7 @@ class Harness(keras.callbacks.Callback):
         data: For the positions of the validation images.
         reporter: Hears of batches and epochs.
         added: The other callbacks, whose state goes into the checkpoint.
-        patience: Epochs without a better validation loss before a phase ends; 0 never ends it early.
+        patience: Epochs without a better validation result before a phase ends; 0 never ends it early.
     """
 
     def __init__(
@@ -120,15 +120,19 @@ class Harness(keras.callbacks.Callback):
         """Measures the weights that would be kept, and keeps them where they are the best so far."""
         trained = self._use_averaged_weights()
         logs: dict[str, float] = {}
-        loss = -math.inf  # without a validation split the last epoch is the best
+        best = True  # without a validation split the last epoch is the best
         if len(self._validation):
             probabilities = predict(self.model, self._data, self._validation)
             true = self._data.classes[self._validation]
             likelihood = probabilities[np.arange(len(true)), true].astype(np.float64)
             loss = float(-np.log(np.maximum(likelihood, 1e-7)).mean())
-            logs = {"val_loss": loss, "val_accuracy": float((probabilities.argmax(1) == true).mean())}
-        if loss < self.progress.best_loss or not len(self._validation):
-            self.progress.best_loss = loss if len(self._validation) else math.inf
+            accuracy = float((probabilities.argmax(1) == true).mean())
+            logs = {"val_loss": loss, "val_accuracy": accuracy}
+            # By the loss alone an early epoch would win: one confident mistake outweighs many right answers.
+            best = (accuracy, -loss) > (self.progress.best_accuracy, -self.progress.best_loss)
+            if best:
+                self.progress.best_accuracy, self.progress.best_loss = accuracy, loss
+        if best:
             self.progress.best_epoch = epoch + 1
             self.best = get_weights(self.whole.weights)
         if trained:
