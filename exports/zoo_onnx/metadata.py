@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import onnx
@@ -13,9 +14,16 @@ KEY = "zoo"
 
 
 def write_metadata(path: Path, metadata: Metadata) -> None:
-    """Stores the metadata in the file, in place of what it held before."""
+    """Stores the metadata in the file, in place of what it held before.
+
+    Raises:
+        ExportError: It is no ONNX file, or has another number of outputs than there are labels.
+    """
     model = read_model(path)
-    kept = {entry.key: entry.value for entry in model.metadata_props} | {KEY: metadata.to_json()}
+    classes = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
+    if classes != len(metadata.labels):
+        raise ExportError(f"{path} has {classes} outputs. Received: {len(metadata.labels)} labels.")
+    kept = {entry.key: entry.value for entry in model.metadata_props} | {KEY: _unicode(metadata.to_json())}
     onnx.helper.set_model_props(model, dict(sorted(kept.items())))
     model.doc_string = f"{metadata.architecture}, {metadata.precision}, {metadata.verification['status']}"
     write_bytes(path, model.SerializeToString(deterministic=True))
@@ -29,6 +37,11 @@ def read_metadata(path: Path) -> Metadata | None:
     """
     text = {entry.key: entry.value for entry in read_model(path).metadata_props}.get(KEY)
     return None if text is None else Metadata.from_json(text)
+
+
+def _unicode(text: str) -> str:
+    """JSON whose bytes are UTF-8, as protobuf asks: a byte of a folder's name that is not is written as its escape."""
+    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def read_model(path: Path) -> onnx.ModelProto:

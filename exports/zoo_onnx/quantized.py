@@ -14,11 +14,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
+from zoo import ExportError
 from zoo_onnx.editor import Editor, attribute
 
 #: Operations that move values and compute none.
 _MOVING = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "MaxPool", "Pad", "Slice", "Identity")
 _LARGEST = 127
+#: Half of what 32 bits hold; the other half is for the products.
+_LARGEST_BIAS = 2**30
 
 Array = NDArray[Any]
 
@@ -38,7 +41,13 @@ def store_in_8_bits(editor: Editor) -> None:
 def _take_bytes(editor: Editor) -> None:
     """The input's QuantizeLinear, of scale 1 and zero point 0, goes: the caller gives the bytes themselves."""
     (image,) = editor.inputs
-    (store,) = [node for node in editor.readers(image.name) if node.op_type == "QuantizeLinear"]
+    readers = editor.readers(image.name)
+    if [node.op_type for node in readers] != ["QuantizeLinear"]:
+        raise ExportError(
+            "The model is not prepared for int8: its input is not fake-quantised.",
+            "Calibrate it first: zoo export does.",
+        )
+    (store,) = readers
     image.type.tensor_type.elem_type = onnx.TensorProto.UINT8
     editor.redirect(store.output[0], image.name)
     editor.remove(store)
@@ -79,12 +88,13 @@ def _move_stored(editor: Editor, node: NodeProto) -> None:
         # Zeros around the picture stay zeros of the convolution that pads them: see _merge_pads.
         if not value.any() and _pads_space(editor, node):
             return
+        # A constant channel of the picture, 255, is the byte 255.
         node.input[:] = [load.input[0], node.input[1], name]
     else:
         node.input[0] = load.input[0]
     moved = node.output[0]
     node.output[0] = f"{moved}_stored"
-    after = helper.make_node("DequantizeLinear", [node.output[0], scale, zero], [moved], name=f"{moved}_load")
+    after = helper.make_node("DequantizeLinear", [node.output[0], scale, zero], [moved])
     place = next(place for place, other in enumerate(editor.nodes) if other is node)
     editor.nodes.insert(place + 1, after)
     if not editor.readers(load.output[0]):
@@ -120,14 +130,17 @@ def _store_weights(editor: Editor, node: NodeProto) -> None:
     axis = 0 if node.op_type == "Conv" or attribute(node, "transB", 0) else 1
     others = tuple(place for place in range(weights.ndim) if place != axis)
     scales = np.maximum(np.abs(weights).max(axis=others), 1e-12) / _LARGEST
+    bias = editor.constants[node.input[2]] if len(node.input) > 2 and node.input[2] else None
+    input_scale = float(editor.constants[source.input[1]])
+    if bias is not None:
+        # The bias shares the step of the weights: where those are next to nothing, it would not fit.
+        scales = np.maximum(scales, np.abs(bias) / input_scale / _LARGEST_BIAS)
     shape = [-1 if place == axis else 1 for place in range(weights.ndim)]
     stored = np.clip(np.round(weights / scales.reshape(shape)), -_LARGEST, _LARGEST).astype(np.int8)
     node.input[1] = _stored(editor, node, f"{node.output[0]}_weights", stored, scales, axis)
-    if len(node.input) > 2 and node.input[2]:
-        bias_scales = scales * float(editor.constants[source.input[1]])
-        bias = np.round(editor.constants[node.input[2]] / bias_scales)
-        limit = np.iinfo(np.int32)
-        stored = np.clip(bias, limit.min, limit.max).astype(np.int32)
+    if bias is not None:
+        bias_scales = scales * input_scale
+        stored = np.round(bias / bias_scales).astype(np.int32)
         node.input[2] = _stored(editor, node, f"{node.output[0]}_bias", stored, bias_scales, 0)
 
 
@@ -144,5 +157,5 @@ def _stored(editor: Editor, node: NodeProto, name: str, values: Array, scales: A
     ]
     if values.dtype == np.int8:  # ONNX Runtime computes in integers only where the weights say that their zero is 0
         inputs.append(editor.add_constant(f"{name}_zero", np.zeros(len(scales), np.int8)))
-    editor.insert_before(node, helper.make_node("DequantizeLinear", inputs, [name], name=f"{name}_load", axis=axis))
+    editor.insert_before(node, helper.make_node("DequantizeLinear", inputs, [name], axis=axis))
     return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,16 +37,28 @@ class OnnxRuntime:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors; warnings about the graph are for its maker
+        # Read here and not by ONNX Runtime: it cannot open every name that a file system can hold.
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise ValueError(f"Could not read {path}: {error.strerror or error}.") from error
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has a class of its own for every way to fail
             raise ValueError(f"ONNX Runtime cannot load {path}: {_first_line(error)}") from error
         self.inputs = tuple(_tensor(value) for value in self._session.get_inputs())
         self.outputs = tuple(_tensor(value) for value in self._session.get_outputs())
 
     def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Probabilities, float32 ``(n, classes)``, of pixels, uint8 ``(n, height, width, 3)`` RGB."""
+        """Probabilities, float32 ``(n, classes)``, of pixels, uint8 ``(n, height, width, 3)`` RGB.
+
+        Raises:
+            ValueError: Another shape or dtype.
+        """
         (first,) = self.inputs
+        if images.dtype != np.uint8 or images.shape[1:] != first.shape[1:]:
+            expected = ", ".join(map(str, first.shape[1:]))
+            raise ValueError(f"Expected: uint8 (n, {expected}). Received: {images.dtype} {images.shape}.")
         names = [self.outputs[0].name]
         (probabilities,) = self._session.run(names, {first.name: images.astype(first.dtype, copy=False)})
         return np.asarray(probabilities, np.float32)

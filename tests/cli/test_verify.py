@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import FakePlugin, PhotoFolder, RunZoo
+from zoo.evaluation.digest import model_digest
+from zoo.evaluation.trained import of_run
 from zoo.exported import Metadata
 from zoo.runs import open_run
 
@@ -60,7 +62,7 @@ def export(run_path: Path, target: Path, *, nudge: float = 0.0, with_metadata: b
         "precision": "float32",
         "architecture": run.architecture,
         "source": run.name,
-        "model_digest": "0" * 64,
+        "model_digest": model_digest(of_run(run).load()),
     }
     with zipfile.ZipFile(target, "w") as archive:
         archive.write(run.model_path, "model.keras")

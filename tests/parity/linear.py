@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from zoo.data import TEST, ImageData, load_for_evaluation
 from zoo.errors import ExportError
+from zoo.evaluation.digest import model_digest
 from zoo.evaluation.trained import TrainedModel
 from zoo.exported import INPUT, OUTPUT, Metadata, TensorInfo
 from zoo.image_spec import ImageSpec
@@ -141,9 +142,10 @@ def make_subject(source: Path, labels: tuple[str, ...], spec: ImageSpec = SPEC) 
     kernel = np.linalg.solve(ridge, seen.T @ wanted).astype(np.float32)
     bias = np.linspace(0, 0.1, len(labels), dtype=np.float32)
     batch: tuple[int | None, ...] = (None,)
+    reference = TrainedModel("linear (fitted)", "linear", labels, spec, _keras(spec, kernel, bias))
     return Subject(
         data=data,
-        reference=TrainedModel("linear (fitted)", "linear", labels, spec, _keras(spec, kernel, bias)),
+        reference=reference,
         file=LinearFile(
             kernel=kernel,
             bias=bias,
@@ -153,7 +155,7 @@ def make_subject(source: Path, labels: tuple[str, ...], spec: ImageSpec = SPEC) 
                 precision="float32",
                 architecture="linear",
                 source="linear (fitted)",
-                model_digest="5eed" * 16,
+                model_digest=model_digest(reference.load()),
                 versions={"numpy": np.__version__},
             ),
             inputs=(TensorInfo(name=INPUT, shape=batch + spec.input_shape, dtype="float32"),),

@@ -30,7 +30,7 @@ METADATA = Metadata(
 def check(
     tensor: TensorInfo = IMAGE, output: TensorInfo = OUTPUT, metadata: Metadata | None = METADATA, **values: Any
 ) -> Contract:
-    return check_contract((tensor,), (output,), replace(metadata, **values) if metadata else None, REFERENCE)
+    return check_contract((tensor,), (output,), replace(metadata, **values) if metadata else None, REFERENCE, "0")
 
 
 def test_a_file_as_it_should_be() -> None:
@@ -100,12 +100,12 @@ def test_a_file_as_it_should_be() -> None:
             True,
         ),
         (
-            check_contract((IMAGE, replace(IMAGE, name="size")), (OUTPUT,), METADATA, REFERENCE),
+            check_contract((IMAGE, replace(IMAGE, name="size")), (OUTPUT,), METADATA, REFERENCE, "0"),
             "The file has 2 inputs ('image', 'size'); expected one, 'image'.",
             False,
         ),
         (
-            check_contract((IMAGE,), (), METADATA, REFERENCE),
+            check_contract((IMAGE,), (), METADATA, REFERENCE, "0"),
             "The file has 0 outputs (none); expected one, 'probabilities'.",
             False,
         ),
@@ -125,3 +125,11 @@ def test_a_fixed_batch_is_said_and_not_held_against_the_file() -> None:
 
 def test_another_architecture_is_said() -> None:
     assert check(architecture="large").notes == ("The file says that it is large; the model is small.",)
+
+
+def test_a_file_of_other_weights_is_named() -> None:
+    contract = check_contract((IMAGE,), (OUTPUT,), METADATA, REFERENCE, "f00d")
+    assert contract.problems == (
+        "The file was made from other weights: it names run with the digest 0; the model's is f00d.",
+    )
+    assert contract.askable

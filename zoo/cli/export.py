@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import runs_option
+from zoo.cli.options import chosen_gates, gate_options, runs_option
 from zoo.cli.runs import find_trained
 from zoo.errors import UsageError
 from zoo.interfaces import PRECISIONS
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 @runs_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the files.  [default: RUN/exports]")
 @click.option("--no-verify", is_flag=True, help="Do not compare with Keras; the files say that they are unverified.")
-@click.option("--min-agreement", type=click.FloatRange(0, 1), help="Gate: least share of images answered like Keras.")
-@click.option("--max-difference", type=click.FloatRange(0, 1), help="Gate: largest difference of a probability.")
+@gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     model: str,
@@ -63,11 +62,7 @@ def command(
     int8 is calibrated on the run's training images, or on half of --data where there is no run.
     """
     targets = _targets(formats, precisions)
-    gates = {
-        name: value
-        for name, value in (("min_agreement", min_agreement), ("max_difference", max_difference))
-        if value is not None
-    }
+    gates = chosen_gates(min_agreement, max_difference)
     if no_verify and (data or gates) and not (data and _in_8_bits(targets)):
         raise UsageError("--no-verify leaves nothing for --data, --min-agreement or --max-difference to do.")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters read nothing else; a .keras file fits every backend
@@ -226,7 +221,7 @@ def _print(made: list[Exported], trained: TrainedModel) -> None:
                 _status(item),
                 "-" if values is None else percent(values.agreement),
                 "-" if largest is None else f"{largest:.2g}",
-                "-" if item.refused else f"{item.latency_ms:.1f} ms",
+                "-" if item.refused else f"{item.latency_ms:.3g} ms",
             )
         )
     header = ("format", "precision", "size", "", "like Keras", "largest dp", "one image")

@@ -23,6 +23,26 @@ def runs_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return option(function)
 
 
+def gate_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--min-agreement`` and ``--max-difference``: limits of a verification other than the precision's own."""
+    for option in (
+        click.option(
+            "--max-difference", type=click.FloatRange(0, 1), help="Gate: largest difference of a probability."
+        ),
+        click.option(
+            "--min-agreement", type=click.FloatRange(0, 1), help="Gate: least share answered like Keras, 0 to 1."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def chosen_gates(min_agreement: float | None, max_difference: float | None) -> dict[str, float]:
+    """The fields of ``Gates`` that the user set."""
+    chosen = {"min_agreement": min_agreement, "max_difference": max_difference}
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
 def image_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--size``, ``--resize``, ``--interpolation``: the fields of the ImageSpec."""
     for option in (

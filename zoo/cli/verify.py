@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from zoo.cli.options import runs_option
+from zoo.cli.options import chosen_gates, gate_options, runs_option
 from zoo.cli.runs import find_trained
 from zoo.errors import VerificationError
 
@@ -19,6 +20,7 @@ from zoo.errors import VerificationError
 @click.option("--data", help="Images to ask both: folder, CSV or name.  [default: the run's test images]")
 @runs_option
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the file's runtime.")
+@gate_options
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a page on it: PATH.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print verify.json.")
 def command(
@@ -28,6 +30,8 @@ def command(
     data: str | None,
     runs: Path,
     threads: int,
+    min_agreement: float | None,
+    max_difference: float | None,
     report: Path | None,
     as_json: bool,
 ) -> None:
@@ -37,7 +41,7 @@ def command(
     with none, the architecture with its pretrained weights. Ends with 6 where the answers differ by more than the
     file's precision allows.
     """
-    from zoo.parity import exporter_of, keras_answers, render, verification_images, verify
+    from zoo.parity import default_gates, exporter_of, keras_answers, precision_of, render, verification_images, verify
 
     exporter = exporter_of(file)
     reference = find_trained(against, runs, weights)
@@ -56,8 +60,18 @@ def command(
     reporter.stage(f"Asking Keras: {reference.name}")
     expected = keras_answers(reference, images, split, reporter.counter("asking Keras"))
     reporter.stage(f"Asking {file}")
-    counter = reporter.counter("asking the file")
-    found = verify(exporter, file, reference, images, split, threads=threads, progress=counter, expected=expected)
+    precision = precision_of(exporter.read_metadata(file), exporter.load(file, threads).inputs)
+    found = verify(
+        exporter,
+        file,
+        reference,
+        images,
+        split,
+        gates=replace(default_gates(precision), **chosen_gates(min_agreement, max_difference)),
+        threads=threads,
+        progress=reporter.counter("asking the file"),
+        expected=expected,
+    )
     if report is not None:
         from zoo.report.verification import write_verification_page
 

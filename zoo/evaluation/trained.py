@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ class TrainedModel:
         architecture: Name of its architecture.
         labels: Class names in the order of the outputs.
         image: How files become its input.
-        load: Returns the Keras model.
+        load: Returns the Keras model, always the same one.
         aliases: Other names of the classes, such as WordNet ids.
         run: Where it was trained, if here.
     """
@@ -47,7 +48,7 @@ def of_run(run: Run) -> TrainedModel:
         architecture=run.architecture,
         labels=run.labels,
         image=run.image_spec,
-        load=lambda: _load(run),
+        load=cache(lambda: _load(run)),
         run=run,
     )
 
@@ -66,7 +67,7 @@ def pretrained(architecture: Architecture, weights: Weights) -> TrainedModel:
         architecture=architecture.name,
         labels=labels,
         image=architecture.image,
-        load=load,
+        load=cache(load),
         aliases=weights.aliases(),
     )
 

@@ -21,7 +21,7 @@ from zoo.evaluation.trained import TrainedModel
 from zoo.export.calibration import Calibration
 from zoo.exported import Metadata, Runtime
 from zoo.interfaces import Exporter
-from zoo.parity import Gates, Verification, keras_answers, verify
+from zoo.parity import Gates, Verification, default_gates, keras_answers, verify
 from zoo.runs.atomic import make_folder, write_csv, write_json, write_text
 from zoo.runs.machine import installed, versions
 
@@ -116,32 +116,48 @@ def export(
         stage(f"Asking Keras: {job.trained.name}")
         expected = keras_answers(job.trained, job.data, job.split, progress("asking Keras"))
     make_folder(job.folder)
-    prepared: dict[bool, keras.Model] = {}
+    prepared: dict[bool, _Prepared] = {}
     made = []
     for target in targets:
         in_8_bits = target.precision == "int8"
         if in_8_bits not in prepared:
-            prepared[in_8_bits] = _prepare(model, job.calibration if in_8_bits else None, stage)
+            prepared[in_8_bits] = _quantize(model, job, stage) if in_8_bits else _fold(model, stage)
         made.append(_export_one(job, target, prepared[in_8_bits], digest, expected, draw, stage, progress))
     return made
 
 
-def _prepare(model: keras.Model, calibration: Calibration | None, stage: Stage) -> keras.Model:
+@dataclass(frozen=True)
+class _Prepared:
+    """A model ready to convert, and what ``quantization.json`` says of it."""
+
+    model: keras.Model
+    quantization: dict[str, Any] | None = None
+
+
+def _fold(model: keras.Model, stage: Stage) -> _Prepared:
     from zoo.export.fold import fold
 
     stage("Folding normalisation into convolutions")
-    folded = fold(model)
-    if calibration is None:
-        return folded
+    return _Prepared(fold(model))
+
+
+def _quantize(model: keras.Model, job: Job, stage: Stage) -> _Prepared:
+    from zoo.export.fold import fold
     from zoo.export.quantize import quantize
 
-    return quantize(folded, calibration.pixels, lambda text: stage(f"8 bits: {text} ({len(calibration.rows)} images)"))
+    assert job.calibration is not None
+    wanted = job.gates["int8"].min_agreement if "int8" in job.gates else default_gates("int8").min_agreement
+    images = len(job.calibration.rows)
+    found = quantize(
+        fold(model), job.calibration.pixels, wanted or 0.0, lambda text: stage(f"8 bits: {text} ({images} images)")
+    )
+    return _Prepared(found.model, found.as_dict())
 
 
 def _export_one(
     job: Job,
     target: Target,
-    model: keras.Model,
+    prepared: _Prepared,
     digest: str,
     expected: NDArray[np.float32] | None,
     draw: Draw,
@@ -149,15 +165,16 @@ def _export_one(
     progress: Callable[[str], Progress],
 ) -> Exported:
     name = f"{job.trained.architecture}-{target.exporter.name}-{target.precision}"
-    final = job.folder / name
+    kept, rejected = job.folder / name, job.folder / f"{name}.refused"
     aside = job.folder / f".{name}.{os.getpid()}"
-    _refuse_foreign(final, target)
+    for folder in (kept, rejected):
+        _refuse_foreign(folder, target)
     shutil.rmtree(aside, ignore_errors=True)
     make_folder(aside)
     try:
         file = aside / f"{job.trained.architecture}{target.exporter.suffix}"
         stage(f"Converting to {target}")
-        target.exporter.convert(model, file, target.precision)
+        target.exporter.convert(prepared.model, file, target.precision)
         metadata = _metadata(job, target, digest)
         target.exporter.write_metadata(file, metadata)
         verification = None
@@ -182,10 +199,13 @@ def _export_one(
         write_text(aside / "labels.txt", "".join(f"{label}\n" for label in job.trained.labels))
         if job.calibration and target.precision == "int8":
             write_csv(aside / "calibration.csv", ("path", "label", "sha256"), job.calibration.rows)
+            write_json(aside / "quantization.json", prepared.quantization)
         if refused:
             file.unlink()
-            final = job.folder / f"{name}.refused"
+        final = rejected if refused else kept
         _put(aside, final)
+        if not refused:
+            shutil.rmtree(rejected, ignore_errors=True)  # what it says is no longer so
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return Exported(target, final / ("verify.html" if refused else file.name), size, verification, latency)
@@ -233,7 +253,7 @@ def _refuse_foreign(final: Path, target: Target) -> None:
     """A folder in the way is replaced only where it is an export of ours."""
     if not final.exists():
         return
-    ours = {"verify.json", "verify.html", "labels.txt", "calibration.csv"}
+    ours = {"verify.json", "verify.html", "labels.txt", "calibration.csv", "quantization.json"}
     strange = (
         sorted(
             entry.name for entry in final.iterdir() if entry.name not in ours and entry.suffix != target.exporter.suffix

@@ -179,6 +179,8 @@ def copy_layer(layer: keras.Layer, **changes: Any) -> keras.Layer:
         copy.build(layer.get_build_config()["input_shape"] if layer.get_build_config() else layer.input.shape)
         if [tuple(weight.shape) for weight in copy.weights] == [tuple(weight.shape) for weight in layer.weights]:
             copy.set_weights(layer.get_weights())
+            if isinstance(copy, keras.layers.Normalization):
+                copy.finalize_state()  # what it computes with is made from what `adapt` left in its weights
     return copy
 
 

@@ -4,7 +4,7 @@ Names, shapes and labels come first, then the pixels, then the answers; each has
 is off. Importing this loads NumPy and OpenCV; Keras and the runtime of a format come in when a model is asked.
 """
 
-from zoo.parity.contract import Contract, check_contract
+from zoo.parity.contract import Contract, check_contract, precision_of
 from zoo.parity.formats import exporter_of
 from zoo.parity.gates import Gates, default_gates
 from zoo.parity.images import verification_images
@@ -20,6 +20,7 @@ __all__ = [
     "default_gates",
     "exporter_of",
     "keras_answers",
+    "precision_of",
     "render",
     "verification_images",
     "verify",

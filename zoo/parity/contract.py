@@ -33,7 +33,11 @@ class Contract:
 
 
 def check_contract(
-    inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], metadata: Metadata | None, reference: TrainedModel
+    inputs: Sequence[TensorInfo],
+    outputs: Sequence[TensorInfo],
+    metadata: Metadata | None,
+    reference: TrainedModel,
+    digest: str,
 ) -> Contract:
     """Compares a file's tensors and metadata with what the reference asks for.
 
@@ -41,6 +45,7 @@ def check_contract(
         inputs, outputs: Of the file.
         metadata: ``None`` where the file has none of ours.
         reference: The model it should answer like.
+        digest: ``model_digest`` of its weights.
     """
     spec = metadata.image if metadata else reference.image
     wanted_input: Shape = (None, *spec.input_shape)
@@ -59,6 +64,7 @@ def check_contract(
             *_labels(metadata.labels, reference.labels),
             *_image(metadata.image, reference.image),
             *_precision(metadata.precision),
+            *_model(metadata, digest),
         ]
         if metadata.architecture != reference.architecture:
             notes.append(f"The file says that it is {metadata.architecture}; the model is {reference.architecture}.")
@@ -136,6 +142,15 @@ def _image(found: ImageSpec, wanted: ImageSpec) -> list[str]:
     have, want = found.as_dict(), wanted.as_dict()
     differing = [f"{name} {have[name]!r} instead of {want[name]!r}" for name in want if have[name] != want[name]]
     return [f"The file's image rule is not the model's: {', '.join(differing)}."] if differing else []
+
+
+def _model(metadata: Metadata, digest: str) -> list[str]:
+    if metadata.model_digest == digest:
+        return []
+    return [
+        f"The file was made from other weights: it names {metadata.source} with the digest "
+        f"{metadata.model_digest[:12] or 'none'}; the model's is {digest[:12]}."
+    ]
 
 
 def _precision(found: str) -> list[str]:

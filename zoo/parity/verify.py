@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from zoo.data import ImageData
 from zoo.errors import DataError
 from zoo.evaluation import Predictions
+from zoo.evaluation.digest import model_digest
 from zoo.evaluation.predict import predict
 from zoo.evaluation.trained import TrainedModel
 from zoo.interfaces import Exporter
@@ -61,7 +62,8 @@ def verify(
     indices = _indices(reference, data, split)
     metadata = exporter.read_metadata(path)
     runtime = exporter.load(path, threads)
-    contract = check_contract(runtime.inputs, runtime.outputs, metadata, reference)
+    digest = model_digest(reference.load())
+    contract = check_contract(runtime.inputs, runtime.outputs, metadata, reference, digest)
     precision = precision_of(metadata, contract.inputs)
     limits = gates or default_gates(precision)
     spec = metadata.image if metadata else reference.image

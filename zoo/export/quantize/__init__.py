@@ -1,6 +1,6 @@
 """int8 that keeps its accuracy: everything that can be done on the Keras model, so that every format gains.
 
-    measure channels -> equalise -> choose ranges -> round weights, correct biases -> mark tensors
+    measure channels -> equalise -> choose ranges -> round weights, correct biases -> spare what suffers -> mark tensors
 
 The result is a Keras model that computes like an 8-bit one: weights are multiples of a step per output channel, and a
 ``FakeQuantize`` layer after every tensor that is to be stored in 8 bits rounds it. What each step gains is in
@@ -10,6 +10,7 @@ docs/decisions/0006-int8.md.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
@@ -19,8 +20,9 @@ from zoo.export.fold import LINEAR
 from zoo.export.graph import Call, Graph, copy_layer
 from zoo.export.quantize.equalize import equalize
 from zoo.export.quantize.ranges import Range, choose_ranges, measure_channels
-from zoo.export.quantize.rounding import round_to_inputs
+from zoo.export.quantize.rounding import fake_quantize, round_to_inputs
 from zoo.export.quantize.run import Pixels, channel_axes, rounded_calls, run
+from zoo.export.quantize.sensitivity import Fidelity, InFloat, answers, spare
 
 #: Images that weights are rounded on; all of them are in memory at once, at every layer in turn.
 _ROUNDING_IMAGES = 64
@@ -49,32 +51,49 @@ class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "low": self.low, "high": self.high}
 
 
-def fake_quantize(values: Any, low: float, high: float) -> Any:
-    import tensorflow as tf
-
-    return tf.quantization.fake_quant_with_min_max_args(values, low, high)
-
-
-def quantize(model: keras.Model, images: Pixels, stage: Stage = lambda text: None) -> keras.Model:
+@dataclass(frozen=True)
+class Quantized:
     """A model that computes with 8 bits.
 
     Args:
-        model: Folded (``zoo.export.fold``); it is changed, though not its answers.
-        images: Calibration images, uint8 ``(n, height, width, 3)``; 100 are plenty.
-        stage: Told what is being done.
+        model: With rounded weights, and a ``FakeQuantize`` layer after every tensor to be stored in 8 bits.
+        calibrated: How it answers the calibration images, beside the float model.
+        in_float: Tensors that stay in float, because 8 bits cost too many answers.
+    """
 
-    Returns:
-        The model with rounded weights, and ``FakeQuantize`` layers after every tensor to be stored in 8 bits.
+    model: keras.Model
+    calibrated: Fidelity
+    in_float: tuple[InFloat, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of ``quantization.json``."""
+        return {"calibrated": asdict(self.calibrated), "in_float": [asdict(tensor) for tensor in self.in_float]}
+
+
+def quantize(
+    model: keras.Model, images: Pixels, min_agreement: float = 0.0, stage: Stage = lambda text: None
+) -> Quantized:
+    """A model that computes with 8 bits.
+
+    Args:
+        model: Folded (``zoo.export.fold``); it is changed.
+        images: Calibration images, uint8 ``(n, height, width, 3)``; 100 are plenty.
+        min_agreement: Share of them that should be answered like before; where fewer are, tensors stay in float.
+        stage: Told what is being done.
     """
     graph = Graph(model)
     stage("measuring the range of every channel")
+    expected = answers(graph, images, {})
     channels = measure_channels(graph, images, rounded_calls(graph))
     equalize(graph, channels)
     stage("choosing the range of every tensor")
     ranges = choose_ranges(graph, images, channels)
     stage("rounding weights")
     round_weights(graph, images[:: max(1, len(images) // _ROUNDING_IMAGES)][:_ROUNDING_IMAGES], ranges)
-    return mark(graph, ranges)
+    ranges, reached, spared = spare(graph, images, expected, ranges, channels, min_agreement, stage)
+    for tensor in spared:
+        stage(f"{tensor.name} stays in float32, {tensor.extra_bytes / 1e6:.2f} MB more")
+    return Quantized(mark(graph, ranges), reached, spared)
 
 
 def round_weights(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> None:
@@ -124,4 +143,4 @@ def mark(graph: Graph, ranges: dict[Call, Range]) -> keras.Model:
     return graph.rebuild(change)
 
 
-__all__ = ["FakeQuantize", "quantize"]
+__all__ = ["FakeQuantize", "Quantized", "quantize"]

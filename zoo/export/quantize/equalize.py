@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from zoo.export.fold import LINEAR, scale_outputs
 from zoo.export.graph import Call, Graph, to_array
 from zoo.export.quantize.ranges import Channels
-from zoo.export.quantize.run import is_relu
+from zoo.export.quantize.run import cap, is_relu
 
 Array = NDArray[np.float64]
 
@@ -55,8 +55,8 @@ def equalize(graph: Graph, channels: dict[Call, Channels]) -> None:
     """Scales the channels of a model in place.
 
     Args:
-        graph: Of a folded model; its kernels and biases change, its answers do not (beyond rounding, on images whose
-            values stay within 5 % of those seen).
+        graph: Of a folded model; its kernels and biases change. Its answers do not, but for outliers that a capped ReLU
+            now cuts.
         channels: What ``measure_channels`` found; changed along with the model.
     """
     for space in find_spaces(graph):
@@ -102,7 +102,7 @@ def find_spaces(graph: Graph) -> list[Space]:
         space.calls.append(call)
         space.fixed |= call in fixed
         if is_relu(call.operation):
-            space.cap = min(space.cap, _cap(call.operation))
+            space.cap = min(space.cap, cap(call.operation))
         if isinstance(call.operation, LINEAR):
             space.makers.append(call)
             for source, _ in call.sources:
@@ -156,10 +156,3 @@ def _takes_scales(graph: Graph, call: Call) -> bool:
     if isinstance(layer, layers.DepthwiseConv2D):
         return bool(layer.depth_multiplier == 1)
     return bool(getattr(layer, "groups", 1) == 1)
-
-
-def _cap(operation: object) -> float:
-    if isinstance(operation, layers.ReLU):
-        return np.inf if operation.max_value is None else float(operation.max_value)
-    name = getattr(getattr(operation, "activation", None), "__name__", "")
-    return 6.0 if name == "relu6" else np.inf

@@ -10,12 +10,15 @@ from keras import ops
 from numpy.typing import NDArray
 
 from zoo.export.graph import Call, Graph
-from zoo.export.quantize.run import Pixels, batches, channel_axes, run
+from zoo.export.quantize.run import Pixels, batches, cap, channel_axes, run
 
 #: Smallest and largest value that 8 bits hold, zero always among them.
 Range = tuple[float, float]
 
 Array = NDArray[np.float64]
+#: Root mean squares beyond which a value is an outlier that may be cut. Of 5, 7, 8, 10, 12, 15 and 20 the best on
+#: MobileNetV2 (docs/decisions/0006-int8.md); without a limit a single value takes the steps from all others.
+_OUTLIER = 10.0
 _BINS = 2048
 _LEVELS = 255
 
@@ -35,8 +38,9 @@ class Channels:
 
     @property
     def reach(self) -> Array:
-        """Largest absolute value of each channel."""
-        return np.asarray(np.maximum(np.abs(self.low), np.abs(self.high)))
+        """Largest absolute value of each channel, outliers left out."""
+        largest = np.maximum(np.abs(self.low), np.abs(self.high))
+        return np.asarray(np.minimum(largest, _OUTLIER * np.sqrt(self.square)))
 
 
 def measure_channels(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dict[Call, Channels]:
@@ -86,7 +90,8 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
         channels: What ``measure_channels`` found on the same model and images.
     """
     limits = {
-        call: (float(min(seen.low.min(), 0.0)), float(max(seen.high.max(), 0.0)) + 1e-6)
+        # Equalisation may have scaled an outlier beyond where a ReLU cuts.
+        call: (float(min(seen.low.min(), 0.0)), min(float(max(seen.high.max(), 0.0)), cap(call.operation)) + 1e-6)
         for call, seen in channels.items()
     }
     histograms = dict.fromkeys(limits, np.zeros(_BINS, np.int64))

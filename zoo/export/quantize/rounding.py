@@ -27,6 +27,13 @@ _DAMPING = 0.01
 _BLOCK = 64
 
 
+def fake_quantize(values: Any, low: float, high: float) -> Any:
+    """Values rounded to one of 256 from ``low`` to ``high``, moved a little so that zero is one of them."""
+    import tensorflow as tf
+
+    return tf.quantization.fake_quant_with_min_max_args(values, low, high)
+
+
 def round_nearest(layer: Any) -> NDArray[np.float32]:
     """The kernel with every weight at the nearest step of its output channel."""
     kernel = to_array(layer.kernel).astype(np.float64)

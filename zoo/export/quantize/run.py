@@ -65,6 +65,13 @@ def is_relu(operation: Any) -> bool:
     )
 
 
+def cap(operation: Any) -> float:
+    """Where an operation cuts its values; infinite where it does not."""
+    if isinstance(operation, layers.ReLU):
+        return np.inf if operation.max_value is None else float(operation.max_value)
+    return 6.0 if isinstance(operation, layers.Activation) and operation.activation is activations.relu6 else np.inf
+
+
 def rounded_calls(graph: Graph) -> list[Call]:
     """The calls whose outputs are stored in 8 bits.
 

@@ -1,0 +1,522 @@
+"""ONNX files: what they hold, that they answer like Keras, and that ONNX Runtime and OpenCV read them as they are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import tensorflow as tf
+import zoo_mobilenetv2
+import zoo_onnx
+from keras import layers
+from onnx import numpy_helper
+
+from tests.export.models import answers, pixels, randomise
+from zoo import ExportError, ImageSpec, Metadata
+from zoo.export.fold import fold
+from zoo.export.quantize import quantize
+
+(ONNX,) = zoo_onnx.zoo_exporters()
+LABELS = ("Füße", "rugby", "サッカー", "a, b", "🏉")
+SHAPE = (32, 32, 3)
+
+
+def build(odd=None):
+    """A small classifier of raw pixels with everything that leaves marks in a graph: 5 classes."""
+    image = layers.Input(SHAPE, name="image")
+    x = layers.Rescaling([1 / 58, 1 / 57, 1 / 57.5], [-2.1, -2.0, -1.8])(image)
+    x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
+    x = shortcut = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+    x = layers.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
+    x = layers.MaxPooling2D()(layers.ReLU()(x))
+    x = layers.Conv2D(32, 1, name="project")(x)
+    x = layers.Add()([layers.AveragePooling2D(2)(shortcut), x])
+    if odd is not None:
+        x = layers.Lambda(odd, name="odd_one")(x)
+    x = layers.Conv2D(64, 3, activation="relu", name="top")(x)
+    x = layers.Dropout(0.2)(layers.Flatten()(x))
+    x = layers.Dense(48, activation="relu", name="hidden")(x)
+    return randomise(keras.Model(image, layers.Dense(5, activation="softmax", name="probabilities")(x), name="tiny"))
+
+
+def metadata(precision, **changes):
+    made = Metadata(
+        labels=LABELS,
+        image=ImageSpec(height_px=32, width_px=32, resize="crop"),
+        precision=precision,
+        architecture="tiny",
+        source="tiny-20260101-000000",
+        model_digest="ab" * 32,
+        versions={"tensorflow": tf.__version__},
+        verification={"status": "verified", "largest_difference": 1e-7},
+    )
+    return replace(made, **changes)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build()
+
+
+@pytest.fixture(scope="module")
+def prepared(model):
+    """The model as the harness prepares it, for int8 and for the others."""
+    return {True: quantize(fold(model), pixels(32, SHAPE)).model, False: fold(model)}
+
+
+@pytest.fixture(scope="module")
+def files(prepared, tmp_path_factory):
+    """A file of every precision, as ``convert`` leaves it. Read them only."""
+    folder = tmp_path_factory.mktemp("onnx")
+    made = {precision: folder / f"{precision}.onnx" for precision in ONNX.precisions}
+    for precision, path in made.items():
+        ONNX.convert(prepared[precision == "int8"], path, precision)
+    assert sorted(folder.iterdir()) == sorted(made.values())
+    return made
+
+
+@pytest.fixture(scope="module")
+def mobilenetv2():
+    """In small: a third as wide, 10 classes."""
+    return randomise(zoo_mobilenetv2.build((64, 64, 3), 10, width=0.35))
+
+
+@pytest.fixture(scope="module")
+def mobilenetv2_files(mobilenetv2, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mobilenetv2")
+    made = {precision: folder / f"{precision}.onnx" for precision in ("float32", "int8")}
+    ONNX.convert(fold(mobilenetv2), made["float32"], "float32")
+    ONNX.convert(quantize(fold(mobilenetv2), pixels(16, (64, 64, 3))).model, made["int8"], "int8")
+    return made
+
+
+@pytest.fixture
+def copy(files, tmp_path):
+    """``copy("int8")``: a file of one's own."""
+    return lambda precision="float32": Path(shutil.copy(files[precision], tmp_path / f"{precision}.onnx"))
+
+
+def steps(path):
+    return Counter(node.op_type for node in onnx.load(path).graph.node)
+
+
+# The file
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("float32", "float32"), ("float16", "float32"), ("int8", "uint8")], ids=ONNX.precisions
+)
+def test_says_names_shapes_and_types_with_a_free_batch(files, precision, dtype):
+    runtime = ONNX.load(files[precision], 1)
+    assert runtime.inputs == (("image", (None, 32, 32, 3), dtype, 1.0, 0),)
+    assert runtime.outputs == (("probabilities", (None, 5), "float32", 1.0, 0),)
+
+
+@pytest.mark.parametrize("precision", ONNX.precisions)
+def test_is_of_a_version_and_of_operators_that_older_runtimes_know(files, precision):
+    model = onnx.load(files[precision])
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 17)]
+    assert model.ir_version == 8
+    assert {node.domain for node in model.graph.node} == {""}
+    assert not model.functions
+    onnx.checker.check_model(model, full_check=True)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("which", ["files", "mobilenetv2_files"])
+def test_every_shape_can_be_told_from_the_file_alone(which, precision, request):
+    model = onnx.load(request.getfixturevalue(which)[precision])
+    assert b"unk__" not in model.SerializeToString()
+    inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    values = [*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output]
+    assert len(values) > 10
+    for value in values:
+        first, *others = value.type.tensor_type.shape.dim
+        assert all(side.dim_value for side in others), value
+        assert first.dim_param == "batch" or first.dim_value, value
+
+
+def test_float32_holds_nothing_but_what_computes(mobilenetv2_files):
+    found = steps(mobilenetv2_files["float32"])
+    assert found.keys() <= {
+        "Add",
+        "Clip",
+        "Conv",
+        "Gemm",
+        "GlobalAveragePool",
+        "Pad",
+        "Reshape",
+        "Softmax",
+        "Squeeze",
+        "Transpose",
+    }
+    assert found["Conv"] == 52
+    assert found["Add"] == 10  # the residuals: no bias and no offset is added apart
+    assert found["Transpose"] == 1
+    assert found["Pad"] == 1  # the channel that carries the offset of the pixels
+    # No scale and no mean of pixels are left as constants.
+    constants = {constant.name for constant in onnx.load(mobilenetv2_files["float32"]).graph.initializer}
+    sums = [node for node in onnx.load(mobilenetv2_files["float32"]).graph.node if node.op_type == "Add"]
+    assert not [name for node in sums for name in node.input if name in constants]
+
+
+def test_int8_adds_only_the_steps_in_and_out_of_8_bits(mobilenetv2_files):
+    found = steps(mobilenetv2_files["int8"])
+    assert {"QuantizeLinear", "DequantizeLinear"} < found.keys()
+    assert not {"Clip", "Relu", "Mul", "Sub", "Div", "BatchNormalization", "Cast"} & found.keys()
+    assert found["Conv"] == 52
+    assert found["Transpose"] == 1
+
+
+@pytest.mark.parametrize("precision", ONNX.precisions)
+def test_moves_the_colours_once(files, precision):
+    found = steps(files[precision])
+    assert found["Transpose"] == 1
+    # Nor is any shape computed when the file is asked.
+    assert not {"Shape", "Gather", "Concat", "Slice"} & found.keys()
+
+
+def test_float16_is_half_the_size(files):
+    assert files["float16"].stat().st_size < 0.6 * files["float32"].stat().st_size
+    stored = {constant.data_type for constant in onnx.load(files["float16"]).graph.initializer if constant.dims[:1]}
+    assert onnx.TensorProto.FLOAT16 in stored
+
+
+def test_int8_is_a_quarter_of_the_size(files):
+    assert files["int8"].stat().st_size < 0.35 * files["float32"].stat().st_size
+
+
+# int8
+
+
+def makers_of(graph):
+    return {name: node for node in graph.node for name in node.output}
+
+
+@pytest.mark.parametrize("which", ["files", "mobilenetv2_files"])
+def test_int8_computes_with_bytes(which, request):
+    graph = onnx.load(request.getfixturevalue(which)["int8"]).graph
+    makers = makers_of(graph)
+    constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
+    readers = {name: [node for node in graph.node if name in node.input] for name in makers}
+    computing = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+    assert computing
+    for node in computing:
+        image, weights, bias = (makers[name] for name in node.input)
+        assert [image.op_type, weights.op_type, bias.op_type] == ["DequantizeLinear"] * 3
+        stored, scale, zero = (constants[name] for name in weights.input)
+        assert stored.dtype == np.int8
+        assert not zero.any()
+        assert np.abs(stored.astype(int)).max() == 127
+        channels = stored.shape[0] if node.op_type == "Conv" else stored.shape[1]
+        assert scale.shape == (channels,)
+        assert constants[bias.input[0]].dtype == np.int32
+        np.testing.assert_allclose(constants[bias.input[1]], scale * constants[image.input[1]], rtol=1e-6)
+        assert {reader.op_type for reader in readers[node.output[0]]} == {"QuantizeLinear"}
+
+
+def test_int8_probabilities_are_computed_in_float(files):
+    graph = onnx.load(files["int8"]).graph
+    last = makers_of(graph)["probabilities"]
+    assert last.op_type == "Softmax"
+    assert makers_of(graph)[last.input[0]].op_type == "DequantizeLinear"
+    steps = ONNX.load(files["int8"], 1).predict(pixels(8, SHAPE)) * 256
+    assert np.abs(steps - steps.round()).max() > 0.01
+
+
+@pytest.mark.parametrize("which", ["files", "mobilenetv2_files"])
+def test_onnx_runtime_leaves_no_convolution_in_float(which, request, tmp_path):
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 3
+    path = str(request.getfixturevalue(which)["int8"])
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    found = steps(tmp_path / "optimized.onnx")
+    assert not {"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul"} & found.keys()
+    assert found["QLinearConv"] == steps(path)["Conv"]
+
+
+@pytest.mark.parametrize("smallness", [0, 1e-9, 1e-6])
+def test_int8_keeps_the_bias_of_a_channel_without_weights(model, smallness, tmp_path):
+    """Training with weight decay leaves such channels; their bias was lost where it had to share the weights' step."""
+    pruned = keras.models.clone_model(model)
+    pruned.set_weights(model.get_weights())
+    for name in ("depthwise", "project", "top", "hidden"):
+        kernel, bias = pruned.get_layer(name).get_weights()
+        channels = kernel.reshape(*kernel.shape[:2], -1) if name == "depthwise" else kernel
+        channels[..., :6] *= smallness
+        bias[:6] = 3
+        pruned.get_layer(name).set_weights([kernel, bias])
+    images = pixels(16, SHAPE)
+    quantized = quantize(fold(pruned), images).model
+    ONNX.convert(quantized, tmp_path / "pruned.onnx", "int8")
+    found = ONNX.load(tmp_path / "pruned.onnx", 1).predict(images)
+    np.testing.assert_allclose(found, answers(quantized, images), rtol=0, atol=0.02)
+
+
+# Its answers
+
+
+def test_answers_like_keras_whatever_the_number_of_images(files, model):
+    runtime = ONNX.load(files["float32"], 2)
+    for count in (1, 5, 2, 0, 1):
+        images = pixels(count, SHAPE, seed=count)
+        found = runtime.predict(images)
+        assert (found.shape, found.dtype) == ((count, 5), np.float32)
+        if count:
+            np.testing.assert_allclose(found, answers(model, images), rtol=0, atol=1e-5)
+
+
+def test_mobilenetv2_answers_like_keras(mobilenetv2_files, mobilenetv2):
+    images = pixels(6, (64, 64, 3))
+    found = ONNX.load(mobilenetv2_files["float32"], 1).predict(images)
+    np.testing.assert_allclose(found, answers(mobilenetv2, images), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("precision", "difference"), [("float16", 1e-2), ("int8", 0.02)])
+def test_smaller_files_answer_nearly_so(files, prepared, precision, difference):
+    images = pixels(8, SHAPE)
+    found = ONNX.load(files[precision], 1).predict(images)
+    np.testing.assert_allclose(found, answers(prepared[precision == "int8"], images), rtol=0, atol=difference)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize(
+    "images",
+    [pixels(1, SHAPE).astype("float32"), pixels(1, SHAPE)[0], pixels(1, SHAPE)[:, :16]],
+    ids=["float", "without batch", "another size"],
+)
+def test_refuses_other_pixels_and_goes_on_answering(files, images, precision):
+    runtime = ONNX.load(files[precision], 1)
+    expected = runtime.predict(pixels(1, SHAPE))
+    with pytest.raises(ValueError, match=r"Expected: uint8 \(n, 32, 32, 3\)\. Received: "):
+        runtime.predict(images)
+    np.testing.assert_array_equal(runtime.predict(pixels(1, SHAPE)), expected)
+
+
+# OpenCV, an implementation of its own
+
+
+@pytest.mark.parametrize("engine", [cv2.dnn.ENGINE_CLASSIC, cv2.dnn.ENGINE_NEW], ids=["as in OpenCV 4", "of OpenCV 5"])
+@pytest.mark.parametrize("which", ["files", "mobilenetv2_files"])
+def test_opencv_reads_the_file_and_answers_like_keras(which, engine, request):
+    path = request.getfixturevalue(which)["float32"]
+    model = request.getfixturevalue("model" if which == "files" else "mobilenetv2")
+    images = pixels(5, model.input_shape[1:])
+    net = cv2.dnn.readNetFromONNX(str(path), engine)
+    for count in (1, 5):
+        net.setInput(images[:count].astype("float32"), "image")
+        np.testing.assert_allclose(net.forward(), answers(model, images[:count]), rtol=0, atol=1e-5)
+
+
+# Its making
+
+
+@pytest.mark.parametrize("precision", ONNX.precisions)
+def test_the_same_model_gives_the_same_bytes(files, prepared, precision, tmp_path):
+    again = tmp_path / "again.onnx"
+    ONNX.convert(prepared[precision == "int8"], again, precision)
+    assert again.read_bytes() == files[precision].read_bytes()
+
+
+def test_a_layer_without_operator_is_named(tmp_path, capfd):
+    model = build(odd=lambda x: tf.math.real(tf.signal.fft2d(tf.cast(x, tf.complex64))))
+    with pytest.raises(ExportError, match=r"ONNX has no operator for FFT2D") as told:
+        ONNX.convert(model, tmp_path / "model.onnx", "float32")
+    assert told.value.message == "ONNX has no operator for FFT2D (layer 'odd_one'), Real (layer 'odd_one')."
+    assert told.value.exit_code == 5
+    assert "FFT2D" not in capfd.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_layer_that_cannot_be_traced_is_told_in_one_line(tmp_path):
+    calls = []
+
+    def only_once(x):
+        calls.append(x)
+        if len(calls) > 1:
+            raise TypeError("this layer wants numbers\nand says so at length")
+        return x
+
+    with pytest.raises(ExportError, match=r"cannot translate 'tiny': .{1,300}\n  Use another layer"):
+        ONNX.convert(build(odd=only_once), tmp_path / "model.onnx", "float32")
+    assert not list(tmp_path.iterdir())
+
+
+def test_int8_of_a_model_that_is_not_prepared_is_refused(prepared, tmp_path):
+    with pytest.raises(ExportError, match="not prepared for int8"):
+        ONNX.convert(prepared[False], tmp_path / "model.onnx", "int8")
+    assert not list(tmp_path.iterdir())
+
+
+# Metadata
+
+
+@pytest.mark.parametrize("precision", ONNX.precisions)
+def test_metadata_comes_back_and_changes_no_answer(copy, precision):
+    path = copy(precision)
+    before = ONNX.load(path, 1).predict(pixels(2, SHAPE))
+    assert ONNX.read_metadata(path) is None
+    ONNX.write_metadata(path, metadata(precision))
+    assert ONNX.read_metadata(path) == metadata(precision)
+    np.testing.assert_array_equal(ONNX.load(path, 1).predict(pixels(2, SHAPE)), before)
+
+
+def test_writing_metadata_again_replaces_it(copy):
+    path = copy()
+    ONNX.write_metadata(path, metadata("float32"))
+    first = path.read_bytes()
+    ONNX.write_metadata(path, metadata("float32"))
+    assert path.read_bytes() == first
+    ONNX.write_metadata(path, metadata("float32", source="another run", labels=("a", "b", "c", "d", "longer" * 90)))
+    assert ONNX.read_metadata(path).source == "another run"
+    ONNX.write_metadata(path, metadata("float32"))
+    assert path.read_bytes() == first
+
+
+def test_onnx_runtime_shows_the_metadata_to_whoever_asks(copy):
+    path = copy()
+    ONNX.write_metadata(path, metadata("float32"))
+    said = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).get_modelmeta()
+    assert Metadata.from_json(said.custom_metadata_map["zoo"]) == metadata("float32")
+    assert said.description == "tiny, float32, verified"
+
+
+def test_what_others_wrote_into_the_file_stays(copy):
+    path = copy()
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"author": "somebody"})
+    onnx.save(model, path)
+    ONNX.write_metadata(path, metadata("float32"))
+    assert {entry.key: entry.value for entry in onnx.load(path).metadata_props}["author"] == "somebody"
+
+
+def test_labels_that_are_not_utf_8_come_back_too(copy):
+    path = copy()
+    labels = ("two\nlines", " ", "\udce9t\udce9", "d", "e")
+    ONNX.write_metadata(path, metadata("float32", labels=labels))
+    assert ONNX.read_metadata(path).labels == labels
+    assert ONNX.load(path, 1).predict(pixels(1, SHAPE)).shape == (1, 5)
+
+
+def test_labels_that_are_too_few_are_refused(copy):
+    path = copy()
+    before = path.read_bytes()
+    with pytest.raises(ExportError, match=r"has 5 outputs. Received: 2 labels"):
+        ONNX.write_metadata(path, metadata("float32", labels=("a", "b")))
+    assert path.read_bytes() == before
+
+
+# Files that are none
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"a text, and no model",
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:8] + bytes(2000),
+        lambda content: b"\x1c\x00\x00\x00TFL3" + content[8:],
+    ],
+    ids=["empty", "text", "half", "zeros", "another format"],
+)
+def test_a_damaged_file_is_told_by_everything_that_reads_it(copy, damage):
+    path = copy()
+    ONNX.write_metadata(path, metadata("float32"))
+    path.write_bytes(damage(path.read_bytes()))
+    for read in (
+        ONNX.read_metadata,
+        lambda path: ONNX.write_metadata(path, metadata("float32")),
+        lambda path: ONNX.load(path, 1),
+    ):
+        with pytest.raises(ExportError, match=r"float32\.onnx") as told:
+            read(path)
+        assert len(told.value.message.splitlines()) == 1
+
+
+def test_metadata_that_was_changed_is_not_taken_for_none(copy):
+    path = copy()
+    ONNX.write_metadata(path, metadata("float32"))
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"zoo": metadata("float32").to_json()[:-30]})
+    onnx.save(model, path)
+    with pytest.raises(ExportError, match="metadata cannot be read"):
+        ONNX.read_metadata(path)
+
+
+def test_a_missing_file_is_told(tmp_path):
+    for read in (ONNX.read_metadata, lambda path: ONNX.load(path, 1)):
+        with pytest.raises(ExportError, match=r"none\.onnx.*No such file"):
+            read(tmp_path / "none.onnx")
+
+
+def test_a_name_that_is_not_utf_8_is_no_obstacle(files, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.onnx")
+    shutil.copy(files["float32"], path)
+    ONNX.write_metadata(path, metadata("float32"))
+    assert ONNX.read_metadata(path) == metadata("float32")
+    assert ONNX.load(path, 1).predict(pixels(1, SHAPE)).shape == (1, 5)
+
+
+# What it costs to have it
+
+
+def test_importing_the_plugin_loads_no_framework():
+    assert _loaded_by("import zoo_onnx; zoo_onnx.zoo_exporters()") == set()
+
+
+def test_reading_metadata_needs_no_framework(copy):
+    path = copy()
+    ONNX.write_metadata(path, metadata("float32"))
+    loaded = _loaded_by(
+        f"import pathlib, zoo_onnx; path = pathlib.Path({str(path)!r}); (one,) = zoo_onnx.zoo_exporters()\n"
+        "one.write_metadata(path, one.read_metadata(path))"
+    )
+    assert loaded == {"numpy", "onnx"}
+
+
+def _loaded_by(script):
+    names = {"keras", "tensorflow", "cv2", "numpy", "onnx", "onnxruntime", "tf2onnx"}
+    done = subprocess.run(
+        [sys.executable, "-c", f"{script}\nimport sys; print(*{names!r} & set(sys.modules))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_the_runtime_is_a_file_that_needs_nothing_of_us(files, tmp_path):
+    shutil.copy(Path(zoo_onnx.__file__).with_name("runtime.py"), tmp_path / "runner.py")
+    shutil.copy(files["int8"], tmp_path / "model.onnx")
+    np.save(tmp_path / "pixels.npy", pixels(2, SHAPE))
+    script = (
+        "import sys\n"
+        "for name in ('zoo', 'zoo_onnx', 'tensorflow', 'keras', 'onnx', 'cv2'):\n    sys.modules[name] = None\n"
+        "sys.path.insert(0, '.')\n"
+        "import numpy, runner\n"
+        "runtime = runner.OnnxRuntime('model.onnx', threads=1)\n"
+        "numpy.save('answer.npy', runtime.predict(numpy.load('pixels.npy')))\n"
+        "print(runtime.inputs[0].name)\n"
+        "try:\n    runner.OnnxRuntime('none.onnx')\nexcept ValueError as error:\n    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.startswith("image\n")
+    assert "none.onnx" in done.stdout
+    expected = ONNX.load(files["int8"], 1).predict(pixels(2, SHAPE))
+    np.testing.assert_array_equal(np.load(tmp_path / "answer.npy"), expected)
