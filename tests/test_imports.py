@@ -20,7 +20,7 @@ LAYERS = [
     ["hookspecs"],
     ["plugin_manager"],
     ["registry", "weights"],
-    ["images", "runs", "data"],
+    ["images", "edge", "runs", "data"],
     ["evaluation", "training", "parity", "export"],
     ["report"],
     ["cli"],

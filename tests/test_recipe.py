@@ -38,3 +38,11 @@ def test_it_survives_its_own_dictionary() -> None:
 def test_bad_values_are_refused_by_name(field: str, value: object, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Recipe().with_values({field: value})
+
+
+def test_a_small_data_set_gets_more_epochs_and_who_names_epochs_gets_exactly_these() -> None:
+    recipe = Recipe(epochs=40, min_steps=2000)
+    assert recipe.lasting(14).epochs == 143
+    assert recipe.lasting(500).epochs == 40
+    assert recipe.with_values({"epochs": 3}).lasting(14).epochs == 3
+    assert recipe.with_values({"epochs": 3, "min_steps": 70}).lasting(14).epochs == 5

@@ -14,7 +14,6 @@ Interruption (Ctrl-C, SIGTERM) ends with 130 and 143, as shells expect.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -68,6 +67,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     Unknown architecture 'mobilenet2'. Did you mean 'mobilenetv2'?
       Known: mobilenetv2, simple_cnn.
     """
+    import difflib  # only the unlucky wait for it
+
     choices = sorted(known)
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     guess = f" Did you mean '{near[0]}'?" if near else ""

@@ -7,7 +7,6 @@ that it runs on the device as it stands.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
@@ -87,6 +86,8 @@ class ImageSpec:
     @property
     def digest(self) -> str:
         """First 12 hexadecimal digits of the SHA-256 of the canonical JSON."""
+        import hashlib  # loads OpenSSL, which the runner on the device mostly starts without
+
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
 
     def __str__(self) -> str:

@@ -116,11 +116,16 @@ class Exporter:
         convert: ``convert(model, path, precision)`` writes the file. The model is functional, on the TensorFlow
             backend, its BatchNorm folded; for ``int8`` it holds a ``zoo.export.quantize.FakeQuantize`` layer wherever a
             tensor is to be stored in 8 bits. The file has one input ``image``, batch free where the format can,
-            ``float32`` (``int8``: ``uint8`` of scale 1 and zero point 0), and one output ``probabilities``, ``float32``.
+            ``float32`` (``int8``: ``uint8``, scale 1, zero point 0), and one output ``probabilities``, ``float32``.
         write_metadata: ``write_metadata(path, metadata)`` stores it inside the file, in place of what it said before.
         read_metadata: ``read_metadata(path)`` returns it; ``None`` where a file has none of ours.
         load: ``load(path, threads)`` makes a file ready to answer.
         versions: Packages whose versions decide what the file holds.
+        runtime_module: Name of the module whose source goes onto the device, such as ``zoo_onnx.runtime``; empty where
+            there is none, and a bundle then comes without a runner. It has ``load(path, threads)``, which returns what
+            ``load`` above does and raises ``ValueError`` where it cannot. It may import the standard library, NumPy and
+            what ``requires`` names, and nothing of ``zoo`` or of its own package.
+        requires: What ``pip`` installs for it, with the lowest release that was tried, such as ``onnxruntime>=1.23``.
 
     All of them raise ``ExportError`` where a layer cannot be translated or a file cannot be read.
     """
@@ -134,6 +139,8 @@ class Exporter:
     read_metadata: Callable[[Path], Metadata | None]
     load: Callable[[Path, int], Runtime]
     versions: tuple[str, ...] = ()
+    runtime_module: str = ""
+    requires: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_name("Exporter", self.name)

@@ -25,7 +25,7 @@ class Recipe:
             ``sgd`` (Nesterov momentum 0.9).
         learning_rate: Peak learning rate.
         schedule: ``constant``, or ``cosine`` decay to zero over all epochs.
-        warmup_epochs: Epochs of linear warm-up from zero; fractions allowed.
+        warmup_epochs: Epochs of linear warm-up from zero, a fifth of all at most; fractions allowed.
         weight_decay: Decoupled weight decay, for ``adamw``, ``lamb`` and ``sgd``.
         clip_norm: Largest global norm of a gradient; 0 turns it off.
         epochs: Most epochs to train on images; 0 leaves it at the head.

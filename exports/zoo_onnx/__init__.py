@@ -38,10 +38,10 @@ def read_metadata(path: Path) -> Metadata | None:
 
 def load(path: Path, threads: int) -> Runtime:
     """See ``zoo_onnx.runtime.OnnxRuntime``."""
-    from zoo_onnx.runtime import OnnxRuntime
+    from zoo_onnx import runtime
 
     try:
-        return OnnxRuntime(str(path), threads)
+        return runtime.load(path, threads)
     except ValueError as error:
         raise ExportError(str(error), "Export the model again.") from error
 
@@ -59,5 +59,7 @@ def zoo_exporters() -> Iterable[Exporter]:
             read_metadata=read_metadata,
             load=load,
             versions=("tensorflow", "tf2onnx", "onnx", "onnxruntime"),
+            runtime_module="zoo_onnx.runtime",
+            requires=("onnxruntime>=1.23",),
         )
     ]

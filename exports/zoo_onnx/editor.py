@@ -100,21 +100,19 @@ class Editor:
         """Names values and nodes after the layers they come from: readable, and a fiftieth of an int8 file less."""
         short = {value.name: value.name for value in (*self.inputs, *self.outputs)}
         taken = Counter(short.keys())
-        named = []
         for node in self.nodes:
-            # tf2onnx forgets the layer of some convolutions; their biases and kernels remember.
+            # tf2onnx forgets the layer of some convolutions; their biases and kernels remember. A constant is called
+            # after who reads it: of equal ones tf2onnx keeps one, and not always the same.
             source = next((name for name in (*node.output, *reversed(node.input)) if "/" in name), node.output[0])
-            named += [(name, source) for name in node.output]
-        named += [(name, name) for name in self.constants]
-        for name, source in named:
-            if name not in short:
-                layer = source.split("/")[1 if "/" in source else 0].split(":")[0].removesuffix("_1")
-                taken[layer] += 1
-                short[name] = layer if taken[layer] == 1 else f"{layer}.{taken[layer]}"
+            layer = source.split("/")[1 if "/" in source else 0].split(":")[0].removesuffix("_1")
+            for name in (*node.output, *node.input):
+                if name not in short and (name in node.output or name in self.constants):
+                    taken[layer] += 1
+                    short[name] = layer if taken[layer] == 1 else f"{layer}.{taken[layer]}"
         for node in self.nodes:
             node.input[:] = [short.get(name, name) for name in node.input]
             node.output[:] = [short[name] for name in node.output]
-        self.constants = {short[name]: value for name, value in self.constants.items()}
+        self.constants = {short[name]: value for name, value in self.constants.items() if name in short}
 
     def model(self, name: str, opset: int, ir_version: int) -> onnx.ModelProto:
         """A model of what is left, without constants nobody reads and without the shapes of values on the way."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,13 +38,12 @@ class OnnxRuntime:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors; warnings about the graph are for its maker
-        # Read here and not by ONNX Runtime: it cannot open every name that a file system can hold.
         try:
-            content = Path(path).read_bytes()
+            source = _source(path)
         except OSError as error:
             raise ValueError(f"Could not read {path}: {error.strerror or error}.") from error
         try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has a class of its own for every way to fail
             raise ValueError(f"ONNX Runtime cannot load {path}: {_first_line(error)}") from error
         self.inputs = tuple(_tensor(value) for value in self._session.get_inputs())
@@ -62,6 +62,17 @@ class OnnxRuntime:
         names = [self.outputs[0].name]
         (probabilities,) = self._session.run(names, {first.name: images.astype(first.dtype, copy=False)})
         return np.asarray(probabilities, np.float32)
+
+
+def load(path: str | os.PathLike[str], threads: int = 1) -> OnnxRuntime:
+    """Makes a file ready to answer; see ``OnnxRuntime``."""
+    return OnnxRuntime(os.fspath(path), threads)
+
+
+def _source(path: str) -> str | bytes:
+    """The path, which saves holding the file twice; its content where ONNX Runtime cannot open such a name."""
+    with Path(path).open("rb") as file:
+        return path if path.isascii() and os.name == "posix" else file.read()
 
 
 def _tensor(value: Any) -> Tensor:

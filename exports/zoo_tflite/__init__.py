@@ -59,6 +59,8 @@ EXPORTER = Exporter(
     read_metadata=read_metadata,
     load=load_file,
     versions=("tensorflow", "ai-edge-litert"),
+    runtime_module="zoo_tflite.runtime",
+    requires=("ai-edge-litert>=2.3",),
 )
 
 

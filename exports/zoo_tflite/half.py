@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-#: Tensors of fewer elements stay in float32. They are a hundredth of the file, and the depthwise kernels among them are
-#: what float16 hurts: MobileNetV2's probabilities moved by 0.012 with all weights in float16, by 0.003 so.
-SMALLEST = 4096
+#: Tensors of fewer elements stay in float32. They are a tenth of the weights, and what float16 hurts most: with all
+#: weights in float16 MobileNetV2's probabilities moved by 0.012, by 0.002 so (docs/decisions/0007).
+SMALLEST = 32_768
 #: Of the operator DEQUANTIZE, the first that takes float16.
 _VERSION = 3
 

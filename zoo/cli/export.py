@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo.evaluation.trained import TrainedModel
     from zoo.export.calibration import Calibration
     from zoo.export.export import Exported, Target
+    from zoo.parity import Verification
     from zoo.training.reporter import Reporter
 
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @runs_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the files.  [default: RUN/exports]")
 @click.option("--no-verify", is_flag=True, help="Do not compare with Keras; the files say that they are unverified.")
+@click.option("--no-photos", is_flag=True, help="No photo travels in the bundle, nor in its report.")
 @gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -51,6 +53,7 @@ def command(
     runs: Path,
     out: Path | None,
     no_verify: bool,
+    no_photos: bool,
     min_agreement: float | None,
     max_difference: float | None,
     as_json: bool,
@@ -87,11 +90,19 @@ def command(
         split=split,
         calibration=calibration,
         gates={precision: replace(default_gates(precision), **gates) for precision in PRECISIONS},
+        photos=not no_photos,
     )
+
+    def draw(found: Verification, path: Path) -> None:
+        if images:
+            # The page of a file that is kept travels with it; without a folder it shows placeholders.
+            hidden = no_photos and found.passed
+            write_verification_page(found, Path(os.devnull) if hidden else images.root, path)
+
     made = export(
         job,
         targets,
-        lambda found, path: write_verification_page(found, images.root, path) if images else None,
+        draw,
         reporter.stage,
         reporter.counter,
     )

@@ -18,11 +18,14 @@ from zoo.data import ImageData
 from zoo.errors import ExportError, VerificationError
 from zoo.evaluation.digest import model_digest
 from zoo.evaluation.trained import TrainedModel
+from zoo.export.archive import packed_by_us, write_archive
+from zoo.export.bundle import Contents, complete_bundle, made_by_us
 from zoo.export.calibration import Calibration
+from zoo.export.golden import choose_photos
 from zoo.exported import Metadata, Runtime
 from zoo.interfaces import Exporter
 from zoo.parity import Gates, Verification, default_gates, keras_answers, verify
-from zoo.runs.atomic import make_folder, write_csv, write_json, write_text
+from zoo.runs.atomic import make_folder, whole_file, write_csv, write_json, write_text
 from zoo.runs.machine import installed, versions
 
 if TYPE_CHECKING:
@@ -81,6 +84,7 @@ class Job:
         split: Of the data.
         calibration: Images to calibrate on; ``None`` where no precision needs any.
         gates: Limits by precision, where the default ones do not apply.
+        photos: Whether a few of the images may travel in the bundle.
     """
 
     trained: TrainedModel
@@ -89,6 +93,7 @@ class Job:
     split: str
     calibration: Calibration | None
     gates: dict[str, Gates]
+    photos: bool = True
 
 
 def export(
@@ -96,8 +101,8 @@ def export(
 ) -> list[Exported]:
     """Makes every target, one after the other; a refused one does not keep the others from being made.
 
-    A file appears in ``job.folder / "<architecture>-<format>-<precision>"`` with its report, its labels and the list
-    of calibration images, all of them or none. What stood there before stays until then.
+    A file appears in ``job.folder / "<architecture>-<format>-<precision>"`` with its report and everything else of its
+    bundle, all of it or none, and then as an archive beside it. What stood there before stays until then.
 
     Args:
         job: What to export.
@@ -202,13 +207,41 @@ def _export_one(
             write_json(aside / "quantization.json", prepared.quantization)
         if refused:
             file.unlink()
+        else:
+            stage(f"Bundling {target}")
+            _complete(job, target, file, expected, verification)
         final = rejected if refused else kept
-        _put(aside, final)
-        if not refused:
+        if refused:
+            _put(aside, final)
+        else:
+            with whole_file(_archive(kept)) as archive:
+                write_archive(aside, archive, name)
+                _put(aside, final)
             shutil.rmtree(rejected, ignore_errors=True)  # what it says is no longer so
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return Exported(target, final / ("verify.html" if refused else file.name), size, verification, latency)
+
+
+def _complete(
+    job: Job, target: Target, file: Path, expected: NDArray[np.float32] | None, verification: Verification | None
+) -> None:
+    metadata = target.exporter.read_metadata(file)
+    if metadata is None:
+        raise ExportError(f"The {target} file does not give back the metadata that was written into it.")
+    photos = []
+    if job.photos and job.data is not None and expected is not None:
+        photos = choose_photos(job.data, job.split, expected, metadata.image)
+    complete_bundle(
+        Contents(
+            exporter=target.exporter,
+            file=file,
+            metadata=metadata,
+            trained=job.trained,
+            photos=photos,
+            verification=verification,
+        )
+    )
 
 
 def _metadata(job: Job, target: Target, digest: str) -> Metadata:
@@ -249,18 +282,21 @@ def _latency_ms(runtime: Runtime, shape: tuple[int, int, int]) -> float:
     return statistics.median(times[_WARM_UP:]) * 1000
 
 
+def _archive(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.zip")
+
+
 def _refuse_foreign(final: Path, target: Target) -> None:
-    """A folder in the way is replaced only where it is an export of ours."""
-    if not final.exists():
-        return
-    ours = {"verify.json", "verify.html", "labels.txt", "calibration.csv", "quantization.json"}
-    strange = (
-        sorted(
-            entry.name for entry in final.iterdir() if entry.name not in ours and entry.suffix != target.exporter.suffix
-        )
-        if final.is_dir()
-        else [final.name]
-    )
+    """What is in the way is replaced only where it is an export of ours."""
+    strange: list[str] = []
+    if final.is_dir():
+        ours = made_by_us(final, target.exporter.suffix)
+        strange = sorted(entry.name for entry in final.iterdir() if entry.name not in ours)
+    elif final.exists():
+        strange = [final.name]
+    archive = _archive(final)
+    if not strange and archive.exists() and not packed_by_us(archive, final.name):
+        final, strange = archive, [archive.name]
     if strange:
         raise ExportError(
             f"{final} is in the way: it holds files that no export made, such as '{strange[0]}'.",

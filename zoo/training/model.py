@@ -131,7 +131,7 @@ def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimiz
 
 
 def _schedule(recipe: Recipe, steps_per_epoch: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    warmup_steps = round(recipe.warmup_epochs * steps_per_epoch)
+    warmup_steps = round(min(recipe.warmup_epochs, recipe.epochs / 5) * steps_per_epoch)
     if recipe.schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(
             initial_learning_rate=0.0 if warmup_steps else recipe.learning_rate,

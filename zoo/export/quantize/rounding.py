@@ -25,6 +25,8 @@ _ROWS = 6_000
 #: Share of the mean diagonal added to the inputs' second moments, so that they can be inverted.
 _DAMPING = 0.01
 _BLOCK = 64
+#: Weights an output may have; simple_cnn at 224 px has 50176, whose matrix would take 20 GB.
+_MOST_INPUTS = 4608
 
 
 def fake_quantize(values: Any, low: float, high: float) -> Any:
@@ -47,7 +49,8 @@ def round_nearest(layer: Any) -> NDArray[np.float32]:
 def round_to_inputs(layer: Any, inputs: Any) -> NDArray[np.float32]:
     """The kernel of a convolution or dense layer, rounded so that its outputs on ``inputs`` stay close.
 
-    A depthwise layer, with nine weights a channel, is rounded to the nearest: the rest brought nothing.
+    A depthwise layer, with nine weights a channel, is rounded to the nearest: the rest brought nothing. So is one of
+    very many inputs, such as a dense layer on a flattened picture: a matrix of inputs by inputs is needed otherwise.
 
     Args:
         layer: Keras layer.
@@ -56,6 +59,8 @@ def round_to_inputs(layer: Any, inputs: Any) -> NDArray[np.float32]:
     if not isinstance(layer, (layers.Conv2D, layers.Dense)) or getattr(layer, "groups", 1) != 1:
         return round_nearest(layer)
     kernel = to_array(layer.kernel)
+    if kernel[..., 0].size > _MOST_INPUTS:
+        return round_nearest(layer)
     rows = _rows(layer, inputs)
     weights = kernel.reshape(-1, kernel.shape[-1])
     return round_matrix(weights, rows).reshape(kernel.shape).astype(np.float32)

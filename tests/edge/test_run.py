@@ -1,0 +1,177 @@
+"""``python run.py`` of a bundle, where neither zoo nor Keras nor TensorFlow can be imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.conftest import draw_photo
+from tests.edge.conftest import RunBundle, runner_command
+from zoo.image_spec import ImageSpec
+from zoo.images import load_image
+from zoo.registry import exporters
+from zoo.runs.atomic import read_csv
+
+
+def test_it_answers_like_verify_and_like_keras(bundle: Path, digits_run: Path, run_bundle: RunBundle) -> None:
+    root = Path(json.loads((digits_run / "run.json").read_text())["data"]["root"])
+    rows = read_csv(digits_run / "predictions.csv")[::40]
+    assert len(rows) > 5
+    done = run_bundle(bundle, "--json", "--top", "10", *(root / row["file"] for row in rows))
+    assert (done.code, len(done.out.splitlines())) == (0, len(rows))
+    spec = json.loads((bundle / "spec.json").read_text())
+    runtime = exporters().get(spec["format"]).load(bundle / spec["model"], 1)
+    for line, row in zip(done.out.splitlines(), rows, strict=True):
+        answer = json.loads(line)
+        assert answer["file"] == str(root / row["file"])
+        pixels = load_image(root / row["file"], ImageSpec.from_dict(spec["image"]))
+        asked = dict(zip(spec["labels"], runtime.predict(pixels[None])[0].tolist(), strict=True))
+        assert {item["label"]: item["probability"] for item in answer["top"]} == asked
+        assert answer["label"] == row["predicted"]
+        assert answer["probability"] == max(asked.values()) == answer["top"][0]["probability"]
+        assert answer["probability"] == pytest.approx(max(float(row[f"p:{label}"]) for label in asked), abs=1e-4)
+
+
+def test_folders_broken_files_and_standard_input(onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    draw_photo(photos / "b" / "one.jpg", 20, 1)
+    draw_photo(photos / "a two.png", 90, 2)
+    draw_photo(photos / ".hidden.png", 90, 2)
+    fine = run_bundle(onnx_bundle, photos)
+    assert [line.rsplit(": ", 1)[0] for line in fine.out.splitlines()] == [
+        str(photos / "a two.png"),
+        str(photos / "b" / "one.jpg"),
+    ]
+    assert (fine.code, "%" in fine.out) == (0, True)
+    (photos / "broken.jpg").write_bytes((photos / "b" / "one.jpg").read_bytes()[:300])
+    shutil.copy(photos / "a two.png", tmp_path / "last.png")
+    done = run_bundle(onnx_bundle, photos, "gone.png", tmp_path / "last.png")
+    assert done.code == 4
+    assert len(done.out.splitlines()) == 3  # what comes after a broken file is answered all the same
+    assert f"Skipped {photos / 'broken.jpg'}: truncated JPEG." in done.err
+    assert "Skipped gone.png: no such file." in done.err
+    piped = run_bundle(onnx_bundle, "-", "--top", "2", stdin=(photos / "a two.png").read_bytes())
+    assert piped.out.removeprefix("-").split(",")[0] == fine.out.splitlines()[0].removeprefix(str(photos / "a two.png"))
+    assert piped.out.count("%") == 2
+    assert run_bundle(onnx_bundle, "-").err == "Skipped -: empty file.\n"
+
+
+def test_a_folder_without_pictures_is_said(onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = run_bundle(onnx_bundle, tmp_path / "empty")
+    assert (done.code, done.out) == (4, "")
+    assert "empty: a folder without files" in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--selftest", "a.jpg"], ["--top", "0", "a.jpg"], ["--threads", "many", "a.jpg"], ["--nonsense"]]
+)
+def test_a_wrong_call_ends_with_2(onnx_bundle: Path, run_bundle: RunBundle, arguments: list[str]) -> None:
+    done = run_bundle(onnx_bundle, *arguments)
+    assert done.code == 2
+    assert "usage: run.py" in done.err
+
+
+@pytest.mark.parametrize(("absent", "wanted"), [("onnxruntime", "onnxruntime>="), ("cv2", "opencv-python-headless>=")])
+def test_what_is_not_installed_is_named_with_the_command(
+    onnx_bundle: Path, run_bundle: RunBundle, absent: str, wanted: str
+) -> None:
+    done = run_bundle(onnx_bundle, onnx_bundle / "golden" / "drawn.png", absent=absent)
+    assert done.code == 2
+    assert f"'{absent}' is not installed" in done.err
+    assert "pip install" in done.err
+    assert wanted in done.err
+    assert "Traceback" not in done.err
+
+
+def test_threads_do_not_change_the_answer(onnx_bundle: Path, run_bundle: RunBundle) -> None:
+    pictures = onnx_bundle / "golden" / "drawn.png", onnx_bundle / "golden" / "drawn.jpg"
+    one, two = (run_bundle(onnx_bundle, "--threads", n, *pictures) for n in ("1", "2"))
+    assert one.code == two.code == 0
+    assert one.out == two.out
+
+
+def test_watch_answers_what_appears_and_ends_with_ctrl_c(onnx_bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "inbox"
+    draw_photo(folder / "was-there.png", 20, 1)
+    draw_photo(tmp_path / "new.png", 90, 2)
+    content = (tmp_path / "new.png").read_bytes()
+    command = runner_command(onnx_bundle, "--watch", folder, "--json")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith(b"Watching")
+        (folder / ".partial").write_bytes(content)
+        (folder / "notes.txt").write_text("no picture")
+        (folder / "new.png").write_bytes(content)
+        first = json.loads(process.stdout.readline())
+        (folder / "new.png").write_bytes(content + b"\n")  # the same name again
+        second = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert first["file"] == second["file"] == str(folder / "new.png")
+    assert first["top"] == second["top"]
+    assert (process.returncode, out) == (130, b"")
+    assert b"notes.txt: not an image: text" in err
+    assert b"Traceback" not in err
+
+
+def test_watch_says_that_a_folder_is_not_there(onnx_bundle: Path, run_bundle: RunBundle) -> None:
+    done = run_bundle(onnx_bundle, "--watch", "gone")
+    assert (done.code, done.err) == (4, "Error: Cannot watch 'gone': No such file or directory.\n")
+
+
+def test_camera_answers_every_frame_of_a_video(onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path) -> None:
+    video = tmp_path / "walk.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 5, (64, 48))
+    assert writer.isOpened()
+    frames = [np.full((48, 64, 3), (200, 40 * n, 10), np.uint8) for n in range(4)]
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    done = run_bundle(onnx_bundle, "--camera", video, "--json", "--top", "10")
+    assert done.code == 0, done.err
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [row["file"] for row in rows] == ["frame 1", "frame 2", "frame 3", "frame 4"]
+    # The colours must arrive the right way round: the same picture as a file is answered alike.
+    cv2.imwrite(str(tmp_path / "frame.png"), frames[2])
+    asked = json.loads(run_bundle(onnx_bundle, tmp_path / "frame.png", "--json", "--top", "10").out)
+    by_label = {item["label"]: item["probability"] for item in rows[2]["top"]}
+    assert by_label == pytest.approx({item["label"]: item["probability"] for item in asked["top"]}, abs=0.02)
+
+
+@pytest.mark.parametrize("camera", ["97", "gone.mp4", "not-a-video.mp4"])
+def test_a_camera_that_is_not_there_is_said(
+    onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path, camera: str
+) -> None:
+    (tmp_path / "not-a-video.mp4").write_text("text")
+    done = run_bundle(onnx_bundle, "--camera", camera)
+    assert (done.code, done.out) == (4, "")
+    assert f"Error: Cannot open {'camera 97' if camera == '97' else repr(camera)}" in done.err
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(onnx_bundle: Path, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = runner_command(onnx_bundle, onnx_bundle / "golden" / "drawn.png")
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, cwd=tmp_path, check=False)
+    os.close(writing)
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+
+
+def test_a_damaged_model_is_no_traceback(bundle: Path, run_bundle: RunBundle) -> None:
+    model = bundle / json.loads((bundle / "spec.json").read_text())["model"]
+    model.write_bytes(model.read_bytes()[:5000])
+    done = run_bundle(bundle, bundle / "golden" / "drawn.png")
+    assert done.code == 6
+    assert "Traceback" not in done.err
+    assert "--selftest" in done.err

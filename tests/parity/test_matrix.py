@@ -1,0 +1,109 @@
+"""Every architecture that is installed, in every format and precision, on real photographs.
+
+Expected values are Keras's, computed by another process that knows neither the exporters nor their preparation of the
+model: it loads ``model.keras``, asks it, and writes what it answers.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import zoo_command, zoo_environment
+from zoo.data import TEST, ImageData
+from zoo.evaluation.trained import TrainedModel, of_run
+from zoo.interfaces import PRECISIONS
+from zoo.parity import Gates, default_gates, verification_images, verify
+from zoo.registry import architectures, exporters
+from zoo.runs import open_run
+
+#: Photos of each of the two classes.
+TRAINING, TESTING = 30, 50
+ARCHITECTURES = [offer.record.name for offer in architectures()]
+FILES = [(offer.record.name, precision) for offer in exporters() for precision in offer.record.precisions]
+
+ASK_KERAS = """
+import sys
+import keras, numpy
+model = keras.models.load_model(sys.argv[1], compile=False)
+pixels = numpy.load(sys.argv[2]).astype("float32")
+numpy.save(sys.argv[3], numpy.concatenate([model(pixels[start:start + 25]) for start in range(0, len(pixels), 25)]))
+"""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained model, photos it has not seen, Keras's answers to them, and the folder of exported files."""
+
+    trained: TrainedModel
+    data: ImageData
+    expected: np.ndarray
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def photos(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("photos")
+    for split, count in (("train", TRAINING), ("test", TESTING)):
+        for label in ("rugby", "soccer"):
+            (root / split / label).mkdir(parents=True)
+            for photo in sorted((shared_data / "rugby_soccer" / split / label).iterdir())[:count]:
+                shutil.copy(photo, root / split / label)
+    return root
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def subject(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    architecture = architectures().get(request.param)
+    work = tmp_path_factory.mktemp(request.param)
+    epochs = (
+        ("--head-epochs", "20", "--epochs", "0") if architecture.backbone else ("--epochs", "9", "--min-steps", "0")
+    )
+    _zoo(work, "train", request.param, "--data", photos, "--size", "96", "--precision", "float32", *epochs)
+    (path,) = (work / "runs").iterdir()
+    every = [part for precision in PRECISIONS for part in ("--precision", precision)]
+    _zoo(work, "export", path, "--out", work / "exports", "--no-verify", *every)
+    trained = of_run(open_run(path))
+    data, split = verification_images(trained)
+    assert split == TEST
+    assert len(data.names) == 2 * TESTING
+    np.save(work / "pixels.npy", data.pixels.read(data.indices(split)))
+    command = [sys.executable, "-c", ASK_KERAS, path / "model.keras", work / "pixels.npy", work / "expected.npy"]
+    subprocess.run(command, check=True, capture_output=True)
+    return Subject(trained, data, np.load(work / "expected.npy"), work / "exports")
+
+
+def _zoo(work: Path, *arguments: str | Path) -> None:
+    done = subprocess.run(
+        zoo_command(*arguments), cwd=work, env=zoo_environment(work), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("name", "precision"), FILES, ids=["-".join(pair) for pair in FILES])
+def test_answers_photographs_like_keras_elsewhere(subject: Subject, name: str, precision: str) -> None:
+    exporter = exporters().get(name)
+    architecture = subject.trained.architecture
+    path = subject.folder / f"{architecture}-{name}-{precision}" / f"{architecture}{exporter.suffix}"
+    # Pictures of 96 px, sixty to calibrate on and one test photo a percent: more flips than of a model made in earnest.
+    gates = Gates(min_agreement=0.95, max_accuracy_drop=0.03) if precision == "int8" else default_gates(precision)
+    found = verify(exporter, path, subject.trained, subject.data, TEST, gates, expected=subject.expected)
+    assert found.failures == ()
+    assert found.n == 2 * TESTING
+    assert found.values is not None
+    assert found.values.difference is not None
+    assert found.values.difference.max > 0  # it is another program that computed them
+    assert found.metadata is not None
+    assert not found.metadata.verified
+
+
+def test_the_answers_tell_something(subject: Subject) -> None:
+    """Were they all alike, they would agree whatever the file computes."""
+    assert set(subject.expected.argmax(axis=1)) == {0, 1}
+    assert np.ptp(subject.expected[:, 0]) > 0.2

@@ -1,0 +1,130 @@
+"""What a bundle says about itself in ``spec.json``, and whether its files are as they were made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from zoo.errors import UsageError, VerificationError, ZooError
+from zoo.image_spec import ImageSpec
+
+#: Raised whenever a reader of ``spec.json`` would have to change.
+BUNDLE_VERSION = 1
+
+SPEC = "spec.json"
+_AGAIN = "Copy the bundle anew, or export the model again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A bundle on disk.
+
+    Args:
+        folder: Where it lies.
+        model: Name of the model file.
+        labels: Class names in the order of the outputs.
+        image: How files become the input.
+        requires: What ``pip`` has to install, such as ``onnxruntime>=1.23``.
+        values: All of ``spec.json``.
+    """
+
+    folder: Path
+    model: str
+    labels: tuple[str, ...]
+    image: ImageSpec
+    requires: tuple[str, ...]
+    values: Mapping[str, Any]
+
+    @property
+    def model_path(self) -> Path:
+        return self.folder / self.model
+
+    def altered(self) -> list[str]:
+        """A sentence for every file that is missing, truncated or altered since the bundle was made."""
+        found = [] if seal(self.values) == dict(self.values) else [f"{SPEC} has been altered."]
+        return found + [
+            f"{name} {problem}."
+            for name, made in sorted(self.values["files"].items())
+            if (problem := _problem(self.folder / name, int(made["bytes"]), str(made["sha256"])))
+        ]
+
+    def not_installed(self, error: ModuleNotFoundError) -> ZooError:
+        """What to say of a package that is not there; a module of the bundle itself is another matter."""
+        if (error.name or "").split(".")[0] in (__name__.split(".")[0], ""):
+            return VerificationError(f"The runner is damaged: {error}.", _AGAIN)
+        wanted = " ".join(f'"{requirement}"' for requirement in self.requires)
+        return UsageError(f"'{error.name}' is not installed.", f"python -m pip install {wanted}")
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Reads ``spec.json``; the other files are not looked at.
+
+    Raises:
+        VerificationError: It is missing, damaged, or names files outside the bundle.
+        UsageError: A newer zoo wrote it.
+    """
+    path = folder / SPEC
+    try:
+        values = json.loads(path.read_bytes())
+        if values["version"] != BUNDLE_VERSION:
+            raise UsageError(
+                f"This bundle is version {values['version']!r}; this runner reads {BUNDLE_VERSION}.",
+                "Use the runner that came with it: run.py in the bundle.",
+            )
+        strange = [name for name in (values["model"], *values["files"]) if not _inside(name)]
+        if strange:
+            raise VerificationError(f"{SPEC} names a file outside the bundle: {strange[0]!r}.", _AGAIN)
+        return Bundle(
+            folder=folder,
+            model=values["model"],
+            labels=tuple(values["labels"]),
+            image=ImageSpec.from_dict(values["image"]),
+            requires=tuple(values["runtime"]["requires"]),
+            values=values,
+        )
+    except ZooError:
+        raise
+    except OSError as error:
+        reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise VerificationError(f"{SPEC} {reason} in {folder}.", _AGAIN) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise VerificationError(f"{SPEC} is damaged: {type(error).__name__}: {error}.", _AGAIN) from error
+
+
+def seal(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of ``spec.json`` with its own digest in it, over everything else as canonical JSON."""
+    import hashlib  # loads OpenSSL, which only the self-test needs
+
+    rest = {name: value for name, value in values.items() if name != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return rest | {"digest": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """``bytes`` and ``sha256`` of a file, as ``spec.json`` has them."""
+    import hashlib
+
+    with path.open("rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _problem(path: Path, size_bytes: int, sha256: str) -> str:
+    try:
+        found = fingerprint(path)
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if found["sha256"] == sha256:
+        return ""
+    if found["bytes"] < size_bytes:
+        return f"is truncated: {found['bytes']} of {size_bytes} bytes"
+    return "has been altered"
+
+
+def _inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and not set(name) & set("\\:")

@@ -1,0 +1,44 @@
+"""Frames of a camera, or of a video file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.errors import DataError
+
+
+def frames(source: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """``frame 1``, ``frame 2``, ... with RGB pixels, uint8 ``(height, width, 3)``.
+
+    Args:
+        source: The number of a camera, from 0, or the path of a video.
+
+    Raises:
+        DataError: There is no such camera or video, it gives no picture, or the camera stops.
+    """
+    is_camera = source.isascii() and source.isdigit()
+    what = f"camera {source}" if is_camera else f"'{source}'"
+    if not is_camera and not Path(source).is_file():
+        raise DataError(f"Cannot open {what}: no such file.", "--camera takes a camera's number, from 0, or a video.")
+    capture = cv2.VideoCapture(int(source) if is_camera else source)
+    try:
+        if not capture.isOpened():
+            hint = "Is it connected, and may this user read it (group 'video')?" if is_camera else None
+            raise DataError(f"Cannot open {what}.", hint)
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not the oldest of those that wait
+        number = 0
+        while True:
+            taken, frame = capture.read()
+            if not taken:
+                break
+            number += 1
+            yield f"frame {number}", np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+        if is_camera or number == 0:
+            raise DataError(f"No picture comes from {what}{' any more' if number else ''}.")
+    finally:
+        capture.release()

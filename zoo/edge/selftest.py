@@ -1,0 +1,147 @@
+"""Does this device answer as the files say? Files first, then decoding and resizing, then the model.
+
+Each part is given what the part before it should have made, so that only the one that is off is named.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.edge.bundle import Bundle
+from zoo.edge.classify import Classifier, Load, open_bundle
+from zoo.errors import VerificationError, ZooError
+from zoo.images import ImageError, load_image
+
+#: Raised whenever a reader of ``golden.json`` would have to change.
+GOLDEN_VERSION = 1
+
+GOLDEN = "golden/golden.json"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One part of the self-test.
+
+    Args:
+        name: ``files``, ``decode and resize`` or ``model``.
+        passed: Whether it is as it should be.
+        found: What was found, a sentence or more.
+        difference: The largest, in levels 0 to 255 or of a probability; ``None`` where nothing could be compared.
+        allowed: The largest that passes.
+    """
+
+    name: str
+    passed: bool
+    found: str
+    difference: float | None = None
+    allowed: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """Pictures with what should come of them.
+
+    Args:
+        files: Of the pictures.
+        pixels: What decoding and resizing should make of them, uint8 ``(n, height, width, 3)``.
+        probabilities: What this model file answered where it was made, float32 ``(n, classes)``.
+        keras: What the trained model answered, float32 ``(n, classes)``.
+        pixels_tolerance: In levels, 0 to 255.
+        probabilities_tolerance: From 0 to 1.
+    """
+
+    files: tuple[Path, ...]
+    pixels: NDArray[np.uint8]
+    probabilities: NDArray[np.float32]
+    keras: NDArray[np.float32]
+    pixels_tolerance: float
+    probabilities_tolerance: float
+
+
+def selftest(bundle: Bundle, load: Load, threads: int = 1) -> list[Check]:
+    """Every part up to the first one without which the next cannot be tried.
+
+    Raises:
+        UsageError: The runtime is not installed.
+    """
+    altered = bundle.altered()
+    if altered:
+        return [Check("files", False, " ".join(altered))]
+    checks = [Check("files", True, f"All {len(bundle.values['files'])} are as they were made.")]
+    golden = read_golden(bundle)
+    checks.append(_check_pixels(bundle, golden))
+    try:
+        classifier = open_bundle(bundle, load, threads)
+    except VerificationError as error:
+        return [*checks, Check("model", False, error.message)]
+    return [*checks, _check_model(classifier, golden)]
+
+
+def read_golden(bundle: Bundle) -> Golden:
+    """The golden vectors of a bundle.
+
+    Raises:
+        VerificationError: They cannot be read, or do not fit the bundle.
+    """
+    path = bundle.folder / GOLDEN
+    try:
+        values = json.loads(path.read_bytes())
+        if values["version"] != GOLDEN_VERSION:
+            raise ValueError(f"version {values['version']!r}, this runner reads {GOLDEN_VERSION}")
+        files = tuple(path.parent / Path(item["file"]).name for item in values["images"])
+        pixels, probabilities, keras = (
+            np.load(path.parent / Path(values["arrays"][name]).name, allow_pickle=False)
+            for name in ("pixels", "probabilities", "keras")
+        )
+        shapes = ((len(files), *bundle.image.input_shape), *(((len(files), len(bundle.labels)),) * 2))
+        if not files or (pixels.shape, probabilities.shape, keras.shape) != shapes:
+            raise ValueError(f"shapes {pixels.shape}, {probabilities.shape}, {keras.shape} do not fit spec.json")
+        return Golden(
+            files=files,
+            pixels=pixels,
+            probabilities=probabilities,
+            keras=keras,
+            pixels_tolerance=float(values["tolerance"]["pixels"]),
+            probabilities_tolerance=float(values["tolerance"]["probabilities"]),
+        )
+    except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
+        raise VerificationError(f"The golden vectors in {path.parent} cannot be read: {error}.") from error
+
+
+def _check_pixels(bundle: Bundle, golden: Golden) -> Check:
+    largest, worst, share = 0, "", 0.0
+    for path, expected in zip(golden.files, golden.pixels, strict=True):
+        try:
+            made = load_image(path, bundle.image)
+        except ImageError as error:
+            return Check("decode and resize", False, f"{path.name}: {error.reason}.")
+        difference = np.abs(made.astype(np.int16) - expected)
+        if difference.max() > largest:
+            largest, worst, share = int(difference.max()), path.name, float((difference > 0).mean())
+    right = largest <= golden.pixels_tolerance
+    found = f"{len(golden.files)} pictures, the same in every pixel."
+    if largest:
+        found = f"{worst} differs by {largest} of 255 levels, {share:.1%} of its values at all."
+    return Check("decode and resize", right, found, largest, golden.pixels_tolerance)
+
+
+def _check_model(classifier: Classifier, golden: Golden) -> Check:
+    try:
+        made = np.stack([classifier.probabilities(pixels) for pixels in golden.pixels])
+    except (ZooError, RuntimeError, ValueError) as error:
+        return Check("model", False, f"It does not answer: {error}.")
+    by_image = np.abs(made - golden.probabilities).max(1)
+    largest = float(by_image.max())
+    # Not a number compares as false: it never passes.
+    right = bool(largest <= golden.probabilities_tolerance)
+    worst = golden.files[int(by_image.argmax())].name
+    found = f"A probability differs by {largest:.2g} at most, on {worst}." if largest else "The same in every digit."
+    from_keras = float(np.abs(made - golden.keras).max())
+    return Check(
+        "model", right, f"{found} From Keras: {from_keras:.2g} at most.", largest, golden.probabilities_tolerance
+    )

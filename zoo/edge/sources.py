@@ -1,0 +1,45 @@
+"""Pictures to look at: named, in folders, or on standard input; one at a time, however many there are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.images import ImageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    #: A path, the bytes of a file, pixels, or why there is none of them.
+    Picture = Path | bytes | NDArray[np.uint8] | ImageError
+
+
+def listed(arguments: Sequence[str]) -> Iterator[tuple[str, Picture]]:
+    """Name and picture of each argument; of a folder, all files below it but hidden ones; ``-`` is standard input."""
+    for argument in arguments:
+        path = Path(argument)
+        if argument == "-":
+            yield "-", sys.stdin.buffer.read()
+        elif path.is_dir():
+            yield from _below(path)
+        else:
+            yield argument, path
+
+
+def _below(folder: Path) -> Iterator[tuple[str, Picture]]:
+    unreadable: list[OSError] = []
+    empty = True
+    for root, folders, files in os.walk(folder, onerror=unreadable.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(name for name in files if not name.startswith(".")):
+            path = Path(root, name)
+            empty = False
+            yield str(path), path
+    for error in unreadable:
+        yield str(error.filename), ImageError(error.strerror or str(error), error.filename)
+    if empty and not unreadable:
+        yield str(folder), ImageError("a folder without files", folder)

@@ -1,0 +1,61 @@
+"""Pictures as they appear in a folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from zoo.errors import DataError
+
+#: How often the folder is looked at. A file is whole once it was the same twice.
+POLL_S = 0.2
+
+# Size and time of the last change, in nanoseconds.
+_State = tuple[int, int]
+
+
+def watched(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Name and path of every file that is new, or new once more, in a folder; does not end by itself.
+
+    Files that were there before, hidden files and folders below it are left alone. Polling works on every system and
+    on shared folders, where notices of the system do not.
+
+    Raises:
+        DataError: The folder is not there, or goes away.
+    """
+    return _new(folder, _look(folder))
+
+
+def _new(folder: Path, known: dict[str, _State]) -> Iterator[tuple[str, Path]]:
+    before = dict(known)
+    while True:
+        time.sleep(POLL_S)
+        now = _look(folder)
+        for name, state in sorted(now.items()):
+            # Known only once it was handed out, so that a file that is still growing is looked at again.
+            if state != known.get(name) and state == before.get(name):
+                known[name] = state
+                path = folder / name
+                yield str(path), path
+        known = {name: state for name, state in known.items() if name in now}
+        before = now
+
+
+def _look(folder: Path) -> dict[str, _State]:
+    found: dict[str, _State] = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                try:
+                    status = entry.stat()
+                    if entry.is_file():
+                        found[entry.name] = (status.st_size, status.st_mtime_ns)
+                except OSError:
+                    continue  # gone in the meantime
+    except OSError as error:
+        raise DataError(f"Cannot watch '{folder}': {error.strerror}.") from error
+    return found

@@ -1,0 +1,101 @@
+"""The source of the runner as it goes into a bundle: the modules it needs, under a name of their own.
+
+They are copied, not built: what runs on the device is what ``zoo`` itself runs, and can be read there.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+
+from zoo import __version__
+from zoo.errors import PluginError
+from zoo.interfaces import Exporter
+
+#: What the runner needs of its own, with the bounds of ``pyproject.toml``.
+REQUIRES = ("numpy>=2.1", "opencv-python-headless>=4.13")
+
+_ZOO = Path(__file__).parents[1]
+_ENTRY = "zoo.edge.main"
+_PACKAGE = "runner"
+_IMPORT = re.compile(r"^(\s*(?:from|import) )zoo\.", re.MULTILINE)
+
+
+def runner_files(exporter: Exporter) -> dict[str, str]:
+    """Path in the bundle to source, of ``run.py`` and everything it needs; empty where the exporter has no runtime.
+
+    Raises:
+        PluginError: The exporter's runtime module is not there, or needs ``zoo`` or more of its own package.
+    """
+    if not exporter.runtime_module:
+        return {}
+    said = f"The runner of keras-edge-zoo {__version__}, copied as it was; `python run.py` uses it."
+    init = f'"""{said}"""\n\n__version__ = "{__version__}"\n'
+    files = {f"{_PACKAGE}/__init__.py": init, f"{_PACKAGE}/runtime.py": _runtime(exporter)}
+    for module, path in sorted(_closure(_ENTRY).items()):
+        place = PurePosixPath(_PACKAGE, *module.split(".")[1:])
+        place = place / "__init__.py" if path.name == "__init__.py" else place.with_suffix(".py")
+        files[str(place)] = _IMPORT.sub(rf"\1{_PACKAGE}.", path.read_text("utf-8"))
+    files["run.py"] = (_ZOO / "edge" / "run.py").read_text("utf-8")
+    return files
+
+
+def requirements(exporter: Exporter) -> tuple[str, ...]:
+    """What ``pip`` installs for the runner."""
+    return (*REQUIRES, *exporter.requires)
+
+
+def imports_of(source: str, module: str) -> set[str]:
+    """Every module that a source imports, wherever in it: for ``from a import b`` both ``a`` and ``a.b``."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source, module)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*module.split(".")[: -node.level], *filter(None, [node.module])]) if node.level else ""
+            base = base or node.module or ""
+            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+def _closure(entry: str) -> dict[str, Path]:
+    """Name and file of the module, of every ``zoo`` module it leads to, and of the packages they are in."""
+    found: dict[str, Path] = {}
+    waiting = [entry]
+    while waiting:
+        module = waiting.pop()
+        path = _file(module)
+        # The top of `zoo` is the interface for plugins, and leads to all of it.
+        if module in found or path is None or module == "zoo":
+            continue
+        found[module] = path
+        waiting += [module.rpartition(".")[0], *imports_of(path.read_text("utf-8"), module)]
+    return found
+
+
+def _file(module: str) -> Path | None:
+    """The source of a module of ``zoo``; ``None`` where it is another's, or a name inside a module."""
+    top, *parts = module.split(".")
+    base = _ZOO.joinpath(*parts)
+    found = [path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()]
+    return found[0] if top == "zoo" and found else None
+
+
+def _runtime(exporter: Exporter) -> str:
+    module = exporter.runtime_module
+    try:
+        spec = find_spec(module)
+        source = Path(str(spec.origin)).read_text("utf-8") if spec else None
+    except (ImportError, ValueError, OSError) as error:
+        raise PluginError(f"Exporter '{exporter.name}' names the runtime module {module!r}: {error}.") from error
+    if source is None:
+        raise PluginError(f"Exporter '{exporter.name}' names the runtime module {module!r}, which is not there.")
+    for name in sorted(imports_of(source, module)):
+        if name.split(".")[0] in ("zoo", module.split(".")[0]):
+            raise PluginError(
+                f"Exporter '{exporter.name}' names the runtime module {module!r}, which imports {name!r}.",
+                "It goes onto the device: the standard library, NumPy and what `requires` names are all it may need.",
+            )
+    return source
