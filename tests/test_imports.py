@@ -69,7 +69,9 @@ def test_the_core_knows_no_plugin() -> None:
     assert not offenders, "\n".join(offenders)
 
 
-@pytest.mark.parametrize("arguments", ["--help", "list", "plugins", "train --help", "--version"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "list", "plugins", "train --help", "export --help", "verify --help", "--version"]
+)
 def test_nothing_heavy_is_imported_before_it_is_needed(arguments: str) -> None:
     code = (
         f"import sys; sys.argv = ['zoo', *{arguments.split()!r}]\n"

@@ -154,8 +154,20 @@ def test_weights_lie_where_the_schema_wants_them(files, precision):
     assert [start % 16 for start in starts] == [0] * len(starts)
 
 
-def test_float16_is_half_the_size(files):
-    assert files["float16"].stat().st_size < 0.65 * files["float32"].stat().st_size
+def test_float16_stores_large_tensors_in_half_and_small_ones_as_they_are(tmp_path):
+    image = layers.Input((32, 32, 3), name="image")
+    x = layers.Dense(300, name="wide")(layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, name="small")(image)))
+    model = keras.Model(image, layers.Dense(200, activation="softmax", name="large")(x))
+    for precision in ("float32", "float16"):
+        TFLITE.convert(model, tmp_path / f"{precision}.tflite", precision)
+    half = tmp_path / "float16.tflite"
+    assert half.stat().st_size < 0.6 * (tmp_path / "float32.tflite").stat().st_size
+    graph = model_file.parse(half.read_bytes()).subgraphs[0]
+    in_half = [tensor for tensor in graph.tensors if tensor.type == model_file.schema.TensorType.FLOAT16]
+    assert [sorted(tensor.shape) for tensor in in_half] == [[200, 300]]
+    answers = TFLITE.load(half, 1).predict(pixels(4))
+    np.testing.assert_allclose(answers, keras_answers(model, pixels(4)), atol=2e-3)
+    assert operators.fully_delegated(half)
 
 
 def test_int8_computes_in_8_bits_with_weights_quantised_by_channel(files):

@@ -244,3 +244,4 @@ def _print(made: list[Exported], trained: TrainedModel) -> None:
         against = trained.run.path if trained.run else trained.architecture
         photos = "" if trained.run else " --data PHOTOS"
         click.echo(f"Ask it yourself: zoo verify {kept[0].path} --against {against}{photos}")
+        click.echo(f"On a device: {kept[0].path.parent}.zip, pip install -r requirements.txt, python run.py photo.jpg")

@@ -1,0 +1,416 @@
+"""``zoo export``, from a finished run to files that are verified, and what it says where it cannot."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FakePlugin, PhotoFolder, Result, RunZoo, zoo_command, zoo_environment
+from zoo.cli.main import main
+from zoo.registry import exporters
+from zoo.runs import open_run
+
+FORMATS = [offer.record.name for offer in exporters()]
+
+
+@pytest.fixture
+def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Result]:
+    """The command in this process, where TensorFlow is awake already; in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    monkeypatch.setattr("signal.signal", lambda *arguments: None)
+
+    def run(*arguments: str | Path) -> Result:
+        monkeypatch.setattr(sys, "argv", ["zoo", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        return Result(int(end.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def runs(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits run twice, of different age, and one that is not finished."""
+    root = tmp_path_factory.mktemp("runs")
+    for stamp in ("20260101-000000", "20260202-000000", "20260303-000000"):
+        shutil.copytree(digits_run, root / f"simple_cnn-{stamp}", ignore=shutil.ignore_patterns("exports"))
+    (root / "simple_cnn-20260303-000000" / "metrics.json").unlink()
+    return root
+
+
+@pytest.fixture(scope="module")
+def newest(runs: Path) -> Path:
+    """The newest finished run."""
+    return runs / "simple_cnn-20260202-000000"
+
+
+@pytest.fixture(scope="module")
+def exported(runs: Path, newest: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Both formats in two precisions, of the newest finished run, with another backend in the environment."""
+    import subprocess
+
+    work = tmp_path_factory.mktemp("work")
+    formats = [part for name in FORMATS for part in ("--format", name)]
+    command = zoo_command(
+        "export", "simple_cnn", "--runs", runs, *formats, "--precision", "float32", "--precision", "int8"
+    )
+    environment = zoo_environment(work) | {"KERAS_BACKEND": "jax"}
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)
+    assert not list(work.iterdir())
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def folder_of(run: Path, name: str, precision: str) -> Path:
+    return run / "exports" / f"simple_cnn-{name}-{precision}"
+
+
+def file_of(run: Path, name: str, precision: str) -> Path:
+    return folder_of(run, name, precision) / f"simple_cnn{exporters().get(name).suffix}"
+
+
+# What is made
+
+
+def test_every_file_asked_for_is_made_and_told(exported: Result, runs: Path, newest: Path) -> None:
+    assert exported.code == 0, exported.err
+    made = sorted(path.name for path in (newest / "exports").iterdir() if path.is_dir())
+    assert made == sorted(f"simple_cnn-{name}-{precision}" for name in FORMATS for precision in ("float32", "int8"))
+    assert not (runs / "simple_cnn-20260101-000000" / "exports").exists()
+    rows = [line.split() for line in exported.out.splitlines() if line.startswith(tuple(FORMATS))]
+    assert {(row[0], row[1]) for row in rows} == {(name, kind) for name in FORMATS for kind in ("float32", "int8")}
+    for row in rows:
+        size = file_of(newest, row[0], row[1]).stat().st_size
+        assert row[2:5] == [f"{size / 1e6:.2f}", "MB", "verified"]
+    for name in FORMATS:
+        assert str(file_of(newest, name, "int8")) in exported.out
+        assert f"Converting to {name} int8" in exported.err
+        assert f"Verifying {name} int8 on" in exported.err
+    assert f"Exporting {newest}, the newest finished run of simple_cnn" in exported.err
+    for word in ("Traceback", "Warning", "jax"):
+        assert word not in exported.err
+
+
+def test_the_command_that_it_ends_with_works(exported: Result, zoo: Callable[..., Result]) -> None:
+    last = exported.out.splitlines()[-1]
+    assert last.startswith("Ask it yourself: zoo verify ")
+    done = zoo(*last.removeprefix("Ask it yourself: zoo ").split())
+    assert done.code == 0, done.err
+    assert "Verified:" in done.out
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_says_what_it_is_and_that_it_was_verified(
+    exported: Result, newest: Path, name: str, precision: str
+) -> None:
+    run = open_run(newest)
+    said = exporters().get(name).read_metadata(file_of(newest, name, precision))
+    assert said is not None
+    assert said.labels == run.labels
+    assert said.image == run.image_spec
+    assert (said.precision, said.architecture, said.source) == (precision, "simple_cnn", run.name)
+    assert said.data_digest == run.info["data"]["digest"]
+    assert said.verified
+    assert (said.verification["split"], said.verification["n"]) == ("test", run.metrics["n"])
+    assert said.verification["keras_accuracy"] == pytest.approx(run.metrics["accuracy"])
+    assert {"keras", "numpy", "tensorflow"} <= said.versions.keys()
+    assert bool(said.calibration_digest) == (precision == "int8")
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_comes_with_its_labels_and_its_report(exported: Result, newest: Path, name: str, precision: str) -> None:
+    run, folder = open_run(newest), folder_of(newest, name, precision)
+    assert (folder / "labels.txt").read_text().splitlines() == list(run.labels)
+    record = json.loads((folder / "verify.json").read_text())
+    assert record["passed"] is True
+    assert (record["format"], record["precision"], record["n"]) == (name, precision, run.metrics["n"])
+    assert record["file_bytes"] == file_of(newest, name, precision).stat().st_size
+    assert "Verified" in (folder / "verify.html").read_text(encoding="utf-8")
+    assert (folder / "calibration.csv").exists() == (precision == "int8")
+    assert not [path for path in (newest / "exports").iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_int8_was_calibrated_on_training_images_and_lists_them(exported: Result, newest: Path, name: str) -> None:
+    with (folder_of(newest, name, "int8") / "calibration.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    split = {row["path"]: row for row in open_run(newest).split()}
+    assert len(rows) == 128
+    assert {split[row["path"]]["split"] for row in rows} == {"train"}
+    assert all(split[row["path"]]["sha256"] == row["sha256"] for row in rows)
+    assert {row["label"] for row in rows} == set("0123456789")
+
+
+def test_exported_again_elsewhere_and_in_another_order_the_files_are_the_same(
+    exported: Result, newest: Path, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    formats = [part for name in reversed(FORMATS) for part in ("--format", name)]
+    done = run_zoo("export", newest, *formats, "--precision", "int8", "--out", "again", "--json")
+    assert done.code == 0, done.err
+    rows = json.loads(done.out)
+    assert [(row["format"], row["precision"], row["status"]) for row in rows] == [
+        (name, "int8", "verified") for name in reversed(FORMATS)
+    ]
+    for row in rows:
+        again = tmp_path / row["file"]
+        assert again.stat().st_size == row["bytes"]
+        assert again.read_bytes() == file_of(newest, row["format"], "int8").read_bytes()
+        assert row["verification"]["agreement"] >= 0.98
+        assert row["latency_ms"] > 0
+
+
+def test_without_verification_the_file_says_so(newest: Path, zoo: Callable[..., Result], tmp_path: Path) -> None:
+    done = zoo("export", newest, "--format", "onnx", "--no-verify", "--out", "unverified")
+    assert done.code == 0, done.err
+    assert "unverified" in done.out
+    folder = tmp_path / "unverified" / "simple_cnn-onnx-float32"
+    assert not (folder / "verify.json").exists()
+    assert not (folder / "verify.html").exists()
+    said = exporters().get("onnx").read_metadata(folder / "simple_cnn.onnx")
+    assert said is not None
+    assert not said.verified
+    assert said.verification == {"status": "unverified"}
+
+
+# A file that does not answer like Keras
+
+
+def test_a_file_that_fails_its_gate_is_not_kept_and_an_older_one_is_left_alone(
+    exported: Result, newest: Path, zoo: Callable[..., Result]
+) -> None:
+    before = content(newest / "exports")
+    done = zoo("export", newest, "--format", "onnx", "--max-difference", "0")
+    assert done.code == 6
+    refused = newest / "exports" / "simple_cnn-onnx-float32.refused"
+    try:
+        assert "refused" in done.out
+        assert "1 of 1 file(s) do not answer like Keras and were not kept." in done.err
+        assert "onnx float32: A probability of the float32 model differs by" in done.err
+        assert f"Report: {refused / 'verify.html'}" in done.err
+        assert json.loads((refused / "verify.json").read_text())["passed"] is False
+        assert "Not verified" in (refused / "verify.html").read_text(encoding="utf-8")
+        assert not list(refused.glob("*.onnx"))
+        kept = {name: data for name, data in content(newest / "exports").items() if ".refused" not in name}
+        assert kept == before
+    finally:
+        shutil.rmtree(refused, ignore_errors=True)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# A .keras file from elsewhere
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    path = tmp_path / "names.txt"
+    path.write_text("".join(f"{digit}\n" for digit in range(10)))
+    return path
+
+
+def test_a_lone_keras_file_is_calibrated_on_one_half_of_the_photos_and_verified_on_the_other(
+    newest: Path, labels: Path, zoo: Callable[..., Result], photo_folder: PhotoFolder, tmp_path: Path
+) -> None:
+    shutil.copy(newest / "model.keras", tmp_path / "My digits.keras")
+    photos = photo_folder({"3": 8, "7": 9})
+    # What a model of digits sees in these photos is anything but sure.
+    done = zoo(
+        *("export", "My digits.keras", "--labels", labels, "--data", photos, "--format", "onnx"),
+        *("--precision", "int8", "--min-agreement", "0", "--out", "out", "--json"),
+    )
+    said = exporters().get("onnx").read_metadata(tmp_path / "out" / "my_digits-onnx-int8" / "my_digits.onnx")
+    if done.code:  # accuracy may be lost on so few
+        assert done.code == 6, done.err
+    else:
+        assert said is not None
+        assert said.labels == tuple("0123456789")
+        assert (said.architecture, said.source) == ("my_digits", "My digits.keras")
+        assert said.verification["n"] == 8
+    assert "Calibrating on 9 of these images, verifying on 8 others." in done.err
+
+
+def test_a_lone_keras_file_gets_no_hint_that_would_not_work(
+    newest: Path, labels: Path, zoo: Callable[..., Result], tmp_path: Path
+) -> None:
+    shutil.copy(newest / "model.keras", tmp_path / "digits.keras")
+    done = zoo("export", "digits.keras", "--labels", labels, "--no-verify", "--format", "onnx", "--out", "out")
+    assert done.code == 0, done.err
+    assert "Ask it yourself" not in done.out
+    assert "digits-onnx-float32" in done.out
+
+
+def test_the_number_of_labels_must_be_that_of_the_outputs(
+    newest: Path, labels: Path, zoo: Callable[..., Result], tmp_path: Path
+) -> None:
+    shutil.copy(newest / "model.keras", tmp_path / "digits.keras")
+    labels.write_text("one\ntwo\n")
+    done = zoo("export", "digits.keras", "--labels", labels, "--no-verify")
+    assert done.code == 2
+    assert "there are 2 labels" in done.err
+
+
+def test_a_layer_that_a_format_does_not_have_is_named(labels: Path, zoo: Callable[..., Result], tmp_path: Path) -> None:
+    import keras
+
+    image = keras.Input((16, 16, 3), name="image")
+    x = keras.layers.GlobalAveragePooling2D()(image)
+    x = keras.ops.erfinv(x / 256)
+    keras.Model(image, keras.layers.Dense(10, activation="softmax")(x)).save(tmp_path / "odd.keras")
+    for name in FORMATS:
+        done = zoo("export", "odd.keras", "--labels", labels, "--no-verify", "--format", name, "--out", "out")
+        assert done.code == 5, (name, done.out, done.err)
+        assert "erfinv" in done.err.lower()
+        assert "Traceback" not in done.err
+    assert not list((tmp_path / "out").iterdir())
+
+
+# What cannot be
+
+
+def test_a_damaged_model_is_told(newest: Path, zoo: Callable[..., Result], tmp_path: Path) -> None:
+    run = tmp_path / "runs" / newest.name
+    shutil.copytree(newest, run, ignore=shutil.ignore_patterns("exports"))
+    whole = (run / "model.keras").read_bytes()
+    (run / "model.keras").write_bytes(whole[: len(whole) // 2])
+    done = zoo("export", run, "--format", "onnx")
+    assert done.code == 4
+    assert f"Could not read {run / 'model.keras'}" in done.err
+    assert "The file is damaged; train again." in done.err
+    assert not list((run / "exports").glob("*")) if (run / "exports").exists() else True
+
+
+def test_a_folder_that_holds_other_files_is_left_alone(
+    newest: Path, zoo: Callable[..., Result], tmp_path: Path
+) -> None:
+    diary = tmp_path / "out" / "simple_cnn-onnx-float32" / "diary.txt"
+    diary.parent.mkdir(parents=True)
+    diary.write_text("dear diary")
+    done = zoo("export", newest, "--format", "onnx", "--no-verify", "--out", "out")
+    assert done.code == 5
+    assert f"{Path('out') / diary.parent.name} is in the way" in done.err
+    assert "'diary.txt'" in done.err
+    assert content(tmp_path / "out") == {"simple_cnn-onnx-float32/diary.txt": b"dear diary"}
+
+
+def test_a_folder_that_cannot_be_made_is_told(newest: Path, zoo: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    done = zoo("export", newest, "--format", "onnx", "--no-verify", "--out", "file/out")
+    assert done.code == 4
+    assert "Could not write file/out: Not a directory." in done.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full to stand for a full disk")
+def test_a_full_disk_leaves_older_files_as_they_were(
+    exported: Result, newest: Path, zoo: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = content(newest / "exports")
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        return Path("/dev/full").write_text("x") if path.suffix == ".onnx" else write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    done = zoo("export", newest, "--format", "onnx", "--no-verify")
+    monkeypatch.undo()
+    assert done.code == 4
+    assert "No space left on device" in done.err
+    assert content(newest / "exports") == before
+
+
+def test_without_a_run_there_is_nothing_to_export_or_photos_are_needed(run_zoo: RunZoo, tmp_path: Path) -> None:
+    done = run_zoo("export", "simple_cnn")
+    assert done.code == 2
+    assert "There is no finished run of simple_cnn in runs." in done.err
+    assert "zoo train simple_cnn makes one." in done.err
+    done = run_zoo("export", "mobilenetv2")
+    assert done.code == 2
+    assert "On which images should mobilenetv2 (imagenet) be verified?" in done.err
+    assert "--data" in done.err
+    assert not list(tmp_path.glob("runs"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--format", "onxx"], 2, "Unknown exporter 'onxx'. Did you mean 'onnx'?"),
+        (["--precision", "int16"], 2, "Unknown precision 'int16'. Did you mean 'int8'?"),
+        (["--no-verify", "--data", "digits"], 2, "--no-verify leaves nothing for --data"),
+        (["--no-verify", "--min-agreement", "0.9"], 2, "--no-verify leaves nothing for --data, --min-agreement"),
+        (["--no-verify", "--data", "digits", "--precision", "int8"], 2, "calibrated on the images it was trained on"),
+        (["--weights", "imagenet"], 2, "--weights goes with an architecture"),
+        (["--labels", "names.txt"], 2, "--labels goes with a .keras file"),
+        (["--data", "no-such-folder"], 2, "no-such-folder"),
+        (["--max-difference", "2"], 2, "2"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_asked_wrongly_is_refused(
+    arguments: list[str], code: int, message: str, newest: Path, zoo: Callable[..., Result]
+) -> None:
+    done = zoo("export", newest, *arguments)
+    assert done.code == code, done.err
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_keras_file_needs_labels_and_photos_for_int8(
+    newest: Path, labels: Path, zoo: Callable[..., Result], tmp_path: Path
+) -> None:
+    shutil.copy(newest / "model.keras", tmp_path / "digits.keras")
+    for arguments, message in (
+        (["digits.keras"], "does not say what its classes are called"),
+        (["digits.keras", "--labels", "gone.txt"], "There is no file 'gone.txt'"),
+        (["gone.keras", "--labels", labels], "There is no file 'gone.keras'"),
+        (["digits.keras", "--labels", labels, "--weights", "imagenet"], "--weights goes with an architecture"),
+        (["digits.keras", "--labels", labels], "On which images should digits.keras be verified?"),
+        (["digits.keras", "--labels", labels, "--no-verify", "--precision", "int8"], "int8 needs photos"),
+    ):
+        done = zoo("export", *arguments)
+        assert done.code == 2, done.err
+        assert message in done.err
+    assert "--data" in done.err
+
+
+def test_a_run_that_is_not_finished_is_told_with_the_way_to_go_on(runs: Path, zoo: Callable[..., Result]) -> None:
+    run = runs / "simple_cnn-20260303-000000"
+    done = zoo("export", run)
+    assert done.code == 2
+    assert f"The run {run} is not finished." in done.err
+    assert f"zoo train --resume {run}" in done.err
+
+
+def test_photos_of_classes_that_the_model_does_not_know(
+    newest: Path, zoo: Callable[..., Result], photo_folder: PhotoFolder
+) -> None:
+    done = zoo("export", newest, "--data", photo_folder({"rugby": 2, "3": 2}))
+    assert done.code == 4
+    assert "The model does not know the class(es) 'rugby'" in done.err
+
+
+def test_a_format_that_does_not_come_in_a_precision(newest: Path, run_zoo: RunZoo, fake_plugin: FakePlugin) -> None:
+    fake_plugin(
+        "zoo-plain",
+        """
+import zoo
+
+@zoo.hookimpl
+def zoo_exporters():
+    return [zoo.Exporter(name="plain", summary="x", suffix=".plain", precisions=("float32", "float16"), convert=print,
+                         write_metadata=print, read_metadata=print, load=print)]
+""",
+    )
+    done = run_zoo("export", newest, "--format", "plain", "--precision", "int8")
+    assert done.code == 2
+    assert "The format 'plain' does not come in int8." in done.err
+    assert "It offers: float32, float16." in done.err
