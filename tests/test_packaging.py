@@ -25,7 +25,8 @@ def test_wheels_hold_only_our_names_and_everything_they_need(project: str, tmp_p
     packages = [top for top in tops if top != "zoo"]
     assert all(f"{package}/py.typed" in names for package in packages)
     for package in packages:
-        root = REPOSITORY / ("plugins" if project == "." else project) / package
+        sources = ("plugins", "exports") if project == "." else (project,)
+        (root,) = (found for source in sources if (found := REPOSITORY / source / package).is_dir())
         data = {f"{package}/{path.name}" for path in root.iterdir() if path.suffix in (".npz", ".txt")}
         assert data <= set(names)
     if project == ".":

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.options import chosen_gates, gate_options, runs_option
-from zoo.cli.runs import find_trained
 from zoo.errors import UsageError
 from zoo.interfaces import PRECISIONS
 from zoo.registry import exporters
@@ -139,12 +138,12 @@ def _in_8_bits(targets: list[Target]) -> bool:
 
 
 def _find(model: str, runs: Path, weights: str | None, labels: Path | None) -> TrainedModel:
+    from zoo.cli.runs import find_keras_file, find_trained
+
     path = Path(model)
     if path.suffix == ".keras":
         if (path.parent / "run.json").is_file() and path.name == "model.keras" and labels is None:
             return find_trained(str(path.parent), runs, weights)
-        from zoo.cli.runs import find_keras_file
-
         return find_keras_file(path, labels)
     if labels is not None:
         raise UsageError("--labels goes with a .keras file; a run and an architecture know their own.")

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from zoo.cli.options import chosen_gates, gate_options, runs_option
-from zoo.cli.runs import find_trained
 from zoo.errors import VerificationError
 
 
@@ -41,6 +40,7 @@ def command(
     with none, the architecture with its pretrained weights. Ends with 6 where the answers differ by more than the
     file's precision allows.
     """
+    from zoo.cli.runs import find_trained
     from zoo.parity import default_gates, exporter_of, keras_answers, precision_of, render, verification_images, verify
 
     exporter = exporter_of(file)
