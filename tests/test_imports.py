@@ -70,7 +70,8 @@ def test_the_core_knows_no_plugin() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--help", "list", "plugins", "train --help", "export --help", "verify --help", "--version"]
+    "arguments",
+    ["--help", "list", "plugins", "train --help", "export --help", "verify --help", "predict --help", "--version"],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(arguments: str) -> None:
     code = (

@@ -6,7 +6,7 @@ This module needs NumPy's types alone, so that the device can read it too.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,7 +34,7 @@ class Metadata:
         precision: ``float32``, ``float16`` or ``int8``.
         architecture: Name of the architecture.
         source: Where the weights come from: a run's name, or ``mobilenetv2 (imagenet)``.
-        model_digest: SHA-256 over the layers and weights of the Keras model.
+        model_digest: SHA-256 over the weights of the Keras model.
         data_digest: SHA-256 of the data set it was trained on; empty where that is not known.
         calibration_digest: SHA-256 over the calibration images, in order; empty without calibration.
         versions: Package name to version, of what wrote the file.
@@ -83,6 +83,16 @@ class Metadata:
             return cls(**known)
         except (ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
             raise ExportError(f"The file's metadata cannot be read: {error}.", "Export the model again.") from error
+
+
+def label_lines(labels: Iterable[str]) -> str:
+    """Class names, one a line, as ``labels.txt`` has them.
+
+    A name may hold a line end, or nothing but blanks, which readers skip; either would move the names after it. So line
+    ends become blanks, and nothing a question mark.
+    """
+    lines = (" ".join(label.splitlines()) for label in labels)
+    return "".join(f"{line if line.strip() else '?'}\n" for line in lines)
 
 
 @dataclass(frozen=True, kw_only=True)

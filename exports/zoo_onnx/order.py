@@ -27,8 +27,10 @@ def flatten_in_order(editor: Editor) -> None:
     editor.drop_unread()
     for transpose in [node for node in editor.nodes if node.op_type == "Transpose"]:
         product = _matrix_after(editor, transpose)
+        if product is None or attribute(transpose, "perm") != [0, 2, 3, 1]:
+            continue
         height, width, channels = shapes.get(transpose.output[0], (None,) * 4)[1:]
-        if product is None or not (height and width and channels) or attribute(transpose, "perm") != [0, 2, 3, 1]:
+        if not (height and width and channels):
             continue
         matrix = editor.constants[product.input[1]]
         if len(matrix) != height * width * channels:
@@ -44,7 +46,7 @@ def _fix_shape(editor: Editor, reshape: NodeProto, shapes: dict[str, Shape]) -> 
     sizes = _sizes(editor, reshape.input[1])
     before = shapes.get(reshape.input[0], ())[1:]
     known = [size for size in sizes[1:] if size is not None]
-    if sizes[:1] != [None] or len(known) != len(sizes) - 1:
+    if sizes[:1] != [None] or len(known) != len(sizes) - 1 or len(shapes.get(reshape.output[0], ())) != len(sizes):
         return
     if math.prod(known) == math.prod(size or 0 for size in before):
         # As many numbers an image as before: what is left is the batch, 0 in ONNX.

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zoo import ExportError, Metadata
-from zoo.exported import INPUT, OUTPUT
+from zoo.exported import INPUT, OUTPUT, label_lines
 from zoo.runs import atomic
 from zoo_tflite import metadata_schema as standard
 from zoo_tflite import model_file
@@ -40,8 +40,7 @@ def write_metadata(path: Path, metadata: Metadata) -> None:
     if classes != len(metadata.labels):
         raise ExportError(f"{path} has {classes} outputs. Received: {len(metadata.labels)} labels.")
     model_file.set_metadata_buffer(model, FIELD, _standard(metadata))
-    labels = "".join(f"{_line(label)}\n" for label in metadata.labels).encode("utf-8", "replace")
-    files = {LABELS: labels, OURS: metadata.to_json().encode("utf-8", "surrogateescape")}
+    files = {LABELS: _label_file(metadata.labels), OURS: metadata.to_json().encode("utf-8", "surrogateescape")}
     atomic.write_bytes(path, _with_files(model_file.pack(model), files))
 
 
@@ -54,10 +53,18 @@ def read_metadata(path: Path) -> Metadata | None:
     model, content = model_file.read(path)
     text = _file(content, OURS, path)
     if text is not None:
-        return Metadata.from_json(text.decode("utf-8", "surrogateescape"))
+        metadata = Metadata.from_json(text.decode("utf-8", "surrogateescape"))
+        if _file(content, LABELS, path) != _label_file(metadata.labels):
+            # Phones read this one, and nobody would notice.
+            raise _damaged(path, f"its {LABELS} does not say what its {OURS} says")
+        return metadata
     if OURS.encode() in (model_file.metadata_buffer(model, FIELD) or b""):
         raise _damaged(path, f"its {OURS} is gone")
     return None
+
+
+def _label_file(labels: tuple[str, ...]) -> bytes:
+    return label_lines(labels).encode("utf-8", "replace")
 
 
 def _standard(metadata: Metadata) -> bytes:
@@ -122,13 +129,6 @@ def _standard(metadata: Metadata) -> bytes:
             min_parser_version=MIN_PARSER_VERSION,
         )
     )
-
-
-def _line(label: str) -> str:
-    # A folder's name may hold a line end, or nothing but blanks, which readers skip: either would move the labels
-    # after it.
-    line = " ".join(label.splitlines())
-    return line if line.strip() else "?"
 
 
 def _with_files(model: bytes, files: Mapping[str, bytes]) -> bytes:

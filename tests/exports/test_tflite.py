@@ -6,9 +6,11 @@ import importlib.util
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -495,3 +497,19 @@ def test_mediapipe_classifies_with_our_labels_and_keras_scores(
     np.testing.assert_allclose(scores, TFLITE.load(path, 1).predict(pixels(3)), atol=1e-6)
     expected = keras_answers(prepared if precision == "int8" else plain, pixels(3))
     np.testing.assert_allclose(scores, expected, atol={"float32": 1e-5, "float16": 1e-3, "int8": 0.03}[precision])
+
+
+def test_a_swapped_pair_of_labels_in_the_file_that_phones_read_is_found(files, tmp_path):
+    path = tmp_path / "swapped.tflite"
+    shutil.copy(files["float32"], path)
+    TFLITE.write_metadata(path, metadata("float32"))
+    content = path.read_bytes()
+    lines = "".join(f"{label}\n" for label in LABELS).encode()
+    swapped = "".join(f"{label}\n" for label in (LABELS[1], LABELS[0], *LABELS[2:])).encode()
+    assert len(swapped) == len(lines)
+    assert content.count(lines) == 1
+    content = content.replace(lines, swapped)
+    content = content.replace(struct.pack("<I", zlib.crc32(lines)), struct.pack("<I", zlib.crc32(swapped)))
+    path.write_bytes(content)
+    with pytest.raises(ExportError, match=r"labels.txt does not say what its zoo.json says"):
+        TFLITE.read_metadata(path)

@@ -69,6 +69,8 @@ def command(
         raise UsageError("--no-verify leaves nothing for --data, --min-agreement or --max-difference to do.")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters read nothing else; a .keras file fits every backend
     trained = _find(model, runs, weights, labels)
+    if no_verify and data and trained.run is not None:
+        raise UsageError("--no-verify leaves nothing for --data to do: a run is calibrated on its own training images.")
     from zoo.cli.backend import start_keras
     from zoo.cli.progress import make_reporter
 
@@ -108,7 +110,7 @@ def command(
     if as_json:
         click.echo(json.dumps([_row(item) for item in made], indent=2))
     else:
-        _print(made, trained)
+        _print(made, _reference(trained, weights))
     refuse(made)
 
 
@@ -144,6 +146,8 @@ def _find(model: str, runs: Path, weights: str | None, labels: Path | None) -> T
     if path.suffix == ".keras":
         if (path.parent / "run.json").is_file() and path.name == "model.keras" and labels is None:
             return find_trained(str(path.parent), runs, weights)
+        if weights is not None:
+            raise UsageError(f"--weights goes with an architecture, not with the file '{path}'.")
         return find_keras_file(path, labels)
     if labels is not None:
         raise UsageError("--labels goes with a .keras file; a run and an architecture know their own.")
@@ -216,7 +220,16 @@ def _status(item: Exported) -> str:
     return "refused" if item.refused else "verified"
 
 
-def _print(made: list[Exported], trained: TrainedModel) -> None:
+def _reference(trained: TrainedModel, weights: str | None) -> str | None:
+    """What to give ``zoo verify`` to compare with; nothing for a lone .keras file, which it does not take."""
+    if trained.run is not None:
+        return str(trained.run.path)
+    if trained.name.endswith(".keras"):
+        return None
+    return f"{trained.architecture}{f' --weights {weights}' if weights else ''} --data PHOTOS"
+
+
+def _print(made: list[Exported], reference: str | None) -> None:
     from zoo.evaluation.table import percent, table
 
     rows = []
@@ -239,8 +252,7 @@ def _print(made: list[Exported], trained: TrainedModel) -> None:
     kept = [item for item in made if not item.refused]
     for item in kept:
         click.echo(f"  {item.path}")
+    if kept and reference:
+        click.echo(f"Ask it yourself: zoo verify {kept[0].path} --against {reference}")
     if kept:
-        against = trained.run.path if trained.run else trained.architecture
-        photos = "" if trained.run else " --data PHOTOS"
-        click.echo(f"Ask it yourself: zoo verify {kept[0].path} --against {against}{photos}")
         click.echo(f"On a device: {kept[0].path.parent}.zip, pip install -r requirements.txt, python run.py photo.jpg")

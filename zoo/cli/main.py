@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": ("zoo.cli.evaluate", "Measure a trained run, on its test images or on others."),
     "export": ("zoo.cli.export", "Write a trained model to verified files for other runtimes."),
     "verify": ("zoo.cli.verify", "Check that an exported file answers like its Keras model."),
+    "predict": ("zoo.cli.predict", "Say what photos show: a run, an exported file, a bundle."),
     "compare": ("zoo.cli.compare", "Put runs side by side, and say which differences are noise."),
     "list": ("zoo.cli.list", "Show architectures, data sets and exporters."),
     "plugins": ("zoo.cli.plugins", "Show installed plugins and what became of them."),

@@ -72,5 +72,9 @@ def find_keras_file(path: Path, labels: Path | None) -> TrainedModel:
         raise UsageError(f"'{path}' does not say what its classes are called.", "Give a file of names with --labels.")
     if not labels.is_file():
         raise UsageError(f"There is no file '{labels}'.", "--labels takes a text file with one class name a line.")
-    names = tuple(line.strip() for line in labels.read_text(encoding="utf-8").splitlines() if line.strip())
+    try:
+        text = labels.read_text(encoding="utf-8-sig")  # Windows' editor writes a mark before the first name
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Could not read '{labels}': {error}.", "Save it as UTF-8, one class name a line.") from error
+    names = tuple(line.strip() for line in text.split("\n") if line.strip())
     return of_file(path, names)

@@ -123,16 +123,18 @@ def _classify(classifier: Classifier, pictures: Iterable[tuple[str, Picture]], o
             print(f"Skipped {_line(name)}: {error.reason}.", file=sys.stderr, flush=True)
             skipped = True
         else:
-            print(_as_json(name, answer) if options.json else _as_text(name, answer), flush=True)
+            print(as_json(name, answer) if options.json else as_text(name, answer), flush=True)
     return DataError.exit_code if skipped else 0
 
 
-def _as_json(name: str, answer: Answer) -> str:
+def as_json(name: str, answer: Answer) -> str:
+    """One line of JSON."""
     top = [{"label": label, "probability": probability} for label, probability in answer.top]
     return json.dumps({"file": name, "label": answer.label, "probability": answer.probability, "top": top})
 
 
-def _as_text(name: str, answer: Answer) -> str:
+def as_text(name: str, answer: Answer) -> str:
+    """One line for people."""
     shown = ", ".join(f"{_line(label)} {probability:.1%}".replace("%", " %") for label, probability in answer.top)
     return f"{_line(name)}: {shown}"
 

@@ -75,20 +75,19 @@ def complete_bundle(contents: Contents) -> None:
     write_bytes(folder / SPEC, json_bytes(seal(_spec(contents, runtime))))
 
 
-def made_by_us(folder: Path, suffix: str) -> set[str]:
+def made_by_us(folder: Path) -> set[str]:
     """Names directly in a folder that an export may have put there; a folder among them only with all that is in it."""
     reports = {"verify.json", "verify.html", "labels.txt", "calibration.csv", "quantization.json"}
-    found = reports | {path.name for path in folder.glob(f"*{suffix}")}
     try:
         recorded = set(read_bundle(folder).values["files"])
     except ZooError:
-        return found
+        return reports  # of a refused file: it left no model
     strange = {
         path.relative_to(folder).parts[0]
         for path in folder.rglob("*")
         if path.is_file() and path.parent.name != "__pycache__" and path.relative_to(folder).as_posix() not in recorded
     }
-    return found | ({SPEC} | {name.split("/")[0] for name in recorded} | {"__pycache__"}) - (strange - {SPEC})
+    return reports | ({SPEC} | {name.split("/")[0] for name in recorded} | {"__pycache__"}) - (strange - {SPEC})
 
 
 def _spec(contents: Contents, runtime: Runtime) -> dict[str, Any]:

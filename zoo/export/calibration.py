@@ -91,6 +91,7 @@ def choose(data: ImageData, seed: int = 0, count: int = COUNT) -> Calibration:
         )
     random = np.random.default_rng(seed)
     queues = [random.permutation(indices[data.classes[indices] == place]).tolist() for place in range(len(data.labels))]
+    queues = [queues[place] for place in random.permutation(len(queues))]  # there may be more classes than images
     chosen: list[int] = []
     while len(chosen) < min(count, len(indices)):
         for queue in queues:

@@ -22,7 +22,7 @@ from zoo.export.archive import packed_by_us, write_archive
 from zoo.export.bundle import Contents, complete_bundle, made_by_us
 from zoo.export.calibration import Calibration
 from zoo.export.golden import choose_photos
-from zoo.exported import Metadata, Runtime
+from zoo.exported import Metadata, Runtime, label_lines
 from zoo.interfaces import Exporter
 from zoo.parity import Gates, Verification, default_gates, keras_answers, verify
 from zoo.runs.atomic import make_folder, whole_file, write_csv, write_json, write_text
@@ -201,7 +201,7 @@ def _export_one(
         refused = verification is not None and not verification.passed
         size = file.stat().st_size
         latency = 0.0 if refused else _latency_ms(target.exporter.load(file, 1), job.trained.image.input_shape)
-        write_text(aside / "labels.txt", "".join(f"{label}\n" for label in job.trained.labels))
+        write_text(aside / "labels.txt", label_lines(job.trained.labels))
         if job.calibration and target.precision == "int8":
             write_csv(aside / "calibration.csv", ("path", "label", "sha256"), job.calibration.rows)
             write_json(aside / "quantization.json", prepared.quantization)
@@ -267,7 +267,7 @@ def _stamp(target: Target, file: Path, metadata: Metadata, verification: Verific
     before = target.exporter.load(file, 1).predict(pixels)
     stamped = replace(metadata, verification=verification.summary())
     target.exporter.write_metadata(file, stamped)
-    if not np.array_equal(before, target.exporter.load(file, 1).predict(pixels)):
+    if not np.array_equal(before, target.exporter.load(file, 1).predict(pixels), equal_nan=True):
         raise ExportError(f"Writing metadata into the {target} file changed its answers.", "That is a bug; report it.")
     return replace(verification, metadata=stamped).of_file(file)
 
@@ -290,7 +290,7 @@ def _refuse_foreign(final: Path, target: Target) -> None:
     """What is in the way is replaced only where it is an export of ours."""
     strange: list[str] = []
     if final.is_dir():
-        ours = made_by_us(final, target.exporter.suffix)
+        ours = made_by_us(final)
         strange = sorted(entry.name for entry in final.iterdir() if entry.name not in ours)
     elif final.exists():
         strange = [final.name]

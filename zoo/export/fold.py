@@ -62,8 +62,9 @@ def _split_activations(model: keras.Model) -> keras.Model:
         if isinstance(layer, TRAINING_ONLY):
             return values[0]
         if isinstance(layer, LINEAR) and layer.activation is not keras.activations.linear and graph.called_once(call):
-            return layers.Activation(layer.activation, name=f"{call.name}_activation", dtype="float32")(
-                copy_layer(layer, activation="linear")(values[0])
+            name = graph.free_name(f"{call.name}_activation")
+            return layers.Activation(layer.activation, name=name, dtype="float32")(
+                copy_layer(layer, activation="linear", name=call.name)(values[0])
             )
         return None
 
@@ -88,7 +89,7 @@ def _fold_batch_norm(model: keras.Model) -> keras.Model:
 
     def change(call: Call, values: list[Any]) -> Any:
         if call in folded:
-            return _with_norm(call.operation, folded[call].operation)(values[0])
+            return _with_norm(call, folded[call].operation)(values[0])
         return values[0] if call in folded.values() else None
 
     return graph.rebuild(change)
@@ -99,14 +100,15 @@ def _last_axis(call: Call) -> bool:
     return bool((axis[0] if isinstance(axis, (list, tuple)) else axis) in (-1, len(call.operation.input.shape) - 1))
 
 
-def _with_norm(layer: keras.Layer, norm: layers.BatchNormalization) -> keras.Layer:
+def _with_norm(call: Call, norm: layers.BatchNormalization) -> keras.Layer:
+    layer = call.operation
     # In float64: gamma / sqrt(variance) of a nearly dead channel is large.
     variance = to_array(norm.moving_variance).astype(np.float64)
     gamma = to_array(norm.gamma) if norm.scale else np.ones_like(variance)
     beta = to_array(norm.beta) if norm.center else np.zeros_like(variance)
     scale = gamma / np.sqrt(variance + norm.epsilon)
     bias = to_array(layer.bias) if layer.use_bias else np.zeros_like(variance)
-    folded = copy_layer(layer, use_bias=True)
+    folded = copy_layer(layer, use_bias=True, name=call.name)
     kernel = scale_outputs(layer, to_array(layer.kernel).astype(np.float64), scale)
     folded.set_weights([kernel, beta + (bias - to_array(norm.moving_mean)) * scale])
     return folded

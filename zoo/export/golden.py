@@ -5,6 +5,7 @@ With them a device, or a port to another language, proves that it decodes, resiz
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import struct
@@ -133,8 +134,9 @@ def write_golden(
         "keras": np.concatenate([answers(model, one[None], 1) for one in pixels]),
     }
     for name, array in arrays.items():
-        with (path.parent / f"{name}.npy").open("wb") as file:
-            np.save(file, array, allow_pickle=False)
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        write_bytes(path.parent / f"{name}.npy", buffer.getvalue())
     values = {
         "version": GOLDEN_VERSION,
         "arrays": {name: f"{name}.npy" for name in arrays},

@@ -7,7 +7,8 @@ or followed by others. Nested models are opened, so that a backbone called as on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,12 +44,14 @@ class Call:
         sources: The values it is called with, in order.
         users: The calls that use any of its outputs.
         invoke: Calls a layer, which may be another one, with new values in the places of the sources.
+        shapes: Of its outputs, the batch ``None``.
     """
 
     name: str
     operation: Any
     sources: list[Source]
     invoke: Callable[[Any, Sequence[Any]], Any]
+    shapes: tuple[tuple[int | None, ...], ...]
     users: list[Call] = field(default_factory=list)
 
     @property
@@ -90,8 +93,8 @@ class Graph:
             )
         self.model = functional
         self.calls: list[Call] = []
-        self._names: dict[str, int] = {}
-        first = self._add("image", None, [], lambda layer, values: None)
+        self._names: set[str] = set()
+        first = self._add("image", None, [], lambda layer, values: None, [tuple(functional.input_shape)])
         (self.output,) = self._trace(functional, [(first, 0)])
         for call in self.calls:
             for source, _ in call.sources:
@@ -106,9 +109,22 @@ class Graph:
         """Whether its layer is called nowhere else, so that its weights are its own."""
         return sum(other.operation is call.operation for other in self.calls) == 1
 
-    def _add(self, name: str, operation: Any, sources: list[Source], invoke: Callable[..., Any]) -> Call:
-        count = self._names[name] = self._names.get(name, 0) + 1
-        call = Call(name if count == 1 else f"{name}_{count}", operation, sources, invoke)
+    def free_name(self, wanted: str) -> str:
+        """``wanted``, or that with a number where it is taken; nobody else gets it."""
+        numbers = (f"{wanted}_{number}" for number in itertools.count(2))
+        name = next(name for name in itertools.chain([wanted], numbers) if name not in self._names)
+        self._names.add(name)
+        return name
+
+    def _add(
+        self,
+        name: str,
+        operation: Any,
+        sources: list[Source],
+        invoke: Callable[..., Any],
+        shapes: Iterable[tuple[int | None, ...]],
+    ) -> Call:
+        call = Call(self.free_name(name), operation, sources, invoke, tuple(shapes))
         self.calls.append(call)
         return call
 
@@ -125,7 +141,8 @@ class Graph:
                 if nested is not None:
                     outputs = self._trace(nested, sources)
                 else:
-                    call = self._add(operation.name, operation, sources, _invoker(node))
+                    shapes = [tuple(tensor.shape) for tensor in node.outputs]
+                    call = self._add(operation.name, operation, sources, _invoker(node), shapes)
                     outputs = [(call, index) for index in range(len(node.outputs))]
                 known.update({id(tensor): source for tensor, source in zip(node.outputs, outputs, strict=True)})
         return [known[id(tensor)] for tensor in model.outputs]
@@ -144,7 +161,7 @@ class Graph:
             values = [made[source] for source in call.sources]
             result = change(call, values) if change else None
             if result is None:
-                result = call.invoke(self._copy(call.operation, copies), values)
+                result = call.invoke(self._copy(call, copies), values)
             for index, value in enumerate(result if isinstance(result, (list, tuple)) else [result]):
                 made[call, index] = value
         rebuilt = keras.Model(image, made[self.output], name=self.model.name)
@@ -152,10 +169,12 @@ class Graph:
         return rebuilt
 
     @staticmethod
-    def _copy(operation: Any, copies: dict[int, Any]) -> Any:
-        if id(operation) not in copies:
-            copies[id(operation)] = copy_layer(operation) if isinstance(operation, keras.Layer) else operation
-        return copies[id(operation)]
+    def _copy(call: Call, copies: dict[int, Any]) -> Any:
+        layer = call.operation
+        if id(layer) not in copies:
+            # By the name of the call: layers of two nested models may have the same.
+            copies[id(layer)] = copy_layer(layer, name=call.name) if isinstance(layer, keras.Layer) else layer
+        return copies[id(layer)]
 
 
 def _functional(model: Any) -> Any:
@@ -176,7 +195,11 @@ def copy_layer(layer: keras.Layer, **changes: Any) -> keras.Layer:
     config = layer.get_config() | {"dtype": "float32"} | changes
     copy = type(layer).from_config(config)
     if layer.weights:
-        copy.build(layer.get_build_config()["input_shape"] if layer.get_build_config() else layer.input.shape)
+        built = layer.get_build_config()
+        if built:
+            copy.build_from_config(built)
+        else:
+            copy.build(layer.input.shape)
         if [tuple(weight.shape) for weight in copy.weights] == [tuple(weight.shape) for weight in layer.weights]:
             copy.set_weights(layer.get_weights())
             if isinstance(copy, keras.layers.Normalization):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ from zoo.errors import ExportError
 from zoo.exported import Runtime
 from zoo.image_spec import ImageSpec
 from zoo.images import load_image
+from zoo.images.ahead import ahead
 from zoo.runs.machine import core_count
 
 
@@ -65,7 +65,7 @@ def ask(
     same_size = spec.input_shape == data.spec.input_shape
     differing, largest, worst = 0, 0, ""
     paths = [os.path.join(data.root, data.names[index]) for index in indices]  # noqa: PTH118
-    for row, pixels in enumerate(_pixels(paths, spec)):
+    for row, pixels in enumerate(ahead(partial(load_image, spec=spec), paths, min(4, core_count()))):
         if same_size:
             given = data.pixels.read(indices[row : row + 1])[0]
             difference = int(cv2.absdiff(pixels, given).max())
@@ -81,20 +81,3 @@ def ask(
     if not same_size:
         return answers, TensorError(images=len(indices), max_difference=None, worst=data.names[indices[0]])
     return answers, TensorError(images=differing, max_difference=largest, worst=worst)
-
-
-def _pixels(paths: Sequence[str], spec: ImageSpec) -> Iterator[NDArray[np.uint8]]:
-    """Decodes in threads (OpenCV works outside the interpreter lock), a bounded number of images ahead."""
-    workers = min(4, core_count())
-    with ThreadPoolExecutor(workers, "zoo-verify", initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        pending: deque[Future[NDArray[np.uint8]]] = deque()
-        try:
-            for path in paths:
-                pending.append(pool.submit(load_image, path, spec))
-                if len(pending) >= 4 * workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()

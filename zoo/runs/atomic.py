@@ -29,6 +29,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         with aside.open("rb") as file:
             os.fsync(file.fileno())
         aside.replace(path)
+    except BrokenPipeError:
+        raise  # of what the block printed: no matter of this file
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:

@@ -125,7 +125,7 @@ def mark(graph: Graph, ranges: dict[Call, Range]) -> keras.Model:
 
     def rounding(call: Call) -> FakeQuantize:
         low, high = ranges[call]
-        return FakeQuantize(low, high, name=f"{call.name}_8bit", dtype="float32")
+        return FakeQuantize(low, high, name=graph.free_name(f"{call.name}_8bit"), dtype="float32")
 
     first = rounding(graph.input)
 
@@ -136,7 +136,9 @@ def mark(graph: Graph, ranges: dict[Call, Range]) -> keras.Model:
         ]
         if call not in ranges and graph.input not in [source for source, _ in call.sources]:
             return None
-        layer = copy_layer(call.operation) if isinstance(call.operation, keras.Layer) else call.operation
+        layer = call.operation
+        if isinstance(layer, keras.Layer):
+            layer = copy_layer(layer, name=call.name)
         value = call.invoke(layer, values)
         return rounding(call)(value) if call in ranges else value
 

@@ -91,7 +91,8 @@ def find_spaces(graph: Graph) -> list[Space]:
         operation, sources = call.operation, [source for source, _ in call.sources]
         if _takes_scales(graph, call):
             continue
-        if is_relu(operation) or isinstance(operation, (layers.Add, *_POOLING, *_MOVING)):
+        channels = {shape[-1] for shape in (*call.shapes, *(source.shapes[0] for source in sources))}
+        if len(channels) == 1 and (is_relu(operation) or isinstance(operation, (layers.Add, *_POOLING, *_MOVING))):
             for source in sources:
                 roots[root(source)] = root(call)
         else:

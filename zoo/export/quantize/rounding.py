@@ -112,13 +112,20 @@ def _best_steps(weights: Array, importance: Array, step: Array) -> Array:
 
 def _rows(layer: Any, inputs: Any) -> NDArray[np.float32]:
     """What the layer multiplies its kernel with, one row an output position, a seeded choice of them."""
+    random = np.random.default_rng(0)
+    wanted = -(-_ROWS // len(inputs))  # of an image: the patches of all images at once may not fit in memory
+    chosen = []
+    for image in range(len(inputs)):
+        rows = _patches(layer, inputs[image : image + 1])
+        chosen.append(rows if len(rows) <= wanted else rows[random.choice(len(rows), wanted, replace=False)])
+    return np.concatenate(chosen)
+
+
+def _patches(layer: Any, image: Any) -> NDArray[np.float32]:
     if isinstance(layer, layers.Conv2D) and layer.kernel_size != (1, 1):
-        inputs = ops.image.extract_patches(
-            inputs, layer.kernel_size, strides=layer.strides, dilation_rate=layer.dilation_rate, padding=layer.padding
+        image = ops.image.extract_patches(
+            image, layer.kernel_size, strides=layer.strides, dilation_rate=layer.dilation_rate, padding=layer.padding
         )
     elif isinstance(layer, layers.Conv2D):
-        inputs = inputs[:, :: layer.strides[0], :: layer.strides[1]]
-    rows = np.asarray(ops.convert_to_numpy(ops.reshape(inputs, (-1, inputs.shape[-1]))))
-    if len(rows) > _ROWS:
-        rows = rows[np.random.default_rng(0).choice(len(rows), _ROWS, replace=False)]
-    return rows
+        image = image[:, :: layer.strides[0], :: layer.strides[1]]
+    return np.asarray(ops.convert_to_numpy(ops.reshape(image, (-1, image.shape[-1]))))

@@ -26,7 +26,7 @@ def run(graph: Graph, image: Value, visit: Callable[[Call, list[Value]], Value])
     """Carries a value through a graph.
 
     Args:
-        graph: Whose calls have one output each.
+        graph: The model.
         image: The value of the input.
         visit: Makes the value of a call from those of its sources.
 
@@ -36,12 +36,16 @@ def run(graph: Graph, image: Value, visit: Callable[[Call, list[Value]], Value])
     waiting = {call: len(call.users) for call in graph.calls}
     values = {graph.input: image}
     for call in graph.calls[1:]:
-        values[call] = visit(call, [values[source] for source, _ in call.sources])
+        values[call] = visit(call, [_one(values[source], index) for source, index in call.sources])
         for source in {source for source, _ in call.sources}:
             waiting[source] -= 1
             if not waiting[source]:
                 del values[source]
     return values[graph.output[0]]
+
+
+def _one(value: Any, index: int) -> Any:
+    return value[index] if isinstance(value, (list, tuple)) else value
 
 
 def batches(images: Pixels) -> Iterator[Pixels]:
@@ -75,14 +79,14 @@ def cap(operation: Any) -> float:
 def rounded_calls(graph: Graph) -> list[Call]:
     """The calls whose outputs are stored in 8 bits.
 
-    Not among them: what only passes values on; a convolution or sum whose ReLU is computed with it; and the
-    probabilities, which stay in floating point.
+    Not among them: what only passes values on, or has several outputs; a convolution or sum whose ReLU is computed with
+    it; and the probabilities, which stay in floating point.
     """
     found = []
     for call in graph.calls:
         after = call.only_user
         joined = isinstance(call.operation, (*LINEAR, layers.Add)) and after is not None and is_relu(after.operation)
-        if call is not graph.output[0] and not passes_through(call) and not joined:
+        if call is not graph.output[0] and not passes_through(call) and not joined and len(call.shapes) == 1:
             found.append(call)
     return found
 

@@ -1,0 +1,204 @@
+"""``zoo predict``, the real command, on the digits run and what was exported from it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Result, RunZoo, draw_photo, zoo_command, zoo_environment
+
+PHOTOS = 5
+
+
+@pytest.fixture(scope="module")
+def exports(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits run as bundles of both formats, not verified: that takes time, and others test it. Read it only."""
+    folder = tmp_path_factory.mktemp("exports")
+    command = zoo_command("export", digits_run, "--out", folder / "out", "--no-verify")
+    done = subprocess.run(command, cwd=folder, env=zoo_environment(folder), capture_output=True, timeout=600)
+    assert done.returncode == 0, done.stderr.decode()
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def onnx(exports: Path) -> Path:
+    return exports / "simple_cnn-onnx-float32"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for number in range(PHOTOS):
+        draw_photo(tmp_path / "photos" / f"below_{number % 2}" / f"{number}.jpg", hue=30 * number, seed=number)
+    draw_photo(tmp_path / "photos" / ".hidden" / "0.jpg", hue=0, seed=0)
+    return tmp_path / "photos"
+
+
+def lines(done: Result) -> list[dict[str, object]]:
+    assert done.code == 0, done.err
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def test_all_kinds_of_model_say_the_same(digits_run: Path, exports: Path, run_zoo: RunZoo, photos: Path) -> None:
+    shutil.copytree(digits_run, photos.parent / "runs" / digits_run.name)
+    models = [
+        onnx_folder := exports / "simple_cnn-onnx-float32",
+        exports / "simple_cnn-tflite-float32",
+        onnx_folder / "simple_cnn.onnx",
+        exports / "simple_cnn-tflite-float32" / "simple_cnn.tflite",
+        digits_run,
+        "simple_cnn",
+    ]
+    found = [lines(run_zoo("predict", model, "photos", "--json", "--top", "10")) for model in models]
+    names = [f"photos/below_{number % 2}/{number}.jpg" for number in (0, 2, 4, 1, 3)]
+    for answers in found:
+        assert [answer["file"] for answer in answers] == names
+        assert [answer["label"] for answer in answers] == [answer["label"] for answer in found[0]]
+        for answer, first in zip(answers, found[0], strict=True):
+            assert answer["probability"] == pytest.approx(first["probability"], abs=1e-4)
+            assert isinstance(answer["top"], list)
+            assert len(answer["top"]) == 10
+    # The runner in the bundle prints the very same lines.
+    alone = [sys.executable, "-I", onnx_folder / "run.py", "photos", "--json", "--top", "10"]
+    done = subprocess.run(alone, cwd=photos.parent, capture_output=True, check=True)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == found[0]
+
+
+def test_a_pipe_gets_plain_lines_and_csv_the_same_in_columns(onnx: Path, run_zoo: RunZoo, photos: Path) -> None:
+    answers = lines(run_zoo("predict", onnx, photos, "--json"))
+    plain = run_zoo("predict", onnx, photos)
+    assert len(plain.out.splitlines()) == PHOTOS
+    for line, answer in zip(plain.out.splitlines(), answers, strict=True):
+        (best, share), (second, _) = (likely.values() for likely in answer["top"])  # type: ignore[attr-defined]
+        assert line.startswith(f"{answer['file']}: {best} {100 * share:.1f} %, {second} ")
+    assert plain.err == ""
+
+    one = run_zoo("predict", onnx, photos, "--top", "1")
+    assert [line.partition(",")[0] for line in plain.out.splitlines()] == one.out.splitlines()
+
+    done = run_zoo("predict", onnx, photos, "--csv", "answers.csv", "--threads", "2")
+    assert (done.code, done.out) == (0, "written to answers.csv\n")
+    with (photos.parent / "answers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["file", "label", "probability", "label_2", "probability_2"]
+    assert [(row["file"], row["label"]) for row in rows] == [(answer["file"], answer["label"]) for answer in answers]
+    assert [float(row["probability"]) for row in rows] == pytest.approx([answer["probability"] for answer in answers])
+
+
+@pytest.mark.parametrize("more", [[], ["--top", "1"]])
+def test_a_terminal_gets_a_table(onnx: Path, site: Path, photos: Path, more: list[str]) -> None:
+    ours, theirs = pty.openpty()
+    command = zoo_command("predict", onnx, "photos", *more)
+    done = subprocess.run(command, cwd=photos.parent, env=zoo_environment(site), stdout=theirs, stderr=subprocess.PIPE)
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode().splitlines()
+    os.close(ours)
+    assert done.returncode == 0, done.stderr.decode()
+    assert shown[0].split() == ["file", "label", "confidence", *([] if more else ["next", "best"])]
+    assert len(shown) == 1 + PHOTOS
+    for line in shown[1:]:
+        assert line.index(" %") + 2 == shown[0].index("confidence") + len("confidence")
+        assert line.count(" %") == (1 if more else 2)
+
+
+@pytest.mark.parametrize("kind", ["bundle", "run"])
+def test_bad_files_are_named_and_skipped(
+    onnx: Path, digits_run: Path, run_zoo: RunZoo, photos: Path, kind: str
+) -> None:
+    (photos / "below_0" / "broken.jpg").write_bytes((photos / "below_0" / "0.jpg").read_bytes()[:300])
+    (photos / "notes.txt").write_text("no picture")
+    model = onnx if kind == "bundle" else digits_run
+    done = run_zoo("predict", model, "photos", "not-there.jpg", "--json", "--csv", "answers.csv")
+    assert done.code == 4
+    assert len(done.out.splitlines()) == PHOTOS
+    assert len((photos.parent / "answers.csv").read_text().splitlines()) == 1 + PHOTOS
+    skipped = [line.split(":")[0] for line in done.err.splitlines() if line.startswith("Skipped")]
+    assert sorted(skipped) == ["Skipped not-there.jpg", "Skipped photos/below_0/broken.jpg", "Skipped photos/notes.txt"]
+    assert done.err.endswith("Error: 3 of 8 files were skipped.\n")
+
+
+def test_a_bundle_needs_nothing_heavy(exports: Path, photos: Path) -> None:
+    for name in ("onnx", "tflite"):
+        code = (
+            f"import sys; sys.argv = ['zoo', 'predict', {str(exports / f'simple_cnn-{name}-float32')!r}, 'photos']\n"
+            "from zoo.cli.main import main\n"
+            "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+            "print([name for name in ('tensorflow', 'keras', 'sklearn', 'scipy', 'jax') if name in sys.modules])"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=photos.parent, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_damaged_bundle_is_refused(onnx: Path, run_zoo: RunZoo, photos: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(onnx, tmp_path / "bundle")
+    model = copy / "simple_cnn.onnx"
+    content = model.read_bytes()
+    model.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    done = run_zoo("predict", copy, photos, "--csv", "answers.csv")
+    assert done.code == 6
+    assert "simple_cnn.onnx has been altered" in done.err
+    model.write_bytes(content[:1000])
+    assert "simple_cnn.onnx is truncated: 1000 of" in run_zoo("predict", copy, photos).err
+    (copy / "spec.json").unlink()
+    done = run_zoo("predict", copy, photos)
+    assert done.code == 6
+    assert "spec.json is missing" in done.err
+    assert not (tmp_path / "answers.csv").exists()
+
+
+def test_what_is_no_model_is_told_what_would_be_one(
+    onnx: Path, digits_run: Path, run_zoo: RunZoo, photos: Path, tmp_path: Path
+) -> None:
+    done = run_zoo("predict", "mobilenet", photos)
+    assert done.code == 2
+    assert all(word in done.err for word in ("'mobilenet' is not a model", "spec.json", ".onnx", "run", "simple_cnn"))
+
+    with zipfile.ZipFile(tmp_path / "bundle.zip", "w") as archive:
+        archive.write(onnx / "spec.json", "bundle/spec.json")
+    done = run_zoo("predict", "bundle.zip", photos)
+    assert done.code == 2
+    assert "unpack it first" in done.err
+
+    done = run_zoo("predict", "gone.onnx", photos)
+    assert done.code == 2
+    assert "does not exist" in done.err
+
+    import onnx as onnx_package
+
+    model = onnx_package.load(str(onnx / "simple_cnn.onnx"))
+    del model.metadata_props[:]
+    onnx_package.save(model, str(tmp_path / "stranger.onnx"))
+    done = run_zoo("predict", "stranger.onnx", photos)
+    assert done.code == 2
+    assert "what its classes are called" in done.err
+
+    done = run_zoo("predict", digits_run, photos, "--threads", "2")
+    assert done.code == 2
+    assert "--threads" in done.err
+
+    (tmp_path / "empty").mkdir()
+    done = run_zoo("predict", onnx, "empty")
+    assert done.code == 4
+    assert "no images in empty" in done.err
+
+
+def test_a_table_that_cannot_be_finished_does_not_appear(onnx: Path, site: Path, photos: Path) -> None:
+    command = zoo_command("predict", onnx, *["photos"] * 200, "--json", "--csv", "answers.csv")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=photos.parent, env=zoo_environment(site), **pipes) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stdout.readline().startswith(b'{"file"')
+        running.stdout.close()  # as `| head -1` does
+        assert running.stderr.read() == b""
+    assert [path.name for path in photos.parent.glob("*.csv")] == []
+    assert list(photos.parent.glob(".*.csv")) == []

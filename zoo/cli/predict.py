@@ -1,0 +1,161 @@
+"""``zoo predict``."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo.cli.options import runs_option
+from zoo.errors import DataError
+
+if TYPE_CHECKING:
+    from zoo.edge.classify import Answer
+
+    #: Takes a file's name and its answer.
+    Show = Callable[[str, Answer], None]
+
+#: Columns of names and labels are no wider than this; what is longer pushes the rest of its line to the right.
+_WIDEST = 48
+
+
+@click.command("predict")
+@click.argument("model")
+@click.argument("pictures", metavar="IMAGE|FOLDER...", nargs=-1, required=True)
+@click.option("--top", type=click.IntRange(min=1), default=2, show_default=True, metavar="N", help="Likeliest classes.")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON a picture.")
+@click.option(
+    "--csv", "csv_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the answers to this file instead."
+)
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of a file or a bundle.  [default: 1]")
+@click.option("--weights", help="Ask an architecture with pretrained weights instead: imagenet.")
+@runs_option
+def command(
+    model: str,
+    pictures: tuple[str, ...],
+    top: int,
+    as_json: bool,
+    csv_path: Path | None,
+    threads: int | None,
+    weights: str | None,
+    runs: Path,
+) -> None:
+    """Say what photos show.
+
+    MODEL is a bundle's folder, an exported file, a run's folder, or an architecture: its newest finished run; with
+    none, the architecture with its pretrained weights. Of a folder all files below it are taken, hidden ones left out;
+    - is standard input. Files that are no usable pictures are named and skipped; the command then ends with 4.
+    """
+    from zoo.cli.answering import ask, open_model
+    from zoo.cli.progress import make_reporter
+    from zoo.edge.sources import listed
+    from zoo.images import ImageError, printable_path
+
+    total, widest = _count(pictures)
+    answering = open_model(model, runs, weights, threads, total)
+    labels = answering.classifier.labels
+    top = min(top, len(labels))
+    reporter = make_reporter()
+    # A bar and answers on one terminal would write over each other, and the answers are progress enough.
+    shows_answers = sys.stdout.isatty() and (as_json or csv_path is None)
+    counter = (lambda done, total: None) if shows_answers else reporter.counter("predicting")
+    skipped = 0
+    with _output(csv_path, as_json, top, (widest, max(map(len, labels)))) as show:
+        try:
+            for done, (name, answer) in enumerate(ask(answering, listed(pictures), top), 1):
+                if isinstance(answer, ImageError):
+                    click.echo(f"Skipped {printable_path(name)}: {answer.reason}.", err=True)
+                    skipped += 1
+                else:
+                    show(name, answer)
+                counter(done, max(done, total))
+        finally:
+            reporter.trained()  # takes the bar away
+    if csv_path is not None and not as_json:
+        click.echo(f"written to {csv_path}")
+    if skipped:
+        raise DataError(f"{skipped} of {done} files {'was' if skipped == 1 else 'were'} skipped.")
+
+
+def _count(pictures: Sequence[str]) -> tuple[int, int]:
+    """How many there are, and the length of the longest name. They are counted and not kept: memory stays flat."""
+    from zoo.edge.sources import listed
+    from zoo.images import ImageError
+
+    total, usable, widest = 0, 0, 0
+    for argument in pictures:
+        # Standard input can be read only once.
+        for name, picture in [("-", b"")] if argument == "-" else listed([argument]):
+            total += 1
+            usable += not isinstance(picture, ImageError)
+            widest = max(widest, len(name))
+    if not usable:
+        raise DataError(f"There are no images in {', '.join(pictures)}.", "Hidden files and folders are left out.")
+    return total, widest
+
+
+@contextmanager
+def _output(path: Path | None, as_json: bool, top: int, widths: tuple[int, int]) -> Iterator[Show]:
+    """Gives a function that answers are shown with, as they come."""
+    from zoo.edge import main as runner
+
+    # While a bar is drawn, `sys.stdout` leads to it.
+    stream = sys.stdout
+
+    def say(text: str) -> None:
+        print(text, file=stream, flush=True)
+
+    def show(name: str, answer: Answer) -> None:
+        for way in ways:
+            way(name, answer)
+
+    ways: list[Show] = []
+    with ExitStack() as opened:
+        if path is not None:
+            ways.append(opened.enter_context(_csv(path, top)))
+        if as_json:
+            ways.append(lambda name, answer: say(runner.as_json(name, answer)))
+        elif path is None and stream.isatty():
+            ways.append(_table(say, widths, top))
+        elif path is None:
+            ways.append(lambda name, answer: say(runner.as_text(name, answer)))
+        yield show
+
+
+def _table(say: Callable[[str], None], widths: tuple[int, int], top: int) -> Show:
+    """A table whose rows appear one by one: its widths are known beforehand."""
+    from zoo.evaluation.table import percent
+    from zoo.images import printable_path
+
+    name_width, label_width = (max(min(width, _WIDEST), 5) for width in widths)
+
+    def line(name: str, label: str, confidence: str, rest: str) -> None:
+        say(f"{name:<{name_width}}  {label:<{label_width}}  {confidence:>10}  {rest}".rstrip())
+
+    def show(name: str, answer: Answer) -> None:
+        rest = ", ".join(f"{printable_path(label)} {percent(share)}" for label, share in answer.top[1:])
+        line(printable_path(name), printable_path(answer.label), percent(answer.probability), rest)
+
+    line("file", "label", "confidence", "next best" if top > 1 else "")
+    return show
+
+
+@contextmanager
+def _csv(path: Path, top: int) -> Iterator[Show]:
+    from zoo.runs.atomic import whole_file
+
+    def show(name: str, answer: Answer) -> None:
+        writer.writerow([name, *(cell for likely in answer.top for cell in likely)])
+
+    # surrogateescape: a file name that is not UTF-8 comes back as the bytes it was.
+    with whole_file(path) as aside, aside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        # Everything but numbers is quoted: a lone carriage return in a name is a line end otherwise.
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        more = [f"{column}_{place}" for place in range(2, top + 1) for column in ("label", "probability")]
+        writer.writerow(["file", "label", "probability", *more])
+        yield show
