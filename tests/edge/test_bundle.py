@@ -137,11 +137,12 @@ def test_what_no_export_made_is_known(onnx_bundle: Path, exports: Path, tmp_path
     (onnx_bundle / "runner" / "__pycache__").mkdir()
     (onnx_bundle / "runner" / "__pycache__" / "errors.pyc").write_bytes(b"as Python leaves it")
     present = {path.name for path in onnx_bundle.iterdir()}
-    assert present - made_by_us(onnx_bundle, ".onnx") == set()
+    assert present - made_by_us(onnx_bundle) == set()
     (onnx_bundle / "golden" / "mine.png").write_bytes(b"mine")
     (onnx_bundle / "diary.txt").write_bytes(b"mine")
+    (onnx_bundle / "simplified.onnx").write_bytes(b"mine")
     present = {path.name for path in onnx_bundle.iterdir()}
-    assert present - made_by_us(onnx_bundle, ".onnx") == {"golden", "diary.txt"}
+    assert present - made_by_us(onnx_bundle) == {"golden", "diary.txt", "simplified.onnx"}
     name = "simple_cnn-onnx-float32"
     assert packed_by_us(exports / f"{name}.zip", name)
     assert not packed_by_us(exports / f"{name}.zip", "another")
