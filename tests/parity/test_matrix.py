@@ -24,7 +24,7 @@ from zoo.registry import architectures, exporters
 from zoo.runs import open_run
 
 #: Photos of each of the two classes.
-TRAINING, TESTING = 30, 50
+TRAINING, TESTING = 24, 50
 ARCHITECTURES = [offer.record.name for offer in architectures()]
 FILES = [(offer.record.name, precision) for offer in exporters() for precision in offer.record.precisions]
 
@@ -62,6 +62,7 @@ def photos(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def subject(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     architecture = architectures().get(request.param)
     work = tmp_path_factory.mktemp(request.param)
+    # A few epochs of a head, or of everything.
     epochs = (
         ("--head-epochs", "20", "--epochs", "0") if architecture.backbone else ("--epochs", "9", "--min-steps", "0")
     )
@@ -91,7 +92,7 @@ def test_answers_photographs_like_keras_elsewhere(subject: Subject, name: str, p
     exporter = exporters().get(name)
     architecture = subject.trained.architecture
     path = subject.folder / f"{architecture}-{name}-{precision}" / f"{architecture}{exporter.suffix}"
-    # Pictures of 96 px, sixty to calibrate on and one test photo a percent: more flips than of a model made in earnest.
+    # Pictures of 96 px, forty to calibrate on and a test photo a percent: more flips than of a model made in earnest.
     gates = Gates(min_agreement=0.95, max_accuracy_drop=0.03) if precision == "int8" else default_gates(precision)
     found = verify(exporter, path, subject.trained, subject.data, TEST, gates, expected=subject.expected)
     assert found.failures == ()
