@@ -105,18 +105,28 @@ def test_watch_answers_what_appears_and_ends_with_ctrl_c(onnx_bundle: Path, tmp_
     draw_photo(tmp_path / "new.png", 90, 2)
     content = (tmp_path / "new.png").read_bytes()
     command = runner_command(onnx_bundle, "--watch", folder, "--json")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stderr.readline().startswith(b"Watching")
-        (folder / ".partial").write_bytes(content)
-        (folder / "notes.txt").write_text("no picture")
-        (folder / "new.png").write_bytes(content)
-        first = json.loads(process.stdout.readline())
-        (folder / "new.png").write_bytes(content + b"\n")  # the same name again
-        second = json.loads(process.stdout.readline())
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        # A shell starts what it runs in the background with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stderr.readline().startswith(b"Watching")
+            (folder / ".partial").write_bytes(content)
+            (folder / "notes.txt").write_text("no picture")
+            (folder / "new.png").write_bytes(content)
+            first = json.loads(process.stdout.readline())
+            (folder / "new.png").write_bytes(content + b"\n")  # the same name again
+            second = json.loads(process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert first["file"] == second["file"] == str(folder / "new.png")
     assert first["top"] == second["top"]
     assert (process.returncode, out) == (130, b"")
