@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +13,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 
 from zoo import ExportError
 from zoo.exported import INPUT, OUTPUT
+from zoo.quiet import stderr_aside
 from zoo.runs import atomic
 from zoo_tflite import failure, half, model_file
 from zoo_tflite.operators import operators
@@ -42,7 +39,7 @@ def convert(model: keras.Model, path: Path, precision: str) -> None:
     Raises:
         ExportError: TFLite has no operator for a layer, or the model is not quantised as ``int8`` needs it.
     """
-    with _quiet():
+    with stderr_aside(told=ExportError):
         content = _translate(model, precision)
     inside = model_file.parse(content)
     _check_operators(inside)
@@ -144,27 +141,3 @@ def _name(inside: Any, description: str) -> None:
     inside.description = description
     # TensorFlow's version and a hash of the SavedModel's graph: versions are in our metadata.
     model_file.drop_metadata_buffer(inside, b"CONVERSION_METADATA")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps what the converter writes to the file descriptor; it comes out where an error is not one of ours."""
-    show = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as aside:
-        kept = os.dup(2)
-        os.dup2(aside.fileno(), 2)
-        try:
-            yield
-        except ExportError:
-            raise
-        except BaseException:
-            show = True
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            if show:
-                aside.seek(0)
-                os.write(2, aside.read())

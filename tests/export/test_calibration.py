@@ -14,7 +14,8 @@ import pytest
 from tests.conftest import PhotoFolder, draw_photo
 from zoo.data import TEST, TRAIN, ImageData, load_data, load_for_evaluation
 from zoo.errors import DataError, ExportError
-from zoo.export.calibration import choose, halve, training_images
+from zoo.evaluation.recorded import recorded_images
+from zoo.export.calibration import choose, halve
 from zoo.image_spec import ImageSpec
 from zoo.runs import open_run
 
@@ -68,7 +69,7 @@ def test_without_training_images_there_is_no_calibration(data: ImageData) -> Non
 
 def test_a_run_is_calibrated_on_what_it_was_trained_on(digits_run: Path) -> None:
     run = open_run(digits_run)
-    images = training_images(run)
+    images = recorded_images(run, TRAIN)
     trained_on = {row["sha256"] for row in run.split() if row["split"] == "train"}
     assert set(images.contents) == trained_on
     chosen = choose(images, run.seed)
@@ -81,7 +82,7 @@ def test_a_run_whose_training_images_changed_is_told_so(digits_run: Path, photo_
     moved = photo_folder({"a": 2}, name="moved")
     changed = replace(run, info={**run.info, "data": {**run.info["data"], "source": str(moved), "root": str(moved)}})
     with pytest.raises(DataError, match="no such file"):
-        training_images(changed)
+        recorded_images(changed, TRAIN)
 
 
 # Images without a run: one half each

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+from zoo.quiet import stderr_aside
 
 
 def start_keras() -> str:
@@ -18,28 +16,8 @@ def start_keras() -> str:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    with _stderr_aside(show=os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"):
+    with stderr_aside():
         import keras
 
         keras.ops.convert_to_numpy(keras.ops.zeros(()))
     return str(keras.backend.backend())
-
-
-@contextmanager
-def _stderr_aside(show: bool) -> Iterator[None]:
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as aside:
-        kept = os.dup(2)
-        os.dup2(aside.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            show = True
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            if show:
-                aside.seek(0)
-                os.write(2, aside.read())

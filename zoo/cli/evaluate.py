@@ -33,8 +33,8 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
     """
     found = find_trained(model, runs, weights)
     from zoo.cli.progress import make_reporter
-    from zoo.data import TEST, load_for_evaluation, load_recorded, named_dataset
-    from zoo.data.named import find_source
+    from zoo.data import TEST, load_for_evaluation
+    from zoo.evaluation.recorded import recorded_images
 
     reporter = make_reporter()
     counter = reporter.counter("decoding")
@@ -45,11 +45,7 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
         name = "" if found.run else f"{found.architecture}-"
         folder = parent / "evaluations" / f"{name}{Path(data).stem or 'data'}-{images.digest[:8]}"
     elif found.run:
-        described = found.run.info["data"]
-        rows = [row for row in found.run.split() if row["split"] == TEST]
-        named = named_dataset(described["source"])
-        root = find_source(described["source"])[1] if named else Path(described["root"])
-        images = load_recorded(rows, described["source"], root, found.image, found.labels, progress=counter)
+        images = recorded_images(found.run, TEST, counter)
         folder = found.run.path
     else:
         raise UsageError(f"On which images should {found.name} be measured?", "Give them with --data.")

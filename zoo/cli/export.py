@@ -168,7 +168,9 @@ def _images(
     trained: TrainedModel, source: str | None, targets: list[Target], no_verify: bool, reporter: Reporter
 ) -> tuple[ImageData | None, str, Calibration | None]:
     """What to verify on and what to calibrate on."""
-    from zoo.export.calibration import choose, halve, training_images
+    from zoo.data import TRAIN
+    from zoo.evaluation.recorded import recorded_images
+    from zoo.export.calibration import choose, halve
     from zoo.parity import verification_images
 
     counter = reporter.counter("decoding")
@@ -188,7 +190,7 @@ def _images(
     calibration = None
     if _in_8_bits(targets):
         if trained.run is not None:
-            calibration = choose(training_images(trained.run, counter), trained.run.seed)
+            calibration = choose(recorded_images(trained.run, TRAIN, counter), trained.run.seed)
         elif images is not None:
             images = halve(images)
             calibration = choose(images)

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.data import TEST, TRAIN, ImageData, load_recorded, named_dataset
-from zoo.data.named import find_source
+from zoo.data import TEST, TRAIN, ImageData
 from zoo.errors import ExportError
-from zoo.runs import Run
 
 #: Images that calibration takes where there are as many; more moved no range on the sets tried.
 COUNT = 128
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -37,18 +31,6 @@ class Calibration:
     def digest(self) -> str:
         """SHA-256 over the contents of the files, in order."""
         return hashlib.sha256("".join(sha256 for *_, sha256 in self.rows).encode()).hexdigest()
-
-
-def training_images(run: Run, progress: Progress | None = None) -> ImageData:
-    """The images a run was trained on.
-
-    Raises:
-        DataError: They are not as they were.
-    """
-    described = run.info["data"]
-    root = find_source(described["source"])[1] if named_dataset(described["source"]) else Path(described["root"])
-    rows = [row for row in run.split() if row["split"] == TRAIN]
-    return load_recorded(rows, described["source"], root, run.image_spec, run.labels, progress=progress)
 
 
 def halve(data: ImageData) -> ImageData:

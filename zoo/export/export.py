@@ -114,6 +114,9 @@ def export(
     Raises:
         ExportError: A conversion failed, or a folder cannot be written.
     """
+    for target in targets:
+        for folder in (_folder(job, target), _refused(_folder(job, target))):
+            _refuse_foreign(folder)  # before the work, not after it
     model = job.trained.load()
     digest = model_digest(model)
     expected = None
@@ -169,11 +172,9 @@ def _export_one(
     stage: Stage,
     progress: Callable[[str], Progress],
 ) -> Exported:
-    name = f"{job.trained.architecture}-{target.exporter.name}-{target.precision}"
-    kept, rejected = job.folder / name, job.folder / f"{name}.refused"
-    aside = job.folder / f".{name}.{os.getpid()}"
-    for folder in (kept, rejected):
-        _refuse_foreign(folder, target)
+    kept = _folder(job, target)
+    rejected = _refused(kept)
+    aside = job.folder / f".{kept.name}.{os.getpid()}"
     shutil.rmtree(aside, ignore_errors=True)
     make_folder(aside)
     try:
@@ -215,7 +216,7 @@ def _export_one(
             _put(aside, final)
         else:
             with whole_file(_archive(kept)) as archive:
-                write_archive(aside, archive, name)
+                write_archive(aside, archive, kept.name)
                 _put(aside, final)
             shutil.rmtree(rejected, ignore_errors=True)  # what it says is no longer so
     finally:
@@ -282,11 +283,19 @@ def _latency_ms(runtime: Runtime, shape: tuple[int, int, int]) -> float:
     return statistics.median(times[_WARM_UP:]) * 1000
 
 
+def _folder(job: Job, target: Target) -> Path:
+    return job.folder / f"{job.trained.architecture}-{target.exporter.name}-{target.precision}"
+
+
+def _refused(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.refused")
+
+
 def _archive(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.zip")
 
 
-def _refuse_foreign(final: Path, target: Target) -> None:
+def _refuse_foreign(final: Path) -> None:
     """What is in the way is replaced only where it is an export of ours."""
     strange: list[str] = []
     if final.is_dir():

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from zoo.data import TEST, VAL, ImageData, load_for_evaluation, load_recorded, named_dataset
-from zoo.data.named import find_source
+from zoo.data import TEST, VAL, ImageData, load_for_evaluation
 from zoo.errors import UsageError
+from zoo.evaluation.recorded import recorded_images
 from zoo.evaluation.trained import TrainedModel
 
 
@@ -35,8 +34,4 @@ def verification_images(
     split = next((name for name in (TEST, VAL) if any(row["split"] == name for row in rows)), None)
     if split is None:
         raise UsageError(f"The run {run.path} has neither test nor validation images.", "Give others with --data.")
-    described = run.info["data"]
-    named = named_dataset(described["source"])
-    root = find_source(described["source"])[1] if named else Path(described["root"])
-    chosen = [row for row in rows if row["split"] == split]
-    return load_recorded(chosen, described["source"], root, run.image_spec, run.labels, progress=progress), split
+    return recorded_images(run, split, progress), split

@@ -1,0 +1,23 @@
+"""The images of a run, from where they lay when it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from zoo.data import ImageData, load_recorded, named_dataset
+from zoo.data.named import find_source
+from zoo.runs import Run
+
+
+def recorded_images(run: Run, split: str, progress: Callable[[int, int], None] | None = None) -> ImageData:
+    """One split of a run: ``train``, ``val`` or ``test``.
+
+    Raises:
+        DataError: Images are gone, unreadable, or not the ones they were.
+    """
+    described = run.info["data"]
+    named = named_dataset(described["source"])
+    root = find_source(described["source"])[1] if named else Path(described["root"])
+    rows = [row for row in run.split() if row["split"] == split]
+    return load_recorded(rows, described["source"], root, run.image_spec, run.labels, progress=progress)
