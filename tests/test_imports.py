@@ -20,9 +20,10 @@ LAYERS = [
     ["hookspecs"],
     ["plugin_manager"],
     ["registry", "weights"],
-    ["images", "edge", "runs", "data"],
+    ["images", "edge", "runs", "data", "fetch"],
     ["evaluation", "training", "parity", "export"],
-    ["report"],
+    ["audit"],
+    ["report", "testing"],
     ["cli"],
 ]
 
@@ -71,7 +72,18 @@ def test_the_core_knows_no_plugin() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    ["--help", "list", "plugins", "train --help", "export --help", "verify --help", "predict --help", "--version"],
+    [
+        "--help",
+        "list",
+        "plugins",
+        "train --help",
+        "export --help",
+        "verify --help",
+        "predict --help",
+        "data --help",
+        "plugin --help",
+        "--version",
+    ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(arguments: str) -> None:
     code = (

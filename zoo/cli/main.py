@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import signal
 import sys
@@ -12,6 +11,7 @@ from typing import NoReturn
 import click
 
 from zoo import __version__
+from zoo.cli.lazy import LazyGroup
 from zoo.errors import ZooError
 
 #: Command to its module and its line in ``zoo --help``; a module is imported when its command is called.
@@ -22,40 +22,17 @@ COMMANDS = {
     "verify": ("zoo.cli.verify", "Check that an exported file answers like its Keras model."),
     "predict": ("zoo.cli.predict", "Say what photos show: a run, an exported file, a bundle."),
     "compare": ("zoo.cli.compare", "Put runs side by side, and say which differences are noise."),
+    "data": ("zoo.cli.data", "Check, split and fetch folders of photos."),
     "list": ("zoo.cli.list", "Show architectures, data sets and exporters."),
     "plugins": ("zoo.cli.plugins", "Show installed plugins and what became of them."),
+    "plugin": ("zoo.cli.plugin", "Write an architecture plugin, and check one."),
     "cache": ("zoo.cli.cache", "Show or clear the cache of decoded images."),
 }
 
 
-class LazyGroup(click.Group):
-    """Knows every command by name and line alone, so that ``zoo --help`` imports none of them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        command = importlib.import_module(COMMANDS[name][0]).command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from zoo.errors import unknown_name
-
-            raise unknown_name("command", args[0], COMMANDS)
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="zoo")
 def cli() -> None:
     """From a folder of photos to a verified image classifier on an edge device.

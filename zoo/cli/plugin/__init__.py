@@ -1,0 +1,17 @@
+"""``zoo plugin``."""
+
+from __future__ import annotations
+
+import click
+
+from zoo.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "new": ("zoo.cli.plugin.new", "Write a complete, small distribution with an architecture in it."),
+    "check": ("zoo.cli.plugin.check", "Run the conformance checks on an architecture."),
+}
+
+
+@click.group("plugin", cls=LazyGroup, table=COMMANDS)
+def command() -> None:
+    """Write an architecture plugin, and check one."""
