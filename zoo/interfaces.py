@@ -64,6 +64,7 @@ class Architecture:
         backbone: Name of the layer whose output is the feature vector, ``(batch, features)``; everything after it is
             the head. ``None``: it has no part worth reusing.
         weights: Pretrained weights it can start from.
+        expected_failures: Conformance checks it cannot pass (``zoo plugin check``), each with the reason.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Architecture:
     image: ImageSpec = field(default_factory=ImageSpec)
     backbone: str | None = None
     weights: tuple[Weights, ...] = ()
+    expected_failures: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_name("Architecture", self.name)

@@ -1,0 +1,19 @@
+"""Does an architecture keep its promises? Named checks, for ``zoo plugin check`` and for a plugin's own tests.
+
+    from zoo.testing import parametrize_with_checks
+
+    @parametrize_with_checks(["resnet"])
+    def test_conformance(check):
+        check()
+
+The counterpart of scikit-learn's ``check_estimator``. A check that an architecture cannot pass is named with its reason
+in ``Architecture.expected_failures``; one that passes all the same fails. What each check asks is in
+docs/reference/conformance.md. Importing this loads no Keras.
+"""
+
+from zoo.testing.checks import check_names
+from zoo.testing.parametrize import parametrize_with_checks
+from zoo.testing.result import CheckError, CheckResult
+from zoo.testing.run import run_checks
+
+__all__ = ["CheckError", "CheckResult", "check_names", "parametrize_with_checks", "run_checks"]

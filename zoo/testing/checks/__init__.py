@@ -1,0 +1,93 @@
+"""The checks by name. A module of them is imported when one of its checks is run."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zoo.errors import UsageError, unknown_name
+from zoo.interfaces import PRECISIONS
+
+if TYPE_CHECKING:
+    from zoo.testing.subject import Subject
+
+#: Check to what it asks. The function of the same name is in the module of the same line.
+_TABLE: dict[str, tuple[str, str]] = {
+    "record": ("record", "the record says what the harness needs, and says it consistently"),
+    "import_purity": ("imports", "importing the plugin loads no framework, prints nothing and changes no environment"),
+    "builds": ("build", "it builds for 2 and for 10 classes, at its own size and at another"),
+    "probabilities": ("build", "raw pixels give one float32 probability a class, rows summing to 1"),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check.
+
+    Args:
+        name: Of the check.
+        asks: What it asks, for tables and for errors that are not its own.
+        module: Of its function.
+        function: In that module.
+        arguments: Of the function, after the subject.
+    """
+
+    name: str
+    asks: str
+    module: str
+    function: str
+    arguments: tuple[str, ...] = ()
+
+    def __call__(self, subject: Subject) -> str:
+        """Runs it and returns what was measured; raises ``CheckError`` or ``NothingToCheckError``."""
+        function: Callable[..., str] = getattr(importlib.import_module(self.module), self.function)
+        return function(subject, *self.arguments)
+
+
+def all_checks() -> dict[str, Check]:
+    """Every check by name, in the order in which they are best read; one for each installed format and precision."""
+    found = {
+        name: Check(name, asks, f"zoo.testing.checks.{module}", f"check_{name}")
+        for name, (module, asks) in _TABLE.items()
+    }
+    return found
+
+
+def check_names() -> tuple[str, ...]:
+    """Names of all checks here; those of exports are of the exporters that are installed."""
+    return tuple(all_checks())
+
+
+def choose_checks(names: Iterable[str] | None) -> list[Check]:
+    """The checks of these names; all where none are named.
+
+    Raises:
+        UsageError: There is no check of a name.
+    """
+    known = all_checks()
+    if names is None:
+        return list(known.values())
+    if isinstance(names, str):
+        names = [names]
+    chosen = list(names)
+    for name in chosen:
+        if name not in known:
+            raise unknown_name("check", name, known)
+    if not chosen:
+        raise UsageError("No check is named.", f"Known: {', '.join(known)}.")
+    return [known[name] for name in known if name in chosen]
+
+
+def refuse_unknown(expected_failures: Iterable[str]) -> None:
+    """Refuses names of checks that there are nowhere; a format that is installed elsewhere only may be named.
+
+    Raises:
+        UsageError: Such a name.
+    """
+    known = all_checks()
+    for name in expected_failures:
+        of_export = name.startswith("export_") and name.endswith(tuple(f"_{precision}" for precision in PRECISIONS))
+        if name not in known and not of_export:
+            raise unknown_name("check", name, known)

@@ -1,0 +1,47 @@
+"""What a plugin must leave alone: Keras's global settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+#: Name for people, reader and writer.
+_SETTINGS: dict[str, tuple[Any, Any]] = {
+    "dtype policy": (keras.config.dtype_policy, keras.config.set_dtype_policy),
+    "floatx": (keras.config.floatx, keras.config.set_floatx),
+    "epsilon": (keras.config.epsilon, keras.config.set_epsilon),
+    "image data format": (keras.config.image_data_format, keras.config.set_image_data_format),
+}
+
+
+def keras_settings() -> dict[str, Any]:
+    """The global settings as they are."""
+    return {name: read() for name, (read, _) in _SETTINGS.items()}
+
+
+def changed_settings(before: dict[str, Any]) -> list[str]:
+    """Sentences on the settings that are not what they were."""
+    return [
+        f"{name} was {_text(before[name])} and is {_text(value)}"
+        for name, value in keras_settings().items()
+        if _text(value) != _text(before[name])
+    ]
+
+
+@contextmanager
+def settings_kept() -> Iterator[None]:
+    """Puts the settings back when the block ends, so that a plugin that changes them fails its own checks alone."""
+    before = keras_settings()
+    try:
+        yield
+    finally:
+        for name, (read, write) in _SETTINGS.items():
+            if _text(read()) != _text(before[name]):
+                write(before[name])
+
+
+def _text(value: Any) -> str:
+    return str(getattr(value, "name", value))  # of a policy its name
