@@ -13,6 +13,7 @@ Optimizer = Literal["adam", "adamw", "lamb", "sgd"]
 Schedule = Literal["constant", "cosine"]
 Augmentation = Literal["none", "article", "strong"]
 ClassWeights = Literal["none", "balanced"]
+Calibrate = Literal["none", "temperature"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 
 
@@ -47,6 +48,8 @@ class Recipe:
         head_views: Versions of every training image whose features are computed: the plain one and augmented ones.
         unfreeze: Share of the backbone's layers, counted from its end, that train on images: 1 is all of them, 0
             none. Below 1, or after ``head_epochs``, BatchNorm keeps its statistics.
+        calibrate: ``temperature``: after training, one number fitted on the validation images (Guo et al. 2017) makes
+            the model about as sure as it is right, and changes no answer; or ``none``.
         precision: ``float32``, ``mixed_bfloat16``, or ``auto``: the second where it measures faster on this machine.
     """
 
@@ -70,6 +73,7 @@ class Recipe:
     head_learning_rate: float = 1e-3
     head_views: int = 1
     unfreeze: float = 1.0
+    calibrate: Calibrate = "temperature"
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:

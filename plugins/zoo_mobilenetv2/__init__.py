@@ -67,6 +67,7 @@ ARCHITECTURE = Architecture(
             augmentation="none",
             class_weights="none",
             dropout=0.2,
+            calibrate="none",
             precision="float32",
         ),
         "scratch": Recipe(optimizer="adamw", weight_decay=1e-2, warmup_epochs=5, epochs=200, label_smoothing=0.1),

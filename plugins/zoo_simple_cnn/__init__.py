@@ -59,6 +59,7 @@ def zoo_architectures() -> list[Architecture]:
                     batch_size=32,
                     augmentation="article",
                     class_weights="none",
+                    calibrate="none",
                     precision="float32",
                 ),
             },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from zoo.errors import DataError
 from zoo.evaluation.intervals import wilson_interval
 from zoo.evaluation.predictions import Predictions
+from zoo.evaluation.threshold import suggest_threshold
 
 #: Bins of the reliability diagram, of equal width, closed on the right (Guo et al. 2017).
 CALIBRATION_BINS = 15
@@ -43,6 +45,8 @@ def compute_metrics(predictions: Predictions, train_counts: Mapping[str, int] | 
         expected_calibration_error: Mean distance of confidence and accuracy over ``calibration_bins``, weighted by
             their counts (Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3).
         calibration_bins: ``{low, high, count, confidence, accuracy}`` each; the last two ``null`` in an empty bin.
+        min_confidence: From which confidence on an answer is worth giving, the fields of ``Threshold``; ``null`` where
+            these images suggest none.
         per_class: ``{label, train_images, support, predicted, precision, recall, f1}`` each, in the order of labels.
             ``support`` counts test images; with none precision, recall and F1 are ``null``. Precision is ``null``
             for a class that was never predicted.
@@ -74,6 +78,7 @@ def compute_metrics(predictions: Predictions, train_counts: Mapping[str, int] | 
         "log_loss_clip": LOG_LOSS_CLIP,
         "mean_confidence": float(predictions.confidence.astype(np.float64).mean()),
         **_calibration(predictions),
+        "min_confidence": _min_confidence(predictions),
         "per_class": per_class,
         "confusion_matrix": confusion.tolist(),
         "most_confused": _most_confused(predictions.labels, confusion),
@@ -150,6 +155,11 @@ def _calibration(predictions: Predictions) -> dict[str, Any]:
         "expected_calibration_error": float((gaps * counts).sum() / counts.sum()),
         "calibration_bins": bins,
     }
+
+
+def _min_confidence(predictions: Predictions) -> dict[str, Any] | None:
+    threshold = suggest_threshold(predictions)
+    return asdict(threshold) if threshold else None
 
 
 def _means(

@@ -92,6 +92,7 @@ def made_by_us(folder: Path) -> set[str]:
 
 def _spec(contents: Contents, runtime: Runtime) -> dict[str, Any]:
     folder, exporter, metadata = contents.file.parent, contents.exporter, contents.metadata
+    values = contents.verification.values if contents.verification else None
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SPEC)
     return {
         "version": BUNDLE_VERSION,
@@ -110,6 +111,7 @@ def _spec(contents: Contents, runtime: Runtime) -> dict[str, Any]:
         "data_digest": metadata.data_digest,
         "calibration_digest": metadata.calibration_digest,
         "verification": dict(metadata.verification),
+        "min_confidence": values.file.min_confidence if values else None,
         "versions": dict(metadata.versions),
         "files": {path.relative_to(folder).as_posix(): fingerprint(path) for path in files},
     }

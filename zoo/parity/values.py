@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,12 +65,15 @@ class Quality:
         accuracy_interval: Its 95 % Wilson interval.
         log_loss: In nats; ``None`` where outputs are no probabilities.
         calibration_error: Expected calibration error; ``None`` likewise.
+        min_confidence: From which confidence on an answer is worth giving, as ``zoo.evaluation.threshold`` has it;
+            ``None`` where these answers suggest none.
     """
 
     accuracy: float
     accuracy_interval: tuple[float, float]
     log_loss: float | None
     calibration_error: float | None
+    min_confidence: Mapping[str, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +223,7 @@ def _quality(right: NDArray[np.bool_], answers: Predictions | None) -> Quality:
         accuracy_interval=wilson_interval(count, len(right)),
         log_loss=metrics.get("log_loss"),
         calibration_error=metrics.get("expected_calibration_error"),
+        min_confidence=metrics.get("min_confidence"),
     )
 
 

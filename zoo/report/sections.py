@@ -188,5 +188,26 @@ def calibration(findings: Findings, folder: Path) -> str:
         "those above it are right more often than the model claims, those below less often.</p>"
         "<p>The lower chart counts the images. Bars from few images have wide intervals and mean little.</p>"
     )
-    text = f"<p>{said}{percent(findings.metrics['accuracy'])}.</p>{meaning}"
+    text = f"<p>{said}{percent(findings.metrics['accuracy'])}.</p>{meaning}{_scaled(findings)}{_unknown(findings)}"
     return section("calibration", "How far to trust its confidence", beside(figure, f"<div>{text}</div>"))
+
+
+def _scaled(findings: Findings) -> str:
+    temperature = findings.run.info.get("temperature")
+    if not temperature:
+        return ""
+    return (
+        f"<p>Its logits were divided by {temperature:.2f}, which the validation images suggested: above 1 the model "
+        "had been too sure of itself, below 1 not sure enough. No answer changes by that.</p>"
+    )
+
+
+def _unknown(findings: Findings) -> str:
+    found = findings.metrics.get("min_confidence")
+    if not found:
+        return ""
+    return (
+        f"<p>Answers with at least {percent(found['suggested'])} were right {percent(found['accuracy'])} of the time; "
+        f"{percent(found['coverage'])} of these {thousands(found['images'])} images got one. Below that, "
+        "<code>zoo predict --min-confidence auto</code> says that it does not know.</p>"
+    )

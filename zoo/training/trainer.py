@@ -9,8 +9,9 @@ from typing import Any
 
 import keras
 
-from zoo.data import TRAIN, ImageData
+from zoo.data import TRAIN, VAL, ImageData
 from zoo.errors import TrainingError, UsageError
+from zoo.evaluation.predict import predict
 from zoo.interfaces import Architecture
 from zoo.recipe import Recipe
 from zoo.registry import plugin_manager
@@ -22,6 +23,7 @@ from zoo.training.features import FeatureBatches, compute_features
 from zoo.training.harness import Harness
 from zoo.training.model import build_model, compile_model, set_weights, split_model, unfreeze
 from zoo.training.reporter import Reporter
+from zoo.training.temperature import divide_logits, fit_temperature
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def train(
         callbacks: Keras callbacks to add. One with ``get_state()`` and ``set_state(state)`` (JSON) is resumed too.
 
     Returns:
-        The float32 model with the best weights.
+        The float32 model with the best weights, its confidence calibrated where the recipe says so.
 
     Raises:
         TrainingError: The loss is not finite from the start, or a checkpoint cannot be read.
@@ -96,6 +98,8 @@ def train(
         )
     final = _build(run, architecture, data, "float32")
     set_weights(final.weights, harness.best)
+    if recipe.calibrate == "temperature":
+        run.info["temperature"] = _calibrate(final, data)
     with whole_file(run.model_path) as aside:
         final.save(aside)
     run.info["parameters"] = final.count_params()
@@ -104,6 +108,13 @@ def train(
     run.save_info()
     reporter.trained()
     return final
+
+
+def _calibrate(model: keras.Model, data: ImageData) -> float | None:
+    """Makes the model as sure as it is right on the validation images, and returns the temperature this took."""
+    validation = data.indices(VAL)
+    temperature = fit_temperature(predict(model, data, validation), data.classes[validation])
+    return round(temperature, 4) if divide_logits(model, temperature) else None
 
 
 def _build(run: Run, architecture: Architecture, data: ImageData, precision: str) -> keras.Model:

@@ -70,6 +70,7 @@ def zoo_architectures() -> Iterable[Architecture]:
                     augmentation="none",
                     class_weights="none",
                     dropout=0.2,
+                    calibrate="none",
                     precision="float32",
                 ),
                 "scratch": Recipe(
