@@ -1,0 +1,135 @@
+"""ImageNet weights: from a folder, from Keras's cache, or through Keras from where it publishes them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo import PluginError, UsageError
+
+if TYPE_CHECKING:
+    import keras
+
+    from zoo_keras_applications.applications import Application
+
+#: Names a folder with weight files, for where there is no network.
+FOLDER_VARIABLE = "ZOO_KERAS_APPLICATIONS_WEIGHTS"
+
+LABELS = Path(__file__).with_name("imagenet_labels.txt")
+
+CLASSES = 1000
+
+#: Seconds without a byte after which a download is given up.
+_PATIENCE_S = 30.0
+
+
+def load_imagenet(application: Application, model: keras.Model, with_head: bool) -> None:
+    """Fills a model that ``build`` made; with the head one of 1000 classes.
+
+    Raises:
+        UsageError: The file is nowhere and cannot be downloaded; or it is for another number of classes or another size.
+        PluginError: The file is damaged.
+    """
+    _check_fits(application, model, with_head)
+    from zoo_keras_applications.model import adapt, copy_weights
+
+    published, pairs = adapt(application, _published(application), dropout=0.0)
+    copy_weights(application, pairs)
+    values = {variable.path: variable for variable in published.weights}
+    for variable in model.weights:
+        if with_head or not variable.path.startswith("probabilities/"):
+            variable.assign(values[variable.path])
+
+
+def imagenet_labels() -> tuple[str, ...]:
+    """1000 names in the order of the outputs; no two are equal, not even with case ignored."""
+    return tuple(name for _, name in imagenet_classes())
+
+
+def imagenet_classes() -> tuple[tuple[str, str], ...]:
+    """``(wnid, name)`` in the order of the outputs; the wnid is WordNet's, such as ``n01440764``."""
+    rows = (line.split("\t") for line in LABELS.read_text(encoding="utf-8").splitlines())
+    return tuple((wnid, name) for wnid, name in rows)
+
+
+def _check_fits(application: Application, model: keras.Model, with_head: bool) -> None:
+    if with_head and model.output_shape[-1] != CLASSES:
+        raise UsageError(
+            f"The ImageNet weights of {application.name} are for {CLASSES} classes. Received: {model.output_shape[-1]}.",
+            "Load the backbone alone.",
+        )
+    size = (application.size_px, application.size_px)
+    if application.fixed_size and tuple(model.input_shape[1:3]) != size:
+        raise UsageError(
+            f"The ImageNet weights of {application.name} fit images of {size[0]}x{size[1]} pixels alone. "
+            f"Received: {model.input_shape[2]}x{model.input_shape[1]} (width x height).",
+            "Its dense layers look at every place of the picture. Another architecture, or --weights random, takes any size.",
+        )
+
+
+def _published(application: Application) -> keras.Model:
+    from zoo_keras_applications.model import original
+
+    path = _in_folder(application)
+    shape = (application.size_px, application.size_px, 3)
+    try:
+        with _patience(), contextlib.redirect_stdout(sys.stderr):  # Keras shows how far a download is
+            return original(application, shape, CLASSES, weights=str(path) if path else "imagenet")
+    except Exception as error:  # Keras raises what urllib, h5py and its own checks do
+        reason = " ".join(str(error).split())[:300]
+        if path is not None:
+            raise PluginError(
+                f"Could not read the weights {path} of {application.name}: {reason}", "Copy the file again."
+            ) from error
+        raise _nowhere(application, reason) from error
+
+
+def _in_folder(application: Application) -> Path | None:
+    folder = os.environ.get(FOLDER_VARIABLE)
+    if not folder:
+        return None
+    if not Path(folder).is_dir():
+        raise UsageError(f"{FOLDER_VARIABLE} names '{folder}', which is not a folder.")
+    path = Path(folder) / application.file
+    if not path.is_file():
+        return None
+    if application.checksum:
+        algorithm = "sha256" if len(application.checksum) == 64 else "md5"
+        with path.open("rb") as file:
+            actual = hashlib.file_digest(file, algorithm).hexdigest()
+        if actual != application.checksum:
+            raise PluginError(
+                f"The weights {path} of {application.name} are damaged, or another file of that name: "
+                f"expected {algorithm} {application.checksum}, actual {actual} ({path.stat().st_size} bytes).",
+                "Copy the file again.",
+            )
+    return path
+
+
+def _nowhere(application: Application, reason: str) -> UsageError:
+    folder = os.environ.get(FOLDER_VARIABLE)
+    cache = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models"
+    return UsageError(
+        f"The ImageNet weights of {application.name} are not here: the file {application.file} is neither in the folder "
+        f"of {FOLDER_VARIABLE} ({folder or 'not set'}) nor whole in {cache}, and Keras could not download it: {reason}",
+        f"Where there is a network, python -c 'import keras; keras.applications.{application.factory}()' puts it into "
+        f"~/.keras/models; copy it to a folder here and name that with {FOLDER_VARIABLE}. "
+        "Or start without it: --weights random --recipe scratch.",
+    )
+
+
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    """A network that swallows packets ends the download too; Keras itself would wait for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE_S)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
