@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -146,6 +148,20 @@ def test_a_damaged_index_is_begun_anew(photo_folder: PhotoFolder, own_cache: Pat
     for path in own_cache.glob("index.sqlite*"):
         path.write_bytes(b"this is no database at all" * 100)
     assert len(load_data(str(root), SPEC).names) == 6
+
+
+def test_an_index_with_one_damaged_page_is_begun_anew(photo_folder: PhotoFolder, own_cache: Path) -> None:
+    root = photo_folder({"a": 40, "b": 40})
+    load_data(str(root), SPEC)
+    index = own_cache / "index.sqlite"
+    with contextlib.closing(sqlite3.connect(index)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # until then the rows are in a file beside it
+    whole = bytearray(index.read_bytes())
+    page = int.from_bytes(whole[16:18], "big")
+    assert len(whole) > 5 * page
+    whole[-2 * page : -page] = b"\xff" * page
+    index.write_bytes(whole)
+    assert len(load_data(str(root), SPEC).names) == 80
 
 
 def test_the_bound_evicts_what_was_unused_longest(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

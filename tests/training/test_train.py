@@ -227,6 +227,10 @@ def test_evaluating_again_gives_the_same_figures(digits_run: Path, run_zoo: RunZ
     assert done.code == 0, done.err
     assert json.loads(done.out)["accuracy"] == before["accuracy"]
     assert json.loads(done.out)["log_loss"] == pytest.approx(before["log_loss"], rel=1e-5)
+    was, now = ((run / "report.html").read_text() for run in (digits_run, copy))
+    sections = re.findall(r"<section[^>]* id=\"?(\w+)", was)
+    assert "augmentation" in sections
+    assert re.findall(r"<section[^>]* id=\"?(\w+)", now) == sections
 
 
 def test_evaluating_on_other_images_leaves_the_runs_own_figures(
@@ -290,6 +294,40 @@ def test_a_plugins_callback_is_called_and_resumed_and_a_broken_one_passed_over(
     lines = (run / "tracked.txt").read_text().splitlines()
     assert [line[0] for line in lines] == ["0", "1"]
     assert "val_accuracy" in lines[0]
+
+
+def test_a_callback_that_begins_anew_with_training_goes_on_where_it_was(
+    run_zoo: RunZoo,
+    fake_plugin,
+    tmp_path: Path,  # type: ignore[no-untyped-def]
+) -> None:
+    fake_plugin(
+        "zoo-counter",
+        "import os, signal\n"
+        "from zoo import hookimpl\n"
+        "@hookimpl\n"
+        "def zoo_callbacks(recipe, run_dir):\n"
+        "    import keras\n"
+        "    class Counter(keras.callbacks.Callback):\n"
+        "        def on_train_begin(self, logs=None):\n"
+        "            self.epochs = 0\n"
+        "        def on_epoch_begin(self, epoch, logs=None):\n"
+        "            if epoch == 3 and 'KILL' in os.environ:\n"
+        "                os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        def on_epoch_end(self, epoch, logs=None):\n"
+        "            self.epochs += 1\n"
+        "            (run_dir / 'counted.txt').write_text(str(self.epochs))\n"
+        "        def get_state(self): return self.epochs\n"
+        "        def set_state(self, state): self.epochs = state\n"
+        "    return [Counter()]\n",
+    )
+    killed = run_zoo("train", "simple_cnn", "--size", "16", "--epochs", "5", env={"KILL": "1"})
+    assert killed.code == -signal.SIGKILL
+    (run,) = (tmp_path / "runs").iterdir()
+    assert (run / "checkpoints" / "last.npz").is_file()
+    done = run_zoo("train", "--resume", run)
+    assert done.code == 0, done.err
+    assert (run / "counted.txt").read_text() == "5"
 
 
 def test_tensorboard_logs_are_written(run_zoo: RunZoo, tmp_path: Path) -> None:

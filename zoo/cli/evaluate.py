@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,15 @@ import click
 
 from zoo.cli.options import runs_option
 from zoo.cli.runs import find_trained
-from zoo.errors import UsageError
+from zoo.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from zoo.data import ImageData
     from zoo.evaluation.trained import TrainedModel
+    from zoo.runs import Run
     from zoo.training.reporter import Reporter
 
 
@@ -63,7 +68,7 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
     if found.run and data is None:
         from zoo.report.html import write_report
 
-        written = write_report(found.run)
+        written = write_report(found.run, _augmented(found.run, counter))
     if as_json:
         click.echo(json.dumps(metrics, indent=2))
         return
@@ -73,6 +78,18 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
     for line in per_class_lines(metrics):
         click.echo(line)
     click.echo(f"  written to {written}")
+
+
+def _augmented(run: Run, counter: Callable[[int, int], None]) -> NDArray[np.uint8] | None:
+    """Pictures for the report, where the training images are still to be had."""
+    from zoo.data import TRAIN
+    from zoo.evaluation.recorded import recorded_images
+    from zoo.training.samples import augmented_samples
+
+    try:
+        return augmented_samples(recorded_images(run, TRAIN, counter), run.recipe, run.seed)
+    except DataError:
+        return None
 
 
 def _tell_overlap(found: TrainedModel, images: ImageData, reporter: Reporter) -> None:

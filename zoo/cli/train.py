@@ -87,6 +87,7 @@ def command(
         "options": plan.options,
         "seed": plan.seed,
         "split_seed": plan.split_seed,
+        "tensorboard": tensorboard,
         "backend": backend,
         "precision": precision,
         "versions": versions(),
@@ -99,7 +100,7 @@ def command(
     write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), data.rows())
     write_csv(run.path / "skipped.csv", ("path", "reason"), [(item.name, item.reason) for item in data.skipped])
     try:
-        _train_and_report(run, data, reporter, tensorboard, start)
+        _train_and_report(run, data, reporter, start)
     except ZooError:
         if not (run.path / "checkpoints").exists():
             shutil.rmtree(run.path, ignore_errors=True)  # it failed before its first epoch; there is nothing to resume
@@ -135,10 +136,11 @@ def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorb
     data = load_data(source, run.image_spec, split_seed=run.info["split_seed"], progress=counter)
     refuse_other_data(run, data)
     _refuse_other_backend(run)
-    _train_and_report(run, data, reporter, tensorboard, start)
+    run.info["tensorboard"] = tensorboard or run.info.get("tensorboard", False)
+    _train_and_report(run, data, reporter, start - sum(run.history().get("seconds", [])))
 
 
-def _train_and_report(run: Run, data: Any, reporter: Any, tensorboard: bool, start: float) -> None:
+def _train_and_report(run: Run, data: Any, reporter: Any, start: float) -> None:
     from zoo.evaluation.evaluate import evaluate
     from zoo.report.html import write_report
     from zoo.training.samples import augmented_samples
@@ -152,7 +154,7 @@ def _train_and_report(run: Run, data: Any, reporter: Any, tensorboard: bool, sta
     )
     architecture = architectures().get(run.architecture)
     start_with = start_weights(architecture, run.info["weights"], data.labels)
-    callbacks = _tensorboard(run, tensorboard)
+    callbacks = _tensorboard(run, bool(run.info["tensorboard"]))
     with _told_how_to_resume(run):
         model = train(run, architecture, data, reporter, start_weights=start_with, callbacks=callbacks)
         reporter.stage("Measuring")

@@ -3,6 +3,7 @@
     <cache>/index.sqlite            which file has which content, which content is in which row, what was refused
     <cache>/images/<segment>.u8     uint8 pixels of up to 64 MB of images of one ImageSpec, mapped into memory
     <cache>/datasets/<name>-<v>/    named data sets, written out once
+    <cache>/audit.sqlite            what `zoo data check` found out about contents and pairs of them
 
 A segment is written aside, renamed when whole, and only then entered in the index; it never changes afterwards. Two
 processes may decode the same image at the same time: both segments are right, one row is used. Everything here can be
@@ -183,6 +184,12 @@ class ImageCache:
         self._write("UPDATE segments SET used_at = ? WHERE name = ?", [(time.time(), name) for name in names - damaged])
         return {sha256: place for sha256, place in found.items() if place[0] not in damaged}
 
+    def row_bytes(self, spec: str) -> int:
+        """Bytes of one row of what is kept under ``spec``; 0 where nothing is."""
+        query = "SELECT bytes / rows FROM segments WHERE spec = ? LIMIT 1"
+        found = self._index.execute(query, (spec,)).fetchone()
+        return int(found[0]) if found else 0
+
     def write_images(self, spec: str, images: Iterable[tuple[str, NDArray[Any]]], image_bytes: int) -> None:
         """Appends images, or features of images, in segments; what came before an interruption is kept.
 
@@ -285,8 +292,9 @@ class ImageCache:
             self.close()
         for name in ("images", "datasets", "features"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        for path in self.folder.glob("index.sqlite*"):
-            path.unlink(missing_ok=True)
+        for pattern in ("index.sqlite*", "audit.sqlite*"):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
 
     def _forget_segment(self, name: str) -> None:
         with self._index:
@@ -322,6 +330,11 @@ def _connect(path: Path) -> sqlite3.Connection:
             time.sleep(0.05)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.executescript(_SCHEMA)
+    # A damaged page would otherwise be met at the first row that lies on it, in the middle of the work.
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        connection.close()
+        raise sqlite3.DatabaseError(found)
     return connection
 
 

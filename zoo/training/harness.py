@@ -58,9 +58,13 @@ class Harness(keras.callbacks.Callback):
         """Goes on from a checkpoint."""
         self.progress = progress
         self.best = best
+        self.restore_callbacks()
+
+    def restore_callbacks(self, logs: Mapping[str, float] | None = None) -> None:
+        """Gives the other callbacks the state that the checkpoint has."""
         for index, callback in enumerate(self.added):
-            if hasattr(callback, "set_state") and str(index) in progress.callbacks:
-                callback.set_state(progress.callbacks[str(index)])
+            if hasattr(callback, "set_state") and str(index) in self.progress.callbacks:
+                callback.set_state(self.progress.callbacks[str(index)])
 
     def next_phase(self) -> None:
         """The next phase begins with the best weights of the one before."""

@@ -39,7 +39,7 @@ def resolve_precision(
     if recipe.precision != "auto":
         return recipe.precision
     path = cache_folder() / "precision.json"
-    parts = [*machine().values(), keras.backend.backend(), keras.__version__]
+    parts = [*machine().values(), *_devices(), keras.backend.backend(), keras.__version__]
     key = "|".join(map(str, [*parts, architecture.name, dict(options), *input_shape, recipe.batch_size]))
     known = _read(path)
     if key not in known:
@@ -51,6 +51,11 @@ def resolve_precision(
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, known)
     return known[key]
+
+
+def _devices() -> list[str]:
+    # On PyTorch there is no list of devices to ask for.
+    return [] if keras.backend.backend() == "torch" else keras.distribution.list_devices()
 
 
 _CANDIDATES = ("float32", "mixed_bfloat16")

@@ -89,8 +89,8 @@ def train(
         compile_model(phase.model, phase.recipe, phase.batches.steps)
         if resumed:
             restore_optimizer(checkpoint, phase.model.optimizer)
-            resumed = False
-        _fit(phase, harness, reporter, added)
+        _fit(phase, harness, reporter, added, resumed)
+        resumed = False
     if not harness.best:
         raise TrainingError(
             "The loss was not finite from the first epoch on; there is nothing to keep.",
@@ -162,19 +162,24 @@ def _image_phase(
     return Phase(model, batches, recipe.lasting(batches.steps))
 
 
-def _fit(phase: Phase, harness: Harness, reporter: Reporter, added: list[Any]) -> None:
+def _fit(phase: Phase, harness: Harness, reporter: Reporter, added: list[Any], resumed: bool) -> None:
     harness.begin(phase.batches.data, phase.recipe)
     progress = harness.progress
     last_epoch = progress.phase_start + phase.recipe.epochs
     reporter.training(last_epoch, phase.batches.steps, len(phase.batches.indices), progress.epoch)
     stream = phase.batches.stream(progress.epoch)
+    last = keras.callbacks.LambdaCallback(
+        # Once more: a callback may begin anew when training begins.
+        on_train_begin=harness.restore_callbacks if resumed else None,
+        on_epoch_end=harness.checkpoint_if_due,
+    )
     try:
         phase.model.fit(
             stream,
             steps_per_epoch=phase.batches.steps,
             initial_epoch=progress.epoch,
             epochs=last_epoch,
-            callbacks=[harness, *added, keras.callbacks.LambdaCallback(on_epoch_end=harness.checkpoint_if_due)],
+            callbacks=[harness, *added, last],
             verbose=0,
             shuffle=False,
         )
