@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("model", metavar="RUN")
-@click.option("--format", "formats", multiple=True, metavar="NAME", help="Such as tflite or onnx.  [default: all]")
+@click.option("--format", "formats", multiple=True, metavar="NAME", help="Such as tflite.  [default: all file formats]")
 @click.option(
     "--precision",
     "precisions",
@@ -64,11 +64,14 @@ def command(
     int8 is calibrated on the run's training images, or on half of --data where there is no run.
     """
     targets = _targets(formats, precisions)
+    _gather_apps(targets)
     gates = chosen_gates(min_agreement, max_difference)
     if no_verify and (data or gates) and not (data and _in_8_bits(targets)):
         raise UsageError("--no-verify leaves nothing for --data, --min-agreement or --max-difference to do.")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters read nothing else; a .keras file fits every backend
-    trained = _find(model, runs, weights, labels)
+    from zoo.cli.runs import find_model
+
+    trained = find_model(model, runs, weights, labels)
     if no_verify and data and trained.run is not None:
         raise UsageError("--no-verify leaves nothing for --data to do: a run is calibrated on its own training images.")
     from zoo.cli.backend import start_keras
@@ -110,7 +113,7 @@ def command(
     if as_json:
         click.echo(json.dumps([_row(item) for item in made], indent=2))
     else:
-        _print(made, _reference(trained, weights))
+        _print(made, _reference(model, trained, weights, labels))
     refuse(made)
 
 
@@ -119,7 +122,8 @@ def _targets(formats: tuple[str, ...], precisions: tuple[str, ...]) -> list[Targ
     from zoo.errors import unknown_name
     from zoo.export.export import Target
 
-    records = [exporters().get(name) for name in formats or [offer.record.name for offer in exporters()]]
+    plain = [offer.record.name for offer in exporters() if not offer.record.variant_of]
+    records = [exporters().get(name) for name in formats or plain]
     if not records:
         raise UsageError("No exporter is installed.")
     for precision in precisions:
@@ -135,23 +139,15 @@ def _targets(formats: tuple[str, ...], precisions: tuple[str, ...]) -> list[Targ
     return targets
 
 
+def _gather_apps(targets: list[Target]) -> None:
+    """Raises where something that goes into a bundle is missing: now, and not after the work."""
+    for record in dict.fromkeys(target.exporter for target in targets):
+        if record.app:
+            record.app.files()
+
+
 def _in_8_bits(targets: list[Target]) -> bool:
     return any(target.precision == "int8" for target in targets)
-
-
-def _find(model: str, runs: Path, weights: str | None, labels: Path | None) -> TrainedModel:
-    from zoo.cli.runs import find_keras_file, find_trained
-
-    path = Path(model)
-    if path.suffix == ".keras":
-        if (path.parent / "run.json").is_file() and path.name == "model.keras" and labels is None:
-            return find_trained(str(path.parent), runs, weights)
-        if weights is not None:
-            raise UsageError(f"--weights goes with an architecture, not with the file '{path}'.")
-        return find_keras_file(path, labels)
-    if labels is not None:
-        raise UsageError("--labels goes with a .keras file; a run and an architecture know their own.")
-    return find_trained(model, runs, weights)
 
 
 def _origin(asked: str, trained: TrainedModel) -> str:
@@ -222,16 +218,16 @@ def _status(item: Exported) -> str:
     return "refused" if item.refused else "verified"
 
 
-def _reference(trained: TrainedModel, weights: str | None) -> str | None:
-    """What to give ``zoo verify`` to compare with; nothing for a lone .keras file, which it does not take."""
+def _reference(asked: str, trained: TrainedModel, weights: str | None, labels: Path | None) -> str:
+    """What to give ``zoo verify`` to compare with."""
     if trained.run is not None:
         return str(trained.run.path)
-    if trained.name.endswith(".keras"):
-        return None
+    if labels is not None:
+        return f"{asked} --labels {labels} --data PHOTOS"
     return f"{trained.architecture}{f' --weights {weights}' if weights else ''} --data PHOTOS"
 
 
-def _print(made: list[Exported], reference: str | None) -> None:
+def _print(made: list[Exported], reference: str) -> None:
     from zoo.evaluation.table import percent, table
 
     rows = []
@@ -254,7 +250,17 @@ def _print(made: list[Exported], reference: str | None) -> None:
     kept = [item for item in made if not item.refused]
     for item in kept:
         click.echo(f"  {item.path}")
-    if kept and reference:
-        click.echo(f"Ask it yourself: zoo verify {kept[0].path} --against {reference}")
     if kept:
-        click.echo(f"On a device: {kept[0].path.parent}.zip, pip install -r requirements.txt, python run.py photo.jpg")
+        click.echo(f"Ask it yourself: zoo verify {kept[0].path} --against {reference}")
+    for line in dict.fromkeys(_start(item, kept) for item in kept):
+        click.echo(line)
+
+
+def _start(item: Exported, kept: list[Exported]) -> str:
+    """How to run a bundle; of those that are run alike, the first."""
+    app = item.target.exporter.app
+    first = next(other for other in kept if other.target.exporter.app == app)
+    folder = first.path.parent
+    if app:
+        return app.start.format(folder=folder)
+    return f"On a device: {folder}.zip, pip install -r requirements.txt, python run.py photo.jpg"

@@ -56,6 +56,24 @@ def find_trained(text: str, root: Path, weights: str | None = None) -> TrainedMo
     return of_run(find_run(text, root))
 
 
+def find_model(text: str, root: Path, weights: str | None, labels: Path | None) -> TrainedModel:
+    """What ``find_trained`` finds, or the model of a ``.keras`` file: of the run it lies in, or a lone one.
+
+    Raises:
+        UsageError: Nothing of that name can answer, or an option does not go with it.
+    """
+    path = Path(text)
+    if path.suffix != ".keras":
+        if labels is not None:
+            raise UsageError("--labels goes with a .keras file; a run and an architecture know their own.")
+        return find_trained(text, root, weights)
+    if (path.parent / "run.json").is_file() and path.name == "model.keras" and labels is None:
+        return find_trained(str(path.parent), root, weights)
+    if weights is not None:
+        raise UsageError(f"--weights goes with an architecture, not with the file '{path}'.")
+    return find_keras_file(path, labels)
+
+
 def find_keras_file(path: Path, labels: Path | None) -> TrainedModel:
     """The model of a lone ``.keras`` file.
 
@@ -70,11 +88,23 @@ def find_keras_file(path: Path, labels: Path | None) -> TrainedModel:
         raise UsageError(f"There is no file '{path}'.")
     if labels is None:
         raise UsageError(f"'{path}' does not say what its classes are called.", "Give a file of names with --labels.")
-    if not labels.is_file():
-        raise UsageError(f"There is no file '{labels}'.", "--labels takes a text file with one class name a line.")
-    try:
-        text = labels.read_text(encoding="utf-8-sig")  # Windows' editor writes a mark before the first name
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Could not read '{labels}': {error}.", "Save it as UTF-8, one class name a line.") from error
-    names = tuple(line.strip() for line in text.split("\n") if line.strip())
+    names = read_labels(labels)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"{labels} names '{twice[0]}' twice.", "Each class needs a name of its own.")
     return of_file(path, names)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Class names, one a line; empty lines do not count.
+
+    Raises:
+        UsageError: There is no such file, or it is no text.
+    """
+    if not path.is_file():
+        raise UsageError(f"There is no file '{path}'.", "--labels takes a text file with one class name a line.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # Windows' editor writes a mark before the first name
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Could not read '{path}': {error}.", "Save it as UTF-8, one class name a line.") from error
+    return tuple(line.strip() for line in text.split("\n") if line.strip())

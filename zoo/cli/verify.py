@@ -14,8 +14,9 @@ from zoo.errors import VerificationError
 
 @click.command("verify")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--against", required=True, metavar="RUN", help="The model it should answer like: run or architecture.")
+@click.option("--against", required=True, metavar="RUN", help="What it should answer like: run, architecture, .keras.")
 @click.option("--weights", help="Compare with an architecture with pretrained weights instead: imagenet.")
+@click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line, of a .keras file.")
 @click.option("--data", help="Images to ask both: folder, CSV or name.  [default: the run's test images]")
 @runs_option
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the file's runtime.")
@@ -26,6 +27,7 @@ def command(
     file: Path,
     against: str,
     weights: str | None,
+    labels: Path | None,
     data: str | None,
     runs: Path,
     threads: int,
@@ -37,14 +39,14 @@ def command(
     """Ask an exported file and the Keras model it was made from about the same image files.
 
     FILE says in its name's suffix which format it is. RUN is a run folder, or an architecture: its newest finished run;
-    with none, the architecture with its pretrained weights. Ends with 6 where the answers differ by more than the
-    file's precision allows.
+    with none, the architecture with its pretrained weights; or a .keras file. Ends with 6 where the answers differ by
+    more than the file's precision allows.
     """
-    from zoo.cli.runs import find_trained
+    from zoo.cli.runs import find_model
     from zoo.parity import default_gates, exporter_of, keras_answers, precision_of, render, verification_images, verify
 
     exporter = exporter_of(file)
-    reference = find_trained(against, runs, weights)
+    reference = find_model(against, runs, weights, labels)
     from zoo.cli.progress import make_reporter
 
     reporter = make_reporter()
