@@ -1,12 +1,13 @@
-"""What MODEL names in ``zoo predict``, made ready to answer, and its answers to pictures, however many there are."""
+"""What MODEL names in ``zoo predict``, made ready to answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from zoo.edge.confidence import min_confidence
 from zoo.errors import UsageError, VerificationError
 from zoo.registry import architectures, exporters
 
@@ -14,11 +15,40 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from zoo.edge.classify import Answer, Classifier
-    from zoo.edge.sources import Picture
+    from zoo.cli.stream import Answered, Named
+    from zoo.edge.classify import Classifier
     from zoo.exported import TensorInfo
-    from zoo.images import ImageError
     from zoo.interfaces import Exporter
+
+#: More are taken only where they are asked for: each holds the model once more.
+MOST_THREADS = 8
+
+#: So many pictures are worth loading the model once more.
+_PICTURES_A_THREAD = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the command line asks for.
+
+    Args:
+        model: A bundle's folder or archive, an exported file, a run or an architecture.
+        runs: Folder of runs.
+        weights: Name of pretrained weights; ``model`` then is an architecture.
+        threads: Cores for a bundle or a file; ``None``: all, ``MOST_THREADS`` at most.
+        min_confidence: ``auto`` or a probability; below it an answer is not known.
+        spec, labels: Files that say what an exported file of somebody else's does not.
+        pictures: How many there will be.
+    """
+
+    model: str
+    runs: Path
+    weights: str | None = None
+    threads: int | None = None
+    min_confidence: str | None = None
+    spec: Path | None = None
+    labels: Path | None = None
+    pictures: int = 1
 
 
 @dataclass(frozen=True)
@@ -26,92 +56,47 @@ class Answering:
     """A model that is ready to answer.
 
     Args:
-        classifier: Makes its input of pictures, and answers of probabilities.
-        predict: Probabilities, float32 ``(n, classes)``, of pixels, uint8 ``(n, height, width, 3)``.
-        batch_size: Images that are asked about at once.
+        labels: Class names in the order of its outputs.
+        ask: ``ask(pictures, top)`` gives name and answer of each, or why there is none.
     """
 
-    classifier: Classifier
-    predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-    batch_size: int = 1
+    labels: tuple[str, ...]
+    ask: Callable[[Iterable[Named], int], Iterator[Answered]]
 
 
-def open_model(text: str, runs: Path, weights: str | None, threads: int | None, total: int) -> Answering:
+def open_model(request: Request) -> Answering:
     """Finds a model by what the command line calls it, and loads it.
 
-    Args:
-        text: A bundle's folder, an exported file, a run or an architecture.
-        runs: Folder of runs.
-        weights: Name of pretrained weights; ``text`` then is an architecture.
-        threads: Of the runtime of a bundle or a file.
-        total: How many images there will be.
-
     Raises:
-        UsageError: It is none of these, or a file without our metadata, or its runtime is not installed.
+        UsageError: It is no model, or a file that does not say enough, or its runtime is not installed.
         VerificationError: The bundle is damaged.
         ExportError: The file is damaged.
     """
-    path = Path(text)
-    kind = "keras" if weights is not None else _kind(path, text, runs)
-    if kind == "bundle":
-        return _bundle(path, threads or 1)
-    if kind == "file":
-        return _file(path, threads or 1)
-    if threads is not None:
+    path = Path(request.model)
+    kind = "keras" if request.weights is not None else _kind(path, request)
+    if kind != "file" and (request.spec or request.labels):
         raise UsageError(
-            f"--threads goes with a bundle or an exported file, not with '{text}'.", "Keras takes all cores by itself."
+            f"--spec and --labels go with an exported file that does not say itself what they say; '{path}' does."
         )
-    return _keras(text, runs, weights, total)
+    if kind == "bundle":
+        return _bundle(path, path, request)
+    if kind == "archive":
+        from zoo.export.unpack import unpacked
+
+        with unpacked(path) as folder:  # once loaded, a model needs its file no more
+            return _bundle(folder, path, request)
+    if kind == "file":
+        return _file(path, request)
+    if request.threads is not None:
+        raise UsageError(
+            f"--threads goes with a bundle or an exported file, not with '{path}'.", "Keras takes all cores by itself."
+        )
+    return _keras(request)
 
 
-def ask(
-    model: Answering, pictures: Iterable[tuple[str, Picture]], top: int
-) -> Iterator[tuple[str, Answer | ImageError]]:
-    """Name and answer of each picture, or why there is none; in flat memory.
-
-    Pictures are decoded in threads while the model answers about those before them.
-
-    Raises:
-        VerificationError: The model answers with something that is no number.
-    """
-    import numpy as np
-
-    from zoo.images import ImageError
-    from zoo.images.ahead import ahead
-    from zoo.runs.machine import core_count
-
-    def decoded(named: tuple[str, Picture]) -> tuple[str, NDArray[np.uint8] | ImageError]:
-        name, picture = named
-        if isinstance(picture, ImageError):
-            return name, picture
-        try:
-            return name, model.classifier.pixels(picture)
-        except ImageError as error:
-            return name, error
-
-    def answered() -> Iterator[tuple[str, Answer]]:
-        probabilities = model.predict(np.stack(batch))
-        for name, row in zip(names, probabilities, strict=True):
-            yield name, model.classifier.answer(row, top)
-        names.clear()
-        batch.clear()
-
-    names: list[str] = []
-    batch: list[NDArray[np.uint8]] = []
-    for name, made in ahead(decoded, pictures, min(4, core_count())):
-        if isinstance(made, ImageError):
-            yield name, made
-            continue
-        names.append(name)
-        batch.append(made)
-        if len(batch) == model.batch_size:
-            yield from answered()
-    if batch:
-        yield from answered()
-
-
-def _kind(path: Path, text: str, runs: Path) -> str:
-    """``bundle``, ``file`` or ``keras``."""
+def _kind(path: Path, request: Request) -> str:
+    """``bundle``, ``archive``, ``file`` or ``keras``."""
+    text = request.model
     if path.is_dir():
         # A folder with the runner and no spec.json is a bundle that lost it, and should hear so.
         if any((path / name).is_file() for name in ("spec.json", "run.py")):
@@ -121,55 +106,53 @@ def _kind(path: Path, text: str, runs: Path) -> str:
         if suffixes and path.name.lower().endswith(suffixes):
             return "file"
         if path.suffix.lower() == ".zip":
-            if not path.is_file():
-                raise UsageError(f"There is no file '{path}'.")
-            raise UsageError(
-                f"'{path}' is packed: unpack it first, and give the folder.",
-                f"python -m zipfile -e {path} {path.with_suffix('')}",
-            )
-    if text in architectures() or any((place / "run.json").is_file() for place in (path, runs / text)):
+            return "archive"
+    if text in architectures() or any((place / "run.json").is_file() for place in (path, request.runs / text)):
         return "keras"
     missing = "" if path.exists() else ", and there is no such file or folder"
     files = ", ".join(sorted({offer.record.suffix for offer in exporters()}))
     raise UsageError(
         f"'{text}' is not a model{missing}.",
-        f"MODEL is the folder of a bundle (with spec.json in it), an exported file ({files}), the folder of a run, or "
-        f"an architecture ({', '.join(sorted({offer.record.name for offer in architectures()}))}).",
+        f"MODEL is a bundle (its .zip, or the folder with spec.json in it), an exported file ({files}), the folder of "
+        f"a run, or an architecture ({', '.join(sorted({offer.record.name for offer in architectures()}))}).",
     )
 
 
-def _bundle(folder: Path, threads: int) -> Answering:
+def _bundle(folder: Path, named: Path, request: Request) -> Answering:
     from zoo.edge.bundle import read_bundle
     from zoo.edge.classify import open_bundle
 
     bundle = read_bundle(folder)
     if altered := bundle.altered():
         raise VerificationError(
-            f"The bundle {folder} is damaged: {' '.join(altered)}", "Copy it anew, or export the model again."
+            f"The bundle {named} is damaged: {' '.join(altered)}", "Copy it anew, or export the model again."
         )
     # The exporter installed here and not the bundle's own copy: a bundle may come from anywhere, and runs no code.
-    classifier = open_bundle(bundle, exporters().get(str(bundle.values["format"])).load, threads)
-    return Answering(classifier, lambda pixels: classifier.probabilities(pixels[0])[None])
+    load = exporters().get(str(bundle.values["format"])).load
+    least = min_confidence(request.min_confidence, bundle.values, f"The bundle {named}")
+    return _in_threads(lambda: open_bundle(bundle, load, 1, least), request)
 
 
-def _file(path: Path, threads: int) -> Answering:
-    from zoo.edge.classify import Classifier
+def _file(path: Path, request: Request) -> Answering:
+    from zoo.cli.foreign import complete, refuse_unfit
+    from zoo.edge.classify import Classifier, load_quietly
     from zoo.parity.formats import exporter_of
 
     exporter = exporter_of(path)
     try:
         metadata = exporter.read_metadata(path)
-        if metadata is None:
+        if metadata is not None and (request.spec or request.labels):
             raise UsageError(
-                f"'{path}' does not say what its classes are called, nor how a photo becomes its input: it has none of "
-                "zoo's metadata.",
-                "Give a file that 'zoo export' wrote.",
+                f"'{path}' says itself what its classes are called and how a photo becomes its input.",
+                "Leave out --spec and --labels.",
             )
-        runtime = exporter.load(path, threads)
+        image, labels, values = complete(path, metadata, request.spec, request.labels)
+        least = min_confidence(request.min_confidence, values, f"'{request.spec or path}'")
+        if metadata is None:
+            refuse_unfit(path, load_quietly(exporter.load, path, 1), image, labels)
+        return _in_threads(lambda: Classifier(load_quietly(exporter.load, path, 1), image, labels, least), request)
     except ModuleNotFoundError as error:
         raise _not_installed(exporter, error) from error
-    classifier = Classifier(runtime, metadata.image, metadata.labels)
-    return Answering(classifier, lambda pixels: classifier.probabilities(pixels[0])[None])
 
 
 def _not_installed(exporter: Exporter, error: ModuleNotFoundError) -> UsageError:
@@ -177,13 +160,27 @@ def _not_installed(exporter: Exporter, error: ModuleNotFoundError) -> UsageError
     return UsageError(f"'{error.name}' is not installed.", f"python -m pip install {wanted}")
 
 
-def _keras(text: str, runs: Path, weights: str | None, total: int) -> Answering:
+def _in_threads(load: Callable[[], Classifier], request: Request) -> Answering:
+    from zoo.cli.stream import one_by_one
+    from zoo.runs.machine import core_count
+
+    threads = request.threads or min(core_count(), MOST_THREADS)
+    worth = max(1, -(-request.pictures // _PICTURES_A_THREAD))
+    # All of them here: while a model is loaded, stderr is turned aside, which no second thread may do.
+    classifiers = [load() for _ in range(min(threads, worth))]
+    return Answering(classifiers[0].labels, lambda pictures, top: one_by_one(classifiers, pictures, top))
+
+
+def _keras(request: Request) -> Answering:
     from zoo.cli.backend import start_keras
     from zoo.cli.runs import find_trained
+    from zoo.cli.stream import in_batches
     from zoo.edge.classify import Classifier
     from zoo.evaluation.predict import BATCH_SIZE, answers
 
-    found = find_trained(text, runs, weights)
+    found = find_trained(request.model, request.runs, request.weights)
+    measured: Mapping[str, Any] = found.run.metrics if found.run else {}
+    least = min_confidence(request.min_confidence, measured, found.name)
     start_keras()
     model = found.load()
 
@@ -192,10 +189,13 @@ def _keras(text: str, runs: Path, weights: str | None, total: int) -> Answering:
         outputs = (_tensor("probabilities", model.output_shape),)
 
         def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            return answers(model, images, total)
+            return answers(model, images, request.pictures)
 
     runtime = Runtime()
-    return Answering(Classifier(runtime, found.image, found.labels), runtime.predict, BATCH_SIZE)
+    classifier = Classifier(runtime, found.image, found.labels, least)
+    return Answering(
+        found.labels, lambda pictures, top: in_batches(classifier, runtime.predict, BATCH_SIZE, pictures, top)
+    )
 
 
 def _tensor(name: str, shape: object) -> TensorInfo:

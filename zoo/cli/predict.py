@@ -32,8 +32,17 @@ _WIDEST = 48
 @click.option(
     "--csv", "csv_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the answers to this file instead."
 )
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of a file or a bundle.  [default: 1]")
+@click.option(
+    "--min-confidence", metavar="P|auto", help='Below it the answer is "unknown": 0 to 1, or what the model suggests.'
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Cores for a file or bundle.  [default: all, at most 8]"
+)
 @click.option("--weights", help="Ask an architecture with pretrained weights instead: imagenet.")
+@click.option(
+    "--spec", type=click.Path(path_type=Path), help="For a file not from zoo: JSON that says how it is shown a photo."
+)
+@click.option("--labels", type=click.Path(path_type=Path), help="For a file not from zoo: its classes, one a line.")
 @runs_option
 def command(
     model: str,
@@ -41,33 +50,48 @@ def command(
     top: int,
     as_json: bool,
     csv_path: Path | None,
+    min_confidence: str | None,
     threads: int | None,
     weights: str | None,
+    spec: Path | None,
+    labels: Path | None,
     runs: Path,
 ) -> None:
     """Say what photos show.
 
-    MODEL is a bundle's folder, an exported file, a run's folder, or an architecture: its newest finished run; with
-    none, the architecture with its pretrained weights. Of a folder all files below it are taken, hidden ones left out;
-    - is standard input. Files that are no usable pictures are named and skipped; the command then ends with 4.
+    MODEL is a bundle's folder or .zip, an exported file, a run's folder, or an architecture: its newest finished run;
+    with none, the architecture with its pretrained weights. Of a folder all files below it are taken, hidden ones left
+    out; - is standard input. Files that are no usable pictures are named and skipped; the command then ends with 4.
     """
-    from zoo.cli.answering import ask, open_model
+    from zoo.cli.answering import Request, open_model
     from zoo.cli.progress import make_reporter
     from zoo.edge.sources import listed
     from zoo.images import ImageError, printable_path
 
     total, widest = _count(pictures)
-    answering = open_model(model, runs, weights, threads, total)
-    labels = answering.classifier.labels
-    top = min(top, len(labels))
+    answering = open_model(
+        Request(
+            model=model,
+            runs=runs,
+            weights=weights,
+            threads=threads,
+            min_confidence=min_confidence,
+            spec=spec,
+            labels=labels,
+            pictures=total,
+        )
+    )
+    top = min(top, len(answering.labels))
+    says_known = min_confidence is not None
     reporter = make_reporter()
     # A bar and answers on one terminal would write over each other, and the answers are progress enough.
     shows_answers = sys.stdout.isatty() and (as_json or csv_path is None)
     counter = (lambda done, total: None) if shows_answers else reporter.counter("predicting")
     skipped = 0
-    with _output(csv_path, as_json, top, (widest, max(map(len, labels)))) as show:
+    widths = (widest, max(map(len, (*answering.labels, "unknown" if says_known else ""))))
+    with _output(csv_path, as_json, top, widths, says_known) as show:
         try:
-            for done, (name, answer) in enumerate(ask(answering, listed(pictures), top), 1):
+            for done, (name, answer) in enumerate(answering.ask(listed(pictures), top), 1):
                 if isinstance(answer, ImageError):
                     click.echo(f"Skipped {printable_path(name)}: {answer.reason}.", err=True)
                     skipped += 1
@@ -100,7 +124,7 @@ def _count(pictures: Sequence[str]) -> tuple[int, int]:
 
 
 @contextmanager
-def _output(path: Path | None, as_json: bool, top: int, widths: tuple[int, int]) -> Iterator[Show]:
+def _output(path: Path | None, as_json: bool, top: int, widths: tuple[int, int], says_known: bool) -> Iterator[Show]:
     """Gives a function that answers are shown with, as they come."""
     from zoo.edge import main as runner
 
@@ -117,17 +141,17 @@ def _output(path: Path | None, as_json: bool, top: int, widths: tuple[int, int])
     ways: list[Show] = []
     with ExitStack() as opened:
         if path is not None:
-            ways.append(opened.enter_context(_csv(path, top)))
+            ways.append(opened.enter_context(_csv(path, top, says_known)))
         if as_json:
             ways.append(lambda name, answer: say(runner.as_json(name, answer)))
         elif path is None and stream.isatty():
-            ways.append(_table(say, widths, top))
+            ways.append(_table(say, widths, top, says_known))
         elif path is None:
             ways.append(lambda name, answer: say(runner.as_text(name, answer)))
         yield show
 
 
-def _table(say: Callable[[str], None], widths: tuple[int, int], top: int) -> Show:
+def _table(say: Callable[[str], None], widths: tuple[int, int], top: int, says_known: bool) -> Show:
     """A table whose rows appear one by one: its widths are known beforehand."""
     from zoo.evaluation.table import percent
     from zoo.images import printable_path
@@ -138,24 +162,29 @@ def _table(say: Callable[[str], None], widths: tuple[int, int], top: int) -> Sho
         say(f"{name:<{name_width}}  {label:<{label_width}}  {confidence:>10}  {rest}".rstrip())
 
     def show(name: str, answer: Answer) -> None:
-        rest = ", ".join(f"{printable_path(label)} {percent(share)}" for label, share in answer.top[1:])
-        line(printable_path(name), printable_path(answer.label), percent(answer.probability), rest)
+        likely = [f"{printable_path(label)} {percent(share)}" for label, share in answer.top]
+        if answer.known:
+            line(printable_path(name), printable_path(answer.label), percent(answer.probability), ", ".join(likely[1:]))
+        else:
+            line(printable_path(name), "unknown", "", ", ".join(likely))
 
-    line("file", "label", "confidence", "next best" if top > 1 else "")
+    line("file", "label", "confidence", "next best" if top > 1 or says_known else "")
     return show
 
 
 @contextmanager
-def _csv(path: Path, top: int) -> Iterator[Show]:
+def _csv(path: Path, top: int, says_known: bool) -> Iterator[Show]:
     from zoo.runs.atomic import whole_file
 
     def show(name: str, answer: Answer) -> None:
-        writer.writerow([name, *(cell for likely in answer.top for cell in likely)])
+        cells = [cell for likely in answer.top for cell in likely]
+        known = [str(answer.known).lower()] if says_known else []
+        writer.writerow([name, *known, *(cells if answer.known else ["", *cells[1:]])])
 
     # surrogateescape: a file name that is not UTF-8 comes back as the bytes it was.
     with whole_file(path) as aside, aside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         # Everything but numbers is quoted: a lone carriage return in a name is a line end otherwise.
         writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         more = [f"{column}_{place}" for place in range(2, top + 1) for column in ("label", "probability")]
-        writer.writerow(["file", "label", "probability", *more])
+        writer.writerow(["file", *(["known"] if says_known else []), "label", "probability", *more])
         yield show

@@ -14,6 +14,7 @@ from zoo.edge.bundle import Bundle
 from zoo.errors import VerificationError
 from zoo.image_spec import ImageSpec
 from zoo.images import decode, load_image, resize
+from zoo.quiet import stderr_aside
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,11 +33,13 @@ class Answer:
         label: The likeliest class.
         probability: Its probability, 0 to 1.
         top: The likeliest classes with their probabilities, as many as were asked for.
+        known: Whether the probability reaches the threshold; below it the model should be taken not to know.
     """
 
     label: str
     probability: float
     top: tuple[tuple[str, float], ...]
+    known: bool = True
 
 
 class Classifier:
@@ -46,19 +49,23 @@ class Classifier:
         runtime: The model.
         image: How pictures become its input.
         labels: Class names in the order of its outputs.
+        min_confidence: Probability, 0 to 1, below which an answer is not ``known``.
 
     Raises:
         VerificationError: The model does not take such pictures, or has another number of outputs.
     """
 
-    def __init__(self, runtime: Runtime, image: ImageSpec, labels: tuple[str, ...]) -> None:
+    def __init__(
+        self, runtime: Runtime, image: ImageSpec, labels: tuple[str, ...], min_confidence: float | None = None
+    ) -> None:
         taken, given = runtime.inputs[0].shape[1:], runtime.outputs[0].shape[-1]
         if taken != image.input_shape or given != len(labels):
             raise VerificationError(
                 f"The model takes {taken} and returns {given} numbers; expected {image.input_shape} and {len(labels)}.",
                 "Model and spec.json are not of one bundle.",
             )
-        self._runtime, self.image, self.labels = runtime, image, labels
+        self.runtime, self.image, self.labels = runtime, image, labels
+        self._least = 0.0 if min_confidence is None else min_confidence
 
     def classify(self, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8], top: int = 1) -> Answer:
         """What the picture shows.
@@ -83,7 +90,7 @@ class Classifier:
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Of every class, float32 ``(classes,)``."""
-        return np.asarray(self._runtime.predict(pixels[None])[0], np.float32)
+        return np.asarray(self.runtime.predict(pixels[None])[0], np.float32)
 
     def answer(self, probabilities: NDArray[np.float32], top: int = 1) -> Answer:
         """The likeliest classes; of two alike, the first in the order of the labels."""
@@ -91,10 +98,16 @@ class Classifier:
             raise VerificationError("The model answers with values that are no numbers.", "Try run.py --selftest.")
         order = np.argsort(-probabilities, kind="stable")[: max(top, 1)].tolist()
         likeliest = tuple((self.labels[place], float(probabilities[place])) for place in order)
-        return Answer(*likeliest[0], likeliest)
+        return Answer(*likeliest[0], likeliest, known=likeliest[0][1] >= self._least)
 
 
-def open_bundle(bundle: Bundle, load: Load, threads: int = 1) -> Classifier:
+def load_quietly(load: Load, path: Path, threads: int) -> Runtime:
+    """``load(path, threads)`` without the lines in which LiteRT tells how it computes. Errors and warnings come out."""
+    with stderr_aside(only=b"INFO: "):
+        return load(path, threads)
+
+
+def open_bundle(bundle: Bundle, load: Load, threads: int = 1, min_confidence: float | None = None) -> Classifier:
     """A bundle's model, ready to answer.
 
     Raises:
@@ -102,9 +115,9 @@ def open_bundle(bundle: Bundle, load: Load, threads: int = 1) -> Classifier:
         UsageError: Its runtime is not installed.
     """
     try:
-        runtime = load(bundle.model_path, threads)
+        runtime = load_quietly(load, bundle.model_path, threads)
     except ModuleNotFoundError as error:
         raise bundle.not_installed(error) from error
     except ValueError as error:
         raise VerificationError(str(error), "python run.py --selftest says which files are not as made.") from error
-    return Classifier(runtime, bundle.image, bundle.labels)
+    return Classifier(runtime, bundle.image, bundle.labels, min_confidence)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -43,8 +44,8 @@ def main(folder: Path, load: Load, arguments: Sequence[str] | None = None) -> in
         print("Interrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader went away (`run.py photos | head`); nothing more can be said to it.
-        sys.stderr.close()
+        # The reader went away (`run.py photos | head`); nothing more can be said to it, nor what waits to be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
@@ -58,14 +59,30 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("pictures", nargs="*", metavar="PICTURE", help="files, folders, or - for standard input")
     parser.add_argument("--json", action="store_true", help="one line of JSON a picture")
     parser.add_argument("--top", type=_count, default=1, metavar="N", help="the N likeliest classes (default: 1)")
-    parser.add_argument("--threads", type=_count, default=1, metavar="N", help="CPU threads of the model (default: 1)")
+    parser.add_argument(
+        "--min-confidence", metavar="P", help='below it the answer is "unknown": 0 to 1, or auto, the bundle\'s own'
+    )
+    parser.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the model (default: 1)")
     parser.add_argument("--watch", type=Path, metavar="FOLDER", help="pictures as they appear in a folder")
     parser.add_argument("--camera", metavar="N", help="frames of a camera, from 0, or of a video file")
     parser.add_argument("--selftest", action="store_true", help="check files, decoding and model on this device")
+    parser.add_argument("--bench", action="store_true", help="time it on this device, by default on 1, 2, 4, ... cores")
+    parser.add_argument("--seconds", type=_seconds, metavar="S", help="of --bench: for each measurement (default: 2)")
+    parser.add_argument(
+        "--device", metavar="NAME", help="of --bench: what to call this device (default: its processor)"
+    )
+    # What --bench starts in processes of their own.
+    parser.add_argument("--bench-worker", choices=("answer", "speed"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    asked = [bool(options.pictures), options.watch is not None, options.camera is not None, options.selftest]
-    if sum(asked) != 1:
-        parser.error("give pictures, or one of --watch, --camera and --selftest")
+    looks = [bool(options.pictures), options.watch is not None, options.camera is not None]
+    if sum([*looks, options.selftest, options.bench]) != 1:
+        parser.error("give pictures, or one of --watch, --camera, --selftest and --bench")
+    if options.device is not None and not options.bench:
+        parser.error("--device goes with --bench")
+    if options.seconds is not None and not (options.bench or options.bench_worker):
+        parser.error("--seconds goes with --bench")
+    if options.min_confidence is not None and not any(looks):
+        parser.error("--min-confidence goes with pictures, --watch and --camera")
     return options
 
 
@@ -75,10 +92,23 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.01 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"expected seconds from 0.01 to 3600, received {text!r}")
+    return value
+
+
 def _run(folder: Path, load: Load, options: argparse.Namespace) -> int:
     from zoo.edge.bundle import read_bundle
 
+    if options.bench:
+        return _bench(folder, options)
     bundle = read_bundle(folder)
+    threads = options.threads or 1
     if options.selftest and (altered := bundle.altered()):
         # Before anything is imported that may be what was altered.
         return _show_checks([{"name": "files", "passed": False, "found": " ".join(altered)}], options.json)
@@ -88,10 +118,20 @@ def _run(folder: Path, load: Load, options: argparse.Namespace) -> int:
         from zoo.edge.classify import open_bundle
     except ModuleNotFoundError as error:
         raise bundle.not_installed(error) from error
-    cv2.setNumThreads(options.threads)
+    cv2.setNumThreads(threads)
     if options.selftest:
-        return _selftest(bundle, load, options)
-    return _classify(open_bundle(bundle, load, options.threads), _pictures(options), options)
+        return _selftest(bundle, load, threads, options.json)
+    if options.bench_worker:
+        from zoo.edge.bench_worker import work
+
+        pictures = [Path(picture) for picture in options.pictures]
+        return work(bundle, load, options.bench_worker, pictures, threads, options.seconds or 0.0)
+    least = None
+    if options.min_confidence is not None:
+        from zoo.edge.confidence import min_confidence
+
+        least = min_confidence(options.min_confidence, bundle.values, "This bundle's spec.json")
+    return _classify(open_bundle(bundle, load, threads, least), _pictures(options), options)
 
 
 def _pictures(options: argparse.Namespace) -> Iterable[tuple[str, Picture]]:
@@ -128,15 +168,18 @@ def _classify(classifier: Classifier, pictures: Iterable[tuple[str, Picture]], o
 
 
 def as_json(name: str, answer: Answer) -> str:
-    """One line of JSON."""
+    """One line of JSON. ``label`` is ``null`` where the answer is unknown; a class may well be called "unknown"."""
     top = [{"label": label, "probability": probability} for label, probability in answer.top]
-    return json.dumps({"file": name, "label": answer.label, "probability": answer.probability, "top": top})
+    label = answer.label if answer.known else None
+    return json.dumps(
+        {"file": name, "label": label, "known": answer.known, "probability": answer.probability, "top": top}
+    )
 
 
 def as_text(name: str, answer: Answer) -> str:
     """One line for people."""
     shown = ", ".join(f"{_line(label)} {probability:.1%}".replace("%", " %") for label, probability in answer.top)
-    return f"{_line(name)}: {shown}"
+    return f"{_line(name)}: {shown if answer.known else f'unknown ({shown})'}"
 
 
 def _line(text: str) -> str:
@@ -145,12 +188,29 @@ def _line(text: str) -> str:
     return printable_path(text)
 
 
-def _selftest(bundle: Bundle, load: Load, options: argparse.Namespace) -> int:
+def _bench(folder: Path, options: argparse.Namespace) -> int:
+    from zoo.edge.bench import SECONDS, as_text, bench, report
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    threads = [options.threads] if options.threads else []
+    result = bench(folder, threads, options.seconds or SECONDS, say)
+    found = report([result], options.device)
+    if options.json:
+        print(json.dumps(found, indent=2))
+    else:
+        device = found["device"]
+        print(f"{device['name']}; {device['system']}, Python {device['python']}\n\n{as_text(result)}")
+    return 0
+
+
+def _selftest(bundle: Bundle, load: Load, threads: int, as_json: bool) -> int:
     from dataclasses import asdict
 
     from zoo.edge.selftest import selftest
 
-    return _show_checks([asdict(check) for check in selftest(bundle, load, options.threads)], options.json)
+    return _show_checks([asdict(check) for check in selftest(bundle, load, threads)], as_json)
 
 
 def _show_checks(checks: Sequence[dict[str, Any]], as_json: bool) -> int:

@@ -18,11 +18,17 @@ from zoo.errors import TrainingError
 def whole_file(path: Path) -> Iterator[Path]:
     """Gives a path beside ``path`` to write to, and renames it to ``path`` when the block ends without an error.
 
-    The temporary keeps the suffix, for writers that go by it. Two processes never share one.
+    The temporary keeps the suffix, for writers that go by it. Two processes never share one. Of a link, the file that
+    it leads to is replaced.
 
     Raises:
-        TrainingError: The disk is full, or the folder cannot be written. ``path`` is as it was before.
+        TrainingError: The disk is full, the folder cannot be written, or ``path`` is a device or a pipe. It is as it
+            was before.
     """
+    if path.is_symlink():
+        path = path.resolve()
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise TrainingError(f"Could not write {path}: it is no file.", "Give the name of a file.")
     aside = path.with_name(f".{path.stem[:60]}.{os.getpid()}{path.suffix}")
     try:
         yield aside

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+
+from zoo.edge.machine import core_count, cpu_name
+
+__all__ = ["core_count", "installed", "machine", "versions"]
 
 _DISTRIBUTIONS = (
     "keras-edge-zoo",
@@ -22,13 +24,7 @@ _DISTRIBUTIONS = (
 
 def machine() -> dict[str, str | int]:
     """Processor name, cores this process may use, and platform."""
-    return {"cpu": _cpu_name(), "cores": core_count(), "platform": platform.platform()}
-
-
-def core_count() -> int:
-    """Cores this process may use: fewer than the machine has, inside a container or under taskset."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return {"cpu": cpu_name(), "cores": core_count(), "platform": platform.platform()}
 
 
 def versions() -> dict[str, str]:
@@ -45,13 +41,3 @@ def installed(distributions: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _cpu_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(errors="replace").splitlines():
-            # "model name" on x86, "Model" on a Raspberry Pi.
-            if line.lower().startswith(("model name", "model\t")) and not line.split(":", 1)[1].strip().isdigit():
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

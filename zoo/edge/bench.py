@@ -1,0 +1,232 @@
+"""How fast a bundle answers on this device, and how much memory it takes.
+
+Everything is timed in fresh processes of ``run.py``, one after the other. This one only starts them: nothing that it
+has loaded helps or hinders, and the memory is that of a process that does nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from zoo.edge.bundle import Bundle, read_bundle
+from zoo.edge.machine import core_count, describe_machine
+from zoo.errors import DataError, UsageError, VerificationError
+
+#: Raised whenever a reader of the JSON would have to change.
+BENCH_VERSION = 1
+KIND = "zoo bench"
+
+#: Processes that are started to time one; as many again to weigh one.
+COLD_STARTS = 5
+
+#: Seconds that each measurement of speed takes: of the model, of photo to answer, and half of it of every batch.
+SECONDS = 2.0
+
+#: The best batch is the smallest that is within this of the fastest: less is noise, and more memory for nothing.
+_AS_FAST = 0.03
+
+_GOLDEN = "golden/golden.json"
+_NOT_RUNTIMES = ("numpy", "opencv-python-headless")
+
+Say = Callable[[str], None]
+
+
+def bench(
+    folder: Path, threads: Sequence[int] = (), seconds: float = SECONDS, say: Say = lambda text: None
+) -> dict[str, Any]:
+    """Times a bundle by its own ``run.py``, which is started.
+
+    Every number of threads takes about six times ``seconds``, and no more than sixty times that where one answer takes
+    longer than a measurement should; the starts come on top.
+
+    Args:
+        folder: The bundle.
+        threads: Numbers of CPU threads to try; none: 1, 2, 4, ... and all cores.
+        seconds: For each measurement.
+        say: Is told what is being timed.
+
+    Returns:
+        A result as ``results`` of the JSON holds them.
+
+    Raises:
+        VerificationError: A file of the bundle is not as it was made, or the model does not answer.
+        UsageError: The runtime is not installed.
+    """
+    bundle = read_bundle(folder)
+    if altered := bundle.altered():
+        raise VerificationError(
+            f"The bundle {folder} is damaged: {' '.join(altered)}", "Times of another file would be worth nothing."
+        )
+    pictures, origin = _pictures(bundle)
+    say(f"Starting {bundle.model} {2 * COLD_STARTS} times")
+    starts, answers = [], []
+    for number in range(COLD_STARTS + 1):
+        taken = _start_to_answer(folder, pictures[0])
+        found = _ask(folder, "answer", pictures[:1])
+        if number:  # the first fills the system's cache of files, and Python's of compiled sources
+            starts.append(taken)
+            answers.append(found)
+    speeds = []
+    for count in threads or thread_counts(core_count()):
+        say(f"Timing {bundle.model} on {count} thread{'s' if count > 1 else ''}")
+        options = ("--threads", str(count), "--seconds", str(seconds))
+        found = _ask(folder, "speed", pictures, *options)
+        speeds.append(found | {"best_batch": _best(found["batches"])})
+    peaks = [answer["peak_memory_bytes"] for answer in answers if answer["peak_memory_bytes"]]
+    return {
+        "model": _model(bundle),
+        "runtime": _runtime(bundle),
+        "pictures": origin,
+        "cold_start_s": {"median": statistics.median(starts), "min": min(starts), "max": max(starts)},
+        "load_ms": statistics.median(answer["load_ms"] for answer in answers),
+        "peak_memory_bytes": int(statistics.median(peaks)) if peaks else None,
+        "threads": speeds,
+    }
+
+
+def report(results: Sequence[dict[str, Any]], device: str | None = None) -> dict[str, Any]:
+    """All that the JSON of a benchmark holds.
+
+    Args:
+        results: What ``bench`` returned, for each file.
+        device: What to call this device.
+    """
+    return {
+        "kind": KIND,
+        "version": BENCH_VERSION,
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": describe_machine(device),
+        "results": list(results),
+    }
+
+
+def as_text(result: dict[str, Any]) -> str:
+    """A result for people."""
+    model, runtime, start = result["model"], result["runtime"], result["cold_start_s"]
+    peak = result["peak_memory_bytes"]
+    said = [
+        f"{model['file']}: {model['format']}, {model['precision']}, {model['bytes'] / 1e6:.2f} MB, "
+        f"{runtime['name']} {runtime['version'] or '(version unknown)'}",
+        f"  cold start   {start['median']:.2f} s, {start['min']:.2f} to {start['max']:.2f}; to the first answer",
+        f"  loading      {result['load_ms']:.0f} ms",
+        f"  peak memory  {f'{peak / 1e6:.0f} MB' if peak else 'unknown'}",
+        "",
+        f"  {'':7}  {'model alone':^26}  {_photos(result):^26}",
+        f"  threads{'  p50 ms   p95 ms    img/s'.join(['    ', '    ', ''])}  best batch  img/s",
+    ]
+    for speed in result["threads"]:
+        cells = " ".join(
+            f" {speed[what]['p50_ms']:>8.2f} {speed[what]['p95_ms']:>8.2f} {speed[what]['images_per_s']:>8.1f}"
+            for what in ("model", "photo")
+        )
+        best = speed["best_batch"]
+        said.append(f"  {speed['threads']:>7} {cells}  {best['size']:>10}  {best['images_per_s']:>5.0f}")
+    return "\n".join(line.rstrip() for line in said)
+
+
+def thread_counts(cores: int) -> list[int]:
+    """1, 2, 4, ... and all cores."""
+    counts = [1]
+    while 2 * counts[-1] < cores:
+        counts.append(2 * counts[-1])
+    return counts if cores == 1 else [*counts, cores]
+
+
+def _photos(result: dict[str, Any]) -> str:
+    photo = result["threads"][0]["photo"]
+    kind = {"photo": "photo", "drawn": "drawn picture"}[result["pictures"]]
+    return f"{kind} to answer ({photo['megapixels']:.2f} Mpx)"
+
+
+def _pictures(bundle: Bundle) -> tuple[list[Path], str]:
+    """Of the golden pictures the photos; where none travel along, the drawn ones; and which of both."""
+    path = bundle.folder / _GOLDEN
+    try:
+        images = json.loads(path.read_bytes())["images"]
+        named = [(str(item["origin"]), path.parent / Path(item["file"]).name) for item in images]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VerificationError(f"{_GOLDEN} cannot be read: {error}.", "Export the model again.") from error
+    for origin in ("photo", "drawn"):
+        if found := [file for kind, file in named if kind == origin]:
+            return found, origin
+    raise VerificationError(f"{_GOLDEN} names no picture.", "Export the model again.")
+
+
+def _start_to_answer(folder: Path, picture: Path) -> float:
+    """Seconds from the start of a process to its answer."""
+    start = time.perf_counter()
+    command = [sys.executable, str(folder / "run.py"), str(picture)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        answer = process.stdout.readline()
+        taken = time.perf_counter() - start
+        _, said = process.communicate()
+    _refuse_failure(process.returncode or (0 if answer else 1), said)
+    return taken
+
+
+def _ask(folder: Path, kind: str, pictures: Sequence[Path], *options: str) -> dict[str, Any]:
+    command = [sys.executable, str(folder / "run.py"), "--bench-worker", kind, *options, *map(str, pictures)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    _refuse_failure(done.returncode, done.stderr)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _refuse_failure(code: int, said: bytes) -> None:
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        text = said.decode(errors="replace").strip().removeprefix("Error: ")
+        kind = {UsageError.exit_code: UsageError, DataError.exit_code: DataError}.get(code, VerificationError)
+        raise kind(f"The model could not be timed: {text or f'its process ended with {code}.'}")
+
+
+def _best(batches: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    fastest = max(batch["images_per_s"] for batch in batches)
+    return next(batch for batch in batches if batch["images_per_s"] >= fastest * (1 - _AS_FAST))
+
+
+def _model(bundle: Bundle) -> dict[str, Any]:
+    values = bundle.values
+    made, proof = values["files"][bundle.model], values.get("verification") or {}
+    return {
+        "file": bundle.model,
+        "sha256": made["sha256"],
+        "bytes": made["bytes"],
+        "format": values["format"],
+        "precision": values["precision"],
+        "architecture": values["architecture"],
+        "source": values["source"],
+        "classes": len(bundle.labels),
+        "image": bundle.image.as_dict(),
+        # Of the file itself, on the images it was verified on; null of one that was not verified.
+        "accuracy": proof.get("accuracy"),
+        "accuracy_images": proof.get("n"),
+        "accuracy_data_digest": proof.get("data_digest"),
+    }
+
+
+def _runtime(bundle: Bundle) -> dict[str, Any]:
+    """What computes: the one requirement that is neither NumPy nor OpenCV; and the versions of all."""
+    names = [re.split(r"[^A-Za-z0-9._-]", requirement)[0] for requirement in bundle.requires]
+    name = next((name for name in names if name not in _NOT_RUNTIMES), "unknown")
+    packages = {name: _version(name) for name in names}
+    return {"name": name, "version": packages.get(name), "packages": packages}
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None  # as of a build of one's own

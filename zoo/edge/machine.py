@@ -1,0 +1,91 @@
+"""What a device is: its processor, cores, memory, system."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+
+def describe_machine(name: str | None = None) -> dict[str, Any]:
+    """The device as the JSON of a benchmark has it.
+
+    Args:
+        name: What to call it; without one, its processor and how many cores of it this process may use.
+    """
+    cpu, cores = cpu_name(), core_count()
+    return {
+        "name": name or f"{cpu}, {cores} core{'s' if cores > 1 else ''}",
+        "cpu": cpu,
+        "cores": cores,
+        "memory_bytes": _memory_bytes(),
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def core_count() -> int:
+    """Cores this process may use: fewer than the machine has, inside a container or under taskset."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def cpu_name() -> str:
+    """Such as ``AMD EPYC 9B14``, or, of a board whose processor has no name, ``Raspberry Pi 5 Model B Rev 1.0``."""
+    found = _of_cpuinfo() or _of_board() or _of_macos() or platform.processor() or platform.machine()
+    return " ".join(found.split())
+
+
+def peak_memory_bytes() -> int | None:
+    """The most memory this process has held at once; ``None`` where the system does not say."""
+    try:
+        # Not getrusage: Linux counts what the parent held before this process became a program of its own.
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:
+        return None  # Windows
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024
+
+
+def _of_cpuinfo() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return ""
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        # "model name" on x86, "Model" on a Raspberry Pi; some give a bare number there.
+        if key.strip() in ("model name", "Model") and value.strip() and not value.strip().isdigit():
+            return value
+    return ""
+
+
+def _of_board() -> str:
+    try:
+        return Path("/proc/device-tree/model").read_text(errors="replace").strip("\0\n ")
+    except OSError:
+        return ""
+
+
+def _of_macos() -> str:
+    if platform.system() != "Darwin":
+        return ""
+    import subprocess
+
+    command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
