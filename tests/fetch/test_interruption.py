@@ -1,0 +1,141 @@
+"""Killed at any point, the same command completes it: every file whole, none fetched twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunZoo, zoo_command, zoo_environment
+from tests.fetch.conftest import UrlList, images_in, picture, serve_pictures
+from tests.fetch.server import Served, serving
+from zoo.runs.atomic import read_csv
+
+COUNT = 300
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_every_file_whole_and_none_fetched_twice(
+    number: signal.Signals, url_list: UrlList, tmp_path: Path, site: Path
+) -> None:
+    with serving(latency_s=0.05) as server:
+        rows = serve_pictures(server, COUNT)
+        for served in server.files.values():
+            served.body += bytes(100_000 - len(served.body))
+        server.files["/page"] = Served(b"<html>no image</html>")
+        path = url_list([*rows, (f"{server.url}/page", "ball")])
+        command = zoo_command(
+            "data", "fetch", "urls", path, "--out", tmp_path / "photos", "--allow-private", "--jobs", "8"
+        )
+        codes = []
+        for attempt in range(5):
+            # A test run in the background ignores Ctrl-C, and so would what it starts.
+            listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+            process = subprocess.Popen(command, env=zoo_environment(site), stderr=subprocess.PIPE, preexec_fn=listen)
+            target = 40 * (attempt + 1)
+            while process.poll() is None and len(server.answers) < target:
+                time.sleep(0.005)
+            time.sleep(random.uniform(0, 0.05))
+            process.send_signal(number)
+            _, said = process.communicate(timeout=60)
+            codes.append(process.returncode)
+            for image in images_in(tmp_path / "photos"):
+                assert image.stat().st_size == 100_000
+            if number != signal.SIGKILL:
+                assert b"the same command goes on" in said
+        expected = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number]
+        assert codes == [expected] * 5
+        done = subprocess.run(command, env=zoo_environment(site), capture_output=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        images = images_in(tmp_path / "photos")
+        assert sorted(image.read_bytes() for image in images) == sorted(
+            served.body for name, served in server.files.items() if name != "/page"
+        )
+        assert {name: count for name, count in server.arrived().items() if count > 1} == {}
+        credits = read_csv(tmp_path / "photos" / "attribution.csv")
+        assert {row["path"] for row in credits} == {f"ball/{image.name}" for image in images}
+        assert not (tmp_path / "photos" / ".zoo-fetch").exists()
+
+
+def test_what_came_whole_before_a_kill_is_not_asked_for_again(
+    run_zoo: RunZoo, url_list: UrlList, tmp_path: Path
+) -> None:
+    """The worst moment: every byte is there and nothing was looked at yet; or half of them are."""
+    from zoo.fetch.addresses import Access
+    from zoo.fetch.download import Downloader, Wanted
+    from zoo.fetch.names import Names
+    from zoo.fetch.transfer import Remote
+    from zoo.fetch.url_list import read_url_list
+
+    with serving() as server:
+        rows = serve_pictures(server, 2)
+        server.files["/ball/1.jpg"] = Served(picture(1, ".png", (900, 900)), cut_at=5000)
+        state = tmp_path / "photos" / ".zoo-fetch"
+        state.mkdir(parents=True)
+        path = url_list(rows)
+        first: Wanted = read_url_list(path, Names([])).wanted[0]
+        remote = Remote(url=first.url, key=first.key, max_bytes=10**6)
+        Downloader(Access(allow_private=True)).transfer.fetch(remote, state)
+        done = run_zoo("data", "fetch", "urls", path, "--out", "photos", "--allow-private")
+        assert done.code == 0, done.err
+        assert len(server.asked("/ball/0.jpg")) == 1
+        assert [answer.range for answer in server.asked("/ball/1.jpg")] == [None, "bytes=5000-"]
+        assert len(images_in(tmp_path / "photos")) == 2
+
+
+def test_a_part_of_another_version_is_not_gone_on_with(tmp_path: Path) -> None:
+    from zoo.fetch.addresses import Access
+    from zoo.fetch.download import Downloader
+    from zoo.fetch.transfer import Remote
+
+    with serving() as server:
+        old, new = bytes(1000) + picture(1, ".png", (300, 300)), bytes(2000) + picture(2, ".png", (300, 300))
+        server.files["/x"] = Served(old, cut_at=500, cut_times=99)
+        remote = Remote(url=f"{server.url}/x", key="ab", max_bytes=10**8)
+        downloader = Downloader(Access(allow_private=True))
+        part = tmp_path / "ab.99999.0123456789.part"
+        part.write_bytes(b"something else")
+        server.files["/x"] = Served(new)
+        assert downloader.transfer.fetch(remote, tmp_path).read_bytes() == new
+        assert [answer.range for answer in server.answers] == ["bytes=14-", None]
+
+
+def test_two_commands_do_not_fill_one_folder(run_zoo: RunZoo, url_list: UrlList, tmp_path: Path, site: Path) -> None:
+    with serving(latency_s=2.0) as server:
+        path = url_list(serve_pictures(server, 2))
+        command = ("data", "fetch", "urls", path, "--out", tmp_path / "photos", "--allow-private")
+        process = subprocess.Popen(zoo_command(*command), env=zoo_environment(site), stdout=subprocess.DEVNULL)
+        while not (tmp_path / "photos" / ".zoo-fetch" / "lock").exists():
+            time.sleep(0.01)
+        second = run_zoo(*command)
+        assert second.code == 4
+        assert "Another command is just filling" in second.err
+        assert process.wait(60) == 0
+
+
+def test_a_full_disk_is_said_and_leaves_whole_files(url_list: UrlList, tmp_path: Path, site: Path) -> None:
+    disk = Path(os.environ.get("ZOO_TEST_SMALL_DISK") or tmp_path / "disk")
+    disk.mkdir(exist_ok=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("may not mount a small disk")
+    try:
+        with serving() as server:
+            rows = serve_pictures(server, 40)
+            for served in server.files.values():
+                served.body += bytes(100_000 - len(served.body))
+            command = zoo_command("data", "fetch", "urls", url_list(rows), "--out", disk / "photos", "--allow-private")
+            done = subprocess.run(command, env=zoo_environment(site), capture_output=True, check=False, timeout=60)
+            assert done.returncode == 4
+            assert b"is full" in done.stderr
+            assert b"the same command goes on" in done.stderr
+            assert 0 < len(images_in(disk / "photos")) < 40
+            assert all(image.stat().st_size == 100_000 for image in images_in(disk / "photos"))
+    finally:
+        subprocess.run(["umount", disk], check=True)

@@ -1,0 +1,21 @@
+"""``zoo data fetch``."""
+
+from __future__ import annotations
+
+import click
+
+from zoo.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "openimages": ("zoo.cli.data.fetch.openimages", "Photos of Open Images V7 by class name."),
+    "imagenet": ("zoo.cli.data.fetch.imagenet", "Classes out of your own copy of ImageNet."),
+    "urls": ("zoo.cli.data.fetch.urls", "Photos from a list of addresses and labels."),
+}
+
+
+@click.group("fetch", cls=LazyGroup, table=COMMANDS)
+def command() -> None:
+    """Download photos into class folders, with their licences.
+
+    Interrupted at any point, the same command goes on. A folder that is not empty keeps what is in it.
+    """

@@ -1,0 +1,130 @@
+"""What is told before, while and after images are fetched."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from zoo.cli.progress import make_reporter
+from zoo.errors import DataError
+from zoo.fetch.download import Downloader, Wanted
+from zoo.fetch.folder import FAILED, Failure, ImageFolder
+from zoo.fetch.record import write_record
+from zoo.training.reporter import Reporter
+
+#: So many files are asked for their size, and the others taken to be like them.
+_SAMPLE = 20
+
+
+def command_line() -> str:
+    return shlex.join(["zoo", *sys.argv[1:]])
+
+
+def tell_plan(wanted: Sequence[Wanted], folder: ImageFolder, downloader: Downloader) -> None:
+    """``--dry-run``: number and size, and that nothing happened."""
+    missing = [item for item in wanted if not folder.has(item.folder, item.stem)]
+    counts = Counter(item.folder for item in wanted)
+    click.echo(f"{_counted(counts)}; {len(wanted) - len(missing)} there, {len(missing)} to fetch.")
+    if missing:
+        click.echo(_size(missing, downloader))
+    click.echo(f"Free on the disk: {megabytes(_free_bytes(folder.root))}. Nothing was fetched.")
+
+
+def fetch(
+    wanted: Sequence[Wanted],
+    failures: Sequence[Failure],
+    notes: Sequence[str],
+    folder: ImageFolder,
+    downloader: Downloader,
+) -> None:
+    """Fetches what is missing, and tells what came of it.
+
+    Raises:
+        DataError: A class is empty, the network failed, or the disk is full.
+    """
+    reporter = make_reporter()
+    missing = sum(not folder.has(item.folder, item.stem) for item in wanted)
+    reporter.stage(f"Fetching {missing} images into {folder.root}; {len(wanted) - missing} are there")
+    with folder.filling():
+        try:
+            done = downloader.run(wanted, folder, failures, reporter.counter("images"))
+        except (KeyboardInterrupt, SystemExit):
+            tell_interrupted(reporter, sum(1 for item in wanted if folder.has(item.folder, item.stem)), len(wanted))
+            raise
+        write_record(folder, command_line(), [*notes, *_left_out(done.failures)])
+        if not any(failure.temporary for failure in done.failures):
+            folder.complete()
+    counts = Counter({item.folder: 0 for item in wanted})
+    counts.update(item.folder for item, _ in done.kept)
+    tell_end(folder, counts, done.new, done.failures)
+
+
+def tell_interrupted(reporter: Reporter, there: int, total: int) -> None:
+    reporter.note(f"Interrupted. {there} of {total} images are there, each of them whole; the same command goes on.")
+
+
+def tell_end(folder: ImageFolder, counts: Counter[str], new: int, failures: Sequence[Failure]) -> None:
+    """The summary, from the images that are there of each class that was asked for.
+
+    Raises:
+        DataError: A class is empty, or the network failed: with exit code 4 a pipeline does not go on.
+    """
+    click.echo(f"{folder.root}: {_counted(counts)}; {new} new.")
+    if failures:
+        click.echo(f"{len(failures)} did not come; {folder.root / FAILED} lists them:")
+        for reason, count in Counter(failure.reason for failure in failures).most_common(8):
+            click.echo(f"  {count:>5}  {reason}")
+    empty = [label for label, count in sorted(counts.items()) if not count]
+    waiting = [failure for failure in failures if failure.temporary]
+    if waiting:
+        raise DataError(
+            f"{len(waiting)} images did not come for the network or a server; such as {waiting[0].url}: "
+            f"{waiting[0].reason}.",
+            "The same command asks for them again. Without a network it changes nothing: what is there stays usable.",
+        )
+    if not counts.total():
+        raise DataError("Not one image came.", f"{folder.root / FAILED} says why.")
+    if empty:
+        raise DataError(f"No image came for {', '.join(empty)}.", f"{folder.root / FAILED} says why.")
+    click.echo(f"Next: zoo data check {shlex.quote(str(folder.root))}")
+
+
+def megabytes(size_bytes: float) -> str:
+    for unit in ("GB", "MB", "kB"):
+        if size_bytes >= 1000 ** {"GB": 3, "MB": 2, "kB": 1}[unit]:
+            return f"{size_bytes / 1000 ** {'GB': 3, 'MB': 2, 'kB': 1}[unit]:.3g} {unit}"
+    return f"{size_bytes:.0f} bytes"
+
+
+def _size(missing: Sequence[Wanted], downloader: Downloader) -> str:
+    known = [item.size_bytes for item in missing if item.size_bytes is not None]
+    if len(known) == len(missing):
+        return f"Size: {megabytes(sum(known))}, says the list."
+    step = max(1, len(missing) // _SAMPLE)
+    sizes = downloader.sizes([item.url for item in missing[::step][:_SAMPLE]])
+    if not sizes:
+        return "Size: not known; no server says it."
+    if len(sizes) == len(missing):
+        return f"Size: {megabytes(sum(sizes))}, say the servers."
+    return f"Size: about {megabytes(sum(sizes) / len(sizes) * len(missing))}, by the sizes of {len(sizes)} of them."
+
+
+def _counted(counts: Counter[str]) -> str:
+    classes = ", ".join(f"{label} {count}" for label, count in sorted(counts.items())[:10])
+    more = f" and {len(counts) - 10} more classes" if len(counts) > 10 else ""
+    return f"{sum(counts.values())} images ({classes}{more})" if counts else "no image"
+
+
+def _left_out(failures: Sequence[Failure]) -> list[str]:
+    return [f"{len(failures)} images did not come; failed.csv says why."] if failures else []
+
+
+def _free_bytes(folder: Path) -> int:
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free

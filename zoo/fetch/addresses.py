@@ -1,0 +1,90 @@
+"""Which network addresses a list of URLs may lead to.
+
+A list from somebody else must not make this machine ask its own services, its router or the metadata service of its
+cloud. What counts is the address that is connected to, so it is checked after the name is resolved, and the connection
+is made to that very address: a name that resolves differently the next time gains nothing.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from zoo.fetch.errors import RefusedError, TryAgainError
+
+_PORTS = {"http": 80, "https": 443}
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+
+@dataclass(frozen=True)
+class Access:
+    """What may be connected to.
+
+    Args:
+        allow_private: Any address, those of this machine and its network included.
+        trusted: ``(host, port)`` that the user named; they may be private, what they redirect to may not.
+    """
+
+    allow_private: bool = False
+    trusted: frozenset[tuple[str, int]] = frozenset()
+
+    def resolve(self, host: str, port: int) -> list[str]:
+        """The addresses of a host, all of them fit to be connected to.
+
+        Raises:
+            RefusedError: One of them is private; a host with one public and one private address is refused too.
+            TryAgainError: The name has no address, or no name server answers.
+        """
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a host name"
+            raise TryAgainError(f"no address for {host}: {reason}", unreached=True) from error
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        if not self.allow_private and (host.lower(), port) not in self.trusted:
+            for address in addresses:
+                if not is_public(address):
+                    raise RefusedError(f"{host} is the private address {address}")
+        return addresses
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address belongs to the public internet, whatever it is wrapped in."""
+    found = ip_address(address.partition("%")[0])
+    return all(inner.is_global and not inner.is_multicast for inner in (found, *_wrapped(found)))
+
+
+def _wrapped(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
+    """The IPv4 addresses that an IPv6 address stands for: mapped, 6to4, Teredo, NAT64."""
+    if isinstance(address, IPv4Address):
+        return []
+    wrapped = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if address in _NAT64:
+        wrapped.append(IPv4Address(int(address) & 0xFFFFFFFF))
+    return [inner for inner in wrapped if inner is not None]
+
+
+def check_url(url: str) -> SplitResult:
+    """A URL that can be fetched, split.
+
+    Raises:
+        RefusedError: Another scheme than http and https, no host, a password in it, or no URL at all.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise RefusedError("not a URL") from None
+    if parts.scheme not in _PORTS:
+        raise RefusedError(f"'{parts.scheme}' is neither http nor https" if parts.scheme else "not a URL")
+    if not parts.hostname or port == 0 or not url.isprintable():
+        raise RefusedError("not a URL")
+    if parts.username is not None:
+        raise RefusedError("a URL with a password in it")
+    return parts
+
+
+def host_and_port(parts: SplitResult) -> tuple[str, int]:
+    return (parts.hostname or "").lower(), parts.port or _PORTS[parts.scheme]

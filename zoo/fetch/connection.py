@@ -1,0 +1,128 @@
+"""HTTP connections that are kept open, and are made to checked addresses only."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Mapping
+from typing import ClassVar
+from urllib.parse import SplitResult
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationParseError, NewConnectionError, SSLError
+from urllib3.response import BaseHTTPResponse
+
+from zoo import __version__
+from zoo.fetch.addresses import Access, host_and_port
+from zoo.fetch.errors import RefusedError, TryAgainError
+
+#: Hosts whose connections are kept.
+_HOSTS_KEPT = 64
+
+
+class Network:
+    """Asks servers. May be used from several threads at once.
+
+    Args:
+        access: What may be connected to.
+        connections: Connections kept a host.
+        connect_s: Longest wait for a connection, seconds.
+        read_s: Longest wait for the next bytes, seconds.
+    """
+
+    def __init__(self, access: Access, *, connections: int, connect_s: float, read_s: float) -> None:
+        self._access = access
+        self._timeout = urllib3.Timeout(connect=connect_s, read=read_s)
+        self._connections = connections
+        self._direct = urllib3.PoolManager(num_pools=_HOSTS_KEPT, maxsize=connections)
+        self._direct.pool_classes_by_scheme = _checked_pools(access)
+        self._proxies = {
+            scheme: urllib3.ProxyManager(proxy, num_pools=_HOSTS_KEPT, maxsize=connections)
+            for scheme, proxy in getproxies().items()
+            if scheme in ("http", "https")
+        }
+
+    def ask(self, method: str, parts: SplitResult, headers: Mapping[str, str]) -> BaseHTTPResponse:
+        """One request, no redirect followed; the body is still to be read, as it is on the wire.
+
+        Raises:
+            RefusedError: The address is private, or the certificate is not the host's.
+            TryAgainError: No answer.
+        """
+        host, port = host_and_port(parts)
+        try:
+            return self._pools(parts.scheme, host, port).request(
+                method,
+                parts._replace(fragment="").geturl(),
+                # Images do not get smaller by gzip, and a body that is never unpacked cannot be a bomb.
+                headers={"User-Agent": f"keras-edge-zoo/{__version__}", "Accept-Encoding": "identity", **headers},
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=self._timeout,
+            )
+        except SSLError as error:
+            raise RefusedError(f"no secure connection to {host}: {error}") from error
+        except LocationParseError:
+            raise RefusedError("not a URL") from None
+        except (HTTPError, OSError, ValueError) as error:
+            unreached = isinstance(error, NewConnectionError | ConnectTimeoutError)
+            raise TryAgainError(f"no answer from {host}: {_cause(error)}", unreached=unreached) from error
+
+    def close(self) -> None:
+        for pools in (self._direct, *self._proxies.values()):
+            pools.clear()
+
+    def _pools(self, scheme: str, host: str, port: int) -> urllib3.PoolManager:
+        proxy = self._proxies.get(scheme)
+        if proxy is None or proxy_bypass(host):
+            return self._direct
+        # The proxy resolves the name and connects; what can be known here is what the name means here.
+        with contextlib.suppress(TryAgainError):
+            self._access.resolve(host, port)
+        return proxy
+
+
+def _checked_pools(access: Access) -> dict[str, type[HTTPConnectionPool]]:
+    class CheckedHTTPConnection(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return _connect(access, self)
+
+    class CheckedHTTPSConnection(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return _connect(access, self)
+
+    class CheckedHTTPPool(HTTPConnectionPool):
+        ConnectionCls: ClassVar[type[CheckedHTTPConnection]] = CheckedHTTPConnection  # type: ignore[misc]
+
+    class CheckedHTTPSPool(HTTPSConnectionPool):
+        ConnectionCls: ClassVar[type[CheckedHTTPSConnection]] = CheckedHTTPSConnection  # type: ignore[misc]
+
+    return {"http": CheckedHTTPPool, "https": CheckedHTTPSPool}
+
+
+def _connect(access: Access, connection: HTTPConnection) -> socket.socket:
+    """A socket to the first checked address that answers. TLS is wrapped round it with the host's name, not this."""
+    failure: OSError | None = None
+    for address in access.resolve(connection.host, connection.port):
+        try:
+            return urllib3.util.connection.create_connection(
+                (address, connection.port), connection.timeout, socket_options=connection.socket_options
+            )
+        except OSError as error:
+            failure = error
+    raise TryAgainError(f"no connection to {connection.host}: {_cause(failure)}", unreached=True) from failure
+
+
+def _cause(error: BaseException | None) -> str:
+    """The words of the system where there are some, for urllib3 wraps them in its own."""
+    inner: object = error
+    while isinstance(inner, BaseException) and not isinstance(inner, OSError):
+        inner = inner.__cause__ or inner.__context__ or (inner.args[-1] if inner.args else None)
+    if isinstance(inner, OSError):
+        return "timed out" if isinstance(inner, TimeoutError) else inner.strerror or str(inner) or type(inner).__name__
+    return str(error)

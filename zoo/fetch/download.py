@@ -1,0 +1,257 @@
+"""Many images at once: fetched, looked at, put in their class folders."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from zoo.fetch.addresses import Access
+from zoo.fetch.connection import Network
+from zoo.fetch.errors import RefusedError, StoppedError
+from zoo.fetch.folder import Credit, Failure, ImageFolder
+from zoo.fetch.names import short_digest
+from zoo.fetch.orient import turned
+from zoo.fetch.patience import Hosts, Patience
+from zoo.fetch.transfer import Remote, Transfer, remove_file, unwritable
+from zoo.images import ImageError, decode, probe
+
+DEFAULT_JOBS = 32
+DEFAULT_MAX_BYTES = 50 * 10**6
+#: What is on its way when the user interrupts may still come for so long.
+_GRACE_S = 2.0
+SUFFIX = {
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "GIF": ".gif",
+    "WebP": ".webp",
+    "BMP": ".bmp",
+    "TIFF": ".tif",
+    "AVIF": ".avif",
+}
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """An image to have.
+
+    Args:
+        url: Where it is.
+        folder: Folder of its class, a name that ``ImageFolder.labels`` gave.
+        stem: File name without suffix, a safe name; what the file turns out to be decides the suffix.
+        credit: Whose it is.
+        md5: Hexadecimal digest of the file as it is served, where it is known.
+        sha256: Likewise.
+        turn_degrees: Counter-clockwise, to make it upright: 0, 90, 180, 270.
+        size_bytes: Of the file, where the list says it.
+    """
+
+    url: str
+    folder: str
+    stem: str
+    credit: Credit = field(default_factory=Credit)
+    md5: str = ""
+    sha256: str = ""
+    turn_degrees: int = 0
+    size_bytes: int | None = None
+
+    @property
+    def key(self) -> str:
+        return short_digest(f"{self.url}\n{self.md5}\n{self.sha256}\n{self.folder}/{self.stem}")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a run came to.
+
+    Args:
+        kept: Path of each image, relative to the folder, in the order of the list; those there before included.
+        new: How many of them this run brought.
+        failures: What did not come.
+    """
+
+    kept: Sequence[tuple[Wanted, str]]
+    new: int
+    failures: Sequence[Failure]
+
+
+class Downloader:
+    """Threads that share connections, pauses and patience.
+
+    Args:
+        access: What may be connected to.
+        jobs: Images fetched at once.
+        patience: Limits of a transfer.
+        max_bytes: Of an image.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        jobs: int = DEFAULT_JOBS,
+        patience: Patience | None = None,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> None:
+        patience = patience or Patience()
+        network = Network(access, connections=jobs, connect_s=patience.connect_s, read_s=patience.read_s)
+        self._hosts = Hosts(patience)
+        self._jobs = jobs
+        self._max_bytes = max_bytes
+        # Pictures are bounded in pixels, but a few hundred megapixels at once on every thread are too many.
+        self._decoding = threading.Semaphore(min(4, os.cpu_count() or 1))
+        self.transfer = Transfer(network, self._hosts, patience)
+
+    def run(
+        self,
+        wanted: Sequence[Wanted],
+        folder: ImageFolder,
+        beforehand: Sequence[Failure] = (),
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Fetched:
+        """Fetches what is not there yet. ``attribution.csv`` is true at any time, ``failed.csv`` once this ends.
+
+        Args:
+            wanted: The images; no two of one folder and stem.
+            folder: Where they go; ``folder.filling()`` is held.
+            beforehand: What was left out before anything was asked for.
+            progress: Called with images done and images to do.
+
+        Raises:
+            DataError: The disk is full. What is there is whole.
+        """
+        refused = folder.refused()
+        kept = {item.key: path for item in wanted if (path := folder.has(item.folder, item.stem))}
+        failures = {
+            item.key: RefusedError(refused[item.key]) for item in wanted if item.key in refused and item.key not in kept
+        }
+        missing = [item for item in wanted if item.key not in kept and item.key not in failures]
+        folder.write_credits([item.credit.row(kept[item.key], item.folder) for item in wanted if item.key in kept])
+        before = len(kept)
+        try:
+            for item, result in self._results(missing, folder):
+                if isinstance(result, str):
+                    kept[item.key] = result
+                    folder.credit([item.credit.row(result, item.folder)])
+                else:
+                    failures[item.key] = result
+                    if not result.temporary:
+                        folder.refuse(item.key, result.reason)
+                progress(len(kept) - before + len(failures), len(wanted) - before)
+        finally:
+            failed = [
+                Failure(item.url, item.folder, error.reason, error.temporary)
+                for item in wanted
+                if (error := failures.get(item.key))
+            ]
+            folder.write_failures([*beforehand, *failed])
+        there = [(item, kept[item.key]) for item in wanted if item.key in kept]
+        folder.write_credits([item.credit.row(path, item.folder) for item, path in there])
+        return Fetched(there, len(kept) - before, [*beforehand, *failed])
+
+    def sizes(self, urls: Sequence[str]) -> list[int]:
+        """What servers say of the sizes of files, bytes; those they say nothing of are left out."""
+        found: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        todo = _Todo(urls)
+
+        def work() -> None:
+            while (url := todo.take()) is not None:
+                found.put(self.transfer.size_bytes(url))
+
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(self._jobs, len(urls)))]
+        for thread in threads:
+            thread.start()
+        return [size for size in (found.get() for _ in urls) if size is not None]
+
+    def _results(self, wanted: Sequence[Wanted], folder: ImageFolder) -> Iterable[tuple[Wanted, str | RefusedError]]:
+        """Each image with its path or why it did not come, as they are done."""
+        done: queue.SimpleQueue[tuple[Wanted, str | BaseException]] = queue.SimpleQueue()
+        todo = _Todo(wanted)
+
+        def work() -> None:
+            while (item := todo.take()) is not None:
+                try:
+                    done.put((item, self._fetch(item, folder)))
+                except StoppedError:
+                    return
+                except BaseException as error:
+                    done.put((item, error))
+
+        # Daemons: an interrupted process does not wait for a server that says nothing.
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(self._jobs, len(wanted)))]
+        for thread in threads:
+            thread.start()
+        left = len(wanted)
+        try:
+            while left:
+                item, result = done.get()
+                left -= 1
+                if isinstance(result, str | RefusedError):
+                    yield item, result
+                else:
+                    raise result
+        finally:
+            if left:
+                self._end(threads)
+                while not done.empty():
+                    item, result = done.get()
+                    if isinstance(result, str):
+                        folder.credit([item.credit.row(result, item.folder)])
+
+    def _end(self, threads: Sequence[threading.Thread]) -> None:
+        """Lets what is on its way come in, for a moment; the rest stays in parts."""
+        self._hosts.stop()
+        until = time.monotonic() + _GRACE_S
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        self._hosts.abort()
+        for thread in threads:
+            thread.join(0.1)
+
+    def _fetch(self, item: Wanted, folder: ImageFolder) -> str:
+        remote = Remote(url=item.url, key=item.key, max_bytes=self._max_bytes, md5=item.md5, sha256=item.sha256)
+        part = self.transfer.fetch(remote, folder.state)
+        try:
+            data = part.read_bytes()
+        except OSError as error:
+            raise unwritable(part, error) from error
+        try:
+            with self._decoding:
+                decode(data)
+                upright = turned(data, item.turn_degrees)
+        except ImageError as error:
+            remove_file(part)
+            raise RefusedError(error.reason) from None
+        name = item.stem + SUFFIX[probe(upright).format]
+        if upright is data:
+            return folder.place(part, item.folder, name)
+        path = folder.place(_written(part.with_suffix(".turned"), upright), item.folder, name)
+        remove_file(part)
+        return path
+
+
+class _Todo(Generic[Item]):
+    """Items that threads take one by one."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = iter(items)
+        self._lock = threading.Lock()
+
+    def take(self) -> Item | None:
+        with self._lock:
+            return next(self._items, None)
+
+
+def _written(path: Path, data: bytes) -> Path:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return path

@@ -1,0 +1,193 @@
+"""The folder that is filled: what is in it, what credits it has, and what an earlier, interrupted run left.
+
+<out>/<class>/<image>       whole images only
+<out>/attribution.csv       source, licence and author of each
+<out>/failed.csv            what did not come in the last run, and why
+<out>/.zoo-fetch/           while a run is not complete: parts, the lock, what was refused
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+
+from zoo.errors import DataError, UsageError
+from zoo.fetch.lock import locked
+from zoo.fetch.names import Names, folded
+from zoo.fetch.transfer import unwritable
+from zoo.runs.atomic import read_csv, write_csv
+
+ATTRIBUTION = "attribution.csv"
+FAILED = "failed.csv"
+STATE = ".zoo-fetch"
+CREDIT_FIELDS = ("path", "label", "source", "url", "page", "licence", "author", "author_page", "title")
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".mpo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credit:
+    """Where an image comes from and whose it is; what is not known stays empty."""
+
+    source: str = ""
+    url: str = ""
+    page: str = ""
+    licence: str = ""
+    author: str = ""
+    author_page: str = ""
+    title: str = ""
+
+    def row(self, path: str, label: str) -> tuple[str, ...]:
+        return (path, label, *astuple(self))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What did not come.
+
+    Args:
+        url: Its address, or its name in an archive.
+        label: Folder of its class.
+        reason: A few words.
+        temporary: The network or a server may have more luck with it another time.
+    """
+
+    url: str
+    label: str
+    reason: str
+    temporary: bool = False
+
+
+@dataclass
+class ImageFolder:
+    """``--out``, as it is found and as it is filled.
+
+    Args:
+        root: The folder; it need not be there yet.
+        labels: Class to the name of its folder. Classes that differ by case alone share one.
+    """
+
+    root: Path
+    labels: Names = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.root.exists() and not self.root.is_dir():
+            raise UsageError(f"'{self.root}' is not a folder.", "Give --out a folder, new or not.")
+        try:
+            self.labels = Names(_names(self.root, folders=True))
+            self._images = {
+                folded(name): {folded(Path(file).stem): file for file in _names(self.root / name, folders=False)}
+                for name in _names(self.root, folders=True)
+            }
+        except OSError as error:
+            raise DataError(f"Could not list '{error.filename or self.root}': {error.strerror}.") from error
+        self._credits = self._read_credits()
+
+    @property
+    def state(self) -> Path:
+        return self.root / STATE
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Makes the folder, and keeps it to this process until the block ends."""
+        try:
+            self.state.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(self.state, error) from error
+        with locked(self.state, str(self.root)):
+            yield
+
+    def complete(self) -> None:
+        """Nothing is left to go on with: parts and refusals go, and what failed is asked for again the next time."""
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def has(self, folder: str, stem: str) -> str | None:
+        """The path of an image, relative to the root, whatever its kind; ``None`` where it is not there."""
+        name = self._images.get(folded(folder), {}).get(folded(stem))
+        return f"{folder}/{name}" if name else None
+
+    def place(self, whole: Path, folder: str, name: str) -> str:
+        """Moves a whole file to its place; returns its path relative to the root."""
+        target = self.root / folder / name
+        try:
+            with whole.open("rb") as file:
+                os.fsync(file.fileno())
+            target.parent.mkdir(exist_ok=True)
+            whole.replace(target)
+        except OSError as error:
+            raise unwritable(target, error) from error
+        self._images.setdefault(folded(folder), {})[folded(target.stem)] = name
+        return f"{folder}/{name}"
+
+    # -- what is known of the images ---------------------------------------------------------------------------------
+
+    def credit(self, rows: Sequence[tuple[str, ...]]) -> None:
+        """Adds to ``attribution.csv`` at once, before the run is over."""
+        with self._writing(ATTRIBUTION) as path, path.open("a", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
+        self._credits |= {row[0]: row for row in rows}
+
+    def write_credits(self, rows: Sequence[tuple[str, ...]]) -> None:
+        """Writes ``attribution.csv`` anew: these rows, and older ones of images that are still there."""
+        self._credits |= {row[0]: row for row in rows}
+        self._credits = {path: row for path, row in self._credits.items() if (self.root / path).is_file()}
+        with self._writing(ATTRIBUTION) as path:
+            write_csv(path, CREDIT_FIELDS, [self._credits[name] for name in sorted(self._credits)])
+
+    @property
+    def credits(self) -> list[Mapping[str, str]]:
+        """A mapping of ``CREDIT_FIELDS`` for each image that a fetch brought."""
+        return [dict(zip(CREDIT_FIELDS, row, strict=True)) for _, row in sorted(self._credits.items())]
+
+    def write_failures(self, failures: Sequence[Failure]) -> None:
+        """Writes ``failed.csv``; without failures, one of an earlier run goes."""
+        with self._writing(FAILED) as path:
+            if failures:
+                rows = [(failure.label, failure.url, failure.reason) for failure in failures]
+                write_csv(path, ("label", "url", "reason"), rows)
+            else:
+                path.unlink(missing_ok=True)
+
+    def refuse(self, key: str, reason: str) -> None:
+        """Remembers until the run is complete that a file will not come."""
+        with self._writing(f"{STATE}/refused.csv") as path, path.open("a", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerow((key, reason))
+
+    def refused(self) -> dict[str, str]:
+        """Key to reason, of what an interrupted run asked for in vain."""
+        path = self.state / "refused.csv"
+        if not path.is_file():
+            return {}
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row[0]: row[1] for row in csv.reader(file) if len(row) == 2}
+
+    def _read_credits(self) -> dict[str, tuple[str, ...]]:
+        path = self.root / ATTRIBUTION
+        if not path.is_file():
+            return {}
+        rows = read_csv(path)
+        if rows and "path" not in rows[0]:
+            raise UsageError(f"{path} is not ours: it has no column 'path'.", "Move it, or choose another --out.")
+        found = (tuple(row.get(name) or "" for name in CREDIT_FIELDS) for row in rows)
+        return {row[0]: row for row in found if row[0]}
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[Path]:
+        path = self.root / name
+        try:
+            yield path
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+
+def _names(folder: Path, *, folders: bool) -> list[str]:
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as found:
+        entries = [entry for entry in found if not entry.name.startswith(".") and entry.is_dir() == folders]
+    return sorted(entry.name for entry in entries if folders or Path(entry.name).suffix.lower() in _SUFFIXES)

@@ -1,0 +1,1 @@
+"""ImageNet: class folders out of the copy that the user has; nothing is downloaded."""

@@ -1,0 +1,77 @@
+"""Which classes of ImageNet a user means: WordNet ids, or the names that installed pretrained weights give them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from zoo.errors import UsageError, ZooError
+from zoo.fetch.names import folded
+from zoo.registry import architectures
+
+WNID = re.compile(r"n[0-9]{8}")
+
+
+def known_synsets() -> dict[str, str]:
+    """WordNet id to name, from every pretrained weights that know both."""
+    found: dict[str, str] = {}
+    for offer in architectures():
+        for weights in offer.record.weights:
+            try:
+                aliases = weights.aliases()
+            except ZooError:
+                continue  # a plugin that is broken costs nobody else anything
+            for wnid, name in aliases.items():
+                if WNID.fullmatch(wnid):
+                    found.setdefault(wnid, name)
+    return found
+
+
+def resolve_synsets(asked: Sequence[str], there: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
+    """WordNet id to class name, in the order they were asked for.
+
+    Args:
+        asked: Ids and names, case aside.
+        there: Ids that the copy holds.
+        known: Id to name.
+
+    Raises:
+        UsageError: A name is unknown or stands for several classes, or the copy does not hold the class.
+    """
+    held = set(there)
+    found: dict[str, str] = {}
+    for text in asked:
+        wnid = _resolve(text.strip(), known)
+        if wnid not in held:
+            name = f" ({known[wnid]})" if wnid in known else ""
+            raise UsageError(
+                f"The copy holds no {wnid}{name}.",
+                f"It holds {len(held)}: {', '.join(sorted(held)[:8])}{', ...' if len(held) > 8 else ''}.",
+            )
+        found[wnid] = known.get(wnid, wnid)
+    return found
+
+
+def _resolve(text: str, known: Mapping[str, str]) -> str:
+    if WNID.fullmatch(text.lower()):
+        return text.lower()
+    words = folded(text).split()
+    same = {wnid: name for wnid, name in known.items() if folded(name).split() == words}
+    # "crane" is a bird and a machine, "maillot" are tights and a tank suit.
+    longer = {wnid: name for wnid, name in known.items() if folded(name).split()[: len(words)] == words}
+    if len(same) == 1:
+        return next(iter(same))
+    if len(same or longer) > 1:
+        meanings = " or ".join(f"'{name}' ({wnid})" for wnid, name in sorted((same or longer).items()))
+        raise UsageError(f"'{text}' may be {meanings}.", "Give the id, or the whole name.")
+    names = {folded(name): name for name in known.values()}
+    near = difflib.get_close_matches(folded(text), names, n=3, cutoff=0.6)
+    guesses = [*longer.values(), *(names[fold] for fold in near if names[fold] not in longer.values())]
+    guess = f" Did you mean {' or '.join(map(repr, guesses))}?" if guesses else ""
+    raise UsageError(
+        f"ImageNet has no class '{text}'.{guess}",
+        f"{len(known)} names are known; an id such as n04118538 is always understood."
+        if known
+        else "No installed weights name its classes; give ids such as n04118538.",
+    )

@@ -1,0 +1,81 @@
+"""Names that any disk takes: no path in them, none that Windows reserves, none that differ by case alone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+
+from zoo.fetch.errors import RefusedError
+
+_MOST_BYTES = 120
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+#: Folders of these names would be taken for splits, or for what an operating system left behind.
+_MEANS_SOMETHING_ELSE = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__"}
+
+
+def folded(name: str) -> str:
+    """Two names that a case-insensitive disk, or one that normalises Unicode, takes for one have this in common."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def safe_name(text: str) -> str:
+    """A file or folder name as near to ``text`` as every disk allows.
+
+    Raises:
+        RefusedError: It climbs out of its folder (``..``, an absolute path), or nothing is left of it.
+    """
+    text = unicodedata.normalize("NFC", text.strip())
+    if ".." in re.split(r"[/\\]", text) or re.match(r"[/\\]|[A-Za-z]:[/\\]", text):
+        raise RefusedError(f"the name {text!r} leads out of the folder")
+    name = "".join(c if _storable(c) else "_" for c in _FORBIDDEN.sub("_", text))
+    # Hidden files are ignored as data; Windows drops dots and spaces at the end.
+    name = _shortened(name.lstrip(". ").rstrip(". "), text)
+    if not name.strip("_"):
+        raise RefusedError(f"the name {text!r} cannot be one of a file")
+    if _RESERVED.fullmatch(name) or name.lower() in _MEANS_SOMETHING_ELSE:
+        name = f"{name.partition('.')[0]}_{name.partition('.')[1]}{name.partition('.')[2]}"
+    return name
+
+
+def _storable(character: str) -> bool:
+    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _shortened(name: str, text: str) -> str:
+    if len(name.encode()) <= _MOST_BYTES:
+        return name
+    kept = name.encode()[: _MOST_BYTES - 11].decode(errors="ignore").rstrip(". ")
+    return f"{kept}-{short_digest(text)}"
+
+
+def short_digest(text: str) -> str:
+    """Ten hexadecimal digits that stand for a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:10]
+
+
+class Names:
+    """Gives each text a name of its own within one folder.
+
+    Args:
+        taken: Names that are there already; a text that differs from one of them by case alone gets that one.
+    """
+
+    def __init__(self, taken: list[str]) -> None:
+        self._on_disk = {folded(name): name for name in sorted(taken, reverse=True)}
+        self._owners: dict[str, str] = {}
+        self._by_text: dict[str, str] = {}
+
+    def name(self, text: str) -> str:
+        """The name for ``text``, always the same; texts that differ by more than case never share one.
+
+        Raises:
+            RefusedError: As ``safe_name``.
+        """
+        if text not in self._by_text:
+            name, owner = safe_name(text), folded(text.strip())
+            if self._owners.setdefault(folded(name), owner) != owner:
+                name = f"{name}-{short_digest(owner)}"
+            self._by_text[text] = self._on_disk.setdefault(folded(name), name)
+        return self._by_text[text]

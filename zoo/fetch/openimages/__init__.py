@@ -1,0 +1,1 @@
+"""Open Images V7: class names to images, their addresses, their licences."""

@@ -1,0 +1,156 @@
+"""The files that describe Open Images: gigabytes of CSV, kept in the cache, gone on with where a download broke off."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.data.cache import cache_folder
+from zoo.errors import DataError, UsageError
+from zoo.fetch.errors import RefusedError
+from zoo.fetch.lock import locked
+from zoo.fetch.names import short_digest
+from zoo.fetch.transfer import Remote, Transfer, unwritable
+
+DEFAULT_INDEX = "https://storage.googleapis.com/openimages"
+DEFAULT_IMAGES = "https://open-images-dataset.s3.amazonaws.com"
+SPLITS = ("train", "validation", "test")
+
+#: The largest of them has 7 GB today.
+_MAX_BYTES = 50 * 10**9
+
+CLASSES = ("v7/oidv7-class-descriptions.csv",)
+
+#: Which labels people confirmed or denied, in which image.
+LABELS = {
+    "train": ("v7/oidv7-train-annotations-human-imagelabels.csv",),
+    "validation": ("v7/oidv7-val-annotations-human-imagelabels.csv",),
+    "test": ("v7/oidv7-test-annotations-human-imagelabels.csv",),
+}
+
+#: Address, licence, author, rotation of each image. The public mirror has the images of the first of ``train`` only;
+#: the second names all that have labels, two thirds of which are at their author's only.
+IMAGES = {
+    "train": (
+        "2018_04/train/train-images-boxable-with-rotation.csv",
+        "v6/oidv6-train-images-with-labels-with-rotation.csv",
+    ),
+    "validation": ("2018_04/validation/validation-images-with-rotation.csv",),
+    "test": ("2018_04/test/test-images-with-rotation.csv",),
+}
+
+
+@dataclass(frozen=True)
+class Index:
+    """Where the files come from, and where they are kept.
+
+    Args:
+        base: A URL without a slash at its end, or a folder; the files lie below it as at the original, or side by side.
+        transfer: Fetches them.
+    """
+
+    base: str
+    transfer: Transfer
+
+    @property
+    def is_folder(self) -> bool:
+        return "://" not in self.base
+
+    @property
+    def cache(self) -> Path:
+        """A folder for each server, so that a mirror's files are not taken for the original's."""
+        return cache_folder() / "openimages" / short_digest(self.base)
+
+    def on_disk(self, names: tuple[str, ...]) -> Path | None:
+        """The file under the first of some names that is here."""
+        folder = Path(self.base) if self.is_folder else self.cache
+        paths = [folder / place for name in names for place in (name, Path(name).name)]
+        return next((path for path in paths if path.is_file()), None)
+
+    def size_bytes(self, names: tuple[str, ...]) -> int | None:
+        """Of a file, here or there."""
+        path = self.on_disk(names)
+        if path or self.is_folder:
+            return path.stat().st_size if path else None
+        sizes = (self.transfer.size_bytes(f"{self.base}/{name}") for name in names)
+        return next((size for size in sizes if size is not None), None)
+
+    def get(self, names: tuple[str, ...], progress: Callable[[int, int], None]) -> Path:
+        """The file under the first of some names that there is; fetched where it is not here yet.
+
+        Raises:
+            UsageError: The folder has none of them.
+            DataError: No server gives one; the message says what was tried, and how to do without.
+        """
+        path = self.on_disk(names)
+        if path:
+            return path
+        if self.is_folder:
+            raise UsageError(
+                f"'{self.base}' has no {names[0]}.", "--index takes a URL, or a folder with the files of Open Images."
+            )
+        self._make_cache()
+        reasons = []
+        with locked(self.cache, str(self.cache)):
+            for place in [place for name in names for place in (name, Path(name).name)]:
+                url = f"{self.base}/{place}"
+                key = hashlib.sha256(url.encode()).hexdigest()[:16]
+                try:
+                    part = self.transfer.fetch(Remote(url=url, key=key, max_bytes=_MAX_BYTES), self.cache, progress)
+                except RefusedError as error:
+                    reasons.append(f"{url}: {error.reason}")
+                    if not error.reason.startswith("HTTP "):
+                        break  # nobody is there: another name changes nothing
+                    continue
+                return self._keep(part, Path(place).name)
+        raise DataError(
+            "The index of Open Images could not be fetched. Tried " + "; ".join(reasons) + ".",
+            f"Without a network, put {Path(names[0]).name} into {self.cache}, from a machine that has one; "
+            "or give a mirror or a folder with --index.",
+        )
+
+    def _keep(self, part: Path, name: str) -> Path:
+        try:
+            return part.replace(self.cache / name)
+        except OSError as error:
+            raise unwritable(self.cache, error) from error
+
+    def _make_cache(self) -> None:
+        try:
+            self.cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"Could not use the cache in {self.cache}: {error.strerror}.", "Set ZOO_CACHE_DIR to another folder."
+            ) from error
+
+
+def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """Rows of a small CSV file by column.
+
+    Raises:
+        DataError: It lacks a column, or is no CSV file.
+    """
+    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        reader = csv.DictReader(file)
+        try:
+            require_columns(path, reader.fieldnames or (), columns)
+            for row in reader:
+                yield {name: row.get(name) or "" for name in columns}
+        except csv.Error as error:
+            raise DataError(
+                f"{path}, line {reader.line_num}: {error}.", "Remove the file; it is fetched anew."
+            ) from error
+
+
+def require_columns(path: Path, found: object, columns: tuple[str, ...]) -> None:
+    header = list(found) if isinstance(found, list | tuple) else []
+    missing = [name for name in columns if name not in header]
+    if missing:
+        shown = ", ".join(header)[:200] or "none"
+        raise DataError(
+            f"{path} lacks the column(s) {', '.join(missing)}. Found: {shown}.",
+            "Remove the file if it is in the cache: it is fetched anew. If it is a mirror's, tell the mirror.",
+        )

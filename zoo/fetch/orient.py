@@ -1,0 +1,54 @@
+"""Turns a picture upright without touching its pixels, where its format can say how it stands."""
+
+from __future__ import annotations
+
+import struct
+
+import cv2
+
+from zoo.images import ImageError, decode, probe
+
+#: Degrees counter-clockwise to the EXIF orientation that asks a viewer for them.
+_EXIF_ORIENTATION = {90: 8, 180: 3, 270: 6}
+_TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+def turned(data: bytes, degrees: int) -> bytes:
+    """The same picture, to be seen turned.
+
+    A JPEG gets an EXIF orientation that counts from its pixels as they are stored; one that it has is replaced. Any
+    other picture is turned and becomes a PNG, which loses nothing.
+
+    Args:
+        data: The whole file.
+        degrees: Counter-clockwise: 0, 90, 180 or 270.
+
+    Raises:
+        ImageError: It is not a picture.
+    """
+    if degrees == 0:
+        return data
+    if probe(data).format == "JPEG":
+        return _with_orientation(data, _EXIF_ORIENTATION[degrees])
+    image = cv2.rotate(decode(data), _TURNS[degrees])
+    done, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise ImageError("could not be turned")
+    return png.tobytes()
+
+
+def _with_orientation(jpeg: bytes, orientation: int) -> bytes:
+    """EXIF that is there is left out with all it says: what it says of the orientation is no longer true."""
+    exif = struct.pack(">4sIHHHIHHI", b"MM\0*", 8, 1, 274, 3, 1, orientation, 0, 0)
+    body = b"Exif\0\0" + exif
+    segment = b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
+    kept, at = [], 2
+    while jpeg[at : at + 1] == b"\xff" and jpeg[at + 1 : at + 2] not in (b"\xda", b"\xd8", b"\xd9", b"\xff", b""):
+        (length,) = struct.unpack_from(">H", jpeg, at + 2)
+        whole = jpeg[at : at + 2 + length]
+        if not (whole[1] == 0xE1 and whole[4:].startswith(b"Exif\0\0")):
+            kept.append(whole)
+        at += 2 + max(length, 2)
+    # JFIF comes first where there is one, EXIF next to it.
+    jfif = 1 if kept and kept[0][1] == 0xE0 else 0
+    return b"".join([jpeg[:2], *kept[:jfif], segment, *kept[jfif:], jpeg[at:]])

@@ -1,0 +1,82 @@
+"""A file that is on its way: its name says what it will be, so that a killed process leaves nothing to guess.
+
+    <key>.<bytes of the whole>.<version>.part
+
+``key`` stands for the address, ``version`` for the server's ETag or date. As long as the whole: it came whole, and was
+not looked at yet. Shorter: the rest is asked for, of that version.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.fetch.names import short_digest
+
+_NAME = re.compile(r"[0-9a-f]+\.([0-9]+|any)\.([0-9a-f]+|none)\.part")
+_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Args:
+    path: Of the file; it need not be there yet.
+    whole_bytes: Of the whole file; ``None`` where the server does not say.
+    version: Of the file on the server; empty where it does not say.
+    """
+
+    path: Path
+    whole_bytes: int | None
+    version: str
+
+    @property
+    def size_bytes(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    @property
+    def is_whole(self) -> bool:
+        return self.whole_bytes is not None and self.size_bytes == self.whole_bytes
+
+    @property
+    def can_go_on(self) -> bool:
+        return bool(self.version) and self.whole_bytes is not None and 0 < self.size_bytes < self.whole_bytes
+
+
+def find_part(folder: Path, key: str) -> Part | None:
+    """What an earlier try left."""
+    for path in sorted(folder.glob(f"{key}.*.part")):
+        found = _NAME.fullmatch(path.name)
+        if found:
+            whole, version = found.groups()
+            return Part(path, None if whole == "any" else int(whole), "" if version == "none" else version)
+    return None
+
+
+def begin_part(folder: Path, key: str, headers: Mapping[str, str]) -> Part:
+    """The part for a response that begins at the first byte."""
+    whole, version = whole_bytes(headers), version_of(headers)
+    path = folder / f"{key}.{'any' if whole is None else whole}.{version or 'none'}.part"
+    return Part(path, whole, version)
+
+
+def continues(part: Part, headers: Mapping[str, str]) -> bool:
+    """Whether a 206 response is the rest of this part."""
+    found = _RANGE.fullmatch(headers.get("Content-Range", ""))
+    if found is None:
+        return False
+    start, _, whole = map(int, found.groups())
+    return start == part.size_bytes and whole == part.whole_bytes and version_of(headers) == part.version
+
+
+def whole_bytes(headers: Mapping[str, str]) -> int | None:
+    length = headers.get("Content-Length", "")
+    return int(length) if re.fullmatch(r"[0-9]{1,15}", length) and "Transfer-Encoding" not in headers else None
+
+
+def version_of(headers: Mapping[str, str]) -> str:
+    """Empty where a server gives neither a strong ETag nor a date."""
+    tag = headers.get("ETag", "")
+    stamp = headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
+    return short_digest(stamp) if stamp else ""

@@ -1,0 +1,299 @@
+"""One address to one whole file: tried again, gone on with where it broke off, bounded, checked."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import errno
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import IO
+from urllib.parse import SplitResult, urljoin
+
+import urllib3
+from urllib3.exceptions import HTTPError, IncompleteRead, InvalidHeader, ReadTimeoutError
+from urllib3.response import BaseHTTPResponse
+
+from zoo.errors import DataError
+from zoo.fetch.addresses import check_url, host_and_port
+from zoo.fetch.connection import Network
+from zoo.fetch.errors import RefusedError, TryAgainError
+from zoo.fetch.part import Part, begin_part, continues, find_part, whole_bytes
+from zoo.fetch.patience import Hosts, Patience
+
+_CHUNK_BYTES = 2**16
+_REDIRECTS = {301, 302, 303, 307, 308}
+_LATER = {408, 425, 429, 500, 502, 503, 504}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """A file on a server.
+
+    Args:
+        url: Its address.
+        key: Names its part on disk; hexadecimal digits.
+        max_bytes: A longer one is refused.
+        md5: Hexadecimal digest of its bytes, where it is known.
+        sha256: Likewise.
+    """
+
+    url: str
+    key: str
+    max_bytes: int
+    md5: str = ""
+    sha256: str = ""
+
+
+class Transfer:
+    """Fetches files; may be used from several threads at once."""
+
+    def __init__(self, network: Network, hosts: Hosts, patience: Patience) -> None:
+        self._network = network
+        self._hosts = hosts
+        self._patience = patience
+
+    def fetch(self, remote: Remote, folder: Path, progress: Callable[[int, int], None] | None = None) -> Path:
+        """The path of the part once it is whole; what an earlier process left is used.
+
+        Args:
+            remote: What to fetch.
+            folder: Where parts lie.
+            progress: Called with bytes that are there and bytes of the whole, where that is known.
+
+        Raises:
+            RefusedError: It will not come; the reason says how often it was tried.
+            StoppedError: The work was ended; the part stays.
+            DataError: The disk is full, or cannot be written.
+        """
+        tried = in_all = mismatches = most_bytes = 0
+        while True:
+            try:
+                part, md5 = self._try(remote, folder, progress)
+                if not _differs(part.path, replace(remote, md5=remote.md5 or md5)):
+                    return part.path
+                remove_file(part.path)
+                mismatches += 1
+                if mismatches == 2:
+                    raise RefusedError("wrong checksum, twice")
+                error = TryAgainError("wrong checksum")
+            except TryAgainError as failure:
+                error = failure
+            left = find_part(folder, remote.key)
+            size_bytes = left.size_bytes if left else 0
+            in_all += 1
+            tried = 1 if size_bytes > most_bytes else tried + 1
+            most_bytes = max(most_bytes, size_bytes)
+            # A server that asks for a pause is not broken; it is given more tries.
+            allowed = self._patience.tries * (4 if error.wait_s is not None else 1)
+            if tried >= allowed or in_all >= self._patience.tries_in_all:
+                raise RefusedError(f"{error.reason} ({_times(in_all)})", temporary=True)
+            if error.wait_s is None:
+                self._hosts.wait(self._patience.backoff(tried))
+
+    def size_bytes(self, url: str) -> int | None:
+        """What a server says of a file's size, asked once; ``None`` where it says nothing."""
+        try:
+            response, _ = self._open("HEAD", url, {})
+        except (RefusedError, TryAgainError):
+            return None
+        _dismiss(response)
+        return whole_bytes(response.headers) if response.status == 200 else None
+
+    def _try(self, remote: Remote, folder: Path, progress: Callable[[int, int], None] | None) -> tuple[Part, str]:
+        part = find_part(folder, remote.key)
+        if part and part.is_whole:
+            return part, ""
+        if part and not part.can_go_on:
+            remove_file(part.path)
+            part = None
+        headers = {"Range": f"bytes={part.size_bytes}-"} if part else {}
+        response, host = self._open("GET", remote.url, headers)
+        try:
+            if part and not (response.status == 206 and continues(part, response.headers)):
+                remove_file(part.path)
+                part = None
+                if response.status in (206, 416):
+                    raise TryAgainError("the file changed meanwhile")
+            if response.status not in (200, 206) or (response.status == 206 and part is None):
+                raise _refusal(response)
+            packed = response.headers.get("Content-Encoding", "identity")
+            if packed != "identity":
+                raise RefusedError(f"sent as {packed}, which was not asked for")
+            part = part or begin_part(folder, remote.key, response.headers)
+            self._receive(response, part, remote.max_bytes, progress)
+        except TryAgainError as error:
+            self._hosts.failed(host, error)
+            raise
+        finally:
+            _dismiss(response)
+        return part, _google_md5(response)
+
+    def _open(self, method: str, url: str, headers: dict[str, str]) -> tuple[BaseHTTPResponse, str]:
+        """The answer that is no redirect, and the host it came from. The address is checked again at every hop."""
+        seen = set()
+        for _ in range(self._patience.redirects + 1):
+            parts = check_url(url)
+            host = host_and_port(parts)[0]
+            if url in seen:
+                raise RefusedError("redirects in a circle")
+            seen.add(url)
+            self._hosts.enter(host)
+            response = self._ask(method, parts, headers, host)
+            target = response.headers.get("Location")
+            if response.status not in _REDIRECTS or not target:
+                return response, host
+            _dismiss(response)
+            url = urljoin(url, target)
+        raise RefusedError(f"more than {self._patience.redirects} redirects")
+
+    def _ask(self, method: str, parts: SplitResult, headers: dict[str, str], host: str) -> BaseHTTPResponse:
+        try:
+            response = self._network.ask(method, parts, headers)
+        except TryAgainError as error:
+            self._hosts.failed(host, error)
+            raise
+        self._hosts.answered(host)
+        return response
+
+    def _receive(
+        self,
+        response: BaseHTTPResponse,
+        part: Part,
+        max_bytes: int,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        begin = time.monotonic()
+        start_bytes = size_bytes = part.size_bytes
+        if (part.whole_bytes or 0) > max_bytes:
+            raise _too_long(max_bytes)
+        with _disk(part.path), part.path.open("ab", buffering=0) as file:
+            while chunk := _read(response):
+                # Written at once: what a killed process received need not come again.
+                _write(file, chunk)
+                size_bytes += len(chunk)
+                if size_bytes > max_bytes:
+                    remove_file(part.path)
+                    raise _too_long(max_bytes)
+                elapsed_s = time.monotonic() - begin
+                least = elapsed_s * self._patience.slowest_bytes_per_s
+                if elapsed_s > self._patience.slow_after_s and size_bytes - start_bytes < least:
+                    raise TryAgainError(f"slower than {self._patience.slowest_bytes_per_s} bytes/s")
+                if progress is not None and part.whole_bytes:
+                    progress(size_bytes, part.whole_bytes)
+                self._hosts.keep_on()
+        if part.whole_bytes is not None and size_bytes < part.whole_bytes:
+            raise TryAgainError(f"broke off after {size_bytes} of {part.whole_bytes} bytes")
+
+
+def _read(response: BaseHTTPResponse) -> bytes:
+    """The next bytes; none at the end, and none where the end came too early, which the caller sees by the length."""
+    try:
+        return response.read1(_CHUNK_BYTES)
+    except IncompleteRead:
+        return b""
+    except (HTTPError, OSError) as error:
+        timed_out = isinstance(error, ReadTimeoutError | TimeoutError)
+        raise TryAgainError("nothing came any more" if timed_out else "the connection broke") from error
+
+
+def _write(file: IO[bytes], chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[file.write(view) :]  # a nearly full disk takes a part of it
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> DataError:
+    """The error for a disk that does not take a file."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DataError(
+            f"The disk with {path.parent} is full.",
+            "What is there already is whole and stays. Free some space; the same command goes on.",
+        )
+    return DataError(
+        f"Could not write in {path.parent}: {error.strerror or error}.", "Mend it; the same command goes on."
+    )
+
+
+def remove_file(path: Path) -> None:
+    with _disk(path):
+        path.unlink(missing_ok=True)
+
+
+def _refusal(response: BaseHTTPResponse) -> RefusedError | TryAgainError:
+    reason = f"HTTP {response.status} {response.reason or ''}".strip()
+    if response.status not in _LATER:
+        return RefusedError(reason)
+    return TryAgainError(reason, wait_s=_retry_after_s(response.headers.get("Retry-After")))
+
+
+def _retry_after_s(text: str | None) -> float | None:
+    """Seconds from now, of a header that holds a number of them or a date."""
+    if text is None:
+        return None
+    try:
+        return urllib3.Retry().parse_retry_after(text)
+    except (InvalidHeader, OverflowError):
+        return None
+
+
+def _dismiss(response: BaseHTTPResponse) -> None:
+    """Gives the connection back where the rest of the answer is short, else ends it."""
+    try:
+        if (whole_bytes(response.headers) or 0) <= _CHUNK_BYTES and "Transfer-Encoding" not in response.headers:
+            response.read()
+            response.release_conn()
+            return
+    except (HTTPError, OSError):
+        pass
+    response.close()
+
+
+def _too_long(max_bytes: int) -> RefusedError:
+    return RefusedError(f"larger than {max_bytes / 1e6:.3g} MB")
+
+
+def _times(count: int) -> str:
+    return "tried once" if count == 1 else f"tried {count} times"
+
+
+def _google_md5(response: BaseHTTPResponse) -> str:
+    """Google Cloud Storage tells the MD5 of the whole object, in base64."""
+    for entry in response.headers.get("x-goog-hash", "").split(","):
+        name, _, value = entry.strip().partition("=")
+        if name == "md5":
+            return md5_from_base64(value)
+    return ""
+
+
+def md5_from_base64(text: str) -> str:
+    """Hexadecimal; empty for a text that is no MD5."""
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return ""
+    return digest.hex() if len(digest) == 16 else ""
+
+
+def _differs(path: Path, remote: Remote) -> bool:
+    """Whether the file has another checksum than it should."""
+    wanted = {"md5": remote.md5.lower(), "sha256": remote.sha256.lower()}
+    return any(digest and _digest(path, name) != digest for name, digest in wanted.items())
+
+
+def _digest(path: Path, name: str) -> str:
+    with _disk(path), path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.new, name, usedforsecurity=False)).hexdigest()
