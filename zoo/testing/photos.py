@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from zoo.data import TEST, TRAIN, ImageData
+from zoo.data import TEST, ImageData
 from zoo.data.dataset import load_recorded
 from zoo.image_spec import ImageSpec
 
 #: Class to its hue in degrees.
-LABELS: Mapping[str, int] = {"amber": 40, "lime": 100, "plum": 300, "sky": 200}
+LABELS: Mapping[str, int] = {"leaf": 110, "rose": 350, "sky": 210, "sun": 55}
 
-#: Photos of each class: those that are trained on, and those that exported files are asked about.
-TRAINING, TESTING = 8, 10
+#: Photos of each class.
+OF_EACH = 8
 
 _SIDE_PX = 160
 
@@ -24,33 +26,33 @@ _SIDE_PX = 160
 def draw_photos(folder: Path, spec: ImageSpec) -> ImageData:
     """Fills ``folder`` with photos of the four classes, the same every time, and reads them as ``spec`` says.
 
-    Training images are in split ``train``, the others in ``test``. Decoded images go into the cache in use.
+    All of them are in split ``test``. Decoded images go into the cache in use.
     """
     rows = list(_draw(folder))
     return load_recorded(rows, folder.name, folder, spec, tuple(LABELS))
 
 
 def _draw(folder: Path) -> Iterator[dict[str, str]]:
-    for split, count in ((TRAIN, TRAINING), (TEST, TESTING)):
-        for label, hue in LABELS.items():
-            for number in range(count):
-                path = f"{split}_{label}_{number:02d}.png"
-                seed = [hue, number, split == TEST]
-                (folder / path).write_bytes(cv2.imencode(".png", _picture(hue, seed))[1].tobytes())
-                yield {"path": path, "label": label, "split": split}
+    for label, hue in LABELS.items():
+        for number in range(OF_EACH):
+            path = f"{label}_{number}.png"
+            content = cv2.imencode(".png", _picture(hue, number))[1].tobytes()
+            (folder / path).write_bytes(content)
+            yield {"path": path, "label": label, "split": TEST, "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _picture(hue: int, seed: list[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """A shaded ground of one hue, discs of any colour on it, and grain."""
-    random = np.random.default_rng(seed)
-    shade = np.linspace(*random.uniform(90, 240, 2), _SIDE_PX)[:, None].repeat(_SIDE_PX, 1)
+def _picture(hue: int, number: int) -> NDArray[np.uint8]:
+    """A shaded ground of one hue, gray discs on it, and grain."""
+    random = np.random.default_rng([hue, number])
+    darkest, lightest = random.uniform(90, 240, 2).tolist()
+    shade = np.linspace(darkest, lightest, _SIDE_PX)[:, None].repeat(_SIDE_PX, 1)
     if random.random() < 0.5:
         shade = shade.T
-    colour = np.full_like(shade, (hue + random.uniform(-12, 12)) % 360 / 2)
-    saturation = np.full_like(shade, random.uniform(120, 230))
+    colour = np.full_like(shade, (hue + random.uniform(-8, 8)) % 360 / 2)
+    saturation = np.full_like(shade, random.uniform(170, 240))
     picture = cv2.cvtColor(np.stack([colour, saturation, shade], -1).astype(np.uint8), cv2.COLOR_HSV2BGR)
     for _ in range(random.integers(2, 6)):
         centre = random.integers(0, _SIDE_PX, 2).tolist()
-        cv2.circle(picture, centre, int(random.integers(5, 24)), random.integers(0, 256, 3).tolist(), -1)
-    grain = random.normal(0, 6, picture.shape)
-    return np.clip(picture + grain, 0, 255).astype(np.uint8)
+        cv2.circle(picture, centre, int(random.integers(5, 24)), [int(random.integers(0, 256))] * 3, -1)
+    grained: NDArray[np.uint8] = np.clip(picture + random.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
+    return grained

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo.errors import UsageError, unknown_name
 from zoo.interfaces import PRECISIONS
+from zoo.registry import exporters
 
 if TYPE_CHECKING:
     from zoo.testing.subject import Subject
@@ -19,6 +20,18 @@ _TABLE: dict[str, tuple[str, str]] = {
     "import_purity": ("imports", "importing the plugin loads no framework, prints nothing and changes no environment"),
     "builds": ("build", "it builds for 2 and for 10 classes, at its own size and at another"),
     "probabilities": ("build", "raw pixels give one float32 probability a class, rows summing to 1"),
+    "raw_pixels": ("pixels", "pixels of 0..255 are normalised inside the model"),
+    "same_seed_same_weights": ("determinism", "the seed decides the first weights"),
+    "global_state": ("determinism", "building leaves Keras's settings and the seed alone"),
+    "overfits_one_batch": ("training", "one batch can be learnt by heart"),
+    "every_weight_moves": ("training", "training changes every trainable weight"),
+    "frozen_weights_stay": ("training", "training leaves frozen layers alone"),
+    "batch_independence": ("answers", "an answer depends on its own image alone, and is the same twice"),
+    "answers_differ": ("answers", "different photos are answered differently"),
+    "opens_without_the_plugin": ("saving", "a saved model opens in plain Keras, and answers the same"),
+    "nudged_weight": ("export", "verification notices one weight that is another"),
+    "training_step": ("cost", "memory and time of the smallest training step are bounded"),
+    "backbone": ("backbone", "a declared backbone can be frozen and its features cached"),
 }
 
 
@@ -48,11 +61,20 @@ class Check:
 
 def all_checks() -> dict[str, Check]:
     """Every check by name, in the order in which they are best read; one for each installed format and precision."""
-    found = {
-        name: Check(name, asks, f"zoo.testing.checks.{module}", f"check_{name}")
-        for name, (module, asks) in _TABLE.items()
-    }
+    found: dict[str, Check] = {}
+    for name, (module, asks) in _TABLE.items():
+        if name == "nudged_weight":
+            found |= {check.name: check for check in _export_checks()}
+        found[name] = Check(name, asks, f"zoo.testing.checks.{module}", f"check_{name}")
     return found
+
+
+def _export_checks() -> Iterator[Check]:
+    for offer in exporters():
+        for precision in offer.record.precisions:
+            name, asks = offer.record.name, f"the {offer.record.name} {precision} file answers like Keras"
+            module = "zoo.testing.checks.export"
+            yield Check(f"export_{name}_{precision}", asks, module, "check_export", (name, precision))
 
 
 def check_names() -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.errors import ZooError
 from zoo.image_spec import ImageSpec
-from zoo.interfaces import Architecture, Weights
+from zoo.interfaces import Weights
 from zoo.recipe import Recipe
 from zoo.registry import architectures
 from zoo.testing.result import CheckError
@@ -20,6 +20,7 @@ _SUMMARY_LENGTH = 120
 
 def check_record(subject: Subject) -> str:
     architecture = subject.architecture
+    # A record is what a plugin made of it: none of its types can be relied on.
     for expected, seen, mend in (*_fields(architecture), *_recipes(architecture), *_weights(architecture.weights)):
         raise CheckError(expected, seen, mend)
     if architecture.name in architectures():
@@ -32,8 +33,8 @@ def check_record(subject: Subject) -> str:
 Offence = tuple[str, str, str]
 
 
-def _fields(architecture: Architecture) -> Iterator[Offence]:
-    summary: Any = architecture.summary
+def _fields(architecture: Any) -> Iterator[Offence]:
+    summary = architecture.summary
     if not isinstance(summary, str) or not summary.strip() or len(summary.splitlines()) != 1:
         yield "a summary of one line", f"{summary!r:.80}", "Say in one line what it is good for."
     elif len(summary) > _SUMMARY_LENGTH:
@@ -54,7 +55,7 @@ def _fields(architecture: Architecture) -> Iterator[Offence]:
             yield f"{name} is of the type the record names", seen, "help(zoo.Architecture) says which."
 
 
-def _recipes(architecture: Architecture) -> Iterator[Offence]:
+def _recipes(architecture: Any) -> Iterator[Offence]:
     for name, recipe in architecture.recipes.items():
         if not isinstance(recipe, Recipe):
             yield f"recipe '{name}' is a zoo.Recipe", f"{recipe!r:.80}", "Write Recipe(...)."

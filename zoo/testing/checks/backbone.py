@@ -1,0 +1,74 @@
+"""A declared backbone can be frozen and asked once: its features stand for the images."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.errors import PluginError
+from zoo.evaluation.predict import answers
+from zoo.recipe import Recipe
+from zoo.testing.fitted import RECIPE, Fitted
+from zoo.testing.result import CheckError, NothingToCheckError
+from zoo.testing.subject import Subject
+from zoo.training.features import compute_features
+from zoo.training.model import compile_model, get_weights, split_model
+
+#: Between the answers of the whole model and those of its head to cached features.
+TOLERANCE = 1e-5
+
+_STEPS = 3
+
+
+def check_backbone(subject: Subject) -> str:
+    name = subject.architecture.backbone
+    if name is None:
+        raise NothingToCheckError("no backbone is declared")
+    fitted = subject.fitted
+    try:
+        backbone, head = split_model(fitted.model, name)
+    except (PluginError, ValueError) as error:
+        raise CheckError(
+            f"the model has a layer '{name}' whose output is all that the head sees",
+            " ".join(str(error).split())[:300],
+            "Declare the name of the pooling layer before the head; what skips it cannot be cached.",
+        ) from error
+    width = backbone.output_shape
+    if len(width) != 2 or width[1] is None:
+        raise CheckError(
+            f"the layer '{name}' gives a feature vector, (batch, features)",
+            f"{width}",
+            "Declare the pooling layer, not what comes before it.",
+        )
+    if not head.trainable_weights:
+        mend = "Declare the pooling layer before the last Dense."
+        raise CheckError(f"the head after '{name}' has weights to train", "none", mend)
+    with subject.own_cache():
+        features = compute_features(backbone, subject.photos, Recipe(head_epochs=1)).data.pixels
+        cached = features.read(range(len(features)))
+    _compare(fitted, head, cached, "before training")
+    with fitted.kept():
+        frozen = get_weights(backbone.weights)
+        compile_model(head, RECIPE, steps_per_epoch=1)
+        head.run_eagerly = True
+        for _ in range(_STEPS):
+            head.train_on_batch(cached, fitted.targets)
+        _compare(fitted, head, cached, f"after {_STEPS} steps of its head")
+        moved = sum(not np.array_equal(a, b) for a, b in zip(frozen, get_weights(backbone.weights), strict=True))
+    if moved:
+        mend = "No layer of the head may share a weight with the backbone."
+        raise CheckError("training the head leaves the backbone as it is", f"{moved} of its weights moved", mend)
+    return f"'{name}' gives {width[1]} features; the head trains on them"
+
+
+def _compare(fitted: Fitted, head: keras.Model, cached: NDArray[np.float32], when: str) -> None:
+    whole = answers(fitted.model, fitted.pixels, len(fitted.pixels))
+    from_features = answers(head, cached, len(cached))
+    worst = float(np.abs(whole - from_features).max())
+    if not worst <= TOLERANCE:
+        raise CheckError(
+            f"the head answers to cached features as the whole model to the images, within {TOLERANCE:g}, {when}",
+            f"a probability differs by {worst:.3g}",
+            "The features of an image must depend on it alone, in inference: is a layer called with training=True?",
+        )

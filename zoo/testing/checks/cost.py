@@ -1,0 +1,48 @@
+"""What the smallest training step costs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from zoo.testing.memory import peak_growth_bytes
+from zoo.testing.result import CheckError
+from zoo.testing.subject import Subject
+from zoo.training.model import compile_model
+
+#: A step of one image, at the architecture's own size and with its default recipe's optimizer.
+MOST_SECONDS, MOST_BYTES = 10.0, 4 * 2**30
+
+_TIMED_STEPS = 2
+
+
+def check_training_step(subject: Subject) -> str:
+    architecture = subject.architecture
+    spec = architecture.image
+    with peak_growth_bytes() as grown:
+        model = subject.build(spec.input_shape, 2)
+        compile_model(model, replace(architecture.recipes["default"], precision="float32"), steps_per_epoch=100)
+        pixels = np.random.default_rng(0).integers(0, 256, (1, *spec.input_shape)).astype(np.uint8)
+        target = np.eye(2, dtype=np.float32)[:1]
+        model.train_on_batch(pixels, target)  # traces
+        times = []
+        for _ in range(_TIMED_STEPS):
+            start = time.perf_counter()
+            model.train_on_batch(pixels, target)
+            times.append(time.perf_counter() - start)
+    about = f"one image of {spec.width_px}x{spec.height_px} px"
+    if min(times) > MOST_SECONDS:
+        raise CheckError(
+            f"a training step of {about} takes {MOST_SECONDS:g} s at most",
+            f"{min(times):.1f} s",
+            "Name a smaller ImageSpec, or say in expected_failures what machine it needs.",
+        )
+    if grown.bytes > MOST_BYTES:
+        raise CheckError(
+            f"building and a training step of {about} take {MOST_BYTES / 2**30:g} GiB of memory at most",
+            f"{grown.bytes / 2**30:.1f} GiB for {model.count_params():,} parameters",
+            "A dense layer on a large feature map is the usual cause: pool first. Or name a smaller ImageSpec.",
+        )
+    return f"{about}: {min(times):.2f} s, {grown.bytes / 2**20:.0f} MiB, {model.count_params():,} parameters"

@@ -1,0 +1,65 @@
+"""The seed decides, and nothing global is changed."""
+
+from __future__ import annotations
+
+import random
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.testing.keras_state import changed_settings, keras_settings, settings_kept
+from zoo.testing.result import CheckError
+from zoo.testing.subject import Subject
+from zoo.training.model import get_weights
+
+
+def check_same_seed_same_weights(subject: Subject) -> str:
+    first, again, other = (_fresh(subject, seed) for seed in (1, 1, 2))
+    differing = [path for path in first if not np.array_equal(first[path], again[path])]
+    if differing:
+        raise CheckError(
+            "two models built after keras.utils.set_random_seed(1) have the same weights",
+            f"{len(differing)} of {len(first)} weights differ, '{differing[0]}' the first",
+            "Draw random numbers with keras.initializers or keras.random alone; no clock, no set, no fresh generator.",
+        )
+    varied = [path for path, value in first.items() if value.size > 1 and np.ptp(value) > 0]
+    if varied and all(np.array_equal(first[path], other[path]) for path in varied):
+        raise CheckError(
+            "models built after two different seeds have different weights",
+            f"all {len(varied)} random weights are the same",
+            "Is a seed set inside build, or given to the initializers? Leave it to the caller: `--seed` must matter.",
+        )
+    return f"{len(first)} weights, {len(varied)} of them random"
+
+
+def check_global_state(subject: Subject) -> str:
+    architecture, shape = subject.architecture, subject.image.input_shape
+    states = []
+    with settings_kept():
+        before = keras_settings()
+        for seed in (1, 2):
+            keras.utils.set_random_seed(seed)
+            architecture.build(shape, 2)
+            states.append((random.getstate(), repr(np.random.get_state())))
+        changed = changed_settings(before)
+    if changed:
+        raise CheckError(
+            "building leaves Keras's settings as they are",
+            "; ".join(changed),
+            "Give layers dtype=... and data_format=... of their own: the settings are everybody's.",
+        )
+    for name, (one, two) in zip(("Python's", "NumPy's"), zip(*states, strict=True), strict=True):
+        if one == two:
+            raise CheckError(
+                "building leaves the random seed to the caller",
+                f"{name} random numbers are the same after it, whatever the seed was before it",
+                "Take keras.utils.set_random_seed, random.seed and numpy.random.seed out.",
+            )
+    return "float policy, data format, epsilon and seed are as they were"
+
+
+def _fresh(subject: Subject, seed: int) -> dict[str, NDArray[np.generic]]:
+    keras.utils.set_random_seed(seed)
+    model = subject.build(subject.image.input_shape, 2)
+    return dict(zip([weight.path for weight in model.weights], get_weights(model.weights), strict=True))

@@ -1,0 +1,137 @@
+"""Exported files answer like Keras, and verification would notice if they did not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data import TEST
+from zoo.errors import ExportError
+from zoo.evaluation.predict import answers
+from zoo.interfaces import Exporter
+from zoo.parity import default_gates, keras_answers, verify
+from zoo.registry import exporters
+from zoo.testing.result import CheckError, NothingToCheckError
+from zoo.testing.subject import Subject
+
+#: What one weight is multiplied with; a cut tensor or a wrong scale is off by far more.
+NUDGE = 1.5
+
+#: Ten times what verification allows a float32 file: a weight that moves the answers by less is not asked about. A
+#: channel may be dead, so a few are tried.
+NOTICED, TRIED = 1e-3, 8
+
+
+def check_export(subject: Subject, name: str, precision: str) -> str:
+    _need_tensorflow()
+    exporter = exporters().get(name)
+    about = f"{name} {precision}"
+    try:
+        found = subject.exported.verify(exporter, precision)
+    except ExportError as error:
+        raise CheckError(
+            f"the model converts to {about} with the format's own operators",
+            error.message,
+            error.hint or "Use layers that the format has operators for.",
+        ) from error
+    if found.contract.problems:
+        raise CheckError(
+            f"the {about} file keeps the contract: names, shapes, types, labels",
+            " ".join(found.contract.problems),
+            "docs/reference/exported-files.md has the contract; input and output have fixed sizes but for the batch.",
+        )
+    if found.failures:
+        raise CheckError(f"the {about} file answers like Keras", " ".join(found.failures), _mend(precision))
+    assert found.values is not None
+    assert found.values.difference is not None
+    return (
+        f"{found.file_bytes / 1e6:.2f} MB; a probability differs by {found.values.difference.max:.2g} at most, "
+        f"{found.values.agreeing} of {found.n} answers agree"
+    )
+
+
+def _mend(precision: str) -> str:
+    if precision == "int8":
+        return (
+            "Activations with few very large values do not fit 8 bits: prefer ReLU6 to unbounded ones, normalise "
+            "before sums, or declare the expected failure."
+        )
+    if precision == "float16":
+        return "Weights or their products leave what float16 holds: are some above 65504, or below 6e-8?"
+    return "Some layer computes otherwise there: a resizing, a padding or an operation in another order; bisect it."
+
+
+def check_nudged_weight(subject: Subject) -> str:
+    _need_tensorflow()
+    fitted = subject.fitted
+    with fitted.kept() as model:
+        weight = _nudge(model, fitted.pixels)
+        told = [
+            _check_teeth(subject, offer.record, weight) for offer in exporters() if "float32" in offer.record.precisions
+        ]
+    if not told:
+        raise NothingToCheckError("no installed exporter writes float32")
+    return f"{weight} times {NUDGE:g}: {'; '.join(told)}"
+
+
+def _check_teeth(subject: Subject, exporter: Exporter, weight: str) -> str:
+    """Verifies a float32 file beside a model of which one weight is another, and which the file claims to be."""
+    exported = subject.exported
+    file = exported.path(exporter, "float32")
+    reference = exported.reference_for(subject.fitted.model)
+    claiming = exported.claim(exporter, file, subject.fitted.model)
+    expected = keras_answers(reference, subject.photos, TEST)
+    found = verify(exporter, claiming, reference, subject.photos, TEST, expected=expected)
+    difference = found.values.difference.max if found.values and found.values.difference else float("nan")
+    if found.passed or found.contract.problems:
+        limit = default_gates("float32").max_difference
+        raise CheckError(
+            f"verification refuses the {exporter.name} file of a model whose weight {weight} is {NUDGE:g} times as much",
+            " ".join(found.contract.problems) or f"a probability differs by {difference:.2g}, {limit:g} is allowed",
+            "The file must answer from the weights of the model: look at what the exporter makes of them.",
+        )
+    return f"{exporter.name} is off by {difference:.2g}"
+
+
+def _nudge(model: keras.Model, pixels: NDArray[np.uint8]) -> str:
+    """Multiplies one weight of the first kernel, one that the answers depend on; says which.
+
+    Raises:
+        CheckError: The answers depend on none of those that were tried.
+    """
+    kernel = next((weight for weight in model.trainable_weights if len(weight.shape) >= 2), None)
+    if kernel is None:
+        raise NothingToCheckError("there is no kernel to change")
+    before = np.array(keras.ops.convert_to_numpy(kernel))
+    unchanged = answers(model, pixels, len(pixels))
+    largest = 0.0
+    for place in _largest_of_channels(before):
+        after = before.copy()
+        after[place] = after[place] * NUDGE
+        kernel.assign(after)
+        difference = float(np.abs(answers(model, pixels, len(pixels)) - unchanged).max())
+        if difference >= NOTICED:
+            return f"{kernel.path}[{', '.join(map(str, place))}]"
+        largest = max(largest, difference)
+    raise CheckError(
+        f"a weight of the first kernel, {NUDGE:g} times as much, changes a probability by {NOTICED:g} or more",
+        f"{kernel.path}: by {largest:.2g} at most, whichever of {min(before.shape[-1], TRIED)} channels",
+        "Answers that hardly depend on the weights cannot be verified: is the signal lost on the way, in a saturated "
+        "activation, a tiny scale or a branch that is multiplied by zero?",
+    )
+
+
+def _largest_of_channels(kernel: NDArray[np.floating[Any]]) -> list[tuple[int, ...]]:
+    """Place of the largest weight of each output channel, those of the largest channels first."""
+    size = np.abs(kernel).reshape(-1, kernel.shape[-1])
+    rows, channels = size.argmax(axis=0), np.argsort(-size.max(axis=0))[:TRIED]
+    flat = np.ravel_multi_index((rows[channels], channels), size.shape)
+    return [tuple(int(index) for index in place) for place in zip(*np.unravel_index(flat, kernel.shape), strict=True)]
+
+
+def _need_tensorflow() -> None:
+    if keras.backend.backend() != "tensorflow":
+        raise NothingToCheckError(f"files are made on the TensorFlow backend; this is {keras.backend.backend()}")

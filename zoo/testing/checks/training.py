@@ -1,0 +1,95 @@
+"""One batch can be learnt by heart, by every weight that may move and by no other."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from zoo.testing.fitted import ENOUGH, LEARNING_RATES, RECIPE, STEPS, Fitted
+from zoo.testing.result import CheckError
+from zoo.testing.subject import Subject
+from zoo.training.model import compile_model, get_weights, unfreeze
+
+_NAMED = 4
+
+
+def check_overfits_one_batch(subject: Subject) -> str:
+    fitted = subject.fitted
+    images = len(fitted.pixels)
+    first, last = fitted.losses[0], fitted.losses[-1]
+    if not np.isfinite(last):
+        raise CheckError(
+            "the loss is finite",
+            f"{last} at step {len(fitted.losses)}, Adam at {fitted.learning_rate:g}",
+            "Is the input normalised? Are weights initialised for the activation (he_normal before a ReLU)?",
+        )
+    if last > ENOUGH:
+        rates = " and ".join(f"{rate:g}" for rate in LEARNING_RATES)
+        raise CheckError(
+            f"{STEPS} steps of Adam on {images} photos of 4 colours bring the loss below {ENOUGH:g}, at {rates}",
+            f"from {first:.3g} to {last:.3g}",
+            "Does a gradient reach the weights? Is the input normalised, and softmax applied once only?",
+        )
+    if fitted.right < images:
+        raise CheckError(
+            f"a model that learnt {images} photos answers them rightly in inference",
+            f"{fitted.right} of {images}, though the training loss is {last:.3g}",
+            "Something differs between training and inference: look at layers that take `training`.",
+        )
+    return f"loss {first:.2f} to {last:.2f} in {len(fitted.losses)} steps at {fitted.learning_rate:g}"
+
+
+def check_every_weight_moves(subject: Subject) -> str:
+    unmoved = subject.fitted.unmoved
+    if unmoved:
+        raise CheckError(
+            "training changes every trainable weight",
+            f"{len(unmoved)} did not move: {_some(unmoved)}",
+            "No gradient reaches them: is there a stop_gradient or a rounding? Else set trainable=False.",
+        )
+    return f"{len(subject.fitted.model.trainable_weights)} trainable weights"
+
+
+def check_frozen_weights_stay(subject: Subject) -> str:
+    fitted = subject.fitted
+    with fitted.kept() as model:
+        _freeze(model, subject.architecture.backbone)
+        frozen = [weight for layer in model._flatten_layers() if not layer.trainable for weight in layer.weights]
+        frozen = list({id(weight): weight for weight in frozen}.values())
+        if not frozen:
+            return "the last layer is the only one with weights"
+        before = get_weights(frozen)
+        _one_step(model, fitted)
+        moved = [
+            weight.path
+            for weight, value in zip(frozen, before, strict=True)
+            if not np.array_equal(keras.ops.convert_to_numpy(weight), value)
+        ]
+    if moved:
+        raise CheckError(
+            "a training step leaves layers alone whose `trainable` is False",
+            f"{len(moved)} of {len(frozen)} frozen weights moved: {_some(moved)}",
+            "Let the optimizer change weights: no layer assigns to its own while it is frozen.",
+        )
+    return f"{len(frozen)} frozen weights"
+
+
+def _freeze(model: keras.Model, backbone: str | None) -> None:
+    """Everything but the head; without a declared backbone everything but the last layer with weights."""
+    if backbone is not None:
+        unfreeze(model, backbone, 0.0)
+        return
+    last = [layer for layer in model.layers if layer.weights][-1]
+    for layer in model.layers:
+        layer.trainable = layer is last
+
+
+def _one_step(model: keras.Model, fitted: Fitted) -> None:
+    compile_model(model, RECIPE, steps_per_epoch=1)
+    model.run_eagerly = True
+    model.train_on_batch(fitted.pixels, fitted.targets)
+
+
+def _some(names: list[str] | tuple[str, ...]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

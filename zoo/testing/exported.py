@@ -1,0 +1,108 @@
+"""The fitted model in other formats, and its verification: by the parts that ``zoo export`` is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data import TEST
+from zoo.evaluation.digest import model_digest
+from zoo.evaluation.trained import TrainedModel
+from zoo.export.fold import fold
+from zoo.export.quantize import quantize
+from zoo.exported import Metadata
+from zoo.interfaces import Exporter
+from zoo.parity import Gates, Verification, default_gates, keras_answers, verify
+from zoo.runs.machine import versions
+
+if TYPE_CHECKING:
+    from zoo.testing.subject import Subject
+
+#: A photo is 3 % of those that are asked, and the model had seconds of training: one flip says nothing.
+INT8_GATES = Gates(min_agreement=0.95, max_accuracy_drop=0.05)
+
+
+@dataclass
+class ExportedFiles:
+    """Files of the fitted model, each made once.
+
+    Args:
+        subject: Whose model it is.
+    """
+
+    subject: Subject
+
+    def __post_init__(self) -> None:
+        self.path = cache(self._convert)
+
+    @cached_property
+    def reference(self) -> TrainedModel:
+        """The fitted model."""
+        return self.reference_for(self.subject.fitted.model)
+
+    def reference_for(self, model: keras.Model) -> TrainedModel:
+        """A model with the labels and the image rule of the drawn photos."""
+        name = self.subject.architecture.name
+        return TrainedModel(
+            name=f"{name} (one batch)",
+            architecture=name,
+            labels=self.subject.photos.labels,
+            image=self.subject.image,
+            load=lambda: model,
+        )
+
+    @cached_property
+    def expected(self) -> NDArray[np.float32]:
+        """What Keras answers on the photos that files are asked about, float32 ``(32, 4)``."""
+        return keras_answers(self.reference, self.subject.photos, TEST)
+
+    def verify(self, exporter: Exporter, precision: str) -> Verification:
+        """Asks a file and Keras about the same photos.
+
+        Raises:
+            ExportError: The file could not be made or read.
+        """
+        gates = INT8_GATES if precision == "int8" else default_gates(precision)
+        path = self.path(exporter, precision)
+        return verify(exporter, path, self.reference, self.subject.photos, TEST, gates, expected=self.expected)
+
+    def metadata(self, model: keras.Model, precision: str) -> Metadata:
+        return Metadata(
+            labels=self.subject.photos.labels,
+            image=self.subject.image,
+            precision=precision,
+            architecture=self.subject.architecture.name,
+            source="conformance check",
+            model_digest=model_digest(model),
+            versions=versions(),
+        )
+
+    @cached_property
+    def _folded(self) -> keras.Model:
+        return fold(self.subject.fitted.model)
+
+    @cached_property
+    def _quantized(self) -> keras.Model:
+        fitted = self.subject.fitted
+        return quantize(fold(fitted.model), fitted.pixels, INT8_GATES.min_agreement or 0.0).model
+
+    def _convert(self, exporter: Exporter, precision: str) -> Path:
+        path = self.subject.folder("exported") / f"{exporter.name}_{precision}{exporter.suffix}"
+        exporter.convert(self._quantized if precision == "int8" else self._folded, path, precision)
+        exporter.write_metadata(path, self.metadata(self.subject.fitted.model, precision))
+        return path
+
+    def claim(self, exporter: Exporter, path: Path, model: keras.Model) -> Path:
+        """A copy of a file that says it was made from another model."""
+        copy = path.with_name(f"claims_{path.name}")
+        copy.write_bytes(path.read_bytes())
+        said = exporter.read_metadata(path)
+        assert said is not None
+        exporter.write_metadata(copy, replace(said, model_digest=model_digest(model)))
+        return copy

@@ -1,0 +1,118 @@
+"""The model that most checks ask: trained on one batch, so that its answers say something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data import TEST
+from zoo.evaluation.predict import answers
+from zoo.recipe import Recipe
+from zoo.training.model import compile_model, get_weights, set_weights
+
+if TYPE_CHECKING:
+    from zoo.testing.subject import Subject
+
+#: Most steps at each learning rate in turn; the second where the first came to nothing.
+STEPS, LEARNING_RATES = 80, (1e-3, 1e-4)
+
+#: Loss at which training stops: ln 4 = 1.39 is guessing, 0.2 is to give the right class a probability of 0.8. Further
+#: on the softmax saturates, and hides what weights do to the answers.
+ENOUGH = 0.2
+
+#: The recipe of the check, for every architecture the same.
+RECIPE = Recipe(optimizer="adam", schedule="constant", augmentation="none", class_weights="none", precision="float32")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model after training on one batch.
+
+    Args:
+        model: In float32. BatchNorm's moving statistics are those of the batch.
+        pixels: The batch, uint8 ``(32, height, width, 3)``.
+        targets: One-hot, float32 ``(32, 4)``.
+        losses: Training loss of every step, at the learning rate that got furthest.
+        learning_rate: That one.
+        unmoved: Trainable weights that are bit for bit as they were.
+        right: How many images of the batch it then answers rightly, in inference mode.
+    """
+
+    model: keras.Model
+    pixels: NDArray[np.uint8]
+    targets: NDArray[np.float32]
+    losses: tuple[float, ...]
+    learning_rate: float
+    unmoved: tuple[str, ...]
+    right: int
+
+    @contextmanager
+    def kept(self) -> Iterator[keras.Model]:
+        """The model, to train: weights, and what is trainable, come back when the block ends."""
+        weights = get_weights(self.model.weights)
+        trainable = [(layer, layer.trainable) for layer in self.model._flatten_layers()]
+        try:
+            yield self.model
+        finally:
+            for layer, was in trainable:
+                layer.trainable = was
+            set_weights(self.model.weights, weights)
+
+
+def fit(subject: Subject) -> Fitted:
+    """Builds the model at the size that is checked, and trains it on one batch until the loss is low, or for long."""
+    photos = subject.photos
+    pixels = photos.pixels.read(photos.indices(TEST))
+    targets = np.eye(len(photos.labels), dtype=np.float32)[photos.classes]
+    keras.utils.set_random_seed(0)
+    model = subject.build(subject.image.input_shape, len(photos.labels))
+    compile_model(model, RECIPE, steps_per_epoch=1)
+    model.run_eagerly = True  # a handful of steps: tracing a deep model would take longer than all of them
+    fresh, fresh_optimizer = get_weights(model.weights), get_weights(model.optimizer.variables)
+    before = dict(zip([weight.path for weight in model.weights], fresh, strict=True))
+    runs: dict[float, tuple[float, ...]] = {}
+    for rate in LEARNING_RATES:
+        set_weights(model.weights, fresh)
+        set_weights(model.optimizer.variables, fresh_optimizer)
+        model.optimizer.learning_rate = rate
+        runs[rate] = _train(model, pixels, targets)
+        if runs[rate][-1] <= ENOUGH:
+            break
+    unmoved = tuple(
+        weight.path
+        for weight, value in zip(model.trainable_weights, get_weights(model.trainable_weights), strict=True)
+        if np.array_equal(value, before[weight.path])
+    )
+    settle_batch_norm(model, pixels)
+    right = int((answers(model, pixels, len(pixels)).argmax(axis=1) == targets.argmax(axis=1)).sum())
+    return Fitted(model, pixels, targets, runs[rate], rate, unmoved, right)
+
+
+def _train(model: keras.Model, pixels: NDArray[np.uint8], targets: NDArray[np.float32]) -> tuple[float, ...]:
+    losses = []
+    for _ in range(STEPS):
+        model.reset_metrics()
+        losses.append(float(model.train_on_batch(pixels, targets, return_dict=True)["loss"]))
+        if losses[-1] <= ENOUGH or not np.isfinite(losses[-1]):
+            break
+    return tuple(losses)
+
+
+def settle_batch_norm(model: keras.Model, pixels: NDArray[np.uint8]) -> None:
+    """Gives BatchNorm the statistics of a batch: moving averages would take hundreds of steps to come near them."""
+    norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.0
+    try:
+        if norms:
+            model(keras.ops.convert_to_tensor(pixels, "float32"), training=True)
+    finally:
+        for layer, momentum in zip(norms, momenta, strict=True):
+            layer.momentum = momentum
