@@ -21,6 +21,7 @@ COMMANDS = {
     "export": ("zoo.cli.export", "Write a trained model to verified files for other runtimes."),
     "verify": ("zoo.cli.verify", "Check that an exported file answers like its Keras model."),
     "predict": ("zoo.cli.predict", "Say what photos show: a run, an exported file, a bundle."),
+    "bench": ("zoo.cli.bench", "Time exported models on this device, and compare devices."),
     "compare": ("zoo.cli.compare", "Put runs side by side, and say which differences are noise."),
     "data": ("zoo.cli.data", "Check, split and fetch folders of photos."),
     "list": ("zoo.cli.list", "Show architectures, data sets and exporters."),
@@ -59,10 +60,6 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("Interrupted.", 130)
-    except BrokenPipeError:
-        # The reader went away (`zoo list | head`); nothing more can be said to it.
-        sys.stderr.close()
-        sys.exit(0)
     sys.exit(0)
 
 

@@ -1,0 +1,102 @@
+"""``zoo bench``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@click.command("bench")
+@click.argument("paths", metavar="BUNDLE|FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--threads", type=click.IntRange(min=1), multiple=True, metavar="N", help="[default: 1, 2, 4, ... cores]")
+@click.option(
+    "--seconds", type=click.FloatRange(0.01, 3600), default=2.0, show_default=True, help="For each measurement."
+)
+@click.option("--device", metavar="NAME", help="What to call this device.  [default: its processor]")
+@click.option("--merge", is_flag=True, help="Put JSON files of this command, of any devices, into one table.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the JSON here; with --merge, a folder for all.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    paths: tuple[Path, ...],
+    threads: tuple[int, ...],
+    seconds: float,
+    device: str | None,
+    merge: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Time exported models on this device, or compare what was timed on several.
+
+    \b
+    zoo bench BUNDLE BUNDLE --out laptop.json      here
+    python run.py --bench --json > board.json      there: in the bundle, without zoo
+    zoo bench --merge laptop.json board.json --out devices/
+
+    A BUNDLE is a folder or the .zip of zoo export; of a lone exported FILE, drawn pictures take the place of photos.
+    All is timed in fresh processes, about six times --seconds for each number of threads. --merge shows every device
+    and file in a table, and writes it as CSV, JSON and, with a picture of accuracy, latency and size, as a page.
+    """
+    if merge:
+        if threads or device:
+            raise UsageError(f"{'--threads' if threads else '--device'} goes with timing, not with --merge.")
+        _merge(paths, out, as_json)
+    else:
+        _bench(paths, threads, seconds, device, out, as_json)
+
+
+def _bench(
+    paths: Sequence[Path], threads: Sequence[int], seconds: float, device: str | None, out: Path | None, as_json: bool
+) -> None:
+    from zoo.cli.progress import make_reporter
+    from zoo.edge.bench import as_text, bench, report
+    from zoo.export.staged import staged
+    from zoo.runs.atomic import make_folder, write_json
+
+    if out is not None and out.is_dir():
+        raise UsageError(f"--out takes the name of a file. '{out}' is a folder.")
+    for path in paths:
+        if not path.exists():
+            raise UsageError(
+                f"There is no bundle and no file '{path}'.", "zoo export makes bundles: RUN/exports/, each with a .zip."
+            )
+    reporter = make_reporter()
+    results = []
+    for path in paths:
+        with staged(path) as folder:
+            results.append(bench(folder, sorted(set(threads)), seconds, reporter.stage))
+    found = report(results, device)
+    if out is not None:
+        make_folder(out.parent)
+        write_json(out, found)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    machine = found["device"]
+    click.echo(f"{machine['name']}; {machine['system']}, Python {machine['python']}")
+    for result in results:
+        click.echo(f"\n{as_text(result)}")
+    if out is not None:
+        click.echo(f"\nwritten to {out}")
+
+
+def _merge(paths: Sequence[Path], out: Path | None, as_json: bool) -> None:
+    from zoo.report.bench_table import merged
+
+    found = merged(paths)
+    for note in found.notes:
+        click.echo(f"Note: {note}", err=True)
+    click.echo(json.dumps(found.as_dict(), indent=2) if as_json else found.as_text())
+    if out is not None:
+        from zoo.report.devices import write_devices
+
+        written = write_devices(found, out)
+        if not as_json:
+            click.echo(f"\nwritten to {', '.join(map(str, written))}")

@@ -1,0 +1,234 @@
+"""What several devices took for several files, put together from the JSON of ``zoo bench`` and ``run.py --bench``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zoo.edge.bench import BENCH_VERSION, KIND
+from zoo.errors import UsageError
+from zoo.evaluation.table import percent, table
+
+#: Raised whenever a reader of the merged JSON would have to change.
+MERGED_VERSION = 1
+
+_HOW = "It takes what 'zoo bench --out' or 'run.py --bench --json' wrote."
+_MISSING = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One file on one device.
+
+    Args:
+        device: Name of the device.
+        cpu, system: Of the device.
+        model: Name of the architecture; with the start of the file's digest where several are of one kind.
+        format, precision, source: Of the file.
+        sha256, size_bytes: Of the file.
+        runtime: Name and version of what computed.
+        accuracy: Of the file, on the ``accuracy_images`` images it was verified on; ``None``: not verified.
+        accuracy_data: Digest of those images.
+        cold_start_s: From the start of a process to its first answer.
+        load_ms: To load the model.
+        peak_memory_bytes: Of a process that answers about one photo; ``None``: not known.
+        p50_ms, p95_ms: For one image, the model alone, on the smallest number of threads that was tried.
+        threads: The number of threads on which one image takes least.
+        fastest_ms: For one image on so many threads, the model alone, median.
+        photo_ms: The same from photo to answer.
+        images_per_s: The most that any number of threads and any batch gave.
+        batch: Of that figure.
+        measured: When, in ISO 8601.
+        on_front: Whether no other file on this device is as accurate, as fast and as small, and better in one of these;
+            ``None`` without an accuracy.
+    """
+
+    device: str
+    cpu: str
+    system: str
+    model: str
+    format: str
+    precision: str
+    source: str
+    sha256: str
+    size_bytes: int
+    runtime: str
+    accuracy: float | None
+    accuracy_images: int | None
+    accuracy_data: str | None
+    cold_start_s: float
+    load_ms: float
+    peak_memory_bytes: int | None
+    p50_ms: float
+    p95_ms: float
+    threads: int
+    fastest_ms: float
+    photo_ms: float
+    images_per_s: float
+    batch: int
+    measured: str
+    on_front: bool | None = None
+
+
+@dataclass(frozen=True)
+class Merged:
+    """All rows, by device, and what a reader should know of them."""
+
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        rows = [asdict(row) for row in self.rows]
+        return {"kind": f"{KIND} --merge", "version": MERGED_VERSION, "notes": list(self.notes), "rows": rows}
+
+    def as_text(self) -> str:
+        header = ("device", "model", "format", "precision", "MB", "accuracy", "cold s", "memory MB", "p50 ms", "p95 ms")
+        more = ("fastest ms", "threads", "photo ms", "img/s", "batch", "front")
+        return table((*header, *more), [_cells(row) for row in self.rows], left=4)
+
+
+def merged(paths: Sequence[Path]) -> Merged:
+    """Reads the files and puts them together.
+
+    Of one file that was timed twice on one device the later times are taken, and a note says so. Two machines under one
+    name are told apart by their processors where these differ.
+
+    Raises:
+        UsageError: One is no JSON of a benchmark, or of another version.
+    """
+    notes: list[str] = []
+    found = _tell_machines_apart([row for path in paths for row in _read(path)], notes)
+    latest: dict[tuple[str, str], Row] = {}
+    for row in sorted(found, key=lambda row: row.measured):
+        key = (row.device, row.sha256)
+        if key in latest and latest[key] != row:
+            notes.append(
+                f"{row.model} {row.format} {row.precision} was timed twice on {row.device}; of the times of "
+                f"{latest[key].measured} and {row.measured}, the later are shown."
+            )
+        latest[key] = row
+    rows = _tell_files_apart(list(latest.values()))
+    measured = [row for row in rows if row.accuracy is not None]
+    if len({row.accuracy_data for row in measured}) > 1:
+        notes.append("Accuracies are not all of the same images: compare only those that are.")
+    if left := len(rows) - len(measured):
+        notes.append(
+            f"{left} of {len(rows)} rows have no accuracy, for their files were not verified; no front counts them."
+        )
+    rows = [replace(row, on_front=_on_front(row, measured)) for row in rows]
+    rows.sort(key=lambda row: (row.device, row.model, row.format, row.size_bytes * -1))
+    return Merged(tuple(rows), tuple(notes))
+
+
+def _on_front(row: Row, others: Iterable[Row]) -> bool | None:
+    if row.accuracy is None:
+        return None
+    mine = (-row.accuracy, row.fastest_ms, row.size_bytes)
+    for other in others:
+        assert other.accuracy is not None
+        theirs = (-other.accuracy, other.fastest_ms, other.size_bytes)
+        if other.device == row.device and theirs != mine and all(a <= b for a, b in zip(theirs, mine, strict=True)):
+            return False
+    return True
+
+
+def _tell_machines_apart(rows: list[Row], notes: list[str]) -> list[Row]:
+    cpus: dict[str, set[str]] = {}
+    for row in rows:
+        cpus.setdefault(row.device, set()).add(row.cpu)
+    for device, several in cpus.items():
+        if len(several) > 1:
+            notes.append(
+                f"Several machines are called {device}; their processors tell them apart. --device names them."
+            )
+    return [replace(row, device=f"{row.device} ({row.cpu})") if len(cpus[row.device]) > 1 else row for row in rows]
+
+
+def _tell_files_apart(rows: list[Row]) -> list[Row]:
+    kinds: dict[tuple[str, str, str], set[str]] = {}
+    for row in rows:
+        kinds.setdefault((row.model, row.format, row.precision), set()).add(row.sha256)
+    return [
+        replace(row, model=f"{row.model} {row.sha256[:7]}")
+        if len(kinds[row.model, row.format, row.precision]) > 1
+        else row
+        for row in rows
+    ]
+
+
+def _read(path: Path) -> list[Row]:
+    try:
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"Could not read '{path}': {error.strerror or error}.", _HOW) from error
+    except ValueError as error:
+        raise UsageError(f"'{path}' is no JSON: {error}.", _HOW) from error
+    if not isinstance(values, dict) or values.get("kind") != KIND:
+        raise UsageError(f"'{path}' is JSON, but no benchmark.", _HOW)
+    if values.get("version") != BENCH_VERSION:
+        raise UsageError(
+            f"'{path}' is version {values.get('version')!r} of a benchmark; this zoo reads {BENCH_VERSION}.",
+            "Measure once more, with a bundle that this zoo exported.",
+        )
+    try:
+        return [_row(values, result) for result in values["results"]]
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise UsageError(f"'{path}' is a damaged benchmark: {type(error).__name__}: {error}.", _HOW) from error
+
+
+def _row(values: dict[str, Any], result: dict[str, Any]) -> Row:
+    device, model, runtime = values["device"], result["model"], result["runtime"]
+    speeds = sorted(result["threads"], key=lambda speed: speed["threads"])
+    fastest = min(speeds, key=lambda speed: speed["model"]["p50_ms"])
+    most = max((speed["best_batch"] for speed in speeds), key=lambda batch: batch["images_per_s"])
+    accuracy, images, peak = model["accuracy"], model["accuracy_images"], result["peak_memory_bytes"]
+    return Row(
+        device=str(device["name"]),
+        cpu=str(device["cpu"]),
+        system=str(device["system"]),
+        model=str(model["architecture"]),
+        format=str(model["format"]),
+        precision=str(model["precision"]),
+        source=str(model["source"]),
+        sha256=str(model["sha256"]),
+        size_bytes=int(model["bytes"]),
+        runtime=f"{runtime['name']} {runtime['version'] or ''}".strip(),
+        accuracy=None if accuracy is None else float(accuracy),
+        accuracy_images=None if images is None else int(images),
+        accuracy_data=model["accuracy_data_digest"],
+        cold_start_s=float(result["cold_start_s"]["median"]),
+        load_ms=float(result["load_ms"]),
+        peak_memory_bytes=None if peak is None else int(peak),
+        p50_ms=float(speeds[0]["model"]["p50_ms"]),
+        p95_ms=float(speeds[0]["model"]["p95_ms"]),
+        threads=int(fastest["threads"]),
+        fastest_ms=float(fastest["model"]["p50_ms"]),
+        photo_ms=float(fastest["photo"]["p50_ms"]),
+        images_per_s=float(most["images_per_s"]),
+        batch=int(most["size"]),
+        measured=str(values["measured"]),
+    )
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.device,
+        row.model,
+        row.format,
+        row.precision,
+        f"{row.size_bytes / 1e6:.2f}",
+        _MISSING if row.accuracy is None else percent(row.accuracy),
+        f"{row.cold_start_s:.2f}",
+        _MISSING if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 1e6:.0f}",
+        f"{row.p50_ms:.2f}",
+        f"{row.p95_ms:.2f}",
+        f"{row.fastest_ms:.2f}",
+        str(row.threads),
+        f"{row.photo_ms:.2f}",
+        f"{row.images_per_s:.0f}",
+        str(row.batch),
+        {True: "yes", False: "no", None: _MISSING}[row.on_front],
+    )

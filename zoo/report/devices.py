@@ -1,0 +1,298 @@
+"""Files on devices: one picture of accuracy, latency and size, and one page that needs nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from importlib.resources import files
+from itertools import cycle
+from pathlib import Path
+from string import Template
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from zoo import __version__
+from zoo.report.bench_table import Merged, Row
+from zoo.report.markup import Column, chart, esc, name, section, table
+from zoo.report.style import LIGHT, Target, Theme, drawing, percent_ticks, plain
+from zoo.report.text import ABSENT, percent, plural, shorten
+from zoo.runs.atomic import make_folder, write_bytes, write_csv, write_json
+
+#: Area of a bubble, in square points, a megabyte; none is so small that it cannot be seen.
+_AREA_A_MB = 26.0
+_SMALLEST_AREA = 30.0
+
+_LABEL_FONT = 7.5
+
+
+def write_devices(found: Merged, folder: Path) -> list[Path]:
+    """Writes ``devices.csv``, ``devices.json``, ``devices.html`` and, where accuracies are known, ``devices.png``.
+
+    Args:
+        found: The rows.
+        folder: Made where it is not there; files of these names in it are replaced.
+
+    Returns:
+        What was written.
+
+    Raises:
+        TrainingError: The disk is full, or the folder cannot be written.
+    """
+    make_folder(folder)
+    paths = [folder / f"devices.{suffix}" for suffix in ("csv", "json", "html")]
+    names = [field.name for field in fields(Row)]
+    write_csv(paths[0], names, [[_cell(value) for value in asdict(row).values()] for row in found.rows])
+    write_json(paths[1], found.as_dict())
+    shown = [row for row in found.rows if row.accuracy is not None]
+    picture = folder / "devices.png"
+    write_bytes(paths[2], _page(found, shown, picture).encode("utf-8"))
+    return [*paths, picture] if shown else paths
+
+
+def plot_devices(rows: Sequence[Row], target: Target, *, theme: Theme = LIGHT) -> None:
+    """Accuracy over latency; the area of a bubble is the size of the file, its colour the device.
+
+    A ring marks the Pareto front of each device: files that no other one there beats in accuracy, latency and size at
+    once. A line joins them, from the fastest to the slowest.
+
+    Args:
+        rows: With accuracies.
+        target: Where the PNG goes.
+        theme: Colours.
+    """
+    devices = list(dict.fromkeys(row.device for row in rows))
+    colours = dict(zip(devices, cycle(_palette(theme)), strict=False))
+    with drawing(target, 7.6, 4.6 + 0.2 * len(devices), theme) as figure:
+        axes = figure.subplots()
+        _scales(axes, rows)
+        for device in devices:
+            front = sorted(
+                (row for row in rows if row.on_front and row.device == device), key=lambda row: row.fastest_ms
+            )
+            places = [row.fastest_ms for row in front], [_accuracy(row) for row in front]
+            axes.plot(*places, color=colours[device], linewidth=1.1, alpha=0.55, zorder=1)
+        for row in sorted(rows, key=lambda row: -row.size_bytes):  # small bubbles before large ones
+            axes.scatter(
+                [row.fastest_ms],
+                [_accuracy(row)],
+                s=_area(row),
+                color=colours[row.device],
+                alpha=0.75 if row.on_front else 0.3,
+                edgecolors=theme.text if row.on_front else "none",
+                linewidths=1.3,
+                zorder=2,
+            )
+        _label(axes, rows, theme)
+        handles = [
+            Line2D([], [], marker="o", linestyle="", color=colours[device], label=shorten(device, 60))
+            for device in devices
+        ]
+        ring = {"markerfacecolor": "none", "markeredgecolor": theme.text, "markeredgewidth": 1.3}
+        handles.append(Line2D([], [], marker="o", linestyle="", label="not beaten on its device", **ring))
+        figure.legend(handles=handles, loc="outside upper left", ncols=1, borderpad=0.2)
+
+
+def _scales(axes: Axes, rows: Sequence[Row]) -> None:
+    latencies, accuracies = [row.fastest_ms for row in rows], [_accuracy(row) for row in rows]
+    # Between a board and a workstation lie factors, so a step to the right is a factor too.
+    axes.set_xscale("log")
+    axes.set_xlim(min(latencies) / 1.6, max(latencies) * 2.2)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    margin = max((max(accuracies) - min(accuracies)) * 0.25, 0.02)
+    axes.set_ylim(max(0.0, min(accuracies) - margin), min(1.0, max(accuracies)) + margin)
+    axes.yaxis.set_major_formatter(percent_ticks() if margin > 0.02 else _fine_percent())
+    axes.set_xlabel("milliseconds for one image, the model alone, on the fastest number of threads")
+    axes.set_ylabel("accuracy of the file on the images it was verified on")
+    plain(axes, "y")
+    models = {row.model for row in rows}
+    if len(models) == 1:
+        axes.set_title(shorten(models.pop(), 60))
+
+
+def _fine_percent() -> FuncFormatter:
+    return FuncFormatter(lambda value, place: f"{value * 100:.1f}\u00a0%" if value <= 1 else "")
+
+
+@dataclass(frozen=True)
+class _Box:
+    """In pixels, from the lower left."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def touches(self, other: _Box) -> bool:
+        beside = self.right < other.left or other.right < self.left
+        return not (beside or self.top < other.bottom or other.top < self.bottom)
+
+    def within(self, other: _Box) -> bool:
+        return (
+            self.left >= other.left
+            and self.right <= other.right
+            and self.bottom >= other.bottom
+            and self.top <= other.top
+        )
+
+
+def _label(axes: Axes, rows: Sequence[Row], theme: Theme) -> None:
+    """Names beside the bubbles, on no bubble and on no other name; a line leads to one that had to move away."""
+    figure = axes.figure
+    figure.canvas.draw()  # places in pixels are known only once the layout is
+    point = figure.dpi / 72
+    several = len({row.model for row in rows}) > 1
+    bubbles = {id(row): _bubble(axes, row, point) for row in rows}
+    taken = list(bubbles.values())
+    frame = _Box(*axes.bbox.extents)
+    for row in sorted(rows, key=lambda row: (-_accuracy(row), row.fastest_ms, row.device)):
+        text = f"{shorten(row.model, 28)} {row.format} {row.precision}" if several else f"{row.format} {row.precision}"
+        width, height = len(text) * _LABEL_FONT * 0.57 * point, _LABEL_FONT * 1.35 * point
+        bubble = bubbles[id(row)]
+        places = list(_places_round(bubble, width, height, 3 * point))
+        place = next(
+            (place for place in places if place.within(frame) and not any(map(place.touches, taken))), places[0]
+        )
+        taken.append(place)
+        x, y = (bubble.left + bubble.right) / 2, (bubble.bottom + bubble.top) / 2
+        at = (place.left + place.right) / 2, (place.bottom + place.top) / 2
+        axes.annotate(
+            text,
+            (row.fastest_ms, _accuracy(row)),
+            xytext=((at[0] - x) / point, (at[1] - y) / point),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=_LABEL_FONT,
+            color=theme.text if row.on_front else theme.muted,
+            arrowprops=None
+            if abs(at[1] - y) < height
+            else {"arrowstyle": "-", "color": theme.muted, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0},
+            zorder=3,
+        )
+
+
+def _bubble(axes: Axes, row: Row, point: float) -> _Box:
+    x, y = axes.transData.transform((row.fastest_ms, _accuracy(row)))
+    radius = (_area(row) / math.pi) ** 0.5 * point
+    return _Box(x - radius, y - radius, x + radius, y + radius)
+
+
+def _places_round(bubble: _Box, width: float, height: float, gap: float) -> Iterator[_Box]:
+    """Where a name could stand: right and left of its bubble, then above and below, ever further away."""
+    middle, centre = (bubble.bottom + bubble.top) / 2, (bubble.left + bubble.right) / 2
+    for step in range(40):
+        for side in (1, -1) if step else (1,):
+            bottom = middle - height / 2 + side * step * height / 2
+            for left in (bubble.right + gap, bubble.left - gap - width, centre - width / 2):
+                yield _Box(left, bottom, left + width, bottom + height)
+
+
+def _area(row: Row) -> float:
+    return max(_SMALLEST_AREA, row.size_bytes / 1e6 * _AREA_A_MB)
+
+
+def _accuracy(row: Row) -> float:
+    assert row.accuracy is not None
+    return row.accuracy
+
+
+def _palette(theme: Theme) -> tuple[str, ...]:
+    return (theme.train, theme.test, theme.wrong, theme.muted, theme.val)
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else value
+
+
+def _page(found: Merged, shown: Sequence[Row], picture: Path) -> str:
+    devices = list(dict.fromkeys(row.device for row in found.rows))
+    resources = files("zoo.report")
+    return Template(resources.joinpath("page.html").read_text(encoding="utf-8")).substitute(
+        style=resources.joinpath("page.css").read_text(encoding="utf-8"),
+        title=esc(f"{plural(len(found.rows), 'measurement')} on {plural(len(devices), 'device')}"),
+        heading="Accuracy, latency and size",
+        run=esc(f"{plural(len(found.rows), 'measurement')} on {plural(len(devices), 'device')}"),
+        verdict=_verdict(found.rows, devices),
+        scale="",
+        key_figures="",
+        sections="\n\n".join(part for part in (_picture(shown, picture), _table(found.rows), _notes(found)) if part),
+        version=esc(__version__),
+    )
+
+
+def _verdict(rows: Sequence[Row], devices: Sequence[str]) -> str:
+    said = []
+    for device in devices:
+        fastest = min((row for row in rows if row.device == device), key=lambda row: row.fastest_ms)
+        file = f"{fastest.model} {fastest.format} {fastest.precision}"
+        said.append(f"{name(device)}: {esc(file)} is the fastest, {fastest.fastest_ms:.2f}\u00a0ms an image")
+    return ". ".join(said) + "."
+
+
+def _picture(rows: Sequence[Row], file: Path) -> str:
+    if not rows:
+        return ""
+    alt = "; ".join(
+        f"{row.device}, {row.model} {row.format} {row.precision}: {percent(row.accuracy)}, {row.fastest_ms:.2f} ms, "
+        f"{row.size_bytes / 1e6:.1f} MB{', not beaten' if row.on_front else ''}"
+        for row in rows
+    )
+    caption = (
+        "The area of a bubble is the size of its file. A ring marks what no other file on the same device beats in "
+        "accuracy, latency and size at once; a line joins them."
+    )
+    drawn = chart(lambda target, theme: plot_devices(rows, target, theme=theme), alt, caption, file)
+    return section("picture", "At a glance", drawn)
+
+
+def _table(rows: Sequence[Row]) -> str:
+    columns = (
+        Column("Device", figures=False),
+        Column("Model", figures=False),
+        Column("Runtime", figures=False),
+        Column("Size", "Of the file, in megabytes"),
+        Column("Accuracy", "Of the file, on the images it was verified on"),
+        Column("Cold start", "From the start of a process to its first answer, median, in seconds"),
+        Column("Memory", "The most that a process held which answered about one photo, in megabytes"),
+        Column("p50", "One image, the model alone, on the fewest threads that were tried; median, in milliseconds"),
+        Column("p95", "The same, 95th percentile"),
+        Column("Fastest", "One image, the model alone, on the number of threads beside it; median, in milliseconds"),
+        Column("Threads"),
+        Column("Photo", "From photo to answer on so many threads, median, in milliseconds"),
+        Column("Images/s", "The most that any number of threads and any batch gave"),
+        Column("Batch", "Of that figure"),
+        Column("Front", "Whether no other file on the device beats it in accuracy, latency and size", figures=False),
+    )
+    lines = [
+        (
+            name(row.device),
+            f'<span class="one-line">{esc(f"{row.model} {row.format} {row.precision}")}</span>',
+            f'<span class="one-line">{esc(row.runtime)}</span>',
+            f"{row.size_bytes / 1e6:.2f}",
+            percent(row.accuracy),
+            f"{row.cold_start_s:.2f}",
+            ABSENT if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 1e6:.0f}",
+            f"{row.p50_ms:.2f}",
+            f"{row.p95_ms:.2f}",
+            f"{row.fastest_ms:.2f}",
+            str(row.threads),
+            f"{row.photo_ms:.2f}",
+            f"{row.images_per_s:.0f}",
+            str(row.batch),
+            {True: "<b>yes</b>", False: "no", None: ABSENT}[row.on_front],
+        )
+        for row in rows
+    ]
+    return section("table", "All figures", table("Files on devices", columns, lines, quiet=True))
+
+
+def _notes(found: Merged) -> str:
+    notes = "".join(f"<li>{esc(note)}</li>" for note in found.notes)
+    return section("notes", "Notes", f"<ul>{notes}</ul>") if notes else ""
