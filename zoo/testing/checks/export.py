@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -77,10 +78,9 @@ def check_nudged_weight(subject: Subject) -> str:
     return f"{weight} times {NUDGE:g}: {'; '.join(told)}"
 
 
-def _check_teeth(subject: Subject, exporter: Exporter, weight: str) -> str:
+def _check_teeth(subject: Subject, exporter: Exporter, file: Path, weight: str) -> str:
     """Verifies a float32 file beside a model of which one weight is another, and which the file claims to be."""
     exported = subject.exported
-    file = exported.path(exporter, "float32")
     reference = exported.reference_for(subject.fitted.model)
     claiming = exported.claim(exporter, file, subject.fitted.model)
     expected = keras_answers(reference, subject.photos, TEST)
@@ -89,7 +89,7 @@ def _check_teeth(subject: Subject, exporter: Exporter, weight: str) -> str:
     if found.passed or found.contract.problems:
         limit = default_gates("float32").max_difference
         raise CheckError(
-            f"verification refuses the {exporter.name} file of a model whose weight {weight} is {NUDGE:g} times as much",
+            f"verification refuses the {exporter.name} file beside a model whose {weight} is {NUDGE:g} times as much",
             " ".join(found.contract.problems) or f"a probability differs by {difference:.2g}, {limit:g} is allowed",
             "The file must answer from the weights of the model: look at what the exporter makes of them.",
         )

@@ -12,8 +12,8 @@ from zoo.testing.checks.build import noise
 from zoo.testing.result import CheckError, NothingToCheckError
 from zoo.testing.subject import Subject
 
-#: A value that no normalised picture has, and pixels do.
-_LARGE = 30.0
+#: A value that no normalised picture has, and pixels do; and one that every normalised picture has.
+_LARGE, _SMALL = 30.0, 0.1
 
 #: Layers that learn or hold the normalisation themselves.
 _NORMALISING = (keras.layers.BatchNormalization, keras.layers.LayerNormalization, keras.layers.GroupNormalization)
@@ -35,6 +35,12 @@ def check_raw_pixels(subject: Subject) -> str:
             f"'{first.name}' is given values from {low:g} to {high:g}",
             "Begin with layers.Rescaling(1 / 127.5, offset=-1), or what the weights were trained with; leave "
             "`preprocess_input` out.",
+        )
+    if max(-low, high) < _SMALL and high > low:
+        raise CheckError(
+            "pixels are normalised once, to values of about -1 to 1",
+            f"'{first.name}' is given values from {low:.3g} to {high:.3g}",
+            "Is there a second Rescaling, such as one inside a keras.applications model?",
         )
     if not high > low:
         raise CheckError(

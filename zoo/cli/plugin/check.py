@@ -1,0 +1,115 @@
+"""``zoo plugin check``."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo.errors import PluginError, UsageError
+
+if TYPE_CHECKING:
+    from zoo.testing import CheckResult
+
+_WORDS = {
+    "passed": ("ok", "green"),
+    "failed": ("FAILED", "red"),
+    "expected_failure": ("expected", "yellow"),
+    "unexpected_pass": ("UNEXPECTED", "red"),
+    "skipped": ("skipped", None),
+}
+
+
+@click.command("check")
+@click.argument("name")
+@click.option("--check", "checks", multiple=True, metavar="NAME", help="Run this check alone; repeat for several.")
+@click.option(
+    "--expect",
+    "expected",
+    multiple=True,
+    metavar="CHECK=REASON",
+    help="A check that cannot pass, beside those that the plugin names; it fails if it does pass.",
+)
+@click.option(
+    "--size",
+    "size_px",
+    type=click.IntRange(1, 4096),
+    help="Side in px of the pictures that the costly checks work with.  [default: the smallest that builds]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(name: str, checks: tuple[str, ...], expected: tuple[str, ...], size_px: int | None, as_json: bool) -> None:
+    """Run the conformance checks on NAME, an installed architecture.
+
+    It is built, trained on one batch of drawn photos, saved, exported to every installed format and verified. Every
+    failure says what was expected, what was seen, and what most likely mends it. Ends with 3 where a check fails, or
+    passes though it was expected to fail.
+    """
+    from zoo.registry import architectures
+
+    record = architectures().get(name)  # an unknown name waits for nothing
+    reasons = dict(map(_reason, expected))
+    from zoo.testing.checks import choose_checks
+    from zoo.testing.run import expected_of
+
+    choose_checks(checks or None)
+    expected_of(record, reasons)
+    from zoo.cli.backend import start_keras
+
+    start_keras()
+    from zoo.testing import run_checks
+
+    results = run_checks(
+        record,
+        checks=checks or None,
+        expected_failures=reasons,
+        size_px=size_px,
+        each=None if as_json else _show,
+    )
+    if as_json:
+        ok = all(result.ok for result in results)
+        found = {"architecture": name, "ok": ok, "checks": [result.as_dict() for result in results]}
+        click.echo(json.dumps(found, indent=2))
+    else:
+        click.echo(f"\n{_summary(results)}")
+    bad = [result for result in results if not result.ok]
+    if bad:
+        raise PluginError(
+            f"{name} does not pass {len(bad)} of {len(results)} checks: {', '.join(result.name for result in bad)}.",
+            "docs/reference/conformance.md says what each asks.",
+        )
+
+
+def _reason(text: str) -> tuple[str, str]:
+    check, equals, reason = text.partition("=")
+    if not equals or not reason.strip():
+        raise UsageError(f"--expect takes CHECK=REASON. Received: {text!r}.", "For example: export_onnx_int8='...'.")
+    return check.strip(), reason.strip()
+
+
+def _show(result: CheckResult) -> None:
+    word, colour = _WORDS[result.status]
+    line = result.seen if result.status in ("passed", "skipped") else result.reason
+    click.echo(f"{result.seconds:6.1f} s  {click.style(word.ljust(10), fg=colour)}  {result.name:<24}  {line}".rstrip())
+    indent = " " * 22
+    if result.status == "failed":
+        for what, text in (("expected", result.expected), ("seen", result.seen), ("mend", result.mend)):
+            click.echo(f"{indent}{what}: {text}")
+    elif result.status == "expected_failure":
+        click.echo(f"{indent}seen: {result.seen}")
+    elif result.status == "unexpected_pass":
+        click.echo(f"{indent}mend: {result.mend}")
+
+
+def _summary(results: list[CheckResult]) -> str:
+    counts = Counter(result.status for result in results)
+    words = {
+        "passed": "passed",
+        "failed": "failed",
+        "expected_failure": "failed as expected",
+        "unexpected_pass": "passed though expected to fail",
+        "skipped": "skipped",
+    }
+    told = ", ".join(f"{counts[status]} {text}" for status, text in words.items() if counts[status])
+    return f"{told}, in {sum(result.seconds for result in results):.0f} s."
