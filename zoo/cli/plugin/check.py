@@ -103,7 +103,7 @@ def _show(result: CheckResult) -> None:
 
 
 def _summary(results: list[CheckResult]) -> str:
-    counts = Counter(result.status for result in results)
+    counts: Counter[str] = Counter(result.status for result in results)
     words = {
         "passed": "passed",
         "failed": "failed",

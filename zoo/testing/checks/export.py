@@ -68,13 +68,13 @@ def _mend(precision: str) -> str:
 def check_nudged_weight(subject: Subject) -> str:
     _need_tensorflow()
     fitted = subject.fitted
+    formats = [offer.record for offer in exporters() if "float32" in offer.record.precisions]
+    if not formats:
+        raise NothingToCheckError("no installed exporter writes float32")
+    files = {exporter.name: subject.exported.path(exporter, "float32") for exporter in formats}  # before the nudge
     with fitted.kept() as model:
         weight = _nudge(model, fitted.pixels)
-        told = [
-            _check_teeth(subject, offer.record, weight) for offer in exporters() if "float32" in offer.record.precisions
-        ]
-    if not told:
-        raise NothingToCheckError("no installed exporter writes float32")
+        told = [_check_teeth(subject, exporter, files[exporter.name], weight) for exporter in formats]
     return f"{weight} times {NUDGE:g}: {'; '.join(told)}"
 
 
