@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any
 
 import pluggy
 
-from zoo import hookspecs
+from zoo import __version__, hookspecs
 from zoo.errors import PluginError
 from zoo.interfaces import Architecture, Dataset, Exporter
+from zoo.plugin_watch import watched
 
 GROUP = "zoo"
 
-#: Hooks whose records are collected at start, and the record each must return.
-RECORD_HOOKS: dict[str, type] = {
-    "zoo_architectures": Architecture,
-    "zoo_exporters": Exporter,
-    "zoo_datasets": Dataset,
+#: The distribution whose version a plugin's ``Requires-Dist`` speaks of.
+ZOO = "keras-edge-zoo"
+
+#: Hooks whose records are collected at start, the record each must return, and the word for it.
+RECORD_HOOKS: dict[str, tuple[type[Any], str]] = {
+    "zoo_architectures": (Architecture, "architecture"),
+    "zoo_exporters": (Exporter, "exporter"),
+    "zoo_datasets": (Dataset, "data set"),
 }
 
 
@@ -35,8 +38,8 @@ class LoadedPlugin:
         entry_point: Its name within the distribution.
         distribution: The distribution that installed it.
         version: Of that distribution.
-        status: ``ok``, ``failed`` or ``disabled``.
-        error: One line, where it failed.
+        status: ``ok``; ``warned``: in use, and ``reason`` says what is wrong; ``failed``: not in use; ``disabled``.
+        reason: One line, where it is not ok.
         records: What it offers, all kinds together.
     """
 
@@ -44,8 +47,19 @@ class LoadedPlugin:
     distribution: str
     version: str
     status: str
-    error: str | None = None
+    reason: str | None = None
     records: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Installed:
+    """An entry point with what its distribution's metadata says; ``broken`` where that cannot be read."""
+
+    entry: EntryPoint | None
+    distribution: str
+    version: str
+    requires: tuple[str, ...] = ()
+    broken: Exception | None = None
 
 
 class PluginManager:
@@ -60,69 +74,203 @@ class PluginManager:
         self._pluggy.add_hookspecs(hookspecs)
         self._strict = os.environ.get("ZOO_STRICT_PLUGINS", "") not in ("", "0")
         disabled = {_normal(name) for name in os.environ.get("ZOO_DISABLE_PLUGINS", "").split(",") if name.strip()}
-        self.plugins = tuple(self._load(entry, disabled) for entry in _installed())
+        loaded = [self._load(found, disabled) for found in _installed()]
+        self.plugins = tuple(self._settle(loaded))
 
     def callbacks(self, **arguments: Any) -> list[Any]:
         """What ``zoo_callbacks`` returns, from all plugins; one that raises is named and passed over."""
+        import keras
+
         found: list[Any] = []
         for impl in self._pluggy.hook.zoo_callbacks.get_hookimpls():
+            distribution = impl.plugin_name.partition(":")[0]
             try:
-                added: Any = impl.function(**{name: arguments[name] for name in impl.argnames})
-                found += added
+                returned: Any = impl.function(**{name: arguments[name] for name in impl.argnames})
+                added = list(returned)
+                for callback in added:
+                    if not isinstance(callback, keras.callbacks.Callback):
+                        raise PluginError(f"it returned {callback!r:.80}, not a keras.callbacks.Callback")
             except (Exception, SystemExit) as error:
-                self._report(impl.plugin_name, f"zoo_callbacks: {_one_line(error)}", error)
+                self._report(distribution, f"is left out of this run: zoo_callbacks: {_one_line(error)}", error)
+            else:
+                found += added
         return found
 
-    def _load(self, entry: EntryPoint, disabled: set[str]) -> LoadedPlugin:
-        distribution = entry.dist.name if entry.dist else "unknown"
-        version = entry.dist.version if entry.dist else "unknown"
-        if _normal(distribution) in disabled:
-            return LoadedPlugin(entry.name, distribution, version, "disabled")
-        identity = f"{distribution}:{entry.name}"
+    def _load(self, found: _Installed, disabled: set[str]) -> LoadedPlugin:
+        name = found.entry.name if found.entry else ""
+        plugin = LoadedPlugin(name, found.distribution, found.version, "ok")
+        if _normal(found.distribution) in disabled:
+            return replace(plugin, status="disabled")
+        identity = f"{found.distribution}:{name}"
         try:
-            # What a plugin prints while it loads must not end up in the output of `zoo plugins --json`.
-            with contextlib.redirect_stdout(sys.stderr):
-                plugin = entry.load()
-                self._pluggy.register(plugin, name=identity)
-                records = tuple(self._records(plugin))
-        except (Exception, SystemExit) as error:
+            with watched() as seen:
+                records = tuple(self._records(found, identity))
+        except KeyboardInterrupt:
+            print(f"zoo: interrupted while plugin '{found.distribution}' was being loaded", file=sys.stderr)
+            raise
+        except BaseException as error:  # SystemExit, and whatever else a module may raise
             if self._pluggy.has_plugin(identity):
                 self._pluggy.unregister(name=identity)
             reason = _one_line(error)
-            self._report(distribution, reason, error)
-            return LoadedPlugin(entry.name, distribution, version, "failed", reason)
-        return LoadedPlugin(entry.name, distribution, version, "ok", None, records)
+            self._report(found.distribution, f"is not used: {reason}", error)
+            return replace(plugin, status="failed", reason=reason)
+        if seen.remarks:
+            reason = "; ".join(seen.remarks)
+            self._report(found.distribution, f"misbehaves: {reason}")
+            return replace(plugin, status="warned", reason=reason, records=records)
+        return replace(plugin, records=records)
 
-    def _records(self, plugin: object) -> Iterator[Any]:
+    def _records(self, found: _Installed, identity: str) -> Iterator[Any]:
+        if found.entry is None:
+            raise PluginError(f"its metadata cannot be read: {_one_line(found.broken or ValueError())}")
+        if unmet := _unmet(found.requires):
+            raise PluginError(f"it needs {ZOO}{unmet}, and this is {__version__}")
+        plugin = found.entry.load()
+        self._pluggy.register(plugin, name=identity)
         callers = self._pluggy.get_hookcallers(plugin) or []
         if not callers:
             raise PluginError("it implements no hook; is every one marked with zoo.hookimpl?")
+        implemented = {
+            caller.name: [impl for impl in caller.get_hookimpls() if impl.plugin is plugin] for caller in callers
+        }
         for caller in callers:
-            if not caller.has_spec():
+            if not caller.has_spec() and not all(impl.optionalhook for impl in implemented[caller.name]):
                 known = ", ".join(name for name in vars(hookspecs) if name.startswith("zoo_"))
                 raise PluginError(f"there is no hook '{caller.name}'; there are {known}")
-        for hook, record in RECORD_HOOKS.items():
-            for offered in _call(getattr(self._pluggy.hook, hook), plugin):
-                if not isinstance(offered, record):
-                    raise PluginError(f"{hook} must return {record.__name__} records; it returned {offered!r:.80}")
-                yield offered
+        for hook, (record, kind) in RECORD_HOOKS.items():
+            names = set()
+            for impl in implemented.get(hook, []):
+                for offered in _offered(impl.function(), hook, record):
+                    if offered.name in names:
+                        raise PluginError(f"it offers the {kind} '{offered.name}' twice")
+                    names.add(offered.name)
+                    yield offered
 
-    def _report(self, distribution: str, reason: str, error: BaseException) -> None:
+    def _settle(self, loaded: list[LoadedPlugin]) -> Iterator[LoadedPlugin]:
+        """Names a conflict once, and notes it with everybody who is in it."""
+        conflicts = _conflicts(loaded)
+        for (kind, owners), names in conflicts.items():
+            by = " and by ".join(_owner(loaded[index]) for index in owners)
+            others = [loaded[index].distribution for index in owners if loaded[index].distribution != ZOO]
+            self._report_line(
+                f"zoo: {kind} {_listed(names)}: offered by {by}, so taken from neither "
+                f"(ZOO_DISABLE_PLUGINS={(others or [ZOO])[-1]} settles it)"
+            )
+        for index, plugin in enumerate(loaded):
+            reasons = [plugin.reason] if plugin.reason else []
+            for (kind, owners), names in conflicts.items():
+                if index in owners:
+                    rivals = " and ".join(_owner(loaded[other]) for other in owners if other != index)
+                    reasons.append(f"{kind} {_listed(names)}: offered by {rivals} too, so taken from neither")
+            if reasons and plugin.status == "ok":
+                plugin = replace(plugin, status="warned")
+            yield replace(plugin, reason="; ".join(reasons) or None)
+
+    def _report(self, distribution: str, what: str, error: BaseException | None = None) -> None:
+        hint = f"ZOO_DISABLE_PLUGINS={distribution} leaves it out."
+        self._report_line(f"zoo: plugin '{distribution}' {what}", hint, error)
+
+    def _report_line(self, line: str, hint: str | None = None, error: BaseException | None = None) -> None:
         if self._strict:
-            hint = f"ZOO_DISABLE_PLUGINS={distribution} leaves it out."
-            raise PluginError(f"Plugin '{distribution}' failed: {reason}", hint) from error
-        print(f"zoo: plugin '{distribution}' is not used: {reason}", file=sys.stderr)
+            message = line.removeprefix("zoo: ")
+            raise PluginError(message[0].upper() + message[1:], hint) from error
+        print(line, file=sys.stderr)
 
 
-def _installed() -> list[EntryPoint]:
+def _installed() -> list[_Installed]:
     # A distribution that is on sys.path twice (an editable install beside a wheel) is one plugin.
-    unique = {(entry.dist.name if entry.dist else "", entry.name): entry for entry in entry_points(group=GROUP)}
+    unique: dict[tuple[str, str], _Installed] = {}
+    for entry in _entry_points(unique):
+        found = _read(entry)
+        unique.setdefault((_normal(found.distribution), entry.name), found)
     return [unique[key] for key in sorted(unique)]
 
 
-def _call(caller: Any, plugin: object) -> list[Any]:
-    functions: list[Callable[[], Any]] = [impl.function for impl in caller.get_hookimpls() if impl.plugin is plugin]
-    return [record for function in functions for record in function() or ()]
+def _read(entry: EntryPoint) -> _Installed:
+    try:
+        metadata: Any = entry.dist.metadata if entry.dist else {}
+        name, version, requires = metadata["Name"], metadata["Version"], metadata.get_all("Requires-Dist")
+    except Exception as error:  # a half-removed distribution
+        return _Installed(None, entry.module, "unknown", broken=error)
+    return _Installed(entry, name or entry.module, version or "unknown", tuple(requires or ()))
+
+
+def _entry_points(broken: dict[tuple[str, str], _Installed]) -> list[EntryPoint]:
+    try:
+        return list(entry_points(group=GROUP))
+    except Exception:
+        # Somebody's entry_points.txt is damaged, and takes all others with it: one by one, which takes longer.
+        found: list[EntryPoint] = []
+        for distribution in distributions():
+            try:
+                found += distribution.entry_points.select(group=GROUP)
+            except Exception as error:
+                name, version = distribution.name or "unknown", distribution.version or "unknown"
+                broken[_normal(name), ""] = _Installed(None, name, version, broken=error)
+        return found
+
+
+def _unmet(requires: tuple[str, ...]) -> str:
+    """What a distribution's metadata asks of zoo's version and does not get, such as ``>=0.9``; empty where it does."""
+    for line in requires:
+        name, rest = re.fullmatch(r"([\w.-]*)(.*)", line.strip(), re.DOTALL).groups()  # type: ignore[union-attr]
+        if _normal(name) != ZOO or _plainly_met(rest):
+            continue
+        from packaging.requirements import Requirement
+
+        requirement = Requirement(line)
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if applies and not requirement.specifier.contains(__version__, prereleases=True):
+            return str(requirement.specifier)
+    return ""
+
+
+def _plainly_met(condition: str) -> bool:
+    """Whether it is of the usual form and met: ``>=0.1``. The library for all the others takes long to import."""
+    plain = re.fullmatch(r"\s*\(?\s*>=\s*(\d+(?:\.\d+)*)\s*\)?\s*", condition)
+    own = re.match(r"\d+(?:\.\d+)*$", __version__)
+    if not plain or not own:
+        return False
+    return [int(part) for part in own[0].split(".")] >= [int(part) for part in plain[1].split(".")]
+
+
+def _offered(returned: Any, hook: str, record: type[Any]) -> Iterator[Any]:
+    try:
+        offers = iter(returned)
+    except TypeError:
+        raise PluginError(
+            f"{hook} must return a list of {record.__name__} records; it returned {returned!r:.80}"
+        ) from None
+    for offer in offers:
+        if not isinstance(offer, record):
+            raise PluginError(f"{hook} must return {record.__name__} records; it returned {offer!r:.80}")
+        summary = getattr(offer, "summary", None)
+        if not isinstance(summary, str) or len(summary.splitlines()) > 1:
+            raise PluginError(f"the summary of '{offer.name}' must be one line of text; it is {summary!r:.80}")
+        yield offer
+
+
+def _conflicts(loaded: list[LoadedPlugin]) -> dict[tuple[str, tuple[int, ...]], list[str]]:
+    """Names that several plugins offer: by kind and by the places of the plugins in the list."""
+    owners: dict[tuple[str, str], list[int]] = {}
+    for index, plugin in enumerate(loaded):
+        for offer in plugin.records:
+            kind = next(word for record, word in RECORD_HOOKS.values() if isinstance(offer, record))
+            owners.setdefault((kind, offer.name), []).append(index)
+    found: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for (kind, name), indices in owners.items():
+        if len(indices) > 1:
+            found.setdefault((kind, tuple(indices)), []).append(name)
+    return found
+
+
+def _owner(plugin: LoadedPlugin) -> str:
+    return f"{plugin.distribution} {plugin.version}"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(f"'{name}'" for name in names[:3]) + more
 
 
 def _normal(distribution: str) -> str:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from zoo.errors import UsageError, unknown_name
 from zoo.interfaces import Architecture, Dataset, Exporter
-from zoo.plugin_manager import PluginManager
+from zoo.plugin_manager import ZOO, PluginManager
 
 Record = TypeVar("Record", Architecture, Dataset, Exporter)
 
@@ -58,9 +58,10 @@ class Registry(Generic[Record]):
             raise unknown_name(self.kind, name, self._offers)
         if len(offers) > 1:
             owners = [f"{offer.distribution} {offer.version}" for offer in offers]
+            others = [offer.distribution for offer in offers if offer.distribution != ZOO] or [ZOO]
             raise UsageError(
                 f"The {self.kind} name '{name}' is offered by {' and by '.join(owners)}.",
-                f"Uninstall one, or leave one out: ZOO_DISABLE_PLUGINS={offers[-1].distribution}.",
+                f"Uninstall one, or leave one out: ZOO_DISABLE_PLUGINS={others[-1]}.",
             )
         return offers[0]
 

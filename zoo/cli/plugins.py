@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from zoo.cli.table import print_table
+from zoo.plugin_manager import RECORD_HOOKS, LoadedPlugin
 from zoo.registry import plugin_manager
+
+#: Names that the table spells out; the rest are counted. ``--json`` and ``zoo list`` have all of them.
+_NAMES_SHOWN = 4
 
 
 @click.command("plugins")
@@ -16,23 +21,40 @@ from zoo.registry import plugin_manager
 def command(as_json: bool) -> None:
     """Show installed plugins: distribution, version, what each offers, and what became of it.
 
+    Status: ok; warned (in use, and what is wrong with it); failed (not in use, and why); disabled.
+
     ZOO_DISABLE_PLUGINS=NAME[,NAME] leaves distributions out; ZOO_STRICT_PLUGINS=1 stops at the first that fails.
     """
-    found = []
-    for plugin in plugin_manager().plugins:
-        offers = [f"{type(record).__name__.lower()} {record.name}" for record in plugin.records]
-        found.append({**asdict(plugin), "records": offers})
+    found = plugin_manager().plugins
     if as_json:
-        click.echo(json.dumps([{**row, "offers": row.pop("records")} for row in found], indent=2))
+        click.echo(json.dumps([_as_dict(plugin) for plugin in found], indent=2))
         return
-    rows = [
-        (
-            row["distribution"],
-            row["version"],
-            row["entry_point"],
-            row["status"],
-            row["error"] or ", ".join(row["records"]) or "hooks only",
-        )
-        for row in found
-    ]
+    rows = [(plugin.distribution, plugin.version, plugin.entry_point, plugin.status, _what(plugin)) for plugin in found]
     print_table("Plugins", rows)
+
+
+def _as_dict(plugin: LoadedPlugin) -> dict[str, Any]:
+    return {
+        "entry_point": plugin.entry_point,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "status": plugin.status,
+        "reason": plugin.reason,
+        "offers": [f"{type(record).__name__.lower()} {record.name}" for record in plugin.records],
+    }
+
+
+def _what(plugin: LoadedPlugin) -> str:
+    if plugin.status in ("failed", "disabled"):
+        return plugin.reason or ""
+    names = {
+        kind: [record.name for record in plugin.records if isinstance(record, type_)]
+        for type_, kind in RECORD_HOOKS.values()
+    }
+    offers = [_listed(kind, found) for kind, found in names.items() if found]
+    return "; ".join([*([plugin.reason] if plugin.reason else []), *(offers or ["hooks only"])])
+
+
+def _listed(kind: str, names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return f"{kind}{'s' * (len(names) > 1)} {', '.join(names[:_NAMES_SHOWN])}{more}"

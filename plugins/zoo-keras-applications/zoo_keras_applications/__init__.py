@@ -11,15 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from zoo import Architecture, ImageSpec, Recipe, Weights, hookimpl
+
 from zoo_keras_applications.applications import APPLICATIONS, Application
 
 if TYPE_CHECKING:
     import keras
 
 
-def build(
-    application: Application, input_shape: tuple[int, int, int], num_classes: int, **options: Any
-) -> keras.Model:
+def build(application: Application, input_shape: tuple[int, int, int], num_classes: int, **options: Any) -> keras.Model:
     """See ``zoo_keras_applications.model.build``."""
     from zoo_keras_applications import model
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import keras
 from keras import layers
-
 from zoo import UsageError
+
 from zoo_keras_applications.applications import Application
 
 #: Name of the layer that gives the feature vector.
@@ -136,7 +136,9 @@ def _replace(operation: Any, names: dict[Any, str], pairs: Pairs) -> Callable[..
         return lambda image: image  # the family's own preprocessing
     if type(operation).__name__ == "CustomScaleLayer":
         return _scaled_sum(operation, name)
-    copies: tuple[Any, ...]
+    if not isinstance(operation, keras.Layer):
+        return _arithmetic(operation, name)
+    copies: tuple[keras.Layer, ...]
     if isinstance(operation, layers.SeparableConv2D):
         copies = _separated(operation, name)
     elif isinstance(operation, layers.Conv2D) and 1 < operation.groups == operation.filters:
@@ -148,7 +150,7 @@ def _replace(operation: Any, names: dict[Any, str], pairs: Pairs) -> Callable[..
         if name == BACKBONE:
             config["dtype"] = "float32"
         copies = (type(operation).from_config(config),)
-    if isinstance(operation, keras.Layer) and operation.weights:
+    if operation.weights:
         pairs.append((operation, copies))
     return _chain(list(copies))
 
@@ -214,6 +216,18 @@ def _channel_scale(layer: Any, name: str) -> keras.Layer:
         dtype=layer.dtype_policy,
         name=name,
     )
+
+
+def _arithmetic(operation: Any, name: str) -> Callable[..., Any]:
+    # Keras takes the product of a tensor and a number for a sparse one, which layers after it may refuse.
+    multiplies = {"Multiply": True, "Add": False}[type(operation).__name__]
+
+    def call(x: Any, y: Any) -> Any:
+        if not isinstance(y, (int, float)):
+            return (layers.Multiply if multiplies else layers.Add)(name=name)([x, y])
+        return layers.Rescaling(y if multiplies else 1.0, 0.0 if multiplies else y, name=name)(x)
+
+    return call
 
 
 def _scaled_sum(layer: Any, name: str) -> Callable[..., Any]:

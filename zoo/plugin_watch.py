@@ -1,0 +1,140 @@
+"""What a plugin does beside returning records: what it prints is kept, what it changes for everybody is put back."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+#: Seconds that a plugin may take to load. All of them load before every command; ours take a hundredth of this.
+SLOW_S = 0.8
+
+#: What takes seconds to import, and belongs into the functions that build.
+_FRAMEWORKS = ("keras", "tensorflow", "torch", "jax")
+
+#: Keras's settings when nobody has touched them; ``keras.json`` may say otherwise.
+_KERAS_DEFAULTS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
+
+
+@dataclass
+class Watched:
+    """What was seen, complete when the block ends.
+
+    Args:
+        remarks: Sentences without a subject, such as ``it printed 'hello'``; empty where all is well.
+    """
+
+    remarks: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def watched() -> Iterator[Watched]:
+    """Watches a plugin being loaded. Nothing that it writes to stdout or stderr comes out."""
+    seen = Watched()
+    environment, settings, modules = _environment(), _keras_settings(), set(_FRAMEWORKS) & set(sys.modules)
+    start = time.perf_counter()
+    with _unnamed_file() as kept:
+        try:
+            with _into(kept):
+                yield seen
+        finally:
+            seconds = time.perf_counter() - start
+            if printed := _first_line(kept):
+                seen.remarks.append(f"it printed {printed!r} while it was loaded")
+            seen.remarks += _put_back(environment, settings)
+            if seconds > SLOW_S:
+                new = [name for name in _FRAMEWORKS if name in sys.modules and name not in modules]
+                cause = f", {' and '.join(new)} imported" if new else ""
+                seen.remarks.append(f"it took {seconds:.1f} s to load{cause}")
+
+
+@contextmanager
+def _into(file: BinaryIO) -> Iterator[None]:
+    # Descriptors, not sys.stdout: a logging handler made meanwhile keeps a stream that works, and what libraries and
+    # child processes write is caught too.
+    kept = {}
+    _flush()
+    for descriptor in (1, 2):
+        with suppress(OSError):  # closed, as in `zoo list >&-`
+            kept[descriptor] = os.dup(descriptor)
+            os.dup2(file.fileno(), descriptor)
+    try:
+        yield
+    finally:
+        _flush()
+        for descriptor, copy in kept.items():
+            os.dup2(copy, descriptor)
+            os.close(copy)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # no stream, a closed one, a full disk
+            stream.flush()
+
+
+def _unnamed_file() -> BinaryIO:
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("zoo-plugin"), "w+b")
+    import tempfile  # a hundredth of a second
+
+    return tempfile.TemporaryFile()
+
+
+def _first_line(file: BinaryIO) -> str:
+    file.seek(0)
+    lines = file.read(4096).decode(errors="replace").split("\n")
+    return next((line.strip()[:200] for line in lines if line.strip()), "")
+
+
+def _environment() -> dict[str, str]:
+    """Variables that decide how Keras works for everybody in this process."""
+    return {name: value for name, value in os.environ.items() if name.startswith("KERAS_")}
+
+
+def _keras_settings() -> dict[str, Any]:
+    """Keras's global settings as they are; as they will be where Keras is not loaded yet."""
+    config = getattr(sys.modules.get("keras"), "config", None)
+    if config is not None:
+        return {
+            "dtype_policy": config.dtype_policy(),
+            "floatx": config.floatx(),
+            "epsilon": config.epsilon(),
+            "image_data_format": config.image_data_format(),
+        }
+    settings: dict[str, Any] = dict(_KERAS_DEFAULTS)
+    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    with suppress(OSError, ValueError, AttributeError):
+        stored = json.loads((home / "keras.json").read_text())
+        settings |= {name: stored[name] for name in _KERAS_DEFAULTS if name in stored}
+    return settings | {"dtype_policy": settings["floatx"]}
+
+
+def _put_back(environment: dict[str, str], settings: dict[str, Any]) -> list[str]:
+    remarks = []
+    now = _environment()
+    for name in sorted(environment.keys() | now.keys()):
+        if environment.get(name) != now.get(name):
+            remarks.append(f"it changed the environment variable {name} to {now.get(name)!r}, which is put back")
+            if name in environment:
+                os.environ[name] = environment[name]
+            else:
+                del os.environ[name]
+    config = getattr(sys.modules.get("keras"), "config", None)
+    if config is None:
+        return remarks
+    for name, value in _keras_settings().items():
+        if _text(value) != _text(settings[name]):
+            remarks.append(f"it changed Keras's {name} to {_text(value)}, which is put back")
+            getattr(config, f"set_{name}")(settings[name])
+    return remarks
+
+
+def _text(value: Any) -> str:
+    return str(getattr(value, "name", value))  # of a policy its name
