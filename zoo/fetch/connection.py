@@ -16,6 +16,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationParseErro
 from urllib3.response import BaseHTTPResponse
 
 from zoo import __version__
+from zoo.errors import UsageError
 from zoo.fetch.addresses import Access, host_and_port
 from zoo.fetch.errors import RefusedError, TryAgainError
 
@@ -40,9 +41,7 @@ class Network:
         self._direct = urllib3.PoolManager(num_pools=_HOSTS_KEPT, maxsize=connections)
         self._direct.pool_classes_by_scheme = _checked_pools(access)
         self._proxies = {
-            scheme: urllib3.ProxyManager(proxy, num_pools=_HOSTS_KEPT, maxsize=connections)
-            for scheme, proxy in getproxies().items()
-            if scheme in ("http", "https")
+            scheme: _proxy(proxy, connections) for scheme, proxy in getproxies().items() if scheme in ("http", "https")
         }
 
     def ask(self, method: str, parts: SplitResult, headers: Mapping[str, str]) -> BaseHTTPResponse:
@@ -85,6 +84,18 @@ class Network:
         with contextlib.suppress(TryAgainError):
             self._access.resolve(host, port)
         return proxy
+
+
+def _proxy(url: str, connections: int) -> urllib3.ProxyManager:
+    """Raises ``UsageError`` for a proxy of another kind than HTTP."""
+    url = url if "://" in url else f"http://{url}"
+    try:
+        return urllib3.ProxyManager(url, num_pools=_HOSTS_KEPT, maxsize=connections)
+    except (HTTPError, ValueError) as error:
+        raise UsageError(
+            f"The proxy {url} cannot be used: {error}.",
+            "Set HTTP_PROXY and HTTPS_PROXY to an HTTP proxy, or to nothing.",
+        ) from error
 
 
 def _checked_pools(access: Access) -> dict[str, type[HTTPConnectionPool]]:

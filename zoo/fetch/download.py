@@ -6,11 +6,13 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from zoo.errors import ZooError
 from zoo.fetch.addresses import Access
 from zoo.fetch.connection import Network
 from zoo.fetch.errors import RefusedError, StoppedError
@@ -135,26 +137,31 @@ class Downloader:
         missing = [item for item in wanted if item.key not in kept and item.key not in failures]
         folder.write_credits([item.credit.row(kept[item.key], item.folder) for item in wanted if item.key in kept])
         before = len(kept)
+
+        def failed() -> list[Failure]:
+            asked = [(item, failures[item.key]) for item in wanted if item.key in failures]
+            return [*beforehand, *(Failure(i.url, i.folder, error.reason, error.temporary) for i, error in asked)]
+
         try:
-            for item, result in self._results(missing, folder):
-                if isinstance(result, str):
-                    kept[item.key] = result
-                    folder.credit([item.credit.row(result, item.folder)])
-                else:
-                    failures[item.key] = result
-                    if not result.temporary:
-                        folder.refuse(item.key, result.reason)
-                progress(len(kept) - before + len(failures), len(wanted) - before)
-        finally:
-            failed = [
-                Failure(item.url, item.folder, error.reason, error.temporary)
-                for item in wanted
-                if (error := failures.get(item.key))
-            ]
-            folder.write_failures([*beforehand, *failed])
+            # Closed, not left to the garbage collector: an interruption has to reach the threads at once.
+            with closing(self._results(missing, folder)) as results:
+                for item, result in results:
+                    if isinstance(result, str):
+                        kept[item.key] = result
+                        folder.credit([item.credit.row(result, item.folder)])
+                    else:
+                        failures[item.key] = result
+                        if not result.temporary:
+                            folder.refuse(item.key, result.reason)
+                    progress(len(kept) - before + len(failures), len(wanted) - before)
+        except BaseException:
+            with suppress(ZooError):
+                folder.write_failures(failed())
+            raise
+        folder.write_failures(failed())
         there = [(item, kept[item.key]) for item in wanted if item.key in kept]
         folder.write_credits([item.credit.row(path, item.folder) for item, path in there])
-        return Fetched(there, len(kept) - before, [*beforehand, *failed])
+        return Fetched(there, len(kept) - before, failed())
 
     def sizes(self, urls: Sequence[str]) -> list[int]:
         """What servers say of the sizes of files, bytes; those they say nothing of are left out."""
@@ -170,7 +177,7 @@ class Downloader:
             thread.start()
         return [size for size in (found.get() for _ in urls) if size is not None]
 
-    def _results(self, wanted: Sequence[Wanted], folder: ImageFolder) -> Iterable[tuple[Wanted, str | RefusedError]]:
+    def _results(self, wanted: Sequence[Wanted], folder: ImageFolder) -> Generator[tuple[Wanted, str | RefusedError]]:
         """Each image with its path or why it did not come, as they are done."""
         done: queue.SimpleQueue[tuple[Wanted, str | BaseException]] = queue.SimpleQueue()
         todo = _Todo(wanted)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
-from zoo.errors import DataError, UsageError
+from zoo.errors import DataError, TrainingError, UsageError
 from zoo.fetch.lock import locked
 from zoo.fetch.names import Names, folded
 from zoo.fetch.transfer import unwritable
@@ -128,7 +128,7 @@ class ImageFolder:
 
     def credit(self, rows: Sequence[tuple[str, ...]]) -> None:
         """Adds to ``attribution.csv`` at once, before the run is over."""
-        with self._writing(ATTRIBUTION) as path, path.open("a", newline="", encoding="utf-8") as file:
+        with self.writing(ATTRIBUTION) as path, path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
         self._credits |= {row[0]: row for row in rows}
 
@@ -136,7 +136,7 @@ class ImageFolder:
         """Writes ``attribution.csv`` anew: these rows, and older ones of images that are still there."""
         self._credits |= {row[0]: row for row in rows}
         self._credits = {path: row for path, row in self._credits.items() if (self.root / path).is_file()}
-        with self._writing(ATTRIBUTION) as path:
+        with self.writing(ATTRIBUTION) as path:
             write_csv(path, CREDIT_FIELDS, [self._credits[name] for name in sorted(self._credits)])
 
     @property
@@ -146,7 +146,7 @@ class ImageFolder:
 
     def write_failures(self, failures: Sequence[Failure]) -> None:
         """Writes ``failed.csv``; without failures, one of an earlier run goes."""
-        with self._writing(FAILED) as path:
+        with self.writing(FAILED) as path:
             if failures:
                 rows = [(failure.label, failure.url, failure.reason) for failure in failures]
                 write_csv(path, ("label", "url", "reason"), rows)
@@ -155,7 +155,7 @@ class ImageFolder:
 
     def refuse(self, key: str, reason: str) -> None:
         """Remembers until the run is complete that a file will not come."""
-        with self._writing(f"{STATE}/refused.csv") as path, path.open("a", newline="", encoding="utf-8") as file:
+        with self.writing(f"{STATE}/refused.csv") as path, path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerow((key, reason))
 
     def refused(self) -> dict[str, str]:
@@ -177,12 +177,17 @@ class ImageFolder:
         return {row[0]: row for row in found if row[0]}
 
     @contextmanager
-    def _writing(self, name: str) -> Iterator[Path]:
+    def writing(self, name: str) -> Iterator[Path]:
+        """The path of a file in the folder; what hinders writing it becomes the error of a full disk."""
         path = self.root / name
         try:
             yield path
         except OSError as error:
             raise unwritable(path, error) from error
+        except TrainingError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            raise unwritable(path, error.__cause__) from error
 
 
 def _names(folder: Path, *, folders: bool) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from zoo.data.card import CardPart, write_card
+from zoo.data.card import CARD_NAME, CardPart, write_card
 from zoo.fetch.folder import ImageFolder
 
 
@@ -27,4 +27,5 @@ def write_record(folder: ImageFolder, command: str, notes: Sequence[str]) -> Non
         licences=Counter(credit["licence"] or "not known" for credit in credits),
         notes=[*notes, "Source, licence and author of each image: attribution.csv."],
     )
-    write_card(folder.root, part)
+    with folder.writing(CARD_NAME):
+        write_card(folder.root, part)
