@@ -7,12 +7,13 @@ from zoo.errors import DataError, ExportError, PluginError, TrainingError, Usage
 from zoo.exported import Metadata, Runtime, TensorInfo
 from zoo.hookspecs import hookimpl
 from zoo.image_spec import ImageSpec
-from zoo.interfaces import Architecture, Dataset, Exporter, Weights
+from zoo.interfaces import App, Architecture, Dataset, Exporter, Weights
 from zoo.recipe import Recipe
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "App",
     "Architecture",
     "DataError",
     "Dataset",

@@ -104,6 +104,26 @@ class Dataset:
 
 
 @dataclass(frozen=True, kw_only=True)
+class App:
+    """What runs an exported file where Python does not, such as a page: it goes into the bundle in place of the runner.
+
+    It finds the model, its labels and the image rule in ``spec.json``, and proves itself by ``golden/``.
+
+    Args:
+        files: Returns its files, path in the bundle to content. ``zoo export`` calls it before it begins to work, and
+            once more for every bundle; it raises ``ExportError`` with the command that brings what is missing.
+        start: What to do with a bundle, the last line that ``zoo export`` prints; ``{folder}`` stands for the bundle.
+        manual: The same at more length for the model card, Markdown.
+        licence: Who made the files that are not zoo's, and under which licence, Markdown.
+    """
+
+    files: Callable[[], Mapping[str, bytes]]
+    start: str
+    manual: str
+    licence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Exporter:
     """A file format that a trained model can leave in.
 
@@ -128,6 +148,9 @@ class Exporter:
             ``load`` above does and raises ``ValueError`` where it cannot. It may import the standard library, NumPy and
             what ``requires`` names, and nothing of ``zoo`` or of its own package.
         requires: What ``pip`` installs for it, with the lowest release that was tried, such as ``onnxruntime>=1.23``.
+        app: What runs the file instead, where that is not Python.
+        variant_of: Name of the exporter whose files these are, where only the bundle is another. ``zoo export`` makes a
+            variant if ``--format`` names it, and a file by itself counts as the other's.
 
     All of them raise ``ExportError`` where a layer cannot be translated or a file cannot be read.
     """
@@ -143,6 +166,8 @@ class Exporter:
     versions: tuple[str, ...] = ()
     runtime_module: str = ""
     requires: tuple[str, ...] = ()
+    app: App | None = None
+    variant_of: str = ""
 
     def __post_init__(self) -> None:
         _check_name("Exporter", self.name)
@@ -150,3 +175,5 @@ class Exporter:
             raise PluginError(
                 f"Exporter '{self.name}' offers the precisions {self.precisions}.", f"Known: {', '.join(PRECISIONS)}."
             )
+        if self.app and self.runtime_module:
+            raise PluginError(f"Exporter '{self.name}' names both a runtime module and an app; a bundle has one.")

@@ -26,7 +26,8 @@ from zoo.runs import open_run
 #: Photos of each of the two classes.
 TRAINING, TESTING = 24, 50
 ARCHITECTURES = [offer.record.name for offer in architectures()]
-FILES = [(offer.record.name, precision) for offer in exporters() for precision in offer.record.precisions]
+FORMATS = [offer.record for offer in exporters() if not offer.record.variant_of]
+FILES = [(record.name, precision) for record in FORMATS for precision in record.precisions]
 
 ASK_KERAS = """
 import sys

@@ -2,8 +2,8 @@
 
     <architecture>.onnx ...   the exported file, labels.txt, verify.json, ...: as ``zoo.export.export`` left them
     golden/                   pictures with the pixels and the answers that should come of them
-    run.py, runner/           the runner, where the exporter has a runtime for devices
-    requirements.txt          what it needs
+    run.py, runner/           the runner, where the exporter has a runtime for devices; or the files of its app
+    requirements.txt          what the runner needs
     README.md                 model card
     LICENSE, NOTICE           of the runner and of weights that come with zoo
     spec.json                 all a program has to know, and the digest of every other file
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.edge.bundle import BUNDLE_VERSION, SPEC, fingerprint, read_bundle, seal
-from zoo.errors import ZooError
+from zoo.errors import PluginError, ZooError
 from zoo.evaluation.trained import TrainedModel
 from zoo.export.card import write_card
 from zoo.export.golden import Sample, draw_samples, json_bytes, write_golden
@@ -28,6 +28,9 @@ from zoo.exported import Metadata, Runtime
 from zoo.interfaces import Exporter
 from zoo.parity import Verification
 from zoo.runs.atomic import make_folder, write_bytes, write_text
+
+#: Written after the program.
+_LAST = {"LICENSE", "NOTICE", "README.md", SPEC}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,24 +58,35 @@ def complete_bundle(contents: Contents) -> None:
     """Adds everything but the exported file and its reports to the folder that the file lies in.
 
     Raises:
-        PluginError: The exporter's runtime module is not fit for a device.
+        PluginError: The exporter's runtime module is not fit for a device, or its app has a file of the bundle's name.
+        ExportError: Something that the app needs is missing.
         TrainingError: The disk is full, or the folder cannot be written.
     """
     folder, exporter = contents.file.parent, contents.exporter
     runtime = exporter.load(contents.file, 1)
     samples = [*contents.photos, *draw_samples(contents.metadata.image)]
     write_golden(folder, samples, contents.metadata, runtime, contents.trained.load())
-    runner = runner_files(exporter)
-    for name, source in runner.items():
-        make_folder((folder / name).parent)
-        write_text(folder / name, source)
-    if runner:
-        write_text(folder / "requirements.txt", "".join(f"{line}\n" for line in requirements(exporter)))
+    _write_program(folder, exporter)
     for name in ("LICENSE", "NOTICE"):
         if text := _licence(name):
             write_text(folder / name, text)
-    write_card(folder / "README.md", contents, bool(runner))
+    write_card(folder / "README.md", contents)
     write_bytes(folder / SPEC, json_bytes(seal(_spec(contents, runtime))))
+
+
+def _write_program(folder: Path, exporter: Exporter) -> None:
+    """What runs the model: the runner, or the exporter's app."""
+    program = {name: source.encode() for name, source in runner_files(exporter).items()}
+    if program:
+        program["requirements.txt"] = "".join(f"{line}\n" for line in requirements(exporter)).encode()
+    if exporter.app:
+        program = dict(exporter.app.files())
+    for name, content in program.items():
+        path = folder / name
+        if path.exists() or name in _LAST:
+            raise PluginError(f"The app of exporter '{exporter.name}' has a file '{name}'; so has the bundle itself.")
+        make_folder(path.parent)
+        write_bytes(path, content)
 
 
 def made_by_us(folder: Path) -> set[str]:

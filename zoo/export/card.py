@@ -19,23 +19,17 @@ if TYPE_CHECKING:
 _MOST_LABELS = 30
 
 
-def write_card(path: Path, contents: Contents, runs: bool) -> None:
-    """Writes the model card.
-
-    Args:
-        path: Of the file.
-        contents: Of the bundle.
-        runs: Whether the bundle has a runner.
-    """
+def write_card(path: Path, contents: Contents) -> None:
+    """Writes the model card of a bundle to a file."""
     metadata = contents.metadata
     parts = [
         f"# {_line(metadata.architecture)}, {contents.exporter.name}, {metadata.precision}",
         _about(contents),
-        _run(contents) if runs else _no_runner(contents),
+        f"## Run\n\n{_manual(contents)}",
         _figures(contents.trained.run),
         _verification(contents),
         _photos(contents),
-        _licence(),
+        _licence(contents),
     ]
     write_text(path, "\n\n".join(part for part in parts if part) + "\n")
 
@@ -52,10 +46,14 @@ def _about(contents: Contents) -> str:
     )
 
 
-def _run(contents: Contents) -> str:
-    return f"""## Run
-
-With Python 3.11 or later, on any system that the packages below have wheels for:
+def _manual(contents: Contents) -> str:
+    exporter = contents.exporter
+    if exporter.app:
+        return exporter.app.manual
+    if not exporter.runtime_module:
+        return f"""The format {exporter.name} brings no runner. `golden/` holds what an own one is checked against:
+pictures, the pixels that decoding and resizing should make of them, and the answers to those."""
+    return f"""With Python 3.11 or later, on any system that the packages below have wheels for:
 
 ```console
 $ python3 -m venv venv && venv/bin/pip install -r requirements.txt
@@ -65,13 +63,6 @@ $ venv/bin/python run.py --help            # folders, JSON, a watched folder, a 
 ```
 
 `requirements.txt`: {", ".join(requirements(contents.exporter))}. Neither TensorFlow nor Keras is needed."""
-
-
-def _no_runner(contents: Contents) -> str:
-    return f"""## Run
-
-The format {contents.exporter.name} brings no runner. `golden/` holds what an own one is checked against: pictures,
-the pixels that decoding and resizing should make of them, and the answers to those."""
 
 
 def _figures(run: Run | None) -> str:
@@ -125,11 +116,15 @@ their files, such as place and time; and `verify.html` shows those that were ans
 them on. `zoo export --no-photos` leaves them out."""
 
 
-def _licence() -> str:
-    return """## Licence
+def _licence(contents: Contents) -> str:
+    app = contents.exporter.app
+    others = f" {app.licence}" if app and app.licence else ""
+    return f"""## Licence
 
-The runner is part of keras-edge-zoo, Apache-2.0 (`LICENSE`). The model belongs to whoever trained it; where its weights
-started from pretrained ones, the licence of those applies too: `NOTICE`, or that of the plugin they came with."""
+What runs the model is part of keras-edge-zoo, Apache-2.0 (`LICENSE`).{others}
+
+The model belongs to whoever trained it; where its weights started from pretrained ones, the licence of those applies
+too: `NOTICE`, or that of the plugin they came with."""
 
 
 def _line(text: str) -> str:

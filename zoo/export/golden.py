@@ -22,7 +22,8 @@ from zoo.edge.selftest import GOLDEN, GOLDEN_VERSION
 from zoo.evaluation.predict import answers
 from zoo.exported import Metadata, Runtime
 from zoo.image_spec import ImageSpec
-from zoo.images import ImageError, load_image, probe, read_file
+from zoo.images import ImageError, load_image, read_file
+from zoo.images.signatures import HEAD_BYTES, identify
 from zoo.runs.atomic import make_folder, write_bytes
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ PIXELS_TOLERANCE = 1
 #: By how much a probability may differ on another processor, by precision. One runtime's ways to compute the same int8
 #: MobileNetV2 (ONNX Runtime with its optimisations and without) were 0.09 apart on 25 photos.
 PROBABILITIES_TOLERANCE = {"float32": 1e-4, "float16": 1e-3, "int8": 0.15}
+
+#: Formats that every decoder knows, such as those of browsers.
+_PLAIN_FORMATS = {"JPEG": "jpg", "PNG": "png", "WebP": "webp", "GIF": "gif", "BMP": "bmp"}
 
 _PHOTOS = 3
 _LARGEST_PHOTO_BYTES = 2**20
@@ -89,12 +93,13 @@ def choose_photos(data: ImageData, split: str, expected: NDArray[np.float32], im
     wanted = min(_PHOTOS, max(1, _MOST_PIXEL_BYTES // int(np.prod(image.input_shape))))
     chosen: dict[str, Sample] = {}
     for _, place in sorted(queued):
+        if len(chosen) == wanted:
+            break
         _, _, sha256, label, path = ranked[place]
-        if len(chosen) < wanted and sha256 not in chosen:
-            content = _read(path)
-            if content:
-                suffix = probe(content).format.lower().replace("jpeg", "jpg")
-                chosen[sha256] = Sample(f"photo-{len(chosen) + 1}.{suffix}", content, data.labels[label])
+        suffix = _PLAIN_FORMATS.get(_format(path))
+        content = _read(path) if suffix and sha256 not in chosen else b""
+        if content:
+            chosen[sha256] = Sample(f"photo-{len(chosen) + 1}.{suffix}", content, data.labels[label])
     return list(chosen.values())
 
 
@@ -174,6 +179,14 @@ def _size_bytes(path: str) -> int:
         return os.stat(path).st_size  # noqa: PTH116
     except OSError:
         return 0
+
+
+def _format(path: str) -> str:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return identify(file.read(HEAD_BYTES))
+    except (OSError, ImageError):
+        return ""
 
 
 def _read(path: str) -> bytes:

@@ -43,8 +43,8 @@ def runner_files(exporter: Exporter) -> dict[str, str]:
 
 
 def requirements(exporter: Exporter) -> tuple[str, ...]:
-    """What ``pip`` installs for the runner."""
-    return (*REQUIRES, *exporter.requires)
+    """What ``pip`` installs for the runner; nothing where there is none."""
+    return (*REQUIRES, *exporter.requires) if exporter.runtime_module else ()
 
 
 def imports_of(source: str, module: str) -> set[str]:

@@ -10,12 +10,12 @@ from zoo.registry import exporters
 
 
 def exporter_of(path: Path) -> Exporter:
-    """The installed exporter of a file's format, by its suffix; of two that match the longer suffix.
+    """The installed exporter of a file's format, by its suffix; of two that match the longer suffix. Never a variant.
 
     Raises:
         UsageError: There is no such file, nobody reads its suffix, or two exporters do.
     """
-    records = [offer.record for offer in exporters()]
+    records = [offer.record for offer in exporters() if not offer.record.variant_of]
     if not path.is_file():
         kind = "is not a file" if path.exists() else "does not exist"
         raise UsageError(f"The exported file '{path}' {kind}.", _known(records))

@@ -1,0 +1,55 @@
+"""A page that classifies photos in the browser: the ONNX file, run by onnxruntime-web, and what it takes around it.
+
+The file is that of the ONNX exporter, byte for byte; ``site/`` is the rest of the bundle, and ``onnxruntime_web`` finds
+the part of it that comes from npm. This module is what the plugin manager imports, so it needs none of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from zoo_onnx import convert, load, read_metadata, write_metadata
+
+from zoo import App, Exporter, hookimpl
+
+
+def files() -> Mapping[str, bytes]:
+    """See ``zoo_web.site_files.site_files``."""
+    from zoo_web.site_files import site_files
+
+    return site_files()
+
+
+MANUAL = """Any static web server will do, under any path; a browser opens no model from a plain file. Here:
+
+```console
+$ python3 -m http.server --bind 127.0.0.1       # in this folder; then open http://127.0.0.1:8000
+```
+
+The page asks no other server for anything, and no photo leaves the browser. Once open it works offline. Its self-test
+runs `golden/` in that very browser. Camera and offline use need https, or `localhost`. What has to be served:
+`index.html`, `sw.js`, `page/`, `onnxruntime-web/`, `golden/`, `spec.json` and the model."""
+
+
+@hookimpl
+def zoo_exporters() -> Iterable[Exporter]:
+    return [
+        Exporter(
+            name="web",
+            summary="A page with the ONNX file, for browsers: nothing to install, works offline",
+            suffix=".onnx",
+            precisions=("float32", "float16", "int8"),
+            convert=convert,
+            write_metadata=write_metadata,
+            read_metadata=read_metadata,
+            load=load,
+            versions=("tensorflow", "tf2onnx", "onnx", "onnxruntime"),
+            app=App(
+                files=files,
+                start="In a browser: python -m http.server --bind 127.0.0.1 --directory {folder}",
+                manual=MANUAL,
+                licence="`onnxruntime-web/` holds ONNX Runtime Web by Microsoft, MIT (`onnxruntime-web/LICENSE.txt`).",
+            ),
+            variant_of="onnx",
+        )
+    ]

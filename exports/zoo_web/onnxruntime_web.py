@@ -1,0 +1,84 @@
+"""Finds onnxruntime-web, which is too large to come along: 14 MB of WebAssembly from npm, the release pinned.
+
+``package.json`` names the release, and is what npm reads; the digests below make sure that it is the one we tried.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+from importlib.resources import files
+from pathlib import Path
+
+from zoo import ExportError
+from zoo.data.cache import cache_folder
+
+PACKAGE = "onnxruntime-web"
+
+#: Names a folder that npm installed into.
+VARIABLE = "ZOO_ONNXRUNTIME_WEB"
+
+#: Name in the bundle; name in the package; SHA-256. Servers know ``.js`` everywhere, ``.mjs`` not: a browser runs no
+#: module that comes as anything else than JavaScript.
+_FILES = (
+    (
+        "ort.wasm.bundle.min.js",
+        "ort.wasm.bundle.min.mjs",
+        "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
+    ),
+    (
+        "ort-wasm-simd-threaded.wasm",
+        "ort-wasm-simd-threaded.wasm",
+        "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
+    ),
+)
+
+
+def runtime_files() -> dict[str, bytes]:
+    """The two files that run a model on one thread, and their licence.
+
+    Raises:
+        ExportError: The package is not there, or is another release. The message has the command that brings it.
+    """
+    folder = _find()
+    found = {}
+    for name, original, sha256 in _FILES:
+        path = folder / "dist" / original
+        try:
+            found[name] = path.read_bytes()
+        except OSError as error:
+            raise ExportError(f"Could not read {path}: {error.strerror}.", install_command()) from error
+        if hashlib.sha256(found[name]).hexdigest() != sha256:
+            raise ExportError(
+                f"{path} is not that of {PACKAGE} {_pinned()}, the release that was tried.", install_command()
+            )
+    return found | {"LICENSE.txt": (files("zoo_web") / "onnxruntime_web.LICENSE.txt").read_bytes()}
+
+
+def _find() -> Path:
+    """The folder of the package: where ``ZOO_ONNXRUNTIME_WEB`` says, beside this file, or in zoo's cache folder."""
+    chosen = os.environ.get(VARIABLE)
+    roots = [Path(chosen).expanduser()] if chosen else [Path(__file__).parent, _default_folder()]
+    for root in roots:
+        for folder in (root / "node_modules" / PACKAGE, root):
+            if (folder / "dist").is_dir():
+                return folder
+    where = f"{roots[0]}, which {VARIABLE} names" if chosen else str(_default_folder())
+    raise ExportError(f"{PACKAGE}, which runs the model in a browser, is not in {where}.", install_command())
+
+
+def _default_folder() -> Path:
+    return cache_folder() / PACKAGE
+
+
+def install_command() -> str:
+    """For a shell: what brings the release that was tried to where it is looked for."""
+    folder = os.environ.get(VARIABLE) or str(_default_folder())
+    return f"npm install --ignore-scripts --prefix {shlex.quote(folder)} {PACKAGE}@{_pinned()}"
+
+
+def _pinned() -> str:
+    said = json.loads((files("zoo_web") / "package.json").read_text("utf-8"))
+    return str(said["dependencies"][PACKAGE])

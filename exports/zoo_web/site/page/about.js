@@ -1,0 +1,43 @@
+// What the bundle says about its model.
+
+import { $, element, percent } from "./elements.js";
+
+export function showAbout(spec, runtime) {
+  document.title = $("title").textContent = question(spec.labels);
+  $("subtitle").textContent = `Answered by ${spec.architecture}, right here: the photo does not leave this browser.`;
+  const { image, files, model } = spec;
+  const rows = [
+    ["Classes", classList(spec.labels)],
+    ["Tested", checked(spec.verification)],
+    ["File", `${model}, ${spec.precision}, ${(files[model].bytes / 1e6).toFixed(1)} MB`],
+    ["Made from", spec.source],
+    ["Sees", `${image.width_px} × ${image.height_px} pixels, ${image.resize}, ${image.interpolation}`],
+    ["Runs on", `${runtime}, WebAssembly, one thread`],
+  ];
+  $("about").replaceChildren(
+    ...rows.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))),
+  );
+}
+
+const FEW_CLASSES = 4;
+const MOST_CLASSES = 12;
+
+function question(labels) {
+  if (labels.length > FEW_CLASSES) return `Which of ${labels.length} classes is it?`;
+  const question = `${new Intl.ListFormat("en", { type: "disjunction" }).format(labels)}?`;
+  return question.charAt(0).toUpperCase() + question.slice(1);
+}
+
+function classList(labels) {
+  const more = labels.length - MOST_CLASSES;
+  return labels.slice(0, MOST_CLASSES).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+function checked(verification) {
+  if (verification.status !== "verified") return "Not verified: nobody compared this file with the model it was made from.";
+  const { accuracy, agreement, n } = verification;
+  return (
+    `${percent(accuracy)} right on ${n} ${verification.split ?? ""} photos. Same answer as the trained model on ` +
+    `${percent(agreement)} of them.`
+  );
+}

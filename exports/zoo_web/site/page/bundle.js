@@ -1,0 +1,69 @@
+// The bundle as it is served: `spec.json`, and every other file by its digest, so that none is an older one's.
+
+const ROOT = new URL("..", import.meta.url);
+
+/** @returns {Promise<object>} `spec.json`; never from a cache of the browser's own. */
+export async function readSpec() {
+  return (await load(new URL("spec.json", ROOT), { cache: "no-store" })).json();
+}
+
+/**
+ * @param {object} spec
+ * @param {string} name of a file that it names
+ * @param {(bytes: number) => void} [progress] told how much more has come
+ * @returns {Promise<ArrayBuffer>}
+ */
+export async function readFile(spec, name, progress) {
+  const made = spec.files[name];
+  if (!made) throw new Error(`spec.json does not name ${name}.`);
+  const response = await load(addressOf(spec, name));
+  if (!progress || !response.body) {
+    const content = await response.arrayBuffer();
+    progress?.(content.byteLength);
+    return content;
+  }
+  const parts = [];
+  const reader = response.body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    parts.push(part.value);
+    progress(part.value.length);
+  }
+  return new Blob(parts).arrayBuffer();
+}
+
+/** The address of a file; another content has another one. */
+export function addressOf(spec, name) {
+  const path = name.split("/").map(encodeURIComponent).join("/");
+  return new URL(`${path}?v=${spec.files[name].sha256.slice(0, 16)}`, ROOT);
+}
+
+/** What the page needs of the bundle; the rest is for people, and need not be served. */
+export function isServed(spec, name) {
+  const folders = ["page/", "onnxruntime-web/", "golden/"];
+  return name === spec.model || name === "index.html" || folders.some((folder) => name.startsWith(folder));
+}
+
+/**
+ * @returns {Promise<string>} what is wrong with a file, empty where nothing is; `null` where it cannot be told: browsers
+ *   compute digests for https and localhost alone.
+ */
+export async function problemOf(spec, name, content) {
+  const made = spec.files[name];
+  if (content.byteLength < made.bytes) return `${name} is truncated: ${content.byteLength} of ${made.bytes} bytes.`;
+  if (!globalThis.crypto?.subtle) return content.byteLength === made.bytes ? null : `${name} has been altered.`;
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
+  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex === made.sha256 ? "" : `${name} has been altered.`;
+}
+
+async function load(address, options) {
+  const name = address.pathname.slice(ROOT.pathname.length);
+  let response;
+  try {
+    response = await fetch(address, options);
+  } catch {
+    throw new Error(`${name} could not be loaded: no connection to the server.`);
+  }
+  if (!response.ok) throw new Error(`${name} could not be loaded: the server says ${response.status}.`);
+  return response;
+}

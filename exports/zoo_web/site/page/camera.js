@@ -1,0 +1,92 @@
+// Frames of a camera, one after the other, as fast as the model answers.
+
+import { $, element } from "./elements.js";
+
+const REASONS = {
+  NotAllowedError: "The camera was not allowed. The address bar of the browser has the switch.",
+  NotFoundError: "There is no camera on this device.",
+  NotReadableError: "The camera is used by another program.",
+};
+
+export class Camera {
+  /**
+   * @param {(frame: ImageBitmap) => Promise<object>} ask
+   * @param {import("./answer.js").Answer} answer
+   * @param {(message: string) => void} alarm
+   */
+  constructor(ask, answer, alarm) {
+    Object.assign(this, { ask, answer, alarm, stream: null });
+    if (!navigator.mediaDevices?.getUserMedia) return; // not there, or neither https nor localhost
+    $("camera").hidden = false;
+    $("camera").addEventListener("click", () => (this.stream ? this.close() : this.start({ facingMode: "environment" })));
+    $("cameras").addEventListener("change", () => this.start({ deviceId: { exact: $("cameras").value } }));
+  }
+
+  async start(which) {
+    this.stop();
+    this.alarm("");
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ video: { ...which, width: { ideal: 1280 } } });
+    } catch (error) {
+      this.close();
+      this.alarm(REASONS[error.name] ?? `The camera did not start: ${error.message}`);
+      return;
+    }
+    this.stream = stream;
+    const video = $("video");
+    video.srcObject = stream;
+    const settings = stream.getVideoTracks()[0].getSettings();
+    video.classList.toggle("mirrored", settings.facingMode === "user");
+    video.hidden = false;
+    $("photo").hidden = true;
+    $("invitation").hidden = true;
+    $("camera").textContent = "Stop the camera";
+    await video.play();
+    await this.list(settings.deviceId);
+    this.run(stream, video);
+  }
+
+  /** Names of cameras are told only once one was allowed. */
+  async list(current) {
+    const devices = await navigator.mediaDevices.enumerateDevices();
+    const cameras = devices.filter((device) => device.kind === "videoinput");
+    $("cameras").replaceChildren(
+      ...cameras.map(({ deviceId, label }, place) =>
+        element("option", { value: deviceId }, label || `Camera ${place + 1}`),
+      ),
+    );
+    $("cameras").value = current;
+    $("cameras").hidden = cameras.length < 2;
+  }
+
+  async run(stream, video) {
+    try {
+      while (this.stream === stream) {
+        const result = await this.ask(await createImageBitmap(video));
+        if (this.stream === stream) this.answer.show(result);
+        await new Promise(requestAnimationFrame);
+      }
+    } catch (error) {
+      if (this.stream !== stream) return;
+      this.close();
+      this.alarm(error.message);
+    }
+  }
+
+  /** Stops, and leaves the last answer where it is. */
+  stop() {
+    if (!this.stream) return;
+    for (const track of this.stream.getTracks()) track.stop();
+    this.stream = null;
+    $("video").srcObject = null;
+    $("video").hidden = true;
+    $("cameras").hidden = true;
+    $("camera").textContent = "Use the camera";
+  }
+
+  close() {
+    this.stop();
+    this.answer.clear();
+  }
+}

@@ -1,0 +1,19 @@
+// Elements of the page. Names of classes and files come from outside: they are only ever text.
+
+/** @returns {HTMLElement} */
+export const $ = (id) => document.getElementById(id);
+
+/** An element with attributes and children; strings become text. */
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+/** Probability as a percentage that never says 100 or 0 of what is not. */
+export function percent(share) {
+  if (share > 0.999 && share < 1) return "> 99.9 %";
+  if (share < 0.001 && share > 0) return "< 0.1 %";
+  return `${(100 * share).toFixed(1)} %`;
+}

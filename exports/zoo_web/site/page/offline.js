@@ -1,0 +1,30 @@
+// Lets the browser keep the page, so that it opens without a network.
+
+import { $ } from "./elements.js";
+
+/** Only https and localhost have service workers; elsewhere the page simply needs its server. */
+export async function keepOffline(spec) {
+  if (!("serviceWorker" in navigator)) return;
+  try {
+    const root = new URL("..", import.meta.url);
+    // Another bundle, another address: the browser then fetches everything anew.
+    const registration = await navigator.serviceWorker.register(new URL(`sw.js?v=${spec.digest}`, root));
+    await settled(registration);
+    $("offline").textContent = "Works offline from now on.";
+    document.body.dataset.offline = "ready";
+  } catch {
+    $("offline").textContent = ""; // no room, or not allowed: it works online
+  }
+}
+
+function settled(registration) {
+  const worker = registration.installing ?? registration.waiting ?? registration.active;
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      if (worker.state === "activated") resolve();
+      if (worker.state === "redundant") reject(new Error("The service worker could not be installed."));
+    };
+    worker.addEventListener("statechange", look);
+    look();
+  });
+}

@@ -1,0 +1,81 @@
+// From a picture file, or a frame of a camera, to RGB pixels: `zoo.images.decode` once more, by the browser's decoder.
+
+import { PictureError, openContainer } from "./container.js";
+
+const STRIP_PIXELS = 2 ** 22;
+const TYPES = { JPEG: "jpeg", PNG: "png", WebP: "webp", GIF: "gif", BMP: "bmp", AVIF: "avif", TIFF: "tiff" };
+
+/** As it is in the file: no colour profile, no loss where it is transparent. */
+const UNTOUCHED = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
+
+/**
+ * @param {Blob} file
+ * @returns {Promise<import("./resize.js").Picture>} upright, transparency on white
+ */
+export async function decode(file) {
+  const { format, bytes, orientation } = openContainer(new Uint8Array(await file.arrayBuffer()));
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(new Blob([bytes], { type: `image/${TYPES[format]}` }), UNTOUCHED);
+  } catch {
+    throw new PictureError(
+      format === "TIFF"
+        ? "This browser cannot read TIFF. Save the picture as JPEG or PNG."
+        : `This browser cannot decode the file: a damaged or unusual ${format}.`,
+    );
+  }
+  try {
+    return pixelsOf(bitmap, orientation);
+  } finally {
+    bitmap.close();
+  }
+}
+
+/**
+ * @param {ImageBitmap} bitmap
+ * @param {number} orientation as in EXIF: how it still has to be turned
+ * @returns {import("./resize.js").Picture}
+ */
+export function pixelsOf(bitmap, orientation = 1) {
+  const { width, height } = bitmap;
+  const turned = turn(width, height, orientation);
+  const data = new Uint8Array(width * height * 3);
+  // In strips: a canvas may not be as large as a photo, and takes a third more memory.
+  const rows = Math.min(height, Math.max(1, Math.floor(STRIP_PIXELS / width)));
+  const canvas = new OffscreenCanvas(width, rows);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  for (let top = 0; top < height; top += rows) {
+    const count = Math.min(rows, height - top);
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, width, count);
+    context.drawImage(bitmap, 0, -top);
+    const rgba = context.getImageData(0, 0, width, count).data;
+    for (let y = 0, from = 0; y < count; y++) {
+      let to = turned.start + (top + y) * turned.down;
+      for (let x = 0; x < width; x++, from += 4, to += turned.right) {
+        data[to] = rgba[from];
+        data[to + 1] = rgba[from + 1];
+        data[to + 2] = rgba[from + 2];
+      }
+    }
+  }
+  return { data, width: turned.width, height: turned.height };
+}
+
+/** Where the first pixel goes, and how far on the next to its right and the next below it go, in values. */
+function turn(width, height, orientation) {
+  const isOnSide = orientation >= 5;
+  const [outWidth, outHeight] = isOnSide ? [height, width] : [width, height];
+  // Which end of the result the first row and the first column come to.
+  const fromRight = [2, 3, 6, 7].includes(orientation);
+  const fromBottom = [3, 4, 7, 8].includes(orientation);
+  const across = fromRight ? -3 : 3;
+  const along = (fromBottom ? -3 : 3) * outWidth;
+  return {
+    width: outWidth,
+    height: outHeight,
+    start: (fromRight ? (outWidth - 1) * 3 : 0) + (fromBottom ? (outHeight - 1) * outWidth * 3 : 0),
+    right: isOnSide ? along : across,
+    down: isOnSide ? across : along,
+  };
+}

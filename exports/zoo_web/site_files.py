@@ -1,0 +1,29 @@
+"""The files of the page, as they go into a bundle: ours from ``site/``, the runtime from npm."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from zoo_web.onnxruntime_web import runtime_files
+
+
+def site_files() -> dict[str, bytes]:
+    """Path in the bundle to content.
+
+    Raises:
+        ExportError: onnxruntime-web is not there, or is another release.
+    """
+    runtime = {f"onnxruntime-web/{name}": content for name, content in runtime_files().items()}
+    return runtime | _below(files("zoo_web") / "site", "")
+
+
+def _below(folder: Traversable, prefix: str) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for entry in folder.iterdir():
+        name = f"{prefix}{entry.name}"
+        if entry.is_dir():
+            found |= _below(entry, f"{name}/")
+        else:
+            found[name] = entry.read_bytes()
+    return found

@@ -1,0 +1,230 @@
+"""Decoding and resizing in JavaScript against ``zoo.images``: the same bytes, the same pixels."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import zoo_web
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from tests.browser.conftest import OpenPage, Served
+from tests.images import pictures
+from zoo.image_spec import INTERPOLATIONS, RESIZE_RULES, ImageSpec
+from zoo.images import ImageError, decode, resize
+
+MODULES = Path(zoo_web.__file__).parent / "site" / "page"
+
+#: Decodes a file, given as base64, and resizes it where a rule is given; returns the pixels.
+MAKE = """async ([content, rule]) => {
+  const { decode } = await import("/page/picture.js");
+  const { resize } = await import("/page/resize.js");
+  const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+  try {
+    const decoded = await decode(new Blob([bytes]));
+    const { data, width, height } = rule ? resize(decoded, rule) : decoded;
+    let text = "";
+    for (let at = 0; at < data.length; at += 8192) text += String.fromCharCode(...data.subarray(at, at + 8192));
+    return { width, height, data: btoa(text) };
+  } catch (error) {
+    return { problem: error.message };
+  }
+}"""
+
+#: Resizes pixels that need no decoding, each by several rules.
+RESIZE = """async ([content, width, height, rules]) => {
+  const { resize } = await import("/page/resize.js");
+  const data = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+  return rules.map((rule) => {
+    const made = resize({ data, width, height }, rule).data;
+    let text = "";
+    for (let at = 0; at < made.length; at += 8192) text += String.fromCharCode(...made.subarray(at, at + 8192));
+    return btoa(text);
+  });
+}"""
+
+Pixels = NDArray[np.uint8]
+Make = Callable[..., Pixels]
+
+
+@pytest.fixture
+def page(served: Served, open_page: OpenPage) -> Iterator[Any]:
+    """A page that may import the modules."""
+    (served.folder / "page").symlink_to(MODULES)
+    (served.folder / "index.html").write_text("<!doctype html><link rel=icon href=data:,>")
+    opened = open_page(served.address(served.folder)[:-1], wait="")
+    yield opened.page
+    assert opened.trouble == []
+
+
+@pytest.fixture
+def make(page: Any) -> Make:
+    """``make(content, spec)``: what the browser makes of a file; ``ValueError`` with its words where it refuses."""
+
+    def ask(content: bytes, spec: ImageSpec | None = None) -> Pixels:
+        found = page.evaluate(MAKE, [base64.b64encode(content).decode(), spec and spec.as_dict()])
+        if "problem" in found:
+            raise ValueError(found["problem"])
+        data = np.frombuffer(base64.b64decode(found["data"]), np.uint8)
+        return data.reshape(found["height"], found["width"], 3)
+
+    return ask
+
+
+def largest(made: Pixels, expected: Pixels) -> int:
+    assert made.shape == expected.shape
+    return int(np.abs(made.astype(int) - expected).max())
+
+
+# Resizing alone
+
+
+SIZES = [(480, 640), (224, 224), (337, 501), (448, 448), (672, 448), (96, 72), (8, 8), (1, 1), (1, 300), (700, 3)]
+TARGETS = [(224, 224), (32, 32), (17, 31)]
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_resizing_gives_opencv_s_values(page: Any, interpolation: Any) -> None:
+    """Exactly so for area and bilinear. OpenCV has bicubic kernels of its own by processor, a level apart."""
+    random = np.random.default_rng(0)
+    allowed = 1 if interpolation == "bicubic" else 0
+    specs = [
+        ImageSpec(height_px=height, width_px=width, resize=rule, interpolation=interpolation)  # type: ignore[arg-type]
+        for height, width in TARGETS
+        for rule in RESIZE_RULES
+    ]
+    compared = 0
+    for height, width in SIZES:
+        image = random.integers(0, 256, (height, width, 3), np.uint8)
+        content = base64.b64encode(image.tobytes()).decode()
+        made = page.evaluate(RESIZE, [content, width, height, [spec.as_dict() for spec in specs]])
+        for spec, text in zip(specs, made, strict=True):
+            values = np.frombuffer(base64.b64decode(text), np.uint8).reshape(spec.input_shape)
+            assert largest(values, resize(image, spec)) <= allowed, (height, width, spec)
+            compared += 1
+    assert compared == len(SIZES) * len(TARGETS) * len(RESIZE_RULES)
+
+
+# Decoding
+
+
+def noise(channels: int = 3, dtype: type = np.uint8) -> NDArray[Any]:
+    random = np.random.default_rng(1)
+    return random.integers(0, np.iinfo(dtype).max + 1, (43, 61, channels), dtype)
+
+
+def turned(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[274] = orientation
+    return exif.tobytes()
+
+
+COLOR, ALPHA = Image.fromarray(noise()), Image.fromarray(noise(4))
+FILES = {
+    "png": (pictures.encode(COLOR, "PNG"), 0),
+    "png, alpha": (pictures.encode(ALPHA, "PNG"), 0),
+    "png, gray and alpha": (pictures.encode(pictures.GRAY_ALPHA, "PNG"), 0),
+    "png, palette": (pictures.encode(pictures.PALETTE, "PNG"), 0),
+    "png, gray": (pictures.encode(pictures.GRAY, "PNG"), 0),
+    "png, 16 bits": (cv2.imencode(".png", noise(3, np.uint16))[1].tobytes(), 1),
+    "png, 16 bits and alpha": (cv2.imencode(".png", noise(4, np.uint16))[1].tobytes(), 2),
+    "jpeg, 4:4:4": (pictures.encode(COLOR, "JPEG", subsampling=0), 0),
+    "jpeg, 4:2:2": (pictures.encode(COLOR, "JPEG", subsampling=1), 0),
+    "jpeg, 4:2:0": (pictures.encode(COLOR, "JPEG", subsampling=2), 0),
+    "jpeg, progressive": (pictures.encode(COLOR, "JPEG", progressive=True), 0),
+    "jpeg, gray": (pictures.encode(pictures.GRAY, "JPEG"), 0),
+    "jpeg, cmyk": (pictures.encode(COLOR.convert("CMYK"), "JPEG"), 1),
+    "webp": (pictures.encode(COLOR, "WEBP"), 0),
+    "webp, alpha": (pictures.encode(ALPHA, "WEBP", lossless=True, exact=True), 0),
+    "gif": (pictures.encode(pictures.PALETTE, "GIF"), 0),
+    "bmp": (pictures.encode(COLOR, "BMP"), 0),
+    "avif": (pictures.encode(COLOR, "AVIF", quality=80), 0),
+} | {
+    f"{name}, orientation {place}": (pictures.encode(COLOR, name, exif=turned(place)), 0)
+    for name in ("JPEG", "PNG", "WEBP")
+    for place in range(10)
+}
+
+
+def test_files_of_every_kind_become_the_same_pixels(make: Make) -> None:
+    """What a browser decodes with is not ours: gray levels of 16 bits and CMYK are rounded otherwise."""
+    off = {name: largest(make(content), decode(content)) for name, (content, _) in FILES.items()}
+    assert {name: (off[name], allowed) for name, (_, allowed) in FILES.items() if off[name] > allowed} == {}
+
+
+def test_colour_profiles_are_not_applied(make: Make) -> None:
+    """One that exchanges red and blue would show."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = profile.replace(b"rXYZ", b"????").replace(b"bXYZ", b"rXYZ").replace(b"????", b"bXYZ")
+    assert swapped != profile
+    for name in ("JPEG", "PNG", "WEBP"):
+        content = pictures.encode(COLOR, name, icc_profile=swapped)
+        assert len(content) > len(pictures.encode(COLOR, name))
+        assert largest(make(content), decode(content)) == 0
+
+
+def test_a_picture_larger_than_a_canvas_takes_at_once(make: Make) -> None:
+    large = cv2.resize(noise(), (2600, 1700), interpolation=cv2.INTER_CUBIC)
+    content = cv2.imencode(".jpg", large)[1].tobytes()
+    assert large.shape[0] * large.shape[1] > 2**22
+    spec = ImageSpec(height_px=64, width_px=64)
+    assert largest(make(content, spec), resize(decode(content), spec)) == 0
+
+
+def test_photos_become_the_same_input(make: Make, shared_data: Path) -> None:
+    """Real ones, of many cameras: the decoder of Chromium and that of OpenCV are one library, libjpeg-turbo."""
+    folders = ("rugby_soccer", "ccby_coarse", "hymenoptera_small", "nips17_sample", "exif_orientation")
+    photos = [
+        path
+        for name in folders
+        for path in sorted(entry for entry in (shared_data / name).rglob("*") if entry.suffix in (".jpg", ".png"))[::29]
+    ]
+    assert len(photos) > 40
+    spec = ImageSpec()
+    differences = {}
+    for path in photos:
+        content = path.read_bytes()
+        differences[path.name] = largest(make(content, spec), resize(decode(content), spec))
+    assert {name: value for name, value in differences.items() if value > 1} == {}
+    print(f"{len(photos)} photos, {sum(map(bool, differences.values()))} of them not the same in every value")
+
+
+# What is refused
+
+
+def refused(content: bytes) -> str:
+    with pytest.raises(ImageError) as error:
+        decode(content)
+    return error.value.reason
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP"])
+def test_half_a_file_is_refused(make: Make, name: str) -> None:
+    content = pictures.encode(COLOR, name)
+    half = content[: len(content) // 2]
+    assert "truncated" in refused(half)
+    with pytest.raises(ValueError, match="The file is a truncated"):
+        make(half)
+
+
+OTHERS = {
+    "The file is empty": b"",
+    "This is not a picture": b"Dear diary",
+    "This is a PDF file": b"%PDF-1.7 and more",
+    "This is a HEIC photo": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64),
+    "This is a video": b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(64),
+    "This browser cannot read TIFF": pictures.encode(COLOR, "TIFF"),
+    "This browser cannot decode the file": b"\x89PNG\r\n\x1a\n" + pictures.png_chunk(b"IEND", b""),
+}
+
+
+def test_what_is_no_picture_is_told_by_name(make: Make) -> None:
+    for said, content in OTHERS.items():
+        with pytest.raises(ValueError, match=said):
+            make(content)
