@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -26,6 +27,16 @@ DECODER = f"{SPEC_VERSION}-opencv{cv2.__version__}"
 
 #: Called with files done and files to do.
 Progress = Callable[[int, int], None]
+
+
+class Observer(Protocol):
+    """Sees files as they are decoded; its methods are called from several threads."""
+
+    def wants(self, sha256: str) -> bool:
+        """Whether a content has to be decoded for this observer, the cache having it or not."""
+
+    def see(self, sha256: str, data: bytes, pixels: NDArray[np.uint8]) -> None:
+        """The bytes of a file and its picture, ``(height, width, 3)`` RGB before it is resized."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +69,21 @@ class _Read:
     reason: str | None = None
 
 
-def ingest(entries: Sequence[Entry], spec: ImageSpec, cache: ImageCache, progress: Progress | None = None) -> Ingested:
+def ingest(
+    entries: Sequence[Entry],
+    spec: ImageSpec,
+    cache: ImageCache,
+    progress: Progress | None = None,
+    observer: Observer | None = None,
+) -> Ingested:
     """Makes sure that every usable file is in the cache as ``spec`` says.
+
+    Args:
+        entries: The files.
+        spec: How they become pixels.
+        cache: Where these go.
+        progress: Called with files done and files to do.
+        observer: Sees every file that is decoded, and those it wants besides.
 
     Raises:
         DataError: The cache cannot be written, or is too small.
@@ -70,7 +94,8 @@ def ingest(entries: Sequence[Entry], spec: ImageSpec, cache: ImageCache, progres
     known = list(dict.fromkeys(contents.values()))
     reasons = cache.rejected(known, DECODER)
     rows = cache.rows(key, known, image_bytes)
-    todo = [entry for entry in entries if contents.get(entry.path) not in rows.keys() | reasons.keys()]
+    done_before = {sha256 for sha256 in rows if not (observer and observer.wants(sha256))} | reasons.keys()
+    todo = [entry for entry in entries if contents.get(entry.path) not in done_before]
     failed: dict[str, str] = {}
     decoded = 0
 
@@ -80,7 +105,7 @@ def ingest(entries: Sequence[Entry], spec: ImageSpec, cache: ImageCache, progres
         refused: dict[str, str] = {}
         try:
             for done, read in enumerate(
-                _read_all(todo, spec, lambda sha256: cache.knows(key, DECODER, sha256)), start=1
+                _read_all(todo, spec, lambda sha256: cache.knows(key, DECODER, sha256), observer), start=1
             ):
                 if read.sha256 is not None and read.state is not None:
                     contents[read.entry.path] = read.sha256
@@ -101,7 +126,8 @@ def ingest(entries: Sequence[Entry], spec: ImageSpec, cache: ImageCache, progres
 
     written: set[str] = set()
     if todo:
-        cache.make_room(len(todo) * image_bytes, keep={segment for segment, _ in rows.values()})
+        undecoded = sum(contents.get(entry.path) not in rows for entry in todo)
+        cache.make_room(undecoded * image_bytes, keep={segment for segment, _ in rows.values()})
         cache.write_images(key, new_images(), image_bytes)
         known = list(dict.fromkeys(contents.values()))
         reasons = cache.rejected(known, DECODER)
@@ -158,14 +184,16 @@ def _unchanged(entries: Iterable[Entry], cache: ImageCache) -> dict[str, str]:
     return found
 
 
-def _read_all(entries: Sequence[Entry], spec: ImageSpec, known: Callable[[str], bool]) -> Iterator[_Read]:
+def _read_all(
+    entries: Sequence[Entry], spec: ImageSpec, known: Callable[[str], bool], observer: Observer | None
+) -> Iterator[_Read]:
     """Reads files in threads (OpenCV works outside the interpreter lock), a bounded number of them ahead."""
     workers = min(4, core_count())
     with ThreadPoolExecutor(workers, "zoo-decode", initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         pending: deque[Future[_Read]] = deque()
         try:
             for entry in entries:
-                pending.append(pool.submit(_read, entry, spec, known))
+                pending.append(pool.submit(_read, entry, spec, known, observer))
                 if len(pending) >= 4 * workers:
                     yield pending.popleft().result()
             while pending:
@@ -175,7 +203,7 @@ def _read_all(entries: Sequence[Entry], spec: ImageSpec, known: Callable[[str], 
                 future.cancel()
 
 
-def _read(entry: Entry, spec: ImageSpec, known: Callable[[str], bool]) -> _Read:
+def _read(entry: Entry, spec: ImageSpec, known: Callable[[str], bool], observer: Observer | None) -> _Read:
     try:
         data = read_file(entry.path)
         state = FileState.of(os.stat(entry.path))  # noqa: PTH116
@@ -184,9 +212,14 @@ def _read(entry: Entry, spec: ImageSpec, known: Callable[[str], bool]) -> _Read:
     except OSError as error:
         return _Read(entry, reason=error.strerror or str(error))
     sha256 = hashlib.sha256(data).hexdigest()
-    if known(sha256):
+    cached = known(sha256)
+    wanted = observer is not None and observer.wants(sha256)
+    if cached and not wanted:
         return _Read(entry, state, sha256)
     try:
-        return _Read(entry, state, sha256, pixels=resize(decode(data), spec))
+        pixels = decode(data)
+        if observer is not None and wanted:
+            observer.see(sha256, data, pixels)
+        return _Read(entry, state, sha256, pixels=None if cached else resize(pixels, spec))
     except ImageError as error:
         return _Read(entry, state, sha256, reason=error.reason)

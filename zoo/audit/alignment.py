@@ -1,0 +1,204 @@
+"""Do two pictures show the same photograph? One is laid over the other and compared patch by patch.
+
+Fingerprints say roughly where the two overlap. The second is warped onto the first, every patch of the first is looked
+for near its place in the second, and the places found correct the warp: scale and shift of either axis, fitted with
+outliers left out. At last a patch counts as the same where it correlates, lies where the warp says, and has the same
+colour. Correlation forgives brightness and contrast, patches forgive what was drawn over, the warp forgives cropping;
+another ball in the same pose shares its outline, and not the patches within.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.audit.fingerprints import Overlap
+
+#: Pictures are compared at this many pixels a side.
+SIDE_PX = 160
+
+#: Raised whenever the same two pictures would be judged otherwise.
+VERSION = 1
+
+_PATCH_PX = 20
+_REACH_PX = 6  # how far from its place a patch is looked for
+_TEXTURED = 5.0  # standard deviation, in gray levels, above which a patch shows something
+_FLAT = 1.5  # and below which it shows nothing
+_HINT = 0.6  # correlation of a patch that may guide the warp
+_SAME = 0.8  # and of one that is the same
+_SAME_PLACE_PX = 2
+_OTHER_COLOUR = 8.0  # mean difference of chroma, in gray levels
+_COLOUR_CAST = 12.0  # of which so much may be the same all over
+_GRAY = 4.0  # chroma that hardly a pixel of a gray picture exceeds
+_FEWEST = 6  # textured patches without which nothing can be said
+
+Warp = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A picture made ready to be compared.
+
+    Args:
+        gray: ``(SIDE_PX, SIDE_PX)`` uint8.
+        chroma: ``(SIDE_PX, SIDE_PX, 2)`` uint8, centred on 128.
+        colourless: Whether it is gray all over.
+    """
+
+    gray: NDArray[np.uint8]
+    chroma: NDArray[np.uint8]
+    colourless: bool
+
+    @classmethod
+    def of(cls, image: NDArray[np.uint8]) -> Canvas:
+        """From ``(height, width, 3)`` uint8 RGB of any size."""
+        small = cv2.resize(image, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+        planes = cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb)
+        chroma = np.asarray(cv2.blur(planes[:, :, 1:], (5, 5)), np.uint8)
+        strength = np.percentile(np.abs(chroma.astype(np.int16) - 128), 99.5)
+        return cls(np.ascontiguousarray(planes[:, :, 0]), chroma, bool(strength < _GRAY))
+
+    def mirrored(self) -> Canvas:
+        flip = np.s_[:, ::-1]
+        return Canvas(np.ascontiguousarray(self.gray[flip]), np.ascontiguousarray(self.chroma[flip]), self.colourless)
+
+
+@dataclass(frozen=True)
+class _Patches:
+    """Patches of the first picture that could be looked for in the second.
+
+    Args:
+        centres: ``(n, 2)``, y and x, in pixels of the first.
+        moved: ``(n, 2)``, how far from its place each was found.
+        likeness: ``(n,)``, correlation there.
+    """
+
+    centres: NDArray[np.float64]
+    moved: NDArray[np.float64]
+    likeness: NDArray[np.float64]
+
+
+def sameness(first: Canvas, second: Canvas, ways: Sequence[Overlap]) -> float:
+    """Share of the textured patches that the two pictures have in common, 0 to 1; about 0 for different photographs.
+
+    Args:
+        first, second: The pictures.
+        ways: How they may overlap; the first that fits is taken.
+    """
+    best = 0.0
+    for way in ways:
+        other = second.mirrored() if way.mirror else second
+        best = max(best, _sameness(first, other, _start(way)))
+        if best >= 0.75:
+            break
+    return best
+
+
+def _start(way: Overlap) -> Warp:
+    """From pixels of the first to pixels of the second, by their windows."""
+    scale = way.second.size / way.first.size
+    shift_x = (way.second.left - way.first.left * scale) * SIDE_PX
+    shift_y = (way.second.top - way.first.top * scale) * SIDE_PX
+    return np.array([[scale, 0, shift_x], [0, scale, shift_y]])
+
+
+def _sameness(first: Canvas, second: Canvas, warp: Warp) -> float:
+    for step in (32, 16):
+        patches = _find_patches(first, second, warp, step)
+        correction = _correction(patches)
+        if correction is None:
+            return 0.0
+        warp = warp @ correction
+        if step == 32 and (patches.likeness > _HINT).mean() < 0.2:
+            return 0.0
+    patches = _find_patches(first, second, warp, 16)
+    if len(patches.likeness) < _FEWEST:
+        return 0.0
+    same = (patches.likeness > _SAME) & (np.abs(patches.moved).max(1) <= _SAME_PLACE_PX)
+    if not (first.colourless or second.colourless):
+        same &= _same_colour(first, second, warp, patches)
+    return float(same.mean())
+
+
+def _warped(image: NDArray[np.generic], warp: Warp) -> NDArray[np.generic]:
+    return cv2.warpAffine(image, warp, (SIDE_PX, SIDE_PX), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+def _find_patches(first: Canvas, second: Canvas, warp: Warp, step: int) -> _Patches:
+    """Looks for patches of the first, ``step`` pixels apart, in the second; those that show nothing are left out."""
+    over = np.asarray(_warped(second.gray, warp), np.uint8)
+    covered = _box_mean(np.asarray(_warped(np.full_like(second.gray, 255), warp)))
+    texture, other_texture = _box_deviation(first.gray), _box_deviation(over)
+    starts = range(_REACH_PX, SIDE_PX - _PATCH_PX - _REACH_PX + 1, step)
+    centres, moved, likeness = [], [], []
+    for top in starts:
+        for left in starts:
+            y, x = top + _PATCH_PX // 2, left + _PATCH_PX // 2
+            here, there = texture[y, x], other_texture[y, x]
+            if covered[y, x] < 250 or max(here, there) < _TEXTURED:
+                continue
+            centres.append((y, x))
+            if min(here, there) < _FLAT:  # something on one picture, nothing on the other
+                moved.append((0, 0))
+                likeness.append(0.0)
+                continue
+            patch = first.gray[top : top + _PATCH_PX, left : left + _PATCH_PX]
+            around = over[
+                top - _REACH_PX : top + _PATCH_PX + _REACH_PX, left - _REACH_PX : left + _PATCH_PX + _REACH_PX
+            ]
+            _, value, _, (right, down) = cv2.minMaxLoc(cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED))
+            moved.append((down - _REACH_PX, right - _REACH_PX))
+            likeness.append(value)
+    return _Patches(
+        np.array(centres, np.float64).reshape(-1, 2), np.array(moved, np.float64).reshape(-1, 2), np.array(likeness)
+    )
+
+
+def _box_mean(plane: NDArray[np.generic]) -> NDArray[np.float32]:
+    return np.asarray(cv2.boxFilter(plane, cv2.CV_32F, (_PATCH_PX, _PATCH_PX)), np.float32)
+
+
+def _box_deviation(plane: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Standard deviation of the patch round every pixel."""
+    squares = np.asarray(cv2.sqrBoxFilter(plane, cv2.CV_32F, (_PATCH_PX, _PATCH_PX)), np.float32)
+    return np.sqrt(np.maximum(squares - _box_mean(plane) ** 2, 0))
+
+
+def _correction(patches: _Patches) -> Warp | None:
+    """Scale and shift of either axis that bring most patches to where they were found; ``None`` where few agree."""
+    hints = patches.likeness > _HINT
+    if hints.sum() < 4:
+        return None
+    centres, moved = patches.centres[hints] - SIDE_PX / 2, patches.moved[hints]
+    kept = np.abs(moved - np.median(moved, 0)).max(1) <= 4
+    for _ in range(3):
+        if kept.sum() < 4:
+            return None
+        left_over = np.zeros(len(moved))
+        found = []
+        for axis in (0, 1):
+            known = np.stack([centres[kept, axis], np.ones(kept.sum())], 1)
+            # A ridge on the scale: patches in a row say nothing of it.
+            growth, shift = np.linalg.solve(known.T @ known + np.diag([2000, 0.01]), known.T @ moved[kept, axis])
+            found.append((growth, shift))
+            left_over = np.maximum(left_over, np.abs(moved[:, axis] - centres[:, axis] * growth - shift))
+        kept = left_over < 2
+    (grow_y, shift_y), (grow_x, shift_x) = found
+    middle = SIDE_PX / 2
+    return np.array([[1 + grow_x, 0, shift_x - grow_x * middle], [0, 1 + grow_y, shift_y - grow_y * middle], [0, 0, 1]])
+
+
+def _same_colour(first: Canvas, second: Canvas, warp: Warp, patches: _Patches) -> NDArray[np.bool_]:
+    rows, columns = patches.centres.astype(int).T
+    mine, theirs = first.chroma.astype(np.float32) - 128, second.chroma.astype(np.float32) - 128
+    difference = mine - np.asarray(_warped(theirs, warp), np.float32)
+    # Another white balance moves all of them alike.
+    cast = np.median(difference[rows, columns], 0)
+    mean = _box_mean(np.abs(difference - np.clip(cast, -_COLOUR_CAST, _COLOUR_CAST)).sum(2))
+    # Light changes chroma in proportion to itself.
+    colour = _box_mean(np.abs(mine).sum(2))[rows, columns]
+    return np.asarray(mean[rows, columns] < _OTHER_COLOUR + 0.25 * colour, np.bool_)

@@ -1,0 +1,213 @@
+"""The whole check of a data set: everything that is found, in one record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.audit.duplicates import Twins, find_twins, groups, members
+from zoo.audit.features import backbone_features, features_key, find_backbone
+from zoo.audit.files import file_findings
+from zoo.audit.findings import KINDS, Finding
+from zoo.audit.photos import Photos, read_photos
+from zoo.audit.records import Records
+from zoo.audit.suspects import LabelSuspect, Outlier, label_suspects, outliers
+from zoo.errors import DataError
+from zoo.training.reporter import Reporter
+
+#: Raised whenever the same features would give other suspects.
+_SUSPECTS_KIND = "suspects-1"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found.
+
+    Args:
+        photos: The data set.
+        twins: Pairs of pictures that show the same.
+        group: The group of each picture; twins share one.
+        findings: Everything that is wrong, the worst first.
+        backbone: Whose features found suspects and twins; ``None``: none is installed, labels were not judged.
+    """
+
+    photos: Photos
+    twins: tuple[Twins, ...]
+    group: NDArray[np.int64]
+    findings: tuple[Finding, ...]
+    backbone: str | None
+
+    @cached_property
+    def by_kind(self) -> Mapping[str, list[Finding]]:
+        """Findings by kind, the worst kind first; kinds without findings are left out."""
+        found: dict[str, list[Finding]] = {}
+        for finding in self.findings:
+            found.setdefault(finding.kind, []).append(finding)
+        return found
+
+    @cached_property
+    def leaked(self) -> Mapping[str, tuple[int, int]]:
+        """``test`` and ``val`` to ``(pictures with a twin in an earlier split, pictures)``."""
+        splits = [photo.split for photo in self.photos.photos]
+        found = {}
+        for split, earlier in (("test", {"train", "val"}), ("val", {"train"})):
+            mine = [index for index, name in enumerate(splits) if name == split]
+            others = {int(self.group[index]) for index, name in enumerate(splits) if name in earlier}
+            if mine and others:
+                found[split] = (sum(int(self.group[index]) in others for index in mine), len(mine))
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, as ``--json`` prints it."""
+        photos = self.photos
+        names = [photo.name for photo in photos.photos]
+        return {
+            "source": photos.source,
+            "files": len(photos) + len(photos.skipped),
+            "usable": len(photos),
+            "counts": photos.counts,
+            "formats": Counter(photo.facts.format for photo in photos.photos),
+            "modes": Counter(photo.facts.mode for photo in photos.photos),
+            "sizes": _sizes(photos),
+            "leaked": {split: {"twins": twins, "of": of} for split, (twins, of) in self.leaked.items()},
+            "found": {kind: len(findings) for kind, findings in self.by_kind.items()},
+            "findings": [finding.as_dict() for finding in self.findings],
+            "twins": [
+                {**asdict(pair), "first": names[pair.first], "second": names[pair.second]} for pair in self.twins
+            ],
+            "skipped": [asdict(item) for item in photos.skipped],
+            "notes": list(photos.notes),
+            "backbone": self.backbone,
+        }
+
+
+def audit(
+    source: str,
+    *,
+    backbone: str | None = None,
+    start_backend: Callable[[], object] = lambda: None,
+    reporter: Reporter | None = None,
+) -> Audit:
+    """Checks everything that ``source`` names. Nothing is changed but the cache.
+
+    Args:
+        source: A folder, a CSV file, or the name of a data set.
+        backbone: Architecture whose pretrained features are used; ``None``: the first that offers some.
+        start_backend: Called before Keras is imported, if it is.
+        reporter: Told of progress.
+
+    Raises:
+        UsageError: There is nothing of that name, or no such backbone.
+        DataError: Nothing in it can be used.
+    """
+    reporter = reporter or Reporter()
+    offer = find_backbone(backbone)
+    with Records() as records:
+        photos = read_photos(source, records, reporter.counter("reading"))
+        if not len(photos):
+            raise _nothing(photos)
+        features = None
+        if offer:
+            features = backbone_features(photos, offer, start_backend, reporter.counter("looking"))
+        twins = find_twins(photos, features, records, reporter.counter("comparing"))
+        group = groups(len(photos), twins)
+        findings = [*file_findings(photos), *_twin_findings(photos, twins, group)]
+        if offer and features is not None:
+            findings += _suspect_findings(photos, features, group, features_key(offer), records)
+    order = list(KINDS)
+    findings.sort(key=lambda finding: (order.index(finding.kind), -finding.score))
+    return Audit(photos, tuple(twins), group, tuple(findings), offer.record.name if offer else None)
+
+
+def _nothing(photos: Photos) -> DataError:
+    first = photos.skipped[0]
+    return DataError(
+        f"None of the {len(photos.skipped)} file(s) of '{photos.source}' can be used"
+        f" (such as {first.name!r}: {first.reason}).",
+        "Expected photos/<class>/*.jpg.",
+    )
+
+
+def _twin_findings(photos: Photos, twins: Sequence[Twins], group: NDArray[np.int64]) -> list[Finding]:
+    """One finding a group of twins, or two where it both leaks and contradicts itself."""
+    likeness: dict[int, float] = {}
+    kinds: dict[int, set[str]] = {}
+    for pair in twins:
+        name = int(group[pair.first])
+        likeness[name] = min(likeness.get(name, 1.0), pair.sameness)
+        kinds.setdefault(name, set()).add(pair.kind)
+    found = []
+    for name, indices in members(group).items():
+        shown = [photos.photos[index] for index in indices]
+        what = "the same bytes" if kinds[name] == {"bytes"} else "the same pixels"
+        what = "the same photo" if "near" in kinds[name] else what
+        splits, labels = {photo.split for photo in shown}, {photo.label for photo in shown}
+        files = tuple(photo.name for photo in shown)
+        values = {
+            "how": sorted(kinds[name]),
+            "labels": [photo.label for photo in shown],
+            "splits": [photo.split for photo in shown],
+        }
+        if len(splits) > 1:
+            where = " and ".join(sorted(str(split) for split in splits))
+            found.append(Finding("leak", files, f"{what} in {where}", likeness[name], values))
+        if len(labels) > 1:
+            where = " and ".join(sorted(labels))
+            found.append(Finding("contradiction", files, f"{what} under {where}", likeness[name], values))
+        if len(splits) == len(labels) == 1:
+            found.append(Finding("duplicate", files, f"{what}, {len(files)} times", likeness[name], values))
+    return found
+
+
+def _suspect_findings(
+    photos: Photos, features: NDArray[np.float32], group: NDArray[np.int64], key: str, records: Records
+) -> list[Finding]:
+    position = {label: index for index, label in enumerate(photos.labels)}
+    classes = np.array([position[photo.label] for photo in photos.photos], np.int64)
+    state = hashlib.sha256(key.encode())
+    state.update(repr((photos.contents, classes.tolist(), group.tolist())).encode())
+    known = records.read(_SUSPECTS_KIND, [state.hexdigest()]).get(state.hexdigest())
+    if known is None:
+        wrong, far = label_suspects(features, classes, group), outliers(features, classes, group)
+        found = {"labels": [asdict(item) for item in wrong], "outliers": [asdict(item) for item in far]}
+        records.write(_SUSPECTS_KIND, {state.hexdigest(): json.dumps(found)})
+    else:
+        said = json.loads(known)
+        wrong = [LabelSuspect(**item) for item in said["labels"]]
+        far = [Outlier(**item) for item in said["outliers"]]
+    findings = [_label_finding(photos, suspect) for suspect in wrong]
+    suspected = {suspect.index for suspect in wrong}
+    for outlier in far:
+        if outlier.index not in suspected:
+            photo = photos.photos[outlier.index]
+            detail = f"{outlier.distance:.1f} times as far from its neighbours as usual in {photo.label}"
+            findings.append(Finding("outlier", (photo.name,), detail, outlier.distance))
+    return findings
+
+
+def _label_finding(photos: Photos, suspect: LabelSuspect) -> Finding:
+    photo, suggested = photos.photos[suspect.index], photos.labels[suspect.suggested]
+    detail = f"labelled {photo.label}, looks like {suggested} ({suspect.confidence:.0%} against {suspect.own:.0%})"
+    values = {"label": photo.label, "suggested": suggested, "confidence": round(suspect.confidence, 4)}
+    return Finding("label", (photo.name,), detail, suspect.confidence - suspect.own, values)
+
+
+def _sizes(photos: Photos) -> dict[str, Any]:
+    """Smallest, median and largest of the sides and of the bytes."""
+
+    def three(values: Sequence[int]) -> dict[str, int]:
+        return {"smallest": min(values), "median": int(np.median(values)), "largest": max(values)}
+
+    return {
+        "width_px": three([photo.facts.width_px for photo in photos.photos]),
+        "height_px": three([photo.facts.height_px for photo in photos.photos]),
+        "file_bytes": three([photo.size_bytes for photo in photos.photos]),
+    }

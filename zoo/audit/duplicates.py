@@ -1,0 +1,189 @@
+"""Twins: files with the same bytes, the same pixels, or the same photograph in another size, crop or quality."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.audit.alignment import VERSION, Canvas, sameness
+from zoo.audit.fingerprints import WINDOWS, Fingerprints, fingerprints, likest, overlaps
+from zoo.audit.photos import Photo, Photos
+from zoo.audit.records import Records
+from zoo.data.arrays import CachedArrays
+from zoo.data.ingest import DECODER, Progress
+from zoo.images.ahead import ahead
+from zoo.runs.machine import core_count
+
+Kind = Literal["bytes", "pixels", "near"]
+
+#: Two pictures are twins from this share of common patches on. Chosen on one half of the photos of
+#: benchmarks/near_duplicates.py: photographs that only look alike reach 0.55, copies of one stay above 0.7.
+TWINS_FROM = 0.62
+
+#: Smaller pictures have too little detail for two different ones to be told apart.
+SMALLEST_PX = 48
+
+_KIND = f"sameness-{VERSION}-{DECODER}"
+_PART = 16  # pairs that a thread takes at a time
+_WAYS = 3  # overlaps that are tried, the likeliest ones
+
+# Candidates. Of 1081 photos and 7 versions of each, the original was the nearest of a version in every case but one, by
+# the features of MobileNetV2; four leave room for real families of pictures.
+_NEAREST_BY_FEATURES, _LEAST_COSINE = 4, 0.65
+_NEAREST_BY_PRINT, _LEAST_LIKENESS = 4, 0.5
+_NEAREST_BESIDE_FEATURES, _LEAST_BESIDE_FEATURES = 2, 0.75
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Two pictures that show the same.
+
+    Args:
+        first, second: Indices of the pictures.
+        kind: What they have in common: the file's ``bytes``, the ``pixels``, or ``near``: the photograph.
+        sameness: Share of what is comparable that is the same, 0 to 1.
+    """
+
+    first: int
+    second: int
+    kind: Kind
+    sameness: float
+
+
+def find_twins(
+    photos: Photos, features: NDArray[np.float32] | None, records: Records, progress: Progress | None = None
+) -> list[Twins]:
+    """All twins among the pictures; of n exact copies, n - 1 pairs with the first of them.
+
+    Args:
+        photos: The pictures.
+        features: Of every picture, of length 1; ``None`` looks by fingerprints alone.
+        records: Pairs judged in earlier runs.
+        progress: Called with pairs compared and pairs to compare.
+    """
+    exact, first_of = _exact(photos.photos)
+    alone = [index for index in first_of.values() if _telling(photos.photos[index])]
+    prints = compute_fingerprints(photos.pixels, alone)
+    if features is None:
+        places = likest(range(len(alone)), range(len(alone)), prints, _LEAST_LIKENESS, _NEAREST_BY_PRINT)
+    else:
+        places = _nearest(features[alone])
+        places |= likest(
+            range(len(alone)), range(len(alone)), prints, _LEAST_BESIDE_FEATURES, _NEAREST_BESIDE_FEATURES, windows=1
+        )
+    keys = [photos.photos[index].facts.pixels_sha256 for index in alone]
+    found = judge(sorted(places), keys, photos.pixels, alone, prints, records, progress)
+    near = [Twins(alone[i], alone[j], "near", value) for (i, j), value in found.items() if value >= TWINS_FROM]
+    return exact + near
+
+
+def compute_fingerprints(pixels: CachedArrays, chosen: Sequence[int]) -> Fingerprints:
+    """``(len(chosen), len(WINDOWS), 144)``."""
+    found = np.empty((len(chosen), len(WINDOWS), 144), np.float32)
+    for row, index in enumerate(chosen):
+        found[row] = fingerprints(pixels.read([index])[0])
+    return found
+
+
+def judge(
+    pairs: Sequence[tuple[int, int]],
+    keys: Sequence[str],
+    pixels: CachedArrays,
+    indices: Sequence[int],
+    prints: Fingerprints,
+    records: Records,
+    progress: Progress | None = None,
+) -> dict[tuple[int, int], float]:
+    """How much each pair of pictures has in common, 0 to 1; what was judged before is looked up.
+
+    Args:
+        pairs: Positions in ``keys``, ``indices`` and ``prints``.
+        keys: What a picture is known by in ``records``.
+        pixels: All images.
+        indices: Which of them.
+        prints: Their fingerprints.
+        records: Pairs judged before.
+        progress: Called with pairs done and pairs to do.
+    """
+    names = {pair: "-".join(sorted((keys[pair[0]][:32], keys[pair[1]][:32]))) for pair in pairs}
+    known = records.read(_KIND, names.values())
+    todo = [pair for pair in pairs if names[pair] not in known]
+
+    @lru_cache(maxsize=1000)
+    def canvas(place: int) -> Canvas:
+        return Canvas.of(pixels.read([indices[place]])[0])
+
+    def compare(some: Sequence[tuple[int, int]]) -> list[float]:
+        return [sameness(canvas(i), canvas(j), overlaps(prints[i], prints[j])[:_WAYS]) for i, j in some]
+
+    fresh: dict[str, str] = {}
+    parts = [todo[start : start + _PART] for start in range(0, len(todo), _PART)]
+    for part, values in zip(parts, ahead(compare, parts, min(4, core_count())), strict=True):
+        fresh |= {names[pair]: f"{value:.4f}" for pair, value in zip(part, values, strict=True)}
+        if progress:
+            progress(len(fresh), len(todo))
+    records.write(_KIND, fresh)
+    known |= fresh
+    return {pair: float(known[names[pair]]) for pair in pairs}
+
+
+def groups(count: int, twins: Iterable[Twins]) -> NDArray[np.int64]:
+    """The group of each of ``count`` pictures: those joined by twins share one, which is the first of them."""
+    above = list(range(count))
+
+    def top(index: int) -> int:
+        while above[index] != index:
+            above[index] = above[above[index]]
+            index = above[index]
+        return index
+
+    for pair in twins:
+        low, high = sorted((top(pair.first), top(pair.second)))
+        above[high] = low
+    return np.array([top(index) for index in range(count)], np.int64)
+
+
+def _exact(photos: Sequence[Photo]) -> tuple[list[Twins], Mapping[str, int]]:
+    """Twins by bytes and by pixels, and the first picture that has each content of pixels."""
+    twins: list[Twins] = []
+    by_bytes: dict[str, int] = {}
+    by_pixels: dict[str, int] = {}
+    for index, photo in enumerate(photos):
+        if photo.sha256 in by_bytes:
+            twins.append(Twins(by_bytes[photo.sha256], index, "bytes", 1.0))
+        elif photo.facts.pixels_sha256 in by_pixels:
+            twins.append(Twins(by_pixels[photo.facts.pixels_sha256], index, "pixels", 1.0))
+        by_bytes.setdefault(photo.sha256, index)
+        by_pixels.setdefault(photo.facts.pixels_sha256, index)
+    return twins, by_pixels
+
+
+def _telling(photo: Photo) -> bool:
+    return not photo.facts.blank and min(photo.facts.width_px, photo.facts.height_px) >= SMALLEST_PX
+
+
+def _nearest(features: NDArray[np.float32]) -> set[tuple[int, int]]:
+    pairs: set[tuple[int, int]] = set()
+    for start in range(0, len(features), 256):
+        cosine = features[start : start + 256] @ features.T
+        cosine[np.arange(len(cosine)), np.arange(start, start + len(cosine))] = -1
+        most = min(_NEAREST_BY_FEATURES, len(features) - 1)
+        for row, columns in enumerate(np.argpartition(-cosine, most, axis=1)[:, :most] if most else ()):
+            for column in columns:
+                if cosine[row, column] >= _LEAST_COSINE:
+                    pairs.add((min(start + row, int(column)), max(start + row, int(column))))
+    return pairs
+
+
+def members(group: NDArray[np.int64]) -> dict[int, list[int]]:
+    """Group to its pictures, of groups with more than one."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for index, name in enumerate(group.tolist()):
+        found[name].append(index)
+    return {name: indices for name, indices in found.items() if len(indices) > 1}

@@ -1,0 +1,151 @@
+"""What a picture file is: format, size, mode, orientation, and a digest of its pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.audit.records import Records
+from zoo.data.ingest import DECODER
+from zoo.images import probe
+
+Mode = Literal["gray", "RGB", "palette", "CMYK"]
+
+#: Raised whenever the same content would give other facts.
+FACTS_KIND = f"facts-2-{DECODER}"
+
+#: A picture whose pixels vary by less than this (standard deviation, in gray levels of 255) shows nothing.
+_BLANK_BELOW = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Of one content.
+
+    Args:
+        format: ``JPEG``, ``PNG``, ``BMP``, ``GIF``, ``WebP``, ``TIFF`` or ``AVIF``.
+        width_px, height_px: Upright, as it is shown.
+        mode: As stored.
+        bits: Of one sample as stored: 1 to 16.
+        alpha: Whether it stores transparency.
+        orientation: EXIF orientation that had to be applied, 1 where none.
+        blank: Whether it is one colour all over.
+        pixels_sha256: Of size and decoded pixels: equal for files that show exactly the same.
+    """
+
+    format: str
+    width_px: int
+    height_px: int
+    mode: Mode
+    bits: int
+    alpha: bool
+    orientation: int
+    blank: bool
+    pixels_sha256: str
+
+
+def facts_of(data: bytes, pixels: NDArray[np.uint8]) -> Facts:
+    """The facts of a file that was decoded.
+
+    Args:
+        data: Its bytes.
+        pixels: ``(height, width, 3)`` RGB, as ``zoo.images.decode`` returned them.
+    """
+    header = probe(data)
+    mode, bits, alpha = _stored_as(data, header.format)
+    height, width = pixels.shape[:2]
+    digest = hashlib.sha256(f"{height}x{width}:".encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    small = cv2.resize(pixels, (min(width, 256), min(height, 256)), interpolation=cv2.INTER_AREA)
+    return Facts(
+        format=header.format,
+        width_px=width,
+        height_px=height,
+        mode=mode,
+        bits=bits,
+        alpha=alpha,
+        orientation=header.orientation,
+        blank=float(cv2.meanStdDev(small)[1].max()) < _BLANK_BELOW,
+        pixels_sha256=digest.hexdigest(),
+    )
+
+
+def _stored_as(data: bytes, kind: str) -> tuple[Mode, int, bool]:
+    """Mode, bits of a sample, and whether there is alpha."""
+    if kind == "JPEG":
+        return _JPEG_MODES.get(_jpeg_components(data), "RGB"), 8, False
+    if kind == "PNG":
+        bits, color_type = data[24], data[25]
+        alpha = color_type in (4, 6) or b"tRNS" in data[: data.find(b"IDAT")]
+        return _PNG_MODES.get(color_type, "RGB"), bits, alpha
+    if kind == "GIF":
+        return "palette", 8, False
+    # Rare enough to be decoded once more.
+    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if stored is None:
+        return "RGB", 8, False
+    channels = 1 if stored.ndim == 2 else stored.shape[2]
+    return "gray" if channels < 3 else "RGB", 8 * stored.dtype.itemsize, channels == 4 and probe(data).alpha != "none"
+
+
+_JPEG_MODES: Mapping[int, Mode] = {1: "gray", 3: "RGB", 4: "CMYK"}
+_PNG_MODES: Mapping[int, Mode] = {0: "gray", 2: "RGB", 3: "palette", 4: "gray", 6: "RGB"}
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def _jpeg_components(data: bytes) -> int:
+    """Number of components that the frame header of a JPEG declares; ``probe`` has seen that it is whole."""
+    at = 2
+    while at + 10 <= len(data):
+        at = data.find(b"\xff", at)
+        if at < 0 or at + 10 > len(data):
+            break
+        marker = data[at + 1]
+        if marker in _FRAMES:
+            return data[at + 9]
+        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:
+            at += 1
+        else:
+            at += 2 + max(int.from_bytes(data[at + 2 : at + 4], "big"), 2)
+    return 3
+
+
+class FactFinder:
+    """Watches an ingest and collects the facts of every content, those known from earlier runs included."""
+
+    def __init__(self, records: Records, contents: set[str]) -> None:
+        """
+        Args:
+            records: Where facts of earlier runs are.
+            contents: SHA-256 of contents that are expected to come; others are looked up by ``settle``.
+        """
+        self._records = records
+        self._lock = threading.Lock()
+        self._known = _read(records, contents)
+        self._found: dict[str, Facts] = {}
+
+    def wants(self, sha256: str) -> bool:
+        with self._lock:
+            return sha256 not in self._known and sha256 not in self._found
+
+    def see(self, sha256: str, data: bytes, pixels: NDArray[np.uint8]) -> None:
+        facts = facts_of(data, pixels)
+        with self._lock:
+            self._found[sha256] = facts
+
+    def settle(self) -> dict[str, Facts]:
+        """Keeps what was found for the next run. Returns the facts by content."""
+        self._records.write(FACTS_KIND, {sha256: json.dumps(asdict(facts)) for sha256, facts in self._found.items()})
+        return self._known | self._found
+
+
+def _read(records: Records, contents: set[str]) -> dict[str, Facts]:
+    return {sha256: Facts(**json.loads(text)) for sha256, text in records.read(FACTS_KIND, contents).items()}

@@ -1,0 +1,126 @@
+"""Features of every picture from a pretrained backbone, kept in the cache of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.audit.photos import SPEC, Photos
+from zoo.data.arrays import CachedArrays
+from zoo.data.cache import ImageCache
+from zoo.data.ingest import DECODER, Progress
+from zoo.errors import UsageError
+from zoo.interfaces import Architecture
+from zoo.registry import Offer, architectures
+
+if TYPE_CHECKING:
+    import keras
+
+_OWN_DISTRIBUTION = "keras-edge-zoo"
+
+
+def find_backbone(name: str | None = None) -> Offer[Architecture] | None:
+    """An architecture that has a backbone and pretrained weights: the one named, else one of ours, else anybody's.
+
+    Raises:
+        UsageError: The one named is not offered, or has no backbone or no weights.
+    """
+    if name is not None:
+        offer = architectures().offer(name)
+        if not _serves(offer):
+            raise UsageError(f"Architecture '{name}' has no pretrained backbone.", "Choose another one: `zoo list`.")
+        return offer
+    known = architectures()
+    offers = [offer for offer in known if not known.contested(offer.record.name) and _serves(offer)]
+    return min(offers, key=lambda offer: (offer.distribution != _OWN_DISTRIBUTION, offer.record.name), default=None)
+
+
+def _serves(offer: Offer[Architecture]) -> bool:
+    return offer.record.backbone is not None and bool(offer.record.weights)
+
+
+def features_key(offer: Offer[Architecture]) -> str:
+    """All that features follow from but the content."""
+    weights = offer.record.weights[0].name
+    backbone = f"{offer.record.name}-{weights}-{offer.distribution}-{offer.version}-keras{_version('keras')}"
+    return f"audit-features-{backbone}-{SPEC.digest}-{DECODER}"
+
+
+def backbone_features(
+    photos: Photos,
+    offer: Offer[Architecture],
+    start_backend: Callable[[], object],
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Feature vectors of length 1, ``(len(photos), features)``.
+
+    Args:
+        photos: The pictures.
+        offer: From ``find_backbone``.
+        start_backend: Called before Keras is imported; not at all where the cache has everything.
+        progress: Called with pictures done and pictures to do.
+
+    Raises:
+        DataError: The cache cannot be written, or is too small.
+    """
+    key = features_key(offer)
+    cache = ImageCache()
+    try:
+        width = _known_width(cache, key)
+        missing = _missing(cache, key, photos, width)
+        if missing:
+            start_backend()
+            backbone = _build(offer.record)
+            width = int(backbone.output_shape[-1])
+            cache.make_room(len(missing) * 4 * width, keep=set())
+            cache.write_images(key, _compute(backbone, photos, missing, progress), 4 * width)
+        rows = cache.rows(key, list(dict.fromkeys(photos.contents)), 4 * width)
+        places = [(cache.segment_path(rows[sha256][0]), rows[sha256][1]) for sha256 in photos.contents]
+    finally:
+        cache.close()
+    vectors = CachedArrays(places, (width,), "float32").read(range(len(photos)))
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def _known_width(cache: ImageCache, key: str) -> int:
+    """Length of the vectors that the cache has under a key; 0 where it has none."""
+    return cache.row_bytes(key) // 4
+
+
+def _missing(cache: ImageCache, key: str, photos: Photos, width: int) -> list[int]:
+    """One index of every content that has no features yet."""
+    known = cache.rows(key, list(dict.fromkeys(photos.contents)), 4 * width) if width else {}
+    return list({sha256: index for index, sha256 in enumerate(photos.contents) if sha256 not in known}.values())
+
+
+def _build(architecture: Architecture) -> keras.Model:
+    import keras
+
+    weights = architecture.weights[0]
+    model = architecture.build(SPEC.input_shape, len(weights.labels()))
+    weights.load(model, True)
+    return keras.Model(model.inputs, model.get_layer(architecture.backbone).output)
+
+
+def _compute(
+    backbone: keras.Model, photos: Photos, missing: Sequence[int], progress: Progress | None
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    from zoo.evaluation.predict import BATCH_SIZE, answers
+
+    for start in range(0, len(missing), BATCH_SIZE):
+        chosen = missing[start : start + BATCH_SIZE]
+        for index, row in zip(chosen, answers(backbone, photos.pixels.read(chosen), len(missing)), strict=True):
+            yield photos.contents[index], row
+        if progress:
+            progress(start + len(chosen), len(missing))
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,93 @@
+"""What each file shows by itself: unusable, misnamed, rotated, transparent, deep, long, tiny, blank."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from zoo.audit.findings import Finding
+from zoo.audit.photos import Photo, Photos
+
+#: A shorter side of fewer pixels is tiny: a network of 224 px would see mostly interpolation.
+TINY_BELOW_PX = 64
+
+#: A picture so many times longer than wide, or the other way round, is squashed beyond recognition.
+EXTREME_RATIO = 4.0
+
+#: Photos of a class below which little can be learnt or measured.
+FEW_BELOW = 20
+
+_EXTENSIONS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".mpo": "JPEG",
+    ".png": "PNG",
+    ".apng": "PNG",
+    ".bmp": "BMP",
+    ".dib": "BMP",
+    ".gif": "GIF",
+    ".webp": "WebP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".avif": "AVIF",
+}
+
+
+def file_findings(photos: Photos) -> list[Finding]:
+    """Findings on single files and on the number of pictures of each class."""
+    found = [Finding("unreadable", (item.name,), item.reason) for item in photos.skipped]
+    found += _too_little(photos)
+    # A data set of small pictures, such as icons or digits, is what it is.
+    small = sum(_shorter(photo) < TINY_BELOW_PX for photo in photos.photos) > len(photos) / 2
+    for photo in photos.photos:
+        found += (
+            Finding(kind, (photo.name,), detail, score)
+            for kind, detail, score in _of_photo(photo)
+            if not (small and kind == "tiny")
+        )
+    return found
+
+
+def _too_little(photos: Photos) -> Iterator[Finding]:
+    counts = Counter(photo.label for photo in photos.photos)
+    if len(photos.labels) < 2:
+        yield Finding("unusable", (), f"one class only, {photos.labels[0]}; a classifier needs two or more")
+    for label in photos.labels:
+        if not counts[label]:
+            yield Finding("unusable", (), f"no usable picture in class {label}")
+        elif counts[label] < FEW_BELOW:
+            pictures = "1 picture" if counts[label] == 1 else f"{counts[label]} pictures"
+            yield Finding("few", (), f"{pictures} in class {label}", -counts[label])
+    if "train" in photos.counts:
+        for label, count in photos.counts["train"].items():
+            if not count and counts[label]:
+                yield Finding("unusable", (), f"no training picture in class {label}")
+
+
+def _of_photo(photo: Photo) -> Iterator[tuple[str, str, float]]:
+    facts = photo.facts
+    size = f"{facts.width_px} x {facts.height_px} px"
+    extension = PurePosixPath(photo.name).suffix.lower()
+    said = _EXTENSIONS.get(extension)
+    if facts.blank:
+        yield "blank", f"one colour all over, {size}", 0.0
+    if said != facts.format:
+        yield "misnamed", f"{facts.format} named {extension}" if extension else f"{facts.format} without extension", 0.0
+    if facts.orientation != 1:
+        yield "rotated", f"EXIF orientation {facts.orientation}", 0.0
+    if facts.alpha:
+        yield "alpha", f"{facts.format} with transparency", 0.0
+    if facts.bits > 8:
+        yield "deep", f"{facts.format} of {facts.bits} bits", 0.0
+    ratio = max(facts.width_px, facts.height_px) / _shorter(photo)
+    if ratio >= EXTREME_RATIO:
+        yield "shape", f"{size}, {ratio:.1f} to 1", ratio
+    if _shorter(photo) < TINY_BELOW_PX:
+        yield "tiny", size, -float(_shorter(photo))
+
+
+def _shorter(photo: Photo) -> int:
+    return min(photo.facts.width_px, photo.facts.height_px)

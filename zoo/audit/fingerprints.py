@@ -1,0 +1,137 @@
+"""Small fingerprints of pictures and of windows cut out of them: what a crop, a copy or a mirror image has in common.
+
+A fingerprint is a picture of 12 x 12 gray values without its slow shades (light, background), of mean 0 and length 1,
+so that a product of two is their correlation. Each picture has one of the whole and of 18 windows in it: the whole of a
+cropped copy correlates with a window of the original.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Fingerprints = NDArray[np.float32]
+
+_SIDE = 12
+_BASE = 48  # the picture is brought to this many pixels a side before windows are cut
+_SHADE_PX = 17  # slower than this is shade
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a picture, in shares of its sides."""
+
+    top: float
+    left: float
+    size: float
+
+    def mirrored(self) -> Window:
+        return Window(self.top, 1 - self.left - self.size, self.size)
+
+
+WHOLE = Window(0, 0, 1)
+_THIRDS = (0.0, 0.5, 1.0)
+WINDOWS: tuple[Window, ...] = (
+    WHOLE,
+    *(Window(y * (1 - size), x * (1 - size), size) for size in (0.92, 0.83) for y in _THIRDS for x in _THIRDS),
+)
+
+
+def fingerprints(image: NDArray[np.uint8]) -> Fingerprints:
+    """Of every window of one RGB image of any size: ``(len(WINDOWS), 144)``."""
+    gray = cv2.cvtColor(cv2.resize(image, (_BASE, _BASE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    values = gray.astype(np.float32)
+    detail = values - cv2.blur(values, (_SHADE_PX, _SHADE_PX))
+    found = np.empty((len(WINDOWS), _SIDE, _SIDE), np.float32)
+    for place, window in enumerate(WINDOWS):
+        top, left, size = round(window.top * _BASE), round(window.left * _BASE), round(window.size * _BASE)
+        part = detail[top : top + size, left : left + size]
+        found[place] = cv2.resize(part, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    flat = found.reshape(len(WINDOWS), -1)
+    flat -= flat.mean(1, keepdims=True)
+    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+
+
+def mirrored(prints: Fingerprints) -> Fingerprints:
+    """Those of the mirror image, ``(..., windows, 144)``; each of a window where its mirror image was."""
+    square = prints.reshape(*prints.shape[:-1], _SIDE, _SIDE)
+    return np.ascontiguousarray(square[..., ::-1]).reshape(prints.shape)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Where two pictures may show the same.
+
+    Args:
+        likeness: Correlation of the two windows, -1 to 1.
+        first, second: The windows; of the mirror image where ``mirror``.
+        mirror: Whether the second is mirrored.
+    """
+
+    likeness: float
+    first: Window
+    second: Window
+    mirror: bool
+
+
+def overlaps(first: Fingerprints, second: Fingerprints) -> list[Overlap]:
+    """The ways in which two pictures may overlap, the likeliest first: one a pair of windows, the whole of either.
+
+    Args:
+        first, second: ``(len(WINDOWS), 144)`` each.
+    """
+    found = []
+    for mirror, other in ((False, second), (True, mirrored(second))):
+        for place, likeness in enumerate(first[0] @ other.T):
+            window = WINDOWS[place].mirrored() if mirror else WINDOWS[place]
+            found.append(Overlap(float(likeness), WHOLE, window, mirror))
+        for place, likeness in enumerate(first[1:] @ other[0], start=1):
+            found.append(Overlap(float(likeness), WINDOWS[place], WHOLE, mirror))
+    return sorted(found, key=lambda overlap: -overlap.likeness)
+
+
+def likest(
+    queries: Sequence[int],
+    others: Sequence[int],
+    prints: Fingerprints,
+    least: float,
+    most: int,
+    windows: int = len(WINDOWS),
+    stop: Callable[[], bool] | None = None,
+) -> set[tuple[int, int]]:
+    """Pairs ``(i, j)``, ``i < j``, of one of ``queries`` and one of ``others`` that may overlap.
+
+    Args:
+        queries, others: Indices into ``prints``; the same ones twice are fine.
+        prints: ``(n, len(WINDOWS), 144)``.
+        least: Least correlation.
+        most: Pairs a query, the likest ones.
+        windows: How many windows are compared; 1 finds no crops, and takes a twentieth of the time.
+        stop: Asked between blocks of 256 queries; true ends the search with what was found.
+    """
+    pairs: set[tuple[int, int]] = set()
+    rows = np.asarray(others)
+    sides = [prints[rows]]
+    sides.append(mirrored(sides[0]))
+    for start in range(0, len(queries), 256):
+        if stop and stop():
+            break
+        block = np.asarray(queries[start : start + 256])
+        likeness = np.full((len(block), len(rows)), -1, np.float32)
+        for side in sides:
+            for window in range(windows):
+                np.maximum(likeness, prints[block, 0] @ side[:, window].T, out=likeness)
+                if window:
+                    np.maximum(likeness, prints[block, window] @ side[:, 0].T, out=likeness)
+        likeness[block[:, None] == rows[None, :]] = -1
+        nearest = np.argpartition(-likeness, min(most, len(rows) - 1), axis=1)[:, :most]
+        for row, columns in enumerate(nearest):
+            for column in columns:
+                if likeness[row, column] >= least:
+                    first, second = int(block[row]), int(rows[column])
+                    pairs.add((min(first, second), max(first, second)))
+    return pairs

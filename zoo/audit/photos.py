@@ -1,0 +1,126 @@
+"""A data set as it is found: every picture with its label, split, content and facts, and every file that is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from zoo.audit.facts import FactFinder, Facts
+from zoo.audit.records import Records
+from zoo.data.arrays import CachedArrays
+from zoo.data.cache import ImageCache
+from zoo.data.ingest import Progress, ingest
+from zoo.data.named import find_source
+from zoo.data.source import Entry, Skipped, list_source
+from zoo.image_spec import ImageSpec
+
+#: How pictures are seen by every check: as most pretrained networks want them.
+SPEC = ImageSpec()
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One usable picture.
+
+    Args:
+        name: Relative to the data folder, with forward slashes.
+        path: Where the file is.
+        label: Its class.
+        split: ``train``, ``val``, ``test``, or ``None`` where the data does not say.
+        sha256: Of the file.
+        size_bytes: Of the file.
+        facts: What kind of picture it is.
+    """
+
+    name: str
+    path: str
+    label: str
+    split: str | None
+    sha256: str
+    size_bytes: int
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Everything a source holds.
+
+    Args:
+        source: What was named, a folder or file as an absolute path.
+        root: The folder that names are relative to.
+        photos: The usable pictures.
+        pixels: Their images as ``SPEC`` says.
+        skipped: Files that are none, with the reason.
+        labels: Every class that has a file, usable or not.
+        notes: Sentences the user should read.
+    """
+
+    source: str
+    root: Path
+    photos: tuple[Photo, ...]
+    pixels: CachedArrays
+    skipped: tuple[Skipped, ...]
+    labels: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    @cached_property
+    def contents(self) -> tuple[str, ...]:
+        """SHA-256 of every file."""
+        return tuple(photo.sha256 for photo in self.photos)
+
+    @cached_property
+    def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """Split (``""`` where there is none) to label to number of pictures."""
+        found: dict[str, dict[str, int]] = {}
+        for photo in self.photos:
+            of_split = found.setdefault(photo.split or "", dict.fromkeys(self.labels, 0))
+            of_split[photo.label] += 1
+        return {split: found[split] for split in ("", "train", "val", "test") if split in found}
+
+
+def read_photos(source: str, records: Records, progress: Progress | None = None) -> Photos:
+    """Reads everything that ``source`` names; what was read before is read from the cache.
+
+    Args:
+        source: A folder, a CSV file, or the name of a data set.
+        records: Facts of earlier runs.
+        progress: Called with files done and files to do.
+
+    Raises:
+        UsageError: There is nothing of that name.
+        DataError: It holds no class, or the cache cannot be written.
+    """
+    name, path = find_source(source)
+    listing = list_source(path)
+    cache = ImageCache()
+    try:
+        known = cache.known_files([entry.path for entry in listing.entries])
+        finder = FactFinder(records, {sha256 for _, sha256 in known.values()})
+        found = ingest(listing.entries, SPEC, cache, progress, finder)
+    finally:
+        cache.close()
+    facts = finder.settle()
+    return Photos(
+        source=name,
+        root=listing.root.absolute(),
+        photos=tuple(
+            _photo(entry, sha256, facts[sha256]) for entry, sha256 in zip(found.entries, found.contents, strict=True)
+        ),
+        pixels=found.pixels,
+        skipped=(*listing.skipped, *found.skipped),
+        labels=tuple(sorted({entry.label for entry in listing.entries})),
+        notes=tuple(listing.notes),
+    )
+
+
+def _photo(entry: Entry, sha256: str, facts: Facts) -> Photo:
+    try:
+        size_bytes = Path(entry.path).stat().st_size
+    except OSError:  # gone since it was read
+        size_bytes = 0
+    return Photo(entry.name, entry.path, entry.label, entry.split, sha256, size_bytes, facts)
