@@ -90,8 +90,9 @@ def plot_devices(rows: Sequence[Row], target: Target, *, theme: Theme = LIGHT) -
             Line2D([], [], marker="o", linestyle="", color=colours[device], label=shorten(device, 60))
             for device in devices
         ]
-        ring = {"markerfacecolor": "none", "markeredgecolor": theme.text, "markeredgewidth": 1.3}
-        handles.append(Line2D([], [], marker="o", linestyle="", label="not beaten on its device", **ring))
+        ring = Line2D([], [], marker="o", linestyle="", color="none", label="not beaten on its device")
+        ring.set_markeredgecolor(theme.text)
+        handles.append(ring)
         figure.legend(handles=handles, loc="outside upper left", ncols=1, borderpad=0.2)
 
 
