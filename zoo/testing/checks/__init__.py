@@ -71,6 +71,8 @@ def all_checks() -> dict[str, Check]:
 
 def _export_checks() -> Iterator[Check]:
     for offer in exporters():
+        if offer.record.variant_of:  # the same file in another bundle
+            continue
         for precision in offer.record.precisions:
             name, asks = offer.record.name, f"the {offer.record.name} {precision} file answers like Keras"
             module = "zoo.testing.checks.export"

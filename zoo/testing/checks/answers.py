@@ -24,7 +24,7 @@ def check_batch_independence(subject: Subject) -> str:
         raise CheckError(
             "the same images are answered alike twice",
             f"a probability differs by {np.abs(together - again).max():.3g}",
-            "Something random runs in inference too: call dropout without training=True.",
+            "Something random runs in inference too: it must look at `training`, as Keras's own Dropout does.",
         )
     alone = np.concatenate([_predict(fitted.model, fitted.pixels[index : index + 1]) for index in range(4)])
     worst = float(np.abs(alone - together[:4]).max())
@@ -32,8 +32,7 @@ def check_batch_independence(subject: Subject) -> str:
         raise CheckError(
             f"predict(batch)[i] equals predict(batch[i:i+1]) within {TOLERANCE:g}",
             f"a probability differs by {worst:.3g}",
-            "Something looks at the other images: is BatchNormalization called with training=True, or a mean or "
-            "softmax taken over axis 0?",
+            "Something looks at the other images: is a mean, a softmax or a normalisation taken over axis 0?",
         )
     return f"alone and among {len(together)}, a probability differs by {worst:.1g} at most"
 

@@ -68,7 +68,9 @@ def _mend(precision: str) -> str:
 def check_nudged_weight(subject: Subject) -> str:
     _need_tensorflow()
     fitted = subject.fitted
-    formats = [offer.record for offer in exporters() if "float32" in offer.record.precisions]
+    formats = [
+        offer.record for offer in exporters() if "float32" in offer.record.precisions and not offer.record.variant_of
+    ]
     if not formats:
         raise NothingToCheckError("no installed exporter writes float32")
     files = {exporter.name: subject.exported.path(exporter, "float32") for exporter in formats}  # before the nudge

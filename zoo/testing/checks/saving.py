@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -74,6 +75,8 @@ def check_opens_without_the_plugin(subject: Subject) -> str:
 
 def _reason(stderr: str) -> str:
     """What a traceback ends with; Keras's messages go over several lines."""
+    if unknown := re.search(r"Could not locate \w+ '[^']*'", stderr):
+        return unknown.group()
     lines = [line.strip() for line in stderr.strip().splitlines() if line.strip()]
     starts = [index for index, line in enumerate(lines) if line.partition(":")[0].endswith(("Error", "Exception"))]
     return " ".join(lines[starts[-1] :] if starts else lines[-1:])[:400] or "the process ended without a word"

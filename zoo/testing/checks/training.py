@@ -24,9 +24,9 @@ def check_overfits_one_batch(subject: Subject) -> str:
             "Is the input normalised? Are weights initialised for the activation (he_normal before a ReLU)?",
         )
     if last > ENOUGH:
-        rates = " and ".join(f"{rate:g}" for rate in LEARNING_RATES)
+        rates = ", ".join(f"{rate:g}" for rate in LEARNING_RATES)
         raise CheckError(
-            f"{STEPS} steps of Adam on {images} photos of 4 colours bring the loss below {ENOUGH:g}, at {rates}",
+            f"{STEPS} steps of Adam on {images} photos of 4 colours bring the loss below {ENOUGH:g}, at one of {rates}",
             f"from {first:.3g} to {last:.3g}",
             "Does a gradient reach the weights? Is the input normalised, and softmax applied once only?",
         )
