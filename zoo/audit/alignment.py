@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,11 +19,14 @@ from numpy.typing import NDArray
 
 from zoo.audit.fingerprints import Overlap
 
+if TYPE_CHECKING:
+    from cv2.typing import MatLike
+
 #: Pictures are compared at this many pixels a side.
 SIDE_PX = 160
 
 #: Raised whenever the same two pictures would be judged otherwise.
-VERSION = 1
+VERSION = 2
 
 _PATCH_PX = 20
 _REACH_PX = 6  # how far from its place a patch is looked for
@@ -32,11 +36,12 @@ _HINT = 0.6  # correlation of a patch that may guide the warp
 _SAME = 0.8  # and of one that is the same
 _SAME_PLACE_PX = 2
 _OTHER_COLOUR = 8.0  # mean difference of chroma, in gray levels
-_COLOUR_CAST = 12.0  # of which so much may be the same all over
+_COLOUR_CAST = 8.0  # of which so much may be the same all over
 _GRAY = 4.0  # chroma that hardly a pixel of a gray picture exceeds
 _FEWEST = 6  # textured patches without which nothing can be said
 
 Warp = NDArray[np.float64]
+Plane = NDArray[np.uint8] | NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -124,14 +129,14 @@ def _sameness(first: Canvas, second: Canvas, warp: Warp) -> float:
     return float(same.mean())
 
 
-def _warped(image: NDArray[np.generic], warp: Warp) -> NDArray[np.generic]:
+def _warped(image: Plane, warp: Warp) -> MatLike:
     return cv2.warpAffine(image, warp, (SIDE_PX, SIDE_PX), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
 def _find_patches(first: Canvas, second: Canvas, warp: Warp, step: int) -> _Patches:
     """Looks for patches of the first, ``step`` pixels apart, in the second; those that show nothing are left out."""
     over = np.asarray(_warped(second.gray, warp), np.uint8)
-    covered = _box_mean(np.asarray(_warped(np.full_like(second.gray, 255), warp)))
+    covered = _box_mean(np.asarray(_warped(np.full_like(second.gray, 255), warp), np.uint8))
     texture, other_texture = _box_deviation(first.gray), _box_deviation(over)
     starts = range(_REACH_PX, SIDE_PX - _PATCH_PX - _REACH_PX + 1, step)
     centres, moved, likeness = [], [], []
@@ -158,14 +163,14 @@ def _find_patches(first: Canvas, second: Canvas, warp: Warp, step: int) -> _Patc
     )
 
 
-def _box_mean(plane: NDArray[np.generic]) -> NDArray[np.float32]:
+def _box_mean(plane: Plane) -> NDArray[np.float32]:
     return np.asarray(cv2.boxFilter(plane, cv2.CV_32F, (_PATCH_PX, _PATCH_PX)), np.float32)
 
 
 def _box_deviation(plane: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Standard deviation of the patch round every pixel."""
     squares = np.asarray(cv2.sqrBoxFilter(plane, cv2.CV_32F, (_PATCH_PX, _PATCH_PX)), np.float32)
-    return np.sqrt(np.maximum(squares - _box_mean(plane) ** 2, 0))
+    return np.asarray(np.sqrt(np.maximum(squares - _box_mean(plane) ** 2, 0)), np.float32)
 
 
 def _correction(patches: _Patches) -> Warp | None:

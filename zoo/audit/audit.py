@@ -24,7 +24,7 @@ from zoo.errors import DataError
 from zoo.training.reporter import Reporter
 
 #: Raised whenever the same features would give other suspects.
-_SUSPECTS_KIND = "suspects-1"
+_SUSPECTS_KIND = "suspects-2"
 
 
 @dataclass(frozen=True)

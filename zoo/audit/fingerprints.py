@@ -53,7 +53,7 @@ def fingerprints(image: NDArray[np.uint8]) -> Fingerprints:
         found[place] = cv2.resize(part, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     flat = found.reshape(len(WINDOWS), -1)
     flat -= flat.mean(1, keepdims=True)
-    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+    return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6), np.float32)
 
 
 def mirrored(prints: Fingerprints) -> Fingerprints:

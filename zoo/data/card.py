@@ -57,13 +57,14 @@ def write_card(folder: Path, part: CardPart) -> Path:
 
 
 def _markdown(part: CardPart) -> str:
+    licences = sorted(part.licences.items(), key=lambda item: -item[1])
     blocks = [
         f"## {_inline(part.title)}",
         f"{datetime.now(UTC):%Y-%m-%d}, by:\n\n    {_one_line(part.command)}",
         _table(("source", "images"), part.sources),
         _counts(part.counts),
         "### Licences",
-        _table(("licence", "images"), sorted(part.licences.items(), key=lambda item: -item[1]))
+        _table(("licence", "images"), licences)
         or "Not known: nothing beside the images names any. Find out before you pass images or models on.",
         "\n".join(f"- {_inline(note)}" for note in part.notes),
     ]

@@ -1,0 +1,116 @@
+"""An audit in a terminal: what to mend first, then what there is, then the findings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from zoo.audit.audit import Audit
+from zoo.audit.findings import KINDS, SEVERITIES, Finding
+
+#: Findings of a kind that are named; the others are counted.
+_NAMED = 5
+_FIRST = 3
+
+
+def summary(found: Audit) -> Iterator[str]:
+    """Lines of text. Names may hold anything; printing escapes what a terminal must not get."""
+    photos = found.photos
+    first = to_mend(found)
+    if first:
+        yield "Mend first"
+        for number, (sentence, remedy) in enumerate(first, start=1):
+            yield f"  {number}. {sentence}"
+            yield f"     {remedy}"
+        yield ""
+    else:
+        yield "Nothing to mend."
+    yield f"{len(photos)} usable pictures in {len(photos.labels)} classes, {len(photos.skipped)} files not usable"
+    yield from _counts(found)
+    facts = [photo.facts for photo in photos.photos]
+    yield f"  formats  {_shares(fact.format for fact in facts)}"
+    yield f"  modes    {_shares(_mode(fact.mode, fact.bits, fact.alpha) for fact in facts)}"
+    yield f"  sizes    {_sizes(found)}"
+    if found.backbone is None:
+        yield "  No architecture with a pretrained backbone is installed: labels were not judged."
+    for note in photos.notes:
+        yield f"  Note: {note}"
+    for kind, findings in found.by_kind.items():
+        yield ""
+        yield f"{KINDS[kind].title}: {len(findings)} ({KINDS[kind].severity})"
+        for finding in findings[:_NAMED]:
+            yield f"  {_named(finding)}"
+        if len(findings) > _NAMED:
+            yield f"  and {len(findings) - _NAMED} more: --json or --html names them"
+
+
+def to_mend(found: Audit) -> list[tuple[str, str]]:
+    """The three things to mend first, each in a sentence, with what to do: the worst kinds, by their number."""
+    kinds = sorted(found.by_kind.items(), key=lambda item: SEVERITIES.index(KINDS[item[0]].severity))
+    return [(sentence(found, kind, findings), KINDS[kind].remedy) for kind, findings in kinds[:_FIRST]]
+
+
+def sentence(found: Audit, kind: str, findings: Sequence[Finding]) -> str:
+    """What all findings of a kind come to."""
+    count = len(findings)
+    files = len({name for finding in findings for name in finding.files})
+    if kind == "leak":
+        parts = [_leaked(split, twins, of) for split, (twins, of) in found.leaked.items() if twins]
+        what = "; ".join(parts) or f"{count} photos are in more than one split"
+        return f"{what}: accuracy measured on them is too good."
+    if kind == "contradiction":
+        return f"{_photos(count)} under more than one label ({files} files)."
+    if kind == "duplicate":
+        return f"{_photos(count)} more than once in a class ({files} files)."
+    if kind == "label":
+        return f"{count} label{'s are' if count > 1 else ' is'} likely wrong, such as {_named(findings[0])}."
+    if kind == "unreadable":
+        return f"{count} file{'s' if count > 1 else ''} cannot be used, such as {_named(findings[0])}."
+    if not files:
+        return f"{KINDS[kind].title}: {'; '.join(finding.detail for finding in findings[:3])}."
+    return f"{KINDS[kind].title}: {files}, such as {_named(findings[0])}."
+
+
+def _leaked(split: str, twins: int, of: int) -> str:
+    earlier = "train" if split == "val" else "train or val"
+    return f"{twins} of {of} {split} images ({twins / of:.0%}) have a twin in {earlier}"
+
+
+def _photos(count: int) -> str:
+    return f"{count} photos are" if count > 1 else "1 photo is"
+
+
+def _named(finding: Finding) -> str:
+    shown = ", ".join(finding.files[:3]) + (f" and {len(finding.files) - 3} more" if len(finding.files) > 3 else "")
+    return f"{shown}: {finding.detail}" if shown else finding.detail
+
+
+def _counts(found: Audit) -> Iterator[str]:
+    counts = found.photos.counts
+    splits = list(counts)
+    width = max([len(label) for label in found.photos.labels[:_MOST_CLASSES]] + [5])
+    if splits != [""]:
+        yield f"  {'class':<{width}}" + "".join(f"  {split or 'none':>6}" for split in splits)
+    for label in found.photos.labels[:_MOST_CLASSES]:
+        yield f"  {label:<{width}}" + "".join(f"  {counts[split][label]:>6}" for split in splits)
+    if len(found.photos.labels) > _MOST_CLASSES:
+        yield f"  and {len(found.photos.labels) - _MOST_CLASSES} more classes"
+
+
+_MOST_CLASSES = 20
+
+
+def _mode(mode: str, bits: int, alpha: bool) -> str:
+    return mode + (f" of {bits} bits" if bits > 8 else "") + (" with transparency" if alpha else "")
+
+
+def _shares(values: Iterator[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in Counter(values).most_common())
+
+
+def _sizes(found: Audit) -> str:
+    photos = sorted(found.photos.photos, key=lambda photo: photo.facts.width_px * photo.facts.height_px)
+    small, middle, large = (photos[place].facts for place in (0, len(photos) // 2, -1))
+    sizes = " to ".join(f"{facts.width_px} x {facts.height_px}" for facts in (small, large))
+    total = sum(photo.size_bytes for photo in photos)
+    return f"{sizes} px, median {middle.width_px} x {middle.height_px}; {total / 1e6:.1f} MB in all"

@@ -1,0 +1,68 @@
+"""``zoo data check``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from zoo.errors import UsageError
+
+
+@click.command("check")
+@click.argument("data")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page with the pictures side by side.")
+@click.option(
+    "--fail-on",
+    default="error",
+    show_default=True,
+    metavar="SEVERITY|KINDS",
+    help="What ends with exit code 1: error, warning, note, never, or kinds of findings such as leak,label.",
+)
+@click.option("--backbone", metavar="ARCHITECTURE", help="Whose pretrained features are used.  [default: the first]")
+def command(data: str, as_json: bool, html: Path | None, fail_on: str, backbone: str | None) -> None:
+    """Find what is wrong with a data set. No file of yours is changed.
+
+    DATA is a folder of class folders, one with train, val and test in it, a CSV, or a name that `zoo list` shows.
+
+    \b
+    Errors    the same photo in two splits or under two labels, files that cannot be used
+    Warnings  labels that are likely wrong, duplicates within a class, blank pictures
+    Notes     pictures unlike their class, tiny, very long, misnamed, rotated, transparent, 16 bits
+
+    Exit code 0: nothing as bad as --fail-on. 1: something is. 4: no classifier can be trained on this.
+    """
+    from zoo.audit.findings import failing
+
+    fatal = failing(fail_on)
+    if html is not None and html.is_dir():
+        raise UsageError(f"--html names a page to write; {html} is a folder.")
+    from zoo.audit.audit import audit
+    from zoo.audit.text import summary
+    from zoo.cli.backend import start_keras
+    from zoo.cli.progress import make_reporter
+
+    reporter = make_reporter()
+    found = audit(data, backbone=backbone, start_backend=start_keras, reporter=reporter)
+    if html is not None:
+        from zoo.report.audit import write_audit_page
+
+        write_audit_page(found, html)
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), indent=2, default=str))
+    else:
+        for line in summary(found):
+            click.echo(_printable(line))
+        if html is not None:
+            click.echo(f"\n  page  {html}")
+    if "unusable" in found.by_kind:
+        sys.exit(4)
+    if fatal & found.by_kind.keys():
+        sys.exit(1)
+
+
+def _printable(line: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
