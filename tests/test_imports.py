@@ -18,7 +18,7 @@ LAYERS = [
     ["image_spec", "recipe", "exported"],
     ["interfaces"],
     ["hookspecs"],
-    ["plugin_manager"],
+    ["plugin_watch", "plugin_manager"],
     ["registry", "weights"],
     ["images", "edge", "runs", "data", "fetch"],
     ["evaluation", "training", "parity", "export"],

@@ -1,0 +1,109 @@
+"""The networks answer as ``keras.applications`` does with its own preprocessing, and are what zoo needs them to be."""
+
+import importlib
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from zoo import UsageError
+from zoo.testing.fitted import settle_batch_norm
+
+from zoo_keras_applications import architecture
+from zoo_keras_applications.applications import APPLICATIONS
+from zoo_keras_applications.model import adapt, build, copy_weights, original
+
+ALL = bool(os.environ.get("ZOO_TEST_ALL_APPLICATIONS"))
+BY_NAME = {application.name: application for application in APPLICATIONS}
+CLASSES = 5
+
+#: One of each way to prepare pixels, and of each kind of layer that is exchanged; the others when asked for.
+EQUAL = ["mobilenet_v1", "mobilenet_v3_small", "resnet50", "convnext_tiny", "xception"]
+EQUAL += sorted(BY_NAME.keys() - EQUAL) if ALL else ["efficientnetv2_s"]
+
+
+def preprocessing(application):
+    """``preprocess_input`` of the module of ``keras.applications`` that the factory comes from."""
+    factory = getattr(keras.applications, application.factory)
+    return importlib.import_module(factory.__module__).preprocess_input
+
+
+def noise(application, count, seed):
+    side = max(64, application.smallest_px) if not application.fixed_size else application.size_px
+    return np.random.default_rng(seed).integers(0, 256, (count, side, side, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_raw_pixels_give_what_keras_gives_for_prepared_ones(name):
+    application = BY_NAME[name]
+    prepare, pixels = preprocessing(application), noise(application, 3, seed=1)
+    theirs = keras_own(application, pixels)
+
+    source = original(application, pixels.shape[1:], CLASSES, weights=None)
+    for layer, same in zip(weighted(theirs), weighted(source), strict=True):
+        same.set_weights(layer.get_weights())
+    ours, pairs = adapt(application, source, dropout=0.2)
+    copy_weights(application, pairs)
+
+    expected = theirs.predict(prepare(pixels.copy()), verbose=0)
+    assert np.ptp(expected, axis=0).max() > 1e-3  # they depend on the picture
+    np.testing.assert_allclose(ours.predict(pixels, verbose=0), expected, atol=1e-5)
+
+
+def keras_own(application, pixels):
+    """The network by Keras alone, such that answers depend on the pixels: BatchNorm fits them."""
+    factory = getattr(keras.applications, application.factory)
+    model = factory(weights=None, input_shape=pixels.shape[1:], classes=CLASSES)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization) and layer.weights:  # EfficientNet's, which its file fills
+            layer.set_weights([np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225]) ** 2, np.array(0)])
+            layer.finalize_state()
+    settle_batch_norm(model, preprocessing(application)(noise(application, 8, seed=2)))
+    return model
+
+
+def weighted(model):
+    return [layer for layer in model.layers if layer.weights and not isinstance(layer, keras.layers.Normalization)]
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME) if ALL else ["mobilenet_v3_small", "convnext_tiny"])
+def test_layers_are_public_ones_and_named_alike_whenever_they_are_built(name):
+    application = BY_NAME[name]
+    side = application.size_px if application.fixed_size else max(64, application.smallest_px)
+    first, again = (build(application, (side, side, 3), 3) for _ in range(2))
+    assert {type(layer).__module__.split(".")[:3] == ["keras", "src", "layers"] for layer in first.operations} == {True}
+    assert [weight.path for weight in first.weights] == [weight.path for weight in again.weights]
+    assert [layer.name for layer in first.layers] == [layer.name for layer in again.layers]
+    assert first.get_layer("features").output.shape[1:] == first.get_layer("probabilities").kernel.shape[:1]
+
+
+def test_a_saved_model_opens_in_a_process_that_knows_nothing_of_us(tmp_path):
+    model = build(BY_NAME["convnext_tiny"], (32, 32, 3), 3)
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3)).astype("float32")
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "pixels.npy", pixels)
+    script = (
+        "import sys; sys.modules['zoo'] = sys.modules['zoo_keras_applications'] = None\n"
+        "import keras, numpy\n"
+        "answer = keras.models.load_model('model.keras')(numpy.load('pixels.npy'), training=False)\n"
+        "numpy.save('answer.npy', keras.ops.convert_to_numpy(answer))"
+    )
+    subprocess.run([sys.executable, "-I", "-c", script], cwd=tmp_path, check=True, capture_output=True)
+    np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), np.asarray(model(pixels, training=False)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (((31, 224, 3), 2), "at least 32x32 pixels. Received: 224x31"),
+        (((224, 224, 1), 2), r"\(height, width, 3\)"),
+        (((224, 224, 3), 1), "at least 2 classes"),
+        (((224, 224, 3), 2, 1.0), "dropout must be from 0 to below 1"),
+    ],
+)
+def test_refuses_what_it_cannot_build(arguments, told):
+    shape, classes, *dropout = arguments
+    with pytest.raises(UsageError, match=told):
+        architecture(BY_NAME["mobilenet_v1"]).build(shape, classes, **({"dropout": dropout[0]} if dropout else {}))
