@@ -36,7 +36,7 @@ def test_a_proxy_is_used_and_private_addresses_are_refused_all_the_same(
     done = run_zoo("data", "fetch", "urls", url_list(rows), "--out", "photos", env=proxy)
     assert done.code == 0, done.err
     assert len(images_in(tmp_path / "photos")) == 1
-    assert "private address" in read_csv(tmp_path / "photos" / "failed.csv")[0]["reason"]
+    assert "private network" in read_csv(tmp_path / "photos" / "failed.csv")[0]["reason"]
     assert [answer.path for answer in server.answers] == ["http://photos.example/x.jpg"]
 
 

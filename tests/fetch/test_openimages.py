@@ -237,4 +237,4 @@ def test_what_the_index_names_and_the_mirror_redirects_to_is_not_trusted(
     mirror.files[f"/mirror/train/{ids[0]}.jpg"] = Served(status=302, headers=target)
     done = run_zoo(*command(mirror, "--classes", "Rugby", "--limit", "2"))
     assert done.code == 0, done.err
-    assert "localhost is the private address" in read_csv(tmp_path / "photos" / "failed.csv")[0]["reason"]
+    assert "localhost is on a private network" in read_csv(tmp_path / "photos" / "failed.csv")[0]["reason"]

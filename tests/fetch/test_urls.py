@@ -188,7 +188,7 @@ def test_private_addresses_are_refused(
     assert done.code == 4
     reasons = [row["reason"] for row in read_csv(tmp_path / "photos" / "failed.csv")]
     assert len(reasons) == len(rows)
-    assert all("is the private address" in reason for reason in reasons), reasons
+    assert all("is on a private network" in reason for reason in reasons), reasons
     assert server.answers == []
 
 

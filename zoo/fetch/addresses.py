@@ -46,7 +46,8 @@ class Access:
         if not self.allow_private and (host.lower(), port) not in self.trusted:
             for address in addresses:
                 if not is_public(address):
-                    raise RefusedError(f"{host} is the private address {address}")
+                    of_host = "" if host == address else f", {address}"
+                    raise RefusedError(f"{host} is on a private network{of_host}")
         return addresses
 
 

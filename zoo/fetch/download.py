@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from zoo.fetch.addresses import Access
 from zoo.fetch.connection import Network
 from zoo.fetch.errors import RefusedError, StoppedError
 from zoo.fetch.folder import Credit, Failure, ImageFolder
-from zoo.fetch.names import short_digest
+from zoo.fetch.names import digest
 from zoo.fetch.orient import turned
 from zoo.fetch.patience import Hosts, Patience
 from zoo.fetch.transfer import Remote, Transfer, remove_file, unwritable
@@ -66,7 +67,8 @@ class Wanted:
 
     @property
     def key(self) -> str:
-        return short_digest(f"{self.url}\n{self.md5}\n{self.sha256}\n{self.folder}/{self.stem}")
+        """Names its part on disk; another address or checksum is another part."""
+        return digest(f"{self.url}\n{self.md5}\n{self.sha256}\n{self.folder}/{self.stem}")[:32]
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Downloader:
         beforehand: Sequence[Failure] = (),
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Fetched:
-        """Fetches what is not there yet. ``attribution.csv`` is true at any time, ``failed.csv`` once this ends.
+        """Fetches what is not there yet. ``attribution.csv`` grows with the images; ``failed.csv`` comes last.
 
         Args:
             wanted: The images; no two of one folder and stem.
@@ -165,17 +167,8 @@ class Downloader:
 
     def sizes(self, urls: Sequence[str]) -> list[int]:
         """What servers say of the sizes of files, bytes; those they say nothing of are left out."""
-        found: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        todo = _Todo(urls)
-
-        def work() -> None:
-            while (url := todo.take()) is not None:
-                found.put(self.transfer.size_bytes(url))
-
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(self._jobs, len(urls)))]
-        for thread in threads:
-            thread.start()
-        return [size for size in (found.get() for _ in urls) if size is not None]
+        with ThreadPoolExecutor(min(self._jobs, len(urls)) or 1) as pool:
+            return [size for size in pool.map(self.transfer.size_bytes, urls) if size is not None]
 
     def _results(self, wanted: Sequence[Wanted], folder: ImageFolder) -> Generator[tuple[Wanted, str | RefusedError]]:
         """Each image with its path or why it did not come, as they are done."""

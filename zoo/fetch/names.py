@@ -46,13 +46,18 @@ def _storable(character: str) -> bool:
 def _shortened(name: str, text: str) -> str:
     if len(name.encode()) <= _MOST_BYTES:
         return name
-    kept = name.encode()[: _MOST_BYTES - 11].decode(errors="ignore").rstrip(". ")
+    kept = name.encode()[: _MOST_BYTES - 13].decode(errors="ignore").rstrip(". ")
     return f"{kept}-{short_digest(text)}"
 
 
+def digest(text: str) -> str:
+    """64 hexadecimal digits that stand for a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def short_digest(text: str) -> str:
-    """Ten hexadecimal digits that stand for a text."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:10]
+    """Twelve of them, for a name that people read."""
+    return digest(text)[:12]
 
 
 class Names:

@@ -18,13 +18,14 @@ def write_record(folder: ImageFolder, command: str, notes: Sequence[str]) -> Non
         notes: Sentences for the reader.
     """
     credits = folder.credits
+    licences = Counter(credit["licence"] or "not known" for credit in credits)
     part = CardPart(
         key="fetch",
         title="Where the images come from",
         command=command,
         sources=Counter(credit["source"] or "not known" for credit in credits).most_common(),
         counts={"": Counter(credit["label"] for credit in credits)},
-        licences=Counter(credit["licence"] or "not known" for credit in credits),
+        licences=licences if set(licences) != {"not known"} else {},
         notes=[*notes, "Source, licence and author of each image: attribution.csv."],
     )
     with folder.writing(CARD_NAME):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from zoo.data.cache import cache_folder
 from zoo.errors import DataError, UsageError
 from zoo.fetch.errors import RefusedError
 from zoo.fetch.lock import locked
-from zoo.fetch.names import short_digest
+from zoo.fetch.names import digest, short_digest
 from zoo.fetch.transfer import Remote, Transfer, unwritable
 
 DEFAULT_INDEX = "https://storage.googleapis.com/openimages"
@@ -97,7 +96,7 @@ class Index:
         with locked(self.cache, str(self.cache)):
             for place in [place for name in names for place in (name, Path(name).name)]:
                 url = f"{self.base}/{place}"
-                key = hashlib.sha256(url.encode()).hexdigest()[:16]
+                key = digest(url)[:32]
                 try:
                     part = self.transfer.fetch(Remote(url=url, key=key, max_bytes=_MAX_BYTES), self.cache, progress)
                 except RefusedError as error:

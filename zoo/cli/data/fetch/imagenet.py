@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.data.fetch.options import DRY_RUN, OUT, ListCommand
+from zoo.errors import ZooError
 
 
 @click.command("imagenet", cls=ListCommand)
@@ -59,6 +60,9 @@ def command(synsets: tuple[str, ...], source: Path, out: Path, limit: int | None
             taken = take(copy, classes, folder, limit, min(8, os.cpu_count() or 1), progress)
         except (KeyboardInterrupt, SystemExit):
             tell_interrupted(reporter, done, len(sizes))
+            raise
+        except ZooError:
+            reporter.stage("Broken off.")
             raise
         write_record(folder, command_line(), ["ImageNet is for non-commercial research and education only."])
         folder.complete()

@@ -110,4 +110,10 @@ def _index_is_too_large(files: Index, split: str, originals: bool) -> bool:
 
 
 def _in_megabytes(count: Callable[[int, int], None]) -> Callable[[int, int], None]:
-    return lambda done, total: count(done // 10**6, max(1, total // 10**6))
+    """Small files come too quickly to be shown."""
+
+    def count_bytes(done: int, total: int) -> None:
+        if total >= 10**7:
+            count(-(-done // 10**6), -(-total // 10**6))
+
+    return count_bytes

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.progress import make_reporter
-from zoo.errors import DataError
+from zoo.errors import DataError, ZooError
 from zoo.fetch.download import Downloader, Wanted
 from zoo.fetch.folder import FAILED, Failure, ImageFolder
 from zoo.fetch.record import write_record
@@ -57,6 +57,9 @@ def fetch(
         except (KeyboardInterrupt, SystemExit):
             tell_interrupted(reporter, sum(1 for item in wanted if folder.has(item.folder, item.stem)), len(wanted))
             raise
+        except ZooError:
+            reporter.stage("Broken off.")
+            raise
         write_record(folder, command_line(), [*notes, *_left_out(done.failures)])
         if not any(failure.temporary for failure in done.failures):
             folder.complete()
@@ -66,7 +69,8 @@ def fetch(
 
 
 def tell_interrupted(reporter: Reporter, there: int, total: int) -> None:
-    reporter.note(f"Interrupted. {there} of {total} images are there, each of them whole; the same command goes on.")
+    """A stage, for that ends the bar too."""
+    reporter.stage(f"{there} of {total} images are there, each of them whole; the same command goes on.")
 
 
 def tell_end(folder: ImageFolder, counts: Counter[str], new: int, failures: Sequence[Failure]) -> None:
@@ -84,15 +88,18 @@ def tell_end(folder: ImageFolder, counts: Counter[str], new: int, failures: Sequ
     waiting = [failure for failure in failures if failure.temporary]
     if waiting:
         raise DataError(
-            f"{len(waiting)} images did not come for the network or a server; such as {waiting[0].url}: "
-            f"{waiting[0].reason}.",
+            f"{len(waiting)} images did not come for the network or a server.{_such_as(waiting)}",
             "The same command asks for them again. Without a network it changes nothing: what is there stays usable.",
         )
     if not counts.total():
-        raise DataError("Not one image came.", f"{folder.root / FAILED} says why.")
+        raise DataError(f"Not one image came.{_such_as(failures)}", f"{folder.root / FAILED} says why.")
     if empty:
         raise DataError(f"No image came for {', '.join(empty)}.", f"{folder.root / FAILED} says why.")
     click.echo(f"Next: zoo data check {shlex.quote(str(folder.root))}")
+
+
+def _such_as(failures: Sequence[Failure]) -> str:
+    return f" Such as {failures[0].url}: {failures[0].reason}." if failures else ""
 
 
 def megabytes(size_bytes: float) -> str:
@@ -122,7 +129,7 @@ def _counted(counts: Counter[str]) -> str:
 
 
 def _left_out(failures: Sequence[Failure]) -> list[str]:
-    return [f"{len(failures)} images did not come; failed.csv says why."] if failures else []
+    return [f"{len(failures)} did not come: failed.csv says why."] if failures else []
 
 
 def _free_bytes(folder: Path) -> int:

@@ -14,7 +14,7 @@ from zoo.cli.data.fetch.options import DRY_RUN, JOBS, OUT
 @OUT
 @JOBS
 @click.option("--max-mb", type=click.FloatRange(0.001, 1000), default=50.0, show_default=True, help="Of an image.")
-@click.option("--allow-private", is_flag=True, help="Also ask servers of this machine and of private networks.")
+@click.option("--allow-private", is_flag=True, help="Also ask this machine and private networks.")
 @DRY_RUN
 def command(file: Path, out: Path, jobs: int, max_mb: float, allow_private: bool, dry_run: bool) -> None:
     """Download the photos of a CSV file with the columns url,label.
