@@ -1,0 +1,1 @@
+"""The files that ``zoo plugin new`` writes; ``$name`` and its like are filled in."""
