@@ -21,6 +21,8 @@ from zoo.audit.photos import Photos, read_photos
 from zoo.audit.records import Records
 from zoo.audit.suspects import LabelSuspect, Outlier, label_suspects, outliers
 from zoo.errors import DataError
+from zoo.interfaces import Architecture
+from zoo.registry import Offer
 from zoo.training.reporter import Reporter
 
 #: Raised whenever the same features would give other suspects.
@@ -108,16 +110,9 @@ def audit(
         UsageError: There is nothing of that name, or no such backbone.
         DataError: Nothing in it can be used.
     """
-    reporter = reporter or Reporter()
     offer = find_backbone(backbone)
     with Records() as records:
-        photos = read_photos(source, records, reporter.counter("reading"))
-        if not len(photos):
-            raise _nothing(photos)
-        features = None
-        if offer:
-            features = backbone_features(photos, offer, start_backend, reporter.counter("looking"))
-        twins = find_twins(photos, features, records, reporter.counter("comparing"))
+        photos, features, twins = _read(source, offer, records, start_backend, reporter or Reporter())
         group = groups(len(photos), twins)
         findings = [*file_findings(photos), *_twin_findings(photos, twins, group)]
         if offer and features is not None:
@@ -125,6 +120,31 @@ def audit(
     order = list(KINDS)
     findings.sort(key=lambda finding: (order.index(finding.kind), -finding.score))
     return Audit(photos, tuple(twins), group, tuple(findings), offer.record.name if offer else None)
+
+
+def read_and_compare(
+    source: str, backbone: str | None, start_backend: Callable[[], object], reporter: Reporter
+) -> tuple[Photos, list[Twins]]:
+    """The pictures of ``source`` and the twins among them; arguments and errors are those of ``audit``."""
+    with Records() as records:
+        photos, _, twins = _read(source, find_backbone(backbone), records, start_backend, reporter)
+    return photos, twins
+
+
+def _read(
+    source: str,
+    offer: Offer[Architecture] | None,
+    records: Records,
+    start_backend: Callable[[], object],
+    reporter: Reporter,
+) -> tuple[Photos, NDArray[np.float32] | None, list[Twins]]:
+    photos = read_photos(source, records, reporter.counter("reading"))
+    if not len(photos):
+        raise _nothing(photos)
+    features = None
+    if offer:
+        features = backbone_features(photos, offer, start_backend, reporter.counter("looking"))
+    return photos, features, find_twins(photos, features, records, reporter.counter("comparing"))
 
 
 def _nothing(photos: Photos) -> DataError:

@@ -141,6 +141,7 @@ def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorb
 
 
 def _train_and_report(run: Run, data: Any, reporter: Any, start: float) -> None:
+    from zoo.cli.leaks import tell_without_leaks, warn_of_leaks
     from zoo.evaluation.evaluate import evaluate
     from zoo.report.html import write_report
     from zoo.training.samples import augmented_samples
@@ -148,6 +149,7 @@ def _train_and_report(run: Run, data: Any, reporter: Any, start: float) -> None:
     from zoo.training.trainer import train
 
     recipe = run.recipe
+    leaks = warn_of_leaks(run, data, reporter)
     reporter.stage(
         f"Training {run.architecture} in {run.path}: {sum(data.counts['train'].values())} images,"
         f" {run.info['precision']} on {run.info['backend']}, weights: {run.info['weights']}"
@@ -166,6 +168,7 @@ def _train_and_report(run: Run, data: Any, reporter: Any, start: float) -> None:
     from zoo.cli.summary import one_line
 
     click.echo(f"\n{one_line(metrics)}")
+    tell_without_leaks(run, metrics, leaks)
     click.echo(f"  run     {run.path}\n  report  {report}")
 
 

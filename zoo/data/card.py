@@ -7,12 +7,13 @@ command's, nor what people wrote round them.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from zoo.runs.atomic import read_text, write_text
+from zoo.runs.atomic import read_csv, read_text, write_text
 
 CARD_NAME = "dataset.md"
 
@@ -54,6 +55,14 @@ def write_card(folder: Path, part: CardPart) -> Path:
     after, replaced = written.subn(lambda _: text, before, count=1)
     write_text(path, after if replaced else f"{before.rstrip()}\n\n{text}\n")
     return path
+
+
+def licences_beside(folder: Path) -> dict[str, int]:
+    """Licence to number of images, by the column ``licence`` of the ``attribution.csv`` in a folder of images."""
+    path = folder / "attribution.csv"
+    if not path.is_file():
+        return {}
+    return dict(Counter((row.get("licence") or "").strip() or "not stated" for row in read_csv(path)))
 
 
 def _markdown(part: CardPart) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from zoo.data.arrays import CachedArrays
 from zoo.data.cache import ImageCache
-from zoo.data.ingest import Progress, ingest
+from zoo.data.ingest import Ingested, Progress, ingest
 from zoo.data.named import find_source
 from zoo.data.source import SPLITS, TEST, TRAIN, Entry, Listing, Skipped, list_source
 from zoo.data.splits import Labelled, assign_splits, leaks
@@ -234,8 +234,17 @@ def _load(
         pixels=ingested.pixels,
         origin={TEST: "given"},
         skipped=skipped,
-        notes=tuple(listing.notes),
+        notes=(*listing.notes, *_changed(listing, ingested)),
     )
+
+
+def _changed(listing: Listing, ingested: Ingested) -> list[str]:
+    """Says where files are no longer the ones that a manifest was written for."""
+    present = zip(ingested.entries, ingested.contents, strict=True)
+    changed = [entry.name for entry, sha256 in present if listing.recorded.get(entry.name, sha256) != sha256]
+    if not changed:
+        return []
+    return [f"{len(changed)} file(s) changed since the manifest was written, such as {changed[0]!r}: split anew."]
 
 
 def _refuse_lost_classes(lost: Sequence[str], listing: Listing, skipped: Sequence[Skipped]) -> None:

@@ -61,12 +61,14 @@ class Listing:
         entries: In a stable order, whatever order the file system gives.
         skipped: Files left out for their place or their row, before any was opened.
         notes: Sentences the user should read.
+        recorded: Name to the SHA-256 that a CSV file gives in a column ``sha256``.
     """
 
     root: Path
     entries: list[Entry] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    recorded: dict[str, str] = field(default_factory=dict)
 
 
 def list_source(path: Path) -> Listing:
@@ -217,4 +219,7 @@ def _add_row(listing: Listing, csv_path: Path, line: int, row: dict[str, str | N
         listing.skipped.append(Skipped(name, f"line {line} names it again"))
         return
     seen.add(name)
+    recorded = (row.get("sha256") or "").strip().lower()
+    if recorded:
+        listing.recorded[name] = recorded
     listing.entries.append(Entry(os.path.join(listing.root, name), name, label, _SPLIT_NAMES.get(split)))  # noqa: PTH118

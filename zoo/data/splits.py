@@ -21,6 +21,19 @@ VAL_SHARE = 0.15
 
 
 @dataclass(frozen=True)
+class Shares:
+    """How much goes where.
+
+    Args:
+        test: Share of all images, 0 to 1.
+        val: Share of what is then left.
+    """
+
+    test: float = TEST_SHARE
+    val: float = VAL_SHARE
+
+
+@dataclass(frozen=True)
 class Labelled:
     """What a split is decided by: the label, the content, and the split the source gives, if it gives one."""
 
@@ -29,7 +42,7 @@ class Labelled:
     given: str | None
 
 
-def assign_splits(images: Sequence[Labelled], seed: int) -> list[str]:
+def assign_splits(images: Sequence[Labelled], seed: int, shares: Shares | None = None) -> list[str]:
     """The split of every image, in order.
 
     Images without a given split are divided; where some split is given and another missing altogether, the missing
@@ -37,8 +50,9 @@ def assign_splits(images: Sequence[Labelled], seed: int) -> list[str]:
     one in ``val``, as far as it has distinct images.
     """
     given = {image.given for image in images if image.given}
-    test_share = 0.0 if TEST in given else TEST_SHARE
-    val_share = 0.0 if VAL in given else VAL_SHARE
+    shares = shares or Shares()
+    test_share = 0.0 if TEST in given else shares.test
+    val_share = 0.0 if VAL in given else shares.val
     contents: dict[str, list[str]] = defaultdict(list)
     for image in images:
         if image.given in (None, TRAIN):
@@ -53,8 +67,8 @@ def _assign_class(
     contents: Sequence[str], test_share: float, val_share: float, seed: int, decided: dict[str, str]
 ) -> None:
     """Decides one class. What another class with the same content decided before stands."""
-    test_rank = {content: _unit(content, "test", seed) for content in contents}
-    val_rank = {content: _unit(content, "val", seed) for content in contents}
+    test_rank = {content: unit(content, "test", seed) for content in contents}
+    val_rank = {content: unit(content, "val", seed) for content in contents}
     for content in contents:
         if content not in decided:
             if test_rank[content] < test_share:
@@ -76,7 +90,7 @@ def _surplus(split: str, contents: Sequence[str], needed: Sequence[str], decided
     return sum(decided[content] == split for content in contents) - (split in needed)
 
 
-def _unit(content: str, purpose: str, seed: int) -> float:
+def unit(content: str, purpose: str, seed: int) -> float:
     """A number in [0, 1) that depends on nothing but its arguments."""
     digest = hashlib.sha256(f"{seed}:{purpose}:{content}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,0 +1,112 @@
+"""The part of the check that is cheap enough for every training run: test images that have a twin to learn from.
+
+Fingerprints alone choose the candidates, as no backbone has run yet; half a second for 500 photos, and what was judged
+once is looked up the next time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zoo.audit.alignment import VERSION
+from zoo.audit.duplicates import TWINS_FROM, compute_fingerprints, judge
+from zoo.audit.fingerprints import WINDOWS, likest
+from zoo.audit.records import Records
+from zoo.data import TEST, ImageData
+from zoo.data.ingest import DECODER
+from zoo.evaluation.predictions import Predictions
+
+#: Images that training sees in fewer pixels than these are not compared: different ones look alike.
+_SMALLEST_PX = 64
+
+_KIND = f"leaks-{VERSION}-{TWINS_FROM}-{DECODER}"
+
+_LEAST_LIKENESS = 0.6
+_CANDIDATES = 2
+
+#: Above as many pairs of images, crops are not looked for: comparing whole images takes a twentieth of the time.
+_PAIRS_WITH_CROPS = 4_000_000
+#: And above as many, only equal files are.
+_PAIRS = 400_000_000
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A test image and its twin in another split.
+
+    Args:
+        name: Of the test image.
+        twin: Of the other.
+        split: Which the other is in.
+        sameness: Share of them that is the same, 0 to 1; 1 for equal files.
+    """
+
+    name: str
+    twin: str
+    split: str
+    sameness: float
+
+
+def find_leaks(data: ImageData) -> list[Leak]:
+    """Test images that are in another split too: equal files, and near-duplicates."""
+    tests = data.indices(TEST).tolist()
+    others = [index for index in range(len(data.names)) if data.splits[index] != TEST]
+    leaks = _equal(data, tests, others)
+    rest = [index for index in tests if index not in leaks]
+    if min(data.spec.height_px, data.spec.width_px) >= _SMALLEST_PX and 0 < len(rest) * len(others) <= _PAIRS:
+        with Records() as records:
+            leaks |= _known(data, rest, others, records)
+    return [leaks[index] for index in sorted(leaks)]
+
+
+def accuracy_without(predictions: Predictions, leaks: Sequence[Leak]) -> tuple[float, int] | None:
+    """Accuracy on the test images that have no twin, 0 to 1, and their number; ``None`` where there are none."""
+    leaked = {leak.name for leak in leaks}
+    kept = np.array([file not in leaked for file in predictions.files], np.bool_)
+    return (float(predictions.correct[kept].mean()), int(kept.sum())) if kept.any() else None
+
+
+def _known(data: ImageData, tests: Sequence[int], others: Sequence[int], records: Records) -> dict[int, Leak]:
+    """What ``_near`` finds, looked up where the same contents were compared before."""
+    state = f"{data.spec.digest} {[data.contents[i] for i in tests]} {[data.contents[i] for i in others]}"
+    key = hashlib.sha256(state.encode()).hexdigest()
+    known = records.read(_KIND, [key]).get(key)
+    if known is None:
+        found = _near(data, tests, others, records)
+        records.write(_KIND, {key: json.dumps([(tests.index(t), others.index(o), s) for t, (o, s) in found.items()])})
+    else:
+        found = {tests[test]: (others[other], sameness) for test, other, sameness in json.loads(known)}
+    return {test: _leak(data, test, twin, sameness) for test, (twin, sameness) in found.items()}
+
+
+def _equal(data: ImageData, tests: Sequence[int], others: Sequence[int]) -> dict[int, Leak]:
+    first = {data.contents[index]: index for index in reversed(others)}
+    pairs = [(index, first[data.contents[index]]) for index in tests if data.contents[index] in first]
+    return {index: _leak(data, index, twin, 1.0) for index, twin in pairs}
+
+
+def _near(
+    data: ImageData, tests: Sequence[int], others: Sequence[int], records: Records
+) -> dict[int, tuple[int, float]]:
+    """Test image to its twin among the others, and how much they have in common."""
+    chosen = [*tests, *others]
+    prints = compute_fingerprints(data.pixels, chosen)
+    windows = len(WINDOWS) if len(tests) * len(others) <= _PAIRS_WITH_CROPS else 1
+    places = np.arange(len(chosen)).tolist()
+    pairs = likest(places[: len(tests)], places[len(tests) :], prints, _LEAST_LIKENESS, _CANDIDATES, windows)
+    keys = [f"{data.contents[index][:20]}{data.spec.digest}" for index in chosen]
+    best: dict[int, tuple[int, float]] = {}
+    for (test, other), sameness in judge(sorted(pairs), keys, data.pixels, chosen, prints, records).items():
+        index = chosen[test]
+        if sameness >= TWINS_FROM and (index not in best or sameness > best[index][1]):
+            best[index] = (chosen[other], sameness)
+    return best
+
+
+def _leak(data: ImageData, index: int, twin: int, sameness: float) -> Leak:
+    return Leak(data.names[index], data.names[twin], data.splits[twin], round(sameness, 3))

@@ -1,0 +1,133 @@
+"""``zoo data split``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from zoo.audit.division import Division
+    from zoo.audit.photos import Photos
+    from zoo.data.card import CardPart
+
+
+@click.command("split")
+@click.argument("data")
+@click.option("--test", default=0.2, show_default=True, help="Share of all photos that measures, 0 to 1.")
+@click.option("--val", default=0.1, show_default=True, help="Share of all photos that chooses, 0 to 1.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, another division.")
+@click.option(
+    "--group-by",
+    metavar="REGEX",
+    help=r"Photos whose names share what this finds stay on one side: 'subject(\d+)', '(.*)_\d+'.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("manifest.csv"), show_default=True, help="The manifest."
+)
+@click.option("--copy", type=click.Path(path_type=Path), help="Also copy the photos to DIR/<split>/<class>/.")
+@click.option("--link", type=click.Path(path_type=Path), help="Also make such a folder of symbolic links.")
+@click.option("--backbone", metavar="ARCHITECTURE", help="Whose features find twins.  [default: the first]")
+def command(
+    data: str,
+    test: float,
+    val: float,
+    seed: int,
+    group_by: str | None,
+    out: Path,
+    copy: Path | None,
+    link: Path | None,
+    backbone: str | None,
+) -> None:
+    """Divide photos into train, val and test, keeping near-duplicates on one side.
+
+    Writes a manifest, path,label,split,sha256, that `zoo train --data manifest.csv` takes, and dataset.md beside it.
+    No photo is moved or changed. Where a photo goes follows from its content and the seed: photos that you add later
+    move no other.
+
+    \b
+    zoo data split photos/ --test 0.2 --val 0.1
+    zoo data split photos/ --group-by 'subject(\\d+)' --out split.csv
+    """
+    from zoo.audit.division import check_expression, check_shares
+    from zoo.audit.manifest import copy_file, link_file, refuse_existing, split_folders, write_manifest
+
+    check_shares(test, val)
+    if group_by is not None:
+        check_expression(group_by)
+    if copy and link:
+        raise UsageError("--copy and --link both make a folder.", "Give one of them.")
+    folder = copy or link
+    refuse_existing(out, folder)
+    from zoo.audit.audit import read_and_compare
+    from zoo.audit.division import divide
+    from zoo.cli.backend import start_keras
+    from zoo.cli.progress import make_reporter
+    from zoo.data.card import write_card
+
+    photos, twins = read_and_compare(data, backbone, start_keras, make_reporter())
+    division = divide(photos.photos, twins, test, val, seed, group_by)
+    placed = (
+        nullcontext()
+        if folder is None
+        else split_folders(folder, photos.photos, division.splits, copy_file if copy else link_file)
+    )
+    with placed:
+        write_manifest(out, photos.photos, division.splits)
+    card = write_card(out.parent, _card(photos, division, out))
+    for line in _summary(photos, division):
+        click.echo(line.encode("utf-8", "backslashreplace").decode())
+    click.echo(f"  manifest  {out}\n  card      {card}" + (f"\n  folder    {folder}" if folder else ""))
+
+
+def _counts(photos: Photos, splits: Sequence[str]) -> dict[str, dict[str, int]]:
+    counts = {split: dict.fromkeys(photos.labels, 0) for split in ("train", "val", "test") if split in splits}
+    for photo, split in zip(photos.photos, splits, strict=True):
+        counts[split][photo.label] += 1
+    return counts
+
+
+def _summary(photos: Photos, division: Division) -> list[str]:
+    counts = _counts(photos, division.splits)
+    width = max(len(label) for label in (*photos.labels, "class"))
+    lines = [f"{'class':<{width}}" + "".join(f"  {split:>14}" for split in counts)]
+    rows = [(label, [of[label] for of in counts.values()]) for label in photos.labels]
+    rows.append(("all", [sum(of.values()) for of in counts.values()]))
+    for label, every in rows:
+        cells = "".join(f"  {count:>6} ({count / max(sum(every), 1):>4.0%})" for count in every)
+        lines.append(f"{label:<{width}}{cells}")
+    if division.groups:
+        lines.append(f"{division.grouped} photos belong together in {division.groups} groups, each kept on one side.")
+    if any(photo.split for photo in photos.photos):
+        lines.append("The splits that the data had are not used.")
+    if photos.skipped:
+        first = photos.skipped[0]
+        lines.append(f"{len(photos.skipped)} file(s) left out; such as {first.name}: {first.reason}")
+    return lines
+
+
+def _card(photos: Photos, division: Division, out: Path) -> CardPart:
+    from zoo.data.card import CardPart, licences_beside
+
+    notes = [
+        f"The manifest is `{out.name}`; its hashes say whether a file is still the one that was split.",
+        f"{division.grouped} photos belong together in {division.groups} groups, each kept on one side.",
+    ]
+    if photos.skipped:
+        notes.append(f"{len(photos.skipped)} files could not be used and are left out.")
+    return CardPart(
+        key="split",
+        title="Split",
+        command=shlex.join(["zoo", *sys.argv[1:]]),
+        sources=[(photos.source, len(photos))],
+        counts=_counts(photos, division.splits),
+        licences=licences_beside(photos.root),
+        notes=notes,
+    )

@@ -1,0 +1,57 @@
+"""What a training run says of test images that have a twin in another split."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.runs import Run
+from zoo.runs.atomic import write_csv
+
+if TYPE_CHECKING:
+    from zoo.audit.leakage import Leak
+    from zoo.data import ImageData
+    from zoo.training.reporter import Reporter
+
+
+def warn_of_leaks(run: Run, data: ImageData, reporter: Reporter) -> list[Leak]:
+    """Looks for them, and says and records how many there are."""
+    from zoo.audit.leakage import find_leaks
+
+    leaks = find_leaks(data)
+    if leaks:
+        tests = sum(data.counts["test"].values())
+        note = (
+            f"{len(leaks)} of {tests} test images ({len(leaks) / tests:.0%}) have a twin in train or val, such as"
+            f" {leaks[0].name} and {leaks[0].twin}: the accuracy will be too good."
+        )
+        reporter.note(f"WARNING: {note} `zoo data check` shows them, `zoo data split` keeps twins on one side.")
+        if note not in run.info["data"]["notes"]:
+            run.info["data"]["notes"].append(note)
+            run.save_info()
+        rows = [(leak.name, leak.twin, leak.split, leak.sameness) for leak in leaks]
+        write_csv(run.path / "leaks.csv", ("test", "twin", "split", "sameness"), rows)
+    return leaks
+
+
+def tell_without_leaks(run: Run, metrics: dict[str, Any], leaks: list[Leak]) -> None:
+    """Says and records what the accuracy is on the test images that have no twin."""
+    if not leaks:
+        return
+    from zoo.audit.leakage import accuracy_without
+    from zoo.evaluation.predictions import Predictions
+
+    found = accuracy_without(Predictions.read_csv(run.path / "predictions.csv"), leaks)
+    accuracy, count = found if found else (None, 0)
+    run.info["leaks"] = {"test_images": len(leaks), "of": metrics["n"], "accuracy_without": accuracy, "n": count}
+    run.save_info()
+    if accuracy is None:
+        click.secho("Every test image has a twin in train or val: nothing is known of other images.", fg="red")
+    else:
+        change = (accuracy - metrics["accuracy"]) * 100
+        click.secho(
+            f"Without the {len(leaks)} test images that have a twin in train or val: {accuracy:.1%} on {count} images"
+            f" ({change:+.1f} points).",
+            fg="red",
+        )
