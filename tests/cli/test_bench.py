@@ -1,0 +1,200 @@
+"""``zoo bench`` on real bundles, and what it puts together of several devices."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from tests.conftest import RunZoo, zoo_command, zoo_environment
+
+QUICK = ("--seconds", "0.02", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def exports(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits run as bundles of both formats, not verified. Read it only."""
+    folder = tmp_path_factory.mktemp("exports")
+    command = zoo_command("export", digits_run, "--out", folder / "out", "--no-verify")
+    done = subprocess.run(command, cwd=folder, env=zoo_environment(folder), capture_output=True, timeout=600)
+    assert done.returncode == 0, done.stderr.decode()
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def measured(exports: Path) -> dict[str, Any]:
+    """What ``zoo bench`` wrote of a bundle, of an archive and of a lone file."""
+    out = exports.parent / "here.json"
+    given = [
+        exports / "simple_cnn-onnx-float32",
+        exports / "simple_cnn-tflite-float32.zip",
+        exports / "simple_cnn-tflite-float32" / "simple_cnn.tflite",
+    ]
+    command = zoo_command("bench", *given, *QUICK, "--out", out, "--device", "here")
+    done = subprocess.run(command, env=zoo_environment(exports.parent), capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f"written to {out}\n")
+    found: dict[str, Any] = json.loads(out.read_text())
+    return found
+
+
+def test_bundles_archives_and_files_are_timed(measured: dict[str, Any], exports: Path) -> None:
+    onnx, packed, lone = measured["results"]
+    assert measured["device"]["name"] == "here"
+    assert [result["runtime"]["name"] for result in (onnx, packed, lone)] == ["onnxruntime", *["ai-edge-litert"] * 2]
+    assert [result["pictures"] for result in (onnx, packed, lone)] == ["photo", "photo", "drawn"]
+    assert packed["model"] == lone["model"]
+    assert onnx["model"]["bytes"] == (exports / "simple_cnn-onnx-float32" / "simple_cnn.onnx").stat().st_size
+    assert onnx["model"]["accuracy"] is None  # was not verified
+    for result in (onnx, packed, lone):
+        assert [speed["threads"] for speed in result["threads"]] == [1]
+        assert 0 < result["threads"][0]["model"]["p50_ms"] < 1000 * result["cold_start_s"]["median"]
+
+
+def test_code_in_a_bundle_is_not_run(exports: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(exports / "simple_cnn-onnx-float32", tmp_path / "bundle"))
+    mark = tmp_path / "was-run"
+    (bundle / "run.py").write_text(f"open({str(mark)!r}, 'w')")
+    from tests.edge.conftest import reseal
+
+    reseal(bundle)
+    (tmp_path / "tmp").mkdir()
+    done = run_zoo("bench", bundle, *QUICK, "--json", env={"TMPDIR": str(tmp_path / "tmp")})
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["results"][0]["threads"]
+    assert not mark.exists()
+    assert not list((tmp_path / "tmp").glob("zoo-*"))  # ONNX Runtime leaves a file of its own there
+
+
+def test_what_cannot_be_timed_is_told(exports: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(exports / "simple_cnn-onnx-float32", tmp_path / "bundle"))
+    model = bundle / "simple_cnn.onnx"
+    content = model.read_bytes()
+    model.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    done = run_zoo("bench", bundle, "--out", "times.json")
+    assert (done.code, "simple_cnn.onnx has been altered" in done.err) == (6, True)
+    assert not (tmp_path / "times.json").exists()
+    done = run_zoo("bench", "gone")
+    assert (done.code, "no bundle and no file 'gone'" in done.err) == (2, True)
+    done = run_zoo("bench", bundle, "--out", tmp_path)
+    assert (done.code, "--out takes the name of a file" in done.err) == (2, True)
+    import onnx
+
+    stranger = onnx.load(str(exports / "simple_cnn-onnx-float32" / "simple_cnn.onnx"))
+    del stranger.metadata_props[:]
+    onnx.save(stranger, str(tmp_path / "stranger.onnx"))
+    done = run_zoo("bench", "stranger.onnx")
+    assert (done.code, "none of zoo's metadata" in done.err) == (2, True)
+
+
+def of_device(measured: dict[str, Any], name: str, *figures: tuple[float, float, int]) -> dict[str, Any]:
+    """The measurement as if it came from another device: accuracy, latency in ms and size of each file."""
+    found: dict[str, Any] = json.loads(json.dumps(measured))
+    found["device"] |= {"name": name, "cpu": f"CPU of {name}"}
+    first = found["results"][0]
+    found["results"] = []
+    for number, (accuracy, latency_ms, size) in enumerate(figures):
+        result = json.loads(json.dumps(first))
+        result["model"] |= {
+            "accuracy": accuracy,
+            "accuracy_images": 100,
+            "accuracy_data_digest": "same",
+            "bytes": size,
+            "sha256": f"{number:064d}",
+            "precision": ("float32", "float16", "int8", "int4")[number],
+        }
+        result["threads"][0]["model"]["p50_ms"] = latency_ms
+        found["results"].append(result)
+    return found
+
+
+def test_devices_come_into_one_table_and_one_picture(measured: dict[str, Any], run_zoo: RunZoo, tmp_path: Path) -> None:
+    fast = of_device(measured, "desk <b>", (0.95, 5.0, 9_000_000), (0.95, 5.5, 9_000_000), (0.93, 3.0, 3_000_000))
+    slow = of_device(measured, "board", (0.95, 50.0, 9_000_000), (0.95, 40.0, 5_000_000))
+    for name, values in (("fast", fast), ("slow", slow)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(values))
+    done = run_zoo("bench", "--merge", "fast.json", "slow.json", "--out", "devices")
+    assert (done.code, done.err) == (0, "")
+    folder = tmp_path / "devices"
+    assert sorted(path.name for path in folder.iterdir()) == [f"devices.{x}" for x in ("csv", "html", "json", "png")]
+    rows = json.loads((folder / "devices.json").read_text())["rows"]
+    front = {(row["device"], row["precision"]): row["on_front"] for row in rows}
+    assert front == {
+        ("desk <b>", "float32"): True,
+        ("desk <b>", "float16"): False,  # as accurate and as large, but slower
+        ("desk <b>", "int8"): True,
+        ("board", "float32"): False,
+        ("board", "float16"): True,
+    }
+    with (folder / "devices.csv").open(newline="") as file:
+        cells = list(csv.DictReader(file))
+    assert [(row["device"], float(row["fastest_ms"])) for row in cells] == [
+        (row["device"], row["fastest_ms"]) for row in rows
+    ]
+    assert cells[0]["on_front"] in ("true", "false")
+    assert len(done.out.split("\n\n")[0].splitlines()) == 1 + len(rows)
+    picture = cv2.imread(str(folder / "devices.png"))
+    assert picture is not None
+    assert picture.shape[1] > 1000
+    page = (folder / "devices.html").read_text()
+    assert "desk &lt;b&gt;" in page
+    assert "desk <b>" not in page
+    assert not re.findall(r"(?:src|href)=[\"'](?!data:)", page)
+    assert "<script" not in page
+
+
+def test_what_was_measured_twice_is_shown_once(measured: dict[str, Any], run_zoo: RunZoo, tmp_path: Path) -> None:
+    old = of_device(measured, "board", (0.95, 50.0, 9_000_000)) | {"measured": "2026-01-01T00:00:00+00:00"}
+    new = of_device(measured, "board", (0.95, 40.0, 9_000_000)) | {"measured": "2026-02-01T00:00:00+00:00"}
+    other = of_device(measured, "board", (0.95, 30.0, 9_000_000))
+    other["device"]["cpu"] = "another"
+    for name, values in (("old", old), ("new", new), ("other", other)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(values))
+    done = run_zoo("bench", "--merge", "new.json", "old.json", "--json")
+    assert done.code == 0
+    assert [row["fastest_ms"] for row in json.loads(done.out)["rows"]] == [40.0]
+    assert "was timed twice on board" in done.err
+    assert "the later are shown" in done.err
+    done = run_zoo("bench", "--merge", "new.json", "new.json", "--json")
+    assert (len(json.loads(done.out)["rows"]), done.err) == (1, "")
+    done = run_zoo("bench", "--merge", "new.json", "other.json", "--json")
+    devices = [row["device"] for row in json.loads(done.out)["rows"]]
+    assert devices == ["board (CPU of board)", "board (another)"]
+    assert "Several machines are called board" in done.err
+
+
+def test_files_without_an_accuracy_have_no_picture(measured: dict[str, Any], run_zoo: RunZoo, tmp_path: Path) -> None:
+    (tmp_path / "here.json").write_text(json.dumps(measured))
+    done = run_zoo("bench", "--merge", "here.json", "--out", "devices")
+    assert done.code == 0
+    assert "have no accuracy" in done.err
+    assert not (tmp_path / "devices" / "devices.png").exists()
+    assert "have no accuracy" in (tmp_path / "devices" / "devices.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("not JSON", "is no JSON"),
+        ("[]", "no benchmark"),
+        ('{"kind": "zoo bench --merge", "version": 1}', "no benchmark"),
+        ('{"kind": "zoo bench", "version": 2}', "is version 2 of a benchmark; this zoo reads 1"),
+        ('{"kind": "zoo bench", "version": 1, "results": [{}]}', "is a damaged benchmark"),
+        (None, "Could not read"),
+    ],
+)
+def test_what_is_no_benchmark_is_told(run_zoo: RunZoo, tmp_path: Path, content: str | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / "file.json").write_text(content)
+    done = run_zoo("bench", "--merge", "file.json", "--out", "devices")
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert "'file.json'" in done.err
+    assert not (tmp_path / "devices").exists()

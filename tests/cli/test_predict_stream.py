@@ -1,0 +1,95 @@
+"""Answers come in order and in flat memory, however many pictures there are."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.conftest import draw_photo
+from zoo.cli.stream import in_batches, one_by_one
+from zoo.edge.classify import Classifier
+from zoo.exported import TensorInfo
+from zoo.image_spec import ImageSpec
+from zoo.images import ImageError, load_image
+
+if TYPE_CHECKING:
+    from zoo.edge.sources import Picture
+
+SPEC = ImageSpec(height_px=32, width_px=32)
+
+
+class MeanColour:
+    """A runtime that does what a model of one layer would: each channel's share of the light."""
+
+    inputs = (TensorInfo(name="image", shape=(None, 32, 32, 3), dtype="uint8"),)
+    outputs = (TensorInfo(name="probabilities", shape=(None, 3), dtype="float32"),)
+    largest = 0
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.largest = max(self.largest, len(images))
+        sums = images.sum((1, 2)) + 1.0
+        return np.asarray(sums / sums.sum(1, keepdims=True), np.float32)
+
+
+def classifier() -> Classifier:
+    return Classifier(MeanColour(), SPEC, ("red", "green", "blue"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{number}.png" for number in range(12)]
+    for number, path in enumerate(paths):
+        draw_photo(path, hue=15 * number, seed=number)
+    paths[4].write_bytes(b"no picture")
+    paths[7].unlink()
+    return paths
+
+
+@pytest.mark.parametrize("way", ["one by one", "in batches"])
+def test_answers_come_in_the_order_of_the_pictures(photos: list[Path], way: str) -> None:
+    pictures: list[tuple[str, Picture]] = [(path.name, path) for path in photos]
+    pictures.insert(2, ("listed", ImageError("no permission")))
+    if way == "one by one":
+        found = list(one_by_one([classifier() for _ in range(3)], iter(pictures), 1))
+    else:
+        one = classifier()
+        found = list(in_batches(one, one.runtime.predict, 4, iter(pictures), 1))
+        assert isinstance(one.runtime, MeanColour)
+        assert one.runtime.largest == 4
+    assert [name for name, _ in found] == [name for name, _ in pictures]
+    bad = [name for name, answer in found if isinstance(answer, ImageError)]
+    assert bad == ["listed", "4.png", "7.png"]
+    expected = classifier()
+    for (name, answer), (_, picture) in zip(found, pictures, strict=True):
+        if name not in bad:
+            assert isinstance(picture, Path)
+            assert answer == expected.answer(expected.probabilities(load_image(picture, SPEC)))
+
+
+def test_ten_thousand_pictures_take_no_more_memory_than_a_thousand(photos: list[Path]) -> None:
+    taken = 0
+
+    def endless() -> Iterator[tuple[str, Picture]]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield f"picture {taken}", photos[taken % 4]
+
+    answers = one_by_one([classifier() for _ in range(2)], endless(), 1)
+    assert len(list(islice(answers, 1000))) == 1000
+    assert taken < 1020  # only so many ahead of who reads
+    tracemalloc.start()
+    held = []
+    for _ in range(3):
+        assert sum(1 for _ in islice(answers, 3000)) == 3000
+        held.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert held[2] - held[0] < 100_000  # 6000 pictures more; one of them is 20 kB
+    assert taken < 10_020
