@@ -11,12 +11,18 @@ import pytest
 from tests.conformance import broken
 from tests.conformance.broken import SOUND, architecture
 from zoo import Architecture, Recipe, Weights
-from zoo.testing import CheckResult, check_names, parametrize_with_checks, run_checks
+from zoo.testing import CheckResult, check_names, fitted, parametrize_with_checks, run_checks
 from zoo.testing.checks import cost
 
 
 def weights(*labels: str, name: str = "own") -> Weights:
     return Weights(name=name, summary="For tests", labels=lambda: labels, load=lambda model, with_head: None)
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What never learns would otherwise be trained for 180 steps, here many times."""
+    monkeypatch.setattr(fitted, "STEPS", 25)
 
 
 @parametrize_with_checks([SOUND])

@@ -76,7 +76,7 @@ def fit(subject: Subject) -> Fitted:
     compile_model(model, RECIPE, steps_per_epoch=1)
     model.run_eagerly = True  # a handful of steps: tracing a deep model would take longer than all of them
     fresh, fresh_optimizer = get_weights(model.weights), get_weights(model.optimizer.variables)
-    before = dict(zip([weight.path for weight in model.weights], fresh, strict=True))
+    before = dict(zip(map(id, model.weights), fresh, strict=True))
     runs: dict[float, tuple[float, ...]] = {}
     for rate in LEARNING_RATES:
         set_weights(model.weights, fresh)
@@ -88,7 +88,7 @@ def fit(subject: Subject) -> Fitted:
     unmoved = tuple(
         weight.path
         for weight, value in zip(model.trainable_weights, get_weights(model.trainable_weights), strict=True)
-        if np.array_equal(value, before[weight.path])
+        if np.array_equal(value, before[id(weight)])
     )
     settle_batch_norm(model, pixels)
     right = int((answers(model, pixels, len(pixels)).argmax(axis=1) == targets.argmax(axis=1)).sum())

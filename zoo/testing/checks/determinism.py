@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,16 +16,16 @@ from zoo.training.model import get_weights
 
 
 def check_same_seed_same_weights(subject: Subject) -> str:
-    first, again, other = (_fresh(subject, seed) for seed in (1, 1, 2))
-    differing = [path for path in first if not np.array_equal(first[path], again[path])]
+    (paths, first), (_, again), (_, other) = (_fresh(subject, seed) for seed in (1, 1, 2))
+    differing = [path for path, one, two in zip(paths, first, again, strict=True) if not np.array_equal(one, two)]
     if differing:
         raise CheckError(
             "two models built after keras.utils.set_random_seed(1) have the same weights",
             f"{len(differing)} of {len(first)} weights differ, '{differing[0]}' the first",
             "Draw random numbers with keras.initializers or keras.random alone; no clock, no set, no fresh generator.",
         )
-    varied = [path for path, value in first.items() if value.size > 1 and np.ptp(value) > 0]
-    if varied and all(np.array_equal(first[path], other[path]) for path in varied):
+    varied = [index for index, value in enumerate(first) if value.size > 1 and np.ptp(value) > 0]
+    if varied and all(np.array_equal(first[index], other[index]) for index in varied):
         raise CheckError(
             "models built after two different seeds have different weights",
             f"all {len(varied)} random weights are the same",
@@ -59,7 +60,8 @@ def check_global_state(subject: Subject) -> str:
     return "float policy, data format, epsilon and seed are as they were"
 
 
-def _fresh(subject: Subject, seed: int) -> dict[str, NDArray[np.generic]]:
+def _fresh(subject: Subject, seed: int) -> tuple[list[str], list[NDArray[Any]]]:
+    """Paths and values of the first weights; layers that were given no name are called otherwise the second time."""
     keras.utils.set_random_seed(seed)
     model = subject.build(subject.image.input_shape, 2)
-    return dict(zip([weight.path for weight in model.weights], get_weights(model.weights), strict=True))
+    return [weight.path for weight in model.weights], get_weights(model.weights)

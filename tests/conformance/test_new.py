@@ -1,0 +1,124 @@
+"""``zoo plugin new``: what it writes installs, is listed, and passes its own tests as it stands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FakePlugin, RunZoo
+
+LICENCES = {"apache-2.0": "Apache License", "mit": "MIT License", "bsd-3-clause": "BSD 3-Clause License"}
+
+
+def pip_install(distribution: Path, site: Path) -> None:
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(site), str(distribution)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def test_it_installs_is_listed_and_passes_its_own_tests(tmp_path: Path, site: Path, run_zoo: RunZoo) -> None:
+    made = run_zoo("plugin", "new", "tiny_net")
+    assert made.code == 0, made.err
+    folder = tmp_path / "zoo-tiny-net"
+    assert "pip install -e zoo-tiny-net" in made.out
+    pip_install(folder, site)
+    listed = run_zoo("list")
+    (line,) = (line for line in listed.out.splitlines() if "tiny_net" in line)
+    assert line.endswith("zoo-tiny-net")
+    assert "zoo-tiny-net" not in listed.err
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rA"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "test_conformance[tiny_net-backbone]" in done.stdout
+    assert "failed" not in done.stdout.splitlines()[-1]
+    assert "warning" not in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("licence", LICENCES)
+def test_the_licence_is_whole_and_named(licence: str, tmp_path: Path, run_zoo: RunZoo) -> None:
+    done = run_zoo("plugin", "new", "tiny", "--licence", licence, "--out", tmp_path / "here")
+    assert done.code == 0, done.err
+    folder = tmp_path / "here"
+    text = (folder / "LICENSE").read_text()
+    assert text.split("\n", 3)[0 if text[0] != "\n" else 1].strip() == LICENCES[licence]
+    assert len(text) > 1000
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["license"].lower() == licence
+    assert set(project["license-files"]) == {
+        path.name for path in folder.iterdir() if path.suffix == "" and path.is_file()
+    }
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name != "LICENSE":
+            assert "$" not in path.read_text()
+            assert "TODO" not in path.read_text()
+
+
+def test_what_it_writes_is_well_formed(tmp_path: Path, run_zoo: RunZoo) -> None:
+    run_zoo("plugin", "new", "tiny")
+    for arguments in (["check", "--select", "E,F,I,UP,B"], ["format", "--check"]):
+        command = [sys.executable, "-m", "ruff", *arguments, "--isolated", "--line-length", "120", "zoo-tiny"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Tiny-ResNet", "'Tiny-ResNet' is not a valid name of an architecture. Did you mean 'tiny_resnet'?"),
+        ("zoo-tiny", "Did you mean 'tiny'?"),
+        ("3d_net", "Did you mean 'd_net'?"),
+        ("é", "'é' is not a valid name"),
+        ("simple_cnn", "There is an architecture 'simple_cnn' already, in keras-edge-zoo."),
+        ("onnx", "There is a package 'zoo_onnx' already."),
+    ],
+)
+def test_names_that_will_not_do(name: str, told: str, tmp_path: Path, run_zoo: RunZoo) -> None:
+    before = sorted(tmp_path.iterdir())
+    done = run_zoo("plugin", "new", name)
+    assert done.code == 2
+    assert told in done.err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_installed_plugin_keeps_its_name(run_zoo: RunZoo, fake_plugin: FakePlugin) -> None:
+    code = (
+        "from zoo import Architecture, hookimpl\n"
+        "@hookimpl\n"
+        "def zoo_architectures():\n"
+        "    return [Architecture(name='taken', summary='x', build=lambda input_shape, num_classes: None)]\n"
+    )
+    fake_plugin("zoo-owner", code)
+    done = run_zoo("plugin", "new", "taken")
+    assert done.code == 2
+    assert "There is an architecture 'taken' already, in zoo-owner." in done.err
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, run_zoo: RunZoo) -> None:
+    folder = tmp_path / "zoo-tiny"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    done = run_zoo("plugin", "new", "tiny")
+    assert done.code == 2
+    assert "'zoo-tiny' is not empty; nothing was written." in done.err
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+    (folder / "mine.txt").unlink()
+    assert run_zoo("plugin", "new", "tiny").code == 0  # an empty one is as good as none
+
+
+def test_a_file_in_the_way(tmp_path: Path, run_zoo: RunZoo) -> None:
+    (tmp_path / "here").write_text("mine")
+    assert "'here' is a file" in run_zoo("plugin", "new", "tiny", "--out", "here").err
+    done = run_zoo("plugin", "new", "tiny", "--out", "here/below")
+    assert done.code == 2
+    assert "Could not write" in done.err
+    assert "Traceback" not in done.err
