@@ -159,6 +159,15 @@ def test_a_dry_run_says_number_and_size(run_zoo: RunZoo, mirror: LoopbackServer,
 
 
 @pytest.mark.usefixtures("own_cache")
+def test_a_dry_run_fetches_no_large_index(run_zoo: RunZoo, mirror: LoopbackServer, tmp_path: Path) -> None:
+    mirror.files[LABELS].headers["Content-Length"] = "2740000000"
+    done = run_zoo(*command(mirror, "--classes", "Rugby", "--dry-run"))
+    assert done.code == 0, done.err
+    assert "is in the index, 2.74 GB, which is not in the cache yet" in done.out
+    assert {answer.method for answer in mirror.asked(LABELS)} == {"HEAD"}
+
+
+@pytest.mark.usefixtures("own_cache")
 @pytest.mark.parametrize(
     ("classes", "code", "words"),
     [

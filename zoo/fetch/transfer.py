@@ -26,7 +26,7 @@ from zoo.fetch.errors import RefusedError, TryAgainError
 from zoo.fetch.part import Part, begin_part, continues, find_part, whole_bytes
 from zoo.fetch.patience import Hosts, Patience
 
-_CHUNK_BYTES = 2**16
+_CHUNK_BYTES = 2**18
 _REDIRECTS = {301, 302, 303, 307, 308}
 _LATER = {408, 425, 429, 500, 502, 503, 504}
 
