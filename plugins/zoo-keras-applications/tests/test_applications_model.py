@@ -61,6 +61,8 @@ def keras_own(application, pixels):
             layer.set_weights([np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225]) ** 2, np.array(0)])
             layer.finalize_state()
     settle_batch_norm(model, preprocessing(application)(noise(application, 8, seed=2)))
+    head = weighted(model)[-1]
+    head.kernel.assign(head.kernel * 0.2)  # of a network without training, answers are as sure as rounding is amplified
     return model
 
 

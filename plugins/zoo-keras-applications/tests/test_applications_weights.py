@@ -109,5 +109,5 @@ def test_without_network_and_folder_the_command_says_which_file_and_where(tmp_pa
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     application = BY_NAME["mobilenet_v3_small"]
-    for told in (application.file, str(tmp_path / "keras" / "models"), weights.FOLDER_VARIABLE, "--weights random"):
+    for told in (application.file, str(tmp_path / "keras" / "models"), weights.FOLDER_VARIABLE, "--weights none"):
         assert told in done.stderr

@@ -69,7 +69,7 @@ def _check_fits(application: Application, model: keras.Model, with_head: bool) -
         raise UsageError(
             f"The ImageNet weights of {application.name} fit images of {size[0]}x{size[1]} pixels alone. "
             f"Received: {model.input_shape[2]}x{model.input_shape[1]} (width x height).",
-            "Its dense layers look at every place of the picture. Another architecture, or --weights random, takes any size.",
+            "Its dense layers look at every place of the picture. Another architecture, or --weights none, takes any size.",
         )
 
 
@@ -120,7 +120,7 @@ def _nowhere(application: Application, reason: str) -> UsageError:
         f"of {FOLDER_VARIABLE} ({folder or 'not set'}) nor whole in {cache}, and Keras could not download it: {reason}",
         f"Where there is a network, python -c 'import keras; keras.applications.{application.factory}()' puts it into "
         f"~/.keras/models; copy it to a folder here and name that with {FOLDER_VARIABLE}. "
-        "Or start without it: --weights random --recipe scratch.",
+        "Or start without it: --weights none --recipe scratch.",
     )
 
 
