@@ -11,13 +11,19 @@ export function showAbout(spec, runtime) {
     ["Tested", checked(spec.verification)],
     ["File", `${model}, ${spec.precision}, ${(files[model].bytes / 1e6).toFixed(1)} MB`],
     ["Made from", spec.source],
-    ["Sees", `${image.width_px} × ${image.height_px} pixels, ${image.resize}, ${image.interpolation}`],
+    ["Sees", `${image.width_px} × ${image.height_px} pixels, ${SHAPED[image.resize]}`],
     ["Runs on", `${runtime}, WebAssembly, one thread`],
   ];
   $("about").replaceChildren(
     ...rows.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))),
   );
 }
+
+const SHAPED = {
+  squash: "the photo stretched to fit",
+  crop: "the middle of the photo",
+  letterbox: "the whole photo, with bars around it",
+};
 
 const FEW_CLASSES = 4;
 const MOST_CLASSES = 12;

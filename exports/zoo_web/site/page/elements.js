@@ -15,5 +15,5 @@ export function element(name, attributes = {}, ...children) {
 export function percent(share) {
   if (share > 0.999 && share < 1) return "> 99.9 %";
   if (share < 0.001 && share > 0) return "< 0.1 %";
-  return `${(100 * share).toFixed(1)} %`;
+  return share === 1 || share === 0 ? `${100 * share} %` : `${(100 * share).toFixed(1)} %`;
 }
