@@ -15,6 +15,13 @@ import pytest
 from tests.conftest import RunZoo, zoo_command, zoo_environment
 from tests.fetch.conftest import UrlList, images_in, picture, serve_pictures
 from tests.fetch.server import Served, serving
+from zoo.fetch.addresses import Access
+from zoo.fetch.download import Downloader
+from zoo.fetch.errors import RefusedError
+from zoo.fetch.names import Names
+from zoo.fetch.patience import Patience
+from zoo.fetch.transfer import Remote
+from zoo.fetch.url_list import read_url_list
 from zoo.runs.atomic import read_csv
 
 COUNT = 300
@@ -68,11 +75,6 @@ def test_what_came_whole_before_a_kill_is_not_asked_for_again(
     run_zoo: RunZoo, url_list: UrlList, tmp_path: Path
 ) -> None:
     """The worst moment: every byte is there and nothing was looked at yet; or half of them are."""
-    from zoo.fetch.addresses import Access
-    from zoo.fetch.download import Downloader, Wanted
-    from zoo.fetch.names import Names
-    from zoo.fetch.transfer import Remote
-    from zoo.fetch.url_list import read_url_list
 
     with serving() as server:
         rows = serve_pictures(server, 2)
@@ -80,7 +82,7 @@ def test_what_came_whole_before_a_kill_is_not_asked_for_again(
         state = tmp_path / "photos" / ".zoo-fetch"
         state.mkdir(parents=True)
         path = url_list(rows)
-        first: Wanted = read_url_list(path, Names([])).wanted[0]
+        first = read_url_list(path, Names([])).wanted[0]
         remote = Remote(url=first.url, key=first.key, max_bytes=10**6)
         Downloader(Access(allow_private=True)).transfer.fetch(remote, state)
         done = run_zoo("data", "fetch", "urls", path, "--out", "photos", "--allow-private")
@@ -91,9 +93,6 @@ def test_what_came_whole_before_a_kill_is_not_asked_for_again(
 
 
 def test_a_part_of_another_version_is_not_gone_on_with(tmp_path: Path) -> None:
-    from zoo.fetch.addresses import Access
-    from zoo.fetch.download import Downloader
-    from zoo.fetch.transfer import Remote
 
     with serving() as server:
         old, new = bytes(1000) + picture(1, ".png", (300, 300)), bytes(2000) + picture(2, ".png", (300, 300))
@@ -105,6 +104,22 @@ def test_a_part_of_another_version_is_not_gone_on_with(tmp_path: Path) -> None:
         server.files["/x"] = Served(new)
         assert downloader.transfer.fetch(remote, tmp_path).read_bytes() == new
         assert [answer.range for answer in server.answers] == ["bytes=14-", None]
+
+
+def test_a_passing_error_does_not_cost_what_came_before(tmp_path: Path) -> None:
+    whole = picture(1, ".png", (900, 900)) + bytes(100_000)
+    with serving() as server:
+        remote = Remote(url=f"{server.url}/x", key="ab", max_bytes=10**8)
+        downloader = Downloader(Access(allow_private=True), patience=Patience(tries=1))
+        server.files["/x"] = Served(whole, cut_at=50_000)
+        with pytest.raises(RefusedError, match="broke off after 50000 of"):
+            downloader.transfer.fetch(remote, tmp_path)
+        server.files["/x"] = Served(whole, 503)
+        with pytest.raises(RefusedError, match="HTTP 503"):
+            downloader.transfer.fetch(remote, tmp_path)
+        server.files["/x"] = Served(whole)
+        assert downloader.transfer.fetch(remote, tmp_path).read_bytes() == whole
+        assert [answer.range for answer in server.answers] == [None, "bytes=50000-", "bytes=50000-"]
 
 
 def test_two_commands_do_not_fill_one_folder(run_zoo: RunZoo, url_list: UrlList, tmp_path: Path, site: Path) -> None:

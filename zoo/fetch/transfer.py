@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import IO
 from urllib.parse import SplitResult, urljoin
 
 import urllib3
-from urllib3.exceptions import HTTPError, IncompleteRead, InvalidHeader, ReadTimeoutError
+from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
 
 from zoo.errors import DataError
@@ -27,6 +28,8 @@ from zoo.fetch.part import Part, begin_part, continues, find_part, whole_bytes
 from zoo.fetch.patience import Hosts, Patience
 
 _CHUNK_BYTES = 2**18
+#: A longer answer that nobody wants is not read to its end; a new connection is cheaper.
+_DRAINED_BYTES = 2**14
 _REDIRECTS = {301, 302, 303, 307, 308}
 _LATER = {408, 425, 429, 500, 502, 503, 504}
 
@@ -115,23 +118,25 @@ class Transfer:
         headers = {"Range": f"bytes={part.size_bytes}-"} if part else {}
         response, host = self._open("GET", remote.url, headers)
         try:
+            if response.status not in (200, 206, 416):
+                _dismiss(response)
+                raise _refusal(response)  # what is there of the file stays
             if part and not (response.status == 206 and continues(part, response.headers)):
                 remove_file(part.path)
                 part = None
-                if response.status in (206, 416):
-                    raise TryAgainError("the file changed meanwhile")
-            if response.status not in (200, 206) or (response.status == 206 and part is None):
-                raise _refusal(response)
+            if response.status != 200 and part is None:
+                raise TryAgainError("the file changed meanwhile")
             packed = response.headers.get("Content-Encoding", "identity")
             if packed != "identity":
                 raise RefusedError(f"sent as {packed}, which was not asked for")
             part = part or begin_part(folder, remote.key, response.headers)
             self._receive(response, part, remote.max_bytes, progress)
-        except TryAgainError as error:
-            self._hosts.failed(host, error)
+        except BaseException as error:
+            response.close()
+            if isinstance(error, TryAgainError):
+                self._hosts.failed(host, error)
             raise
-        finally:
-            _dismiss(response)
+        response.release_conn()
         return part, _google_md5(response)
 
     def _open(self, method: str, url: str, headers: dict[str, str]) -> tuple[BaseHTTPResponse, str]:
@@ -195,9 +200,9 @@ def _read(response: BaseHTTPResponse) -> bytes:
     """The next bytes; none at the end, and none where the end came too early, which the caller sees by the length."""
     try:
         return response.read1(_CHUNK_BYTES)
-    except IncompleteRead:
-        return b""
     except (HTTPError, OSError) as error:
+        if isinstance(error.__cause__, IncompleteRead):
+            return b""
         timed_out = isinstance(error, ReadTimeoutError | TimeoutError)
         raise TryAgainError("nothing came any more" if timed_out else "the connection broke") from error
 
@@ -253,7 +258,7 @@ def _retry_after_s(text: str | None) -> float | None:
 def _dismiss(response: BaseHTTPResponse) -> None:
     """Gives the connection back where the rest of the answer is short, else ends it."""
     try:
-        if (whole_bytes(response.headers) or 0) <= _CHUNK_BYTES and "Transfer-Encoding" not in response.headers:
+        if (whole_bytes(response.headers) or 0) <= _DRAINED_BYTES and "Transfer-Encoding" not in response.headers:
             response.read()
             response.release_conn()
             return
