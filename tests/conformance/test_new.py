@@ -66,8 +66,8 @@ def test_the_licence_is_whole_and_named(licence: str, tmp_path: Path, run_zoo: R
 def test_what_it_writes_is_well_formed(tmp_path: Path, run_zoo: RunZoo) -> None:
     run_zoo("plugin", "new", "tiny")
     for arguments in (["check", "--select", "E,F,I,UP,B"], ["format", "--check"]):
-        command = [sys.executable, "-m", "ruff", *arguments, "--isolated", "--line-length", "120", "zoo-tiny"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", "ruff", *arguments, "--isolated", "--line-length", "120", "."]
+        done = subprocess.run(command, cwd=tmp_path / "zoo-tiny", capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
 
 

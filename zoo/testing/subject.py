@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -88,17 +88,20 @@ class Subject:
         """The architecture's image rule at the size that is checked.
 
         Raises:
-            CheckError: Nothing builds.
+            CheckError: Nothing builds, or not the size that was asked for.
         """
-        sides = [self._size_px] if self._size_px else [side for side in _SIDES_PX if side < self._own_side_px]
-        for side in sides:
-            try:
-                self.build((side, side, 3), 4)
-            except CheckError:
-                continue
-            return replace(self.architecture.image, height_px=side, width_px=side)
+        if self._size_px:
+            return self._built(self._size_px)
+        for side in (side for side in _SIDES_PX if side < self._own_side_px):
+            with suppress(CheckError):
+                return self._built(side)
         self.build(self.architecture.image.input_shape, 4)
         return self.architecture.image
+
+    def _built(self, side_px: int) -> ImageSpec:
+        spec = replace(self.architecture.image, height_px=side_px, width_px=side_px)
+        self.build(spec.input_shape, 4)
+        return spec
 
     @property
     def _own_side_px(self) -> int:
