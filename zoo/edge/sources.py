@@ -35,7 +35,10 @@ def _below(folder: Path) -> Iterator[tuple[str, Picture]]:
     empty = True
     for root, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(name for name in files if not name.startswith(".")):
+        files.sort()  # in place: a folder may hold a hundred thousand
+        for name in files:
+            if name.startswith("."):
+                continue
             path = Path(root, name)
             empty = False
             yield str(path), path
