@@ -23,7 +23,9 @@ OPTIONAL = {"pytest"}
 def package_files(project: str, source: Path) -> dict[str, Path]:
     """Name in a wheel to the file that it should be, of everything in the packages of a project."""
     roots = [source / root for root in SOURCE_ROOTS.get(project, (project,))]
-    packages = [path for root in roots for path in root.iterdir() if path.name == "zoo" or path.name.startswith("zoo_")]
+    packages = [
+        path for root in roots for path in root.iterdir() if path.name.isidentifier() and path.name.startswith("zoo")
+    ]
     files = {path: package for package in packages for path in package.rglob("*") if path.is_file()}
     return {path.relative_to(package.parent).as_posix(): path for path, package in files.items()}
 
