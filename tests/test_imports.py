@@ -80,6 +80,7 @@ def test_the_core_knows_no_plugin() -> None:
         "export --help",
         "verify --help",
         "predict --help",
+        "bench --help",
         "data --help",
         "plugin --help",
         "--version",

@@ -21,6 +21,9 @@ def stderr_aside(
         told: Errors that say all there is to say, so that nothing comes out with them.
         only: Lines that begin so are kept back, and all others come out in any case.
     """
+    if sys.__stderr__ is None:  # the process was started without one
+        yield
+        return
     show = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
     sys.stderr.flush()
     with _unnamed_file() as aside:
