@@ -2,13 +2,13 @@
 
     python benchmarks/near_duplicates.py shared/data/rugby_soccer shared/data/ccby_coarse
 
-A copy of every photo, changed in one way or in all of them, goes into test/, the photo itself into train/. Recall is the
-share of copies whose photo is found, precision the share of twins that are copies. Half of the photos, by a hash of their
-content, served to choose thresholds (``--half tuning``); the figures are of the other half.
+A copy of every photo, changed in one way or in all of them, goes into test/, the photo itself into train/. Recall is
+the share of copies whose photo is found, precision the share of twins that are copies. Half of the photos, by a hash of
+their content, served to choose thresholds (``--half tuning``); the figures are of the other half.
 
-Changes: 0.4 to 1.5 times the size, a third of them stretched by up to 10 %; JPEG of quality 40 to 95; 5 to 10 % cut off,
-of a side or of each; mirrored; 10 to 20 % darker or brighter; a line of text, a square of a fifth of the shorter side or
-a bar of a tenth of the height.
+Changes: 0.4 to 1.5 times the size, a third of them stretched by up to 10 %; JPEG of quality 40 to 95; 5 to 10 % cut
+off, of a side or of each; mirrored; 10 to 20 % darker or brighter; a line of text, a square of a fifth of the shorter
+side or a bar of a tenth of the height.
 """
 
 from __future__ import annotations

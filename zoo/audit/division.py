@@ -102,7 +102,7 @@ def check_shares(test: float, val: float) -> None:
     """Raises ``UsageError`` for shares that leave nothing to train on, or nothing to hold out."""
     if not (0 <= test < 1 and 0 <= val < 1 and 0 < test + val < 1):
         raise UsageError(
-            f"--test {test:g} --val {val:g} leave {1 - test - val:.3g} of the photos to train on.",
+            f"--test {test:g} --val {val:g} leave {round(1 - test - val, 6):g} of the photos to train on.",
             "Give shares from 0 to below 1 that come to less than 1 together, such as --test 0.2 --val 0.1.",
         )
 

@@ -70,6 +70,8 @@ def find_twins(
     exact, first_of = _exact(photos.photos)
     alone = [index for index in first_of.values() if _telling(photos.photos[index])]
     prints = compute_fingerprints(photos.pixels, alone)
+    if not alone:
+        return exact
     if features is None:
         places = likest(range(len(alone)), range(len(alone)), prints, _LEAST_LIKENESS, _NEAREST_BY_PRINT)
     else:

@@ -7,7 +7,7 @@ cropped copy correlates with a window of the original.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -101,7 +101,6 @@ def likest(
     least: float,
     most: int,
     windows: int = len(WINDOWS),
-    stop: Callable[[], bool] | None = None,
 ) -> set[tuple[int, int]]:
     """Pairs ``(i, j)``, ``i < j``, of one of ``queries`` and one of ``others`` that may overlap.
 
@@ -111,15 +110,14 @@ def likest(
         least: Least correlation.
         most: Pairs a query, the likest ones.
         windows: How many windows are compared; 1 finds no crops, and takes a twentieth of the time.
-        stop: Asked between blocks of 256 queries; true ends the search with what was found.
     """
     pairs: set[tuple[int, int]] = set()
+    if len(others) == 0:
+        return pairs
     rows = np.asarray(others)
     sides = [prints[rows]]
     sides.append(mirrored(sides[0]))
     for start in range(0, len(queries), 256):
-        if stop and stop():
-            break
         block = np.asarray(queries[start : start + 256])
         likeness = np.full((len(block), len(rows)), -1, np.float32)
         for side in sides:

@@ -1,0 +1,105 @@
+"""A division: shares, stability, and what belongs together on one side."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+
+import pytest
+
+from zoo.audit.division import divide
+from zoo.audit.duplicates import Twins
+from zoo.audit.facts import Facts
+from zoo.audit.photos import Photo
+from zoo.errors import DataError, UsageError
+
+
+def photo(name: str, label: str = "a", side_px: int = 100) -> Photo:
+    sha256 = hashlib.sha256(f"{label}/{name}".encode()).hexdigest()
+    facts = Facts(
+        format="JPEG",
+        width_px=side_px,
+        height_px=side_px,
+        mode="RGB",
+        bits=8,
+        alpha=False,
+        orientation=1,
+        blank=False,
+        pixels_sha256=sha256,
+    )
+    return Photo(f"{label}/{name}", f"/photos/{label}/{name}", label, None, sha256, 1000, facts)
+
+
+def many(count: int, label: str = "a") -> list[Photo]:
+    return [photo(f"{number}.jpg", label) for number in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_every_class_gets_about_its_shares(seed: int) -> None:
+    photos = [*many(400, "a"), *many(50, "b"), *many(20, "c")]
+    splits = divide(photos, [], 0.2, 0.1, seed).splits
+    counts = Counter((photo.label, split) for photo, split in zip(photos, splits, strict=True))
+    assert 60 <= counts["a", "test"] <= 100
+    assert 20 <= counts["a", "val"] <= 60
+    assert 5 <= counts["b", "test"] <= 15
+    assert 2 <= counts["b", "val"] <= 8
+    assert 2 <= counts["c", "test"] <= 6
+    assert 1 <= counts["c", "val"] <= 3
+
+
+def test_added_photos_move_no_other() -> None:
+    before = [*many(300, "a"), *many(280, "b")]
+    added = [photo(f"new_{number}.jpg", label) for number in range(60) for label in "ab"]
+    first = divide(before, [], 0.2, 0.1, 0).splits
+    second = divide([*added, *before], [], 0.2, 0.1, 0).splits[len(added) :]
+    assert first == second
+
+
+def test_another_seed_divides_otherwise() -> None:
+    photos = many(200)
+    assert divide(photos, [], 0.2, 0.1, 0).splits == divide(photos, [], 0.2, 0.1, 0).splits
+    assert divide(photos, [], 0.2, 0.1, 0).splits != divide(photos, [], 0.2, 0.1, 1).splits
+
+
+def test_twins_stay_together_and_a_smaller_copy_moves_nothing() -> None:
+    photos = many(200)
+    alone = divide(photos, [], 0.2, 0.1, 0).splits
+    copies = [photo(f"copy_{number}.jpg", side_px=50) for number in range(200)]
+    twins = [Twins(number, 200 + number, "near", 0.9) for number in range(200)]
+    found = divide([*photos, *copies], twins, 0.2, 0.1, 0)
+    assert found.splits[:200] == found.splits[200:] == alone
+    assert (found.groups, found.grouped) == (200, 400)
+
+
+def test_what_the_expression_finds_stays_together() -> None:
+    photos = [photo(f"subject{number // 5}_{number}.jpg") for number in range(400)]
+    found = divide(photos, [], 0.2, 0.1, 0, r"subject(\d+)")
+    assert found.groups == 80
+    for start in range(0, 400, 5):
+        assert len(set(found.splits[start : start + 5])) == 1
+    assert set(found.splits) == {"train", "val", "test"}
+
+
+def test_no_share_for_a_split_leaves_it_out() -> None:
+    assert set(divide(many(60), [], 0.2, 0.0, 0).splits) == {"train", "test"}
+    assert set(divide(many(60), [], 0.0, 0.2, 0).splits) == {"train", "val"}
+
+
+@pytest.mark.parametrize(("test", "val"), [(1.0, 0.0), (-0.1, 0.2), (0.6, 0.4), (0.0, 0.0), (float("nan"), 0.1)])
+def test_shares_out_of_range_are_refused(test: float, val: float) -> None:
+    with pytest.raises(UsageError, match="--test"):
+        divide(many(10), [], test, val, 0)
+
+
+def test_a_class_too_small_for_the_splits_is_named() -> None:
+    with pytest.raises(DataError, match="Class 'few' has 2 photos"):
+        divide([*many(30), *many(2, "few")], [], 0.2, 0.1, 0)
+    with pytest.raises(DataError, match="Class 'a' has 1 photo or group"):
+        divide([*many(4), *many(30, "b")], [Twins(0, n, "near", 1.0) for n in (1, 2, 3)], 0.2, 0.1, 0)
+
+
+def test_expressions_that_are_none_or_find_nothing_are_refused() -> None:
+    with pytest.raises(UsageError, match="no regular expression"):
+        divide(many(10), [], 0.2, 0.1, 0, "(")
+    with pytest.raises(UsageError, match="finds nothing in any of 10 names"):
+        divide(many(10), [], 0.2, 0.1, 0, "subject")

@@ -1,0 +1,54 @@
+"""Test images with a twin to learn from, as every training run looks for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from tests.audit.conftest import read_image, write_image
+from tests.conftest import PhotoFolder
+from zoo.audit.leakage import accuracy_without, find_leaks
+from zoo.data import load_data
+from zoo.evaluation.predictions import Predictions
+from zoo.image_spec import ImageSpec
+
+SPEC = ImageSpec(height_px=128, width_px=128)
+
+
+def test_clean_splits_leak_nothing(photo_folder: PhotoFolder) -> None:
+    root = photo_folder({"train/a": 12, "train/b": 12, "test/a": 6, "test/b": 6})
+    assert find_leaks(load_data(str(root), SPEC)) == []
+
+
+@pytest.mark.parametrize("change", ["recompressed", "cropped", "mirrored"])
+def test_a_copy_in_test_is_found_with_its_twin(change: str, photo_folder: PhotoFolder, changes: ModuleType) -> None:
+    root = photo_folder({"train/a": 12, "train/b": 12, "test/a": 6, "test/b": 6})
+    original = read_image(root / "train" / "b" / "photo_003.jpg")
+    write_image(root / "test" / "b" / "copy.jpg", changes.CHANGES[change](original, np.random.default_rng(0)))
+    (root / "test" / "a" / "equal.jpg").write_bytes((root / "train" / "a" / "photo_001.jpg").read_bytes())
+    data = load_data(str(root), SPEC)
+    for _ in range(2):  # the second time from the cache
+        found = {leak.name: leak for leak in find_leaks(data)}
+        assert found.keys() == {"test/a/equal.jpg", "test/b/copy.jpg"}
+        assert found["test/a/equal.jpg"].twin == "train/a/photo_001.jpg"
+        assert found["test/a/equal.jpg"].sameness == 1
+        assert found["test/b/copy.jpg"].twin == "train/b/photo_003.jpg"
+
+
+def test_the_accuracy_without_them_is_that_of_the_others(photo_folder: PhotoFolder, tmp_path: Path) -> None:
+    root = photo_folder({"train/a": 6, "train/b": 6, "test/a": 2, "test/b": 2})
+    (root / "test" / "a" / "equal.jpg").write_bytes((root / "train" / "a" / "photo_001.jpg").read_bytes())
+    leaks = find_leaks(load_data(str(root), SPEC))
+    files = ("test/a/equal.jpg", "test/a/photo_000.jpg", "test/a/photo_001.jpg", "test/b/photo_000.jpg")
+    right, wrong = [0.9, 0.1], [0.2, 0.8]
+    answers = Predictions(("a", "b"), files, [0, 0, 0, 1], np.array([right, right, wrong, wrong], np.float32))
+    assert accuracy_without(answers, leaks) == (pytest.approx(2 / 3), 3)
+    only = Predictions(("a", "b"), files[:1], [0], np.array([right], np.float32))
+    assert accuracy_without(only, leaks) is None
+
+
+def test_digits_are_too_small_to_be_compared() -> None:
+    assert find_leaks(load_data("digits", ImageSpec(height_px=32, width_px=32, interpolation="bilinear"))) == []

@@ -1,0 +1,105 @@
+"""Wrong labels and odd pictures, by features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from zoo.audit.audit import audit
+from zoo.audit.features import backbone_features, find_backbone
+from zoo.audit.photos import read_photos
+from zoo.audit.records import Records
+from zoo.audit.suspects import held_out_probabilities, label_suspects, outliers
+
+
+def clusters(each: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    true = np.repeat(np.arange(classes), each)
+    features = random.normal(size=(classes, 40))[true] + 0.5 * random.normal(size=(each * classes, 40))
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    return features.astype(np.float32), true
+
+
+def test_flipped_labels_are_found_and_little_else() -> None:
+    features, true = clusters(30, 4)
+    labels = true.copy()
+    labels[[3, 40, 70, 100]] = [1, 2, 3, 0]
+    found = label_suspects(features, labels, np.arange(len(labels)))
+    assert {suspect.index for suspect in found} == {3, 40, 70, 100}
+    assert all(suspect.suggested == true[suspect.index] for suspect in found)
+
+
+def test_a_twin_does_not_vouch_for_a_wrong_label() -> None:
+    features, true = clusters(12, 2)
+    features[1:4] = features[0]
+    labels = true.copy()
+    labels[:4] = 1
+    alone, together = np.arange(24), np.array([0, 0, 0, 0, *range(4, 24)])
+    vouched = held_out_probabilities(features, labels, alone)[:4, 1]
+    judged = held_out_probabilities(features, labels, together)[:4, 1]
+    assert (judged < vouched).all()
+    assert {suspect.index for suspect in label_suspects(features, labels, together)} == {0, 1, 2, 3}
+
+
+def test_leaving_out_in_closed_form_is_leaving_out() -> None:
+    """Against the same regression, fitted anew without the picture."""
+    from zoo.audit.suspects import _directions, _left_out
+
+    features, true = clusters(8, 3)
+    targets = np.eye(3)[true]
+    left, strength = _directions(features)
+    ridge = 0.5
+    found = _left_out(left, strength / (strength + ridge), targets, [np.array([1, 2])])
+    centred = features - features.mean(0)
+    for rows in ([0], [1, 2]):
+        kept = np.setdiff1d(np.arange(len(true)), rows)
+        # With the intercept as a feature that is not shrunk.
+        known = np.hstack([centred[kept], np.ones((len(kept), 1))])
+        penalty = ridge * np.diag([*np.ones(centred.shape[1]), 0])
+        weights = np.linalg.solve(known.T @ known + penalty, known.T @ targets[kept])
+        expected = np.hstack([centred[rows], np.ones((len(rows), 1))]) @ weights
+        np.testing.assert_allclose(found[rows], expected, atol=1e-5)
+
+
+def test_small_classes_are_not_judged() -> None:
+    features, true = clusters(4, 3)
+    labels = true.copy()
+    labels[0] = 1
+    assert label_suspects(features, labels, np.arange(12)) == []
+
+
+def test_a_picture_unlike_its_class_is_an_outlier() -> None:
+    features, true = clusters(30, 2)
+    features[7] = -features[7]
+    found = outliers(features, true, np.arange(60))
+    assert [outlier.index for outlier in found][:1] == [7]
+    assert len(found) <= 2
+
+
+def test_a_picture_that_says_it_is_missing_is_found_among_ants(shared_data: Path) -> None:
+    from zoo.cli.backend import start_keras
+
+    found = audit(str(shared_data / "hymenoptera_small" / "train"), start_backend=start_keras)
+    assert "ants/imageNotFound.gif" in {finding.files[0] for finding in found.by_kind["outlier"]}
+    assert "leak" not in found.by_kind
+
+
+def test_most_of_the_flipped_labels_of_real_photos_are_found(shared_data: Path) -> None:
+    from zoo.cli.backend import start_keras
+
+    offer = find_backbone()
+    assert offer is not None
+    with Records() as records:
+        photos = read_photos(str(shared_data / "ccby_coarse"), records)
+    features = backbone_features(photos, offer, start_keras)
+    position = {label: index for index, label in enumerate(photos.labels)}
+    true = np.array([position[photo.label] for photo in photos.photos])
+    random = np.random.default_rng(0)
+    flipped = random.choice(len(true), round(0.05 * len(true)), replace=False)
+    labels = true.copy()
+    labels[flipped] = (true[flipped] + random.integers(1, len(position), len(flipped))) % len(position)
+    suspects = {suspect.index for suspect in label_suspects(features, labels, np.arange(len(labels)))}
+    right = len(suspects & set(flipped.tolist()))
+    assert right >= 0.7 * len(flipped)
+    assert len(suspects) - right <= right

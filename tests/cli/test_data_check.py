@@ -1,0 +1,93 @@
+"""``zoo data check``, the real command: what it says, how it ends, what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.audit.conftest import read_image, write_image
+from tests.conftest import PhotoFolder, RunZoo
+
+
+def state(root: Path) -> dict[str, tuple[int, int, bytes]]:
+    return {
+        str(path.relative_to(root)): (path.stat().st_mtime_ns, path.stat().st_mode, path.read_bytes())
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_clean_folder_ends_with_0_and_stays_as_it_is(photo_folder: PhotoFolder, run_zoo: RunZoo) -> None:
+    root = photo_folder({"a": 20, "b": 20})
+    before = state(root)
+    done = run_zoo("data", "check", root)
+    assert done.code == 0, done.err
+    assert "40 usable pictures in 2 classes, 0 files not usable" in done.out
+    assert "formats  JPEG 40" in done.out
+    assert state(root) == before
+
+
+def test_a_leak_is_said_first_shown_and_ends_with_1(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path) -> None:
+    root = photo_folder({"train/a": 12, "train/<b>": 12, "test/a": 5, "test/<b>": 5})
+    original = read_image(root / "train" / "a" / "photo_002.jpg")
+    write_image(root / "test" / "a" / "copy.jpg", original[3:-3, 4:, ::1])
+    (root / "train" / "<b>" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    page = tmp_path / "page.html"
+    done = run_zoo("data", "check", root, "--html", page)
+    assert done.code == 1, done.err
+    lines = done.out.splitlines()
+    assert lines[0] == "Mend first"
+    assert (
+        lines[1] == "  1. 1 of 11 test images (9%) have a twin in train or val: accuracy measured on them is too good."
+    )
+    assert "1 file cannot be used, such as train/<b>/broken.jpg: truncated JPEG." in done.out
+    text = page.read_text()
+    assert text.count("data:image/") >= 2
+    assert "train/&lt;b&gt;/broken.jpg" in text
+    assert "<b>/" not in text
+    assert "test/a/copy.jpg" in text
+
+    done = run_zoo("data", "check", root, "--json", "--fail-on", "contradiction,label")
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    (leak,) = [finding for finding in said["findings"] if finding["kind"] == "leak"]
+    assert set(leak["files"]) == {"test/a/copy.jpg", "train/a/photo_002.jpg"}
+    assert leak["severity"] == "error"
+    assert said["leaked"]["test"] == {"twins": 1, "of": 11}
+    assert said["counts"]["test"] == {"<b>": 5, "a": 6}
+    assert {"first", "second", "kind", "sameness"} <= said["twins"][0].keys()
+
+
+def test_one_class_ends_with_4(photo_folder: PhotoFolder, run_zoo: RunZoo) -> None:
+    root = photo_folder({"only": 3})
+    assert run_zoo("data", "check", root, "--fail-on", "never").code == 4
+    (root / "only" / "photo_000.jpg").write_text("nothing")
+    (root / "only" / "photo_001.jpg").unlink()
+    (root / "only" / "photo_002.jpg").unlink()
+    done = run_zoo("data", "check", root)
+    assert done.code == 4
+    assert "can be used" in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nowhere"], ["photos", "--fail-on", "bad"], ["photos", "--backbone", "simple_cnn"]]
+)
+def test_bad_arguments_end_with_2(arguments: list[str], photo_folder: PhotoFolder, run_zoo: RunZoo) -> None:
+    photo_folder({"a": 2, "b": 2})
+    assert run_zoo("data", "check", *arguments).code == 2
+
+
+def test_a_hostile_folder_is_survived(shared_data: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    folder = tmp_path / "hostile"
+    command = [sys.executable, str(shared_data / "make_hostile.py"), str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    done = run_zoo("data", "check", folder, "--html", tmp_path / "page.html")
+    assert done.code == 1, done.err
+    assert "named pipe" in done.out or "rugby/pipe.jpg" in (tmp_path / "page.html").read_text()
+    assert "soccer/duplicate_of_rugby_ok_00.jpg" in done.out
+    assert "Traceback" not in done.err

@@ -1,0 +1,113 @@
+"""``zoo data split``, the real command, and training on what it writes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import pytest
+
+from tests.audit.conftest import read_image, write_image
+from tests.conftest import PhotoFolder, RunZoo, draw_photo
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_manifest_keeps_twins_together_trains_and_notices_changes(
+    photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    root = photo_folder({"a": 30, "b, c": 30})
+    for number in range(6):
+        larger = cv2.resize(read_image(root / "a" / f"photo_{number:03d}.jpg"), None, fx=1.5, fy=1.5)
+        write_image(root / "a" / f"larger_{number:03d}.jpg", larger)
+    (root / "a" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    (root / "attribution.csv").write_text("path,label,licence\na/photo_000.jpg,a,CC BY 2.0\n")
+    done = run_zoo("data", "split", root, "--out", "lists/split.csv")
+    assert done.code == 0, done.err
+    assert "12 photos belong together in 6 groups" in done.out
+    assert "1 file(s) left out; such as a/broken.jpg: truncated JPEG" in done.out
+    rows = rows_of(tmp_path / "lists" / "split.csv")
+    assert len(rows) == 66
+    split_of = {Path(row["path"]).name: row["split"] for row in rows if row["label"] == "a"}
+    assert all(split_of[f"photo_{n:03d}.jpg"] == split_of[f"larger_{n:03d}.jpg"] for n in range(6))
+    assert {row["split"] for row in rows if row["label"] == "b, c"} == {"train", "val", "test"}
+    card = (tmp_path / "lists" / "dataset.md").read_text()
+    assert "| CC BY 2.0 | 1 |" in card
+    assert "zoo data split" in card
+
+    draw_photo(root / "a" / "photo_010.jpg", 90, 12345)
+    options = ("--size", "32", "--epochs", "1")
+    trained = run_zoo("train", "simple_cnn", "--data", "lists/split.csv", *options)
+    assert trained.code == 0, trained.err
+    assert "1 file(s) changed since the manifest was written, such as '../photos/a/photo_010.jpg'" in trained.err
+    (run,) = (tmp_path / "runs").iterdir()
+    said = {row["path"]: row["split"] for row in rows_of(run / "split.csv")}
+    assert said == {row["path"]: row["split"] for row in rows}
+
+
+def test_copies_and_links_are_folders_to_train_on(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path) -> None:
+    root = photo_folder({"a": 12, "a2": 12})
+    (root / "a" / "more").mkdir()
+    draw_photo(root / "a" / "more" / "PHOTO_000.jpg", 3, 99)
+    assert run_zoo("data", "split", root, "--link", "linked", "--out", "one.csv").code == 0
+    assert run_zoo("data", "split", root, "--copy", "copied", "--out", "two.csv").code == 0
+    linked = sorted((tmp_path / "linked").rglob("*.jpg"))
+    copied = sorted((tmp_path / "copied").rglob("*.jpg"))
+    assert [path.relative_to(tmp_path / "linked") for path in linked] == [
+        path.relative_to(tmp_path / "copied") for path in copied
+    ]
+    assert len(linked) == 25
+    assert all(path.is_symlink() and path.resolve().is_relative_to(root.resolve()) for path in linked)
+    assert not any(path.is_symlink() for path in copied)
+    assert {path.read_bytes() for path in copied} == {path.read_bytes() for path in root.rglob("*.jpg")}
+    assert len(list(root.rglob("*.jpg"))) == 25
+
+
+def test_nothing_is_written_over(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path) -> None:
+    root = photo_folder({"a": 12, "b": 12})
+    (tmp_path / "manifest.csv").write_text("mine")
+    done = run_zoo("data", "split", root)
+    assert done.code == 2
+    assert "There is already manifest.csv" in done.err
+    assert (tmp_path / "manifest.csv").read_text() == "mine"
+    done = run_zoo("data", "split", root, "--out", "new.csv", "--copy", root)
+    assert done.code == 2
+    assert not (tmp_path / "new.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--test", "0.7", "--val", "0.3"], 2, "leave 0 of the photos"),
+        (["--test", "-0.1"], 2, "--test -0.1"),
+        (["--group-by", "("], 2, "no regular expression"),
+        (["--group-by", "subject"], 2, "finds nothing"),
+        (["--group-by", "photo"], 4, "belong together"),
+    ],
+)
+def test_bad_input_leaves_nothing(
+    arguments: list[str], code: int, said: str, photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    done = run_zoo("data", "split", photo_folder({"a": 4, "b": 4}), *arguments)
+    assert done.code == code, done.err
+    assert said in done.err
+    assert not (tmp_path / "manifest.csv").exists()
+    assert not (tmp_path / "dataset.md").exists()
+
+
+def test_training_says_which_test_images_leak(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path) -> None:
+    root = photo_folder({"train/a": 12, "train/b": 12, "test/a": 6, "test/b": 6})
+    for number in range(3):
+        original = read_image(root / "train" / "a" / f"photo_{number:03d}.jpg")
+        write_image(root / "test" / "a" / f"copy_{number}.jpg", original[:, ::-1])
+    done = run_zoo("train", "simple_cnn", "--data", root, "--size", "96", "--epochs", "1")
+    assert done.code == 0, done.err
+    assert "WARNING: 3 of 15 test images (20%) have a twin in train or val" in done.err
+    assert "Without the 3 test images that have a twin in train or val:" in done.out
+    (run,) = (tmp_path / "runs").iterdir()
+    assert {row["test"] for row in rows_of(run / "leaks.csv")} == {f"test/a/copy_{number}.jpg" for number in range(3)}
+    assert "have a twin in train or val" in (run / "report.html").read_text()
