@@ -114,6 +114,7 @@ def as_text(result: dict[str, Any]) -> str:
     """A result for people."""
     model, runtime, start = result["model"], result["runtime"], result["cold_start_s"]
     peak = result["peak_memory_bytes"]
+    columns = f"{'p50 ms':>8} {'p95 ms':>8} {'img/s':>8}"
     said = [
         f"{model['file']}: {model['format']}, {model['precision']}, {model['bytes'] / 1e6:.2f} MB, "
         f"{runtime['name']} {runtime['version'] or '(version unknown)'}",
@@ -122,7 +123,7 @@ def as_text(result: dict[str, Any]) -> str:
         f"  peak memory  {f'{peak / 1e6:.0f} MB' if peak else 'unknown'}",
         "",
         f"  {'':7}  {'model alone':^26}  {_photos(result):^26}",
-        f"  threads{'  p50 ms   p95 ms    img/s'.join(['    ', '    ', ''])}  best batch  img/s",
+        f"  threads  {columns}  {columns}  best batch  img/s",
     ]
     for speed in result["threads"]:
         cells = " ".join(
