@@ -142,7 +142,7 @@ def ignores_the_first_kernel(input_shape: tuple[int, int, int], num_classes: int
 
 def chaotic(x: Any) -> Any:
     """Rounding in the last bit decides the answer: another program gives another."""
-    return ops.sin(layers.Rescaling(1e7)(x))
+    return ops.sin(layers.Rescaling(1e7)(layers.GlobalAveragePooling2D()(x)))
 
 
 BATCH_STATISTICS = with_body(lambda x: x - ops.mean(x, axis=0, keepdims=True))
@@ -165,4 +165,4 @@ NO_GRADIENT = with_parts(head=lambda x, classes: softmax(ops.stop_gradient(x) * 
 STOPPED = with_body(lambda x: ops.stop_gradient(x))
 NO_IMAGE = with_body(lambda x: x * 0.0)
 NO_OPERATOR = with_body(lambda x: ops.erfinv(ops.tanh(x) * 0.5))
-CHAOTIC = with_body(chaotic)
+CHAOTIC = with_parts(features=chaotic)

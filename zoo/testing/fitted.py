@@ -71,8 +71,9 @@ def fit(subject: Subject) -> Fitted:
     photos = subject.photos
     pixels = photos.pixels.read(photos.indices(TEST))
     targets = np.eye(len(photos.labels), dtype=np.float32)[photos.classes]
+    shape = subject.image.input_shape
     keras.utils.set_random_seed(0)
-    model = subject.build(subject.image.input_shape, len(photos.labels))
+    model = subject.build(shape, len(photos.labels))
     compile_model(model, RECIPE, steps_per_epoch=1)
     model.run_eagerly = True  # a handful of steps: tracing a deep model would take longer than all of them
     fresh, fresh_optimizer = get_weights(model.weights), get_weights(model.optimizer.variables)

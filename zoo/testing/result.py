@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -66,3 +67,8 @@ class CheckResult:
         if self.status == "unexpected_pass":
             return f"{self.name} passes, though it was expected to fail: {self.reason}\n  mend:     {self.mend}"
         return f"{self.name}: {CheckError(self.expected, self.seen, self.mend)}"
+
+
+def one_line(error: BaseException) -> str:
+    """An error's type and text without line ends and colours, cut to what can be read."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", f"{type(error).__name__}: {error}").split())[:500]

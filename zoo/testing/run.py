@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from zoo.interfaces import Architecture
 from zoo.registry import architectures
 from zoo.testing.checks import Check, choose_checks, refuse_unknown
-from zoo.testing.result import CheckError, CheckResult, NothingToCheckError
+from zoo.testing.result import CheckError, CheckResult, NothingToCheckError, one_line
 from zoo.testing.subject import Subject
 
 
@@ -98,8 +98,3 @@ def run_check(check: Check, subject: Subject, reason: str | None = None) -> Chec
         seconds=round(time.perf_counter() - start, 2),
         reason=reason or "",
     )
-
-
-def one_line(error: BaseException) -> str:
-    """An error's type and text, without its line ends."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture
-from zoo.testing.result import CheckError
+from zoo.testing.result import CheckError, one_line
 
 if TYPE_CHECKING:
     import keras
@@ -79,7 +79,7 @@ class Subject:
         except Exception as error:
             raise CheckError(
                 f"{self.architecture.name} builds for {num_classes} classes of {width}x{height} px",
-                " ".join(f"{type(error).__name__}: {error}".split())[:500],
+                one_line(error),
                 "Call build() by hand and look at the traceback; the check 'builds' says what it must return.",
             ) from error
 

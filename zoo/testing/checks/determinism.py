@@ -62,6 +62,7 @@ def check_global_state(subject: Subject) -> str:
 
 def _fresh(subject: Subject, seed: int) -> tuple[list[str], list[NDArray[Any]]]:
     """Paths and values of the first weights; layers that were given no name are called otherwise the second time."""
+    shape = subject.image.input_shape  # which may have to be found by building
     keras.utils.set_random_seed(seed)
-    model = subject.build(subject.image.input_shape, 2)
+    model = subject.build(shape, 2)
     return [weight.path for weight in model.weights], get_weights(model.weights)
