@@ -6,6 +6,7 @@ import logging
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -65,7 +66,9 @@ def _translate(model: keras.Model) -> onnx.ModelProto:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what onnx and NumPy think of tf2onnx's calls helps nobody here
-            translated, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
+            translated, _ = tf2onnx.convert.from_function(
+                function, signature, opset=OPSET, custom_op_handlers={"Erfc": (_translate_erfc, [])}
+            )
     except Exception as error:  # tf2onnx raises ValueError, KeyError, AssertionError and others
         raise ExportError(
             f"tf2onnx cannot translate '{model.name}': {_reason(error, model)}",
@@ -78,6 +81,15 @@ def _translate(model: keras.Model) -> onnx.ModelProto:
             f"ONNX has no operator for {', '.join(told)}.", "Use another layer in its place, or another format."
         )
     return translated
+
+
+def _translate_erfc(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
+    """1 - erf, which ONNX has. TensorFlow's exact GELU is made of erfc."""
+    value, shape, dtype = node.output[0], graph.get_shape(node.output[0]), graph.get_dtype(node.output[0])
+    one = graph.make_const(f"{name}_one", np.array(1, np.float32)).output[0]
+    graph.remove_node(node.name)
+    erf = graph.make_node("Erf", list(node.input), shapes=[shape], dtypes=[dtype])
+    graph.make_node("Sub", [one, erf.output[0]], outputs=[value], name=name, shapes=[shape], dtypes=[dtype])
 
 
 def _is_onnx(node: onnx.NodeProto) -> bool:

@@ -20,7 +20,7 @@ BY_NAME = {application.name: application for application in APPLICATIONS}
 CLASSES = 5
 
 #: One of each way to prepare pixels, and of each kind of layer that is exchanged; the others when asked for.
-EQUAL = ["mobilenet_v1", "mobilenet_v3_small", "resnet50", "convnext_tiny", "xception"]
+EQUAL = ["mobilenet_v1", "mobilenet_v3_small", "efficientnet_b0", "resnet50", "convnext_tiny", "xception"]
 EQUAL += sorted(BY_NAME.keys() - EQUAL) if ALL else ["efficientnetv2_s"]
 
 

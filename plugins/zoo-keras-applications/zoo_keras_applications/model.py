@@ -28,6 +28,9 @@ from zoo_keras_applications.applications import Application
 #: Name of the layer that gives the feature vector.
 BACKBONE = "features"
 
+#: Name of the layer that scales pixels; ``normalization`` is what Keras calls those that some families have already.
+PIXELS = "pixels"
+
 #: A layer of the original and those that stand for it, with the same weights in the same order.
 Pairs = list[tuple[keras.Layer, tuple[keras.Layer, ...]]]
 
@@ -65,7 +68,7 @@ def original(
     image = layers.Input(input_shape, name="image", dtype="float32")
     pixels = application.pixels
     # In float32 whatever the policy: bfloat16 has 8 bits, a pixel needs them all.
-    normalised = layers.Rescaling(list(pixels.scale), list(pixels.offset), dtype="float32", name="normalization")(image)
+    normalised = layers.Rescaling(list(pixels.scale), list(pixels.offset), dtype="float32", name=PIXELS)(image)
     factory: Callable[..., keras.Model] = getattr(keras.applications, application.factory)
     return factory(weights=weights, input_tensor=normalised, input_shape=input_shape, classes=num_classes)
 
@@ -132,7 +135,7 @@ def _replace(operation: Any, names: dict[Any, str], pairs: Pairs) -> Callable[..
     if isinstance(operation, keras.Sequential):
         inside = _chain([_replace(inner, names, pairs) for inner in operation.layers])
         return lambda inputs, **_: inside(inputs)  # Keras passes it a mask
-    if isinstance(operation, (layers.Rescaling, layers.Normalization)) and name != "normalization":
+    if isinstance(operation, (layers.Rescaling, layers.Normalization)) and name != PIXELS:
         return lambda image: image  # the family's own preprocessing
     if type(operation).__name__ == "CustomScaleLayer":
         return _scaled_sum(operation, name)
