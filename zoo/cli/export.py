@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -262,5 +263,5 @@ def _start(item: Exported, kept: list[Exported]) -> str:
     first = next(other for other in kept if other.target.exporter.app == app)
     folder = first.path.parent
     if app:
-        return app.start.format(folder=folder)
+        return app.start.format(folder=shlex.quote(str(folder)))
     return f"On a device: {folder}.zip, pip install -r requirements.txt, python run.py photo.jpg"

@@ -41,10 +41,16 @@ const OTHERS = [
   ["ZIP", 0, "PK\x03\x04"],
   ["Matroska or WebM", 0, [0x1a, 0x45, 0xdf, 0xa3]],
 ];
+export const HEAD_BYTES = 512;
+
 const HEIF_BRANDS = ["heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"];
 const READABLE = "Take a JPEG, PNG, WebP, GIF, BMP or AVIF.";
 
-function identify(bytes) {
+/**
+ * @param {Uint8Array} bytes the first `HEAD_BYTES` of a file, or all
+ * @returns {string} the format of a picture
+ */
+export function identify(bytes) {
   if (bytes.length === 0) throw new PictureError("The file is empty.");
   const starts = ([, at, signature]) =>
     Array.from(signature, (c) => (typeof c === "string" ? c.charCodeAt(0) : c)).every((c, i) => bytes[at + i] === c);
@@ -57,7 +63,7 @@ function identify(bytes) {
 
 /** AVIF, HEIC and MP4 share one container; the brands tell them apart. */
 function identifyMedia(bytes) {
-  const size = Math.min(view(bytes).getUint32(0), bytes.length, 512);
+  const size = Math.min(view(bytes).getUint32(0), bytes.length, HEAD_BYTES);
   const brands = [text(bytes, 8, 4)];
   for (let at = 16; at + 4 <= size; at += 4) brands.push(text(bytes, at, 4));
   if (brands.some((brand) => brand === "avif" || brand === "avis")) return "AVIF";

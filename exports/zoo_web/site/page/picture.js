@@ -1,6 +1,6 @@
 // From a picture file, or a frame of a camera, to RGB pixels: `zoo.images.decode` once more, by the browser's decoder.
 
-import { PictureError, openContainer } from "./container.js";
+import { HEAD_BYTES, PictureError, identify, openContainer } from "./container.js";
 
 const STRIP_PIXELS = 2 ** 22;
 const TYPES = { JPEG: "jpeg", PNG: "png", WebP: "webp", GIF: "gif", BMP: "bmp", AVIF: "avif", TIFF: "tiff" };
@@ -13,7 +13,8 @@ const UNTOUCHED = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
  * @returns {Promise<import("./resize.js").Picture>} upright, transparency on white
  */
 export async function decode(file) {
-  const { format, bytes, orientation } = openContainer(new Uint8Array(await file.arrayBuffer()));
+  identify(await read(file.slice(0, HEAD_BYTES))); // a film would be read in vain
+  const { format, bytes, orientation } = openContainer(await read(file));
   let bitmap;
   try {
     bitmap = await createImageBitmap(new Blob([bytes], { type: `image/${TYPES[format]}` }), UNTOUCHED);
@@ -21,7 +22,7 @@ export async function decode(file) {
     throw new PictureError(
       format === "TIFF"
         ? "This browser cannot read TIFF. Save the picture as JPEG or PNG."
-        : `This browser cannot decode the file: a damaged or unusual ${format}.`,
+        : `This browser cannot decode the file: a damaged, unusual or very large ${format}.`,
     );
   }
   try {
@@ -29,6 +30,10 @@ export async function decode(file) {
   } finally {
     bitmap.close();
   }
+}
+
+async function read(blob) {
+  return new Uint8Array(await blob.arrayBuffer());
 }
 
 /**
