@@ -291,14 +291,22 @@ def test_who_is_being_waited_for_is_named_on_interruption(fake_plugin: FakePlugi
     started = site / "started"
     fake_plugin("zoo-hangs", f"import pathlib, time\npathlib.Path({str(started)!r}).touch()\ntime.sleep(600)")
     process = subprocess.Popen(
-        zoo_command("list"), env=zoo_environment(site), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        zoo_command("list"),
+        env=zoo_environment(site),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores it
     )
-    deadline = time.monotonic() + 60
-    while not started.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 60
+        while not started.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "zoo: interrupted while plugin 'zoo-hangs' was being loaded" in told
 
