@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.audit.alignment import VERSION, Canvas, sameness
-from zoo.audit.fingerprints import WINDOWS, Fingerprints, fingerprints, likest, overlaps
+from zoo.audit.fingerprints import WINDOWS, Fingerprints, Overlap, fingerprints, likest, overlaps
 from zoo.audit.photos import Photo, Photos
 from zoo.audit.records import Records
 from zoo.data.arrays import CachedArrays
@@ -23,7 +23,7 @@ from zoo.runs.machine import core_count
 Kind = Literal["bytes", "pixels", "near"]
 
 #: Two pictures are twins from this share of common patches on. Chosen on one half of the photos of
-#: benchmarks/near_duplicates.py: photographs that only look alike reach 0.69, 99 of 100 copies 0.75.
+#: benchmarks/near_duplicates.py: photographs that only look alike reach 0.69, 98 of 100 copies 0.75.
 TWINS_FROM = 0.7
 
 #: Smaller pictures have too little detail for two different ones to be told apart.
@@ -31,7 +31,7 @@ SMALLEST_PX = 48
 
 _KIND = f"sameness-{VERSION}-{DECODER}"
 _PART = 16  # pairs that a thread takes at a time
-_WAYS = 3  # overlaps that are tried, the likeliest ones
+_WAYS, _LEAST_WAY = 3, 0.4  # overlaps that are tried, the likeliest ones
 
 # Candidates. Of 1081 photos and 7 versions of each, the original was the nearest of a version in every case but one, by
 # the features of MobileNetV2; four leave room for real families of pictures.
@@ -122,7 +122,7 @@ def judge(
         return Canvas.of(pixels.read([indices[place]])[0])
 
     def compare(some: Sequence[tuple[int, int]]) -> list[float]:
-        return [sameness(canvas(i), canvas(j), overlaps(prints[i], prints[j])[:_WAYS]) for i, j in some]
+        return [sameness(canvas(i), canvas(j), _ways(prints[i], prints[j])) for i, j in some]
 
     fresh: dict[str, str] = {}
     parts = [todo[start : start + _PART] for start in range(0, len(todo), _PART)]
@@ -133,6 +133,10 @@ def judge(
     records.write(_KIND, fresh)
     known |= fresh
     return {pair: float(known[names[pair]]) for pair in pairs}
+
+
+def _ways(first: Fingerprints, second: Fingerprints) -> list[Overlap]:
+    return [way for way in overlaps(first, second)[:_WAYS] if way.likeness >= _LEAST_WAY]
 
 
 def groups(count: int, twins: Iterable[Twins]) -> NDArray[np.int64]:

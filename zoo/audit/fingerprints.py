@@ -115,7 +115,7 @@ def likest(
     if len(others) == 0:
         return pairs
     rows = np.asarray(others)
-    sides = [prints[rows]]
+    sides = [prints[rows, :windows]]
     sides.append(mirrored(sides[0]))
     for start in range(0, len(queries), 256):
         block = np.asarray(queries[start : start + 256])
