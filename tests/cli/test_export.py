@@ -142,7 +142,7 @@ def test_int8_was_calibrated_on_training_images_and_lists_them(exported: Result,
     with (folder_of(newest, name, "int8") / "calibration.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     split = {row["path"]: row for row in open_run(newest).split()}
-    assert len(rows) == 128
+    assert len(rows) == 512
     assert {split[row["path"]]["split"] for row in rows} == {"train"}
     assert all(split[row["path"]]["sha256"] == row["sha256"] for row in rows)
     assert {row["label"] for row in rows} == set("0123456789")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from tests.export.models import Pixels, answers, randomise
 from zoo.export.fold import fold
 from zoo.export.graph import Graph
 from zoo.export.quantize import FakeQuantize, quantize
+from zoo.export.quantize.center import center
+from zoo.export.quantize.distill import Teacher, distill, trained_calls
 from zoo.export.quantize.equalize import equalize
-from zoo.export.quantize.ranges import best_range, measure_channels
-from zoo.export.quantize.rounding import round_matrix, round_to_inputs
+from zoo.export.quantize.ranges import best_range, choose_ranges, measure_channels
+from zoo.export.quantize.rounding import round_matrix, round_nearest, round_to_inputs, steps
 from zoo.export.quantize.run import rounded_calls
 from zoo.image_spec import ImageSpec
 from zoo.images import load_image
@@ -181,10 +184,12 @@ def spread(model: keras.Model, factor: float) -> keras.Model:
 
 
 def equalized(model: keras.Model, images: Pixels) -> tuple[keras.Model, keras.Model]:
-    """The folded model, and the same with its channels scaled."""
+    """The folded model, and the same with its channels shifted and scaled."""
     before = fold(model)
     graph = Graph(fold(model))
-    equalize(graph, measure_channels(graph, images, rounded_calls(graph)))
+    channels = measure_channels(graph, images, rounded_calls(graph))
+    center(graph, channels)
+    equalize(graph, channels)
     return before, graph.rebuild()
 
 
@@ -268,6 +273,123 @@ def test_a_cap_is_not_scaled(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
     capped = [layer.high for layer in rounding if layer.name.startswith("re_lu")]
     assert len(capped) == 2
     assert max(capped) < 1.0001
+
+
+# Centring
+
+
+def residual(offset: float = 0.0) -> keras.Model:
+    """Two sums of linear tensors, whose channels lie ``offset`` away from zero; the same answers for every offset."""
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = layers.ReLU()(layers.Conv2D(16, 3, strides=2, name="stem")(layers.Rescaling(1 / 127.5, -1)(image)))
+    x = layers.Conv2D(8, 1, name="base")(x)
+    for name in ("first", "second"):
+        branch = layers.ReLU()(layers.Conv2D(16, 1, name=f"{name}_expand")(x))
+        x = layers.Add(name=f"{name}_sum")([x, layers.Conv2D(8, 1, name=f"{name}_project")(branch)])
+    x = layers.GlobalAveragePooling2D()(layers.ReLU()(layers.Conv2D(16, 1, name="top")(x)))
+    model = randomise(keras.Model(image, layers.Dense(CLASSES, activation="softmax", name="probabilities")(x)))
+    shift = offset * np.linspace(-1, 1, 8).astype(np.float32)
+    model.get_layer("base").bias.assign_add(shift)
+    for name in ("first_expand", "second_expand", "top"):
+        layer = model.get_layer(name)
+        layer.bias.assign_sub(shift @ np.asarray(layer.kernel)[0, 0])
+    return model
+
+
+def test_centring_moves_every_tensor_of_a_residual_stream_to_its_middle(
+    photos: tuple[Pixels, NDArray[np.int64]],
+) -> None:
+    images = photos[0][:32]
+    model = residual(30.0)
+    graph = Graph(fold(model))
+    calls = rounded_calls(graph)
+    before, channels = (measure_channels(graph, images, calls) for _ in range(2))
+    center(graph, channels)
+    np.testing.assert_allclose(answers(graph.rebuild(), images), answers(model, images), atol=2e-5)
+    after = measure_channels(graph, images, calls)
+    stream = [call for call in calls if call.name in ("base", "first_sum", "second_sum")]
+    assert len(stream) == 3
+    for call in stream:
+        assert np.abs(after[call].middle).max() < 0.1 * np.abs(before[call].middle).max()
+        for name in ("low", "high", "mean", "square"):  # what is known of the channels moved along
+            np.testing.assert_allclose(getattr(channels[call], name), getattr(after[call], name), rtol=0, atol=0.01)
+
+
+def test_channels_far_from_zero_cost_nothing(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    images, others = photos[0][:32], photos[0][32:96]
+    expected = answers(residual(), others)
+    even, uneven = (
+        float(np.abs(answers(quantize(fold(residual(offset)), images).model, others) - expected).mean())
+        for offset in (0.0, 1000.0)
+    )
+    assert uneven < 3 * even  # fifty times it without centring
+
+
+def test_padding_is_not_shifted(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = layers.Conv2D(8, 1, name="linear")(layers.ReLU()(layers.Conv2D(8, 3)(layers.Rescaling(1 / 127.5, -1)(image))))
+    x = layers.ReLU()(layers.Conv2D(8, 3, padding="same")(x))
+    model = randomise(keras.Model(image, layers.Dense(4, activation="softmax")(layers.GlobalAveragePooling2D()(x))))
+    before, after = equalized(model, photos[0][:32])
+    np.testing.assert_allclose(answers(after, photos[0][:32]), answers(before, photos[0][:32]), rtol=0, atol=1e-5)
+
+
+# Distillation
+
+
+def test_learning_from_the_float_model_makes_up_for_what_rounding_shifted(
+    trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]
+) -> None:
+    images = photos[0][::2]
+    graph = Graph(fold(trained))
+    ranges = choose_ranges(graph, images, measure_channels(graph, images, rounded_calls(graph)))
+    teacher = Teacher(graph, images)
+    assert len(teacher.images) == 192  # 120 photos, one in five of them held out, each as it is and mirrored
+    for call in trained_calls(graph):
+        layer = call.operation
+        layer.kernel.assign(round_nearest(layer))
+        low, high = ranges.get(call) or ranges[call.users[0]]
+        layer.bias.assign_add(np.full(layer.bias.shape, 0.5 * (high - low) / 255, np.float32))
+    kernels = [np.array(call.operation.kernel) for call in trained_calls(graph)]
+    learnt = distill(graph, teacher, ranges)
+    assert learnt.kept
+    assert learnt.after < 0.5 * learnt.before  # of the photos held out
+    moved = 0.0
+    for call, before in zip(trained_calls(graph), kernels, strict=True):
+        changed = (np.array(call.operation.kernel) - before) / steps(call.operation)
+        np.testing.assert_allclose(changed, np.round(changed), atol=1e-3)  # whole steps only
+        moved += float(np.abs(changed).sum())
+    assert moved > 0
+
+
+def test_what_was_learnt_is_recorded(trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    made = quantize(fold(trained), photos[0][:40])
+    assert made.distilled is not None
+    assert made.as_dict()["distilled"] == {
+        "images": 64,
+        "before": made.distilled.before,
+        "after": made.distilled.after,
+        "kept": made.distilled.after < made.distilled.before,
+    }
+
+
+def test_few_photos_are_not_learnt_from(trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    made = quantize(fold(trained), photos[0][:39])
+    assert made.distilled is None
+    assert made.as_dict()["distilled"] is None
+
+
+def test_a_lesson_that_does_not_help_is_forgotten(
+    trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = photos[0][:40]
+    monkeypatch.setattr(import_module("zoo.export.quantize.distill"), "_LEARNING_RATE", 30.0)
+    spoilt = quantize(fold(trained), images)
+    assert spoilt.distilled is not None
+    assert not spoilt.distilled.kept
+    monkeypatch.setattr("zoo.export.quantize._LEAST_TO_LEARN", 1000)
+    for one, other in zip(spoilt.model.get_weights(), quantize(fold(trained), images).model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 # Tensors that 8 bits do not suit

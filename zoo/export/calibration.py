@@ -1,4 +1,4 @@
-"""Which images the ranges of an 8-bit model are measured on."""
+"""Which images the ranges of an 8-bit model are measured on, and what its weights are fitted to."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from zoo.data import TEST, TRAIN, ImageData
 from zoo.errors import ExportError
 
-#: Images that calibration takes where there are as many; more moved no range on the sets tried.
-COUNT = 128
+#: Images that calibration takes where there are as many: ranges need a quarter of them, learning takes all.
+COUNT = 512
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ def halve(data: ImageData) -> ImageData:
 
 def choose(data: ImageData, seed: int = 0, count: int = COUNT) -> Calibration:
     """A seeded choice of training images, as many of each class as of any other where there are so many.
+
+    Classes take turns, so that the first few images are a choice as well.
 
     Args:
         data: With training images.

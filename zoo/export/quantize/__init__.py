@@ -1,6 +1,7 @@
 """int8 that keeps its accuracy: everything that can be done on the Keras model, so that every format gains.
 
-    measure channels -> equalise -> choose ranges -> round weights, correct biases -> spare what suffers -> mark tensors
+    measure channels -> centre and equalise them -> choose ranges -> round weights, correct biases -> distil
+    -> spare what suffers -> mark tensors
 
 The result is a Keras model that computes like an 8-bit one: weights are multiples of a step per output channel, and a
 ``FakeQuantize`` layer after every tensor that is to be stored in 8 bits rounds it. What each step gains is in
@@ -18,14 +19,20 @@ from keras import ops
 
 from zoo.export.fold import LINEAR
 from zoo.export.graph import Call, Graph, copy_layer
+from zoo.export.quantize.center import center
+from zoo.export.quantize.distill import Distilled, Teacher, distill, trained_calls
 from zoo.export.quantize.equalize import equalize
 from zoo.export.quantize.ranges import Range, choose_ranges, measure_channels
 from zoo.export.quantize.rounding import fake_quantize, round_to_inputs
 from zoo.export.quantize.run import Pixels, channel_axes, rounded_calls, run
 from zoo.export.quantize.sensitivity import Fidelity, InFloat, answers, spare
 
+#: Images that channels and ranges are measured on; more moved no range on the sets tried. All are learnt from.
+_MEASURED_IMAGES = 128
 #: Images that weights are rounded on; all of them are in memory at once, at every layer in turn.
 _ROUNDING_IMAGES = 64
+#: With fewer images nothing is learnt: too little would be left to see whether it helped.
+_LEAST_TO_LEARN = 40
 
 Stage = Callable[[str], None]
 
@@ -58,16 +65,22 @@ class Quantized:
     Args:
         model: With rounded weights, and a ``FakeQuantize`` layer after every tensor to be stored in 8 bits.
         calibrated: How it answers the calibration images, beside the float model.
+        distilled: What learning from the float model brought; ``None`` where there were too few images.
         in_float: Tensors that stay in float, because 8 bits cost too many answers.
     """
 
     model: keras.Model
     calibrated: Fidelity
+    distilled: Distilled | None
     in_float: tuple[InFloat, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """The content of ``quantization.json``."""
-        return {"calibrated": asdict(self.calibrated), "in_float": [asdict(tensor) for tensor in self.in_float]}
+        return {
+            "calibrated": asdict(self.calibrated),
+            "distilled": self.distilled and asdict(self.distilled) | {"kept": self.distilled.kept},
+            "in_float": [asdict(tensor) for tensor in self.in_float],
+        }
 
 
 def quantize(
@@ -77,23 +90,31 @@ def quantize(
 
     Args:
         model: Folded (``zoo.export.fold``); it is changed.
-        images: Calibration images, uint8 ``(n, height, width, 3)``; 100 are plenty.
+        images: Calibration images, uint8 ``(n, height, width, 3)``, in an order that puts every kind among the first
+            hundred; that many are enough to measure on, some hundred more to learn from.
         min_agreement: Share of them that should be answered like before; where fewer are, tensors stay in float.
         stage: Told what is being done.
     """
     graph = Graph(model)
+    measured = images[:_MEASURED_IMAGES]
     stage("measuring the range of every channel")
-    expected = answers(graph, images, {})
-    channels = measure_channels(graph, images, rounded_calls(graph))
+    expected = answers(graph, measured, {})
+    channels = measure_channels(graph, measured, rounded_calls(graph))
+    center(graph, channels)
     equalize(graph, channels)
     stage("choosing the range of every tensor")
-    ranges = choose_ranges(graph, images, channels)
+    ranges = choose_ranges(graph, measured, channels)
+    teacher = Teacher(graph, images) if len(images) >= _LEAST_TO_LEARN and trained_calls(graph) else None
     stage("rounding weights")
-    round_weights(graph, images[:: max(1, len(images) // _ROUNDING_IMAGES)][:_ROUNDING_IMAGES], ranges)
-    ranges, reached, spared = spare(graph, images, expected, ranges, channels, min_agreement, stage)
+    round_weights(graph, measured[:: max(1, len(measured) // _ROUNDING_IMAGES)][:_ROUNDING_IMAGES], ranges)
+    distilled = None
+    if teacher is not None:
+        stage("learning from the float model")
+        distilled = distill(graph, teacher, ranges)
+    ranges, reached, spared = spare(graph, measured, expected, ranges, channels, min_agreement, stage)
     for tensor in spared:
         stage(f"{tensor.name} stays in float32, {tensor.extra_bytes / 1e6:.2f} MB more")
-    return Quantized(mark(graph, ranges), reached, spared)
+    return Quantized(mark(graph, ranges), reached, distilled, spared)
 
 
 def round_weights(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> None:

@@ -73,7 +73,7 @@ def equalize(graph: Graph, channels: dict[Call, Channels]) -> None:
             kernel = to_array(call.operation.kernel)
             call.operation.kernel.assign(kernel / scale[:, None])
         for seen in watched:
-            seen.low, seen.high, seen.square = seen.low * scale, seen.high * scale, seen.square * scale**2
+            seen.scale(scale)
 
 
 def find_spaces(graph: Graph) -> list[Space]:
@@ -125,6 +125,7 @@ def best_scale(space: Space, watched: Iterable[Channels]) -> Array:
     square = np.max([seen.square for seen in watched], axis=0)
     reach = np.maximum(reach, max(reach.max(), 1e-12) * 1e-4)
     full = space.cap if np.isfinite(space.cap) else float(reach.max())
+    sides = 2 if min(seen.low.min() for seen in watched) < 0 else 1  # of zero, that the range of values spans
     kernels = [to_array(call.operation.kernel).astype(np.float64) for call in space.users]
     depthwise = [isinstance(call.operation, layers.DepthwiseConv2D) for call in space.users]
 
@@ -136,7 +137,7 @@ def best_scale(space: Space, watched: Iterable[Channels]) -> Array:
         return np.asarray(np.where(reach >= full * 0.95, 1.0, np.clip(wanted, 1.0, full / (_ROOM * reach))))
 
     def noise(scale: Array) -> float:
-        step = float((scale * reach).max()) / 255
+        step = float((scale * reach).max()) * sides / 255
         total = 0.0
         for kernel, per_channel in zip(kernels, depthwise, strict=True):
             taps = kernel.reshape(-1, *kernel.shape[-2:])

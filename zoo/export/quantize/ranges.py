@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -21,6 +22,8 @@ Array = NDArray[np.float64]
 _OUTLIER = 10.0
 _BINS = 2048
 _LEVELS = 255
+#: Places looked at in each direction of a map.
+_PLACES = 28
 
 
 @dataclass
@@ -29,11 +32,12 @@ class Channels:
 
     Args:
         low, high: Smallest and largest value of each channel.
-        square: Mean of the squares of each channel.
+        mean, square: Mean of the values and of their squares of each channel.
     """
 
     low: Array
     high: Array
+    mean: Array
     square: Array
 
     @property
@@ -41,6 +45,21 @@ class Channels:
         """Largest absolute value of each channel, outliers left out."""
         largest = np.maximum(np.abs(self.low), np.abs(self.high))
         return np.asarray(np.minimum(largest, _OUTLIER * np.sqrt(self.square)))
+
+    @property
+    def middle(self) -> Array:
+        """Halfway between smallest and largest value of each channel, outliers left out."""
+        far = _OUTLIER * np.sqrt(np.maximum(self.square - self.mean**2, 0))
+        return np.asarray((np.maximum(self.low, self.mean - far) + np.minimum(self.high, self.mean + far)) / 2)
+
+    def shift(self, by: Array) -> None:
+        """Adds a constant to each channel."""
+        self.square = self.square + 2 * by * self.mean + by**2
+        self.low, self.high, self.mean = self.low + by, self.high + by, self.mean + by
+
+    def scale(self, by: Array) -> None:
+        """Multiplies each channel by a positive constant."""
+        self.low, self.high, self.mean, self.square = self.low * by, self.high * by, self.mean * by, self.square * by**2
 
 
 def measure_channels(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dict[Call, Channels]:
@@ -59,12 +78,15 @@ def measure_channels(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dic
             return
         axes = channel_axes(value)
         low, high = (np.asarray(reduce(value, axis=axes), np.float64) for reduce in (ops.min, ops.max))
-        square = np.asarray(ops.mean(ops.square(value), axis=axes), np.float64) * (count / len(images))
+        share = count / len(images)
+        mean, square = (
+            np.asarray(ops.mean(power, axis=axes), np.float64) * share for power in (value, ops.square(value))
+        )
         if call in found:
             seen = found[call]
-            found[call] = Channels(np.minimum(seen.low, low), np.maximum(seen.high, high), seen.square + square)
-        else:
-            found[call] = Channels(low, high, square)
+            low, high = np.minimum(seen.low, low), np.maximum(seen.high, high)
+            mean, square = seen.mean + mean, seen.square + square
+        found[call] = Channels(low, high, mean, square)
 
     def visit(call: Call, values: list[object]) -> object:
         value = call.invoke(call.operation, values)
@@ -99,7 +121,7 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
     def visit(call: Call, values: list[object]) -> object:
         value = call.invoke(call.operation, values)
         if call in limits:
-            counts, _ = np.histogram(ops.convert_to_numpy(value), _BINS, limits[call])
+            counts, _ = np.histogram(ops.convert_to_numpy(_sample(value)), _BINS, limits[call])
             histograms[call] = histograms[call] + counts
         return value
 
@@ -107,6 +129,13 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
         run(graph, ops.convert_to_tensor(batch, "float32"), visit)
     chosen = {call: best_range(histograms[call], *limits[call]) for call in limits}
     return chosen | {graph.input: (0.0, 255.0)}
+
+
+def _sample(value: Any) -> Any:
+    """Every place of a small map, some of a large one: a distribution needs no more."""
+    if len(value.shape) != 4:
+        return value
+    return value[:, :: max(1, value.shape[1] // _PLACES), :: max(1, value.shape[2] // _PLACES)]
 
 
 def best_range(counts: NDArray[np.int64], low: float, high: float) -> Range:

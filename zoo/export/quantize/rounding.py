@@ -36,14 +36,19 @@ def fake_quantize(values: Any, low: float, high: float) -> Any:
     return tf.quantization.fake_quant_with_min_max_args(values, low, high)
 
 
-def round_nearest(layer: Any) -> NDArray[np.float32]:
-    """The kernel with every weight at the nearest step of its output channel."""
+def steps(layer: Any) -> Array:
+    """The step of each output channel, broadcast against the kernel; its largest weight is 127 of them."""
     kernel = to_array(layer.kernel).astype(np.float64)
     axes = (0, 1) if isinstance(layer, layers.DepthwiseConv2D) else tuple(range(kernel.ndim - 1))
     if isinstance(layer, layers.Conv2DTranspose):
         axes = (0, 1, 3)
-    step = np.maximum(np.abs(kernel).max(axis=axes, keepdims=True), 1e-12) / LARGEST
-    return np.asarray(np.round(kernel / step) * step, np.float32)
+    return np.asarray(np.maximum(np.abs(kernel).max(axis=axes, keepdims=True), 1e-12) / LARGEST)
+
+
+def round_nearest(layer: Any) -> NDArray[np.float32]:
+    """The kernel with every weight at the nearest step of its output channel."""
+    step = steps(layer)
+    return np.asarray(np.round(to_array(layer.kernel) / step) * step, np.float32)
 
 
 def round_to_inputs(layer: Any, inputs: Any) -> NDArray[np.float32]:
