@@ -77,6 +77,10 @@ def test_nothing_is_written_over(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp
     done = run_zoo("data", "split", root, "--out", "new.csv", "--copy", root)
     assert done.code == 2
     assert not (tmp_path / "new.csv").exists()
+    done = run_zoo("data", "split", root, "--out", "made/new.csv", "--copy", "made")
+    assert done.code == 2
+    assert "would lie in made" in done.err
+    assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.parametrize(

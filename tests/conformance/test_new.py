@@ -76,6 +76,7 @@ def test_what_it_writes_is_well_formed(tmp_path: Path, run_zoo: RunZoo) -> None:
     [
         ("Tiny-ResNet", "'Tiny-ResNet' is not a valid name of an architecture. Did you mean 'tiny_resnet'?"),
         ("zoo-tiny", "Did you mean 'tiny'?"),
+        ("tiny_", "Did you mean 'tiny'?"),  # zoo-tiny- would be no name of a distribution
         ("3d_net", "Did you mean 'd_net'?"),
         ("é", "'é' is not a valid name"),
         ("simple_cnn", "There is an architecture 'simple_cnn' already, in keras-edge-zoo."),
@@ -113,6 +114,15 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, run_zoo: Ru
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
     (folder / "mine.txt").unlink()
     assert run_zoo("plugin", "new", "tiny").code == 0  # an empty one is as good as none
+
+
+def test_the_folder_that_the_user_is_in(tmp_path: Path, run_zoo: RunZoo) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    done = run_zoo("plugin", "new", "tiny", "--out", ".", cwd=folder)
+    assert done.code == 0, done.err
+    assert {"pyproject.toml", "zoo_tiny", "tests"} <= {path.name for path in folder.iterdir()}
+    assert [path.name for path in tmp_path.iterdir() if "tiny" in path.name or path.name.startswith(".")] == []
 
 
 def test_a_file_in_the_way(tmp_path: Path, run_zoo: RunZoo) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -74,12 +74,13 @@ def backbone_features(
     cache = ImageCache()
     try:
         width = _known_width(cache, key)
-        missing = _missing(cache, key, photos, width)
+        known = cache.rows(key, list(dict.fromkeys(photos.contents)), 4 * width) if width else {}
+        missing = _missing(photos, known)
         if missing:
             start_backend()
             backbone = _build(offer.record)
             width = int(backbone.output_shape[-1])
-            cache.make_room(len(missing) * 4 * width, keep=set())
+            cache.make_room(len(missing) * 4 * width, keep={segment for segment, _ in known.values()})
             cache.write_images(key, _compute(backbone, photos, missing, progress), 4 * width)
         rows = cache.rows(key, list(dict.fromkeys(photos.contents)), 4 * width)
         places = [(cache.segment_path(rows[sha256][0]), rows[sha256][1]) for sha256 in photos.contents]
@@ -94,9 +95,8 @@ def _known_width(cache: ImageCache, key: str) -> int:
     return cache.row_bytes(key) // 4
 
 
-def _missing(cache: ImageCache, key: str, photos: Photos, width: int) -> list[int]:
+def _missing(photos: Photos, known: Container[str]) -> list[int]:
     """One index of every content that has no features yet."""
-    known = cache.rows(key, list(dict.fromkeys(photos.contents)), 4 * width) if width else {}
     return list({sha256: index for index, sha256 in enumerate(photos.contents) if sha256 not in known}.values())
 
 

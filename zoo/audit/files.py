@@ -61,10 +61,11 @@ def _too_little(photos: Photos) -> Iterator[Finding]:
         elif counts[label] < FEW_BELOW:
             pictures = "1 picture" if counts[label] == 1 else f"{counts[label]} pictures"
             yield Finding("few", (), f"{pictures} in class {label}", -counts[label])
-    if "train" in photos.counts:
-        for label, count in photos.counts["train"].items():
-            if not count and counts[label]:
-                yield Finding("unusable", (), f"no training picture in class {label}")
+    # Pictures without a split are divided, some of each class to train on.
+    trained = Counter(photos.counts.get("", {})) + Counter(photos.counts.get("train", {}))
+    for label in photos.labels:
+        if counts[label] and not trained[label]:
+            yield Finding("unusable", (), f"no training picture in class {label}")
 
 
 def _of_photo(photo: Photo) -> Iterator[tuple[str, str, float]]:

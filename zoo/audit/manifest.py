@@ -21,6 +21,8 @@ def refuse_existing(manifest: Path, folder: Path | None) -> None:
         raise UsageError(f"There is already {manifest}.", "Give another name with --out, or remove it.")
     if folder is not None and (folder.is_symlink() or (folder.exists() and not _empty(folder))):
         raise UsageError(f"{folder} exists and is not an empty folder.", "Give a new folder.")
+    if folder is not None and manifest.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"The manifest {manifest} would lie in {folder}.", "Give --out a place beside that folder.")
 
 
 def _empty(folder: Path) -> bool:
@@ -44,7 +46,11 @@ def write_manifest(path: Path, photos: Sequence[Photo], splits: Sequence[str]) -
 
 def _relative(path: str, base: Path) -> str:
     try:
-        return Path(os.path.relpath(path, base)).as_posix()
+        relative = Path(os.path.relpath(path, base))
+        if relative.parts[0] == ".." and base != base.resolve():  # above a link lies another folder than its path says
+            file = Path(path)
+            relative = Path(os.path.relpath(file.parent.resolve() / file.name, base.resolve()))
+        return relative.as_posix()
     except ValueError:  # on another drive
         return Path(path).absolute().as_posix()
 
@@ -75,7 +81,8 @@ def split_folders(
     for label in sorted({photo.label for photo in photos}):
         if label.startswith(".") or "/" in label or os.sep in label or "\0" in label:
             raise UsageError(f"The class {label!r} cannot name a folder.", "Use the manifest: it needs no copies.")
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    whole = folder.absolute()
+    aside = whole.with_name(f".{whole.name}.{os.getpid()}")
     try:
         shutil.rmtree(aside, ignore_errors=True)
         make_folder(aside)
@@ -100,6 +107,6 @@ def _free_name(photo: Photo, split: str, taken: set[str]) -> str:
     name, number = path.name, 0
     while f"{split}/{photo.label}/{name}".casefold() in taken:
         number += 1
-        name = f"{path.stem[:200]}-{photo.sha256[: 7 + number]}{path.suffix}"
+        name = f"{path.stem[:200]}-{photo.sha256[:8]}{f'-{number}' if number > 1 else ''}{path.suffix}"
     taken.add(f"{split}/{photo.label}/{name}".casefold())
     return name

@@ -29,7 +29,8 @@ class Records:
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError:  # damaged; it is only a cache: begin a new one
-                self._path.unlink()
+                for path in self._path.parent.glob(f"{self._path.name}*"):
+                    path.unlink(missing_ok=True)
                 self._database = _open(self._path)
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
@@ -48,7 +49,10 @@ class Records:
         for chunk in _chunks(list(keys)):
             marks = ",".join("?" * len(chunk))
             query = f"SELECT key, value FROM records WHERE kind = ? AND key IN ({marks})"
-            found.update(self._database.execute(query, [kind, *chunk]).fetchall())
+            try:
+                found.update(self._database.execute(query, [kind, *chunk]).fetchall())
+            except sqlite3.Error as error:
+                raise self._unusable(error) from error
         return found
 
     def write(self, kind: str, values: Mapping[str, str]) -> None:
@@ -66,10 +70,18 @@ class Records:
 
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=60)
-    with contextlib.suppress(sqlite3.OperationalError):  # another process is doing the same
-        connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute(_SCHEMA)
+    try:
+        with contextlib.suppress(sqlite3.OperationalError):  # another process is doing the same
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(_SCHEMA)
+        # A damaged page would otherwise be met at the first row that lies on it, in the middle of the work.
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.errors import DataError
 from zoo.runs import Run
 from zoo.runs.atomic import write_csv
 
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 
 
 def warn_of_leaks(run: Run, data: ImageData, reporter: Reporter) -> list[Leak]:
-    """Looks for them, and says and records how many there are."""
+    """Looks for them, and says and records how many there are. Where it cannot look, training goes on all the same."""
     from zoo.audit.leakage import find_leaks
 
-    leaks = find_leaks(data)
+    try:
+        leaks = find_leaks(data)
+    except DataError as error:
+        reporter.note(f"Test images were not compared with the others: {error.message}")
+        return []
     if leaks:
         tests = sum(data.counts["test"].values())
         note = (

@@ -25,6 +25,7 @@ from zoo.runs.atomic import read_csv, write_csv
 ATTRIBUTION = "attribution.csv"
 FAILED = "failed.csv"
 STATE = ".zoo-fetch"
+FAILED_FIELDS = ("label", "url", "reason")
 CREDIT_FIELDS = ("path", "label", "source", "url", "page", "licence", "author", "author_page", "title")
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".mpo")
@@ -86,6 +87,7 @@ class ImageFolder:
             }
         except OSError as error:
             raise DataError(f"Could not list '{error.filename or self.root}': {error.strerror}.") from error
+        _own_rows(self.root / FAILED, FAILED_FIELDS)
         self._credits = self._read_credits()
 
     @property
@@ -149,7 +151,7 @@ class ImageFolder:
         with self.writing(FAILED) as path:
             if failures:
                 rows = [(failure.label, failure.url, failure.reason) for failure in failures]
-                write_csv(path, ("label", "url", "reason"), rows)
+                write_csv(path, FAILED_FIELDS, rows)
             else:
                 path.unlink(missing_ok=True)
 
@@ -167,12 +169,7 @@ class ImageFolder:
             return {row[0]: row[1] for row in csv.reader(file) if len(row) == 2}
 
     def _read_credits(self) -> dict[str, tuple[str, ...]]:
-        path = self.root / ATTRIBUTION
-        if not path.is_file():
-            return {}
-        rows = read_csv(path)
-        if rows and "path" not in rows[0]:
-            raise UsageError(f"{path} is not ours: it has no column 'path'.", "Move it, or choose another --out.")
+        rows = _own_rows(self.root / ATTRIBUTION, CREDIT_FIELDS)
         found = (tuple(row.get(name) or "" for name in CREDIT_FIELDS) for row in rows)
         return {row[0]: row for row in found if row[0]}
 
@@ -188,6 +185,16 @@ class ImageFolder:
             if not isinstance(error.__cause__, OSError):
                 raise
             raise unwritable(path, error.__cause__) from error
+
+
+def _own_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a file that every run writes anew; ``UsageError`` where somebody else's would be lost by it."""
+    rows = read_csv(path) if path.is_file() else []
+    if rows and set(rows[0]) != set(columns):
+        raise UsageError(
+            f"{path} is not ours: its columns are not {', '.join(columns)}.", "Move it, or choose another --out."
+        )
+    return rows
 
 
 def _names(folder: Path, *, folders: bool) -> list[str]:

@@ -20,7 +20,7 @@ from zoo.registry import architectures
 #: Option to SPDX identifier.
 _LICENCES = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause"}
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_NAME = re.compile(r"[a-z](?:[a-z0-9_]{0,62}[a-z0-9])?")
 
 #: Of the network that is written, for two classes.
 _PARAMETERS = 49_570
@@ -59,7 +59,7 @@ def _check_name(name: str) -> None:
         guess = f" Did you mean '{near}'?" if near else ""
         raise UsageError(
             f"'{name}' is not a valid name of an architecture.{guess}",
-            "Use lower-case letters, digits and underscores, a letter first; zoo_ comes before it by itself.",
+            "Use lower-case letters, digits and underscores, a letter first, no underscore last; zoo_ comes before it.",
         )
     known = architectures()
     if name in known:
@@ -112,15 +112,18 @@ def _contents(name: str, distribution: str, licence: str) -> dict[str, str]:
 
 def _write(folder: Path, contents: dict[str, str]) -> None:
     """Writes aside and renames, so that half a distribution is never seen."""
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    whole = folder.absolute()
+    aside = whole.with_name(f".{whole.name}.{os.getpid()}")
     try:
         for path, text in contents.items():
             target = aside / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
-        if folder.is_dir():
-            folder.rmdir()  # empty, as was seen
-        aside.rename(folder)
+        if folder.is_dir():  # empty, as was seen; it stays what it is: a link, or where the user is
+            for path in list(aside.iterdir()):
+                path.rename(folder / path.name)
+        else:
+            aside.rename(folder)
     except OSError as error:
         raise UsageError(
             f"Could not write '{folder}': {error.strerror or error}.", "Choose another folder with --out."
