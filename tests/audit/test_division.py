@@ -47,6 +47,20 @@ def test_every_class_gets_about_its_shares(seed: int) -> None:
     assert 1 <= counts["c", "val"] <= 3
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_group_that_is_most_of_its_class_trains(seed: int) -> None:
+    twins = [Twins(0, number, "near", 0.9) for number in range(1, 50)]
+    splits = divide([*many(65), *many(40, "b")], twins, 0.2, 0.1, seed).splits[:65]
+    assert splits[0] == "train"
+    assert set(splits) == {"train", "val", "test"}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_evening_out_leaves_something_to_train_on(seed: int) -> None:
+    twins = [Twins(0, number, "near", 0.9) for number in range(1, 100)]
+    assert set(divide(many(102), twins, 0.2, 0.1, seed).splits) == {"train", "val", "test"}
+
+
 def test_added_photos_move_no_other() -> None:
     before = [*many(300, "a"), *many(280, "b")]
     added = [photo(f"new_{number}.jpg", label) for number in range(60) for label in "ab"]

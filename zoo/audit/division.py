@@ -79,7 +79,7 @@ def divide(
 
 
 def _even_out(label: str, photos: Sequence[Labelled], side: dict[str, str], shares: Shares, seed: int) -> None:
-    """Brings a class that chance treated badly to between half and one and a half times its shares.
+    """Brings a class that chance treated badly to between half and one and a half times its shares, or nearer to them.
 
     Groups change sides in the order of their hashes, those first that were nearest to the other side. Only here, and
     where a class would have nothing in a split, can a photo that is added move another.
@@ -91,10 +91,15 @@ def _even_out(label: str, photos: Sequence[Labelled], side: dict[str, str], shar
         ranked = sorted(movable, key=lambda key: unit(key, split, seed))
         count = sum(size for key, size in sizes.items() if side[key] == split)
         for key in reversed(ranked):
-            if side[key] == split and count > 1.5 * wanted and count - sizes[key] >= 0.5 * wanted:
-                side[key], count = TRAIN, count - sizes[key]
+            if side[key] == split and count > 1.5 * wanted:
+                left = count - sizes[key]
+                small = sum(sizes[other] for other in movable if side[other] == TRAIN and sizes[other] <= wanted)
+                reached = max(left, min(left + small, wanted))  # for a group that is too large, smaller ones may come
+                if reached > 0 and abs(reached - wanted) < count - wanted:
+                    side[key], count = TRAIN, left
         for key in ranked:
-            if side[key] == TRAIN and count < 0.5 * wanted and count + sizes[key] <= 1.5 * wanted:
+            fits = side[key] == TRAIN and count < 0.5 * wanted and count + sizes[key] <= 1.5 * wanted
+            if fits and sum(side[other] == TRAIN for other in sizes) > 1:
                 side[key], count = split, count + sizes[key]
 
 
