@@ -120,8 +120,8 @@ def _write(folder: Path, contents: dict[str, str]) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
         if folder.is_dir():  # empty, as was seen; it stays what it is: a link, or where the user is
-            for path in list(aside.iterdir()):
-                path.rename(folder / path.name)
+            for part in list(aside.iterdir()):
+                part.rename(folder / part.name)
         else:
             aside.rename(folder)
     except OSError as error:
