@@ -54,8 +54,9 @@ class Channels:
 
     def shift(self, by: Array) -> None:
         """Adds a constant to each channel."""
-        self.square = self.square + 2 * by * self.mean + by**2
+        variance = np.maximum(self.square - self.mean**2, 0)
         self.low, self.high, self.mean = self.low + by, self.high + by, self.mean + by
+        self.square = variance + self.mean**2
 
     def scale(self, by: Array) -> None:
         """Multiplies each channel by a positive constant."""
@@ -78,10 +79,10 @@ def measure_channels(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dic
             return
         axes = channel_axes(value)
         low, high = (np.asarray(reduce(value, axis=axes), np.float64) for reduce in (ops.min, ops.max))
+        # Not the mean of squares, whose float32 has lost the variance of a channel far from zero.
+        mean, variance = (np.asarray(moment, np.float64) for moment in ops.moments(value, axes))
         share = count / len(images)
-        mean, square = (
-            np.asarray(ops.mean(power, axis=axes), np.float64) * share for power in (value, ops.square(value))
-        )
+        mean, square = mean * share, (variance + mean**2) * share
         if call in found:
             seen = found[call]
             low, high = np.minimum(seen.low, low), np.maximum(seen.high, high)
