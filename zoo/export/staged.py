@@ -56,6 +56,12 @@ def _staged_bundle(source: Path, named: Path) -> Iterator[Path]:
         )
     exporter = exporters().get(str(bundle.values["format"]))
     runner = _runner(exporter)
+    if not bundle.model.endswith(exporter.suffix):
+        # Beside `run.py` a model called `numpy.py` would be imported.
+        raise VerificationError(
+            f"The bundle {named} is refused: its model '{bundle.model}' is no {exporter.suffix} file.",
+            "Export the model again.",
+        )
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
         for name in bundle.values["files"]:
             if name == bundle.model or name.startswith("golden/"):
