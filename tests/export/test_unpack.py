@@ -119,6 +119,14 @@ def test_truncated_archives_are_damaged(tmp_path: Path, temporary: Path, keep: f
     assert list(temporary.iterdir()) == []
 
 
+def test_a_name_that_is_no_text_is_damage(tmp_path: Path, temporary: Path) -> None:
+    path = archive(tmp_path / "name.zip", "b/spec.json", "b/é.txt")
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xc3("))
+    with pytest.raises(VerificationError, match="is damaged"), unpacked(path):
+        pass
+    assert list(temporary.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("names", "said"), [(["b/readme.txt"], "holds no bundle"), (["a/spec.json", "b/spec.json"], "more than one bundle")]
 )

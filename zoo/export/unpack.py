@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -39,7 +40,7 @@ def unpacked(path: Path) -> Iterator[Path]:
                 _refuse_strange(path, entries)
                 for entry in entries:
                     _extract(archive, entry, Path(folder))
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError) as error:
             raise VerificationError(f"The archive {path} is damaged: {error}.", _AGAIN) from error
         except OSError as error:
             raise UsageError(f"Could not unpack '{path}': {error.strerror or error}.") from error
