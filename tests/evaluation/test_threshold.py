@@ -45,6 +45,22 @@ def test_images_of_one_confidence_are_answered_together() -> None:
     assert found.coverage == 0.5
 
 
+def test_rounding_lets_no_wrong_answer_in() -> None:
+    confidence = np.r_[np.full(100, 0.99999), np.full(50, 0.99991)]
+    found = suggest_threshold(predictions(confidence, np.r_[np.ones(100, bool), np.zeros(50, bool)]))
+    assert found is not None
+    assert found.accuracy == 1
+    assert found.coverage == pytest.approx(2 / 3)
+    assert 0.99991 < found.suggested <= np.float32(0.99999)
+
+
+def test_it_is_right_often_enough_of_those_that_are_left() -> None:
+    confidence = np.linspace(0.6, 0.999, 100)
+    right = np.ones(100, bool)
+    right[-1] = False  # 99 of 100 are right, but of 99 one more would have to be
+    assert suggest_threshold(predictions(confidence, right)) is None
+
+
 @pytest.mark.parametrize("images", [5, 200])
 def test_there_is_none_where_too_few_would_be_answered(images: int) -> None:
     confidence = np.linspace(0.51, 0.99, images)

@@ -52,15 +52,13 @@ def suggest_threshold(predictions: Predictions) -> Threshold | None:
     accuracy = np.cumsum(right) / np.arange(1, len(right) + 1)
     # Images of one confidence are answered together or not at all.
     ends = np.append(confidence[1:] < confidence[:-1], True)
-    fits = np.flatnonzero(ends & (accuracy >= TARGET_ACCURACY))
-    if not len(fits):
+    enough = confidence >= np.quantile(confidence, LEAST_REJECTED)
+    fits = np.flatnonzero(ends & enough & (accuracy >= TARGET_ACCURACY))
+    if not len(fits) or (answered := int(fits[-1]) + 1) < FEWEST_ANSWERS:
         return None
-    suggested = max(confidence[fits[-1]], float(np.quantile(confidence, LEAST_REJECTED)))
-    # Rounded down, so that the image it was taken from is answered.
-    suggested = np.floor(suggested * 1e4) / 1e4
-    answered = int(np.count_nonzero(confidence >= suggested))
-    if answered < FEWEST_ANSWERS:
-        return None
-    return Threshold(
-        float(suggested), TARGET_ACCURACY, answered / len(right), float(accuracy[answered - 1]), len(right)
-    )
+    suggested = float(confidence[answered - 1])
+    rounded = float(np.floor(suggested * 1e4) / 1e4)
+    # Near 1 confidences lie closer together than that: no image more may be answered.
+    if answered == len(right) or confidence[answered] < rounded:
+        suggested = rounded
+    return Threshold(suggested, TARGET_ACCURACY, answered / len(right), float(accuracy[answered - 1]), len(right))
