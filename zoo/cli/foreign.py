@@ -74,7 +74,9 @@ def refuse_unfit(path: Path, runtime: Runtime, image: ImageSpec, labels: tuple[s
     try:
         answer = runtime.predict(gray)
     except Exception as error:  # runtimes raise classes of their own
-        raise UsageError(f"'{path}' does not answer about a picture: {str(error).splitlines()[0]}") from error
+        raise UsageError(
+            f"'{path}' does not answer about a picture: {(str(error).splitlines() or [repr(error)])[0]}"
+        ) from error
     if answer.shape != (1, len(labels)):
         raise UsageError(f"'{path}' returns {answer.shape[-1]} numbers; there are {len(labels)} labels.")
     if not (answer.min() >= -_SUM_TOLERANCE and abs(float(answer.sum()) - 1) <= _SUM_TOLERANCE):
