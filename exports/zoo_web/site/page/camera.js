@@ -15,7 +15,7 @@ export class Camera {
    * @param {(message: string) => void} alarm
    */
   constructor(ask, answer, alarm) {
-    Object.assign(this, { ask, answer, alarm, stream: null });
+    Object.assign(this, { ask, answer, alarm, stream: null, turn: 0 });
     if (!navigator.mediaDevices?.getUserMedia) return; // not there, or neither https nor localhost
     $("camera").hidden = false;
     $("camera").addEventListener("click", () => (this.stream ? this.close() : this.start({ facingMode: "environment" })));
@@ -24,13 +24,20 @@ export class Camera {
 
   async start(which) {
     this.stop();
+    const turn = this.turn;
     this.alarm("");
     let stream;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { ...which, width: { ideal: 1280 } } });
     } catch (error) {
+      if (turn !== this.turn) return;
       this.close();
       this.alarm(REASONS[error.name] ?? `The camera did not start: ${error.message}`);
+      return;
+    }
+    if (turn !== this.turn) {
+      // While the browser asked for leave, a photo was taken instead, or another camera.
+      for (const track of stream.getTracks()) track.stop();
       return;
     }
     this.stream = stream;
@@ -76,6 +83,7 @@ export class Camera {
 
   /** Stops, and leaves the last answer where it is. */
   stop() {
+    this.turn++;
     if (!this.stream) return;
     for (const track of this.stream.getTracks()) track.stop();
     this.stream = null;
