@@ -287,7 +287,10 @@ def test_a_half_removed_distribution_still_has_a_name(run_zoo: RunZoo, fake_plug
     assert "zoo_gone" in line
 
 
-def test_who_is_being_waited_for_is_named_on_interruption(fake_plugin: FakePlugin, site: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_who_is_being_waited_for_is_named_on_interruption(
+    sent: signal.Signals, code: int, fake_plugin: FakePlugin, site: Path
+) -> None:
     started = site / "started"
     fake_plugin("zoo-hangs", f"import pathlib, time\npathlib.Path({str(started)!r}).touch()\ntime.sleep(600)")
     process = subprocess.Popen(
@@ -303,11 +306,11 @@ def test_who_is_being_waited_for_is_named_on_interruption(fake_plugin: FakePlugi
         while not started.exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, told = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "zoo: interrupted while plugin 'zoo-hangs' was being loaded" in told
 
 

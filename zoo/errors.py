@@ -60,6 +60,10 @@ class VerificationError(ZooError):
     exit_code = 6
 
 
+class Terminated(SystemExit):
+    """SIGTERM. Unlike a plugin's ``sys.exit`` it ends the command wherever it comes."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """A ``UsageError`` for a name nobody offers, with the nearest one that somebody does.
 

@@ -13,7 +13,7 @@ from typing import Any
 import pluggy
 
 from zoo import __version__, hookspecs
-from zoo.errors import PluginError
+from zoo.errors import PluginError, Terminated
 from zoo.interfaces import Architecture, Dataset, Exporter
 from zoo.plugin_watch import watched
 
@@ -90,6 +90,8 @@ class PluginManager:
                 for callback in added:
                     if not isinstance(callback, keras.callbacks.Callback):
                         raise PluginError(f"it returned {callback!r:.80}, not a keras.callbacks.Callback")
+            except Terminated:
+                raise
             except (Exception, SystemExit) as error:
                 self._report(distribution, f"is left out of this run: zoo_callbacks: {_one_line(error)}", error)
             else:
@@ -105,7 +107,7 @@ class PluginManager:
         try:
             with watched() as seen:
                 records = tuple(self._records(found, identity))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Terminated):
             print(f"zoo: interrupted while plugin '{found.distribution}' was being loaded", file=sys.stderr)
             raise
         except BaseException as error:  # SystemExit, and whatever else a module may raise

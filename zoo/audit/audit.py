@@ -20,7 +20,7 @@ from zoo.audit.findings import KINDS, Finding
 from zoo.audit.photos import Photos, read_photos
 from zoo.audit.records import Records
 from zoo.audit.suspects import LabelSuspect, Outlier, label_suspects, outliers
-from zoo.errors import DataError
+from zoo.errors import DataError, ZooError
 from zoo.interfaces import Architecture
 from zoo.registry import Offer
 from zoo.training.reporter import Reporter
@@ -112,14 +112,15 @@ def audit(
     """
     offer = find_backbone(backbone)
     with Records() as records:
-        photos, features, twins = _read(source, offer, records, start_backend, reporter or Reporter())
+        photos, features, twins = _read(source, offer, backbone is not None, records, start_backend, reporter)
         group = groups(len(photos), twins)
         findings = [*file_findings(photos), *_twin_findings(photos, twins, group)]
         if offer and features is not None:
             findings += _suspect_findings(photos, features, group, features_key(offer), records)
     order = list(KINDS)
     findings.sort(key=lambda finding: (order.index(finding.kind), -finding.score))
-    return Audit(photos, tuple(twins), group, tuple(findings), offer.record.name if offer else None)
+    looked_by = offer.record.name if offer and features is not None else None
+    return Audit(photos, tuple(twins), group, tuple(findings), looked_by)
 
 
 def read_and_compare(
@@ -127,23 +128,32 @@ def read_and_compare(
 ) -> tuple[Photos, list[Twins]]:
     """The pictures of ``source`` and the twins among them; arguments and errors are those of ``audit``."""
     with Records() as records:
-        photos, _, twins = _read(source, find_backbone(backbone), records, start_backend, reporter)
+        offer, wanted = find_backbone(backbone), backbone is not None
+        photos, _, twins = _read(source, offer, wanted, records, start_backend, reporter)
     return photos, twins
 
 
 def _read(
     source: str,
     offer: Offer[Architecture] | None,
+    wanted: bool,
     records: Records,
     start_backend: Callable[[], object],
-    reporter: Reporter,
+    reporter: Reporter | None,
 ) -> tuple[Photos, NDArray[np.float32] | None, list[Twins]]:
+    reporter = reporter or Reporter()
     photos = read_photos(source, records, reporter.counter("reading"))
     if not len(photos):
         raise _nothing(photos)
     features = None
     if offer:
-        features = backbone_features(photos, offer, start_backend, reporter.counter("looking"))
+        try:
+            features = backbone_features(photos, offer, start_backend, reporter.counter("looking"))
+        except ZooError as error:
+            if wanted:
+                raise
+            # Nobody asked for this backbone; twins are found without one.
+            reporter.note(f"Labels and outliers are not looked at: {error.message}")
     return photos, features, find_twins(photos, features, records, reporter.counter("comparing"))
 
 

@@ -31,8 +31,9 @@ _CANDIDATES = 2
 
 #: Above as many pairs of images, crops are not looked for: comparing whole images takes a twentieth of the time.
 _PAIRS_WITH_CROPS = 4_000_000
-#: And above as many, only equal files are.
+#: And above as many, only equal files are; or above as many images, whose fingerprints take 11 kB each.
 _PAIRS = 400_000_000
+_IMAGES = 20_000
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def find_leaks(data: ImageData) -> list[Leak]:
     others = [index for index in range(len(data.names)) if data.splits[index] != TEST]
     leaks = _equal(data, tests, others)
     rest = [index for index in tests if index not in leaks]
-    if min(data.spec.height_px, data.spec.width_px) >= _SMALLEST_PX and 0 < len(rest) * len(others) <= _PAIRS:
+    few = 0 < len(rest) * len(others) <= _PAIRS and len(rest) + len(others) <= _IMAGES
+    if few and min(data.spec.height_px, data.spec.width_px) >= _SMALLEST_PX:
         with Records() as records:
             leaks |= _known(data, rest, others, records)
     return [leaks[index] for index in sorted(leaks)]

@@ -12,7 +12,7 @@ import click
 
 from zoo import __version__
 from zoo.cli.lazy import LazyGroup
-from zoo.errors import ZooError
+from zoo.errors import Terminated, ZooError
 
 #: Command to its module and its line in ``zoo --help``; a module is imported when its command is called.
 COMMANDS = {
@@ -64,7 +64,7 @@ def main() -> NoReturn:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
+    raise Terminated(128 + number)
 
 
 def _fail(text: str, code: int) -> NoReturn:

@@ -74,6 +74,7 @@ def command(
 
     photos, twins = read_and_compare(data, backbone, start_keras, make_reporter())
     division = divide(photos.photos, twins, test, val, seed, group_by)
+    part = _card(photos, division, out)  # reads files of the user: before anything is written
     placed = (
         nullcontext()
         if folder is None
@@ -81,7 +82,7 @@ def command(
     )
     with placed:
         write_manifest(out, photos.photos, division.splits)
-    card = write_card(out.parent, _card(photos, division, out))
+    card = write_card(out.parent, part)
     for line in _summary(photos, division):
         click.echo(line.encode("utf-8", "backslashreplace").decode())
     click.echo(f"  manifest  {out}\n  card      {card}" + (f"\n  folder    {folder}" if folder else ""))
