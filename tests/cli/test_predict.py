@@ -193,7 +193,7 @@ def test_a_file_of_somebody_else_is_told_what_is_missing(
     assert lines(run_zoo("predict", stranger, photos, "--json", "--spec", onnx / "spec.json")) == expected
 
     (tmp_path / "few.txt").write_text("one\ntwo\n")
-    assert "returns 10 numbers; there are 2 labels" in refused("--spec", "image.json", "--labels", "few.txt")
+    assert "numbers of shape (1, 10); there are 2 labels" in refused("--spec", "image.json", "--labels", "few.txt")
     (tmp_path / "large.json").write_text(json.dumps(image | {"height_px": 99}))
     assert "expected one picture (batch, 99, " in refused("--spec", "large.json", "--labels", labels)
     (tmp_path / "odd.json").write_text('{"size": 28}')

@@ -76,8 +76,9 @@ def test_the_weights_take_it_and_the_answers_stay(head) -> None:
             layers.Add()([layers.Dense(3)(layers.Flatten()(x)), layers.Dense(3)(layers.Flatten()(x))])
         ),
         lambda x: layers.Dense(3, activation="sigmoid")(layers.Flatten()(x)),
+        lambda x: layers.GlobalAveragePooling2D()(layers.Softmax()(layers.Conv2D(3, 1)(x))),
     ],
-    ids=["no weights", "not linear", "two layers", "no softmax"],
+    ids=["no weights", "not linear", "two layers", "no softmax", "averaged probabilities"],
 )
 def test_a_model_whose_logits_are_not_one_linear_layer_s_is_left_alone(head) -> None:
     inputs = keras.Input((8, 8, 3))

@@ -67,6 +67,8 @@ def _bench(
             raise UsageError(
                 f"There is no bundle and no file '{path}'.", "zoo export makes bundles: RUN/exports/, each with a .zip."
             )
+    if out is not None:
+        make_folder(out.parent)
     reporter = make_reporter()
     results = []
     for path in paths:
@@ -74,7 +76,6 @@ def _bench(
             results.append(bench(folder, sorted(set(threads)), seconds, reporter.stage))
     found = report(results, device)
     if out is not None:
-        make_folder(out.parent)
         write_json(out, found)
     if as_json:
         click.echo(json.dumps(found, indent=2))

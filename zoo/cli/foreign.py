@@ -62,7 +62,7 @@ def refuse_unfit(path: Path, runtime: Runtime, image: ImageSpec, labels: tuple[s
     import numpy as np
 
     inputs = runtime.inputs
-    taken = inputs[0].shape
+    taken = inputs[0].shape if inputs else ()
     if len(inputs) != 1 or len(taken) != 4 or taken[1:] != image.input_shape or inputs[0].dtype not in _DTYPES:
         found = ", ".join(f"{tensor.dtype} {tensor.shape}" for tensor in inputs)
         raise UsageError(
@@ -78,7 +78,10 @@ def refuse_unfit(path: Path, runtime: Runtime, image: ImageSpec, labels: tuple[s
             f"'{path}' does not answer about a picture: {(str(error).splitlines() or [repr(error)])[0]}"
         ) from error
     if answer.shape != (1, len(labels)):
-        raise UsageError(f"'{path}' returns {answer.shape[-1]} numbers; there are {len(labels)} labels.")
+        raise UsageError(
+            f"'{path}' answers about one picture with numbers of shape {answer.shape}; there are {len(labels)} labels, "
+            f"so expected (1, {len(labels)})."
+        )
     if not (answer.min() >= -_SUM_TOLERANCE and abs(float(answer.sum()) - 1) <= _SUM_TOLERANCE):
         raise UsageError(
             f"'{path}' returns no probabilities: those of a gray picture sum to {float(answer.sum()):.3g}.",

@@ -11,6 +11,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -167,12 +168,14 @@ def _start_to_answer(folder: Path, picture: Path) -> float:
     """Seconds from the start of a process to its answer."""
     start = time.perf_counter()
     command = [sys.executable, str(folder / "run.py"), str(picture)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # A file, not a pipe: a full pipe that nobody reads would stop the process before its answer.
+    with tempfile.TemporaryFile() as said, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as process:
         assert process.stdout is not None
         answer = process.stdout.readline()
         taken = time.perf_counter() - start
-        _, said = process.communicate()
-    _refuse_failure(process.returncode or (0 if answer else 1), said)
+        process.communicate()
+        said.seek(0)
+        _refuse_failure(process.returncode or (0 if answer else 1), said.read())
     return taken
 
 

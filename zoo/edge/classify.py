@@ -58,10 +58,10 @@ class Classifier:
     def __init__(
         self, runtime: Runtime, image: ImageSpec, labels: tuple[str, ...], min_confidence: float | None = None
     ) -> None:
-        taken, given = runtime.inputs[0].shape[1:], runtime.outputs[0].shape[-1]
-        if taken != image.input_shape or given != len(labels):
+        taken, given = runtime.inputs[0].shape[1:], runtime.outputs[0].shape[-1:]
+        if taken != image.input_shape or given not in ((len(labels),), (None,)):  # a file of others may leave it free
             raise VerificationError(
-                f"The model takes {taken} and returns {given} numbers; expected {image.input_shape} and {len(labels)}.",
+                f"The model takes {taken} and returns {given}; expected {image.input_shape} and {(len(labels),)}.",
                 "Model and spec.json are not of one bundle.",
             )
         self.runtime, self.image, self.labels = runtime, image, labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -175,7 +176,7 @@ def _read(path: Path) -> list[Row]:
         )
     try:
         return [_row(values, result) for result in values["results"]]
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise UsageError(f"'{path}' is a damaged benchmark: {type(error).__name__}: {error}.", _HOW) from error
 
 
@@ -184,6 +185,9 @@ def _row(values: dict[str, Any], result: dict[str, Any]) -> Row:
     speeds = sorted(result["threads"], key=lambda speed: speed["threads"])
     fastest = min(speeds, key=lambda speed: speed["model"]["p50_ms"])
     most = max((speed["best_batch"] for speed in speeds), key=lambda batch: batch["images_per_s"])
+    times = (speeds[0]["model"]["p50_ms"], fastest["model"]["p50_ms"], fastest["photo"]["p50_ms"], most["images_per_s"])
+    if not all(0 < value < math.inf for value in times):
+        raise ValueError(f"times and speeds must be above 0, and are {times}")
     accuracy, images, peak = model["accuracy"], model["accuracy_images"], result["peak_memory_bytes"]
     return Row(
         device=str(device["name"]),

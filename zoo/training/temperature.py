@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 #: right, must not make the model certain of everything. Chosen on ten runs; docs/decisions/0008-confidence.md.
 PRIOR = 0.5
 
-#: Layers between the logits and the output that keep dividing by a number what it is.
-_TRANSPARENT = ("Dropout", "Flatten", "GlobalAveragePooling2D", "Reshape")
+#: Layers through which a division passes unchanged: anywhere behind the logits, and before the softmax alone.
+_TRANSPARENT = ("Dropout", "Flatten", "Reshape")
+_LINEAR = ("GlobalAveragePooling2D",)
 
 
 def fit_temperature(probabilities: NDArray[np.float32], true: NDArray[np.integer]) -> float:
@@ -69,7 +70,8 @@ def _logits_layer(model: keras.Model) -> keras.Layer | None:
             return None
         if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D):
             return layer if softmax else None
-        if type(layer).__name__ not in (*_TRANSPARENT, "Softmax", "Activation"):
+        passed = (*_TRANSPARENT, "Softmax", "Activation", *(_LINEAR if softmax else ()))
+        if type(layer).__name__ not in passed or len(layer._inbound_nodes) != 1:
             return None
         source = layer.input
         layer = None if isinstance(source, list) else source._keras_history[0]

@@ -25,7 +25,9 @@ export class Worker {
     if (data.spec) this.settle.resolve(data);
     else if (data.total) this.onProgress(data);
     else {
-      const { resolve, reject } = this.waiting.get(data.number);
+      const asked = this.waiting.get(data.number);
+      if (!asked) return; // given up already
+      const { resolve, reject } = asked;
       this.waiting.delete(data.number);
       if (data.problem === undefined) return resolve(data.result);
       this.settle.reject(new Error(data.problem));
