@@ -25,7 +25,7 @@ from zoo.runs import open_run
 
 #: Photos of each of the two classes.
 TRAINING, TESTING = 24, 50
-#: Those of keras.applications need weights from elsewhere, and take hours: plugins/zoo-keras-applications has its own run.
+#: Those of keras.applications need weights from elsewhere, and hours: their distribution has a run of its own.
 ARCHITECTURES = [offer.record.name for offer in architectures() if offer.distribution != "zoo-keras-applications"]
 FORMATS = [offer.record for offer in exporters() if not offer.record.variant_of]
 FILES = [(record.name, precision) for record in FORMATS for precision in record.precisions]
