@@ -224,7 +224,7 @@ def test_a_lone_keras_file_is_calibrated_on_one_half_of_the_photos_and_verified_
     given = ("--labels", labels, "--data", "digits", "--format", "onnx", "--precision", "int8")
     done = zoo("export", "My digits.keras", *given, "--out", "out")
     assert done.code == 0, done.err
-    assert "Calibrating on 128 of these images, verifying on 89" in done.err
+    assert "Calibrating on 512 of these images, verifying on 89" in done.err
     folder = tmp_path / "out" / "my_digits-onnx-int8"
     said = exporters().get("onnx").read_metadata(folder / "my_digits.onnx")
     assert said is not None
