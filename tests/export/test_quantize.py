@@ -157,6 +157,18 @@ def test_a_quantized_model_can_be_kept_as_a_keras_file(
     np.testing.assert_array_equal(answers(again, photos[0][:4]), answers(quantized, photos[0][:4]))
 
 
+def test_a_tensor_times_a_number_is_stored_in_8_bits_too(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = layers.Conv2D(8, 3, activation="relu")(image * (1 / 255)) * 2.0
+    scores = layers.Dense(CLASSES)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(image, layers.Activation("softmax", name="probabilities")(scores))
+    pixels = photos[0][:40]
+    expected = answers(model, pixels)
+    found = quantize(fold(model), pixels, 0.0)
+    assert any(isinstance(layer, FakeQuantize) for layer in found.model.layers)
+    assert np.abs(answers(found.model, pixels) - expected).max() < 0.1
+
+
 def test_fake_quantize_rounds_to_256_values_with_zero_among_them() -> None:
     layer = FakeQuantize(-0.99, 3.0)
     values = np.asarray(layer(np.linspace(-5, 5, 5001, dtype=np.float32)))

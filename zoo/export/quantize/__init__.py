@@ -54,6 +54,10 @@ class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any) -> Any:
         return fake_quantize(inputs, self.low, self.high)
 
+    def compute_output_spec(self, inputs: Any) -> Any:
+        # Keras 3.15 takes a tensor times a number for a sparse one, which could not be rounded symbolically.
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "low": self.low, "high": self.high}
 
