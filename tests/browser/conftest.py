@@ -21,12 +21,6 @@ from tests.conftest import zoo_command, zoo_environment
 from zoo import ExportError
 
 PRECISIONS = ("float32", "float16", "int8")
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-    # A camera that shows a clock, and a host that is neither https nor localhost.
-    *("--use-fake-device-for-media-stream", "--host-resolver-rules=MAP plain.test 127.0.0.1"),
-]
 
 
 @pytest.fixture(scope="session")
@@ -103,18 +97,6 @@ def served(tmp_path: Path) -> Iterator[Served]:
     yield Served(server, folder, asked)
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("there is no chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        started.close()
 
 
 @dataclass

@@ -17,8 +17,6 @@ from tests.report.test_html import HOSTILE, Page
 from zoo.parity import Verification
 from zoo.report.verification import write_verification_page
 
-browser = in_browser.browser
-
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Subject:
