@@ -46,20 +46,21 @@ def load(path: Path, threads: int) -> Runtime:
         raise ExportError(str(error), "Export the model again.") from error
 
 
+EXPORTER = Exporter(
+    name="onnx",
+    summary="ONNX, opset 17, for ONNX Runtime 1.13 or later, OpenCV and browsers",
+    suffix=".onnx",
+    precisions=("float32", "float16", "int8"),
+    convert=convert,
+    write_metadata=write_metadata,
+    read_metadata=read_metadata,
+    load=load,
+    versions=("tensorflow", "tf2onnx", "onnx", "onnxruntime"),
+    runtime_module="zoo_onnx.runtime",
+    requires=("onnxruntime>=1.23",),
+)
+
+
 @hookimpl
 def zoo_exporters() -> Iterable[Exporter]:
-    return [
-        Exporter(
-            name="onnx",
-            summary="ONNX, opset 17, for ONNX Runtime 1.13 or later, OpenCV and browsers",
-            suffix=".onnx",
-            precisions=("float32", "float16", "int8"),
-            convert=convert,
-            write_metadata=write_metadata,
-            read_metadata=read_metadata,
-            load=load,
-            versions=("tensorflow", "tf2onnx", "onnx", "onnxruntime"),
-            runtime_module="zoo_onnx.runtime",
-            requires=("onnxruntime>=1.23",),
-        )
-    ]
+    return [EXPORTER]

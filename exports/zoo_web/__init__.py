@@ -7,8 +7,9 @@ the part of it that comes from npm. This module is what the plugin manager impor
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from zoo_onnx import convert, load, read_metadata, write_metadata
+from zoo_onnx import EXPORTER
 
 from zoo import App, Exporter, hookimpl
 
@@ -34,16 +35,12 @@ runs `golden/` in that very browser. Camera and offline use need https, or `loca
 @hookimpl
 def zoo_exporters() -> Iterable[Exporter]:
     return [
-        Exporter(
+        replace(
+            EXPORTER,
             name="web",
             summary="A page with the ONNX file, for browsers: nothing to install, works offline",
-            suffix=".onnx",
-            precisions=("float32", "float16", "int8"),
-            convert=convert,
-            write_metadata=write_metadata,
-            read_metadata=read_metadata,
-            load=load,
-            versions=("tensorflow", "tf2onnx", "onnx", "onnxruntime"),
+            runtime_module="",
+            requires=(),
             app=App(
                 files=files,
                 start="In a browser: python -m http.server --bind 127.0.0.1 --directory {folder}",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Standard deviation of the logarithm of the temperature before any image is seen: a few validation images, all of them
-#: right, must not make the model certain of everything. Chosen on ten runs; docs/decisions/0008-confidence.md.
+#: right, must not make the model certain of everything. docs/decisions/0008-confidence.md.
 PRIOR = 0.5
 
 #: Layers through which a division passes unchanged: anywhere behind the logits, and before the softmax alone.
