@@ -30,8 +30,12 @@ def test_a_copy_in_test_is_found_with_its_twin(change: str, photo_folder: PhotoF
     write_image(root / "test" / "b" / "copy.jpg", changes.CHANGES[change](original, np.random.default_rng(0)))
     (root / "test" / "a" / "equal.jpg").write_bytes((root / "train" / "a" / "photo_001.jpg").read_bytes())
     data = load_data(str(root), SPEC)
-    for _ in range(2):  # the second time from the cache
-        found = {leak.name: leak for leak in find_leaks(data)}
+    for compared in (True, False):  # the second time from the cache
+        told: list[tuple[int, int]] = []
+        leaks = find_leaks(data, lambda *counts, told=told: told.append(counts))
+        found = {leak.name: leak for leak in leaks}
+        assert bool(told) is compared
+        assert all(done <= total for done, total in told)
         assert found.keys() == {"test/a/equal.jpg", "test/b/copy.jpg"}
         assert found["test/a/equal.jpg"].twin == "train/a/photo_001.jpg"
         assert found["test/a/equal.jpg"].sameness == 1

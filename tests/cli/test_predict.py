@@ -293,6 +293,9 @@ def test_what_is_no_model_is_told_what_would_be_one(
     assert done.code == 2
     assert "does not exist" in done.err
 
+    done = run_zoo("predict", "gone.onnx", photos, "--csv", "gone/answers.csv")
+    assert "there is no folder gone." in done.err, "told before anything is loaded"
+
     done = run_zoo("predict", digits_run, photos, "--threads", "2")
     assert done.code == 2
     assert "--threads" in done.err

@@ -18,7 +18,7 @@ from zoo.audit.duplicates import TWINS_FROM, compute_fingerprints, judge
 from zoo.audit.fingerprints import WINDOWS, likest
 from zoo.audit.records import Records
 from zoo.data import TEST, ImageData
-from zoo.data.ingest import DECODER
+from zoo.data.ingest import DECODER, Progress
 from zoo.evaluation.predictions import Predictions
 
 #: Images that training sees in fewer pixels than these are not compared: different ones look alike.
@@ -53,8 +53,13 @@ class Leak:
     sameness: float
 
 
-def find_leaks(data: ImageData) -> list[Leak]:
-    """Test images that are in another split too: equal files, and near-duplicates."""
+def find_leaks(data: ImageData, progress: Progress | None = None) -> list[Leak]:
+    """Test images that are in another split too: equal files, and near-duplicates.
+
+    Args:
+        data: All splits.
+        progress: Called with pairs compared and pairs to compare.
+    """
     tests = data.indices(TEST).tolist()
     others = [index for index in range(len(data.names)) if data.splits[index] != TEST]
     leaks = _equal(data, tests, others)
@@ -62,7 +67,7 @@ def find_leaks(data: ImageData) -> list[Leak]:
     few = 0 < len(rest) * len(others) <= _PAIRS and len(rest) + len(others) <= _IMAGES
     if few and min(data.spec.height_px, data.spec.width_px) >= _SMALLEST_PX:
         with Records() as records:
-            leaks |= _known(data, rest, others, records)
+            leaks |= _known(data, rest, others, records, progress)
     return [leaks[index] for index in sorted(leaks)]
 
 
@@ -73,13 +78,15 @@ def accuracy_without(predictions: Predictions, leaks: Sequence[Leak]) -> tuple[f
     return (float(predictions.correct[kept].mean()), int(kept.sum())) if kept.any() else None
 
 
-def _known(data: ImageData, tests: Sequence[int], others: Sequence[int], records: Records) -> dict[int, Leak]:
+def _known(
+    data: ImageData, tests: Sequence[int], others: Sequence[int], records: Records, progress: Progress | None
+) -> dict[int, Leak]:
     """What ``_near`` finds, looked up where the same contents were compared before."""
     state = f"{data.spec.digest} {[data.contents[i] for i in tests]} {[data.contents[i] for i in others]}"
     key = hashlib.sha256(state.encode()).hexdigest()
     known = records.read(_KIND, [key]).get(key)
     if known is None:
-        found = _near(data, tests, others, records)
+        found = _near(data, tests, others, records, progress)
         records.write(_KIND, {key: json.dumps([(tests.index(t), others.index(o), s) for t, (o, s) in found.items()])})
     else:
         found = {tests[test]: (others[other], sameness) for test, other, sameness in json.loads(known)}
@@ -93,7 +100,7 @@ def _equal(data: ImageData, tests: Sequence[int], others: Sequence[int]) -> dict
 
 
 def _near(
-    data: ImageData, tests: Sequence[int], others: Sequence[int], records: Records
+    data: ImageData, tests: Sequence[int], others: Sequence[int], records: Records, progress: Progress | None
 ) -> dict[int, tuple[int, float]]:
     """Test image to its twin among the others, and how much they have in common."""
     chosen = [*tests, *others]
@@ -103,7 +110,8 @@ def _near(
     pairs = likest(places[: len(tests)], places[len(tests) :], prints, _LEAST_LIKENESS, _CANDIDATES, windows)
     keys = [f"{data.contents[index][:20]}{data.spec.digest}" for index in chosen]
     best: dict[int, tuple[int, float]] = {}
-    for (test, other), sameness in judge(sorted(pairs), keys, data.pixels, chosen, prints, records).items():
+    judged = judge(sorted(pairs), keys, data.pixels, chosen, prints, records, progress)
+    for (test, other), sameness in judged.items():
         index = chosen[test]
         if sameness >= TWINS_FROM and (index not in best or sameness > best[index][1]):
             best[index] = (chosen[other], sameness)

@@ -21,7 +21,7 @@ def warn_of_leaks(run: Run, data: ImageData, reporter: Reporter) -> list[Leak]:
     from zoo.audit.leakage import find_leaks
 
     try:
-        leaks = find_leaks(data)
+        leaks = find_leaks(data, reporter.counter("looking for twins of test images"))
     except DataError as error:
         reporter.note(f"Test images were not compared with the others: {error.message}")
         return []

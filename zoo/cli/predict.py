@@ -67,7 +67,10 @@ def command(
     from zoo.cli.progress import make_reporter
     from zoo.edge.sources import listed
     from zoo.images import ImageError, printable_path
+    from zoo.runs.atomic import writable
 
+    if csv_path is not None:
+        writable(csv_path)
     total, widest = _count(pictures)
     answering = open_model(
         Request(

@@ -22,13 +22,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     it leads to is replaced.
 
     Raises:
-        TrainingError: The disk is full, the folder cannot be written, or ``path`` is a device or a pipe. It is as it
-            was before.
+        TrainingError: The disk is full, the folder is not there or cannot be written, or ``path`` is a device or a
+            pipe. It is as it was before.
     """
-    if path.is_symlink():
-        path = path.resolve()
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise TrainingError(f"Could not write {path}: it is no file.", "Give the name of a file.")
+    path = writable(path)
     aside = path.with_name(f".{path.stem[:60]}.{os.getpid()}{path.suffix}")
     try:
         yield aside
@@ -41,6 +38,20 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise _unwritable(path, error) from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def writable(path: Path) -> Path:
+    """The file that ``path`` leads to; asked before long work, it tells early what would be told at its end.
+
+    Raises:
+        TrainingError: Its folder is not there, or it is a device or a pipe.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    if not path.parent.is_dir():
+        raise TrainingError(f"Could not write {path}: there is no folder {path.parent}.", "Make it, or name another.")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise TrainingError(f"Could not write {path}: it is no file.", "Give the name of a file.")
+    return path
 
 
 def write_bytes(path: Path, data: bytes) -> None:
