@@ -64,7 +64,7 @@ def test_trains_exports_and_verifies(installed: Installed, work: Path) -> None:
     ("architecture", "options"),
     [
         ("efficientnet_lite0", ["--head-epochs", "2"]),
-        ("mobilenet_v3_small", ["--weights", "none", "--head-epochs", "2"]),
+        ("mobilenet_v3_small", ["--weights", "none"]),
     ],
 )
 def test_trains_exports_and_verifies_what_a_plugin_brings(
