@@ -13,7 +13,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from tests.conftest import draw_photo
-from tests.export.models import Pixels, answers, randomise
+from tests.export.models import Pixels, answers, classifier, randomise
 from zoo.export.fold import fold
 from zoo.export.graph import Graph
 from zoo.export.quantize import FakeQuantize, quantize
@@ -120,6 +120,20 @@ def test_pixels_enter_as_they_are_and_probabilities_leave_unrounded(quantized: k
     assert all(layer.low <= 0 <= layer.high for layer in rounding)
     values = answers(quantized, np.full((1, *SPEC.input_shape), 77, np.uint8)) * 255
     assert np.abs(values - values.round()).max() > 0.01
+
+
+def test_averages_of_stored_values_are_stored_in_the_same_steps(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    def body(x: Any) -> Any:
+        x = layers.Conv2D(8, 3, activation="relu", name="before")(x)
+        return layers.Conv2D(8, 1)(layers.AveragePooling2D(2, name="average")(layers.ZeroPadding2D(1)(x)))
+
+    graph = Graph(fold(classifier(body, SPEC.input_shape, CLASSES)))
+    images = photos[0][:8]
+    ranges = choose_ranges(graph, images, measure_channels(graph, images, rounded_calls(graph)))
+    average = next(call for call in ranges if call.name == "average")
+    source = average.only_source.only_source
+    assert source in ranges
+    assert ranges[average] == ranges[source]
 
 
 def test_the_same_photos_give_the_same_weights(

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
+from keras import layers, ops
 from numpy.typing import NDArray
 
 from zoo.export.graph import Call, Graph
-from zoo.export.quantize.run import Pixels, batches, cap, channel_axes, run
+from zoo.export.quantize.run import Pixels, batches, cap, channel_axes, passes_through, run
 
 #: Smallest and largest value that 8 bits hold, zero always among them.
 Range = tuple[float, float]
@@ -129,7 +129,20 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
     for batch in batches(images):
         run(graph, ops.convert_to_tensor(batch, "float32"), visit)
     chosen = {call: best_range(histograms[call], *limits[call]) for call in limits}
-    return chosen | {graph.input: (0.0, 255.0)}
+    chosen[graph.input] = (0.0, 255.0)
+    for call in chosen:  # in the order of the graph
+        # Integer kernels average stored values, and store the average in the same steps.
+        if isinstance(call.operation, layers.AveragePooling2D) and (source := _stored_source(call)) in chosen:
+            chosen[call] = chosen[source]
+    return chosen
+
+
+def _stored_source(call: Call) -> Call | None:
+    """The call whose stored values a call reads, whatever has passed them on."""
+    source = call.only_source
+    while source is not None and passes_through(source):
+        source = source.only_source
+    return source
 
 
 def _sample(value: Any) -> Any:
