@@ -8,12 +8,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
 from tests.conformance.broken import SOUND
 from tests.conftest import RunZoo
 from zoo import UsageError
 from zoo.testing import check_names, parametrize_with_checks, run_checks
+from zoo.testing.fitted import settle_batch_norm
 
 BAD_SUMMARY = replace(SOUND, summary="")
 
@@ -21,6 +24,18 @@ BAD_SUMMARY = replace(SOUND, summary="")
 @parametrize_with_checks(["simple_cnn", "mobilenetv2"])
 def test_what_ships_with_zoo_passes(check) -> None:
     check()
+
+
+def test_statistics_of_batch_norm_are_those_of_inference() -> None:
+    image = keras.Input((8, 8, 3))
+    dropout = keras.layers.SpatialDropout2D(0.5)
+    norm = keras.layers.BatchNormalization(momentum=0.9)
+    model = keras.Model(image, norm(dropout(image)))
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3)).astype(np.uint8)
+    settle_batch_norm(model, pixels)
+    np.testing.assert_allclose(norm.moving_mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, pixels.var(axis=(0, 1, 2)), rtol=1e-4)
+    assert (dropout.rate, norm.momentum) == (0.5, 0.9)
 
 
 def test_an_expected_failure_is_told_with_its_reason() -> None:

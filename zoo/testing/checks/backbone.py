@@ -9,14 +9,11 @@ from numpy.typing import NDArray
 from zoo.errors import PluginError
 from zoo.evaluation.predict import answers
 from zoo.recipe import Recipe
-from zoo.testing.fitted import RECIPE, Fitted
+from zoo.testing.fitted import RECIPE, SAME, Fitted
 from zoo.testing.result import CheckError, NothingToCheckError
 from zoo.testing.subject import Subject
 from zoo.training.features import compute_features
 from zoo.training.model import compile_model, get_weights, split_model
-
-#: Between the answers of the whole model and those of its head to cached features.
-TOLERANCE = 1e-5
 
 _STEPS, _PARTS = 3, 4
 
@@ -68,9 +65,9 @@ def _compare(fitted: Fitted, head: keras.Model, cached: NDArray[np.float32], whe
     whole = np.concatenate([answers(fitted.model, part, len(part)) for part in parts])
     from_features = answers(head, cached, len(cached))
     worst = float(np.abs(whole - from_features).max())
-    if not worst <= TOLERANCE:
+    if not worst <= SAME:
         raise CheckError(
-            f"the head answers to cached features as the whole model to the images, within {TOLERANCE:g}, {when}",
+            f"the head answers to cached features as the whole model to the images, within {SAME:g}, {when}",
             f"a probability differs by {worst:.3g}",
             "The features of an image must depend on it alone, in inference: is a mean taken over axis 0?",
         )

@@ -11,11 +11,11 @@ import warnings
 import numpy as np
 
 from zoo.evaluation.predict import answers
+from zoo.testing.fitted import SAME
 from zoo.testing.origin import plugin_module
 from zoo.testing.result import CheckError
 from zoo.testing.subject import Subject
 
-TOLERANCE = 1e-6
 _TIMEOUT_S = 600
 
 #: zoo and the plugin are as good as not installed in it.
@@ -64,9 +64,9 @@ def check_opens_without_the_plugin(subject: Subject) -> str:
             "Build from Keras's own layers and operations; no Lambda, no custom class, no custom function.",
         )
     worst = float(np.abs(np.load(folder / "answers.npy") - expected).max())
-    if not worst <= TOLERANCE:
+    if not worst <= SAME:
         raise CheckError(
-            f"the model that was saved and loaded answers the same within {TOLERANCE:g}",
+            f"the model that was saved and loaded answers the same within {SAME:g}",
             f"a probability differs by {worst:.3g}",
             "Something the answers depend on is not saved: a value that is no weight, or missing in get_config.",
         )
