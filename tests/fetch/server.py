@@ -33,6 +33,8 @@ class Served:
         ranges: Whether parts can be asked for.
         etag: Whether it tells a version.
         pause_s: Before every 4 kB of the body.
+        chunked: The body goes in chunks of 1000 bytes, and no length is told; ``cut_at`` counts what frames them too.
+        endless_s: The body begins anew again and again for so long, and no length is told.
     """
 
     body: bytes = b""
@@ -44,6 +46,8 @@ class Served:
     ranges: bool = True
     etag: bool = True
     pause_s: float = 0.0
+    chunked: bool = False
+    endless_s: float = 0.0
 
 
 @dataclass
@@ -149,6 +153,11 @@ class LoopbackServer:
         writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
         if method == "HEAD":
             return answer
+        body = _in_chunks(body) if "Transfer-Encoding" in headers else body
+        until = self._loop.time() + served.endless_s
+        while self._loop.time() < until:
+            writer.write(body)
+            await writer.drain()
         cut = served.cut_at if served.cut_at is not None and self._asked[path] <= served.cut_times else None
         sent = body if cut is None else body[:cut]
         step = 4096 if served.pause_s else max(1, len(sent))
@@ -170,7 +179,12 @@ class LoopbackServer:
                 start = int(wanted.removeprefix("bytes=").partition("-")[0])
                 headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
                 status, body = (206, body[start:]) if start < len(body) else (416, b"")
-        headers["Content-Length"] = str(len(body))
+        if served.chunked:
+            headers["Transfer-Encoding"] = "chunked"
+        elif served.endless_s:
+            headers["Connection"] = "close"
+        else:
+            headers["Content-Length"] = str(len(body))
         if times <= (served.fail_first or times):
             headers |= served.headers
         return status, headers, body
@@ -178,6 +192,11 @@ class LoopbackServer:
     def _from_folder(self, path: str) -> Served:
         file = self._folder / path.lstrip("/") if self._folder else None
         return Served(file.read_bytes()) if file and file.is_file() else Served(b"not here", 404)
+
+
+def _in_chunks(body: bytes) -> bytes:
+    pieces = [body[start : start + 1000] for start in range(0, len(body), 1000)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
 
 _REASONS = {200: "OK", 206: "Partial Content", 302: "Found", 404: "Not Found", 416: "Range Not Satisfiable"} | {

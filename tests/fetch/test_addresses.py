@@ -37,6 +37,21 @@ from zoo.fetch.transfer import Remote
         "::ffff:10.0.0.1",
         "2002:7f00:1::",
         "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::7f00:1",
+        "::7f00:1",
+        "::ffff:0:127.0.0.1",
+        "::ffff:0:8.8.8.8",
+        "fec0::1",
+        "2002:a9fe:a9fe::1",
+        "2002:c0a8:101::",
+        "2001:0:7f00:1::",  # Teredo by a server on this machine
+        "2001:0:4136:e378:8000:63bf:f5ff:fffe",  # Teredo to 10.0.0.1
+        "2001:db8::1",
+        "4000::1",
+        "168.63.129.16",
+        "192.0.0.192",
+        "::ffff:168.63.129.16",
+        "64:ff9b::a83f:8110",
     ],
 )
 def test_private(address: str) -> None:

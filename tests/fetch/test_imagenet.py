@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 from collections.abc import Mapping
@@ -146,13 +147,38 @@ def test_members_that_climb_out_or_are_no_files(run_zoo: RunZoo, tmp_path: Path)
 def test_a_copy_that_was_cut_short_or_is_none(run_zoo: RunZoo, tmp_path: Path) -> None:
     whole = archive_of_archives(tmp_path).read_bytes()
     (tmp_path / "cut.tar").write_bytes(whole[: len(whole) // 2])
+    at = whole.index(f"{SOCCER}.tar".encode())  # where the header of the last class begins
+    (tmp_path / "hole.tar").write_bytes(whole[:at] + b"\xff" * 512 + whole[at + 512 :])
     (tmp_path / "text.tar").write_bytes(b"no archive at all")
     (tmp_path / "empty").mkdir()
     for source, code, words in (
         ("cut.tar", 4, "cut short"),
+        ("hole.tar", 4, "is damaged or was cut short: no header at byte"),
         ("text.tar", 4, "no tar file"),
         ("empty", 2, "neither class folders nor tar files"),
         ("nothing.tar", 2, "There is nothing at"),
     ):
         done = run_zoo("data", "fetch", "imagenet", "--synsets", RUGBY, "--from", source, "--out", "photos")
         assert (done.code, words in done.err) == (code, True), done.err
+
+
+def test_a_compressed_copy_that_is_damaged(run_zoo: RunZoo, tmp_path: Path) -> None:
+    files = {f"{RUGBY}/{name}": data + bytes(20_000) for name, data in pictures(RUGBY).items()}
+    whole = gzip.compress(tar_of(files))
+    scrambled = bytearray(whole)
+    scrambled[len(whole) // 2 :] = b"\xff" * (len(whole) - len(whole) // 2)
+    for name, data, words in (
+        ("half.tgz", whole[: len(whole) // 2], "is damaged or was cut short"),
+        ("start.tar.gz", whole[:20], "is damaged or was cut short"),
+        ("scrambled.tgz", bytes(scrambled), "is damaged or was cut short"),
+        ("sum.tgz", whole[:-8] + bytes(4) + whole[-4:], "CRC check failed"),
+        ("empty.tgz", b"", "is no tar file, or a damaged one"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        done = run_zoo("data", "fetch", "imagenet", "--synsets", RUGBY, "--from", name, "--out", "photos")
+        assert (done.code, words in done.err, name in done.err) == (4, True, True), done.err
+        assert not (tmp_path / "photos").exists()
+    (tmp_path / "whole.tgz").write_bytes(whole)
+    done = run_zoo("data", "fetch", "imagenet", "--synsets", RUGBY, "--from", "whole.tgz", "--out", "photos")
+    assert done.code == 0, done.err
+    assert len(images_in(tmp_path / "photos")) == 6

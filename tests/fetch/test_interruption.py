@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import random
 import signal
@@ -15,9 +17,11 @@ import pytest
 from tests.conftest import RunZoo, zoo_command, zoo_environment
 from tests.fetch.conftest import UrlList, images_in, picture, serve_pictures
 from tests.fetch.server import Served, serving
+from zoo.errors import DataError
 from zoo.fetch.addresses import Access
 from zoo.fetch.download import Downloader
 from zoo.fetch.errors import RefusedError
+from zoo.fetch.lock import locked
 from zoo.fetch.names import Names
 from zoo.fetch.patience import Patience
 from zoo.fetch.transfer import Remote
@@ -133,6 +137,25 @@ def test_two_commands_do_not_fill_one_folder(run_zoo: RunZoo, url_list: UrlList,
         assert second.code == 4
         assert "Another command is just filling" in second.err
         assert process.wait(60) == 0
+
+
+def test_a_folder_that_cannot_be_locked_is_not_blamed_on_another_command(
+    run_zoo: RunZoo, url_list: UrlList, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos" / ".zoo-fetch" / "lock").mkdir(parents=True)
+    done = run_zoo("data", "fetch", "urls", url_list([("http://photos.example/x", "ball")]), "--out", "photos")
+    assert done.code == 4
+    assert "Could not write in" in done.err
+    assert "Is a directory" in done.err
+    assert "Another command" not in done.err
+
+    # A network disk without a lock service is what cannot be had here.
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(DataError, match=r"Could not write in .*: No locks available"), locked(tmp_path, "photos"):
+        pass
 
 
 def test_a_full_disk_is_said_and_leaves_whole_files(url_list: UrlList, tmp_path: Path, site: Path) -> None:

@@ -135,6 +135,25 @@ def test_the_index_is_fetched_once_and_gone_on_with(
     assert not list(own_cache.rglob("*.part"))
 
 
+def test_an_index_in_chunks_that_breaks_off_is_not_taken_for_the_whole(
+    run_zoo: RunZoo, mirror: LoopbackServer, own_cache: Path
+) -> None:
+    """Half a table is a table: nobody would notice that classes had fewer images."""
+    for path in (CLASSES, LABELS, IMAGES):
+        mirror.files[path].chunked = True
+    mirror.files[LABELS].cut_at, mirror.files[LABELS].cut_times = 2014, 99
+    done = run_zoo(*command(mirror, "--classes", "Rugby", "--limit", "3"))
+    assert done.code == 4
+    assert "broke off after 2000 bytes (tried 5 times)" in done.err
+    assert not list(own_cache.rglob("*imagelabels.csv"))
+    mirror.files[LABELS].cut_times = len(mirror.asked(LABELS)) + 1
+    done = run_zoo(*command(mirror, "--classes", "Rugby", "--limit", "3"))
+    assert done.code == 0, done.err
+    assert "Rugby: 3 chosen of 33 that people confirmed" in done.err
+    kept = next(own_cache.rglob("*imagelabels.csv"))
+    assert kept.read_bytes() == mirror.files[LABELS].body
+
+
 @pytest.mark.usefixtures("own_cache")
 def test_originals_are_checked_against_the_index(run_zoo: RunZoo, mirror: LoopbackServer, tmp_path: Path) -> None:
     other = sorted(image_id(number) for number in range(1, 61, 2))[0]
@@ -155,15 +174,23 @@ def test_a_dry_run_says_number_and_size(run_zoo: RunZoo, mirror: LoopbackServer,
     assert done.code == 0, done.err
     assert "20 images (Football 10, Rugby 10); 0 there, 20 to fetch." in done.out
     assert "say the servers" in done.out
+    assert "No image was fetched." in done.out
     assert not (tmp_path / "photos").exists()
 
 
 @pytest.mark.usefixtures("own_cache")
 def test_a_dry_run_fetches_no_large_index(run_zoo: RunZoo, mirror: LoopbackServer, tmp_path: Path) -> None:
     mirror.files[LABELS].headers["Content-Length"] = "2740000000"
-    done = run_zoo(*command(mirror, "--classes", "Rugby", "--dry-run"))
+    done = run_zoo(*command(mirror, "--classes", "Rugby", "Football", "--limit", "1000", "--dry-run"))
     assert done.code == 0, done.err
     assert "is in the index, 2.74 GB, which is not in the cache yet" in done.out
+    assert "At most 2000 images, 1000 a class. Size: at most about 600 MB, at 300 kB an image" in done.out
+    assert "No image was fetched, and of the index at most the list of classes." in done.out
+    assert "Nothing was fetched" not in done.out
+    done = run_zoo(*command(mirror, "--classes", "Rugby", "--limit", "10", "--originals", "--dry-run"))
+    assert "At most 10 images, 10 a class. Size: at most about 20 MB, at 2 MB an image" in done.out
+    done = run_zoo(*command(mirror, "--classes", "Rugby", "--dry-run"))
+    assert "Size: not known without --limit; at 300 kB an image" in done.out
     assert {answer.method for answer in mirror.asked(LABELS)} == {"HEAD"}
 
 

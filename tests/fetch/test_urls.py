@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import cv2
@@ -13,9 +12,7 @@ from tests.fetch.conftest import UrlList, images_in, picture, serve_pictures
 from tests.fetch.server import LoopbackServer, Served
 from zoo.fetch.addresses import Access
 from zoo.fetch.download import Downloader, Wanted
-from zoo.fetch.folder import ImageFolder
-from zoo.fetch.patience import Patience
-from zoo.images import decode
+from zoo.fetch.folder import Credit, ImageFolder
 from zoo.runs.atomic import read_csv
 
 
@@ -114,68 +111,30 @@ def _png_of(width_px: int, height_px: int) -> bytes:
     return bytes(png)
 
 
-def test_passing_trouble_is_waited_for_and_a_broken_transfer_goes_on(
+def test_what_an_option_refused_comes_with_another_option(
     run_zoo: RunZoo, server: LoopbackServer, url_list: UrlList, tmp_path: Path
 ) -> None:
-    large = picture(7, ".png", (800, 800)) + bytes(200_000)
-    too_long = {"Content-Length": str(len(picture(4)) + 9), "Connection": "close"}
-    trouble = {
-        "/cut": Served(large, cut_at=120_000),
-        "/cut-no-range": Served(large, cut_at=120_000, ranges=False),
-        "/cut-no-etag": Served(large, cut_at=120_000, etag=False),
-        "/busy": Served(large, 429, {"Retry-After": "1"}, fail_first=2),
-        "/broken": Served(large, 503, fail_first=2),
-        "/slow": Served(picture(3, size=(600, 600)), pause_s=0.05),
-        "/long": Served(picture(4), headers=too_long, fail_first=1),
-    }
-    server.files |= trouble
-    rows = [(server.url + path, "ball") for path in trouble]
-    done = run_zoo("data", "fetch", "urls", url_list(rows), "--out", "photos", "--allow-private")
-    assert done.code == 0, done.err + done.out
-    assert len(images_in(tmp_path / "photos")) == len(trouble)
-    assert [answer.range for answer in server.asked("/cut")] == [None, "bytes=120000-"]
-    assert [answer.status for answer in server.asked("/cut-no-range")] == [200, 200]
-    assert [answer.range for answer in server.asked("/cut-no-etag")] == [None, None]
-    assert [answer.status for answer in server.asked("/busy")] == [429, 429, 200]
-    for path in images_in(tmp_path / "photos"):
-        decode(path.read_bytes())
+    """While a run is not complete it remembers what will not come; that must not hold for what an option decides."""
+    server.files["/large.png"] = Served(picture(1, ".png", (600, 600)) + bytes(200_000))
+    server.files["/page"] = Served(b"<html>no image</html>")
+    server.files["/later"] = Served(b"", 429, {"Retry-After": "86400"})
+    rows = [(server.url + path, "ball") for path in server.files]
+    photos = tmp_path / "photos"
 
+    def fetched(*options: str, nobody: bool = False) -> dict[str, str]:
+        """Name to reason of what did not come."""
+        unreached = [("http://nobody.invalid/x", "ball")] if nobody else []
+        done = run_zoo("data", "fetch", "urls", url_list([*rows, *unreached]), "--out", "photos", *options)
+        assert done.code == 4
+        assert (photos / ".zoo-fetch").is_dir(), "the run is complete, so it remembers nothing anyway"
+        return {row["url"].rpartition("/")[2]: row["reason"] for row in read_csv(photos / "failed.csv")}
 
-def test_what_never_ends_well_ends(run_zoo: RunZoo, server: LoopbackServer, url_list: UrlList, tmp_path: Path) -> None:
-    server.files["/always"] = Served(picture(1), 503)
-    server.files["/later"] = Served(picture(1), 429, {"Retry-After": "86400"})
-    rows = [(server.url + "/always", "ball"), (server.url + "/later", "ball"), *serve_pictures(server, 2)]
-    command = ("data", "fetch", "urls", url_list(rows), "--out", "photos", "--allow-private")
-    done = run_zoo(*command)
-    assert done.code == 4
-    assert "2 images did not come for the network or a server" in done.err
-    failed = {row["url"].rpartition("/")[2]: row["reason"] for row in read_csv(tmp_path / "photos" / "failed.csv")}
-    assert "HTTP 503 Service Unavailable (tried 5 times)" in failed["always"]
-    assert "asks to wait longer than 120 s" in failed["later"]
-    assert len(images_in(tmp_path / "photos")) == 2
-    server.files["/always"] = server.files["/later"] = Served(picture(1))
-    assert run_zoo(*command).code == 0
-    assert len(images_in(tmp_path / "photos")) == 4
-    assert not (tmp_path / "photos" / "failed.csv").exists()
-
-
-def test_a_host_that_nobody_reaches_is_given_up(server: LoopbackServer, tmp_path: Path) -> None:
-    dead = [Wanted(url=f"http://127.0.0.1:9/{number}.jpg", folder="ball", stem=f"{number}") for number in range(400)]
-    # What counts is the host, so the one that lives has another name.
-    urls = [url.replace("127.0.0.1", "localhost") for url, _ in serve_pictures(server, 5)]
-    alive = [Wanted(url=url, folder="ball", stem=f"b{number}") for number, url in enumerate(urls)]
-    folder = ImageFolder(tmp_path / "photos")
-    patience = Patience(backoff_s=0.1, unreached_s=1.0)
-    begin = time.monotonic()
-    with folder.filling():
-        done = Downloader(Access(allow_private=True), jobs=8, patience=patience).run([*dead, *alive], folder)
-    assert time.monotonic() - begin < 20
-    assert len(done.kept) == 5
-    assert len(done.failures) == 400
-    assert all(failure.temporary for failure in done.failures)
-    given_up = [failure for failure in done.failures if "127.0.0.1 was given up" in failure.reason]
-    assert len(given_up) > 300
-    assert "no connection to 127.0.0.1: Connection refused" in done.failures[0].reason
+    reasons = fetched(nobody=True)
+    assert all("is on a private network" in reasons[name] for name in ("large.png", "page", "later"))
+    assert fetched("--allow-private", "--max-mb", "0.1")["large.png"] == "larger than 0.1 MB"
+    assert set(fetched("--allow-private")) == {"page", "later"}
+    assert [path.name[:5] for path in images_in(photos)] == ["large"]
+    assert len(server.asked("/page")) == 1
 
 
 def test_private_addresses_are_refused(
@@ -230,6 +189,24 @@ def test_a_dry_run_says_number_and_size_and_makes_nothing(
     assert {answer.method for answer in server.answers} == {"HEAD"}
 
 
+def test_what_another_command_brought_meanwhile_keeps_its_credits(server: LoopbackServer, tmp_path: Path) -> None:
+    rows = serve_pictures(server, 3)
+    wanted = [
+        Wanted(url=url, folder=label, stem=str(number), credit=Credit(url=url))
+        for number, (url, label) in enumerate(rows)
+    ]
+    downloader = Downloader(Access(allow_private=True))
+    first, second = ImageFolder(tmp_path / "photos"), ImageFolder(tmp_path / "photos")
+    for folder, items in ((first, wanted[:2]), (second, wanted[1:])):
+        with folder.filling():
+            downloader.run(items, folder)
+            folder.complete()
+    credits = {row["path"]: row["url"] for row in read_csv(tmp_path / "photos" / "attribution.csv")}
+    assert credits == {f"ball/{number}.jpg": url for number, (url, _) in enumerate(rows)}
+    assert len(second.credits) == 3
+    assert len(server.answers) == 3
+
+
 def test_a_list_that_is_none(run_zoo: RunZoo, tmp_path: Path) -> None:
     done = run_zoo("data", "fetch", "urls", "nothing.csv", "--out", "photos")
     assert (done.code, "There is no file" in done.err) == (2, True)
@@ -237,5 +214,10 @@ def test_a_list_that_is_none(run_zoo: RunZoo, tmp_path: Path) -> None:
     done = run_zoo("data", "fetch", "urls", "list.csv", "--out", "photos")
     assert (done.code, "lacks the column(s) url" in done.err) == (4, True)
     (tmp_path / "list.csv").write_text("url,label\n")
+    for option in ("--allow-private", "--dry-run"):
+        done = run_zoo("data", "fetch", "urls", "list.csv", "--out", "photos", option)
+        assert (done.code, "'list.csv' names no image" in done.err) == (4, True)
+        assert "failed.csv" not in done.err
+    assert not (tmp_path / "photos").exists()
     done = run_zoo("data", "fetch", "urls", "list.csv", "--out", "list.csv")
     assert (done.code, "is not a folder" in done.err) == (2, True)

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from zoo.fetch.errors import RefusedError, TryAgainError
 
 _PORTS = {"http": 80, "https": 443}
+#: The only IPv6 addresses that were ever given out; the others are local, wrap IPv4, or mean nothing.
+_GIVEN_OUT = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
+#: Public by their number, and yet of the cloud that this machine may run in: Azure's host, Oracle's metadata.
+_CLOUD = (IPv4Network("168.63.129.16/32"), IPv4Network("192.0.0.0/24"))
 
 
 @dataclass(frozen=True)
@@ -47,20 +51,21 @@ class Access:
             for address in addresses:
                 if not is_public(address):
                     of_host = "" if host == address else f", {address}"
-                    raise RefusedError(f"{host} is on a private network{of_host}")
+                    raise RefusedError(f"{host} is on a private network{of_host}", optional=True)
         return addresses
 
 
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet, whatever it is wrapped in."""
     found = ip_address(address.partition("%")[0])
-    return all(inner.is_global and not inner.is_multicast for inner in (found, *_wrapped(found)))
+    if isinstance(found, IPv4Address):
+        return found.is_global and not found.is_multicast and not any(found in network for network in _CLOUD)
+    may_be = found in _NAT64 or found.ipv4_mapped is not None or (found in _GIVEN_OUT and found.is_global)
+    return may_be and all(is_public(str(inner)) for inner in _wrapped(found))
 
 
-def _wrapped(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
+def _wrapped(address: IPv6Address) -> list[IPv4Address]:
     """The IPv4 addresses that an IPv6 address stands for: mapped, 6to4, Teredo, NAT64."""
-    if isinstance(address, IPv4Address):
-        return []
     wrapped = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     if address in _NAT64:
         wrapped.append(IPv4Address(int(address) & 0xFFFFFFFF))

@@ -16,12 +16,13 @@ from typing import Generic, TypeVar
 from zoo.errors import ZooError
 from zoo.fetch.addresses import Access
 from zoo.fetch.connection import Network
+from zoo.fetch.disk import remove_file, unwritable
 from zoo.fetch.errors import RefusedError, StoppedError
 from zoo.fetch.folder import Credit, Failure, ImageFolder
 from zoo.fetch.names import digest
 from zoo.fetch.orient import turned
 from zoo.fetch.patience import Hosts, Patience
-from zoo.fetch.transfer import Remote, Transfer, remove_file, unwritable
+from zoo.fetch.transfer import Remote, Transfer
 from zoo.images import ImageError, decode, probe
 
 DEFAULT_JOBS = 32
@@ -153,7 +154,7 @@ class Downloader:
                         folder.credit([item.credit.row(result, item.folder)])
                     else:
                         failures[item.key] = result
-                        if not result.temporary:
+                        if not (result.temporary or result.optional):
                             folder.refuse(item.key, result.reason)
                     progress(len(kept) - before + len(failures), len(wanted) - before)
         except BaseException:

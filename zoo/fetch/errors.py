@@ -21,11 +21,13 @@ class RefusedError(TransferError):
     Args:
         reason: As above.
         temporary: The network or the server may have more luck with it another time.
+        optional: An option of the command decides it, so it says nothing about a run with others.
     """
 
-    def __init__(self, reason: str, *, temporary: bool = False) -> None:
+    def __init__(self, reason: str, *, temporary: bool = False, optional: bool = False) -> None:
         super().__init__(reason)
         self.temporary = temporary
+        self.optional = optional
 
 
 class TryAgainError(TransferError):

@@ -17,9 +17,9 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from zoo.errors import DataError, TrainingError, UsageError
+from zoo.fetch.disk import unwritable
 from zoo.fetch.lock import locked
 from zoo.fetch.names import Names, folded
-from zoo.fetch.transfer import unwritable
 from zoo.runs.atomic import read_csv, write_csv
 
 ATTRIBUTION = "attribution.csv"
@@ -79,16 +79,21 @@ class ImageFolder:
     def __post_init__(self) -> None:
         if self.root.exists() and not self.root.is_dir():
             raise UsageError(f"'{self.root}' is not a folder.", "Give --out a folder, new or not.")
+        self.labels = Names(self._look())
+
+    def _look(self) -> list[str]:
+        """Reads which images are there, and their credits; returns the names of the folders."""
         try:
-            self.labels = Names(_names(self.root, folders=True))
+            folders = _names(self.root, folders=True)
             self._images = {
-                folded(name): {folded(Path(file).stem): file for file in _names(self.root / name, folders=False)}
-                for name in _names(self.root, folders=True)
+                name: {folded(Path(file).stem): file for file in _names(self.root / name, folders=False)}
+                for name in folders
             }
         except OSError as error:
             raise DataError(f"Could not list '{error.filename or self.root}': {error.strerror}.") from error
         _own_rows(self.root / FAILED, FAILED_FIELDS)
         self._credits = self._read_credits()
+        return folders
 
     @property
     def state(self) -> Path:
@@ -96,12 +101,18 @@ class ImageFolder:
 
     @contextmanager
     def filling(self) -> Iterator[None]:
-        """Makes the folder, and keeps it to this process until the block ends."""
+        """Makes the folder, and keeps it to this process until the block ends.
+
+        Raises:
+            DataError: Another process fills it, or it cannot be written.
+        """
         try:
             self.state.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unwritable(self.state, error) from error
         with locked(self.state, str(self.root)):
+            # Another process may have filled it since it was looked at first, and what it wrote must not be lost.
+            self._look()
             yield
 
     def complete(self) -> None:
@@ -110,7 +121,7 @@ class ImageFolder:
 
     def has(self, folder: str, stem: str) -> str | None:
         """The path of an image, relative to the root, whatever its kind; ``None`` where it is not there."""
-        name = self._images.get(folded(folder), {}).get(folded(stem))
+        name = self._images.get(folder, {}).get(folded(stem))
         return f"{folder}/{name}" if name else None
 
     def place(self, whole: Path, folder: str, name: str) -> str:
@@ -123,7 +134,7 @@ class ImageFolder:
             whole.replace(target)
         except OSError as error:
             raise unwritable(target, error) from error
-        self._images.setdefault(folded(folder), {})[folded(target.stem)] = name
+        self._images.setdefault(folder, {})[folded(target.stem)] = name
         return f"{folder}/{name}"
 
     # -- what is known of the images ---------------------------------------------------------------------------------

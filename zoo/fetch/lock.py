@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from zoo.errors import DataError
+from zoo.fetch.disk import unwritable, using
+
+#: What systems say of a lock that is held: POSIX the first or the second, Windows the second.
+_HELD = (errno.EAGAIN, errno.EACCES)
 
 
 @contextmanager
@@ -16,12 +21,17 @@ def locked(folder: Path, what: str) -> Iterator[None]:
     """Holds ``folder/lock``; the folder must be there.
 
     Raises:
-        DataError: Another process holds it.
+        DataError: Another process holds it, or the disk has no locks.
     """
-    with (folder / "lock").open("ab") as file:
+    path = folder / "lock"
+    with using(path):
+        file = path.open("ab")
+    with file:
         try:
             _lock(file)
-        except OSError:
+        except OSError as error:
+            if error.errno not in _HELD:
+                raise unwritable(path, error) from error
             raise DataError(f"Another command is just filling {what}.", "Wait until it is done.") from None
         yield
 

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import errno
-import hashlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from http.client import IncompleteRead
 from pathlib import Path
 from typing import IO
@@ -20,16 +14,18 @@ import urllib3
 from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
 
-from zoo.errors import DataError
 from zoo.fetch.addresses import check_url, host_and_port
+from zoo.fetch.checksum import differs, google_md5
 from zoo.fetch.connection import Network
+from zoo.fetch.disk import remove_file, using
 from zoo.fetch.errors import RefusedError, TryAgainError
 from zoo.fetch.part import Part, begin_part, continues, find_part, whole_bytes
 from zoo.fetch.patience import Hosts, Patience
 
 _CHUNK_BYTES = 2**18
-#: A longer answer that nobody wants is not read to its end; a new connection is cheaper.
+#: An answer that nobody wants is read to its end where that is near; else a new connection is cheaper.
 _DRAINED_BYTES = 2**14
+_DRAINED_S = 1.0
 _REDIRECTS = {301, 302, 303, 307, 308}
 _LATER = {408, 425, 429, 500, 502, 503, 504}
 
@@ -78,7 +74,7 @@ class Transfer:
         while True:
             try:
                 part, md5 = self._try(remote, folder, progress)
-                if not _differs(part.path, replace(remote, md5=remote.md5 or md5)):
+                if not differs(part.path, remote.md5 or md5, remote.sha256):
                     return part.path
                 remove_file(part.path)
                 mismatches += 1
@@ -92,12 +88,12 @@ class Transfer:
             in_all += 1
             tried = 1 if size_bytes > most_bytes else tried + 1
             most_bytes = max(most_bytes, size_bytes)
-            # A server that asks for a pause is not broken; it is given more tries.
-            allowed = self._patience.tries * (4 if error.wait_s is not None else 1)
+            # A server that asks for a pause is not broken; it is given more tries. A pause of nothing is none.
+            allowed = self._patience.tries * (4 if error.wait_s else 1)
             if tried >= allowed or in_all >= self._patience.tries_in_all:
                 raise RefusedError(f"{error.reason} ({_times(in_all)})", temporary=True)
-            if error.wait_s is None:
-                self._hosts.wait(self._patience.backoff(tried))
+            # A pause that was asked for runs meanwhile; what is left of it is waited for before the host is asked.
+            self._hosts.wait(self._patience.backoff(tried))
 
     def size_bytes(self, url: str) -> int | None:
         """What a server says of a file's size, asked once; ``None`` where it says nothing."""
@@ -137,7 +133,7 @@ class Transfer:
                 self._hosts.failed(host, error)
             raise
         response.release_conn()
-        return part, _google_md5(response)
+        return part, google_md5(response.headers)
 
     def _open(self, method: str, url: str, headers: dict[str, str]) -> tuple[BaseHTTPResponse, str]:
         """The answer that is no redirect, and the host it came from. The address is checked again at every hop."""
@@ -177,8 +173,8 @@ class Transfer:
         start_bytes = size_bytes = part.size_bytes
         if (part.whole_bytes or 0) > max_bytes:
             raise _too_long(max_bytes)
-        with _disk(part.path), part.path.open("ab", buffering=0) as file:
-            while chunk := _read(response):
+        with using(part.path), part.path.open("ab", buffering=0) as file:
+            while chunk := _read(response, part, size_bytes):
                 # Written at once: what a killed process received need not come again.
                 _write(file, chunk)
                 size_bytes += len(chunk)
@@ -193,49 +189,33 @@ class Transfer:
                     progress(size_bytes, part.whole_bytes)
                 self._hosts.keep_on()
         if part.whole_bytes is not None and size_bytes < part.whole_bytes:
-            raise TryAgainError(f"broke off after {size_bytes} of {part.whole_bytes} bytes")
+            raise _broke_off(part, size_bytes)
 
 
-def _read(response: BaseHTTPResponse) -> bytes:
-    """The next bytes; none at the end, and none where the end came too early, which the caller sees by the length."""
+def _read(response: BaseHTTPResponse, part: Part, size_bytes: int) -> bytes:
+    """The next bytes after the first ``size_bytes``; none at the end.
+
+    Raises:
+        TryAgainError: The end came too early. In chunks it may, though no length tells it: the last one is marked.
+    """
     try:
         return response.read1(_CHUNK_BYTES)
     except (HTTPError, OSError) as error:
         if isinstance(error.__cause__, IncompleteRead):
-            return b""
+            raise _broke_off(part, size_bytes) from error
         timed_out = isinstance(error, ReadTimeoutError | TimeoutError)
         raise TryAgainError("nothing came any more" if timed_out else "the connection broke") from error
+
+
+def _broke_off(part: Part, size_bytes: int) -> TryAgainError:
+    of_whole = "" if part.whole_bytes is None else f" of {part.whole_bytes}"
+    return TryAgainError(f"broke off after {size_bytes}{of_whole} bytes")
 
 
 def _write(file: IO[bytes], chunk: bytes) -> None:
     view = memoryview(chunk)
     while view:
         view = view[file.write(view) :]  # a nearly full disk takes a part of it
-
-
-@contextmanager
-def _disk(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise unwritable(path, error) from error
-
-
-def unwritable(path: Path, error: OSError) -> DataError:
-    """The error for a disk that does not take a file."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DataError(
-            f"The disk with {path.parent} is full.",
-            "What is there already is whole and stays. Free some space; the same command goes on.",
-        )
-    return DataError(
-        f"Could not write in {path.parent}: {error.strerror or error}.", "Mend it; the same command goes on."
-    )
-
-
-def remove_file(path: Path) -> None:
-    with _disk(path):
-        path.unlink(missing_ok=True)
 
 
 def _refusal(response: BaseHTTPResponse) -> RefusedError | TryAgainError:
@@ -256,10 +236,10 @@ def _retry_after_s(text: str | None) -> float | None:
 
 
 def _dismiss(response: BaseHTTPResponse) -> None:
-    """Gives the connection back where the rest of the answer is short, else ends it."""
+    """Gives the connection back where the rest of the answer is short and comes at once, else ends it."""
+    length = whole_bytes(response.headers)
     try:
-        if (whole_bytes(response.headers) or 0) <= _DRAINED_BYTES and "Transfer-Encoding" not in response.headers:
-            response.read()
+        if length is not None and length <= _DRAINED_BYTES and _drained(response):
             response.release_conn()
             return
     except (HTTPError, OSError):
@@ -267,38 +247,18 @@ def _dismiss(response: BaseHTTPResponse) -> None:
     response.close()
 
 
+def _drained(response: BaseHTTPResponse) -> bool:
+    """Reads on to the end; false where that takes too long."""
+    until = time.monotonic() + _DRAINED_S
+    while response.read1(_DRAINED_BYTES):
+        if time.monotonic() > until:
+            return False
+    return True
+
+
 def _too_long(max_bytes: int) -> RefusedError:
-    return RefusedError(f"larger than {max_bytes / 1e6:.3g} MB")
+    return RefusedError(f"larger than {max_bytes / 1e6:.3g} MB", optional=True)
 
 
 def _times(count: int) -> str:
     return "tried once" if count == 1 else f"tried {count} times"
-
-
-def _google_md5(response: BaseHTTPResponse) -> str:
-    """Google Cloud Storage tells the MD5 of the whole object, in base64."""
-    for entry in response.headers.get("x-goog-hash", "").split(","):
-        name, _, value = entry.strip().partition("=")
-        if name == "md5":
-            return md5_from_base64(value)
-    return ""
-
-
-def md5_from_base64(text: str) -> str:
-    """Hexadecimal; empty for a text that is no MD5."""
-    try:
-        digest = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return ""
-    return digest.hex() if len(digest) == 16 else ""
-
-
-def _differs(path: Path, remote: Remote) -> bool:
-    """Whether the file has another checksum than it should."""
-    wanted = {"md5": remote.md5.lower(), "sha256": remote.sha256.lower()}
-    return any(digest and _digest(path, name) != digest for name, digest in wanted.items())
-
-
-def _digest(path: Path, name: str) -> str:
-    with _disk(path), path.open("rb") as file:
-        return hashlib.file_digest(file, partial(hashlib.new, name, usedforsecurity=False)).hexdigest()

@@ -45,7 +45,7 @@ def read_url_list(path: Path, folders: Names) -> UrlList:
 
     Raises:
         UsageError: There is no such file.
-        DataError: It is no CSV file, or lacks a column.
+        DataError: It is no CSV file, lacks a column, or names no image.
     """
     found = UrlList([], [], [])
     labels: dict[str, str] = {}  # address to its label
@@ -68,6 +68,8 @@ def read_url_list(path: Path, folders: Names) -> UrlList:
         found.wanted.append(
             Wanted(url=url, folder=folder, stem=_stem(url), credit=_credit(path.name, url, row), md5=md5, sha256=sha256)
         )
+    if not found.wanted and not found.failures:
+        raise DataError(f"'{path}' names no image.", "Below the first line, each line is an address and a label.")
     by_folder: dict[str, set[str]] = {}
     for label in labels.values():
         by_folder.setdefault(folders.name(label), set()).add(label)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +22,8 @@ _HINT = (
     "--from takes ILSVRC2012_img_train.tar, a tar file of one class such as n04118538.tar, or a folder with such tar "
     "files or with class folders such as n04118538/."
 )
+#: What a compressed archive ends in that is damaged; ``tarfile`` passes the decompressor's own errors on.
+_DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ def _member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
             raise RefusedError("no regular file")
         try:
             return file.read()
-        except (OSError, tarfile.TarError) as error:
+        except (*_DAMAGED, OSError) as error:
             raise RefusedError("the archive ends within it") from error
 
     return Member(info.name, info.size, read)
@@ -171,8 +175,8 @@ def _member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
 def _opened(path: Path) -> tarfile.TarFile:
     try:
         return tarfile.open(path)
-    except tarfile.TarError as error:
-        raise DataError(f"'{path}' is no tar file, or a damaged one: {error}.") from error
+    except _DAMAGED as error:
+        raise _no_archive(f"'{path}'", error) from error
     except OSError as error:
         raise DataError(f"Could not read '{path}': {error.strerror}.") from error
 
@@ -180,14 +184,38 @@ def _opened(path: Path) -> tarfile.TarFile:
 def _opened_in(file: IO[bytes], where: str) -> tarfile.TarFile:
     try:
         return tarfile.open(fileobj=file, mode="r:")
-    except tarfile.TarError as error:
-        raise DataError(f"{where} is no tar file, or a damaged one: {error}.") from error
+    except (*_DAMAGED, OSError) as error:
+        raise _no_archive(where, error) from error
+
+
+def _no_archive(where: str, error: Exception) -> DataError:
+    if isinstance(error, tarfile.TarError):
+        reason = str(error).partition("\n")[0].rstrip(":")  # what each kind of compression says of it fills a page
+        return DataError(f"{where} is no tar file, or a damaged one: {reason}.")
+    return _cut_short(where, error)
 
 
 def _infos(archive: tarfile.TarFile, where: object) -> Iterator[tarfile.TarInfo]:
     try:
         yield from archive
-    except (tarfile.TarError, OSError) as error:
-        raise DataError(
-            f"{where} is damaged or was cut short: {error}.", "Compare its size or checksum with the original's."
-        ) from error
+        _check_end(archive)
+    except (*_DAMAGED, OSError) as error:
+        raise _cut_short(where, error) from error
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """``tarfile`` takes what is no header for the end, and looks at nothing behind it, the checksum of gzip least."""
+    file = archive.fileobj
+    assert file is not None
+    file.seek(archive.offset)
+    if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise tarfile.ReadError(f"no header at byte {archive.offset}")
+    if isinstance(file, gzip.GzipFile):
+        while file.read(2**20):
+            pass
+
+
+def _cut_short(where: object, error: Exception) -> DataError:
+    return DataError(
+        f"{where} is damaged or was cut short: {error}.", "Compare its size or checksum with the original's."
+    )

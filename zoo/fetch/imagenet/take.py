@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePosixPath
 
+from zoo.fetch.disk import unwritable
 from zoo.fetch.download import DEFAULT_MAX_BYTES, SUFFIX
 from zoo.fetch.errors import RefusedError
 from zoo.fetch.folder import Credit, Failure, ImageFolder
 from zoo.fetch.imagenet.source import Copy, Member
 from zoo.fetch.names import folded, safe_name, short_digest
-from zoo.fetch.transfer import unwritable
 from zoo.images import ImageError, decode, probe
 from zoo.images.ahead import ahead
 

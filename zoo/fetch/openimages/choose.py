@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zoo.errors import DataError, UsageError
+from zoo.fetch.checksum import md5_from_base64
 from zoo.fetch.download import Wanted
 from zoo.fetch.folder import Credit, Failure
 from zoo.fetch.names import Names, folded, short_digest
 from zoo.fetch.openimages.files import CLASSES, IMAGES, LABELS, Index, read_rows
 from zoo.fetch.openimages.scan import lines_with, offsets_of, rows_at
-from zoo.fetch.transfer import md5_from_base64
 
 _LABEL_COLUMNS = ("ImageID", "LabelName", "Confidence")
 _IMAGE_COLUMNS = ("ImageID", "OriginalURL", "OriginalLandingURL", "License", "Author")

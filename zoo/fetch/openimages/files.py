@@ -9,14 +9,20 @@ from pathlib import Path
 
 from zoo.data.cache import cache_folder
 from zoo.errors import DataError, UsageError
+from zoo.fetch.disk import unwritable
 from zoo.fetch.errors import RefusedError
 from zoo.fetch.lock import locked
 from zoo.fetch.names import digest, short_digest
-from zoo.fetch.transfer import Remote, Transfer, unwritable
+from zoo.fetch.transfer import Remote, Transfer
 
 DEFAULT_INDEX = "https://storage.googleapis.com/openimages"
 DEFAULT_IMAGES = "https://open-images-dataset.s3.amazonaws.com"
 SPLITS = ("train", "validation", "test")
+
+#: What an image has on average: those who host the mirror say 561 GB for its 1 910 098 images, and about 18 TB for all
+#: 9.2 million originals.
+MIRROR_IMAGE_BYTES = 300 * 10**3
+ORIGINAL_IMAGE_BYTES = 2 * 10**6
 
 #: The largest of them has 7 GB today.
 _MAX_BYTES = 50 * 10**9

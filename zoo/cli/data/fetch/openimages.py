@@ -13,6 +13,7 @@ from zoo.errors import UsageError
 
 if TYPE_CHECKING:
     from zoo.fetch.addresses import Access
+    from zoo.fetch.folder import ImageFolder
     from zoo.fetch.openimages.files import Index
 
 #: A larger index is not fetched for a dry run.
@@ -62,7 +63,8 @@ def command(
     reporter = make_reporter()
     progress = _in_megabytes(reporter.counter("index, MB"))
     named = resolve_classes(classes, files, progress)
-    if dry_run and _index_is_too_large(files, split, originals):
+    if dry_run and (index_bytes := _missing_index_bytes(files, split, originals)) > _DRY_RUN_INDEX_BYTES:
+        _tell_bound(index_bytes, len(named), limit, originals, folder)
         return
     reporter.stage(f"Choosing images of {', '.join(named)} in {split}")
     image_url = None if originals else lambda image_id: f"{images}/{split}/{image_id}.jpg"
@@ -95,18 +97,29 @@ def _access(index: str, images: str) -> Access:
     return Access(trusted=frozenset(trusted))
 
 
-def _index_is_too_large(files: Index, split: str, originals: bool) -> bool:
-    """Says what a dry run would have to fetch to know more, where that is much."""
-    from zoo.cli.data.fetch.running import megabytes
+def _missing_index_bytes(files: Index, split: str, originals: bool) -> int:
+    """What of the index would have to be fetched to know which images there are."""
     from zoo.fetch.openimages.files import IMAGES, LABELS
 
     missing = [names for names in (LABELS[split], IMAGES[split][:: -1 if originals else 1]) if not files.on_disk(names)]
-    size_bytes = sum(files.size_bytes(names) or 0 for names in missing)
-    if size_bytes <= _DRY_RUN_INDEX_BYTES:
-        return False
-    click.echo(f"How many images there are is in the index, {megabytes(size_bytes)}, which is not in the cache yet.")
-    click.echo("Without --dry-run it is fetched first. Nothing was fetched.")
-    return True
+    return sum(files.size_bytes(names) or 0 for names in missing)
+
+
+def _tell_bound(index_bytes: int, classes: int, limit: int | None, originals: bool, folder: ImageFolder) -> None:
+    """``--dry-run`` without the index: what can be said all the same."""
+    from zoo.cli.data.fetch.running import free_on_disk, megabytes
+    from zoo.fetch.openimages.files import MIRROR_IMAGE_BYTES, ORIGINAL_IMAGE_BYTES
+
+    click.echo(f"How many images there are is in the index, {megabytes(index_bytes)}, which is not in the cache yet.")
+    whose, image_bytes = ("originals", ORIGINAL_IMAGE_BYTES) if originals else ("public mirror", MIRROR_IMAGE_BYTES)
+    each = f"at {megabytes(image_bytes)} an image, the average of the {whose}"
+    if limit is None:
+        click.echo(f"Size: not known without --limit; {each}.")
+    else:
+        size = megabytes(limit * classes * image_bytes)
+        click.echo(f"At most {limit * classes} images, {limit} a class. Size: at most about {size}, {each}.")
+    click.echo(f"{free_on_disk(folder)} Without --dry-run the index is fetched first.")
+    click.echo("No image was fetched, and of the index at most the list of classes.")
 
 
 def _in_megabytes(count: Callable[[int, int], None]) -> Callable[[int, int], None]:

@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -27,13 +26,13 @@ def command_line() -> str:
 
 
 def tell_plan(wanted: Sequence[Wanted], folder: ImageFolder, downloader: Downloader) -> None:
-    """``--dry-run``: number and size, and that nothing happened."""
+    """``--dry-run``: number and size, and that no image came."""
     missing = [item for item in wanted if not folder.has(item.folder, item.stem)]
     counts = Counter(item.folder for item in wanted)
     click.echo(f"{_counted(counts)}; {len(wanted) - len(missing)} there, {len(missing)} to fetch.")
     if missing:
         click.echo(_size(missing, downloader))
-    click.echo(f"Free on the disk: {megabytes(_free_bytes(folder.root))}. Nothing was fetched.")
+    click.echo(f"{free_on_disk(folder)} No image was fetched.")
 
 
 def fetch(
@@ -49,9 +48,9 @@ def fetch(
         DataError: A class is empty, the network failed, or the disk is full.
     """
     reporter = make_reporter()
-    missing = sum(not folder.has(item.folder, item.stem) for item in wanted)
-    reporter.stage(f"Fetching {missing} images into {folder.root}; {len(wanted) - missing} are there")
     with folder.filling():
+        missing = sum(not folder.has(item.folder, item.stem) for item in wanted)
+        reporter.stage(f"Fetching {missing} images into {folder.root}; {len(wanted) - missing} are there")
         try:
             done = downloader.run(wanted, folder, failures, reporter.counter("images"))
         except (KeyboardInterrupt, SystemExit):
@@ -91,10 +90,11 @@ def tell_end(folder: ImageFolder, counts: Counter[str], new: int, failures: Sequ
             f"{len(waiting)} images did not come for the network or a server.{_such_as(waiting)}",
             "The same command asks for them again. Without a network it changes nothing: what is there stays usable.",
         )
+    why = f"{folder.root / FAILED} says why." if failures else None
     if not counts.total():
-        raise DataError(f"Not one image came.{_such_as(failures)}", f"{folder.root / FAILED} says why.")
+        raise DataError(f"Not one image came.{_such_as(failures)}", why)
     if empty:
-        raise DataError(f"No image came for {', '.join(empty)}.", f"{folder.root / FAILED} says why.")
+        raise DataError(f"No image came for {', '.join(empty)}.", why)
     click.echo(f"Next: zoo data check {shlex.quote(str(folder.root))}")
 
 
@@ -132,6 +132,8 @@ def _left_out(failures: Sequence[Failure]) -> list[str]:
     return [f"{len(failures)} did not come: failed.csv says why."] if failures else []
 
 
-def _free_bytes(folder: Path) -> int:
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free
+def free_on_disk(folder: ImageFolder) -> str:
+    """A sentence."""
+    path = folder.root.absolute()
+    there = next(one for one in (path, *path.parents) if one.exists())
+    return f"Free on the disk: {megabytes(shutil.disk_usage(there).free)}."
