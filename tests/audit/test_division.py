@@ -69,6 +69,68 @@ def test_added_photos_move_no_other() -> None:
     assert first == second
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_what_an_earlier_division_named_stays_when_photos_are_added(seed: int) -> None:
+    """Small classes: without ``kept``, evening out moves photos in most of these."""
+    before = [*many(20, "a"), *many(20, "b")]
+    first = divide(before, [], 0.2, 0.1, seed).splits
+    kept = {photo.sha256: split for photo, split in zip(before, first, strict=True)}
+    added = [photo(f"new_{number}.jpg", label) for number in range(20) for label in "ab"]
+    copies = [photo(f"copy_{number}.jpg", side_px=300) for number in range(20)]
+    twins = [Twins(number, 80 + number, "near", 0.9) for number in range(20)]
+    second = divide([*before, *added, *copies], twins, 0.2, 0.1, seed, kept=kept)
+    assert second.splits[:40] == first
+    assert second.splits[80:] == first[:20], "larger copies follow the photo that is kept"
+    assert not second.torn
+    for label, others in (("a", second.splits[40:80:2]), ("b", second.splits[41:80:2])):
+        counts = Counter([*others, *(split for p, split in zip(before, first, strict=True) if p.label == label)])
+        assert 3 <= counts["test"] <= 13, label
+        assert 1 <= counts["val"] <= 8, label
+
+
+def test_a_photo_added_alone_may_be_held_out() -> None:
+    before = many(40)
+    first = divide(before, [], 0.2, 0.1, 0).splits
+    kept = {photo.sha256: split for photo, split in zip(before, first, strict=True)}
+    alone = [divide([*before, photo(f"new_{n}.jpg")], [], 0.2, 0.1, 0, kept=kept).splits[-1] for n in range(100)]
+    counts = Counter(alone)
+    assert 10 <= counts["test"] <= 30
+    assert 3 <= counts["val"] <= 20
+
+
+def test_a_class_that_was_not_there_is_divided_whole() -> None:
+    before = many(40)
+    kept = {photo.sha256: split for photo, split in zip(before, divide(before, [], 0.2, 0.1, 0).splits, strict=True)}
+    for count in (3, 4, 20):
+        splits = divide([*before, *many(count, "new")], [], 0.2, 0.1, 0, kept=kept).splits
+        assert set(splits[40:]) == {"train", "val", "test"}, count
+
+
+def test_a_split_that_was_not_there_is_filled_from_new_photos_alone() -> None:
+    before = many(40)
+    first = divide(before, [], 0.2, 0.0, 0).splits
+    kept = {photo.sha256: split for photo, split in zip(before, first, strict=True)}
+    with pytest.raises(DataError, match="left for val") as caught:
+        divide(before, [], 0.2, 0.1, 0, kept=kept)
+    assert "--keep" in str(caught.value.hint)
+    splits = divide([*before, *(photo(f"new_{n}.jpg") for n in range(6))], [], 0.2, 0.1, 0, kept=kept).splits
+    assert splits[:40] == first
+    assert "val" in splits[40:]
+
+
+def test_new_photos_of_a_torn_group_are_held_out_and_nothing_kept_moves() -> None:
+    photos = many(60)
+    sides = ["train", "test", "val", *["train"] * 30, *["test"] * 8, *["val"] * 6]
+    kept = {photo.sha256: split for photo, split in zip(photos, sides, strict=False)}
+    # 0 and 1 turn out to belong together, and 50 with them; 2 and 3 with 51; 52 with 4 alone.
+    twins = [Twins(*pair, "near", 0.9) for pair in ((0, 50), (1, 50), (2, 51), (3, 51), (4, 52))]
+    found = divide(photos, twins, 0.2, 0.1, 0, kept=kept)
+    assert list(found.splits[: len(sides)]) == sides
+    assert found.splits[50:53] == ("test", "val", "train")
+    assert found.torn == ((0, 1, 50), (2, 3, 51))
+    assert (found.groups, found.grouped) == (1, 2)
+
+
 def test_another_seed_divides_otherwise() -> None:
     photos = many(200)
     assert divide(photos, [], 0.2, 0.1, 0).splits == divide(photos, [], 0.2, 0.1, 0).splits

@@ -99,6 +99,25 @@ def test_what_was_judged_is_looked_up(photo_folder: PhotoFolder, own_cache: Path
     assert told == []
 
 
+def test_other_names_change_no_verdict(shared_data: Path, tmp_path: Path, changes: ModuleType, own_cache: Path) -> None:
+    """The patches of one picture are looked for in the other; which is which must not follow from names."""
+    sources = sorted((shared_data / "ccby_coarse" / "bird").iterdir())[:12]
+    random = np.random.default_rng(0)
+    pictures = [read_image(source) for source in sources]
+    pictures += [changes.CHANGES["all at once"](picture, random) for picture in pictures]
+    said = []
+    for name, order in (("there", pictures), ("back", pictures[::-1])):
+        for number, picture in enumerate(order):
+            write_image(tmp_path / name / "a" / f"{number:02d}.png", picture)
+        with Records(tmp_path / f"{name}-records") as records:
+            photos = read_photos(str(tmp_path / name), records)
+            twins = find_twins(photos, None, records)
+        contents = photos.contents
+        said.append({tuple(sorted((contents[pair.first], contents[pair.second]))): pair.sameness for pair in twins})
+    assert len(said[0]) >= 10
+    assert said[0] == said[1]
+
+
 def test_twins_of_twins_are_one_group() -> None:
     pairs = [Twins(4, 2, "near", 0.8), Twins(2, 0, "near", 0.8), Twins(1, 3, "bytes", 1.0)]
     assert groups(6, pairs).tolist() == [0, 1, 0, 1, 0, 5]

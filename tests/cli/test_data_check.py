@@ -62,6 +62,46 @@ def test_a_leak_is_said_first_shown_and_ends_with_1(photo_folder: PhotoFolder, r
     assert {"first", "second", "kind", "sameness"} <= said["twins"][0].keys()
 
 
+def test_a_row_without_a_split_leaks_into_none(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path) -> None:
+    root = photo_folder({"a": 14, "b": 14})
+    rows = [
+        f"photos/{label}/photo_{n:03d}.jpg,{label},{'test' if n < 3 else 'train' if n < 10 else ''}"
+        for label in "ab"
+        for n in range(14)
+    ]
+    for name, of, split in (("one", 5, ""), ("two", 1, ""), ("three", 1, "train")):
+        (root / "a" / f"{name}.jpg").write_bytes((root / "a" / f"photo_{of:03d}.jpg").read_bytes())
+        rows.append(f"photos/a/{name}.jpg,a,{split}")
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
+    done = run_zoo("data", "check", "list.csv", "--json", "--fail-on", "never")
+    assert done.code == 0, done.err
+    findings = json.loads(done.out)["findings"]
+    said = {(finding["kind"], finding["detail"], len(finding["files"])) for finding in findings if finding["files"]}
+    assert said == {("leak", "the same bytes in test and train", 3), ("duplicate", "the same bytes, 2 times", 2)}
+
+
+def test_files_are_told_by_class_and_split(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path) -> None:
+    root = photo_folder({"train/a": 18, "train/<b>": 20, "test/a": 5, "test/<b>": 5})
+    for path in sorted((root / "train" / "<b>").iterdir()) + sorted((root / "test" / "<b>").iterdir()):
+        write_image(path.with_suffix(".png"), read_image(path))
+        path.unlink()
+    done = run_zoo("data", "check", root, "--html", tmp_path / "page.html")
+    assert done.code == 0, done.err
+    assert "Classes that their files give away: 1 (warning)\n  JPEG: 100% of a, 0% of <b>" in done.out
+    assert len(done.out.splitlines()) < 20
+    text = (tmp_path / "page.html").read_text()
+    assert "Of each class and split" in text
+    assert "PNG 20" in text
+    assert "<b>/" not in text
+    done = run_zoo("data", "check", root, "--json", "--fail-on", "shortcut")
+    assert done.code == 1, done.err
+    found = {(part["label"], part["split"]): part for part in json.loads(done.out)["by_class"]}
+    assert found["a", "train"]["pictures"] == 18
+    assert found["<b>", "test"]["formats"] == {"PNG": 5}
+    assert found["<b>", "test"]["modes"] == {"RGB": 5}
+    assert found["a", "test"]["sizes"]["width_px"]["median"] == 96
+
+
 def test_one_class_ends_with_4(photo_folder: PhotoFolder, run_zoo: RunZoo) -> None:
     root = photo_folder({"only": 3})
     assert run_zoo("data", "check", root, "--fail-on", "never").code == 4

@@ -44,6 +44,7 @@ def test_a_manifest_keeps_twins_together_trains_and_notices_changes(
     trained = run_zoo("train", "simple_cnn", "--data", "lists/split.csv", *options)
     assert trained.code == 0, trained.err
     assert "1 file(s) changed since the manifest was written, such as '../photos/a/photo_010.jpg'" in trained.err
+    assert "Near-duplicates of test images were not looked for: at 32 px" in trained.err
     (run,) = (tmp_path / "runs").iterdir()
     said = {row["path"]: row["split"] for row in rows_of(run / "split.csv")}
     assert said == {row["path"]: row["split"] for row in rows}
@@ -65,6 +66,38 @@ def test_copies_and_links_are_folders_to_train_on(photo_folder: PhotoFolder, run
     assert not any(path.is_symlink() for path in copied)
     assert {path.read_bytes() for path in copied} == {path.read_bytes() for path in root.rglob("*.jpg")}
     assert len(list(root.rglob("*.jpg"))) == 25
+
+
+def test_what_a_manifest_names_is_kept(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path) -> None:
+    root = photo_folder({"a": 20, "b": 20})
+    assert run_zoo("data", "split", root, "--out", "old.csv").code == 0
+    old = {row["sha256"]: row["split"] for row in rows_of(tmp_path / "old.csv")}
+    for number in range(20):
+        draw_photo(root / "a" / f"new_{number}.jpg", 0, 5000 + number)
+    held_out = next(row for row in rows_of(tmp_path / "old.csv") if row["split"] == "test")
+    larger = cv2.resize(read_image(tmp_path / held_out["path"]), None, fx=1.5, fy=1.5)
+    write_image(root / held_out["label"] / "larger.jpg", larger)
+    (root / "b" / "photo_000.jpg").rename(root / "b" / "renamed.jpg")
+    (root / "b" / "photo_001.jpg").unlink()
+
+    done = run_zoo("data", "split", root, "--keep", "old.csv", "--out", "new.csv")
+    assert done.code == 0, done.err
+    assert "Kept as in old.csv: 39. New: 21. Gone since: 1." in done.out
+    new = rows_of(tmp_path / "new.csv")
+    assert {row["sha256"]: row["split"] for row in new if row["sha256"] in old}.items() <= old.items()
+    assert {row["split"] for row in new if row["path"].endswith("larger.jpg")} == {"test"}
+    assert {row["split"] for row in new if "new_" in row["path"]} >= {"train", "test"}
+    assert "Kept as in old.csv" in (tmp_path / "dataset.md").read_text()
+
+    before = (tmp_path / "new.csv").read_bytes()
+    done = run_zoo("data", "split", root, "--keep", "new.csv", "--out", "new.csv")
+    assert done.code == 2
+    assert "--keep reads it" in done.err
+    assert (tmp_path / "new.csv").read_bytes() == before
+    done = run_zoo("data", "split", photo_folder({"c": 4, "d": 4}, name="others"), "--keep", "new.csv")
+    assert done.code == 4
+    assert "None of the 60 photos that 'new.csv' names is in" in done.err
+    assert not (tmp_path / "manifest.csv").exists()
 
 
 def test_nothing_is_written_over(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path) -> None:
@@ -108,10 +141,13 @@ def test_training_says_which_test_images_leak(photo_folder: PhotoFolder, run_zoo
     for number in range(3):
         original = read_image(root / "train" / "a" / f"photo_{number:03d}.jpg")
         write_image(root / "test" / "a" / f"copy_{number}.jpg", original[:, ::-1])
+    (root / "test" / "a" / "copy_3.jpg").write_bytes((root / "train" / "a" / "photo_003.jpg").read_bytes())
     done = run_zoo("train", "simple_cnn", "--data", root, "--size", "96", "--epochs", "1")
     assert done.code == 0, done.err
-    assert "WARNING: 3 of 15 test images (20%) have a twin in train or val" in done.err
-    assert "Without the 3 test images that have a twin in train or val:" in done.out
+    assert "WARNING: 4 of 16 test images (25%) have a twin in train or val" in done.err
+    assert done.err.count("too good") == 1, "what has the same bytes is told with the others"
+    assert "not looked for" not in done.err
+    assert "Without the 4 test images that have a twin in train or val:" in done.out
     (run,) = (tmp_path / "runs").iterdir()
-    assert {row["test"] for row in rows_of(run / "leaks.csv")} == {f"test/a/copy_{number}.jpg" for number in range(3)}
+    assert {row["test"] for row in rows_of(run / "leaks.csv")} == {f"test/a/copy_{number}.jpg" for number in range(4)}
     assert "have a twin in train or val" in (run / "report.html").read_text()

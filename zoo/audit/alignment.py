@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SIDE_PX = 160
 
 #: Raised whenever the same two pictures would be judged otherwise.
-VERSION = 3
+VERSION = 4
 
 _PATCH_PX = 20
 _REACH_PX = 6  # how far from its place a patch is looked for
@@ -92,7 +92,8 @@ def sameness(first: Canvas, second: Canvas, ways: Sequence[Overlap]) -> float:
     """Share of the textured patches that the two pictures have in common, 0 to 1; about 0 for different photographs.
 
     Args:
-        first, second: The pictures.
+        first, second: The pictures. The patches are those of the first, so the other way round the share can differ a
+            little.
         ways: How they may overlap; the first that fits is taken.
     """
     best = 0.0

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.audit.composition import parts, shortcut_findings, sizes
 from zoo.audit.duplicates import Twins, find_twins, groups, members
 from zoo.audit.features import backbone_features, features_key, find_backbone
 from zoo.audit.files import file_findings
@@ -78,7 +79,8 @@ class Audit:
             "counts": photos.counts,
             "formats": Counter(photo.facts.format for photo in photos.photos),
             "modes": Counter(photo.facts.mode for photo in photos.photos),
-            "sizes": _sizes(photos),
+            "sizes": sizes(photos.photos),
+            "by_class": [asdict(part) for part in parts(photos)],
             "leaked": {split: {"twins": twins, "of": of} for split, (twins, of) in self.leaked.items()},
             "found": {kind: len(findings) for kind, findings in self.by_kind.items()},
             "findings": [finding.as_dict() for finding in self.findings],
@@ -114,7 +116,7 @@ def audit(
     with Records() as records:
         photos, features, twins = _read(source, offer, backbone is not None, records, start_backend, reporter)
         group = groups(len(photos), twins)
-        findings = [*file_findings(photos), *_twin_findings(photos, twins, group)]
+        findings = [*file_findings(photos), *shortcut_findings(photos), *_twin_findings(photos, twins, group)]
         if offer and features is not None:
             findings += _suspect_findings(photos, features, group, features_key(offer), records)
     order = list(KINDS)
@@ -179,7 +181,8 @@ def _twin_findings(photos: Photos, twins: Sequence[Twins], group: NDArray[np.int
         shown = [photos.photos[index] for index in indices]
         what = "the same bytes" if kinds[name] == {"bytes"} else "the same pixels"
         what = "the same photo" if "near" in kinds[name] else what
-        splits, labels = {photo.split for photo in shown}, {photo.label for photo in shown}
+        splits = {photo.split for photo in shown if photo.split}  # what has none is still to be divided
+        labels = {photo.label for photo in shown}
         files = tuple(photo.name for photo in shown)
         values = {
             "how": sorted(kinds[name]),
@@ -187,12 +190,12 @@ def _twin_findings(photos: Photos, twins: Sequence[Twins], group: NDArray[np.int
             "splits": [photo.split for photo in shown],
         }
         if len(splits) > 1:
-            where = " and ".join(sorted(str(split) for split in splits))
+            where = " and ".join(sorted(splits))
             found.append(Finding("leak", files, f"{what} in {where}", likeness[name], values))
         if len(labels) > 1:
             where = " and ".join(sorted(labels))
             found.append(Finding("contradiction", files, f"{what} under {where}", likeness[name], values))
-        if len(splits) == len(labels) == 1:
+        if len(splits) < 2 and len(labels) == 1:
             found.append(Finding("duplicate", files, f"{what}, {len(files)} times", likeness[name], values))
     return found
 
@@ -228,16 +231,3 @@ def _label_finding(photos: Photos, suspect: LabelSuspect) -> Finding:
     detail = f"labelled {photo.label}, looks like {suggested} ({suspect.confidence:.0%} against {suspect.own:.0%})"
     values = {"label": photo.label, "suggested": suggested, "confidence": round(suspect.confidence, 4)}
     return Finding("label", (photo.name,), detail, suspect.confidence - suspect.own, values)
-
-
-def _sizes(photos: Photos) -> dict[str, Any]:
-    """Smallest, median and largest of the sides and of the bytes."""
-
-    def three(values: Sequence[int]) -> dict[str, int]:
-        return {"smallest": min(values), "median": int(np.median(values)), "largest": max(values)}
-
-    return {
-        "width_px": three([photo.facts.width_px for photo in photos.photos]),
-        "height_px": three([photo.facts.height_px for photo in photos.photos]),
-        "file_bytes": three([photo.size_bytes for photo in photos.photos]),
-    }

@@ -106,14 +106,16 @@ def judge(
 
     Args:
         pairs: Positions in ``keys``, ``indices`` and ``prints``.
-        keys: What a picture is known by in ``records``.
+        keys: What a picture is known by in ``records``; of two pictures, that with the lesser key is the first that
+            ``sameness`` takes, so that what is found does not depend on names and places.
         pixels: All images.
         indices: Which of them.
         prints: Their fingerprints.
         records: Pairs judged before.
         progress: Called with pairs done and pairs to do.
     """
-    names = {pair: "-".join(sorted((keys[pair[0]][:32], keys[pair[1]][:32]))) for pair in pairs}
+    ordered = {(i, j): (i, j) if keys[i] <= keys[j] else (j, i) for i, j in pairs}
+    names = {pair: f"{keys[first][:32]}-{keys[second][:32]}" for pair, (first, second) in ordered.items()}
     known = records.read(_KIND, names.values())
     todo = [pair for pair in pairs if names[pair] not in known]
 
@@ -122,7 +124,10 @@ def judge(
         return Canvas.of(pixels.read([indices[place]])[0])
 
     def compare(some: Sequence[tuple[int, int]]) -> list[float]:
-        return [sameness(canvas(i), canvas(j), _ways(prints[i], prints[j])) for i, j in some]
+        found = []
+        for first, second in (ordered[pair] for pair in some):
+            found.append(sameness(canvas(first), canvas(second), _ways(prints[first], prints[second])))
+        return found
 
     fresh: dict[str, str] = {}
     parts = [todo[start : start + _PART] for start in range(0, len(todo), _PART)]

@@ -44,6 +44,12 @@ KINDS: Mapping[str, Kind] = {
         Kind("contradiction", "error", "The same photo under more than one label", "Keep it in the class it shows."),
         Kind("unreadable", "error", "Files that cannot be used", "Replace or remove them."),
         Kind("label", "warning", "Labels that are likely wrong", "Look at them, and move those that are."),
+        Kind(
+            "shortcut",
+            "warning",
+            "Classes that their files give away",
+            "Make the files of all classes alike: a model may learn how they are stored instead of what they show.",
+        ),
         Kind("blank", "warning", "Pictures that show nothing", "Remove them."),
         Kind("duplicate", "warning", "The same photo more than once in a class", "Keep the best copy of each."),
         Kind("outlier", "note", "Pictures unlike their class", "Look at them: they may be junk."),

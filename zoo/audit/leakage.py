@@ -14,15 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.audit.alignment import VERSION
-from zoo.audit.duplicates import TWINS_FROM, compute_fingerprints, judge
+from zoo.audit.duplicates import SMALLEST_PX, TWINS_FROM, compute_fingerprints, judge
 from zoo.audit.fingerprints import WINDOWS, likest
 from zoo.audit.records import Records
 from zoo.data import TEST, ImageData
 from zoo.data.ingest import DECODER, Progress
+from zoo.errors import DataError
 from zoo.evaluation.predictions import Predictions
+from zoo.image_spec import ImageSpec
 
 #: Images that training sees in fewer pixels than these are not compared: different ones look alike.
-_SMALLEST_PX = 64
+_LEAST_SIDE_PX = 64
 
 _KIND = f"leaks-{VERSION}-{TWINS_FROM}-{DECODER}"
 
@@ -31,8 +33,7 @@ _CANDIDATES = 2
 
 #: Above as many pairs of images, crops are not looked for: comparing whole images takes a twentieth of the time.
 _PAIRS_WITH_CROPS = 4_000_000
-#: And above as many, only equal files are; or above as many images, whose fingerprints take 11 kB each.
-_PAIRS = 400_000_000
+#: Above as many images, only equal files are: a fingerprint takes 11 kB.
 _IMAGES = 20_000
 
 
@@ -53,8 +54,21 @@ class Leak:
     sameness: float
 
 
-def find_leaks(data: ImageData, progress: Progress | None = None) -> list[Leak]:
-    """Test images that are in another split too: equal files, and near-duplicates.
+@dataclass(frozen=True)
+class Leakage:
+    """What was found, and how far it was looked for.
+
+    Args:
+        leaks: Test images that are in another split too.
+        unsearched: A sentence that says what was not looked for, and why; ``None`` where everything was.
+    """
+
+    leaks: list[Leak]
+    unsearched: str | None
+
+
+def find_leaks(data: ImageData, progress: Progress | None = None) -> Leakage:
+    """Test images that are in another split too: equal files, and near-duplicates as far as these can be afforded.
 
     Args:
         data: All splits.
@@ -64,11 +78,33 @@ def find_leaks(data: ImageData, progress: Progress | None = None) -> list[Leak]:
     others = [index for index in range(len(data.names)) if data.splits[index] != TEST]
     leaks = _equal(data, tests, others)
     rest = [index for index in tests if index not in leaks]
-    few = 0 < len(rest) * len(others) <= _PAIRS and len(rest) + len(others) <= _IMAGES
-    if few and min(data.spec.height_px, data.spec.width_px) >= _SMALLEST_PX:
-        with Records() as records:
-            leaks |= _known(data, rest, others, records, progress)
-    return [leaks[index] for index in sorted(leaks)]
+    unsearched = None
+    if rest and others:
+        compares, unsearched = _reach(data.spec, len(rest), len(others))
+        if compares:
+            try:
+                with Records() as records:
+                    leaks |= _known(data, rest, others, records, progress)
+            except DataError as error:  # equal files are known all the same
+                unsearched = f"Near-duplicates of test images were not looked for: {error.message}"
+    return Leakage([leaks[index] for index in sorted(leaks)], unsearched)
+
+
+def _reach(spec: ImageSpec, tests: int, others: int) -> tuple[bool, str | None]:
+    """Whether images are compared, and the sentence on what is left out."""
+    side = min(spec.height_px, spec.width_px)
+    if side < _LEAST_SIDE_PX:
+        why = (
+            f"at {side} px different images look alike; `zoo data check` compares the files, from {SMALLEST_PX} px on."
+        )
+        return False, f"Near-duplicates of test images were not looked for: {why}"
+    if tests + others > _IMAGES:
+        why = f"{tests + others} images are more than {_IMAGES}; `zoo data check` looks for them."
+        return False, f"Near-duplicates of test images were not looked for: {why}"
+    if tests * others > _PAIRS_WITH_CROPS:
+        why = f"{tests * others} pairs are more than {_PAIRS_WITH_CROPS}; `zoo data check` looks for them."
+        return True, f"Cropped copies of test images were not looked for: {why}"
+    return True, None
 
 
 def accuracy_without(predictions: Predictions, leaks: Sequence[Leak]) -> tuple[float, int] | None:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from zoo.audit.photos import Photo
+from zoo.data.source import list_source
 from zoo.errors import DataError, UsageError
 from zoo.runs.atomic import make_folder, write_csv
 
 HEADER = ("path", "label", "split", "sha256")
 
 
-def refuse_existing(manifest: Path, folder: Path | None) -> None:
+def refuse_existing(manifest: Path, folder: Path | None, keep: Path | None = None) -> None:
     """Raises ``UsageError`` where something of the user's would be written over."""
     if manifest.exists() or manifest.is_symlink():
-        raise UsageError(f"There is already {manifest}.", "Give another name with --out, or remove it.")
+        read = keep is not None and keep.exists() and manifest.exists() and manifest.samefile(keep)
+        raise UsageError(
+            f"There is already {manifest}.",
+            "--keep reads it: give the new manifest another name with --out."
+            if read
+            else "Give another name with --out, or remove it.",
+        )
     if folder is not None and (folder.is_symlink() or (folder.exists() and not _empty(folder))):
         raise UsageError(f"{folder} exists and is not an empty folder.", "Give a new folder.")
     if folder is not None and manifest.resolve().is_relative_to(folder.resolve()):
@@ -27,6 +35,30 @@ def refuse_existing(manifest: Path, folder: Path | None) -> None:
 
 def _empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
+
+
+def read_kept(path: Path) -> Mapping[str, str]:
+    """SHA-256 of every content that a manifest names to its split. The files need not be there any more.
+
+    Raises:
+        UsageError: There is no such file.
+        DataError: It is no manifest of ``write_manifest``: a row lacks something, or a content is in two splits.
+    """
+    hint = f"Give a manifest that `zoo data split` wrote: {','.join(HEADER)}."
+    if not path.is_file():
+        raise UsageError(f"--keep: there is no file {path}.", hint)
+    listing = list_source(path)
+    for item in listing.skipped:
+        raise DataError(f"'{path}': {item.name}: {item.reason}.", hint)
+    split_of: dict[str, str] = {}
+    for entry in listing.entries:
+        sha256 = listing.recorded.get(entry.name)
+        if sha256 is None or entry.split is None:
+            raise DataError(f"'{path}' gives no {'sha256' if entry.split else 'split'} of {entry.name!r}.", hint)
+        if split_of.setdefault(sha256, entry.split) != entry.split:
+            both = f"{split_of[sha256]} and {entry.split}"
+            raise DataError(f"'{path}' has the content of {entry.name!r} in {both}.", "Give it one split in there.")
+    return split_of
 
 
 def write_manifest(path: Path, photos: Sequence[Photo], splits: Sequence[str]) -> None:
@@ -56,11 +88,28 @@ def _relative(path: str, base: Path) -> str:
 
 
 def copy_file(source: str, target: Path) -> None:
-    shutil.copy2(source, target)
+    try:
+        content = Path(source).read_bytes()
+    except OSError as error:
+        raise DataError(f"Could not read {source}: {error.strerror or error}.", "Mend it, or remove it.") from error
+    target.write_bytes(content)
+    shutil.copystat(source, target)
 
 
 def link_file(source: str, target: Path) -> None:
-    target.symlink_to(Path(source).absolute())
+    try:
+        target.symlink_to(Path(source).absolute())
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno in _WITHOUT_ROOM:
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"Could not make the link {target.name}: {reason}.",
+            "This disk or system may not take symbolic links: use --copy, or the manifest alone.",
+        ) from error
+
+
+_WITHOUT_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -76,7 +125,7 @@ def split_folders(
 
     Raises:
         UsageError: A label that cannot name a folder.
-        DataError: A file cannot be read, or the disk is full.
+        DataError: A file cannot be read, links are not supported, or the folder cannot be written.
     """
     for label in sorted({photo.label for photo in photos}):
         if label.startswith(".") or "/" in label or os.sep in label or "\0" in label:
@@ -85,7 +134,7 @@ def split_folders(
     aside = whole.with_name(f".{whole.name}.{os.getpid()}")
     try:
         shutil.rmtree(aside, ignore_errors=True)
-        make_folder(aside)
+        aside.mkdir(parents=True)
         taken: set[str] = set()
         for photo, split in zip(photos, splits, strict=True):
             into = aside / split / photo.label
@@ -96,7 +145,9 @@ def split_folders(
             folder.rmdir()
         aside.rename(folder)
     except OSError as error:
-        raise DataError(f"Could not write {folder}: {error.strerror or error}.", "Free some space.") from error
+        full = error.errno in _WITHOUT_ROOM
+        hint = "Free some space." if full else "Give a folder that can be written, or use the manifest alone."
+        raise DataError(f"Could not write {folder}: {error.strerror or error}.", hint) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.errors import DataError
 from zoo.runs import Run
 from zoo.runs.atomic import write_csv
 
@@ -17,14 +17,11 @@ if TYPE_CHECKING:
 
 
 def warn_of_leaks(run: Run, data: ImageData, reporter: Reporter) -> list[Leak]:
-    """Looks for them, and says and records how many there are. Where it cannot look, training goes on all the same."""
+    """Looks for them; says and records how many there are, and what was not looked for."""
     from zoo.audit.leakage import find_leaks
 
-    try:
-        leaks = find_leaks(data, reporter.counter("looking for twins of test images"))
-    except DataError as error:
-        reporter.note(f"Test images were not compared with the others: {error.message}")
-        return []
+    found = find_leaks(data, reporter.counter("looking for twins of test images"))
+    leaks = found.leaks
     if leaks:
         tests = sum(data.counts["test"].values())
         note = (
@@ -32,12 +29,20 @@ def warn_of_leaks(run: Run, data: ImageData, reporter: Reporter) -> list[Leak]:
             f" {leaks[0].name} and {leaks[0].twin}: the accuracy will be too good."
         )
         reporter.note(f"WARNING: {note} `zoo data check` shows them, `zoo data split` keeps twins on one side.")
-        if note not in run.info["data"]["notes"]:
-            run.info["data"]["notes"].append(note)
-            run.save_info()
+        _record(run, note)
         rows = [(leak.name, leak.twin, leak.split, leak.sameness) for leak in leaks]
         write_csv(run.path / "leaks.csv", ("test", "twin", "split", "sameness"), rows)
+    if found.unsearched and Path(data.source).exists():  # a named set is not the user's to mend
+        reporter.note(found.unsearched)
+        _record(run, found.unsearched)
     return leaks
+
+
+def _record(run: Run, note: str) -> None:
+    """Among the notes on the data, where the report shows it."""
+    if note not in run.info["data"]["notes"]:  # a resumed run has it
+        run.info["data"]["notes"].append(note)
+        run.save_info()
 
 
 def tell_without_leaks(run: Run, metrics: dict[str, Any], leaks: list[Leak]) -> None:

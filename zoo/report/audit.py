@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path, PurePath
 from string import Template
@@ -13,12 +13,13 @@ import numpy as np
 
 from zoo import __version__
 from zoo.audit.audit import Audit
+from zoo.audit.composition import parts
 from zoo.audit.findings import KINDS, Finding
 from zoo.audit.photos import Photo
 from zoo.audit.text import sentence, to_mend
 from zoo.report.grids import Picture
 from zoo.report.markup import Column, esc, name, section, table, tile, tiles
-from zoo.report.text import percent, plural, thousands
+from zoo.report.text import ABSENT, percent, plural, thousands
 from zoo.runs.atomic import make_folder, write_bytes
 
 #: Findings of a kind that are shown with their pictures; all are in the output of ``--json``.
@@ -172,7 +173,42 @@ def _facts(found: Audit) -> str:
     ):
         rows += [(esc(title), esc(value), thousands(count)) for value, count in values.most_common()]
     columns = (Column("What", figures=False), Column("Value", figures=False), Column("Pictures"))
-    return section("files", "Files", table("Formats, modes and sizes", columns, rows, quiet=True))
+    return section("files", "Files", table("Formats, modes and sizes", columns, rows, quiet=True), _by_class(found))
+
+
+def _by_class(found: Audit) -> str:
+    """The same of each class in each split."""
+    three = "smallest, median and largest"
+    columns = (
+        Column("Class", figures=False),
+        Column("Split", figures=False),
+        Column("Pictures"),
+        Column("Formats", figures=False),
+        Column("Modes", figures=False),
+        Column("Width, px", three),
+        Column("Height, px", three),
+        Column("File, kB", three),
+    )
+    rows = [
+        (
+            name(part.label),
+            esc(part.split or ABSENT),
+            thousands(part.pictures),
+            _listed(part.formats),
+            _listed(part.modes),
+            *(
+                " / ".join(thousands(value) for value in part.sizes[side].values())
+                for side in ("width_px", "height_px")
+            ),
+            " / ".join(f"{value / 1000:.1f}" for value in part.sizes["file_bytes"].values()),
+        )
+        for part in parts(found.photos)
+    ]
+    return table("Of each class and split; sizes are the smallest, the median and the largest", columns, rows)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{esc(value)} {thousands(count)}" for value, count in counts.items())
 
 
 def _megapixels(photo: Photo) -> str:

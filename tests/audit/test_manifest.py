@@ -1,0 +1,111 @@
+"""A division on disk: what is read of an earlier one, and what is said where a folder cannot be filled."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.audit.test_division import many
+from zoo.audit.manifest import copy_file, link_file, read_kept, split_folders, write_manifest
+from zoo.audit.photos import Photo
+from zoo.errors import DataError, UsageError
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Photo]:
+    found = []
+    for photo in many(3):
+        path = tmp_path / photo.name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(photo.name.encode())
+        found.append(replace(photo, path=str(path)))
+    return found
+
+
+def test_a_manifest_is_read_back_though_its_files_are_gone(photos: list[Photo], tmp_path: Path) -> None:
+    path = tmp_path / "old.csv"
+    write_manifest(path, photos, ["train", "val", "test"])
+    Path(photos[0].path).unlink()
+    assert read_kept(path) == {photos[0].sha256: "train", photos[1].sha256: "val", photos[2].sha256: "test"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("path,label,split\na/1.jpg,a,train\n", "no sha256 of 'a/1.jpg'"),
+        ("path,label,split,sha256\na/1.jpg,a,,11\n", "no split of 'a/1.jpg'"),
+        ("path,label,split,sha256\na/1.jpg,a,train,11\na/2.jpg,a,test,11\n", "'a/2.jpg' in train and test"),
+        ("path,label,split,sha256\na/1.jpg,,train,11\na/2.jpg,a,test,12\n", "line 2 has no label"),
+        ("name\n", "lacks the column"),
+    ],
+)
+def test_what_is_no_manifest_is_refused(rows: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "old.csv"
+    path.write_text(rows)
+    with pytest.raises(DataError, match=said):
+        read_kept(path)
+
+
+def test_a_folder_is_no_manifest(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no file"):
+        read_kept(tmp_path)
+
+
+def fill(folder: Path, photos: list[Photo], place: object = copy_file) -> None:
+    with split_folders(folder, photos, ["train"] * len(photos), place):  # type: ignore[arg-type]
+        pass
+
+
+def refusal(folder: Path, photos: list[Photo], place: object = copy_file) -> DataError:
+    """The error; nothing is left of the folder."""
+    with pytest.raises(DataError) as caught:
+        fill(folder, photos, place)
+    assert not folder.exists()
+    assert not [path for path in folder.parent.iterdir() if path.name.startswith(".")]
+    return caught.value
+
+
+def test_a_photo_that_cannot_be_read_is_named(photos: list[Photo], tmp_path: Path) -> None:
+    Path(photos[1].path).unlink()
+    error = refusal(tmp_path / "copied", photos)
+    assert error.message == f"Could not read {photos[1].path}: No such file or directory."
+    assert "space" not in str(error.hint)
+
+
+def test_a_disk_without_links_is_told_from_a_full_one(
+    photos: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_with(code: int) -> None:
+        def symlink(source: object, target: object, target_is_directory: bool = False) -> None:
+            raise OSError(code, os.strerror(code), str(source), None, str(target))
+
+        monkeypatch.setattr(os, "symlink", symlink)
+
+    fail_with(errno.EPERM)  # what FAT and exFAT say
+    error = refusal(tmp_path / "linked", photos, link_file)
+    assert error.message == "Could not make the link 0.jpg: Operation not permitted."
+    assert "--copy" in str(error.hint)
+    fail_with(errno.ENOSPC)
+    error = refusal(tmp_path / "linked", photos, link_file)
+    assert error.message == f"Could not write {tmp_path / 'linked'}: No space left on device."
+    assert error.hint == "Free some space."
+
+
+def test_a_folder_that_cannot_be_made_says_so(photos: list[Photo], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match="Not a directory") as caught:
+        fill(tmp_path / "file" / "copied", photos)
+    assert "space" not in str(caught.value.hint)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_copies_keep_content_and_time(photos: list[Photo], tmp_path: Path) -> None:
+    os.utime(photos[0].path, (1e9, 1e9))
+    fill(tmp_path / "copied", photos)
+    copy = tmp_path / "copied" / "train" / "a" / "0.jpg"
+    assert copy.read_bytes() == b"a/0.jpg"
+    assert copy.stat().st_mtime == 1e9
