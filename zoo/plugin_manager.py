@@ -38,6 +38,7 @@ class LoadedPlugin:
         entry_point: Its name within the distribution.
         distribution: The distribution that installed it.
         version: Of that distribution.
+        module: What the entry point names; empty where the metadata cannot be read.
         status: ``ok``; ``warned``: in use, and ``reason`` says what is wrong; ``failed``: not in use; ``disabled``.
         reason: One line, where it is not ok.
         records: What it offers, all kinds together.
@@ -46,6 +47,7 @@ class LoadedPlugin:
     entry_point: str
     distribution: str
     version: str
+    module: str
     status: str
     reason: str | None = None
     records: tuple[Any, ...] = ()
@@ -99,8 +101,8 @@ class PluginManager:
         return found
 
     def _load(self, found: _Installed, disabled: set[str]) -> LoadedPlugin:
-        name = found.entry.name if found.entry else ""
-        plugin = LoadedPlugin(name, found.distribution, found.version, "ok")
+        name, module = (found.entry.name, found.entry.module) if found.entry else ("", "")
+        plugin = LoadedPlugin(name, found.distribution, found.version, module, "ok")
         if _normal(found.distribution) in disabled:
             return replace(plugin, status="disabled")
         identity = f"{found.distribution}:{name}"

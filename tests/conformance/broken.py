@@ -53,6 +53,10 @@ def with_parts(**parts: Any) -> Architecture:
     return architecture(lambda shape, classes: model(shape, classes, **parts))
 
 
+def leaves(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+    raise SystemExit(0)
+
+
 @keras.saving.register_keras_serializable("tests")
 class Drifting(layers.Layer):
     """Changes its own weight whenever it is called."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from typing import Any
 
 from zoo.interfaces import Architecture
-from zoo.plugin_manager import GROUP
 from zoo.registry import plugin_manager
 
 
@@ -15,9 +13,7 @@ def plugin_module(architecture: Architecture) -> str:
     """The module that zoo imports to find an architecture: its entry point's, or the package that builds it."""
     for plugin in plugin_manager().plugins:
         if architecture in plugin.records:
-            for entry in entry_points(group=GROUP, name=plugin.entry_point):
-                if entry.dist and entry.dist.name == plugin.distribution:
-                    return entry.module
+            return plugin.module
     return _module_of(architecture.build).partition(".")[0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+from zoo.errors import Terminated
 from zoo.interfaces import Architecture
 from zoo.registry import architectures
 from zoo.testing.checks import Check, choose_checks, refuse_unknown
@@ -82,7 +83,9 @@ def run_check(check: Check, subject: Subject, reason: str | None = None) -> Chec
         status, seen = "skipped", str(none)
     except CheckError as failed:
         status, expected, seen, mend = "failed", failed.expected, failed.seen, failed.mend
-    except Exception as error:  # whatever a plugin raises; not SystemExit, which is how SIGTERM ends a command
+    except Terminated:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a plugin raises
         status, seen = "failed", one_line(error)
         mend = "The check could not be finished: call build() by hand, and look at the traceback."
     if reason is not None and status == "failed":

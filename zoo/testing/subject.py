@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from zoo.errors import Terminated
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture
 from zoo.testing.result import CheckError, one_line
@@ -76,7 +77,9 @@ class Subject:
         try:
             with settings_kept():
                 return build_model(self.architecture, input_shape, num_classes, precision=precision)
-        except Exception as error:
+        except Terminated:
+            raise
+        except (Exception, SystemExit) as error:
             raise CheckError(
                 f"{self.architecture.name} builds for {num_classes} classes of {width}x{height} px",
                 one_line(error),
