@@ -70,7 +70,13 @@ def _translate(model: keras.Model, precision: str) -> bytes:
             "A layer of it does something outside TensorFlow's graph, such as NumPy.",
         ) from error
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(holder, folder, signatures=signature)
+        try:
+            tf.saved_model.save(holder, folder, signatures=signature)
+        except (OSError, tf.errors.OpError) as error:
+            raise ExportError(
+                f"Could not write to the temporary folder {folder}: {failure.brief(str(error))}",
+                "Free some space there, or set TMPDIR to another folder.",
+            ) from error
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if precision == "int8":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

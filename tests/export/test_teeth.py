@@ -16,9 +16,10 @@ import pytest
 from ai_edge_litert.schema_py_generated import BuiltinOperator, TensorType
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from zoo_tflite import model_file, operators
+from zoo_tflite import model_file
 
 from tests.conftest import RunZoo, draw_photo, zoo_command, zoo_environment
+from tests.tflite_files import operators_of_file
 from zoo.data import TEST
 from zoo.evaluation.digest import model_digest
 from zoo.evaluation.trained import TrainedModel, of_run
@@ -113,7 +114,7 @@ def _change_tflite(path: Path, change: Change) -> None:
     change(kernel.view(np.int8 if tensor.type == TensorType.INT8 else np.float32).reshape(tensor.shape))
     model.buffers[tensor.buffer].data = kernel
     path.write_bytes(model_file.pack(model))
-    assert operators.operators_of_file(path)
+    assert operators_of_file(path)
 
 
 def said_by(path: Path, **changes: object) -> None:

@@ -21,8 +21,9 @@ import tensorflow as tf
 import zoo_tflite
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
-from zoo_tflite import model_file, operators
+from zoo_tflite import model_file
 
+from tests.tflite_files import fully_delegated, operators_of_file
 from zoo import ExportError, ImageSpec, Metadata
 
 TFLITE = zoo_tflite.EXPORTER
@@ -136,15 +137,15 @@ def test_takes_a_batch_where_the_runtime_asks_for_one(files, plain):
 
 @pytest.mark.parametrize("precision", TFLITE.precisions)
 def test_needs_built_in_operators_only(files, precision):
-    steps = operators.operators_of_file(files[precision])
+    steps = operators_of_file(files[precision])
     assert {"CONV_2D", "DEPTHWISE_CONV_2D", "SOFTMAX"} <= {step.name for step in steps}
     assert {step.kind for step in steps} == {"builtin"}
 
 
 def test_float32_is_run_by_xnnpack_from_end_to_end(files):
-    assert operators.fully_delegated(files["float32"])
+    assert fully_delegated(files["float32"])
     # uint8 to int8 at the door is not XNNPACK's: so the question can be answered with no, too.
-    assert not operators.fully_delegated(files["int8"])
+    assert not fully_delegated(files["int8"])
 
 
 @pytest.mark.parametrize("precision", TFLITE.precisions)
@@ -169,12 +170,12 @@ def test_float16_stores_large_tensors_in_half_and_small_ones_as_they_are(tmp_pat
     assert [sorted(tensor.shape) for tensor in in_half] == [[200, 300]]
     answers = TFLITE.load(half, 1).predict(pixels(4))
     np.testing.assert_allclose(answers, keras_answers(model, pixels(4)), atol=2e-3)
-    assert operators.fully_delegated(half)
+    assert fully_delegated(half)
 
 
 def test_int8_computes_in_8_bits_with_weights_quantised_by_channel(files):
     graph = model_file.parse(files["int8"].read_bytes()).subgraphs[0]
-    assert [step.name for step in operators.operators_of_file(files["int8"])] == [
+    assert [step.name for step in operators_of_file(files["int8"])] == [
         "QUANTIZE",
         "CONV_2D",
         "DEPTHWISE_CONV_2D",
@@ -355,7 +356,7 @@ def test_a_damaged_file_is_told_by_everything_that_reads_it(copy, damage):
         TFLITE.read_metadata,
         lambda path: TFLITE.write_metadata(path, metadata("float32")),
         lambda path: TFLITE.load(path, 1),
-        operators.operators_of_file,
+        operators_of_file,
     ):
         with pytest.raises(ExportError, match=r"float32\.tflite is damaged or not a TFLite file"):
             read(path)

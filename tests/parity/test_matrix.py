@@ -12,10 +12,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from tests.conftest import zoo_command, zoo_environment
+from tests.tflite_files import fully_delegated
 from zoo.data import TEST, ImageData
 from zoo.evaluation.trained import TrainedModel, of_run
 from zoo.interfaces import PRECISIONS
@@ -91,9 +93,7 @@ def _zoo(work: Path, *arguments: str | Path) -> None:
 
 @pytest.mark.parametrize(("name", "precision"), FILES, ids=["-".join(pair) for pair in FILES])
 def test_answers_photographs_like_keras_elsewhere(subject: Subject, name: str, precision: str) -> None:
-    exporter = exporters().get(name)
-    architecture = subject.trained.architecture
-    path = subject.folder / f"{architecture}-{name}-{precision}" / f"{architecture}{exporter.suffix}"
+    exporter, path = exporters().get(name), _file(subject, name, precision)
     # Pictures of 96 px, forty to calibrate on and a test photo a percent: more flips than of a model made in earnest.
     gates = Gates(min_agreement=0.95, max_accuracy_drop=0.03) if precision == "int8" else default_gates(precision)
     found = verify(exporter, path, subject.trained, subject.data, TEST, gates, expected=subject.expected)
@@ -104,6 +104,22 @@ def test_answers_photographs_like_keras_elsewhere(subject: Subject, name: str, p
     assert found.values.difference.max > 0  # it is another program that computed them
     assert found.metadata is not None
     assert not found.metadata.verified
+
+
+def test_opencv_answers_photographs_like_keras_elsewhere(subject: Subject) -> None:
+    """An implementation of ONNX that shares nothing with ONNX Runtime."""
+    net = cv2.dnn.readNetFromONNX(str(_file(subject, "onnx", "float32")))
+    net.setInput(subject.data.pixels.read(subject.data.indices(TEST)).astype(np.float32), "image")
+    np.testing.assert_allclose(net.forward(), subject.expected, rtol=0, atol=1e-4)
+
+
+def test_xnnpack_runs_the_whole_float32_file(subject: Subject) -> None:
+    assert fully_delegated(_file(subject, "tflite", "float32"))
+
+
+def _file(subject: Subject, name: str, precision: str) -> Path:
+    architecture = subject.trained.architecture
+    return subject.folder / f"{architecture}-{name}-{precision}" / f"{architecture}{exporters().get(name).suffix}"
 
 
 def test_the_answers_tell_something(subject: Subject) -> None:

@@ -26,24 +26,23 @@ export class Camera {
     this.stop();
     const turn = this.turn;
     this.alarm("");
-    let stream;
     try {
-      stream = await navigator.mediaDevices.getUserMedia({ video: { ...which, width: { ideal: 1280 } } });
-    } catch (error) {
-      if (turn !== this.turn) return;
-      this.close();
-      this.alarm(REASONS[error.name] ?? `The camera did not start: ${error.message}`);
-      return;
-    }
-    if (turn !== this.turn) {
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { ...which, width: { ideal: 1280 } } });
+      if (turn === this.turn) await this.show(stream);
       // While the browser asked for leave, a photo was taken instead, or another camera.
-      for (const track of stream.getTracks()) track.stop();
-      return;
+      else for (const track of stream.getTracks()) track.stop();
+    } catch (error) {
+      if (turn === this.turn) this.fail(REASONS[error.name] ?? `The camera did not start: ${error.message}`);
     }
+  }
+
+  async show(stream) {
     this.stream = stream;
+    const [track] = stream.getVideoTracks();
+    track.addEventListener("ended", () => this.stream === stream && this.fail("The camera is gone."));
     const video = $("video");
     video.srcObject = stream;
-    const settings = stream.getVideoTracks()[0].getSettings();
+    const settings = track.getSettings();
     video.classList.toggle("mirrored", settings.facingMode === "user");
     video.hidden = false;
     $("photo").hidden = true;
@@ -75,10 +74,13 @@ export class Camera {
         await new Promise(requestAnimationFrame);
       }
     } catch (error) {
-      if (this.stream !== stream) return;
-      this.close();
-      this.alarm(error.message);
+      if (this.stream === stream) this.fail(error.message);
     }
+  }
+
+  fail(message) {
+    this.close();
+    this.alarm(message);
   }
 
   /** Stops, and leaves the last answer where it is. */
