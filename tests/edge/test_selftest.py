@@ -34,6 +34,10 @@ def _nudge(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
+def _misspell(path: Path) -> None:
+    path.write_text(path.read_text().replace('"bytes"', '"bytfs"', 1))
+
+
 def _break(path: Path) -> None:
     path.write_text("def")
 
@@ -55,6 +59,7 @@ def _break(path: Path) -> None:
         ("labels.txt", Path.unlink, "labels.txt is missing."),
         ("spec.json", Path.unlink, "spec.json is missing"),
         ("spec.json", _truncate, "spec.json is damaged"),
+        ("spec.json", _misspell, "spec.json is damaged"),
     ],
 )
 def test_a_file_that_is_not_as_made_is_named(
@@ -97,6 +102,21 @@ def test_a_model_that_is_off_is_told_from_decoding(bundle: Path, run_bundle: Run
     assert "ok   decode and resize: " in done.out
     assert "OFF  model: A probability differs by 0.01 at most, on photo-2.png." in done.out
     assert "Allowed: 0.0001." in done.out
+
+
+def test_another_answer_to_a_photo_fails_within_the_tolerance(bundle: Path, run_bundle: RunBundle) -> None:
+    folder = bundle / "golden"
+    golden, probabilities = json.loads((folder / "golden.json").read_text()), np.load(folder / "probabilities.npy")
+    place = next(number for number, item in enumerate(golden["images"]) if item["origin"] == "photo")
+    probabilities[place] = np.roll(probabilities[place], 1)
+    np.save(folder / "probabilities.npy", probabilities)
+    golden["tolerance"]["probabilities"] = 1
+    (folder / "golden.json").write_text(json.dumps(golden))
+    reseal(bundle)
+    done = run_bundle(bundle, "--selftest")
+    assert done.code == 6
+    answer = re.escape(repr(golden["images"][place]["answer"]))
+    assert re.search(f"OFF  model: {golden['images'][place]['file']} is answered {answer}, not '.'", done.out)
 
 
 def test_a_model_that_answers_with_no_numbers_never_passes(onnx_bundle: Path, run_bundle: RunBundle) -> None:

@@ -28,6 +28,7 @@ class Bundle:
         labels: Class names in the order of the outputs.
         image: How files become the input.
         requires: What ``pip`` has to install, such as ``onnxruntime>=1.23``.
+        files: Size in bytes and SHA-256 of every other file, as they were made.
         values: All of ``spec.json``.
     """
 
@@ -36,6 +37,7 @@ class Bundle:
     labels: tuple[str, ...]
     image: ImageSpec
     requires: tuple[str, ...]
+    files: Mapping[str, tuple[int, str]]
     values: Mapping[str, Any]
 
     @property
@@ -47,8 +49,8 @@ class Bundle:
         found = [] if seal(self.values) == dict(self.values) else [f"{SPEC} has been altered."]
         return found + [
             f"{name} {problem}."
-            for name, made in sorted(self.values["files"].items())
-            if (problem := _problem(self.folder / name, int(made["bytes"]), str(made["sha256"])))
+            for name, (size_bytes, sha256) in sorted(self.files.items())
+            if (problem := _problem(self.folder / name, size_bytes, sha256))
         ]
 
     def not_installed(self, error: ModuleNotFoundError) -> ZooError:
@@ -74,7 +76,8 @@ def read_bundle(folder: Path) -> Bundle:
                 f"This bundle is version {values['version']!r}; this runner reads {BUNDLE_VERSION}.",
                 "Use the runner that came with it: run.py in the bundle.",
             )
-        strange = [name for name in (values["model"], *values["files"]) if not _inside(name)]
+        files = {name: (int(made["bytes"]), str(made["sha256"])) for name, made in values["files"].items()}
+        strange = [name for name in (values["model"], *files) if not _inside(name)]
         if strange:
             raise VerificationError(f"{SPEC} names a file outside the bundle: {strange[0]!r}.", _AGAIN)
         return Bundle(
@@ -83,6 +86,7 @@ def read_bundle(folder: Path) -> Bundle:
             labels=tuple(values["labels"]),
             image=ImageSpec.from_dict(values["image"]),
             requires=tuple(values["runtime"]["requires"]),
+            files=files,
             values=values,
         )
     except ZooError:

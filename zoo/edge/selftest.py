@@ -51,6 +51,8 @@ class Golden:
         pixels: What decoding and resizing should make of them, uint8 ``(n, height, width, 3)``.
         probabilities: What this model file answered where it was made, float32 ``(n, classes)``.
         keras: What the trained model answered, float32 ``(n, classes)``.
+        clear: Which pictures are photos, whose likeliest class must be the same. Of a drawn one no class is right, and
+            two may be near enough to change places within the tolerance; bool ``(n,)``.
         pixels_tolerance: In levels, 0 to 255.
         probabilities_tolerance: From 0 to 1.
     """
@@ -59,6 +61,7 @@ class Golden:
     pixels: NDArray[np.uint8]
     probabilities: NDArray[np.float32]
     keras: NDArray[np.float32]
+    clear: NDArray[np.bool_]
     pixels_tolerance: float
     probabilities_tolerance: float
 
@@ -72,7 +75,7 @@ def selftest(bundle: Bundle, load: Load, threads: int = 1) -> list[Check]:
     altered = bundle.altered()
     if altered:
         return [Check("files", False, " ".join(altered))]
-    checks = [Check("files", True, f"All {len(bundle.values['files'])} are as they were made.")]
+    checks = [Check("files", True, f"All {len(bundle.files)} are as they were made.")]
     golden = read_golden(bundle)
     checks.append(_check_pixels(bundle, golden))
     try:
@@ -106,6 +109,7 @@ def read_golden(bundle: Bundle) -> Golden:
             pixels=pixels,
             probabilities=probabilities,
             keras=keras,
+            clear=np.array([item["origin"] == "photo" for item in values["images"]]),
             pixels_tolerance=float(values["tolerance"]["pixels"]),
             probabilities_tolerance=float(values["tolerance"]["probabilities"]),
         )
@@ -135,6 +139,11 @@ def _check_model(classifier: Classifier, golden: Golden) -> Check:
         made = np.stack([classifier.probabilities(pixels) for pixels in golden.pixels])
     except (ZooError, RuntimeError, ValueError) as error:
         return Check("model", False, f"It does not answer: {error}.")
+    changed = golden.clear & (made.argmax(1) != golden.probabilities.argmax(1))
+    if changed.any():
+        place = int(changed.argmax())
+        answers = (classifier.labels[int(row[place].argmax())] for row in (made, golden.probabilities))
+        return Check("model", False, "{} is answered {!r}, not {!r}.".format(golden.files[place].name, *answers))
     by_image = np.abs(made - golden.probabilities).max(1)
     largest = float(by_image.max())
     # Not a number compares as false: it never passes.

@@ -63,11 +63,9 @@ def _staged_bundle(source: Path, named: Path) -> Iterator[Path]:
             "Export the model again.",
         )
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
-        for name in bundle.values["files"]:
+        for name in bundle.files:
             if name == bundle.model or name.startswith("golden/"):
-                target = Path(folder, name)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source / name, target)
+                _copy(source / name, Path(folder, name))
         _write(Path(folder), bundle.values, exporter, runner)
         yield Path(folder)
 
@@ -91,12 +89,17 @@ def _staged_file(path: Path) -> Iterator[Path]:
         place.write_text(json.dumps(golden))
         for sample in samples:
             (place.parent / sample.name).write_bytes(sample.content)
-        try:
-            shutil.copyfile(path, Path(folder, path.name))
-        except OSError as error:
-            raise ExportError(f"Could not read {path}: {error.strerror or error}.") from error
+        _copy(path, Path(folder, path.name))
         _write(Path(folder), values, exporter, runner)
         yield Path(folder)
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise ExportError(f"Could not copy {source} to {target}: {error.strerror or error}.") from error
 
 
 def _runner(exporter: Exporter) -> dict[str, str]:
