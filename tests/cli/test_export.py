@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import FakePlugin, PhotoFolder, Result, RunZoo, zoo_command, zoo_environment
+from zoo.cli.export import _targets
 from zoo.cli.main import main
-from zoo.registry import exporters
+from zoo.registry import Offer, Registry, exporters
 from zoo.runs import open_run
 
 FORMATS = [offer.record.name for offer in exporters() if not offer.record.variant_of]
@@ -95,6 +98,20 @@ def test_every_file_asked_for_is_made_and_told(exported: Result, runs: Path, new
     assert f"Exporting {newest}, the newest finished run of simple_cnn" in exported.err
     for word in ("Traceback", "Warning", "jax"):
         assert word not in exported.err
+
+
+def test_the_command_that_it_ends_with_asks_the_same(newest: Path, zoo: Callable[..., Result], tmp_path: Path) -> None:
+    out = tmp_path / "my files"
+    given = ("--data", "digits", "--min-agreement", "0.5", "--max-difference", "0.2")
+    done = zoo("export", newest, "--format", "onnx", *given, "--out", out)
+    assert done.code == 0, done.err
+    assert "images trained or chose this model" in done.err
+    (hint,) = [line for line in done.out.splitlines() if line.startswith("Ask it yourself: ")]
+    command = shlex.split(hint.removeprefix("Ask it yourself: zoo "))
+    assert command[1:] == [
+        *(str(out / "simple_cnn-onnx-float32" / "simple_cnn.onnx"), "--against", str(newest)),
+        *given,
+    ]
 
 
 def test_the_command_that_it_ends_with_works(exported: Result, zoo: Callable[..., Result]) -> None:
@@ -423,3 +440,12 @@ def zoo_exporters():
     assert done.code == 2
     assert "The format 'plain' does not come in int8." in done.err
     assert "It offers: float32, float16." in done.err
+
+
+def test_a_format_that_does_not_come_in_a_precision_keeps_nobody_from_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = Offer(replace(exporters().get("onnx"), name="plain", precisions=("float32",)), "zoo-plain", "1")
+    monkeypatch.setattr("zoo.cli.export.exporters", lambda: Registry("exporter", [*exporters(), plain]))
+    assert {target.exporter.name for target in _targets((), ("int8",))} == set(FORMATS)
+    assert {target.exporter.name for target in _targets((), ("float32",))} == {*FORMATS, "plain"}

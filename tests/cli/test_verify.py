@@ -14,6 +14,7 @@ from zoo.evaluation.digest import model_digest
 from zoo.evaluation.trained import of_run
 from zoo.exported import Metadata
 from zoo.runs import open_run
+from zoo.runs.atomic import write_csv
 
 #: Holds the Keras model, its metadata, and what is added to the first probability.
 PLUGIN = """
@@ -112,6 +113,39 @@ def test_other_images_and_a_file_without_metadata(
     assert done.code == 6
     assert "on 4 test images of photos" in done.out
     assert "The file has no metadata of zoo" in done.err
+
+
+def test_a_damaged_file_is_told_before_keras_is_asked(run_zoo: RunZoo, digits_run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "digits.onnx"
+    file.write_bytes(b"damaged")
+    done = run_zoo("verify", file, "--against", digits_run)
+    assert done.code == 5
+    assert str(file) in done.err
+    assert "Keras" not in done.err
+
+
+def test_a_page_that_cannot_be_written_is_told_before_the_work(
+    run_zoo: RunZoo, digits_run: Path, tmp_path: Path
+) -> None:
+    file = export(digits_run, tmp_path / "digits.kzip")
+    (tmp_path / "taken").write_text("")
+    done = run_zoo("verify", file, "--against", digits_run, "--report", tmp_path / "taken" / "page.html")
+    assert done.code == 4
+    assert "Could not write" in done.err
+    assert "asking" not in done.err.lower()
+
+
+def test_images_that_calibrated_the_file_are_counted(run_zoo: RunZoo, digits_run: Path, tmp_path: Path) -> None:
+    file = export(digits_run, tmp_path / "digits.kzip")
+    tested = [row for row in open_run(digits_run).split() if row["split"] == "test"]
+    write_csv(
+        tmp_path / "calibration.csv",
+        ("path", "label", "sha256"),
+        [(r["path"], r["label"], r["sha256"]) for r in tested[:3]],
+    )
+    done = run_zoo("verify", file, "--against", digits_run)
+    assert done.code == 0, done.err
+    assert f"3 of {len(tested)} images calibrated this file" in done.err
 
 
 def test_a_file_of_no_known_format(run_zoo: RunZoo, digits_run: Path, tmp_path: Path) -> None:

@@ -112,3 +112,13 @@ def test_pictures_that_are_gone_show_as_missing(subject: Subject, tmp_path: Path
     assert found.values is not None
     path = write_verification_page(found, tmp_path / "nowhere", tmp_path / "page.html")
     assert Page(path).text.count("picture missing") == len(found.values.flips) > 0
+
+
+def test_no_picture_is_shown_where_none_may_be_whatever_its_name(subject: Subject, tmp_path: Path) -> None:
+    found = subject.verify(tmp_path, skewed(subject))
+    assert found.values is not None
+    flips = tuple(replace(flip, file=str(subject.data.root / flip.file)) for flip in found.values.flips)
+    found = replace(found, values=replace(found.values, flips=flips))
+    path = write_verification_page(found, None, tmp_path / "page.html")
+    assert "data:image" not in path.read_text(encoding="utf-8")
+    assert Page(path).text.count("picture missing") == len(flips) > 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.options import chosen_gates, gate_options, runs_option
+from zoo.cli.overlap import tell_overlap
 from zoo.errors import UsageError
 from zoo.interfaces import PRECISIONS
 from zoo.registry import exporters
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from zoo.evaluation.trained import TrainedModel
     from zoo.export.calibration import Calibration
     from zoo.export.export import Exported, Target
+    from zoo.interfaces import Exporter
     from zoo.parity import Verification
     from zoo.training.reporter import Reporter
 
@@ -67,7 +69,8 @@ def command(
     targets = _targets(formats, precisions)
     _gather_apps(targets)
     gates = chosen_gates(min_agreement, max_difference)
-    if no_verify and (data or gates) and not (data and _in_8_bits(targets)):
+    calibrates = data and _in_8_bits(targets) and max_difference is None
+    if no_verify and (data or gates) and not calibrates:
         raise UsageError("--no-verify leaves nothing for --data, --min-agreement or --max-difference to do.")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters read nothing else; a .keras file fits every backend
     from zoo.cli.runs import find_model
@@ -100,9 +103,9 @@ def command(
 
     def draw(found: Verification, path: Path) -> None:
         if images:
-            # The page of a file that is kept travels with it; without a folder it shows placeholders.
+            # The page of a file that is kept travels with it.
             hidden = no_photos and found.passed
-            write_verification_page(found, Path(os.devnull) if hidden else images.root, path)
+            write_verification_page(found, None if hidden else images.root, path)
 
     made = export(
         job,
@@ -114,7 +117,7 @@ def command(
     if as_json:
         click.echo(json.dumps([_row(item) for item in made], indent=2))
     else:
-        _print(made, _reference(model, trained, weights, labels))
+        _print(made, _verify_options(model, trained, weights, labels, data, gates))
     refuse(made)
 
 
@@ -123,13 +126,13 @@ def _targets(formats: tuple[str, ...], precisions: tuple[str, ...]) -> list[Targ
     from zoo.errors import unknown_name
     from zoo.export.export import Target
 
-    plain = [offer.record.name for offer in exporters() if not offer.record.variant_of]
-    records = [exporters().get(name) for name in formats or plain]
-    if not records:
-        raise UsageError("No exporter is installed.")
     for precision in precisions:
         if precision not in PRECISIONS:
             raise unknown_name("precision", precision, PRECISIONS)
+    wanted = set(precisions or ("float32",))
+    records = [exporters().get(name) for name in formats] or _all_that_offer(wanted)
+    if not records:
+        raise UsageError(f"No exporter is installed that offers {', '.join(sorted(wanted))}.", "See `zoo list`.")
     targets = []
     for record in dict.fromkeys(records):
         for precision in dict.fromkeys(precisions or ("float32",)):
@@ -138,6 +141,17 @@ def _targets(formats: tuple[str, ...], precisions: tuple[str, ...]) -> list[Targ
                 raise UsageError(f"The format '{record.name}' does not come in {precision}.", f"It offers: {offered}.")
             targets.append(Target(record, precision))
     return targets
+
+
+def _all_that_offer(precisions: set[str]) -> list[Exporter]:
+    """The file formats that nobody has to name. One of a plugin that cannot do it keeps nobody from the others."""
+    return [
+        offer.record
+        for offer in exporters()
+        if not offer.record.variant_of
+        and not exporters().contested(offer.record.name)
+        and precisions <= set(offer.record.precisions)
+    ]
 
 
 def _gather_apps(targets: list[Target]) -> None:
@@ -182,7 +196,9 @@ def _images(
         if images.skipped:
             first = images.skipped[0]
             reporter.note(f"{len(images.skipped)} file(s) not used; such as {first.name}: {first.reason}")
-        if source is None and split != "test":
+        if source is not None:
+            tell_overlap(trained, images, split, reporter)
+        elif split != "test":
             reporter.note(f"The run has no test images; files are verified on its {split} images, which chose it.")
     calibration = None
     if _in_8_bits(targets):
@@ -219,16 +235,22 @@ def _status(item: Exported) -> str:
     return "refused" if item.refused else "verified"
 
 
-def _reference(asked: str, trained: TrainedModel, weights: str | None, labels: Path | None) -> str:
-    """What to give ``zoo verify`` to compare with."""
-    if trained.run is not None:
-        return str(trained.run.path)
-    if labels is not None:
-        return f"{asked} --labels {labels} --data PHOTOS"
-    return f"{trained.architecture}{f' --weights {weights}' if weights else ''} --data PHOTOS"
+def _verify_options(
+    asked: str,
+    trained: TrainedModel,
+    weights: str | None,
+    labels: Path | None,
+    data: str | None,
+    gates: dict[str, float],
+) -> list[str]:
+    """What to give ``zoo verify`` so that it asks the same once more."""
+    options: dict[str, object] = {"--against": trained.run.path if trained.run else asked}
+    options |= {"--weights": weights, "--labels": labels, "--data": data or (None if trained.run else "PHOTOS")}
+    options |= {f"--{name.replace('_', '-')}": value for name, value in gates.items()}
+    return [str(part) for option in options.items() if option[1] is not None for part in option]
 
 
-def _print(made: list[Exported], reference: str) -> None:
+def _print(made: list[Exported], verify_options: list[str]) -> None:
     from zoo.evaluation.table import percent, table
 
     rows = []
@@ -252,7 +274,7 @@ def _print(made: list[Exported], reference: str) -> None:
     for item in kept:
         click.echo(f"  {item.path}")
     if kept:
-        click.echo(f"Ask it yourself: zoo verify {kept[0].path} --against {reference}")
+        click.echo(f"Ask it yourself: {shlex.join(['zoo', 'verify', str(kept[0].path), *verify_options])}")
     for line in dict.fromkeys(_start(item, kept) for item in kept):
         click.echo(line)
 
@@ -264,4 +286,4 @@ def _start(item: Exported, kept: list[Exported]) -> str:
     folder = first.path.parent
     if app:
         return app.start.format(folder=shlex.quote(str(folder)))
-    return f"On a device: {folder}.zip, pip install -r requirements.txt, python run.py photo.jpg"
+    return f"On a device: {shlex.quote(f'{folder}.zip')}, pip install -r requirements.txt, python run.py photo.jpg"

@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 
 from zoo.cli.options import chosen_gates, gate_options, runs_option
+from zoo.cli.overlap import tell_overlap
 from zoo.errors import VerificationError
+from zoo.runs.atomic import make_folder, writable
 
 
 @click.command("verify")
@@ -21,7 +23,7 @@ from zoo.errors import VerificationError
 @runs_option
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the file's runtime.")
 @gate_options
-@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a page on it: PATH.html.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a page on it: verify.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print verify.json.")
 def command(
     file: Path,
@@ -45,7 +47,12 @@ def command(
     from zoo.cli.runs import find_model
     from zoo.parity import default_gates, exporter_of, keras_answers, precision_of, render, verification_images, verify
 
+    if report is not None:
+        make_folder(report.parent)
+        report = writable(report)
     exporter = exporter_of(file)
+    metadata, runtime = exporter.read_metadata(file), exporter.load(file, threads)  # before the work, not after it
+    precision = precision_of(metadata, runtime.inputs)
     reference = find_model(against, runs, weights, labels)
     from zoo.cli.progress import make_reporter
 
@@ -54,6 +61,7 @@ def command(
     if images.skipped:
         first = images.skipped[0]
         reporter.note(f"{len(images.skipped)} file(s) not used; such as {first.name}: {first.reason}")
+    tell_overlap(reference, images, split, reporter, calibration=file.parent / "calibration.csv")
     if data is None and split != "test":
         reporter.note(f"The run has no test images; these are its {split} images, which chose the model.")
     from zoo.cli.backend import start_keras
@@ -62,7 +70,6 @@ def command(
     reporter.stage(f"Asking Keras: {reference.name}")
     expected = keras_answers(reference, images, split, reporter.counter("asking Keras"))
     reporter.stage(f"Asking {file}")
-    precision = precision_of(exporter.read_metadata(file), exporter.load(file, threads).inputs)
     found = verify(
         exporter,
         file,

@@ -321,9 +321,11 @@ def _put(aside: Path, final: Path) -> None:
             final.rename(old)
         aside.rename(final)
     except OSError as error:
+        raise ExportError(f"Could not write {final}: {error.strerror}.", "Choose another folder with --out.") from error
+    finally:
+        # Also where Ctrl-C or SIGTERM came in between.
         if old.exists() and not final.exists():
             old.rename(final)
-        raise ExportError(f"Could not write {final}: {error.strerror}.", "Choose another folder with --out.") from error
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -22,12 +22,13 @@ from zoo.runs.atomic import make_folder, write_bytes
 MOST_FLIPS = 48
 
 
-def write_verification_page(verification: Verification, root: Path, path: Path) -> Path:
+def write_verification_page(verification: Verification, root: Path | None, path: Path) -> Path:
     """Writes the page on a verification.
 
     Args:
         verification: What was found.
-        root: The folder that the names of its images are relative to. A picture that is gone shows as a placeholder.
+        root: The folder that the names of its images are relative to; ``None``: no picture may be shown. A picture
+            that is gone shows as a placeholder.
         path: Of the page.
 
     Returns:
@@ -126,7 +127,7 @@ def _gate(gate: GateResult) -> tuple[str, ...]:
     return (esc(gate_name(gate).capitalize()), f'<b class="{result} one-line">{result}</b>', esc(value), esc(shown))
 
 
-def _flips(found: Verification, root: Path) -> str:
+def _flips(found: Verification, root: Path | None) -> str:
     if found.values is None:
         return ""
     flips = found.values.flips
@@ -153,7 +154,9 @@ def _flip(flip: Flip, picture: Picture) -> str:
     )
 
 
-def _picture(found: Verification, root: Path, flip: Flip) -> Picture:
+def _picture(found: Verification, root: Path | None, flip: Flip) -> Picture:
+    if root is None:
+        return None
     try:
         return load_image(root / flip.file, found.image)
     except ImageError:

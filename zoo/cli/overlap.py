@@ -1,0 +1,40 @@
+"""Images that are about to judge a model, and had a part in making it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoo.data import ImageData
+    from zoo.evaluation.trained import TrainedModel
+    from zoo.training.reporter import Reporter
+
+
+def tell_overlap(
+    trained: TrainedModel, images: ImageData, split: str, reporter: Reporter, calibration: Path | None = None
+) -> None:
+    """Says when images of a split trained or chose the model, or calibrated an exported file of it.
+
+    Args:
+        trained: The model.
+        images: What it is asked about.
+        split: Which of them.
+        reporter: Told.
+        calibration: ``calibration.csv`` of the file, where there is one.
+    """
+    contents = [images.contents[index] for index in images.indices(split)]
+    if trained.run is not None:
+        used = {row["sha256"] for row in trained.run.split() if row["split"] != "test"}
+        if seen := sum(content in used for content in contents):
+            reporter.note(
+                f"{seen} of {len(contents)} images trained or chose this model: it looks better here than on others."
+            )
+    if calibration is not None and calibration.is_file():
+        from zoo.runs.atomic import read_csv
+
+        fitted = {row["sha256"] for row in read_csv(calibration)}
+        if seen := sum(content in fitted for content in contents):
+            reporter.note(
+                f"{seen} of {len(contents)} images calibrated this file: it looks better here than on others."
+            )
