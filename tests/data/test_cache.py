@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -147,7 +148,9 @@ def test_a_damaged_index_is_begun_anew(photo_folder: PhotoFolder, own_cache: Pat
     load_data(str(root), SPEC)
     for path in own_cache.glob("index.sqlite*"):
         path.write_bytes(b"this is no database at all" * 100)
+    (own_cache / "openimages").mkdir()  # gigabytes, of which the index says nothing
     assert len(load_data(str(root), SPEC).names) == 6
+    assert (own_cache / "openimages").is_dir()
 
 
 def test_an_index_with_one_damaged_page_is_begun_anew(photo_folder: PhotoFolder, own_cache: Path) -> None:
@@ -182,6 +185,33 @@ def test_a_bound_too_small_says_how_to_raise_it(own_cache: Path, monkeypatch: py
     monkeypatch.setenv("ZOO_CACHE_GB", "much")
     with pytest.raises(UsageError, match="Received: 'much'"):
         ImageCache().usage()
+
+
+def test_what_cannot_fit_costs_nothing_that_is_there(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ImageCache()
+    for number in range(3):
+        cache.write_images("spec", [(f"content{number}", np.full((20, 24, 3), number, np.uint8))], IMAGE_BYTES)
+    monkeypatch.setenv("ZOO_CACHE_GB", str(3.5 * IMAGE_BYTES / 1e9))
+    with pytest.raises(DataError, match="the cache may hold"):
+        cache.make_room(4 * IMAGE_BYTES, keep=set())
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))
+        with pytest.raises(DataError, match="are free"):
+            cache.make_room(IMAGE_BYTES, keep=set())
+    assert len(read_back(cache, 3)) == 3
+
+
+def test_what_killed_processes_left_is_removed(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ImageCache()
+    cache.write_images("spec", images(2), IMAGE_BYTES)
+    left = [own_cache / "images" / name for name in ("a.123.tmp", "b.u8", "c.456.tmp", "d.u8")]
+    for path in left:
+        path.write_bytes(bytes(IMAGE_BYTES))
+    for path in [*left[:2], *map(cache.segment_path, {name for name, _ in read_back(cache, 2).values()})]:
+        os.utime(path, (time.time() - 7200, time.time() - 7200))
+    cache.make_room(IMAGE_BYTES, keep=set())
+    assert [path.exists() for path in left] == [False, False, True, True]  # the young ones may be in the making
+    assert len(read_back(cache, 2)) == 2
 
 
 def test_a_disk_without_room_is_told_before_anything_is_decoded(
@@ -221,6 +251,10 @@ def test_clearing_leaves_other_files_alone(own_cache: Path) -> None:
     cache = ImageCache()
     cache.write_images("spec", images(2), IMAGE_BYTES)
     assert cache.usage().images == 2
+    for made in ("precision.json", "audit.sqlite", "openimages/0123/classes.csv", "datasets/digits-1/0/1.png"):
+        (own_cache / made).parent.mkdir(parents=True, exist_ok=True)
+        (own_cache / made).write_text("{}")
     (own_cache / "thesis.txt").write_text("mine")
+    (own_cache / "features").mkdir()
     cache.clear()
-    assert [path.name for path in own_cache.iterdir()] == ["thesis.txt"]
+    assert sorted(path.name for path in own_cache.iterdir()) == ["features", "thesis.txt"]

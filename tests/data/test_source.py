@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,17 @@ def test_the_folder_above_the_splits_will_do(photo_folder: PhotoFolder) -> None:
 def test_a_class_may_be_called_train(photo_folder: PhotoFolder) -> None:
     root = photo_folder({"train": 2, "bus": 2, "car": 1})
     assert labels_and_splits(root) == {("train", None): 2, ("bus", None): 2, ("car", None): 1}
+
+
+def test_a_test_set_alone_is_a_split(photo_folder: PhotoFolder) -> None:
+    alone = photo_folder({"test/a": 2, "test/b": 1}, name="alone")
+    assert labels_and_splits(alone) == {("a", "test"): 2, ("b", "test"): 1}
+    both = photo_folder({"Main/val/a": 1, "Main/test/a": 2}, name="both")
+    assert labels_and_splits(both) == {("a", "val"): 1, ("a", "test"): 2}
+    beside = photo_folder({"test/a": 2, "bus": 1}, name="beside")
+    assert labels_and_splits(beside) == {("test", None): 2, ("bus", None): 1}
+    classes = photo_folder({"test": 2, "val": 1}, name="classes")
+    assert labels_and_splits(classes) == {("test", None): 2, ("val", None): 1}
 
 
 def test_hidden_and_system_files_are_no_data(photo_folder: PhotoFolder) -> None:
@@ -75,6 +88,37 @@ def test_links_are_followed_and_loops_end(photo_folder: PhotoFolder, tmp_path: P
     assert labels_and_splits(root) == {("a", None): 3, ("b", None): 2}
 
 
+def test_a_link_to_itself_costs_nothing_else(photo_folder: PhotoFolder) -> None:
+    root = photo_folder({"a": 1, "b": 1})
+    (root / "a" / "self").symlink_to("self")
+    (root / "round").symlink_to("round")
+    listing = list_source(root)
+    # The one in a class is listed like any file that cannot be read, when it is read.
+    assert [entry.name for entry in listing.entries] == ["a/photo_000.jpg", "a/self", "b/photo_000.jpg"]
+    assert [(item.name, item.reason) for item in listing.skipped] == [
+        ("round", "a link that cannot be followed, so it is no class")
+    ]
+
+
+def test_a_folder_without_permission_costs_nothing_else(
+    photo_folder: PhotoFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = photo_folder({"a": 1, "a/locked": 2, "b": 1, "secret": 3})
+    scandir = os.scandir
+
+    def refusing(path: Path) -> Iterator[os.DirEntry[str]]:  # as the system does for anybody but root
+        if path in (root / "a" / "locked", root / "secret"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    listing = list_source(root)
+    assert [entry.name for entry in listing.entries] == ["a/photo_000.jpg", "b/photo_000.jpg"]
+    reason = "folder that cannot be listed: Permission denied"
+    assert [(item.name, item.reason) for item in listing.skipped] == [("a/locked", reason), ("secret", reason)]
+    assert listing.notes == ["The folder 'secret' holds nothing that can be listed; it is not a class."]
+
+
 def test_an_empty_class_folder_is_said_not_taken_for_a_class(photo_folder: PhotoFolder) -> None:
     root = photo_folder({"a": 1, "b": 1, "empty": 0})
     listing = list_source(root)
@@ -98,6 +142,20 @@ def test_csv(tmp_path: Path, encoding: str) -> None:
         ("x/1.jpg", "rugby", "train"),
     ]
     assert entries[0].path == str(tmp_path / "2.jpg")
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u0085", "\x0b", "\x1e"])
+def test_csv_names_may_hold_what_ends_a_line_elsewhere(tmp_path: Path, end: str) -> None:
+    (tmp_path / "list.csv").write_text(f"path,label\n1{end}2.jpg,rugby\n3.jpg,soccer\n", encoding="utf-8", newline="")
+    listing = list_source(tmp_path / "list.csv")
+    assert [(entry.name, entry.label) for entry in listing.entries] == [(f"1{end}2.jpg", "rugby"), ("3.jpg", "soccer")]
+    assert listing.skipped == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_csv_lines_may_end_as_on_any_system(tmp_path: Path, end: str) -> None:
+    (tmp_path / "list.csv").write_text(f'path,label{end}1.jpg,rugby{end}"a\nb.jpg",soccer{end}', newline="")
+    assert [entry.name for entry in list_source(tmp_path / "list.csv").entries] == ["1.jpg", "a\nb.jpg"]
 
 
 def test_csv_rows_that_say_nothing_are_skipped_with_their_line(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.report.conftest import MakeRun, write_run
 from zoo.errors import UsageError
+from zoo.recipe import Recipe
 from zoo.report.findings import read_findings
 from zoo.report.html import write_report
 from zoo.report.sections import verdict
@@ -87,6 +88,33 @@ def test_the_page_answers_in_a_practitioner_s_order(make_run: MakeRun) -> None:
         "reliability.png",
         "samples.png",
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said", "of_training"),
+    [
+        ({}, "turned, shifted, scaled, mirrored and coloured anew in every epoch.", "on augmented images and"),
+        ({"augmentation": "article"}, "turned, shifted, scaled and mirrored anew in every epoch.", "augmented images"),
+        ({"head_epochs": 3}, "anew in every epoch after the head's.", "on augmented images"),
+        (
+            {"head_epochs": 3, "epochs": 0, "head_views": 4},
+            "The head was trained on each as it is and on 3 such versions of it.",
+            "on augmented images",
+        ),
+        ({"head_epochs": 3, "epochs": 0, "dropout": 0.2}, None, "change, with dropout, so"),
+        ({"augmentation": "none", "dropout": 0.0}, None, "change, so they can lie"),
+    ],
+)
+def test_augmentation_is_shown_as_the_recipe_has_it(
+    make_run: MakeRun, fields: dict[str, object], said: str | None, of_training: str
+) -> None:
+    run = make_run(info={"recipe": Recipe().with_values(fields).as_dict()})
+    path = write_report(run, np.zeros((4, 8, 8, 3), np.float32))
+    words = Page(path).words
+    assert of_training in words
+    assert said is None or said in words
+    assert ("Augmentation" in re.findall(r"<h2>(.*?)</h2>", path.read_text(encoding="utf-8"))) == (said is not None)
+    assert (run.path / "plots" / "augmented.png").exists() == (said is not None)
 
 
 def test_the_page_needs_nothing_from_outside(make_run: MakeRun) -> None:

@@ -11,12 +11,23 @@ from zoo.errors import TrainingError
 from zoo.runs.atomic import read_csv, read_text, whole_file, write_csv, write_text
 
 
+def _write_and_fail(path: Path) -> None:
+    with whole_file(path) as aside:
+        aside.write_text("half of the ne")
+        raise ZeroDivisionError
+
+
+def _write_to_a_full_disk(path: Path) -> None:
+    with whole_file(path) as aside:
+        aside.symlink_to("/dev/full")
+        aside.write_text("new")
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     write_text(path, "old")
-    with pytest.raises(ZeroDivisionError), whole_file(path) as aside:
-        aside.write_text("half of the ne")
-        _ = 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        _write_and_fail(path)
     assert read_text(path) == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -25,9 +36,8 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 def test_a_full_disk_is_a_message(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     write_text(path, "old")
-    with pytest.raises(TrainingError, match=r"Could not write .*metrics.json: No space left on device"), whole_file(path) as aside:
-        aside.symlink_to("/dev/full")
-        aside.write_text("new")
+    with pytest.raises(TrainingError, match=r"Could not write .*metrics.json: No space left on device"):
+        _write_to_a_full_disk(path)
     assert read_text(path) == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -87,6 +87,22 @@ def test_the_same_seed_is_the_same_run(uninterrupted: Path, run_zoo: RunZoo, tmp
     assert (again / "predictions.csv").read_bytes() == (uninterrupted / "predictions.csv").read_bytes()
 
 
+def test_a_repeated_run_keeps_the_precision_that_was_measured(
+    photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    small = ["--data", photo_folder({"a": 12, "b": 12}), "--size", "16", "--epochs", "1", "--batch-size", "8"]
+    first = run_zoo("train", "simple_cnn", *small, "--precision", "auto", "--runs", "first")
+    assert first.code == 0, first.err
+    (path,) = (tmp_path / "first").iterdir()
+    env = {"ZOO_CACHE_DIR": str(tmp_path / "empty-cache")}
+    assert run_zoo("train", "--repeat", path, "--runs", "again", env=env).code == 0
+    (again,) = (tmp_path / "again").iterdir()
+    assert open_run(again).info["precision"] == open_run(path).info["precision"]
+    assert not (tmp_path / "empty-cache" / "precision.json").exists()  # nothing was measured
+    assert run_zoo("train", "--repeat", path, "--batch-size", "4", "--runs", "other", env=env).code == 0
+    assert (tmp_path / "empty-cache" / "precision.json").exists()  # what was measured holds for its batches
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_run_resumes_to_the_same_weights(
     number: signal.Signals, uninterrupted: Path, run_zoo: RunZoo, tmp_path: Path, site: Path
@@ -217,6 +233,7 @@ def test_early_stopping_ends_before_the_last_epoch(run_zoo: RunZoo, tmp_path: Pa
     assert done.code == 0, done.err
     (path,) = (tmp_path / "runs").iterdir()
     assert len(open_run(path).history()["epoch"]) < 40
+    assert 'id="augmentation"' not in (path / "report.html").read_text()  # it would show the same picture many times
 
 
 def test_evaluating_again_gives_the_same_figures(digits_run: Path, run_zoo: RunZoo, tmp_path: Path) -> None:

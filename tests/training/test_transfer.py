@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import PhotoFolder, RunZoo, zoo_command, zoo_environment
+from tests.conftest import FakePlugin, PhotoFolder, RunZoo, zoo_command, zoo_environment
 from zoo.runs import open_run
 
 #: A small input keeps these quick; ImageNet weights take any size.
@@ -117,6 +117,42 @@ def test_an_interrupted_fine_tuning_resumes_to_the_same_weights(
     assert (killed / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
     histories = [open_run(run).history() for run in (killed, whole)]
     assert {**histories[0], "seconds": []} == {**histories[1], "seconds": []}
+
+
+def test_a_resume_in_the_head_phase_computes_no_feature_again_and_its_time_counts(
+    photos: Path, run_zoo: RunZoo, fake_plugin: FakePlugin, tmp_path: Path
+) -> None:
+    fake_plugin(
+        "zoo-killer",
+        "import os, signal\n"
+        "from zoo import hookimpl\n"
+        "@hookimpl\n"
+        "def zoo_callbacks():\n"
+        "    import keras\n"
+        "    class Killer(keras.callbacks.Callback):\n"
+        "        def on_epoch_begin(self, epoch, logs=None):\n"
+        "            if epoch == 1 and 'KILL' in os.environ:\n"
+        "                os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return [Killer()]\n",
+    )
+    cache = tmp_path / "cache"
+    arguments = ["train", "mobilenetv2", "--data", photos, *SMALL, "--head-epochs", "2", "--epochs", "0"]
+    killed = run_zoo(*arguments, env={"ZOO_CACHE_DIR": str(cache), "KILL": "1"})
+    assert killed.code == -signal.SIGKILL, killed.err
+    segments = sorted(path.name for path in (cache / "images").iterdir())
+    run = only_run(tmp_path)
+    info = json.loads((run / "run.json").read_text())
+    assert info["timings"]["features_s"] > 0
+    info["timings"]["features_s"] += 1000  # as if there had been many images
+    (run / "run.json").write_text(json.dumps(info))
+    done = run_zoo("train", "--resume", run, env={"ZOO_CACHE_DIR": str(cache)})
+    assert done.code == 0, done.err
+    assert sorted(path.name for path in (cache / "images").iterdir()) == segments
+    timings = open_run(run).info["timings"]
+    assert timings["features_s"] >= info["timings"]["features_s"] > 1000
+    epochs_s = sum(open_run(run).history()["seconds"])
+    assert timings["train_s"] == pytest.approx(timings["features_s"] + epochs_s, abs=0.02)
+    assert timings["total_s"] > timings["train_s"]
 
 
 def test_the_result_is_one_plain_model_and_frozen_layers_did_not_move(

@@ -81,11 +81,14 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
 
 
 def _augmented(run: Run, counter: Callable[[int, int], None]) -> NDArray[np.uint8] | None:
-    """Pictures for the report, where the training images are still to be had."""
+    """Pictures for the report, where there is something to show and the training images are still to be had."""
     from zoo.data import TRAIN
     from zoo.evaluation.recorded import recorded_images
+    from zoo.training.augment import augments
     from zoo.training.samples import augmented_samples
 
+    if not augments(run.recipe):
+        return None
     try:
         return augmented_samples(recorded_images(run, TRAIN, counter), run.recipe, run.seed)
     except DataError:

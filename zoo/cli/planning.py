@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from zoo.data.named import find_source
@@ -16,7 +15,7 @@ from zoo.recipe import FIELDS
 from zoo.registry import architectures
 from zoo.runs import Run
 from zoo.training.plan import Plan, find_recipe, image_for
-from zoo.training.start import RANDOM, check_weights, default_weights
+from zoo.training.start import RANDOM, default_weights, find_weights
 
 DEFAULT_DATA = "digits"
 
@@ -52,14 +51,13 @@ def make_plan(architecture: str | None, asked: dict[str, Any], repeated: Run | N
         recipe_name, recipe = asked["recipe"], find_recipe(record, asked["recipe"])
     if asked.get("weights") == RANDOM != weights and "scratch" in record.recipes:
         recipe_name, recipe = "scratch", record.recipes["scratch"]
-    weights = asked.get("weights", weights)
-    check_weights(record, weights)
+    weights = find_weights(record, asked.get("weights", weights))
     find_source(source)  # a mistyped path is told before anything heavy is loaded
     return Plan(
         architecture=record,
         source=source,
         image=_image(image, asked),
-        weights=str(Path(weights).absolute()) if Path(weights).is_file() else weights,
+        weights=weights,
         options=options | read_options(asked.get("options", ())),
         recipe_name=recipe_name,
         recipe=recipe.with_values(fields),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from zoo.cli.options import image_options, recipe_options, runs_option
-from zoo.errors import UsageError, ZooError
+from zoo.errors import TrainingError, UsageError, ZooError
 from zoo.registry import architectures
 from zoo.runs import Run, create_run, open_run
 
@@ -56,7 +58,8 @@ def command(
         return
     from zoo.cli.planning import make_plan
 
-    plan = make_plan(architecture, asked, open_run(_run_folder(repeat)) if repeat else None)
+    repeated = open_run(_run_folder(repeat)) if repeat else None
+    plan = make_plan(architecture, asked, repeated)
     from zoo.cli.progress import make_reporter
     from zoo.data import load_data
     from zoo.runs.machine import machine, versions
@@ -73,7 +76,9 @@ def command(
     from zoo.training.precision import resolve_precision
 
     offer = architectures().offer(plan.architecture.name)
-    precision = resolve_precision(plan.architecture, data.spec.input_shape, len(data.labels), plan.options, plan.recipe)
+    precision = resolve_precision(
+        plan.architecture, data.spec.input_shape, len(data.labels), plan.options, plan.recipe, repeated
+    )
     info = {
         "zoo_version": versions().get("keras-edge-zoo", "unknown"),
         "distribution": f"{offer.distribution} {offer.version}",
@@ -95,16 +100,32 @@ def command(
         "timings": {"load_s": round(load_s, 2)},
     }
     run = create_run(runs, plan.architecture.name, info)
+    with _kept_if_worth_it(run):
+        _record_images(run, data)
+        _train_and_report(run, data, reporter, start)
+
+
+def _record_images(run: Run, data: Any) -> None:
     from zoo.runs.atomic import write_csv
 
-    write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), data.rows())
     write_csv(run.path / "skipped.csv", ("path", "reason"), [(item.name, item.reason) for item in data.skipped])
+    write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), data.rows())  # last: from here on, --resume
+
+
+@contextlib.contextmanager
+def _kept_if_worth_it(run: Run) -> Iterator[None]:
+    """Removes a run that failed before its first epoch, or was interrupted before it could be resumed."""
     try:
-        _train_and_report(run, data, reporter, start)
-    except ZooError:
-        if not (run.path / "checkpoints").exists():
-            shutil.rmtree(run.path, ignore_errors=True)  # it failed before its first epoch; there is nothing to resume
+        yield
+    except BaseException as error:
+        trained = (run.path / "checkpoints" / "last.npz").is_file()
+        if (isinstance(error, ZooError) and not trained) or not _resumable(run):
+            shutil.rmtree(run.path, ignore_errors=True)
         raise
+
+
+def _resumable(run: Run) -> bool:
+    return (run.path / "split.csv").is_file()
 
 
 def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorboard: bool, start: float) -> None:
@@ -123,9 +144,14 @@ def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorb
 
         asked["data"] = find_source(asked["data"])[0]
     refuse_other_plan(run, asked)
-    if run.finished:
+    if run.finished and (run.path / "report.html").is_file():
         click.echo(f"{run.path} is finished; there is nothing to resume.")
         return
+    if not _resumable(run):
+        raise TrainingError(
+            f"{run.path} was stopped before its images were recorded: it has no split.csv.",
+            shlex.join(["zoo", "train", "--repeat", str(run.path)]) + " starts it again.",
+        )
     from zoo.cli.progress import make_reporter
     from zoo.data import load_data
 
@@ -135,21 +161,40 @@ def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorb
     counter = reporter.counter("decoding")
     data = load_data(source, run.image_spec, split_seed=run.info["split_seed"], progress=counter)
     refuse_other_data(run, data)
-    _refuse_other_backend(run)
+    if not run.finished:
+        _refuse_other_backend(run)
     run.info["tensorboard"] = tensorboard or run.info.get("tensorboard", False)
-    _train_and_report(run, data, reporter, start - sum(run.history().get("seconds", [])))
+    before_s = sum(run.history().get("seconds", [])) + run.info.get("timings", {}).get("features_s", 0.0)
+    _train_and_report(run, data, reporter, start - before_s)
 
 
 def _train_and_report(run: Run, data: Any, reporter: Any, start: float) -> None:
+    """Does what is left to do: of a run that was interrupted after it was measured, the report."""
     from zoo.cli.leaks import tell_without_leaks, warn_of_leaks
-    from zoo.evaluation.evaluate import evaluate
+    from zoo.cli.summary import one_line
     from zoo.report.html import write_report
     from zoo.training.samples import augmented_samples
+
+    measured = run.finished
+    with _told_how_to_resume(run):
+        leaks = warn_of_leaks(run, data, reporter)
+        if not measured:
+            _train_and_measure(run, data, reporter)
+        if not measured or "total_s" not in run.info["timings"]:
+            run.info["timings"]["total_s"] = round(time.perf_counter() - start, 2)
+            run.save_info()
+        click.echo(f"\n{one_line(run.metrics)}")
+        tell_without_leaks(run, run.metrics, leaks)
+        reporter.stage("Drawing the report")
+        report = write_report(run, augmented_samples(data, run.recipe, run.seed))  # last: it says that all is done
+    click.echo(f"  run     {run.path}\n  report  {report}")
+
+
+def _train_and_measure(run: Run, data: Any, reporter: Any) -> None:
+    from zoo.evaluation.evaluate import evaluate
     from zoo.training.start import start_weights
     from zoo.training.trainer import train
 
-    recipe = run.recipe
-    leaks = warn_of_leaks(run, data, reporter)
     reporter.stage(
         f"Training {run.architecture} in {run.path}: {sum(data.counts['train'].values())} images,"
         f" {run.info['precision']} on {run.info['backend']}, weights: {run.info['weights']}"
@@ -157,19 +202,9 @@ def _train_and_report(run: Run, data: Any, reporter: Any, start: float) -> None:
     architecture = architectures().get(run.architecture)
     start_with = start_weights(architecture, run.info["weights"], data.labels)
     callbacks = _tensorboard(run, bool(run.info["tensorboard"]))
-    with _told_how_to_resume(run):
-        model = train(run, architecture, data, reporter, start_weights=start_with, callbacks=callbacks)
-        reporter.stage("Measuring")
-        metrics = evaluate(model, data, run.path, data.counts["train"])
-        run.info["timings"]["total_s"] = round(time.perf_counter() - start, 2)
-        run.save_info()
-        reporter.stage("Drawing the report")
-        report = write_report(run, augmented_samples(data, recipe, run.seed))
-    from zoo.cli.summary import one_line
-
-    click.echo(f"\n{one_line(metrics)}")
-    tell_without_leaks(run, metrics, leaks)
-    click.echo(f"  run     {run.path}\n  report  {report}")
+    model = train(run, architecture, data, reporter, start_weights=start_with, callbacks=callbacks)
+    reporter.stage("Measuring")
+    evaluate(model, data, run.path, data.counts["train"])
 
 
 class _told_how_to_resume:  # noqa: N801 - reads as a sentence after `with`

@@ -4,6 +4,8 @@
     <cache>/images/<segment>.u8     uint8 pixels of up to 64 MB of images of one ImageSpec, mapped into memory
     <cache>/datasets/<name>-<v>/    named data sets, written out once
     <cache>/audit.sqlite            what `zoo data check` found out about contents and pairs of them
+    <cache>/openimages/             the files that describe Open Images, of `zoo data fetch`
+    <cache>/precision.json          which precision trains faster on this machine
 
 A segment is written aside, renamed when whole, and only then entered in the index; it never changes afterwards. Two
 processes may decode the same image at the same time: both segments are right, one row is used. Everything here can be
@@ -108,7 +110,7 @@ class ImageCache:
             if isinstance(error, sqlite3.OperationalError):
                 raise
             # Not a database, or a damaged one. It is only a cache: begin a new one.
-            self.clear()
+            self._remove_images()
             (self.folder / "images").mkdir(parents=True, exist_ok=True)
             return _connect(path)
 
@@ -262,11 +264,12 @@ class ImageCache:
         bound = bound_bytes()
         segments = self._index.execute("SELECT name, bytes FROM segments ORDER BY used_at").fetchall()
         total = sum(size for _, size in segments)
+        evicted: dict[str, int] = {}
         for name, size in segments:
             if total + wanted_bytes <= bound:
                 break
             if name not in keep:
-                self._forget_segment(name)
+                evicted[name] = size
                 total -= size
         needed = total + wanted_bytes
         if needed > bound:
@@ -274,12 +277,14 @@ class ImageCache:
                 f"The decoded images need {needed / 1e9:.2f} GB; the cache may hold {bound / 1e9:.2f} GB.",
                 "Raise ZOO_CACHE_GB, or use a smaller image size.",
             )
-        free = shutil.disk_usage(self.folder).free
+        free = shutil.disk_usage(self.folder).free + sum(evicted.values())
         if wanted_bytes > free - 64 * 2**20:
             raise DataError(
                 f"The decoded images need {wanted_bytes / 1e9:.2f} GB in {self.folder}; {free / 1e9:.2f} GB are free.",
                 "Free some space (`zoo cache --clear`), or set ZOO_CACHE_DIR to a larger disk.",
             )
+        for name in evicted:  # only now: what cannot fit shall not cost what is there
+            self._forget_segment(name)
 
     def usage(self) -> CacheUsage:
         size = sum(_size(path) for path in self.folder.rglob("*") if path.is_file())
@@ -288,13 +293,17 @@ class ImageCache:
 
     def clear(self) -> None:
         """Removes everything the cache made, and nothing else that may be in its folder."""
-        with contextlib.suppress(AttributeError):
-            self.close()
-        for name in ("images", "datasets", "features"):
+        self.close()
+        self._remove_images()
+        for name in ("datasets", "openimages"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        for pattern in ("index.sqlite*", "audit.sqlite*"):
-            for path in self.folder.glob(pattern):
-                path.unlink(missing_ok=True)
+        for path in (self.folder / "precision.json", *self.folder.glob("audit.sqlite*")):
+            path.unlink(missing_ok=True)
+
+    def _remove_images(self) -> None:
+        shutil.rmtree(self.folder / "images", ignore_errors=True)
+        for path in self.folder.glob("index.sqlite*"):
+            path.unlink(missing_ok=True)
 
     def _forget_segment(self, name: str) -> None:
         with self._index:
@@ -304,10 +313,13 @@ class ImageCache:
         self.segment_path(name).unlink(missing_ok=True)
 
     def _remove_leftovers(self) -> None:
-        """Temporaries of processes that were killed."""
-        for path in (self.folder / "images").glob("*.tmp"):
+        """What processes that were killed left: temporaries, and segments that never came into the index."""
+        indexed = {self.segment_path(name) for (name,) in self._index.execute("SELECT name FROM segments")}
+        segments, temporaries = ((self.folder / "images").glob(pattern) for pattern in ("*.u8", "*.tmp"))
+        for path in (*temporaries, *segments):
             with contextlib.suppress(FileNotFoundError):  # its process has just given it its name
-                if time.time() - path.stat().st_mtime > 3600:
+                # A younger one may still be written, or be about to be entered.
+                if path not in indexed and time.time() - path.stat().st_mtime > 3600:
                     path.unlink()
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:

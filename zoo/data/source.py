@@ -6,6 +6,7 @@ Nothing is decoded here and nothing but names and types is read, so that a list 
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -70,6 +71,12 @@ class Listing:
     notes: list[str] = field(default_factory=list)
     recorded: dict[str, str] = field(default_factory=dict)
 
+    def skip(self, path: str | Path, reason: str) -> None:
+        self.skipped.append(Skipped(self.name_of(path), reason))
+
+    def name_of(self, path: str | Path) -> str:
+        return Path(os.path.relpath(path, self.root)).as_posix()
+
 
 def list_source(path: Path) -> Listing:
     """Lists a folder or a CSV file.
@@ -125,47 +132,64 @@ def _list_folder(root: Path) -> Listing:
 def _split_folders(root: Path) -> dict[str, str]:
     """Folder name to split, where ``root`` is laid out by split; empty where it is not.
 
-    A class may be called ``train`` (trains, buses, cars): only a ``train`` that itself holds folders is a split.
+    A class may be called ``train`` (trains, buses, cars): only a ``train`` that itself holds folders is a split. Where
+    there is none, as in a test set alone, all folders must have names of splits and hold folders.
     """
-    names = {name: _SPLIT_NAMES[name.lower()] for name in _folders(root) if name.lower() in _SPLIT_NAMES}
+    folders = _folders(root)
+    names = {name: _SPLIT_NAMES[name.lower()] for name in folders if name.lower() in _SPLIT_NAMES}
     trains = [name for name, split in names.items() if split == TRAIN]
-    return names if trains and all(_folders(root / name) for name in trains) else {}
+    deciding = trains or (folders if len(names) == len(folders) else [])
+    return names if deciding and all(_folders(root / name) for name in deciding) else {}
 
 
 def _folders(root: Path) -> list[str]:
-    with os.scandir(root) as found:
-        return sorted(entry.name for entry in found if not _ignored(entry.name) and entry.is_dir())
+    return [child.name for child in _children(root) if _is_folder(child)]
+
+
+def _children(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as found:
+        return sorted((entry for entry in found if not _ignored(entry.name)), key=lambda entry: entry.name)
+
+
+def _is_folder(child: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one. A link that leads to itself is none: it is refused when it is read."""
+    try:
+        return child.is_dir()
+    except OSError:
+        return False
 
 
 def _list_classes(listing: Listing, root: Path, split: str | None) -> None:
     seen = {_identity(listing.root), _identity(root)}
-    with os.scandir(root) as found:
-        children = sorted((entry for entry in found if not _ignored(entry.name)), key=lambda entry: entry.name)
-    for child in children:
-        if child.is_dir():
-            files = list(_walk(Path(child.path), seen))
+    for child in _children(root):
+        if _is_folder(child):
+            skipped_before = len(listing.skipped)
+            files = list(_walk(listing, Path(child.path), seen))
             if not files:
-                name = os.path.relpath(child.path, listing.root)
-                listing.notes.append(f"The folder '{name}' holds no file; it is not a class.")
-            for path in files:
-                name = Path(os.path.relpath(path, listing.root)).as_posix()
-                listing.entries.append(Entry(path, name, child.name, split))
+                why = "holds no file" if len(listing.skipped) == skipped_before else "holds nothing that can be listed"
+                listing.notes.append(f"The folder '{listing.name_of(child.path)}' {why}; it is not a class.")
+            listing.entries += [Entry(path, listing.name_of(path), child.name, split) for path in files]
         elif Path(child.name).suffix.lower() in _IMAGE_SUFFIXES:
-            name = Path(os.path.relpath(child.path, listing.root)).as_posix()
-            listing.skipped.append(Skipped(name, "beside the class folders, so it has no class"))
+            listing.skip(child.path, "beside the class folders, so it has no class")
+        elif child.is_symlink() and not os.path.exists(child.path):  # noqa: PTH110 - pathlib's raises on some
+            listing.skip(child.path, "a link that cannot be followed, so it is no class")
 
 
-def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """Every file below ``folder``, links followed, no folder twice: a link to a folder above it ends there."""
-    identity = _identity(folder)
-    if identity in seen:
+def _walk(listing: Listing, folder: Path, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """Every file below ``folder``, links followed, no folder twice: a link to a folder above it ends there.
+
+    A folder that cannot be listed is skipped with its reason.
+    """
+    try:
+        identity = _identity(folder)
+        children = _children(folder) if identity not in seen else []
+    except OSError as error:
+        listing.skip(folder, f"folder that cannot be listed: {error.strerror}")
         return
     seen.add(identity)
-    with os.scandir(folder) as found:
-        children = sorted((entry for entry in found if not _ignored(entry.name)), key=lambda entry: entry.name)
     for child in children:
-        if child.is_dir():
-            yield from _walk(Path(child.path), seen)
+        if _is_folder(child):
+            yield from _walk(listing, Path(child.path), seen)
         else:
             yield child.path
 
@@ -185,7 +209,8 @@ def _list_csv(path: Path) -> Listing:
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise DataError(f"Could not read '{path}': {error.strerror}.") from error
-    reader = csv.DictReader(text.splitlines(keepends=True))
+    # Not splitlines: to it a name may hold the end of a line, such as U+2028 or U+0085.
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     columns = [name.strip() for name in reader.fieldnames or ()]
     missing = [name for name in ("path", "label") if name not in columns]
     if missing:

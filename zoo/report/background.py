@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zoo.recipe import Recipe
 from zoo.report import grids, plots
 from zoo.report.findings import Findings
 from zoo.report.markup import Column, beside, chart, esc, facts, name, section, table, tile, tiles
 from zoo.report.style import Target, Theme
 from zoo.report.text import duration, percent, plural, thousands
+from zoo.training.augment import RANGES, Ranges, augments
 
 _MOST_SKIPPED = 50
 _MOST_AUGMENTED = 24
@@ -31,10 +33,18 @@ def training(findings: Findings, folder: Path) -> str:
         if history.get(panel)
     )
     note = (
-        "<p>Training figures are taken while the weights still change, on augmented images and with dropout, so they "
-        "can lie below the validation ones. The dashed line is the epoch whose weights were kept.</p>"
+        f"<p>Training figures are taken while the weights still change{_harder(findings.run.recipe)}, so they can lie "
+        "below the validation ones. The dashed line is the epoch whose weights were kept.</p>"
     )
     return section("training", "Training", note, f'<div class="charts">{figures}</div>')
+
+
+def _harder(recipe: Recipe) -> str:
+    """What makes an image harder in training than in validation."""
+    said = ["on augmented images"] if augments(recipe) else []
+    if recipe.dropout != 0:
+        said.append("with any dropout the model has" if recipe.dropout is None else "with dropout")
+    return f", {' and '.join(said)}" if said else ""
 
 
 def _curve(findings: Findings, panel: str) -> Any:
@@ -128,16 +138,36 @@ def _groups(found: Mapping[str, Sequence[grids.Picture]]) -> Iterator[str]:
         yield f"<h3>{name(label)}</h3>{tiles(pictures, 'six')}"
 
 
-def augmented(pictures: npt.NDArray[np.generic] | None, folder: Path) -> str:
+def augmented(findings: Findings, pictures: npt.NDArray[np.generic] | None, folder: Path) -> str:
     """What augmentation makes of the training images."""
-    if pictures is None or not len(pictures):
+    recipe = findings.run.recipe
+    if pictures is None or not len(pictures) or not augments(recipe):
         return ""
     grids.plot_augmented(pictures, folder / "augmented.png")
     found = grids.as_pictures(pictures)[:_MOST_AUGMENTED]
-    note = "<p>Training images as they reach the model: turned, shifted, scaled and coloured anew in every epoch.</p>"
+    changes = _changes(RANGES[recipe.augmentation])
+    if recipe.epochs:
+        when = "every epoch after the head's" if recipe.head_epochs else "every epoch"
+        note = f"Training images as they reach the model: {changes} anew in {when}."
+    else:
+        versions = plural(recipe.head_views - 1, "such version")
+        note = f"Training images, {changes}. The head was trained on each as it is and on {versions} of it."
     kind = "six" if pictures.ndim == 5 and pictures.shape[1] in (3, 6) else ""
     shown = tiles((tile(one, f"Augmented training image {place}") for place, one in enumerate(found, start=1)), kind)
-    return section("augmentation", "Augmentation", note, shown)
+    return section("augmentation", "Augmentation", f"<p>{note}</p>", shown)
+
+
+def _changes(ranges: Ranges) -> str:
+    """What an augmentation does, such as "turned, shifted and scaled"."""
+    done = {
+        "turned": ranges.rotation_degrees > 0,
+        "shifted": ranges.shift > 0,
+        "scaled": ranges.view != (1.0, 1.0),
+        "mirrored": ranges.flip,
+        "coloured": max(ranges.brightness, ranges.contrast, ranges.saturation) > 0,
+    }
+    *most, last = [word for word, does in done.items() if does]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def settings(findings: Findings) -> str:

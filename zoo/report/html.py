@@ -26,7 +26,7 @@ def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None) -> 
     Args:
         run: A finished run.
         augmented: Augmented training images, ``(n, height, width, 3)`` or ``(sources, variants, height, width, 3)``,
-            0..255; ``None`` leaves them out.
+            0..255; ``None`` leaves them out, as does a recipe that augments nothing.
 
     Returns:
         Path of the page.
@@ -48,7 +48,7 @@ def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None) -> 
         sections.calibration(findings, plots),
         background.data(findings, plots),
         background.samples(findings, plots),
-        background.augmented(augmented, plots),
+        background.augmented(findings, augmented, plots),
         background.settings(findings),
         background.repeat(findings),
     )

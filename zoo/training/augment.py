@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.recipe import Augmentation
+from zoo.recipe import Augmentation, Recipe
 
 Image = NDArray[np.uint8]
 
@@ -60,6 +60,11 @@ RANGES: dict[Augmentation, Ranges] = {
         saturation=0.3,
     ),
 }
+
+
+def augments(recipe: Recipe) -> bool:
+    """Whether training sees more than the plain images; a head alone sees the views that are computed for it."""
+    return recipe.augmentation != "none" and (recipe.epochs > 0 or recipe.head_views > 1)
 
 
 def random_generator(seed: int, epoch: int, index: int) -> np.random.Generator:

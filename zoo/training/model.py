@@ -81,7 +81,8 @@ def split_model(model: keras.Model, backbone_end: str) -> tuple[keras.Model, ker
         features = model.get_layer(backbone_end).output
     except ValueError as error:
         raise PluginError(f"The model '{model.name}' has no layer '{backbone_end}' to end its backbone.") from error
-    return keras.Model(model.inputs, features), keras.Model(features, model.outputs[0])
+    # With the numbers that Keras gives instead, the cached features of a resumed run would not be found again.
+    return keras.Model(model.inputs, features, name="backbone"), keras.Model(features, model.outputs[0], name="head")
 
 
 def unfreeze(model: keras.Model, backbone_end: str, share: float) -> None:

@@ -11,8 +11,10 @@ from zoo.data import ImageData, named_dataset
 from zoo.errors import TrainingError, UsageError, unknown_name
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture
-from zoo.recipe import Recipe
+from zoo.recipe import FIELDS, Recipe
+from zoo.registry import architectures
 from zoo.runs import Run
+from zoo.training.start import find_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,30 +84,42 @@ def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
 
     Args:
         run: The run to resume.
-        asked: What the command line gave explicitly: ``architecture``, ``seed``, recipe fields, ...
+        asked: What the command line gave explicitly: ``architecture``, ``seed``, recipe fields, ...; of ``recipe`` the
+            fields count and not the name, ``options`` are those that were named.
 
     Raises:
-        UsageError: Something differs; the message shows what.
+        UsageError: Something differs; the message shows what. Or there is no such recipe, no such weights.
     """
     was: dict[str, Any] = {
         "architecture": run.architecture,
         "seed": run.seed,
         "split_seed": run.info["split_seed"],
-        "recipe": run.info["recipe_name"],
         "weights": run.info["weights"],
-        "options": run.info["options"],
         "data": run.info["data"]["source"],
         **run.image_spec.as_dict(),
         **run.recipe.as_dict(),
+        **_named_options(run.info["options"]),
     }
+    now: dict[str, Any] = {name: value for name, value in asked.items() if name not in ("recipe", "options")}
+    if "weights" in asked:
+        now["weights"] = find_weights(architectures().get(run.architecture), asked["weights"])
+    recipe = find_recipe(architectures().get(run.architecture), asked["recipe"]) if "recipe" in asked else run.recipe
+    now |= recipe.with_values({name: asked[name] for name in FIELDS if name in asked}).as_dict()
+    now |= _named_options(asked.get("options", {}))
     changed = [
-        f"{name}: {was[name]!r} in the run, {value!r} asked" for name, value in asked.items() if was[name] != value
+        f"{name}: {repr(was[name]) if name in was else 'not set'} in the run, {value!r} asked"
+        for name, value in now.items()
+        if name not in was or was[name] != value
     ]
     if changed:
         raise UsageError(
             f"{run.path} was started differently. {'; '.join(changed)}.",
             "A resumed run continues as it began; leave the options away, or start a new run.",
         )
+
+
+def _named_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"option {name}": value for name, value in options.items()}
 
 
 def refuse_other_data(run: Run, data: ImageData) -> None:

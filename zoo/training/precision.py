@@ -14,6 +14,7 @@ import numpy as np
 from zoo.data.cache import cache_folder
 from zoo.interfaces import Architecture
 from zoo.recipe import Recipe
+from zoo.runs import Run
 from zoo.runs.atomic import write_json
 from zoo.runs.machine import machine
 from zoo.training.model import build_model, compile_model
@@ -30,14 +31,18 @@ def resolve_precision(
     classes: int,
     options: Mapping[str, Any],
     recipe: Recipe,
+    repeated: Run | None = None,
 ) -> str:
     """``float32`` or ``mixed_bfloat16``.
 
-    For ``auto``, two training steps' worth of random pixels are timed in each, once for this machine, architecture,
-    image size and batch size: the answer is kept in the cache, so that a run repeated with its seed is the same run.
+    For ``auto``, a few training steps on random pixels are timed in each, once for this machine, architecture, image
+    size and batch size; the answer is kept in the cache. A run that is repeated where and as it was measured keeps its
+    own, whatever became of the cache, so that with its seed it is the same run.
     """
     if recipe.precision != "auto":
         return recipe.precision
+    if repeated and _measured_the_same(repeated, architecture, input_shape, options, recipe):
+        return str(repeated.info["precision"])
     path = cache_folder() / "precision.json"
     parts = [*machine().values(), *_devices(), keras.backend.backend(), keras.__version__]
     key = "|".join(map(str, [*parts, architecture.name, dict(options), *input_shape, recipe.batch_size]))
@@ -51,6 +56,18 @@ def resolve_precision(
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, known)
     return known[key]
+
+
+def _measured_the_same(
+    run: Run, architecture: Architecture, input_shape: tuple[int, int, int], options: Mapping[str, Any], recipe: Recipe
+) -> bool:
+    info, was = run.info, run.recipe
+    return (
+        (info.get("machine"), info.get("backend")) == (machine(), keras.backend.backend())
+        and (run.architecture, run.image_spec.input_shape, info.get("options"))
+        == (architecture.name, input_shape, dict(options))
+        and (was.precision, was.batch_size) == ("auto", recipe.batch_size)
+    )
 
 
 def _devices() -> list[str]:

@@ -21,20 +21,23 @@ def default_weights(architecture: Architecture) -> str:
     return architecture.weights[0].name if architecture.weights else RANDOM
 
 
-def check_weights(architecture: Architecture, name: str) -> None:
-    """Refuses early, before anything heavy is imported, what ``start_weights`` could not find.
+def find_weights(architecture: Architecture, name: str) -> str:
+    """What a run records of ``--weights``: a name that is offered, or a file's absolute path.
+
+    Asked before anything heavy is imported, it refuses early what ``start_weights`` could not find.
 
     Raises:
         UsageError: Neither offered under that name nor a file.
     """
     if name == RANDOM or name in {weights.name for weights in architecture.weights}:
-        return
+        return name
     path = Path(name)
     if path.suffix not in (".npz", ".keras"):
         offered = [weights.name for weights in architecture.weights]
         raise unknown_name(f"weights of {architecture.name}", name, [*offered, RANDOM, "a .npz or .keras file"])
     if not path.is_file():
         raise UsageError(f"There is no weight file '{name}'.", "Give an .npz or a .keras file, or a name.")
+    return str(path.absolute())
 
 
 def start_weights(

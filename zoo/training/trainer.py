@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -85,7 +86,7 @@ def train(
         if number > harness.progress.phase:
             harness.next_phase()
             resumed = False
-        phase = make(model, data, run.seed, reporter)
+        phase = make(model, data, run, reporter)
         compile_model(phase.model, phase.recipe, phase.batches.steps)
         if resumed:
             restore_optimizer(checkpoint, phase.model.optimizer)
@@ -104,7 +105,9 @@ def train(
         final.save(aside)
     run.info["parameters"] = final.count_params()
     run.info["best_epoch"] = harness.progress.best_epoch
-    run.info.setdefault("timings", {})["train_s"] = round(sum(row["seconds"] for row in harness.progress.history), 2)
+    timings = run.info.setdefault("timings", {})
+    epochs_s = sum(row["seconds"] for row in harness.progress.history)
+    timings["train_s"] = round(epochs_s + timings.get("features_s", 0.0), 2)
     run.save_info()
     reporter.trained()
     return final
@@ -125,7 +128,7 @@ def _build(run: Run, architecture: Architecture, data: ImageData, precision: str
     return build_model(architecture, data.spec.input_shape, len(data.labels), options, precision)
 
 
-MakePhase = Callable[[keras.Model, ImageData, int, Reporter], Phase]
+MakePhase = Callable[[keras.Model, ImageData, Run, Reporter], Phase]
 
 
 def _phases(recipe: Recipe, architecture: Architecture) -> Iterator[MakePhase]:
@@ -143,22 +146,35 @@ def _phases(recipe: Recipe, architecture: Architecture) -> Iterator[MakePhase]:
 
 
 def _head_phase(
-    recipe: Recipe, backbone_end: str, model: keras.Model, data: ImageData, seed: int, reporter: Reporter
+    recipe: Recipe, backbone_end: str, model: keras.Model, data: ImageData, run: Run, reporter: Reporter
 ) -> Phase:
     backbone, head = split_model(model, backbone_end)
     reporter.stage(f"Computing features of the frozen backbone ({recipe.head_views} view(s) an image)")
-    features = compute_features(backbone, data, recipe, reporter.counter("features"))
+    with _timed(run, "features_s"):
+        features = compute_features(backbone, data, recipe, reporter.counter("features"))
     phase_recipe = replace(recipe, epochs=recipe.head_epochs, learning_rate=recipe.head_learning_rate)
-    batches = FeatureBatches(features.data, data.indices(TRAIN), phase_recipe, seed, features.views)
+    batches = FeatureBatches(features.data, data.indices(TRAIN), phase_recipe, run.seed, features.views)
     return Phase(head, batches, phase_recipe)
 
 
+@contextlib.contextmanager
+def _timed(run: Run, timing: str) -> Iterator[None]:
+    """Adds the seconds of the block to a timing of the run; of an interrupted run, to what it spent before."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings = run.info.setdefault("timings", {})
+        timings[timing] = round(timings.get(timing, 0.0) + time.perf_counter() - start, 2)
+        run.save_info()
+
+
 def _image_phase(
-    recipe: Recipe, backbone_end: str | None, model: keras.Model, data: ImageData, seed: int, reporter: Reporter
+    recipe: Recipe, backbone_end: str | None, model: keras.Model, data: ImageData, run: Run, reporter: Reporter
 ) -> Phase:
     if backbone_end is not None and (recipe.head_epochs or recipe.unfreeze < 1):
         unfreeze(model, backbone_end, recipe.unfreeze)
-    batches = TrainingBatches(data, data.indices(TRAIN), recipe, seed)
+    batches = TrainingBatches(data, data.indices(TRAIN), recipe, run.seed)
     return Phase(model, batches, recipe.lasting(batches.steps))
 
 

@@ -1,0 +1,85 @@
+"""What a run is going to be, and whether a resumed one is asked to be another; nothing is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from zoo.cli.planning import make_plan
+from zoo.errors import UsageError
+from zoo.runs import Run, create_run, open_run
+from zoo.training.plan import refuse_other_plan
+
+
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def started(architecture: str, **asked: Any) -> Run:
+    """A run as ``zoo train`` records it before it trains."""
+    plan = make_plan(architecture, asked, None)
+    info = {
+        "data": {"source": plan.source},
+        "recipe_name": plan.recipe_name,
+        "recipe": plan.recipe.as_dict(),
+        "image": plan.image.as_dict(),
+        "labels": ["a", "b"],
+        "weights": plan.weights,
+        "options": plan.options,
+        "seed": plan.seed,
+        "split_seed": plan.split_seed,
+    }
+    return open_run(create_run(Path("runs"), architecture, info).path)
+
+
+def test_a_recipe_file_that_was_edited_is_refused() -> None:
+    file = Path("quick.yaml")
+    file.write_text("epochs: 3\nlearning_rate: 0.002\n")
+    run = started("simple_cnn", recipe="quick.yaml", batch_size=8)
+    refuse_other_plan(run, {"recipe": "./quick.yaml", "batch_size": 8})
+    file.write_text("epochs: 3\nlearning_rate: 0.2\nmixup_alpha: 0.1\n")
+    with pytest.raises(UsageError) as refused:
+        refuse_other_plan(run, {"recipe": "quick.yaml", "batch_size": 8})
+    assert "learning_rate: 0.002 in the run, 0.2 asked; mixup_alpha: 0.0 in the run, 0.1 asked." in str(refused.value)
+
+
+def test_another_file_with_the_same_recipe_will_do() -> None:
+    Path("one.yaml").write_text("epochs: 3\n")
+    run = started("simple_cnn", recipe="one.yaml")
+    Path("two.yaml").write_text("base: default\nepochs: '3'\n")
+    refuse_other_plan(run, {"recipe": "two.yaml"})
+    refuse_other_plan(run, {"recipe": "default", "epochs": 3})
+    with pytest.raises(UsageError, match="epochs: 3 in the run, 500 asked"):
+        refuse_other_plan(run, {"recipe": "article"})
+
+
+def test_the_same_weights_and_some_of_the_options_are_no_other_plan() -> None:
+    np.savez("w.npz", x=np.zeros(1))
+    np.savez("other.npz", x=np.zeros(1))
+    run = started("mobilenetv2", weights="w.npz", options=("width=0.5", "dropout=0.1"))
+    for same in ({"weights": "./w.npz"}, {"options": {"width": 0.5}}, {"options": {"width": 0.5, "dropout": 0.1}}):
+        refuse_other_plan(run, same)
+    with pytest.raises(UsageError, match=r"weights: '.*/w\.npz' in the run, '.*/other\.npz' asked"):
+        refuse_other_plan(run, {"weights": "other.npz"})
+    with pytest.raises(UsageError, match=r"option width: 0\.5 in the run, 1 asked"):
+        refuse_other_plan(run, {"options": {"width": 1, "dropout": 0.1}})
+    with pytest.raises(UsageError, match=r"option depth: not set in the run, 2 asked"):
+        refuse_other_plan(run, {"options": {"depth": 2}})
+
+
+def test_what_else_differs_is_shown() -> None:
+    run = started("simple_cnn", seed=1)
+    refuse_other_plan(run, {"architecture": "simple_cnn", "seed": 1, "data": "digits", "weights": "none"})
+    with pytest.raises(UsageError, match="architecture: 'simple_cnn' in the run, 'mobilenetv2' asked; seed: 1 in"):
+        refuse_other_plan(run, {"architecture": "mobilenetv2", "seed": 2})
+
+
+@pytest.mark.parametrize("name", ["imagenet", "none"])
+def test_a_file_in_the_way_is_not_taken_for_weights_of_that_name(name: str) -> None:
+    Path(name).write_text("a list of mine")
+    assert make_plan("mobilenetv2", {"weights": name}, None).weights == name

@@ -1,0 +1,95 @@
+"""Runs that stop where there is no epoch to go on from: at their beginning, and after they were measured."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FakePlugin, PhotoFolder, RunZoo
+from zoo.runs import open_run
+
+QUICK = ["--size", "16", "--epochs", "1", "--batch-size", "8", "--precision", "float32"]
+
+
+@pytest.fixture
+def photos(photo_folder: PhotoFolder) -> Path:
+    return photo_folder({"a": 12, "b": 12})
+
+
+@pytest.fixture
+def trouble(fake_plugin: FakePlugin) -> None:
+    """With ``TROUBLE="FILE STATEMENT"`` in its environment, zoo runs STATEMENT when it is about to write FILE."""
+    fake_plugin(
+        "zoo-trouble",
+        "import errno, os, signal\n"
+        "from pathlib import Path\n"
+        "name, _, statement = os.environ.get('TROUBLE', '').partition(' ')\n"
+        "write_bytes = Path.write_bytes\n"
+        "def trouble(path):\n"
+        "    if name and Path(path).name.startswith('.' + name):\n"
+        "        exec(statement)\n"
+        "def write(self, data):\n"
+        "    trouble(self)\n"
+        "    return write_bytes(self, data)\n"
+        "Path.write_bytes = write\n"
+        "import numpy\n"
+        "savez = numpy.savez\n"
+        "def save(path, **arrays):\n"
+        "    trouble(path)\n"
+        "    savez(path, **arrays)\n"
+        "numpy.savez = save\n",
+    )
+
+
+FULL = "raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))"
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
+CTRL_C = "raise KeyboardInterrupt"
+
+
+@pytest.mark.parametrize("file", ["skipped", "split", "last"])
+def test_a_disk_that_is_full_at_the_beginning_leaves_nothing(
+    file: str, photos: Path, trouble: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    done = run_zoo("train", "simple_cnn", "--data", photos, *QUICK, env={"TROUBLE": f"{file} {FULL}"})
+    assert done.code == 4
+    assert f"{file}.{'npz' if file == 'last' else 'csv'}: No space left on device" in done.err
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_run_without_its_images_says_how_to_start_it_again(
+    photos: Path, trouble: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    killed = run_zoo("train", "simple_cnn", "--data", photos, *QUICK, env={"TROUBLE": f"split {KILL}"})
+    assert killed.code == -signal.SIGKILL
+    (run,) = (tmp_path / "runs").iterdir()
+    done = run_zoo("train", "--resume", run)
+    assert done.code == 4
+    assert "it has no split.csv" in done.err
+    assert f"zoo train --repeat {run}" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_run_that_was_interrupted_at_its_report_gets_it(
+    photos: Path, trouble: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    interrupted = run_zoo("train", "simple_cnn", "--data", photos, *QUICK, env={"TROUBLE": f"report {CTRL_C}"})
+    assert interrupted.code == 130
+    (path,) = (tmp_path / "runs").iterdir()
+    assert f"Continue: zoo train --resume runs/{path.name}" in interrupted.err
+    assert open_run(path).finished
+    assert not (path / "report.html").exists()
+    info = json.loads((path / "run.json").read_text())
+    del info["timings"]["total_s"]  # as if interrupted a moment before
+    (path / "run.json").write_text(json.dumps(info))
+    model = (path / "model.keras").read_bytes()
+    done = run_zoo("train", "--resume", path)
+    assert done.code == 0, done.err
+    assert "epoch" not in done.err
+    assert "Accuracy" in done.out
+    assert 'id="augmentation"' in (path / "report.html").read_text()
+    assert open_run(path).info["timings"]["total_s"] > 0
+    assert (path / "model.keras").read_bytes() == model
+    assert "nothing to resume" in run_zoo("train", "--resume", path).out
