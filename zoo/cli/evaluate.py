@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.options import runs_option
+from zoo.cli.overlap import tell_overlap
 from zoo.cli.runs import find_trained
 from zoo.errors import DataError, UsageError
 
@@ -17,10 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from zoo.data import ImageData
-    from zoo.evaluation.trained import TrainedModel
     from zoo.runs import Run
-    from zoo.training.reporter import Reporter
 
 
 @click.command("evaluate")
@@ -46,7 +44,7 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
     if data is not None:
         images = load_for_evaluation(data, found.image, found.labels, aliases=found.aliases, progress=counter)
         parent = found.run.path if found.run else runs
-        _tell_overlap(found, images, reporter)
+        tell_overlap(found, images, TEST, reporter)
         name = "" if found.run else f"{found.architecture}-"
         folder = parent / "evaluations" / f"{name}{Path(data).stem or 'data'}-{images.digest[:8]}"
     elif found.run:
@@ -93,13 +91,3 @@ def _augmented(run: Run, counter: Callable[[int, int], None]) -> NDArray[np.uint
         return augmented_samples(recorded_images(run, TRAIN, counter), run.recipe, run.seed)
     except DataError:
         return None
-
-
-def _tell_overlap(found: TrainedModel, images: ImageData, reporter: Reporter) -> None:
-    """Says when images that made the model are about to measure it."""
-    if found.run is None:
-        return
-    used = {row["sha256"] for row in found.run.split() if row["split"] != "test"}
-    seen = sum(content in used for content in images.contents)
-    if seen:
-        reporter.note(f"{seen} of {len(images.names)} images trained or chose this model: the accuracy is too good.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from zoo.data.source import TEST, TRAIN, VAL
@@ -94,15 +94,3 @@ def unit(content: str, purpose: str, seed: int) -> float:
     """A number in [0, 1) that depends on nothing but its arguments."""
     digest = hashlib.sha256(f"{seed}:{purpose}:{content}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
-
-
-def leaks(images: Iterable[tuple[str, str]]) -> Mapping[str, set[str]]:
-    """Content hash to the splits it is in, for every content that is in more than one.
-
-    Args:
-        images: ``(sha256, split)`` of every image.
-    """
-    splits: dict[str, set[str]] = defaultdict(set)
-    for sha256, split in images:
-        splits[sha256].add(split)
-    return {sha256: found for sha256, found in splits.items() if len(found) > 1}

@@ -112,7 +112,11 @@ def create_run(root: Path, architecture: str, info: dict[str, Any]) -> Run:
                 f"Could not make {path}: {error.strerror}.", "Choose another folder: --runs."
             ) from error
         run = Run(path, {"format": RUN_FORMAT, "architecture": architecture, **info})
-        run.save_info()
+        try:
+            run.save_info()
+        except TrainingError:
+            path.rmdir()
+            raise
         return run
     raise TrainingError(f"Could not find a free name for a run in {root}.")
 

@@ -1,0 +1,52 @@
+"""Another backend of Keras trains as well, where there is no TensorFlow, and its runs are exported like any other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PhotoFolder, RunZoo, zoo_environment
+
+WITHOUT_TENSORFLOW = """
+import sys
+
+
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError("No module named 'tensorflow': it is hidden, as where it is not installed")
+
+
+sys.meta_path.insert(0, Hide())
+from zoo.cli.main import main
+
+main()
+"""
+
+
+@pytest.mark.parametrize("architecture", ["simple_cnn", "mobilenetv2"])
+def test_jax_trains_without_tensorflow_and_the_run_is_exported(
+    photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path, architecture: str
+) -> None:
+    pytest.importorskip("jax", reason="jax is not installed")
+    photos = photo_folder({"red": 12, "blue": 12})
+    steps = ["--epochs", "2"] if architecture == "simple_cnn" else ["--head-epochs", "2", "--epochs", "1"]
+    command = ["train", architecture, "--data", str(photos), "--size", "32", "--precision", "float32", *steps]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW, *command],
+        cwd=tmp_path,
+        env=zoo_environment(tmp_path / "site") | {"KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    assert json.loads((run / "run.json").read_text())["backend"] == "jax"
+    exported = run_zoo("export", run, "--format", "onnx", "--format", "tflite", env={"KERAS_BACKEND": "jax"})
+    assert exported.code == 0, exported.err
+    assert exported.out.count("verified") == 2
