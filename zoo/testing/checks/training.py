@@ -12,6 +12,9 @@ from zoo.training.model import compile_model, get_weights, unfreeze
 
 _NAMED = 4
 
+#: Least share of the photos that is then answered rightly: the last step follows the last loss, and moves some again.
+_RIGHT = 0.9
+
 
 def check_overfits_one_batch(subject: Subject) -> str:
     fitted = subject.fitted
@@ -30,9 +33,9 @@ def check_overfits_one_batch(subject: Subject) -> str:
             f"from {first:.3g} to {last:.3g}",
             "Does a gradient reach the weights? Is the input normalised, and softmax applied once only?",
         )
-    if fitted.right < images:
+    if fitted.right < _RIGHT * images:
         raise CheckError(
-            f"a model that learnt {images} photos answers them rightly in inference",
+            f"a model that learnt {images} photos answers {_RIGHT:.0%} of them rightly in inference",
             f"{fitted.right} of {images}, though the training loss is {last:.3g}",
             "Something differs between training and inference: look at layers that take `training`.",
         )
