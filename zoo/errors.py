@@ -64,6 +64,14 @@ class Terminated(SystemExit):
     """SIGTERM. Unlike a plugin's ``sys.exit`` it ends the command wherever it comes."""
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question after the nearest name, with a space before it; nothing where none is near."""
+    import difflib  # only the unlucky wait for it
+
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """A ``UsageError`` for a name nobody offers, with the nearest one that somebody does.
 
@@ -71,10 +79,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     Unknown architecture 'mobilenet2'. Did you mean 'mobilenetv2'?
       Known: mobilenetv2, simple_cnn.
     """
-    import difflib  # only the unlucky wait for it
-
     choices = sorted(known)
-    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
-    guess = f" Did you mean '{near[0]}'?" if near else ""
+    guess = did_you_mean(name, choices)
     known_line = f"Known: {', '.join(choices)}." if choices else f"No {kind} is installed."
     return UsageError(f"Unknown {kind} '{name}'.{guess}", known_line)

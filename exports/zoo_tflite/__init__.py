@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from zoo import Exporter, ExportError, Metadata, Runtime, hookimpl
+from zoo.quiet import stderr_aside
 
 if TYPE_CHECKING:
     import keras
@@ -44,7 +45,8 @@ def load_file(path: Path, threads: int) -> Runtime:
 
     try:
         # runtime.py knows nothing of zoo: its TensorInfo has the same fields and is another class.
-        return cast(Runtime, runtime.load(path, threads))
+        with stderr_aside(only=b"INFO: "):  # LiteRT tells how it computes
+            return cast(Runtime, runtime.load(path, threads))
     except ValueError as error:
         raise ExportError(str(error), "Export the model again.") from error
 

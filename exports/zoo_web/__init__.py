@@ -38,7 +38,7 @@ def zoo_exporters() -> Iterable[Exporter]:
         replace(
             EXPORTER,
             name="web",
-            summary="A page with the ONNX file, for browsers: nothing to install, works offline",
+            summary="A page with the ONNX file, for browsers: its visitors install nothing, it works offline",
             runtime_module="",
             requires=(),
             app=App(

@@ -304,6 +304,22 @@ def test_a_layer_that_a_format_does_not_have_is_named(labels: Path, zoo: Callabl
 # What cannot be
 
 
+def test_int8_is_calibrated_on_the_training_images_that_are_left(
+    photo_folder: PhotoFolder, zoo: Callable[..., Result]
+) -> None:
+    photos = photo_folder({"red": 30, "blue": 30})
+    assert zoo("train", "simple_cnn", "--data", photos, "--size", "32", "--epochs", "4").code == 0
+    (run,) = Path("runs").iterdir()
+    training = [row for row in open_run(run).split() if row["split"] == "train"]
+    (photos / training[0]["path"]).unlink()
+    shutil.copy(photos / training[1]["path"], photos / training[2]["path"])
+    done = zoo("export", run, "--format", "onnx", "--precision", "int8", "--min-agreement", "0")
+    assert done.code == 0, done.err
+    assert "2 training image(s) are gone or changed" in done.err
+    (listed,) = run.glob("exports/*/calibration.csv")
+    assert len(listed.read_text().splitlines()) - 1 == len(training) - 2
+
+
 def test_a_damaged_model_is_told(newest: Path, zoo: Callable[..., Result], tmp_path: Path) -> None:
     run = tmp_path / "runs" / newest.name
     shutil.copytree(newest, run, ignore=shutil.ignore_patterns("exports"))

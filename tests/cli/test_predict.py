@@ -237,6 +237,7 @@ def test_what_is_less_likely_is_unknown(onnx: Path, digits_run: Path, run_zoo: R
         rows = list(csv.DictReader(file))
     assert [row["known"] for row in rows] == [str(answer["known"]).lower() for answer in found]
     assert [row["label"] or None for row in rows] == [answer["label"] for answer in found]
+    assert [row["likeliest"] for row in rows] == [answer["label"] for answer in asked]
 
     done = run_zoo("predict", onnx, photos, "--min-confidence", "auto")  # an export that was not verified
     assert (done.code, "suggests no threshold" in done.err) == (2, True)
@@ -287,7 +288,9 @@ def test_what_is_no_model_is_told_what_would_be_one(
 ) -> None:
     done = run_zoo("predict", "mobilenet", photos)
     assert done.code == 2
-    assert all(word in done.err for word in ("'mobilenet' is not a model", "spec.json", ".onnx", "run", "simple_cnn"))
+    assert all(
+        word in done.err for word in ("'mobilenet' is not a model", "spec.json", ".onnx", "run", "mobilenetv2'?")
+    )
 
     done = run_zoo("predict", "gone.onnx", photos)
     assert done.code == 2

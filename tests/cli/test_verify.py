@@ -115,6 +115,14 @@ def test_other_images_and_a_file_without_metadata(
     assert "The file has no metadata of zoo" in done.err
 
 
+def test_a_bundle_stands_for_the_file_in_it(run_zoo: RunZoo, digits_run: Path, tmp_path: Path) -> None:
+    done = run_zoo("export", digits_run, "--format", "onnx", "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    done = run_zoo("verify", tmp_path / "out" / "simple_cnn-onnx-float32", "--against", digits_run)
+    assert done.code == 0, done.err
+    assert "simple_cnn.onnx (onnx, float32)" in done.out
+
+
 def test_a_damaged_file_is_told_before_keras_is_asked(run_zoo: RunZoo, digits_run: Path, tmp_path: Path) -> None:
     file = tmp_path / "digits.onnx"
     file.write_bytes(b"damaged")

@@ -78,7 +78,8 @@ def test_a_large_difference_is_real(tmp_path: Path) -> None:
 
 def test_equal_runs_differ_in_nothing(tmp_path: Path) -> None:
     runs = [finished(tmp_path, answers(right(20, range(3)))) for _ in range(2)]
-    assert "no difference, both are right on as many (p = 1)" in compare(runs).pairs[0].sentence
+    told = "no difference, both are right on as many (p = 1; 95 % interval -16.1 to +16.1 points)"
+    assert told in compare(runs).pairs[0].sentence
 
 
 def test_class_order_does_not_matter(tmp_path: Path) -> None:
@@ -148,6 +149,27 @@ def test_seeds_give_mean_and_standard_deviation(tmp_path: Path) -> None:
     assert "2.0 points" in comparison.render()
 
 
+def test_one_seed_run_twice_has_no_deviation(tmp_path: Path) -> None:
+    runs = [finished(tmp_path, answers(right(100, range(10))), seed=7) for _ in range(2)]
+    comparison = compare(runs)
+    (group,) = comparison.groups
+    assert (group.runs, group.seeds, group.accuracy_mean, group.accuracy_sd) == (2, (7,), 0.9, None)
+    text = comparison.render()
+    assert "7, 7" not in text
+    assert "0.0 points  " not in text
+    assert "count as one" in text
+    assert json.loads(json.dumps(comparison.as_dict()))["groups"][0]["accuracy_sd"] is None
+
+
+def test_a_repeated_seed_counts_once_among_others(tmp_path: Path) -> None:
+    wrong = ((0, 10), (0, 10), (1, 14))
+    runs = [finished(tmp_path, answers(right(100, range(count))), seed=seed) for seed, count in wrong]
+    (group,) = compare(runs).groups
+    assert (group.runs, group.seeds) == (3, (0, 1))
+    assert group.accuracy_mean == pytest.approx(0.88)
+    assert group.accuracy_sd == pytest.approx(0.02 * 2**0.5)
+
+
 def test_other_recipes_are_no_seeds(tmp_path: Path) -> None:
     first = finished(tmp_path, answers([True] * 10))
     second = finished(tmp_path, answers([True] * 10), recipe=Recipe(epochs=3).as_dict())
@@ -161,7 +183,12 @@ def test_several_comparisons_are_adjusted(tmp_path: Path) -> None:
     # Holm: 3 x the smallest, then 2 x the next but never below the one before.
     assert [pair.p for pair in comparison.pairs] == pytest.approx([0.03125, 0.0234375, 1.0])
     assert len(comparison.against_best) == 2
-    assert "adjusted for 3 comparisons (Holm)" in comparison.render()
+    text = comparison.render()
+    assert "adjusted for 3 comparisons (Holm): all pairs of runs" in text
+    assert "Each run with the best one; --json has all 3 pairs:" in text
+    assert text.count("shared test images") == 2
+    assert len(comparison.as_dict()["pairs"]) == 3
+    assert "--json" not in compare(runs[:2]).render()
 
 
 def test_holm_never_falls_with_rank() -> None:

@@ -33,7 +33,7 @@ def test_figures_worked_out_by_hand() -> None:
     assert metrics["n"] == 6
     assert metrics["accuracy"] == pytest.approx(4 / 6)
     assert metrics["accuracy_interval"] == pytest.approx(wilson_interval(4, 6))
-    assert metrics["majority_class"] == "b"
+    assert metrics["majority_class"] == "a"
     assert metrics["majority_class_baseline"] == 0.5
     assert metrics["confusion_matrix"] == [[2, 1, 0], [0, 2, 1], [0, 0, 0]]
     assert metrics["most_confused"] == [
@@ -94,7 +94,7 @@ def test_a_single_image() -> None:
     metrics = compute_metrics(Predictions(("a", "b"), ("1",), np.array([1]), np.array([[0.0, 1.0]])), {"a": 3, "b": 3})
     assert metrics["accuracy"] == 1.0
     assert metrics["accuracy_interval"] == pytest.approx([0.2065, 1.0], abs=1e-4)
-    assert (metrics["majority_class"], metrics["majority_class_baseline"]) == ("a", 0.0)
+    assert (metrics["majority_class"], metrics["majority_class_baseline"]) == ("b", 1.0)
     assert metrics["macro_f1"] == 1.0
     assert metrics["expected_calibration_error"] == 0.0
 
@@ -113,7 +113,7 @@ def test_a_thousand_classes_are_valid_json() -> None:
     metrics = compute_metrics(answers(1000, 300, strength=4), {f"c{i}": i for i in range(1000)})
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
     assert sum(map(sum, metrics["confusion_matrix"])) == 300
-    assert metrics["majority_class"] == "c999"
+    assert metrics["majority_class_baseline"] == max(row["support"] for row in metrics["per_class"]) / 300
     assert 0 < metrics["accuracy"] <= metrics["top_k_accuracy"]["3"] <= metrics["top_k_accuracy"]["5"] < 1
     assert metrics["evaluated_classes"] == len({row["label"] for row in metrics["per_class"] if row["f1"] is not None})
 
@@ -123,9 +123,16 @@ def test_all_probabilities_equal_is_no_top_five_hit_for_the_last_class() -> None
     assert compute_metrics(level)["top_k_accuracy"] == {"3": 0.5, "5": 0.5}
 
 
-def test_without_training_counts_there_is_no_baseline() -> None:
+def test_the_baseline_is_the_best_constant_answer_on_the_measured_images() -> None:
+    true = np.array([0, 1, 1, 2, 2, 2])
+    given = Predictions(("a", "b", "c"), tuple("123456"), true, np.full((6, 3), 1 / 3))
+    metrics = compute_metrics(given, {"a": 100, "b": 1, "c": 1})
+    assert (metrics["majority_class"], metrics["majority_class_baseline"]) == ("c", 0.5)
+
+
+def test_training_counts_may_be_unknown() -> None:
     metrics = compute_metrics(by_hand(), None)
-    assert metrics["majority_class_baseline"] is None
+    assert metrics["majority_class_baseline"] == 0.5
     assert metrics["per_class"][0]["train_images"] is None
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.report.conftest import MakeRun, write_run
 from zoo.errors import UsageError
+from zoo.evaluation import wilson_interval
 from zoo.recipe import Recipe
 from zoo.report.findings import read_findings
 from zoo.report.html import write_report
@@ -75,7 +76,7 @@ def test_the_page_answers_in_a_practitioner_s_order(make_run: MakeRun) -> None:
         "Repeat it",
     ]
     assert "simple_cnn on photos" in page.words
-    assert "that always answering “rugby” would reach" in page.words
+    assert "that always answering “rugby”, their commonest class, would reach" in page.words
     assert "zoo train simple_cnn --data photos --seed 0" in page.words
     assert page.open == []
     assert page.without_alt == 0
@@ -183,6 +184,22 @@ def test_an_old_run_with_the_basics_alone_still_has_a_page(make_run: MakeRun) ->
 )
 def test_the_verdict_weighs_accuracy_against_the_majority(make_run: MakeRun, strength: float, said: str) -> None:
     assert said in verdict(read_findings(make_run(each=20, strength=strength, epochs=1)))
+
+
+@pytest.mark.parametrize(
+    ("mean", "said"),
+    [
+        (0.85, "4 test images show it neither too sure nor too unsure: mean confidence 85.0 %, accuracy 75.0 %"),
+        (0.99, "On average it is too sure of itself: mean confidence 99.0 %, accuracy 75.0 %"),
+        (0.25, "On average it is less sure than it could be: mean confidence 25.0 %, accuracy 75.0 %"),
+    ],
+)
+def test_confidence_is_judged_only_beyond_chance(make_run: MakeRun, mean: float, said: str) -> None:
+    run = make_run(epochs=1)
+    low, high = wilson_interval(3, 4)
+    figures = {"n": 4, "accuracy": 0.75, "accuracy_interval": [low, high], "mean_confidence": mean}
+    write_json(run.path / "metrics.json", {**run.metrics, **figures})
+    assert said in Page(write_report(open_run(run.path))).words
 
 
 def test_a_perfect_run_has_no_gallery(make_run: MakeRun) -> None:

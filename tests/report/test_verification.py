@@ -14,7 +14,7 @@ from tests.parity.linear import SPEC, LinearFile, Subject, make_subject
 from tests.report import test_page_in_browser as in_browser
 from tests.report.conftest import draw_photos
 from tests.report.test_html import HOSTILE, Page
-from zoo.parity import Verification
+from zoo.parity import Gates, Verification
 from zoo.report.verification import write_verification_page
 
 
@@ -73,6 +73,13 @@ def test_a_page_of_a_file_that_failed(subject: Subject, tmp_path: Path) -> None:
     for flip in found.values.flips:
         assert f"margin {flip.margin:.3g}" in page.words
         assert flip.file in page.text
+
+
+def test_the_gates_call_keras_by_its_name(subject: Subject, tmp_path: Path) -> None:
+    gates = Gates(min_agreement=0.5, max_accuracy_drop=0.5)
+    page = write(subject.verify(tmp_path, subject.file, gates), subject, tmp_path)
+    assert "Same answer as Keras" in page.words
+    assert "as keras" not in page.words
 
 
 def test_the_page_needs_nothing_from_outside_and_names_are_text(subject: Subject, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_jax_trains_without_tensorflow_and_the_run_is_exported(
 ) -> None:
     pytest.importorskip("jax", reason="jax is not installed")
     photos = photo_folder({"red": 12, "blue": 12})
-    steps = ["--epochs", "2"] if architecture == "simple_cnn" else ["--head-epochs", "2", "--epochs", "1"]
+    steps = ["--epochs", "2"] if architecture == "simple_cnn" else ["--head-epochs", "2"]
     command = ["train", architecture, "--data", str(photos), "--size", "32", "--precision", "float32", *steps]
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TENSORFLOW, *command],
@@ -47,6 +47,6 @@ def test_jax_trains_without_tensorflow_and_the_run_is_exported(
     assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "runs").iterdir()
     assert json.loads((run / "run.json").read_text())["backend"] == "jax"
-    exported = run_zoo("export", run, "--format", "onnx", "--format", "tflite", env={"KERAS_BACKEND": "jax"})
+    exported = run_zoo("export", run, "--format", "onnx", env={"KERAS_BACKEND": "jax"})
     assert exported.code == 0, exported.err
-    assert exported.out.count("verified") == 2
+    assert "  verified  " in exported.out

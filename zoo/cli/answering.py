@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from zoo.edge.confidence import min_confidence
-from zoo.errors import UsageError, VerificationError
+from zoo.errors import UsageError, VerificationError, did_you_mean
 from zoo.registry import architectures, exporters
 
 if TYPE_CHECKING:
@@ -111,10 +111,11 @@ def _kind(path: Path, request: Request) -> str:
         return "keras"
     missing = "" if path.exists() else ", and there is no such file or folder"
     files = ", ".join(sorted({offer.record.suffix for offer in exporters()}))
+    names = sorted({offer.record.name for offer in architectures()})
     raise UsageError(
-        f"'{text}' is not a model{missing}.",
+        f"'{text}' is not a model{missing}.{did_you_mean(text, names)}",
         f"MODEL is a bundle (its .zip, or the folder with spec.json in it), an exported file ({files}), the folder of "
-        f"a run, or an architecture ({', '.join(sorted({offer.record.name for offer in architectures()}))}).",
+        f"a run, or an architecture that `zoo list` shows.",
     )
 
 

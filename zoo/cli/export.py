@@ -126,6 +126,11 @@ def _targets(formats: tuple[str, ...], precisions: tuple[str, ...]) -> list[Targ
     from zoo.errors import unknown_name
     from zoo.export.export import Target
 
+    for option, values in (("--format", formats), ("--precision", precisions)):
+        for value in values:
+            if "," in value:
+                again = " ".join(f"{option} {part.strip()}" for part in value.split(","))
+                raise UsageError(f"{option} takes one value at a time. Received: '{value}'.", f"Repeat it: {again}")
     for precision in precisions:
         if precision not in PRECISIONS:
             raise unknown_name("precision", precision, PRECISIONS)
@@ -203,7 +208,11 @@ def _images(
     calibration = None
     if _in_8_bits(targets):
         if trained.run is not None:
-            calibration = choose(recorded_images(trained.run, TRAIN, counter), trained.run.seed)
+            training = recorded_images(trained.run, TRAIN, counter, partly=True)
+            lost = sum(trained.run.info["data"]["counts"][TRAIN].values()) - len(training.names)
+            if lost:
+                reporter.note(f"{lost} training image(s) are gone or changed: int8 is calibrated on the others.")
+            calibration = choose(training, trained.run.seed)
         elif images is not None:
             images = halve(images)
             calibration = choose(images)

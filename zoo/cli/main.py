@@ -40,9 +40,9 @@ def cli() -> None:
 
     \b
     zoo train simple_cnn                       on 1797 handwritten digits, to try it
-    zoo train simple_cnn --data photos/        on your photos, one folder a class
-    zoo evaluate runs/simple_cnn-...           once more, or on other photos
-    zoo compare RUN RUN                        is the difference real?
+    zoo train mobilenetv2 --data photos/       on your photos, one folder a class
+    zoo export mobilenetv2                     to TFLite and ONNX files that answer like it
+    zoo predict mobilenetv2 photo.jpg          what does it show?
     """
 
 

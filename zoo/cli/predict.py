@@ -181,13 +181,15 @@ def _csv(path: Path, top: int, says_known: bool) -> Iterator[Show]:
 
     def show(name: str, answer: Answer) -> None:
         cells = [cell for likely in answer.top for cell in likely]
-        known = [str(answer.known).lower()] if says_known else []
-        writer.writerow([name, *known, *(cells if answer.known else ["", *cells[1:]])])
+        said = [str(answer.known).lower(), answer.label if answer.known else ""] if says_known else []
+        writer.writerow([name, *said, *cells])
 
     # surrogateescape: a file name that is not UTF-8 comes back as the bytes it was.
     with whole_file(path) as aside, aside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         # Everything but numbers is quoted: a lone carriage return in a name is a line end otherwise.
         writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         more = [f"{column}_{place}" for place in range(2, top + 1) for column in ("label", "probability")]
-        writer.writerow(["file", *(["known"] if says_known else []), "label", "probability", *more])
+        # What is unknown has no label, but a likeliest class all the same.
+        first = ["known", "label", "likeliest"] if says_known else ["label"]
+        writer.writerow(["file", *first, "probability", *more])
         yield show

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.errors import UsageError, unknown_name
+from zoo.errors import UsageError, did_you_mean, unknown_name
 from zoo.evaluation.trained import TrainedModel, of_file, of_run, pretrained
 from zoo.registry import architectures
 from zoo.runs import Run, find_runs, open_run
@@ -27,8 +27,10 @@ def find_run(text: str, root: Path) -> Run:
         if newest is None:
             raise UsageError(f"There is no finished run of {text} in {root}.", f"zoo train {text} makes one.")
         return newest
+    guess = did_you_mean(text, [offer.record.name for offer in architectures()])
     raise UsageError(
-        f"No run at '{text}'.", f"Give a run folder such as {root / 'simple_cnn-20260131-120000'}, or an architecture."
+        f"No run at '{text}'.{guess}",
+        f"Give a run folder such as {root / 'simple_cnn-20260131-120000'}, or an architecture.",
     )
 
 
@@ -92,6 +94,9 @@ def find_keras_file(path: Path, labels: Path | None) -> TrainedModel:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f"{labels} names '{twice[0]}' twice.", "Each class needs a name of its own.")
+    from zoo.cli.backend import start_keras
+
+    start_keras()
     return of_file(path, names)
 
 

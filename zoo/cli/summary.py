@@ -7,13 +7,13 @@ from typing import Any
 
 
 def one_line(metrics: Mapping[str, Any]) -> str:
-    """Accuracy, its interval, and what guessing gives."""
+    """Accuracy, its interval, and what the best answer that is always the same gives on these images."""
     low, high = metrics["accuracy_interval"]
     baseline = metrics["majority_class_baseline"]
     text = f"Accuracy {metrics['accuracy']:.1%} on {metrics['n']} {metrics.get('split', 'test')} images"
     text += f" (95 % interval {low:.1%} to {high:.1%}"
     if baseline is not None:
-        text += f"; always the commonest class: {baseline:.1%}"
+        text += f"; always answering their commonest class: {baseline:.1%}"
     return text + ")"
 
 

@@ -45,8 +45,8 @@ def command(
 
     \b
     zoo train simple_cnn
+    zoo train mobilenetv2 --data photos/
     zoo train simple_cnn --data photos/ --epochs 40 --seed 1
-    zoo train simple_cnn --data photos/ --recipe article
     zoo train --resume runs/simple_cnn-20260131-120000
     """
     start = time.perf_counter()

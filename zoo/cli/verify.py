@@ -10,6 +10,7 @@ import click
 
 from zoo.cli.options import chosen_gates, gate_options, runs_option
 from zoo.cli.overlap import tell_overlap
+from zoo.edge.bundle import read_bundle
 from zoo.errors import VerificationError
 from zoo.runs.atomic import make_folder, writable
 
@@ -40,13 +41,15 @@ def command(
 ) -> None:
     """Ask an exported file and the Keras model it was made from about the same image files.
 
-    FILE says in its name's suffix which format it is. RUN is a run folder, or an architecture: its newest finished run;
-    with none, the architecture with its pretrained weights; or a .keras file. Ends with 6 where the answers differ by
-    more than the file's precision allows.
+    FILE says in its name's suffix which format it is; the folder of a bundle stands for the file in it. RUN is a run
+    folder, or an architecture: its newest finished run; with none, the architecture with its pretrained weights; or a
+    .keras file. Ends with 6 where the answers differ by more than the file's precision allows.
     """
     from zoo.cli.runs import find_model
     from zoo.parity import default_gates, exporter_of, keras_answers, precision_of, render, verification_images, verify
 
+    if file.is_dir():
+        file = read_bundle(file).model_path
     if report is not None:
         make_folder(report.parent)
         report = writable(report)

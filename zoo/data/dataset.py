@@ -169,9 +169,16 @@ def load_recorded(
     spec: ImageSpec,
     labels: tuple[str, ...],
     *,
+    partly: bool = False,
     progress: Progress | None = None,
 ) -> ImageData:
     """Images that a run recorded in its ``split.csv``, from where they lay then.
+
+    Args:
+        rows: Of ``split.csv``.
+        source, root, spec, labels: Of the run.
+        partly: Whether those do that are as they were, if there are any; otherwise all must be.
+        progress: Called with files done and files to do.
 
     Raises:
         DataError: Files are gone, unreadable, or not the ones they were.
@@ -183,13 +190,16 @@ def load_recorded(
     present = dict(zip(data.names, data.contents, strict=True))
     gone = sorted(recorded.keys() - present.keys())
     changed = sorted(name for name, sha256 in present.items() if sha256 != recorded[name])
-    if gone or changed:
+    if not gone and not changed:
+        return data
+    if not partly or len(gone) + len(changed) == len(rows):
         raise DataError(
             f"The images of this run are not as they were: {len(gone)} gone, {len(changed)} changed"
             f" (such as {(gone + changed)[0]!r}).",
-            f"Restore them in {root}, or measure on other images: --data.",
+            f"Restore them in {root}." if partly else f"Restore them in {root}, or measure on other images: --data.",
         )
-    return data
+    same = {name for name, sha256 in present.items() if sha256 == recorded[name]}
+    return _load(source, Listing(root, [entry for entry in entries if entry.name in same]), spec, 0, progress, labels)
 
 
 def _load(
@@ -266,7 +276,9 @@ def _with_notes(data: ImageData, origin: Mapping[str, str]) -> ImageData:
         labels_of.setdefault(sha256, set()).add(label)
     contradictory = sum(len(found) > 1 for found in labels_of.values())
     if contradictory:
-        notes.append(f"{contradictory} image(s) appear under more than one label with the same bytes.")
+        notes.append(
+            f"{contradictory} image(s) appear under more than one label with the same bytes: see `zoo data check`."
+        )
     for split in (name for name in SPLITS if name != TRAIN):
         empty = [label for label, count in data.counts[split].items() if count == 0]
         if empty:

@@ -96,9 +96,17 @@ def list_source(path: Path) -> Listing:
     listing.entries.sort(key=lambda entry: entry.name)
     listing.skipped.sort(key=lambda skipped: skipped.name)
     if not listing.entries:
+        loose = sum(item.reason == _LOOSE for item in listing.skipped)
+        if loose:
+            raise DataError(
+                f"'{path}' holds {loose} image(s) and no class folder with one: is it a class itself?",
+                f"Give the folder above it: {path.resolve().parent}.",
+            )
         raise DataError(f"'{path}' holds no file in a class folder.", _LAYOUT_HINT)
     return listing
 
+
+_LOOSE = "beside the class folders, so it has no class"
 
 _LAYOUT_HINT = (
     "Expected photos/<class>/*.jpg, photos/train/<class>/*.jpg, or a CSV with the columns path,label[,split]."
@@ -170,7 +178,7 @@ def _list_classes(listing: Listing, root: Path, split: str | None) -> None:
                 listing.notes.append(f"The folder '{listing.name_of(child.path)}' {why}; it is not a class.")
             listing.entries += [Entry(path, listing.name_of(path), child.name, split) for path in files]
         elif Path(child.name).suffix.lower() in _IMAGE_SUFFIXES:
-            listing.skip(child.path, "beside the class folders, so it has no class")
+            listing.skip(child.path, _LOOSE)
         elif child.is_symlink() and not os.path.exists(child.path):  # noqa: PTH110 - pathlib's raises on some
             listing.skip(child.path, "a link that cannot be followed, so it is no class")
 
@@ -215,10 +223,9 @@ def _list_csv(path: Path) -> Listing:
     missing = [name for name in ("path", "label") if name not in columns]
     if missing:
         found = ", ".join(columns) or "none"
-        raise DataError(
-            f"'{path}' lacks the column(s) {', '.join(missing)}. Found: {found}.",
-            "The first line must be path,label[,split].",
-        )
+        hint = "The first line must be path,label[,split]"
+        hint += ", with commas: spreadsheets may save semicolons." if ";" in found else "."
+        raise DataError(f"'{path}' lacks the column(s) {', '.join(missing)}. Found: {found}.", hint)
     reader.fieldnames = columns
     seen: set[str] = set()
     try:

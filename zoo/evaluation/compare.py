@@ -39,14 +39,18 @@ class SeedGroup:
     """Runs that differ in nothing but their seed: same architecture, recipe, image spec, precision and data.
 
     Args:
-        accuracy_sd: Standard deviation over the runs (n - 1 in the denominator), as a share.
+        runs: How many.
+        seeds: Each once. Several runs of one seed repeat each other, so they count once, with their mean accuracy.
+        accuracy_mean: Over the seeds.
+        accuracy_sd: Standard deviation over the seeds (n - 1 in the denominator), as a share; ``None``: only one seed.
     """
 
     architecture: str
     recipe: str | None
+    runs: int
     seeds: tuple[int, ...]
     accuracy_mean: float
-    accuracy_sd: float
+    accuracy_sd: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +86,10 @@ class Comparison:
         if self.groups:
             blocks.append(_groups_table(self.groups))
         if self.against_best:
-            blocks.append("\n".join(pair.sentence for pair in self.against_best))
+            sentences = [pair.sentence for pair in self.against_best]
+            if len(sentences) < len(self.pairs):
+                sentences.insert(0, f"Each run with the best one; --json has all {len(self.pairs)} pairs:")
+            blocks.append("\n".join(sentences))
         if self.notes:
             blocks.append("\n".join(self.notes))
         return "\n\n".join(blocks)
@@ -107,8 +114,8 @@ def compare(runs: Sequence[Run]) -> Comparison:
         for i, j in combinations(range(len(runs)), 2)
     ]
     summaries = tuple(_summary(run, name) for run, name in zip(runs, names, strict=True))
-    pairs = tuple(adjust(tests))
-    return Comparison(runs=summaries, pairs=pairs, groups=_groups(runs), notes=_notes(runs, summaries, pairs))
+    pairs, groups = tuple(adjust(tests)), _groups(runs)
+    return Comparison(runs=summaries, pairs=pairs, groups=groups, notes=_notes(runs, summaries, pairs, groups))
 
 
 def _check(runs: Sequence[Run]) -> None:
@@ -182,20 +189,27 @@ def _groups(runs: Sequence[Run]) -> tuple[SeedGroup, ...]:
         made_with = [run.info.get(name) for name in ("precision", "weights", "options", "backend")]
         settings = (run.architecture, run.info["recipe"], run.info["image"], *made_with)
         found.setdefault(repr((*settings, data.get("digest"))), []).append(run)
-    return tuple(
-        SeedGroup(
-            architecture=group[0].architecture,
-            recipe=group[0].info.get("recipe_name"),
-            seeds=tuple(sorted(run.seed for run in group)),
-            accuracy_mean=statistics.fmean(run.metrics["accuracy"] for run in group),
-            accuracy_sd=statistics.stdev(run.metrics["accuracy"] for run in group),
-        )
-        for group in found.values()
-        if len(group) > 1
+    return tuple(_group(group) for group in found.values() if len(group) > 1)
+
+
+def _group(runs: Sequence[Run]) -> SeedGroup:
+    of_seed: dict[int, list[float]] = {}
+    for run in runs:
+        of_seed.setdefault(run.seed, []).append(float(run.metrics["accuracy"]))
+    accuracies = [statistics.fmean(repeated) for repeated in of_seed.values()]
+    return SeedGroup(
+        architecture=runs[0].architecture,
+        recipe=runs[0].info.get("recipe_name"),
+        runs=len(runs),
+        seeds=tuple(sorted(of_seed)),
+        accuracy_mean=statistics.fmean(accuracies),
+        accuracy_sd=statistics.stdev(accuracies) if len(accuracies) > 1 else None,
     )
 
 
-def _notes(runs: Sequence[Run], summaries: Sequence[RunSummary], pairs: Sequence[PairedTest]) -> tuple[str, ...]:
+def _notes(
+    runs: Sequence[Run], summaries: Sequence[RunSummary], pairs: Sequence[PairedTest], groups: Sequence[SeedGroup]
+) -> tuple[str, ...]:
     notes = []
     fewest = min((pair.shared for pair in pairs), default=0)
     if pairs and any(summary.test_images != fewest for summary in summaries):
@@ -207,7 +221,9 @@ def _notes(runs: Sequence[Run], summaries: Sequence[RunSummary], pairs: Sequence
     if changed:
         notes.append(f"{changed} shared test image(s) have another class in the other run and are left out.")
     if len(pairs) > 1:
-        notes.append(f"p values are adjusted for {len(pairs)} comparisons (Holm).")
+        notes.append(f"p values are adjusted for {len(pairs)} comparisons (Holm): all pairs of runs.")
+    if any(group.runs > len(group.seeds) for group in groups):
+        notes.append("Runs of one seed repeat each other: for mean and deviation they count as one.")
     digests = {run.info.get("data", {}).get("digest") for run in runs}
     if len(digests) > 1:
         notes.append("The runs were trained on different data or splits.")
@@ -240,9 +256,9 @@ def _groups_table(groups: Sequence[SeedGroup]) -> str:
         (
             group.architecture,
             group.recipe or "-",
-            str(len(group.seeds)),
+            str(group.runs),
             percent(group.accuracy_mean),
-            f"{group.accuracy_sd * 100:.1f} points",
+            "-" if group.accuracy_sd is None else f"{group.accuracy_sd * 100:.1f} points",
             ", ".join(map(str, group.seeds)),
         )
         for group in groups

@@ -28,14 +28,14 @@ def compute_metrics(predictions: Predictions, train_counts: Mapping[str, int] | 
 
     Args:
         predictions: Answers on the test images, at least one.
-        train_counts: Class name to training images; ``None`` leaves out what depends on it.
+        train_counts: Class name to training images, for ``per_class``; ``None``: not known.
 
     Returns:
         n: Test images.
         classes: Number of classes.
         accuracy, accuracy_interval: Share of right answers; its 95 % Wilson interval ``[low, high]``.
-        majority_class, majority_class_baseline: The class most frequent in *training* (the first of equals), and the
-            accuracy on these images of always answering it.
+        majority_class, majority_class_baseline: The class most frequent among *these* images (the first of equals), and
+            its share of them: the no-information rate, which no answer that is always the same can exceed.
         macro_f1, balanced_accuracy: Means of F1 and of recall over the classes that have test images.
         evaluated_classes: How many those are.
         top_k_accuracy: ``{"3": .., "5": ..}`` where there are more than 5 classes, else ``null``; of equal
@@ -69,7 +69,7 @@ def compute_metrics(predictions: Predictions, train_counts: Mapping[str, int] | 
         "classes": k,
         "accuracy": right / n,
         "accuracy_interval": list(wilson_interval(right, n)),
-        **_majority(predictions, train_counts),
+        **_majority(predictions),
         "macro_f1": float(np.mean([row["f1"] for row in tested])),
         "balanced_accuracy": float(np.mean([row["recall"] for row in tested])),
         "evaluated_classes": len(tested),
@@ -85,13 +85,13 @@ def compute_metrics(predictions: Predictions, train_counts: Mapping[str, int] | 
     }
 
 
-def _majority(predictions: Predictions, train_counts: Mapping[str, int] | None) -> dict[str, Any]:
-    counts = [(train_counts or {}).get(label, 0) for label in predictions.labels]
-    if not any(counts):
-        return {"majority_class": None, "majority_class_baseline": None}
+def _majority(predictions: Predictions) -> dict[str, Any]:
+    counts = np.bincount(predictions.true)
     most = int(np.argmax(counts))
-    share = float(np.mean(predictions.true == most))
-    return {"majority_class": predictions.labels[most], "majority_class_baseline": share}
+    return {
+        "majority_class": predictions.labels[most],
+        "majority_class_baseline": float(counts[most] / len(predictions)),
+    }
 
 
 def _per_class(predictions: Predictions, train_counts: Mapping[str, int] | None) -> list[dict[str, Any]]:

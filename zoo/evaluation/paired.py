@@ -58,13 +58,14 @@ class PairedTest:
     def sentence(self) -> str:
         """The verdict in words."""
         on = f"{self.first} and {self.second} on {self.shared} shared test images"
-        if self.difference == 0:
-            return f"{on}: no difference, both are right on as many ({_p(self.p)})."
         low, high = (f"{bound * 100:+.1f}" for bound in self.interval)
+        between = f"{low} to {high} points"
+        if self.difference == 0:
+            return f"{on}: no difference, both are right on as many ({_p(self.p)}; 95 % interval {between})."
         verdict = "real" if self.real else "within noise"
         return (
             f"{on}: the difference of {self.difference * 100:.1f} points is {verdict} "
-            f"({_p(self.p)}; 95 % interval {low} to {high} points)."
+            f"({_p(self.p)}; 95 % interval {between})."
         )
 
 

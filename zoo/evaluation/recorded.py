@@ -10,8 +10,16 @@ from zoo.data.named import find_source
 from zoo.runs import Run
 
 
-def recorded_images(run: Run, split: str, progress: Callable[[int, int], None] | None = None) -> ImageData:
+def recorded_images(
+    run: Run, split: str, progress: Callable[[int, int], None] | None = None, partly: bool = False
+) -> ImageData:
     """One split of a run: ``train``, ``val`` or ``test``.
+
+    Args:
+        run: The run.
+        split: Of its images.
+        progress: Called with files done and files to do.
+        partly: Whether those do that are still there as they were.
 
     Raises:
         DataError: Images are gone, unreadable, or not the ones they were.
@@ -20,4 +28,4 @@ def recorded_images(run: Run, split: str, progress: Callable[[int, int], None] |
     named = named_dataset(described["source"])
     root = find_source(described["source"])[1] if named else Path(described["root"])
     rows = [row for row in run.split() if row["split"] == split]
-    return load_recorded(rows, described["source"], root, run.image_spec, run.labels, progress=progress)
+    return load_recorded(rows, described["source"], root, run.image_spec, run.labels, partly=partly, progress=progress)

@@ -79,7 +79,7 @@ def _figures(run: Run | None) -> str:
 | data | {_line(PurePath(data["source"]).name)}: {counts} |
 | accuracy on the {metrics["n"]} test images | {accuracy} (95 % interval {low} to {high}) |
 | macro F1 | {metrics["macro_f1"]:.3f} |
-| always answering the commonest class | {percent(metrics["majority_class_baseline"])} |
+| always answering their commonest class | {percent(metrics["majority_class_baseline"])} |
 
 These are figures of the trained model, on photos from where its training photos came from. On others it may do
 worse."""

@@ -337,6 +337,8 @@ def refuse(made: Sequence[Exported]) -> None:
     lines = [
         f"{item.target}: {reason}" for item in refused if item.verification for reason in item.verification.failures
     ]
+    if any(item.target.precision == "int8" for item in refused):
+        lines.append("float16 keeps nearly every answer; a lower --min-agreement accepts the flips in the report.")
     raise VerificationError(
         f"{len(refused)} of {len(made)} file(s) do not answer like Keras and were not kept.",
         "\n  ".join([*lines, *(f"Report: {item.path}" for item in refused)]),

@@ -18,6 +18,7 @@ MERGED_VERSION = 1
 
 _HOW = "It takes what 'zoo bench --out' or 'run.py --bench --json' wrote."
 _MISSING = "-"
+_LEGEND = "front: yes where no other file on the device beats it in accuracy, latency (fastest ms) and size at once."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,7 @@ class Merged:
     def as_text(self) -> str:
         header = ("device", "model", "format", "precision", "MB", "accuracy", "cold s", "memory MB", "p50 ms", "p95 ms")
         more = ("fastest ms", "threads", "photo ms", "img/s", "batch", "front")
-        return table((*header, *more), [_cells(row) for row in self.rows], left=4)
+        return f"{table((*header, *more), [_cells(row) for row in self.rows], left=4)}\n\n{_LEGEND}"
 
 
 def merged(paths: Sequence[Path]) -> Merged:

@@ -52,7 +52,7 @@ def write_devices(found: Merged, folder: Path) -> list[Path]:
     return [*paths, picture] if shown else paths
 
 
-def plot_devices(rows: Sequence[Row], target: Target, *, theme: Theme = LIGHT) -> None:
+def plot_devices(rows: Sequence[Row], target: Target, *, theme: Theme = LIGHT, narrow: bool = False) -> None:
     """Accuracy over latency; the area of a bubble is the size of the file, its colour the device.
 
     A ring marks the Pareto front of each device: files that no other one there beats in accuracy, latency and size at
@@ -62,12 +62,13 @@ def plot_devices(rows: Sequence[Row], target: Target, *, theme: Theme = LIGHT) -
         rows: With accuracies.
         target: Where the PNG goes.
         theme: Colours.
+        narrow: As wide as a phone.
     """
     devices = list(dict.fromkeys(row.device for row in rows))
     colours = dict(zip(devices, cycle(_palette(theme)), strict=False))
-    with drawing(target, 7.6, 4.6 + 0.2 * len(devices), theme) as figure:
+    with drawing(target, 3.5 if narrow else 7.6, 4.6 + 0.2 * len(devices), theme) as figure:
         axes = figure.subplots()
-        _scales(axes, rows)
+        _scales(axes, rows, narrow)
         for device in devices:
             front = sorted(
                 (row for row in rows if row.on_front and row.device == device), key=lambda row: row.fastest_ms
@@ -87,7 +88,7 @@ def plot_devices(rows: Sequence[Row], target: Target, *, theme: Theme = LIGHT) -
             )
         _label(axes, rows, theme)
         handles = [
-            Line2D([], [], marker="o", linestyle="", color=colours[device], label=shorten(device, 60))
+            Line2D([], [], marker="o", linestyle="", color=colours[device], label=shorten(device, 38 if narrow else 60))
             for device in devices
         ]
         ring = Line2D([], [], marker="o", linestyle="", color="none", label="not beaten on its device")
@@ -96,23 +97,28 @@ def plot_devices(rows: Sequence[Row], target: Target, *, theme: Theme = LIGHT) -
         figure.legend(handles=handles, loc="outside upper left", ncols=1, borderpad=0.2)
 
 
-def _scales(axes: Axes, rows: Sequence[Row]) -> None:
+def _scales(axes: Axes, rows: Sequence[Row], narrow: bool) -> None:
     latencies, accuracies = [row.fastest_ms for row in rows], [_accuracy(row) for row in rows]
     # Between a board and a workstation lie factors, so a step to the right is a factor too.
     axes.set_xscale("log")
     axes.set_xlim(min(latencies) / 1.6, max(latencies) * 2.2)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if narrow and _decades(latencies) > 2 else (1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     margin = max((max(accuracies) - min(accuracies)) * 0.25, 0.02)
     axes.set_ylim(max(0.0, min(accuracies) - margin), min(1.0, max(accuracies)) + margin)
     axes.yaxis.set_major_formatter(percent_ticks() if margin > 0.02 else _fine_percent())
-    axes.set_xlabel("milliseconds for one image, the model alone, on the fastest number of threads")
+    label = "milliseconds for one image, the model alone,", "on the fastest number of threads"
+    axes.set_xlabel(("\n" if narrow else " ").join(label))
     axes.set_ylabel("accuracy of the file on the images it was verified on")
     plain(axes, "y")
     models = {row.model for row in rows}
     if len(models) == 1:
-        axes.set_title(shorten(models.pop(), 60))
+        axes.set_title(shorten(models.pop(), 30 if narrow else 60))
+
+
+def _decades(latencies: Sequence[float]) -> float:
+    return math.log10(max(latencies) / min(latencies))
 
 
 def _fine_percent() -> FuncFormatter:
@@ -249,33 +255,36 @@ def _picture(rows: Sequence[Row], file: Path) -> str:
         "The area of a bubble is the size of its file. A ring marks what no other file on the same device beats in "
         "accuracy, latency and size at once; a line joins them."
     )
-    drawn = chart(lambda target, theme: plot_devices(rows, target, theme=theme), alt, caption, file)
+    drawn = chart(
+        lambda target, theme: plot_devices(rows, target, theme=theme),
+        alt,
+        caption,
+        file,
+        narrow=lambda target, theme: plot_devices(rows, target, theme=theme, narrow=True),
+    )
     return section("picture", "At a glance", drawn)
 
 
 def _table(rows: Sequence[Row]) -> str:
     columns = (
-        Column("Device", figures=False),
-        Column("Model", figures=False),
-        Column("Runtime", figures=False),
-        Column("Size", "Of the file, in megabytes"),
+        Column("File, device and runtime", figures=False),
+        Column("Size", "Of the file", unit="MB"),
         Column("Accuracy", "Of the file, on the images it was verified on"),
-        Column("Cold start", "From the start of a process to its first answer, median, in seconds"),
-        Column("Memory", "The most that a process held which answered about one photo, in megabytes"),
-        Column("p50", "One image, the model alone, on the fewest threads that were tried; median, in milliseconds"),
-        Column("p95", "The same, 95th percentile"),
-        Column("Fastest", "One image, the model alone, on the number of threads beside it; median, in milliseconds"),
-        Column("Threads"),
-        Column("Photo", "From photo to answer on so many threads, median, in milliseconds"),
-        Column("Images/s", "The most that any number of threads and any batch gave"),
-        Column("Batch", "Of that figure"),
+        Column("Cold start", "From the start of a process to its first answer, median", unit="s"),
+        Column("Memory", "The most that a process held which answered about one photo", unit="MB"),
+        Column("p50", "One image, the model alone, on the fewest threads that were tried; median", unit="ms"),
+        Column("p95", "The same, 95th percentile", unit="ms"),
+        Column("Fastest", "One image, the model alone, on the number of threads beside it; median", unit="ms"),
+        Column("Threads", "On which one image takes least"),
+        Column("Photo", "From photo to answer on so many threads, median", unit="ms"),
+        Column("Most", "The most that any number of threads and any batch gave", unit="images/s"),
+        Column("Batch", "Of that figure", unit="images"),
         Column("Front", "Whether no other file on the device beats it in accuracy, latency and size", figures=False),
     )
     lines = [
         (
-            name(row.device),
-            f'<span class="one-line">{esc(f"{row.model} {row.format} {row.precision}")}</span>',
-            f'<span class="one-line">{esc(row.runtime)}</span>',
+            f"{esc(f'{row.model} {row.format} {row.precision}')}"
+            f'<span class="below">{name(row.device)}</span><span class="below">{esc(row.runtime)}</span>',
             f"{row.size_bytes / 1e6:.2f}",
             percent(row.accuracy),
             f"{row.cold_start_s:.2f}",
@@ -291,7 +300,12 @@ def _table(rows: Sequence[Row]) -> str:
         )
         for row in rows
     ]
-    return section("table", "All figures", table("Files on devices", columns, lines, quiet=True))
+    legend = (
+        "<p>p50 and p95 are of one image, the model alone, on the fewest threads that were tried; Fastest is the "
+        "median on the threads beside it, and Photo the same from photo to answer. Front: no other file on the device "
+        "beats it in accuracy, latency and size at once.</p>"
+    )
+    return section("table", "All figures", legend, table("Files on devices", columns, lines, quiet=True, dense=True))
 
 
 def _notes(found: Merged) -> str:

@@ -33,20 +33,24 @@ def section(anchor: str, title: str, *parts: str) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """A table's column: its heading, what it means, and whether it holds figures."""
+    """A table's column: its heading, what it means, whether it holds figures, and their unit."""
 
     title: str
     meaning: str = ""
     figures: bool = True
+    unit: str = ""
 
 
-def table(caption: str, columns: Sequence[Column], rows: Iterable[Sequence[str]], quiet: bool = False) -> str:
+def table(
+    caption: str, columns: Sequence[Column], rows: Iterable[Sequence[str]], quiet: bool = False, dense: bool = False
+) -> str:
     """A table that scrolls inside its own box; cells are HTML, the first of a row is its heading.
 
-    ``quiet`` keeps the caption for screen readers, where the section's heading says the same.
+    ``quiet`` keeps the caption for screen readers, where the section's heading says the same. ``dense`` is for a dozen
+    columns: smaller, all rows at once, and the page becomes wider where the window is.
     """
     heads = "".join(
-        f'<th scope="col"{_figures(column)} title="{esc(column.meaning)}">{esc(column.title)}</th>'
+        f'<th scope="col"{_figures(column)} title="{esc(column.meaning)}">{esc(column.title)}{_unit(column)}</th>'
         for column in columns
     )
     lines = "\n".join(
@@ -56,14 +60,19 @@ def table(caption: str, columns: Sequence[Column], rows: Iterable[Sequence[str]]
         for row in rows
     )
     title = f'<caption class="quiet">{esc(caption)}</caption>' if quiet else f"<caption>{esc(caption)}</caption>"
+    kind, box = (' class="dense"', "scroll whole") if dense else ("", "scroll")
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{esc(caption)}"><table>{title}'
+        f'<div class="{box}" role="region" tabindex="0" aria-label="{esc(caption)}"><table{kind}>{title}'
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{lines}\n</tbody></table></div>"
     )
 
 
 def _figures(column: Column) -> str:
     return ' class="figures"' if column.figures else ""
+
+
+def _unit(column: Column) -> str:
+    return f' <span class="unit">{esc(column.unit)}</span>' if column.unit else ""
 
 
 def beside(left: str, right: str, fits: bool = True) -> str:
@@ -105,7 +114,7 @@ def tiles(figures: Iterable[str], kind: str = "") -> str:
 Draw = Callable[[Target, Theme], None]
 
 
-def chart(draw: Draw, alt: str, caption: str = "", file: Path | None = None) -> str:
+def chart(draw: Draw, alt: str, caption: str = "", file: Path | None = None, narrow: Draw | None = None) -> str:
     """A chart for light and dark pages.
 
     Args:
@@ -113,18 +122,29 @@ def chart(draw: Draw, alt: str, caption: str = "", file: Path | None = None) -> 
         alt: What it shows, in words.
         caption: HTML below it.
         file: Where the light one is kept as well.
+        narrow: Draws it for a phone, where the other's letters would be too small.
     """
     light, dark = _draw(draw, LIGHT), _draw(draw, DARK)
     if file:
         write_bytes(file, light)
-    width, height = (int.from_bytes(light[start : start + 4], "big") for start in (16, 20))  # of the PNG header
-    size = f'width="{round(width * CSS_DPI / DPI)}" height="{round(height * CSS_DPI / DPI)}"'
     below = f"<figcaption>{caption}</figcaption>" if caption else ""
     return (
-        '<figure class="chart"><picture>'
+        f'<figure class="chart"><picture>{_phone(narrow) if narrow else ""}'
         f'<source media="(prefers-color-scheme: dark)" srcset="{data_uri(dark)}">'
-        f'<img src="{data_uri(light)}" {size} alt="{esc(alt)}"></picture>{below}</figure>'
+        f'<img src="{data_uri(light)}" {_size(light)} alt="{esc(alt)}"></picture>{below}</figure>'
     )
+
+
+def _phone(draw: Draw) -> str:
+    schemes = ((" and (prefers-color-scheme: dark)", _draw(draw, DARK)), ("", _draw(draw, LIGHT)))
+    return "".join(
+        f'<source media="(max-width: 40rem){scheme}" srcset="{data_uri(png)}" {_size(png)}>' for scheme, png in schemes
+    )
+
+
+def _size(png: bytes) -> str:
+    width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))  # of the header
+    return f'width="{round(width * CSS_DPI / DPI)}" height="{round(height * CSS_DPI / DPI)}"'
 
 
 def _draw(draw: Draw, theme: Theme) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ _TOP_K = "the true class is among the {k} most probable"
 
 
 def verdict(findings: Findings) -> str:
-    """One sentence: accuracy with its interval against always giving the most frequent answer."""
+    """One sentence: accuracy with its interval against always answering the commonest class of the test images."""
     metrics = findings.metrics
     low, high = metrics["accuracy_interval"]
     sentence = (
@@ -24,7 +25,8 @@ def verdict(findings: Findings) -> str:
     baseline = metrics.get("majority_class_baseline")
     if baseline is None:
         return f"{sentence}."
-    always = f"the {percent(baseline)} that always answering “{name(metrics['majority_class'])}” would reach"
+    most = name(metrics["majority_class"])
+    always = f"the {percent(baseline)} that always answering “{most}”, their commonest class, would reach"
     if low > baseline:
         return f"{sentence}, clearly more than {always}."
     if high < baseline:
@@ -38,7 +40,7 @@ def scale(findings: Findings) -> str:
     low, high = metrics["accuracy_interval"]
     baseline = metrics.get("majority_class_baseline")
     mark = "" if baseline is None else f'<i class="baseline" style="--at:{baseline:.4f}"></i>'
-    key = "" if baseline is None else '<span class="key baseline">always the most frequent class</span>'
+    key = "" if baseline is None else '<span class="key baseline">always their commonest class</span>'
     return (
         '<div class="scale" aria-hidden="true"><div class="track">'
         f'<i class="interval" style="--at:{low:.4f};--to:{high:.4f}"></i>{mark}'
@@ -175,9 +177,6 @@ def calibration(findings: Findings, folder: Path) -> str:
     bins, error = (findings.metrics.get(key) for key in ("calibration_bins", "expected_calibration_error"))
     if not bins or error is None:
         return ""
-    gap = findings.metrics["mean_confidence"] - findings.metrics["accuracy"]
-    mood = "too sure of itself" if gap > 0 else "less sure than it could be"
-    said = f"On average it is {mood}: mean confidence {percent(findings.metrics['mean_confidence'])}, accuracy "
     figure = chart(
         lambda target, theme: plots.plot_reliability(bins, error, target, theme=theme),
         f"Reliability diagram; expected calibration error {percent(error)}.",
@@ -188,8 +187,21 @@ def calibration(findings: Findings, folder: Path) -> str:
         "those above it are right more often than the model claims, those below less often.</p>"
         "<p>The lower chart counts the images. Bars from few images have wide intervals and mean little.</p>"
     )
-    text = f"<p>{said}{percent(findings.metrics['accuracy'])}.</p>{meaning}{_scaled(findings)}{_unknown(findings)}"
+    text = f"<p>{_mood(findings.metrics)}</p>{meaning}{_scaled(findings)}{_unknown(findings)}"
     return section("calibration", "How far to trust its confidence", beside(figure, f"<div>{text}</div>"))
+
+
+def _mood(metrics: Mapping[str, Any]) -> str:
+    """Whether it is too sure, or not sure enough; only where chance alone would not say the same."""
+    low, high = metrics["accuracy_interval"]
+    mean = metrics["mean_confidence"]
+    figures = (
+        f"mean confidence {percent(mean)}, accuracy {percent(metrics['accuracy'])} "
+        f"(95&nbsp;% interval {percent(low)} to {percent(high)})"
+    )
+    if low <= mean <= high:
+        return f"On average, {plural(metrics['n'], 'test image')} show it neither too sure nor too unsure: {figures}."
+    return f"On average it is {'too sure of itself' if mean > high else 'less sure than it could be'}: {figures}."
 
 
 def _scaled(findings: Findings) -> str:

@@ -124,7 +124,8 @@ def _gate(gate: GateResult) -> tuple[str, ...]:
     value, limit = gate_figures(gate)
     result = "passed" if gate.passed else "failed"
     shown = limit.replace("<=", "≤").replace(">=", "≥")
-    return (esc(gate_name(gate).capitalize()), f'<b class="{result} one-line">{result}</b>', esc(value), esc(shown))
+    what = gate_name(gate)
+    return (esc(what[0].upper() + what[1:]), f'<b class="{result} one-line">{result}</b>', esc(value), esc(shown))
 
 
 def _flips(found: Verification, root: Path | None) -> str:

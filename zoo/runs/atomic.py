@@ -95,6 +95,8 @@ def make_folder(path: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> TrainingError:
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return TrainingError(f"Could not write {path}: a file is in the way.", "Choose another folder.")
     return TrainingError(
         f"Could not write {path}: {error.strerror or error}.",
         "Free some space, or choose another folder (--runs for runs, ZOO_CACHE_DIR for the image cache).",

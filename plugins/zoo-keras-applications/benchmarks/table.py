@@ -1,6 +1,7 @@
 """Conformance, export and latency of every architecture here: makes the table of the README.
 
     python benchmarks/table.py [NAME ...]          what is not measured yet, the smallest first; hours
+    python benchmarks/table.py --failed [NAME ...]     checks that failed or have no result, once more
     python benchmarks/table.py --latency [NAME ...]    times once more, on an idle machine; the rest stays
     python benchmarks/table.py --write             puts benchmarks/results.json into README.md
 
@@ -44,6 +45,7 @@ ROUNDS, SECONDS = 30, 10.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--failed", action="store_true")
     parser.add_argument("--latency", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--files", type=Path, default=Path(tempfile.gettempdir()) / "zoo-keras-applications")
@@ -56,6 +58,8 @@ def main() -> None:
         print(json.dumps(parts[arguments.one](application, arguments.files)))
     elif arguments.write:
         write()
+    elif arguments.failed:
+        measure_failed(arguments.names, arguments.files)
     else:
         measure(arguments.names, arguments.files, again=arguments.latency)
 
@@ -81,6 +85,18 @@ def measure(names: list[str], folder: Path, again: bool) -> None:
             print(f"{application.name} {part}: {time.perf_counter() - start:.0f} s", flush=True)
 
 
+def measure_failed(names: list[str], folder: Path) -> None:
+    for name, row in sorted(results().items()):
+        found = row.get("conformance", {})
+        if names and name not in names or not any(each.get("status") == "failed" for each in found.values()):
+            continue
+        start = time.perf_counter()
+        stored = results()
+        stored[name]["conformance"] |= _run("conformance", name, folder)
+        RESULTS.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n")
+        print(f"{name} failed checks: {time.perf_counter() - start:.0f} s", flush=True)
+
+
 def results() -> dict[str, Any]:
     return json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
 
@@ -99,7 +115,9 @@ def _run(part: str, name: str, folder: Path) -> dict[str, Any]:
 def conformance(application: Application, folder: Path) -> dict[str, Any]:
     from zoo.testing import check_names, run_checks
 
+    known = results().get(application.name, {}).get("conformance", {})
     asked = [name for name in check_names() if application.parameters <= INT8_UP_TO or not name.endswith("_int8")]
+    asked = [name for name in asked if known.get(name, {}).get("status") in (None, "failed")]
     found = run_checks(architecture(application), checks=asked)
     return {
         result.name: {"status": result.status, "seen": result.seen, "reason": result.reason, "seconds": result.seconds}

@@ -31,7 +31,7 @@ def preprocessing(application):
 
 
 def noise(application, count, seed):
-    side = max(64, application.smallest_px) if not application.fixed_size else application.size_px
+    side = max(64, application.smallest_px)
     return np.random.default_rng(seed).integers(0, 256, (count, side, side, 3)).astype("float32")
 
 
@@ -74,7 +74,7 @@ def weighted(model):
 @pytest.mark.parametrize("name", sorted(BY_NAME) if ALL else ["mobilenet_v3_small", "convnext_tiny"])
 def test_layers_are_public_ones_and_named_alike_whenever_they_are_built(name):
     application = BY_NAME[name]
-    side = application.size_px if application.fixed_size else max(64, application.smallest_px)
+    side = max(64, application.smallest_px)
     first, again = (build(application, (side, side, 3), 3) for _ in range(2))
     assert {type(layer).__module__.split(".")[:3] == ["keras", "src", "layers"] for layer in first.operations} == {True}
     assert [weight.path for weight in first.weights] == [weight.path for weight in again.weights]

@@ -40,7 +40,7 @@ def test_importing_the_plugin_and_asking_for_its_records_loads_no_framework():
 
 def test_brings_the_families_under_their_names():
     records = {record.name: record for record in zoo_keras_applications.zoo_architectures()}
-    assert len(records) == len(APPLICATIONS) >= 30
+    assert len(records) == len(APPLICATIONS) >= 28
     assert {"resnet50", "resnet50v2", "densenet121", "efficientnet_b0", "efficientnetv2_b0", "mobilenet_v1"} <= set(
         records
     )
@@ -60,7 +60,7 @@ def test_rows_are_sound():
     for application in APPLICATIONS:
         assert callable(getattr(keras.applications, application.factory))
         assert 32 <= application.smallest_px < application.size_px
-        assert 2 < application.parameters < 150
+        assert 2 < application.parameters < 61
         assert re.fullmatch(r"|[0-9a-f]{32}|[0-9a-f]{64}", application.checksum)
         assert application.file.endswith(".h5")
 

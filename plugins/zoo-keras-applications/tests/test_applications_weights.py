@@ -3,8 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
-from functools import partial
 
 import h5py
 import keras
@@ -82,13 +80,6 @@ def test_a_folder_that_is_none_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path / "gone"))
     with pytest.raises(UsageError, match="which is not a folder"):
         loaded(MOBILENET, 2, False, side=32)
-
-
-def test_dense_layers_over_the_picture_fit_one_size():
-    vgg = replace(BY_NAME["vgg16"], factory="MobileNet")  # quickly built; refused before anything is read
-    model = architecture(vgg).build((64, 96, 3), 2)
-    with pytest.raises(UsageError, match="fit images of 224x224 pixels alone. Received: 96x64"):
-        partial(weights.load_imagenet, vgg)(model, False)
 
 
 def test_without_network_and_folder_the_command_says_which_file_and_where(tmp_path):

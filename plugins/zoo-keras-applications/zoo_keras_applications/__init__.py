@@ -65,6 +65,7 @@ def architecture(application: Application) -> Architecture:
         recipes=RECIPES,
         image=ImageSpec(height_px=application.size_px, width_px=application.size_px),
         backbone="features",
+        expected_failures=application.expected_failures,
         weights=(
             Weights(
                 name="imagenet",

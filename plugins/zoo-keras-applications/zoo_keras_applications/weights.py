@@ -64,13 +64,6 @@ def _check_fits(application: Application, model: keras.Model, with_head: bool) -
             f"The ImageNet weights of {application.name} are for {CLASSES} classes. Received: {model.output_shape[-1]}.",
             "Load the backbone alone.",
         )
-    size = (application.size_px, application.size_px)
-    if application.fixed_size and tuple(model.input_shape[1:3]) != size:
-        raise UsageError(
-            f"The ImageNet weights of {application.name} fit images of {size[0]}x{size[1]} pixels alone. "
-            f"Received: {model.input_shape[2]}x{model.input_shape[1]} (width x height).",
-            "Its dense layers look at every place of the picture. Another architecture, or --weights none, takes any size.",
-        )
 
 
 def _published(application: Application) -> keras.Model:
