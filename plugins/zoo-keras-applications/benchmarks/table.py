@@ -217,8 +217,9 @@ def _checks(application: Application, found: dict[str, Any] | None, notes: list[
     without = "" if any(name.endswith("_int8") for name in found) else ", int8 not asked"
     if len(passed) == len(asked):
         return f"all {len(asked)}{without}"
-    others = [f"{name} ({result['status'].replace('_', ' ')})" for name, result in asked.items() if name not in passed]
-    notes.append(f"- `{application.name}`: {'; '.join(others)}")
+    for name, result in asked.items():
+        if name not in passed:
+            notes.append(f"- `{application.name}`, `{name}`: {result['status'].replace('_', ' ')}. {result['reason']}.")
     return f"{len(passed)} of {len(asked)}{without}"
 
 
