@@ -151,6 +151,14 @@ def interrupted(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path) -> P
     return run
 
 
+def test_a_resumed_run_says_when_another_version_is_installed(interrupted: Path, run_zoo: RunZoo) -> None:
+    info = json.loads((interrupted / "run.json").read_text())
+    (interrupted / "run.json").write_text(json.dumps(info | {"distribution": "keras-edge-zoo 0.0.1"}))
+    done = run_zoo("train", "--resume", interrupted)
+    assert done.code == 0, done.err
+    assert f"This run began with keras-edge-zoo 0.0.1; {info['distribution']} is installed" in done.err
+
+
 def test_a_resumed_run_refuses_other_settings_and_other_data(
     interrupted: Path, run_zoo: RunZoo, tmp_path: Path
 ) -> None:

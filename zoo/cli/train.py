@@ -163,9 +163,17 @@ def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorb
     refuse_other_data(run, data)
     if not run.finished:
         _refuse_other_backend(run)
+        _tell_other_version(run, reporter)
     run.info["tensorboard"] = tensorboard or run.info.get("tensorboard", False)
     before_s = sum(run.history().get("seconds", [])) + run.info.get("timings", {}).get("features_s", 0.0)
     _train_and_report(run, data, reporter, start - before_s)
+
+
+def _tell_other_version(run: Run, reporter: Any) -> None:
+    offer = architectures().offer(run.architecture)
+    now, was = f"{offer.distribution} {offer.version}", run.info["distribution"]
+    if now != was:
+        reporter.note(f"This run began with {was}; {now} is installed, and may build or train another model.")
 
 
 def _train_and_report(run: Run, data: Any, reporter: Any, start: float) -> None:
