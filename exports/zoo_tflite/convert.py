@@ -15,7 +15,7 @@ from zoo import ExportError
 from zoo.exported import INPUT, OUTPUT
 from zoo.quiet import stderr_aside
 from zoo.runs import atomic
-from zoo_tflite import failure, half, model_file
+from zoo_tflite import channel, failure, half, model_file
 from zoo_tflite.operators import operators
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def convert(model: keras.Model, path: Path, precision: str) -> None:
     _check_operators(inside)
     _check_tensors(inside, precision)
     _answer_in_float(inside)
+    channel.fill_by_convolution(inside)
     if precision == "float16":
         half.store_in_half(inside)
     _name(inside, f"{model.name}, {precision}: {INPUT} (RGB pixels 0..255) to {OUTPUT}")

@@ -349,7 +349,7 @@ def test_a_folder_that_cannot_be_made_is_told(newest: Path, zoo: Callable[..., R
     (tmp_path / "file").write_text("no folder")
     done = zoo("export", newest, "--format", "onnx", "--no-verify", "--out", "file/out")
     assert done.code == 4
-    assert "Could not write file/out: Not a directory." in done.err
+    assert "Could not write file/out: a file is in the way." in done.err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full to stand for a full disk")

@@ -39,7 +39,7 @@ class FakeQuant(layers.Layer):
         return tf.quantization.fake_quant_with_min_max_args(x, self.low, self.high)
 
 
-def build(quantised=False, odd=None, seed=0):
+def build(quantised=False, odd=None, seed=0, padded=False):
     """A small classifier of raw pixels: 32 px, 5 classes."""
     keras.utils.set_random_seed(seed)
 
@@ -48,6 +48,8 @@ def build(quantised=False, odd=None, seed=0):
 
     image = layers.Input((32, 32, 3), name="image")
     x = stored(image, 0, 255)
+    if padded:
+        x = stored(keras.ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=255.0), 0, 255)
     small = keras.initializers.RandomNormal(stddev=0.004)
     x = layers.Conv2D(64, 3, strides=2, padding="same", kernel_initializer=small, name="stem")(x)
     x = shortcut = stored(layers.ReLU(6.0, name="stem_relu")(x), 0, 6)
@@ -146,6 +148,19 @@ def test_float32_is_run_by_xnnpack_from_end_to_end(files):
     assert fully_delegated(files["float32"])
     # uint8 to int8 at the door is not XNNPACK's: so the question can be answered with no, too.
     assert not fully_delegated(files["int8"])
+
+
+@pytest.mark.parametrize("precision", TFLITE.precisions)
+def test_the_constant_channel_is_filled_exactly(precision, tmp_path, monkeypatch):
+    """By a convolution, which XNNPACK runs: the answers are those of padding, as the converter has it, to the bit."""
+    model = build(precision == "int8", padded=True)
+    TFLITE.convert(model, tmp_path / "ours.tflite", precision)
+    assert "PADV2" not in {step.name for step in operators_of_file(tmp_path / "ours.tflite")}
+    monkeypatch.setattr("zoo_tflite.channel.fill_by_convolution", lambda inside: None)
+    TFLITE.convert(model, tmp_path / "padded.tflite", precision)
+    assert "PADV2" in {step.name for step in operators_of_file(tmp_path / "padded.tflite")}
+    ours, padded = (TFLITE.load(tmp_path / f"{name}.tflite", 1).predict(pixels(4)) for name in ("ours", "padded"))
+    np.testing.assert_array_equal(ours, padded)
 
 
 @pytest.mark.parametrize("precision", TFLITE.precisions)

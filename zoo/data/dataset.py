@@ -190,6 +190,9 @@ def load_recorded(
     present = dict(zip(data.names, data.contents, strict=True))
     gone = sorted(recorded.keys() - present.keys())
     changed = sorted(name for name, sha256 in present.items() if sha256 != recorded[name])
+    # All splits but one are missing here; none is to be made of it.
+    split_of = {row["path"]: row["split"] for row in rows}
+    data = replace(data, splits=tuple(split_of[name] for name in data.names))
     if not gone and not changed:
         return data
     if not partly or len(gone) + len(changed) == len(rows):
@@ -198,8 +201,8 @@ def load_recorded(
             f" (such as {(gone + changed)[0]!r}).",
             f"Restore them in {root}." if partly else f"Restore them in {root}, or measure on other images: --data.",
         )
-    same = {name for name, sha256 in present.items() if sha256 == recorded[name]}
-    return _load(source, Listing(root, [entry for entry in entries if entry.name in same]), spec, 0, progress, labels)
+    same = [row for row in rows if present.get(row["path"]) == row["sha256"]]
+    return load_recorded(same, source, root, spec, labels, progress=progress)
 
 
 def _load(
