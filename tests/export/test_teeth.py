@@ -84,7 +84,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
 
 
 def change_first_kernel(path: Path, change: Change) -> None:
-    """Changes the stored kernel of the first convolution; the file's metadata stays as it is."""
+    """Changes the stored kernel of the first convolution of the network; the file's metadata stays as it is."""
     exporter = exporter_of(path)
     said = exporter.read_metadata(path)
     (_change_onnx if path.suffix == ".onnx" else _change_tflite)(path, change)
@@ -108,8 +108,9 @@ def _change_tflite(path: Path, change: Change) -> None:
     model, _ = model_file.read(path)
     graph = model.subgraphs[0]
     codes = [code.builtinCode for code in model.operatorCodes]
-    first = next(step for step in graph.operators if codes[step.opcodeIndex] == BuiltinOperator.CONV_2D)
-    tensor = graph.tensors[first.inputs[1]]
+    convolutions = (step for step in graph.operators if codes[step.opcodeIndex] == BuiltinOperator.CONV_2D)
+    kernels = (graph.tensors[step.inputs[1]] for step in convolutions)
+    tensor = next(kernel for kernel in kernels if kernel.name != b"channel_kernel")  # that one copies pixels
     kernel = np.asarray(model.buffers[tensor.buffer].data, np.uint8).copy()
     change(kernel.view(np.int8 if tensor.type == TensorType.INT8 else np.float32).reshape(tensor.shape))
     model.buffers[tensor.buffer].data = kernel
