@@ -136,7 +136,7 @@ def _bundle(folder: Path, named: Path, request: Request) -> Answering:
 
 def _file(path: Path, request: Request) -> Answering:
     from zoo.cli.foreign import complete, refuse_unfit
-    from zoo.edge.classify import Classifier, load_quietly
+    from zoo.edge.classify import Classifier
     from zoo.parity.formats import exporter_of
 
     exporter = exporter_of(path)
@@ -150,8 +150,8 @@ def _file(path: Path, request: Request) -> Answering:
         image, labels, values = complete(path, metadata, request.spec, request.labels)
         least = min_confidence(request.min_confidence, values, f"'{request.spec or path}'")
         if metadata is None:
-            refuse_unfit(path, load_quietly(exporter.load, path, 1), image, labels)
-        return _in_threads(lambda: Classifier(load_quietly(exporter.load, path, 1), image, labels, least), request)
+            refuse_unfit(path, exporter.load(path, 1), image, labels)
+        return _in_threads(lambda: Classifier(exporter.load(path, 1), image, labels, least), request)
     except ModuleNotFoundError as error:
         raise _not_installed(exporter, error) from error
 

@@ -27,10 +27,6 @@ STEPS, LEARNING_RATES = 60, (1e-3, 1e-2, 1e-4)
 #: on the softmax saturates, and hides what weights do to the answers.
 ENOUGH = 0.2
 
-#: Largest difference of a probability that another order of the same sums may make, as in float32 files. The model here
-#: runs step by step; compiled, deep networks were up to 7e-5 away from it.
-SAME = 1e-4
-
 _DROPOUTS = (keras.layers.Dropout, keras.layers.AlphaDropout, keras.layers.GaussianDropout)
 
 #: The recipe of the check, for every architecture the same.

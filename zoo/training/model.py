@@ -82,7 +82,7 @@ def split_model(model: keras.Model, backbone_end: str) -> tuple[keras.Model, ker
     except ValueError as error:
         raise PluginError(f"The model '{model.name}' has no layer '{backbone_end}' to end its backbone.") from error
     # With the numbers that Keras gives instead, the cached features of a resumed run would not be found again.
-    return keras.Model(model.inputs, features, name="backbone"), keras.Model(features, model.outputs[0], name="head")
+    return keras.Model(model.inputs[0], features, name="backbone"), keras.Model(features, model.outputs[0], name="head")
 
 
 def unfreeze(model: keras.Model, backbone_end: str, share: float) -> None:

@@ -11,11 +11,11 @@ import warnings
 import numpy as np
 
 from zoo.evaluation.predict import answers
-from zoo.testing.fitted import SAME
 from zoo.testing.origin import plugin_module
 from zoo.testing.result import CheckError
 from zoo.testing.subject import Subject
 
+TOLERANCE = 1e-6
 _TIMEOUT_S = 600
 
 #: zoo and the plugin are as good as not installed in it.
@@ -35,6 +35,7 @@ sys.meta_path.insert(0, Hide())
 import keras, numpy
 
 model = keras.models.load_model(f"{folder}/model.keras")
+model.run_eagerly = True  # as the model it was saved from: compiled, the sums have another order
 pixels = numpy.load(f"{folder}/pixels.npy")
 numpy.save(f"{folder}/answers.npy", keras.ops.convert_to_numpy(model.predict_on_batch(pixels)))
 """
@@ -64,9 +65,9 @@ def check_opens_without_the_plugin(subject: Subject) -> str:
             "Build from Keras's own layers and operations; no Lambda, no custom class, no custom function.",
         )
     worst = float(np.abs(np.load(folder / "answers.npy") - expected).max())
-    if not worst <= SAME:
+    if not worst <= TOLERANCE:
         raise CheckError(
-            f"the model that was saved and loaded answers the same within {SAME:g}",
+            f"the model that was saved and loaded answers the same within {TOLERANCE:g}",
             f"a probability differs by {worst:.3g}",
             "Something the answers depend on is not saved: a value that is no weight, or missing in get_config.",
         )
