@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import count, islice
 from typing import Any, TypeVar
 
@@ -25,6 +26,9 @@ Made = TypeVar("Made")
 
 #: Streams of random numbers that belong to no image.
 _SHUFFLE, _MIXUP = 2**40, 2**41
+
+#: More threads would only wait for each other, at the interpreter's lock.
+_MOST_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,7 @@ class TrainingBatches:
 
     def batch(self, epoch: int, step: int) -> Batch:
         """The batch of a step: images uint8 ``(n, height, width, 3)``, one-hot targets, weight of each image."""
-        order = random_generator(self.seed, epoch, _SHUFFLE).permutation(self.indices)
-        chosen = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
+        chosen = self._order(epoch)[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
         images = self.inputs(epoch, chosen)
         classes = self.data.classes[chosen]
         targets = np.eye(len(self.data.labels), dtype=np.float32)[classes]
@@ -62,13 +65,17 @@ class TrainingBatches:
 
     def inputs(self, epoch: int, chosen: NDArray[np.int64]) -> NDArray[Any]:
         """What the model sees of the images at ``chosen`` in an epoch."""
+        randoms = (random_generator(self.seed, epoch, index) for index in chosen.tolist())
         images = self.data.pixels.read(chosen)
-        if self.recipe.augmentation != "none":
-            for row, index in enumerate(chosen.tolist()):
-                images[row] = augment(images[row], self.recipe.augmentation, random_generator(self.seed, epoch, index))
+        augment(images, self.recipe.augmentation, randoms)
         return images
 
-    @property
+    @cached_property
+    def _order(self) -> Callable[[int], NDArray[np.int64]]:
+        """The images in the order of an epoch; of the last two, as an epoch's end and the next begin together."""
+        return lru_cache(2)(lambda epoch: random_generator(self.seed, epoch, _SHUFFLE).permutation(self.indices))
+
+    @cached_property
     def class_weights(self) -> NDArray[np.float32]:
         """Weight of each class, 1 on average over the images."""
         classes = len(self.data.labels)
@@ -85,13 +92,13 @@ class TrainingBatches:
 
 def ahead(tasks: Iterable[tuple[Callable[..., Made], tuple[Any, ...]]]) -> Generator[Made, None, None]:
     """The results of ``function(*arguments)`` in order, a few of them made ahead in threads."""
-    workers = min(2, core_count())
+    workers = min(_MOST_WORKERS, core_count())
     remaining = iter(tasks)
     with ThreadPoolExecutor(workers, "zoo-batches", initializer=_one_thread) as pool:
         pending: deque[Future[Made]] = deque()
         try:
             while True:
-                for function, arguments in islice(remaining, 2 * workers - len(pending)):
+                for function, arguments in islice(remaining, workers + 2 - len(pending)):
                     pending.append(pool.submit(function, *arguments))
                 if not pending:
                     return

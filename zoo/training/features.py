@@ -166,7 +166,6 @@ def _view(data: ImageData, chosen: Sequence[int], view: int, recipe: Recipe) -> 
     """Pixels of one view: a function of content and view alone, so that its features can be cached."""
     images = data.pixels.read(chosen)
     if view:
-        for row, index in enumerate(chosen):
-            random = random_generator(0, view, int(data.contents[index][:15], 16))
-            images[row] = augment(images[row], recipe.augmentation, random)
+        randoms = (random_generator(0, view, int(data.contents[index][:15], 16)) for index in chosen)
+        augment(images, recipe.augmentation, randoms)
     return images

@@ -16,7 +16,7 @@ from zoo.recipe import Recipe
 from zoo.runs import Run
 from zoo.runs.atomic import make_folder, write_csv
 from zoo.training.checkpoint import Arrays, Progress, save_checkpoint
-from zoo.training.model import get_weights, learning_rate, set_weights
+from zoo.training.model import get_weights, learning_rate, on_accelerator, set_weights
 from zoo.training.reporter import Reporter
 
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
@@ -41,6 +41,9 @@ class Harness(keras.callbacks.Callback):
         self, run: Run, whole: keras.Model, data: ImageData, reporter: Reporter, added: list[Any], patience: int
     ) -> None:
         super().__init__()
+        # An accelerator need not wait until a batch was told: Keras does so from another thread. A processor would run
+        # many steps ahead, and an interruption would wait for all of them.
+        self.async_safe = on_accelerator()
         self.run = run
         self.whole = whole
         self.reporter = reporter

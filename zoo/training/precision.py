@@ -17,7 +17,7 @@ from zoo.recipe import Recipe
 from zoo.runs import Run
 from zoo.runs.atomic import write_json
 from zoo.runs.machine import machine
-from zoo.training.model import build_model, compile_model
+from zoo.training.model import build_model, compile_model, devices
 
 #: bfloat16 costs digits, so it has to win by more than a measurement's noise.
 WORTHWHILE_SPEEDUP = 1.15
@@ -44,7 +44,7 @@ def resolve_precision(
     if repeated and _measured_the_same(repeated, architecture, input_shape, options, recipe):
         return str(repeated.info["precision"])
     path = cache_folder() / "precision.json"
-    parts = [*machine().values(), *_devices(), keras.backend.backend(), keras.__version__]
+    parts = [*machine().values(), *devices(), keras.backend.backend(), keras.__version__]
     key = "|".join(map(str, [*parts, architecture.name, dict(options), *input_shape, recipe.batch_size]))
     known = _read(path)
     if key not in known:
@@ -68,11 +68,6 @@ def _measured_the_same(
         == (architecture.name, input_shape, dict(options))
         and (was.precision, was.batch_size) == ("auto", recipe.batch_size)
     )
-
-
-def _devices() -> list[str]:
-    # On PyTorch there is no list of devices to ask for.
-    return [] if keras.backend.backend() == "torch" else keras.distribution.list_devices()
 
 
 _CANDIDATES = ("float32", "mixed_bfloat16")

@@ -22,12 +22,7 @@ def augmented_samples(data: ImageData, recipe: Recipe, seed: int, count: int = 2
     indices = data.indices(TRAIN)
     chosen = indices[np.linspace(0, len(indices) - 1, min(4, len(indices))).astype(int)]
     versions = max(1, count // len(chosen))
-    return np.stack(
-        [
-            [
-                augment(image, recipe.augmentation, random_generator(seed, epoch, int(index)))
-                for epoch in range(versions)
-            ]
-            for image, index in zip(data.pixels.read(chosen), chosen, strict=True)
-        ]
-    )
+    samples = np.stack([data.pixels.read(chosen)] * versions)
+    for epoch, images in enumerate(samples):
+        augment(images, recipe.augmentation, (random_generator(seed, epoch, index) for index in chosen.tolist()))
+    return samples.swapaxes(0, 1)
