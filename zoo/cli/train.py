@@ -195,7 +195,7 @@ def _train_and_report(run: Run, data: Any, reporter: Any, start: float) -> None:
         tell_without_leaks(run, run.metrics, leaks)
         reporter.stage("Drawing the report")
         report = write_report(run, augmented_samples(data, run.recipe, run.seed))  # last: it says that all is done
-    click.echo(f"  run     {run.path}\n  report  {report}")
+    click.echo(f"  run     {run.path}\n  report  {report}\n  next    zoo export {shlex.quote(str(run.path))}")
 
 
 def _train_and_measure(run: Run, data: Any, reporter: Any) -> None:

@@ -22,7 +22,8 @@ from zoo.fetch.errors import RefusedError, TryAgainError
 from zoo.fetch.part import Part, begin_part, continues, find_part, whole_bytes
 from zoo.fetch.patience import Hosts, Patience
 
-_CHUNK_BYTES = 2**18
+#: Small enough that most photos come in more than one: what a killed process has read and not written comes again.
+_CHUNK_BYTES = 2**15
 #: An answer that nobody wants is read to its end where that is near; else a new connection is cheaper.
 _DRAINED_BYTES = 2**14
 _DRAINED_S = 1.0
