@@ -18,10 +18,15 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+#: Files of three minutes and more, or near it.
+LONGEST = ("test_clean_environment.py", "test_matrix.py", "test_train.py", "test_transfer.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick ones first, so that a broken build fails within a minute; training last."""
+    """The quick ones first, so that a broken build fails within a minute; then the longest, so that no process is left
+    alone with one of them at the end."""
     quick = REPOSITORY / "tests"
-    items.sort(key=lambda item: (item.path.parent.name == "training", item.path.parent != quick))
+    items.sort(key=lambda item: (item.path.parent != quick, item.path.name not in LONGEST))
 
 
 @pytest.fixture(scope="session")

@@ -79,7 +79,7 @@ def test_the_reference_of_the_checks_has_their_signatures(name: str) -> None:
     parameters = inspect.signature(getattr(testing, name)).parameters.values()
     plain = [parameter.replace(annotation=parameter.empty) for parameter in parameters]
     assert " ".join(documented.split()) == str(inspect.Signature(plain))[1:-1]
-    results = re.search(r"returns a list of `CheckResult`:\n(.*?)\.\s", page, re.DOTALL)
+    results = re.search(r"returns a list of\s`CheckResult`:\s(.*?)\.\s", page, re.DOTALL)
     assert results
     assert {field.name for field in fields(testing.CheckResult)} <= set(re.findall(r"`(\w+)`", results[1]))
 
