@@ -50,3 +50,17 @@ def test_jax_trains_without_tensorflow_and_the_run_is_exported(
     exported = run_zoo("export", run, "--format", "onnx", env={"KERAS_BACKEND": "jax"})
     assert exported.code == 0, exported.err
     assert "  verified  " in exported.out
+
+
+@pytest.mark.parametrize(
+    ("devices", "accelerated"), [(["cpu:0"], False), (["cpu:0", "gpu:0"], True), (["cuda:0"], True), (["tpu:0"], True)]
+)
+def test_an_accelerator_is_whatever_is_no_processor(
+    monkeypatch: pytest.MonkeyPatch, devices: list[str], accelerated: bool
+) -> None:
+    from zoo.training import model
+
+    monkeypatch.setattr(model.keras.distribution, "list_devices", lambda: devices)
+    assert model.on_accelerator() is accelerated
+    monkeypatch.setattr(model.keras.backend, "backend", lambda: "torch")  # it has no list to ask for
+    assert not model.on_accelerator()
