@@ -54,6 +54,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=MEASURED, default=list(MEASURED))
     parser.add_argument("--one", choices=MEASURED, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.images % arguments.batch:
+        parser.error("--images must be a multiple of --batch: torchvision's side leaves out a last, smaller one.")
     if arguments.one:
         print(json.dumps(measure(arguments.one, arguments)))
         return

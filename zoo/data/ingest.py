@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +18,7 @@ from zoo.data.cache import FileState, ImageCache
 from zoo.data.source import Entry, Skipped
 from zoo.image_spec import SPEC_VERSION, ImageSpec
 from zoo.images import ImageError, decode, read_file, resize
+from zoo.images.ahead import ahead
 from zoo.runs.machine import core_count
 
 #: Another OpenCV may decode or resize a little differently; what it made is kept apart.
@@ -187,20 +186,8 @@ def _unchanged(entries: Iterable[Entry], cache: ImageCache) -> dict[str, str]:
 def _read_all(
     entries: Sequence[Entry], spec: ImageSpec, known: Callable[[str], bool], observer: Observer | None
 ) -> Iterator[_Read]:
-    """Reads files in threads (OpenCV works outside the interpreter lock), a bounded number of them ahead."""
-    workers = min(4, core_count())
-    with ThreadPoolExecutor(workers, "zoo-decode", initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        pending: deque[Future[_Read]] = deque()
-        try:
-            for entry in entries:
-                pending.append(pool.submit(_read, entry, spec, known, observer))
-                if len(pending) >= 4 * workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+    """Reads files in threads, a bounded number of them ahead."""
+    return ahead(lambda entry: _read(entry, spec, known, observer), entries, min(4, core_count()))
 
 
 def _read(entry: Entry, spec: ImageSpec, known: Callable[[str], bool], observer: Observer | None) -> _Read:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import count, islice
+from itertools import count
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data import ImageData
+from zoo.images.ahead import ahead
 from zoo.recipe import Recipe
 from zoo.runs.machine import core_count
 from zoo.training.augment import augment, mixup, random_generator
@@ -22,12 +20,13 @@ from zoo.training.augment import augment, mixup, random_generator
 #: ``(images uint8 or features float32, targets float32, weights float32)``.
 Batch = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
 
+Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 #: Streams of random numbers that belong to no image.
 _SHUFFLE, _MIXUP = 2**40, 2**41
 
-#: More threads would only wait for each other, at the interpreter's lock.
+#: Each of them holds a batch, and the more there are, the longer they wait for the interpreter's lock.
 _MOST_WORKERS = 8
 
 
@@ -87,27 +86,10 @@ class TrainingBatches:
     def stream(self, first_epoch: int) -> Generator[Batch, None, None]:
         """Batches without end from the beginning of ``first_epoch`` on, made ahead."""
         places = ((epoch, step) for epoch in count(first_epoch) for step in range(self.steps))
-        yield from ahead((self.batch, place) for place in places)
+        yield from made_ahead(lambda place: self.batch(*place), places)
 
 
-def ahead(tasks: Iterable[tuple[Callable[..., Made], tuple[Any, ...]]]) -> Generator[Made, None, None]:
-    """The results of ``function(*arguments)`` in order, a few of them made ahead in threads."""
+def made_ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+    """What ``make`` makes of each item, in their order, a few of them ahead of the training that uses them."""
     workers = min(_MOST_WORKERS, core_count())
-    remaining = iter(tasks)
-    with ThreadPoolExecutor(workers, "zoo-batches", initializer=_one_thread) as pool:
-        pending: deque[Future[Made]] = deque()
-        try:
-            while True:
-                for function, arguments in islice(remaining, workers + 2 - len(pending)):
-                    pending.append(pool.submit(function, *arguments))
-                if not pending:
-                    return
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
-
-
-def _one_thread() -> None:
-    # The batch threads already use the cores; OpenCV's own threads would fight them.
-    cv2.setNumThreads(1)
+    return ahead(make, items, workers, most=workers + 2)

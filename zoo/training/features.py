@@ -21,7 +21,7 @@ from zoo.data.ingest import DECODER, Progress
 from zoo.evaluation.predict import BATCH_SIZE, answers
 from zoo.recipe import Recipe
 from zoo.training.augment import augment, random_generator
-from zoo.training.batches import TrainingBatches, ahead
+from zoo.training.batches import TrainingBatches, made_ahead
 
 #: Changed whenever the same view of the same image would have other pixels.
 _VIEWS_VERSION = 2
@@ -153,8 +153,8 @@ def _features(
     progress: Progress | None,
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     parts = [chosen[start : start + BATCH_SIZE] for start in range(0, len(chosen), BATCH_SIZE)]
-    tasks = ((_view, (data, part, view, recipe)) for part in parts)
-    for part, images in zip(parts, ahead(tasks), strict=True):
+    views = made_ahead(lambda part: _view(data, part, view, recipe), parts)
+    for part, images in zip(parts, views, strict=True):
         for index, row in zip(part, answers(backbone, images, total), strict=True):
             yield data.contents[index], row
         done += len(part)
