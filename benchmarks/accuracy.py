@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from zoo.figures import percent
+
 TUTORIAL = """
 import os, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
@@ -79,8 +81,8 @@ def main() -> None:
         )
         epochs, accuracy = done.stdout.split()[-2:]
         tutorial.append(float(accuracy))
-        print(f"{seed:>4}  {ours[-1]:.1%}  {seconds:7.0f}  {tutorial[-1]:14.1%}  {epochs:>6}", flush=True)
-    print(f"mean  {statistics.mean(ours):.1%}           {statistics.mean(tutorial):14.1%}")
+        print(f"{seed:>4}  {percent(ours[-1])}  {seconds:7.0f}  {percent(tutorial[-1]):>14}  {epochs:>6}", flush=True)
+    print(f"mean  {percent(statistics.mean(ours))}           {percent(statistics.mean(tutorial)):>14}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import os
 
 import numpy as np
 
+from zoo.figures import percent
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -42,7 +44,8 @@ def main() -> None:
         flagged = {suspect.index for suspect in label_suspects(features, labels, group)}
         right = len(flagged & set(flipped.tolist()))
         found = right / max(len(flipped), 1)
-        print(f"{seed:>4}  {len(flipped):>7}  {len(flagged):>7}  {right:>5}  {found:>5.0%}  {len(flagged) - right:>12}")
+        wrong = len(flagged) - right
+        print(f"{seed:>4}  {len(flipped):>7}  {len(flagged):>7}  {right:>5}  {percent(found, 0):>5}  {wrong:>12}")
 
 
 if __name__ == "__main__":

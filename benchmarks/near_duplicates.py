@@ -26,6 +26,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.figures import percent
+
 Image = NDArray[np.uint8]
 Change = Callable[[Image, np.random.Generator], Image]
 
@@ -171,7 +173,8 @@ def _measure(name: str, photos: list[Path], root: Path, arguments: argparse.Name
 def _print(name: str, copies: int, found: int, wrong: int, seconds: float) -> None:
     precision = found / max(found + wrong, 1)
     print(
-        f"{name:<14}{copies:>8}{found:>8}{found / copies:>9.1%}{wrong:>8}{precision:>11.1%}{seconds:>9.0f}", flush=True
+        f"{name:<14}{copies:>8}{found:>8}{percent(found / copies):>9}{wrong:>8}{percent(precision):>11}{seconds:>9.0f}",
+        flush=True,
     )
 
 

@@ -30,6 +30,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.figures import percent
+
 MALLOC = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=67108864"
 RECIPES = ("adamw", "sgd_frozen", "sgd")
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
@@ -73,12 +75,12 @@ def main() -> None:
                 )
                 tell(found, seed, recipe, float(done.stdout), time.perf_counter() - start)
     for recipe, accuracies in found.items():
-        print(f"mean  {recipe:<11}  {statistics.mean(accuracies):6.1%}")
+        print(f"mean  {recipe:<11}  {percent(statistics.mean(accuracies)):>7}")
 
 
 def tell(found: dict[str, list[float]], seed: int, recipe: str, accuracy: float, seconds: float) -> None:
     found.setdefault(recipe, []).append(accuracy)
-    print(f"{seed:>4}  {recipe:<11}  {accuracy:6.1%}  {seconds:7.0f}", flush=True)
+    print(f"{seed:>4}  {recipe:<11}  {percent(accuracy):>7}  {seconds:7.0f}", flush=True)
 
 
 def train(data: Path, split: Path, weights: Path, recipe: str, seed: int) -> float:

@@ -14,7 +14,7 @@ HEAVY = ("tensorflow", "keras", "cv2", "sklearn", "jax", "torch", "matplotlib", 
 
 #: Left never imports right; parts on one line may not import each other unless they are listed in order.
 LAYERS = [
-    ["errors", "quiet"],
+    ["errors", "quiet", "figures"],
     ["image_spec", "recipe", "exported"],
     ["interfaces"],
     ["hookspecs"],

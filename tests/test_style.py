@@ -31,6 +31,21 @@ def test_links_of_the_documentation_lead_somewhere() -> None:
     assert not broken, "\n".join(broken)
 
 
+def test_shares_become_text_in_one_place() -> None:
+    formats = re.compile(r":[^{}\"]*\.\d+%\}|\* ?1(?:00|e2)\b|\b100(?:\.0)? ?\*|PercentFormatter")
+    folders = ("zoo", "exports", "plugins", "benchmarks")
+    sources = [path for folder in folders for path in (REPOSITORY / folder).rglob("*.py")]
+    offenders = [
+        f"{path.relative_to(REPOSITORY)}:{number} {line.strip()}"
+        for path in sources
+        if path != REPOSITORY / "zoo" / "figures.py"
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if formats.search(line)
+    ]
+    assert len(sources) > 200
+    assert not offenders, "Use percent and points of zoo.figures:\n" + "\n".join(offenders)
+
+
 def test_ci_runs_the_two_commands_of_the_readme() -> None:
     commands = re.findall(r"^    (python3 -m venv .*)$", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
     assert len(commands) == 2

@@ -49,7 +49,7 @@ def test_a_format_of_one_class_alone_is_said_once(photo_folder: PhotoFolder) -> 
     convert(root / "b", ".png", 20)
     (finding,) = shortcuts(root)
     assert finding.kind == "shortcut"
-    assert finding.detail == "PNG: 91% of b, at most 0% of a, c"
+    assert finding.detail == "PNG: 91 % of b, at most 0 % of a, c"
     assert finding.values["shares"] == {"a": 0, "b": 0.9091, "c": 0}
 
 
@@ -76,8 +76,8 @@ def test_gray_files_and_small_pictures_give_a_class_away(photo_folder: PhotoFold
     for path in (root / "b").iterdir():
         write_image(path, cv2.resize(read_image(path), None, fx=3, fy=3))
     assert [finding.detail for finding in shortcuts(root)] == [
-        "stored as RGB: 100% of b, 0% of a",
-        "shorter side: up to 72 px in 90% of a, from 216 px on in 90% of b",
+        "stored as RGB: 100 % of b, 0 % of a",
+        "shorter side: up to 72 px in 90 % of a, from 216 px on in 90 % of b",
     ]
 
 

@@ -42,7 +42,7 @@ def test_a_leak_is_said_first_shown_and_ends_with_1(photo_folder: PhotoFolder, r
     lines = done.out.splitlines()
     assert lines[0] == "Mend first"
     assert (
-        lines[1] == "  1. 1 of 11 test images (9%) have a twin in train or val: accuracy measured on them is too good."
+        lines[1] == "  1. 1 of 11 test images (9 %) have a twin in train or val: accuracy measured on them is too good."
     )
     assert "1 file cannot be used, such as train/<b>/broken.jpg: truncated JPEG." in done.out
     text = page.read_text()
@@ -87,7 +87,7 @@ def test_files_are_told_by_class_and_split(photo_folder: PhotoFolder, run_zoo: R
         path.unlink()
     done = run_zoo("data", "check", root, "--html", tmp_path / "page.html")
     assert done.code == 0, done.err
-    assert "Classes that their files give away: 1 (warning)\n  JPEG: 100% of a, 0% of <b>" in done.out
+    assert "Classes that their files give away: 1 (warning)\n  JPEG: 100 % of a, 0 % of <b>" in done.out
     assert len(done.out.splitlines()) < 20
     text = (tmp_path / "page.html").read_text()
     assert "Of each class and split" in text

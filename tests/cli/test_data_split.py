@@ -144,7 +144,7 @@ def test_training_says_which_test_images_leak(photo_folder: PhotoFolder, run_zoo
     (root / "test" / "a" / "copy_3.jpg").write_bytes((root / "train" / "a" / "photo_003.jpg").read_bytes())
     done = run_zoo("train", "simple_cnn", "--data", root, "--size", "96", "--epochs", "1")
     assert done.code == 0, done.err
-    assert "WARNING: 4 of 16 test images (25%) have a twin in train or val" in done.err
+    assert "WARNING: 4 of 16 test images (25 %) have a twin in train or val" in done.err
     assert done.err.count("too good") == 1, "what has the same bytes is told with the others"
     assert "not looked for" not in done.err
     assert "Without the 4 test images that have a twin in train or val:" in done.out

@@ -188,7 +188,7 @@ def test_int8_is_judged_by_its_answers(subject: Subject, tmp_path: Path) -> None
     assert coarse.failures[0].startswith(f"The int8 model answers {agreeing} of 60 images like Keras (")
     assert coarse.failures[0].endswith("at least 98.0 % is required.")
     drop = coarse.values.keras.accuracy - coarse.values.file.accuracy
-    assert coarse.failures[1].endswith(f"{drop * 100:.1f} points are lost, 1 are allowed.")
+    assert coarse.failures[1].endswith(f"{drop * 100:.1f} points are lost, 1.0 are allowed.")
 
 
 def test_every_flip_is_listed_with_its_margin(subject: Subject, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from zoo.audit.photos import Photos, read_photos
 from zoo.audit.records import Records
 from zoo.audit.suspects import LabelSuspect, Outlier, label_suspects, outliers
 from zoo.errors import DataError, ZooError
+from zoo.figures import percent
 from zoo.interfaces import Architecture
 from zoo.registry import Offer
 from zoo.training.reporter import Reporter
@@ -228,6 +229,7 @@ def _suspect_findings(
 
 def _label_finding(photos: Photos, suspect: LabelSuspect) -> Finding:
     photo, suggested = photos.photos[suspect.index], photos.labels[suspect.suggested]
-    detail = f"labelled {photo.label}, looks like {suggested} ({suspect.confidence:.0%} against {suspect.own:.0%})"
+    shares = f"{percent(suspect.confidence, 0)} against {percent(suspect.own, 0)}"
+    detail = f"labelled {photo.label}, looks like {suggested} ({shares})"
     values = {"label": photo.label, "suggested": suggested, "confidence": round(suspect.confidence, 4)}
     return Finding("label", (photo.name,), detail, suspect.confidence - suspect.own, values)

@@ -15,6 +15,7 @@ import numpy as np
 from zoo.audit.files import FEW_BELOW
 from zoo.audit.findings import Finding
 from zoo.audit.photos import SPEC, Photo, Photos
+from zoo.figures import percent
 
 #: A property gives a class away where at least so much of it has it, and at most so much of another class.
 MOST, HARDLY = 0.9, 0.1
@@ -108,8 +109,8 @@ def _by_share(
             gap = min(most.values()) - max(hardly.values())
             if best is None or gap > best.score:
                 least, highest = min(most.values()), max(hardly.values())
-                more = f"{'at least ' if len(most) > 1 else ''}{least:.0%} of {_names(most)}"
-                less = f"{'at most ' if len(hardly) > 1 else ''}{highest:.0%} of {_names(hardly)}"
+                more = f"{'at least ' if len(most) > 1 else ''}{percent(least, 0)} of {_names(most)}"
+                less = f"{'at most ' if len(hardly) > 1 else ''}{percent(highest, 0)} of {_names(hardly)}"
                 rounded = {label: round(share, 4) for label, share in shares.items()}
                 best = Finding("shortcut", (), f"{value}: {more}, {less}", gap, {"property": name, "shares": rounded})
     return best
@@ -118,9 +119,7 @@ def _by_share(
 def _by_size(classes: Mapping[str, Sequence[Photo]]) -> Finding | None:
     """The class of the smallest pictures, where a network would see it blurred and another class sharp."""
     sides = {
-        label: np.percentile(
-            [min(photo.facts.width_px, photo.facts.height_px) for photo in mine], [100 * HARDLY, 100 * MOST]
-        )
+        label: np.quantile([min(photo.facts.width_px, photo.facts.height_px) for photo in mine], [HARDLY, MOST])
         for label, mine in classes.items()
     }
     if not sides:
@@ -132,8 +131,8 @@ def _by_size(classes: Mapping[str, Sequence[Photo]]) -> Finding | None:
         return None
     least = min(larger.values())
     detail = (
-        f"shorter side: up to {limit:.0f} px in {MOST:.0%} of {smallest},"
-        f" from {least:.0f} px on in {MOST:.0%} of {_names(larger)}"
+        f"shorter side: up to {limit:.0f} px in {percent(MOST, 0)} of {smallest},"
+        f" from {least:.0f} px on in {percent(MOST, 0)} of {_names(larger)}"
     )
     values = {
         "property": "size",

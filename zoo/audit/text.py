@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from zoo.audit.audit import Audit
 from zoo.audit.findings import KINDS, SEVERITIES, Finding
+from zoo.figures import percent
 
 #: Findings of a kind that are named; the others are counted.
 _NAMED = 5
@@ -73,7 +74,7 @@ def sentence(found: Audit, kind: str, findings: Sequence[Finding]) -> str:
 
 def _leaked(split: str, twins: int, of: int) -> str:
     earlier = "train" if split == "val" else "train or val"
-    return f"{twins} of {of} {split} images ({twins / of:.0%}) have a twin in {earlier}"
+    return f"{twins} of {of} {split} images ({percent(twins / of, 0)}) have a twin in {earlier}"
 
 
 def _photos(count: int) -> str:

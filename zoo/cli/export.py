@@ -13,6 +13,7 @@ import click
 from zoo.cli.options import chosen_gates, gate_options, runs_option
 from zoo.cli.overlap import tell_overlap
 from zoo.errors import UsageError
+from zoo.figures import percent
 from zoo.interfaces import PRECISIONS
 from zoo.registry import exporters
 
@@ -260,7 +261,7 @@ def _verify_options(
 
 
 def _print(made: list[Exported], verify_options: list[str]) -> None:
-    from zoo.evaluation.table import percent, table
+    from zoo.evaluation.table import table
 
     rows = []
     for item in made:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.figures import percent, points
 from zoo.runs import Run
 from zoo.runs.atomic import write_csv
 
@@ -25,8 +26,8 @@ def warn_of_leaks(run: Run, data: ImageData, reporter: Reporter) -> list[Leak]:
     if leaks:
         tests = sum(data.counts["test"].values())
         note = (
-            f"{len(leaks)} of {tests} test images ({len(leaks) / tests:.0%}) have a twin in train or val, such as"
-            f" {leaks[0].name} and {leaks[0].twin}: the accuracy will be too good."
+            f"{len(leaks)} of {tests} test images ({percent(len(leaks) / tests, 0)}) have a twin in train or val, such"
+            f" as {leaks[0].name} and {leaks[0].twin}: the accuracy will be too good."
         )
         reporter.note(f"WARNING: {note} `zoo data check` shows them, `zoo data split` keeps twins on one side.")
         _record(run, note)
@@ -59,9 +60,9 @@ def tell_without_leaks(run: Run, metrics: dict[str, Any], leaks: list[Leak]) -> 
     if accuracy is None:
         click.secho("Every test image has a twin in train or val: nothing is known of other images.", fg="red")
     else:
-        change = (accuracy - metrics["accuracy"]) * 100
+        change = points(accuracy - metrics["accuracy"])
         click.secho(
-            f"Without the {len(leaks)} test images that have a twin in train or val: {accuracy:.1%} on {count} images"
-            f" ({change:+.1f} points).",
+            f"Without the {len(leaks)} test images that have a twin in train or val: {percent(accuracy)} on {count}"
+            f" images ({change} points).",
             fg="red",
         )

@@ -13,6 +13,7 @@ import click
 
 from zoo.cli.options import runs_option
 from zoo.errors import DataError
+from zoo.figures import percent
 
 if TYPE_CHECKING:
     from zoo.edge.classify import Answer
@@ -156,7 +157,6 @@ def _output(path: Path | None, as_json: bool, top: int, widths: tuple[int, int],
 
 def _table(say: Callable[[str], None], widths: tuple[int, int], top: int, says_known: bool) -> Show:
     """A table whose rows appear one by one: its widths are known beforehand."""
-    from zoo.evaluation.table import percent
     from zoo.images import printable_path
 
     name_width, label_width = (max(min(width, _WIDEST), 5) for width in widths)

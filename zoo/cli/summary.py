@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.figures import percent
+
 
 def one_line(metrics: Mapping[str, Any]) -> str:
     """Accuracy, its interval, and what the best answer that is always the same gives on these images."""
     low, high = metrics["accuracy_interval"]
     baseline = metrics["majority_class_baseline"]
-    text = f"Accuracy {metrics['accuracy']:.1%} on {metrics['n']} {metrics.get('split', 'test')} images"
-    text += f" (95 % interval {low:.1%} to {high:.1%}"
+    text = f"Accuracy {percent(metrics['accuracy'])} on {metrics['n']} {metrics.get('split', 'test')} images"
+    text += f" (95 % interval {percent(low)} to {percent(high)}"
     if baseline is not None:
-        text += f"; always answering their commonest class: {baseline:.1%}"
+        text += f"; always answering their commonest class: {percent(baseline)}"
     return text + ")"
 
 
@@ -32,5 +34,5 @@ def per_class_lines(metrics: Mapping[str, Any], most: int = 20) -> list[str]:
     overall = f"  macro F1 {metrics['macro_f1']:.3f}, log loss {metrics['log_loss']:.3f}, calibration error {error:.3f}"
     top = metrics["top_k_accuracy"]
     if top:
-        overall += "".join(f", top-{k} {value:.1%}" for k, value in top.items())
+        overall += "".join(f", top-{k} {percent(value)}" for k, value in top.items())
     return [*lines, overall]

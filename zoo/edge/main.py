@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import DataError, VerificationError, ZooError
+from zoo.figures import percent
 
 if TYPE_CHECKING:
     from zoo.edge.bundle import Bundle
@@ -178,7 +179,7 @@ def as_json(name: str, answer: Answer) -> str:
 
 def as_text(name: str, answer: Answer) -> str:
     """One line for people."""
-    shown = ", ".join(f"{_line(label)} {probability:.1%}".replace("%", " %") for label, probability in answer.top)
+    shown = ", ".join(f"{_line(label)} {percent(probability)}" for label, probability in answer.top)
     return f"{_line(name)}: {shown if answer.known else f'unknown ({shown})'}"
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zoo.edge.bundle import Bundle
 from zoo.edge.classify import Classifier, Load, open_bundle
 from zoo.errors import VerificationError, ZooError
+from zoo.figures import percent
 from zoo.images import ImageError, load_image
 
 #: Raised whenever a reader of ``golden.json`` would have to change.
@@ -130,7 +131,7 @@ def _check_pixels(bundle: Bundle, golden: Golden) -> Check:
     right = largest <= golden.pixels_tolerance
     found = f"{len(golden.files)} pictures, the same in every pixel."
     if largest:
-        found = f"{worst} differs by {largest} of 255 levels, {share:.1%} of its values at all."
+        found = f"{worst} differs by {largest} of 255 levels, {percent(share)} of its values at all."
     return Check("decode and resize", right, found, largest, golden.pixels_tolerance)
 
 

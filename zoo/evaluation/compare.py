@@ -11,7 +11,8 @@ from typing import Any
 from zoo.errors import UsageError
 from zoo.evaluation.paired import PairedTest, adjust, paired_test
 from zoo.evaluation.predictions import Predictions
-from zoo.evaluation.table import percent, table
+from zoo.evaluation.table import table
+from zoo.figures import percent, points
 from zoo.runs import Run
 
 
@@ -258,7 +259,7 @@ def _groups_table(groups: Sequence[SeedGroup]) -> str:
             group.recipe or "-",
             str(group.runs),
             percent(group.accuracy_mean),
-            "-" if group.accuracy_sd is None else f"{group.accuracy_sd * 100:.1f} points",
+            "-" if group.accuracy_sd is None else f"{points(group.accuracy_sd, signed=False)} points",
             ", ".join(map(str, group.seeds)),
         )
         for group in groups

@@ -11,6 +11,7 @@ import numpy as np
 from zoo.errors import UsageError
 from zoo.evaluation.intervals import tango_interval
 from zoo.evaluation.predictions import Predictions
+from zoo.figures import points
 
 SIGNIFICANCE = 0.05
 
@@ -58,13 +59,13 @@ class PairedTest:
     def sentence(self) -> str:
         """The verdict in words."""
         on = f"{self.first} and {self.second} on {self.shared} shared test images"
-        low, high = (f"{bound * 100:+.1f}" for bound in self.interval)
+        low, high = map(points, self.interval)
         between = f"{low} to {high} points"
         if self.difference == 0:
             return f"{on}: no difference, both are right on as many ({_p(self.p)}; 95 % interval {between})."
         verdict = "real" if self.real else "within noise"
         return (
-            f"{on}: the difference of {self.difference * 100:.1f} points is {verdict} "
+            f"{on}: the difference of {points(self.difference, signed=False)} points is {verdict} "
             f"({_p(self.p)}; 95 % interval {between})."
         )
 

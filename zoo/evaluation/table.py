@@ -22,8 +22,3 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
         for row in (header, *rows)
     )
     return "\n".join(lines)
-
-
-def percent(share: float) -> str:
-    """``0.94`` as ``94.0 %``."""
-    return f"{share * 100:.1f} %"

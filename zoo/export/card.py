@@ -6,8 +6,8 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from zoo import __version__
-from zoo.evaluation.table import percent
 from zoo.export.runner import requirements
+from zoo.figures import percent
 from zoo.images import printable_path
 from zoo.parity.text import gate_figures, gate_name
 from zoo.runs import Run

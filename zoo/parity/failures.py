@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from zoo.evaluation.table import percent
+from zoo.figures import percent, points
 from zoo.images import printable_path
 from zoo.parity.ask import TensorError
 from zoo.parity.contract import Contract
@@ -73,6 +73,6 @@ def _gate(gate: GateResult, values: Values, precision: str, n: int) -> str:
         )
     return (
         f"The {precision} model is right on {percent(values.file.accuracy)} of {n} images, Keras on "
-        f"{percent(values.keras.accuracy)}: {-values.accuracy_difference * 100:.1f} points are lost, "
-        f"{gate.limit * 100:g} are allowed."
+        f"{percent(values.keras.accuracy)}: {points(-values.accuracy_difference, signed=False)} points are lost, "
+        f"{points(gate.limit, signed=False)} are allowed."
     )

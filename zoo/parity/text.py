@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from zoo.evaluation.table import percent, table
+from zoo.evaluation.table import table
+from zoo.figures import percent, points
 from zoo.images import printable_path
 from zoo.parity.ask import TensorError
 from zoo.parity.gates import GateResult
@@ -53,7 +54,10 @@ def gate_figures(gate: GateResult) -> tuple[str, str]:
     if gate.name == "min_agreement":
         return _share(gate.value), f">= {percent(gate.limit)}"
     if gate.name == "max_accuracy_drop":
-        return "-" if gate.value is None else f"{gate.value * 100:.1f} points", f"<= {gate.limit * 100:g} points"
+        return (
+            "-" if gate.value is None else f"{points(gate.value, signed=False)} points",
+            f"<= {points(gate.limit, signed=False)} points",
+        )
     return "-" if gate.value is None else f"{gate.value:.3g}", f"<= {gate.limit:g}"
 
 
@@ -80,12 +84,12 @@ def _answers(values: Values) -> list[tuple[str, str]]:
 
 
 def _sides(values: Values) -> str:
-    low, high = (f"{bound * 100:+.1f}" for bound in values.accuracy_difference_interval)
+    low, high = map(points, values.accuracy_difference_interval)
     rows = [
         (name, percent(side.accuracy), _number(side.log_loss), _number(side.calibration_error))
         for name, side in (("Keras", values.keras), ("file", values.file))
     ]
-    change = f"accuracy {values.accuracy_difference * 100:+.1f} points (95 % interval {low} to {high})"
+    change = f"accuracy {points(values.accuracy_difference)} points (95 % interval {low} to {high})"
     return table(("", "accuracy", "log loss", "calibration error"), rows) + f"\n{change}{_worst_recall(values)}"
 
 
@@ -93,7 +97,7 @@ def _worst_recall(values: Values) -> str:
     worst = min(values.recalls, key=lambda recall: recall.change)
     if worst.change >= 0:
         return "; no class loses recall"
-    return f"; recall of '{worst.label}' {worst.change * 100:+.1f} points, the most of a class"
+    return f"; recall of '{worst.label}' {points(worst.change)} points, the most of a class"
 
 
 def _flips(values: Values) -> str:

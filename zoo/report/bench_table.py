@@ -11,7 +11,8 @@ from typing import Any
 
 from zoo.edge.bench import BENCH_VERSION, KIND
 from zoo.errors import UsageError
-from zoo.evaluation.table import percent, table
+from zoo.evaluation.table import table
+from zoo.figures import percent
 
 #: Raised whenever a reader of the merged JSON would have to change.
 MERGED_VERSION = 1

@@ -122,7 +122,7 @@ def _decades(latencies: Sequence[float]) -> float:
 
 
 def _fine_percent() -> FuncFormatter:
-    return FuncFormatter(lambda value, place: f"{value * 100:.1f}\u00a0%" if value <= 1 else "")
+    return FuncFormatter(lambda value, place: percent(value) if value <= 1 else "")
 
 
 @dataclass(frozen=True)

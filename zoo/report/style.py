@@ -15,8 +15,9 @@ from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
+from zoo.report.text import percent
 from zoo.runs.atomic import make_folder, whole_file
 
 #: Pixels an inch. The page shows charts at CSS's 96, so that they stay sharp on dense displays.
@@ -116,9 +117,9 @@ def drawing(
             _save(figure, target)
 
 
-def percent_ticks() -> PercentFormatter:
+def percent_ticks() -> FuncFormatter:
     """Ticks for shares from 0 to 1, as ``80 %``."""
-    return PercentFormatter(1.0, decimals=0, symbol="\u00a0%")
+    return FuncFormatter(lambda share, place: percent(share, 0))
 
 
 def plain(axes: Axes, grid: str | None = None) -> None:

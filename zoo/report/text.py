@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from zoo import figures
+
 #: In place of a figure that is not defined: an en dash.
 ABSENT = "\u2013"
 
@@ -59,13 +61,8 @@ def _cut(text: str, width: int) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """``0.94`` as ``94.0 %``; what rounds to 100 % without being it stays below."""
-    if share is None:
-        return ABSENT
-    rounded = round(share * 100, digits)
-    if rounded >= 100 and share < 1:
-        rounded = 100 - 10**-digits
-    return f"{rounded:.{digits}f}\u00a0%"
+    """``0.94`` as ``94.0 %``, in one piece where lines break; ``None`` is absent."""
+    return ABSENT if share is None else figures.percent(share, digits).replace(" ", "\u00a0")
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 
 from zoo import __version__
+from zoo.figures import points
 from zoo.images import ImageError, load_image
 from zoo.parity import Verification
 from zoo.parity.gates import GateResult
@@ -85,7 +86,7 @@ def _key_figures(found: Verification) -> str:
     if values is None or tensor is None:
         return ""
     low, high = values.agreement_interval
-    below, above = (f"{bound * 100:+.1f}" for bound in values.accuracy_difference_interval)
+    below, above = map(points, values.accuracy_difference_interval)
     pixels = "differ" if tensor.images else "the same"
     margin = f"largest margin {values.flip_margin:.3g}" if values.flips else ""
     shown = [
@@ -94,7 +95,7 @@ def _key_figures(found: Verification) -> str:
         ("Accuracy", percent(values.file.accuracy), f"Keras {percent(values.keras.accuracy)}"),
         (
             "Change of accuracy",
-            f"{values.accuracy_difference * 100:+.1f}",
+            points(values.accuracy_difference),
             f"points; 95&nbsp;% interval {below} to {above}",
         ),
         ("Pixels", pixels, f"on {thousands(tensor.images)} of {plural(found.n, 'image')}" if tensor.images else ""),
@@ -218,7 +219,7 @@ def _classes(found: Verification) -> str:
             name(recall.label),
             bar(recall.keras, percent(recall.keras)),
             bar(recall.file, percent(recall.file)),
-            f"{recall.change * 100:+.1f}",
+            points(recall.change),
             thousands(recall.images),
         )
         for recall in sorted(found.values.recalls, key=lambda recall: recall.change)

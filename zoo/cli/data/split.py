@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.errors import DataError, UsageError
+from zoo.figures import percent
 
 if TYPE_CHECKING:
     from zoo.audit.division import Division
@@ -139,7 +140,7 @@ def _summary(photos: Photos, division: Division, told: Sequence[str]) -> list[st
     rows = [(label, [of[label] for of in counts.values()]) for label in photos.labels]
     rows.append(("all", [sum(of.values()) for of in counts.values()]))
     for label, every in rows:
-        cells = "".join(f"  {count:>6} ({count / max(sum(every), 1):>4.0%})" for count in every)
+        cells = "".join(f"  {count:>6} ({percent(count / max(sum(every), 1), 0):>5})" for count in every)
         lines.append(f"{label:<{width}}{cells}")
     lines += told
     if any(photo.split for photo in photos.photos):

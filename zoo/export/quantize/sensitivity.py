@@ -19,6 +19,7 @@ from zoo.export.graph import Call, Graph
 from zoo.export.quantize.ranges import Channels, Range
 from zoo.export.quantize.rounding import fake_quantize
 from zoo.export.quantize.run import Pixels, batches, run
+from zoo.figures import percent
 
 #: Tensors that are tried, the noisiest first; images they are tried on; tensors that may stay in float.
 _TRIED, _IMAGES, _MOST = 12, 32, 4
@@ -103,7 +104,7 @@ def spare(
     few = slice(0, _IMAGES)
     spared: list[InFloat] = []
     while reached.agreement < wanted and len(spared) < _MOST:
-        stage(f"{reached.agreement:.1%} like float: looking for the tensor that 8 bits suit least")
+        stage(f"{percent(reached.agreement)} like float: looking for the tensor that 8 bits suit least")
         before = fidelity(expected[few], answers(graph, images[few], ranges))
         tried = []
         for call in _noisiest(graph, ranges, channels):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from zoo.figures import percent
 from zoo.testing.fitted import ENOUGH, LEARNING_RATES, RECIPE, STEPS, Fitted
 from zoo.testing.result import CheckError
 from zoo.testing.subject import Subject
@@ -35,7 +36,7 @@ def check_overfits_one_batch(subject: Subject) -> str:
         )
     if fitted.right < _RIGHT * images:
         raise CheckError(
-            f"a model that learnt {images} photos answers {_RIGHT:.0%} of them rightly in inference",
+            f"a model that learnt {images} photos answers {percent(_RIGHT, 0)} of them rightly in inference",
             f"{fitted.right} of {images}, though the training loss is {last:.3g}",
             "Something differs between training and inference: look at layers that take `training`.",
         )

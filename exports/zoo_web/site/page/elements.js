@@ -11,9 +11,10 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Probability as a percentage that never says 100 or 0 of what is not. */
+/** A share as a percentage, as zoo/figures.py writes it: rounding never makes 100 or 0 of what is not. */
 export function percent(share) {
-  if (share > 0.999 && share < 1) return "> 99.9 %";
-  if (share < 0.001 && share > 0) return "< 0.1 %";
-  return share === 1 || share === 0 ? `${100 * share} %` : `${(100 * share).toFixed(1)} %`;
+  const rounded = (100 * share).toFixed(1);
+  if (rounded === "100.0" && share < 1) return "99.9 %";
+  if (rounded === "0.0" && share > 0) return "0.1 %";
+  return `${rounded} %`;
 }
