@@ -10,11 +10,24 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-HEAVY = ("tensorflow", "keras", "cv2", "sklearn", "jax", "torch", "matplotlib", "scipy", "rich", "yaml", "numpy")
+HEAVY = (
+    "tensorflow",
+    "keras",
+    "cv2",
+    "sklearn",
+    "jax",
+    "torch",
+    "matplotlib",
+    "scipy",
+    "rich",
+    "yaml",
+    "numpy",
+    "filelock",
+)
 
 #: Left never imports right; parts on one line may not import each other unless they are listed in order.
 LAYERS = [
-    ["errors", "quiet", "figures"],
+    ["errors", "quiet", "figures", "locks"],
     ["image_spec", "recipe", "exported"],
     ["interfaces"],
     ["hookspecs"],

@@ -21,11 +21,11 @@ from zoo.errors import DataError
 from zoo.fetch.addresses import Access
 from zoo.fetch.download import Downloader
 from zoo.fetch.errors import RefusedError
-from zoo.fetch.lock import locked
 from zoo.fetch.names import Names
 from zoo.fetch.patience import Patience
 from zoo.fetch.transfer import Remote
 from zoo.fetch.url_list import read_url_list
+from zoo.locks import locked
 from zoo.runs.atomic import read_csv
 
 COUNT = 300
@@ -154,7 +154,7 @@ def test_a_folder_that_cannot_be_locked_is_not_blamed_on_another_command(
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    with pytest.raises(DataError, match=r"Could not write in .*: No locks available"), locked(tmp_path, "photos"):
+    with pytest.raises(DataError, match=r"Could not write in .*: No locks available"), locked(tmp_path / "lock"):
         pass
 
 

@@ -22,6 +22,11 @@ def unwritable(path: Path, error: OSError) -> DataError:
     )
 
 
+def busy(folder: Path) -> DataError:
+    """The error for a folder that another process is filling."""
+    return DataError(f"Another command is just filling {folder}.", "Wait until it is done.")
+
+
 @contextmanager
 def using(path: Path) -> Iterator[None]:
     """Turns an ``OSError`` of the block into that error."""

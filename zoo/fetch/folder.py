@@ -17,9 +17,9 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from zoo.errors import DataError, TrainingError, UsageError
-from zoo.fetch.disk import unwritable
-from zoo.fetch.lock import locked
+from zoo.fetch.disk import busy, unwritable
 from zoo.fetch.names import Names, folded
+from zoo.locks import locked
 from zoo.runs.atomic import read_csv, write_csv
 
 ATTRIBUTION = "attribution.csv"
@@ -110,7 +110,7 @@ class ImageFolder:
             self.state.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unwritable(self.state, error) from error
-        with locked(self.state, str(self.root)):
+        with locked(self.state / "lock", busy(self.root)):
             # Another process may have filled it since it was looked at first, and what it wrote must not be lost.
             self._look()
             yield

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from zoo.data.cache import cache_folder
 from zoo.errors import DataError, UsageError
-from zoo.fetch.disk import unwritable
+from zoo.fetch.disk import busy, unwritable
 from zoo.fetch.errors import RefusedError
-from zoo.fetch.lock import locked
 from zoo.fetch.names import digest, short_digest
 from zoo.fetch.transfer import Remote, Transfer
+from zoo.locks import locked
 
 DEFAULT_INDEX = "https://storage.googleapis.com/openimages"
 DEFAULT_IMAGES = "https://open-images-dataset.s3.amazonaws.com"
@@ -99,7 +99,7 @@ class Index:
             )
         self._make_cache()
         reasons = []
-        with locked(self.cache, str(self.cache)):
+        with locked(self.cache / "lock", busy(self.cache)):
             for place in [place for name in names for place in (name, Path(name).name)]:
                 url = f"{self.base}/{place}"
                 key = digest(url)[:32]

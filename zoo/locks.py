@@ -1,0 +1,44 @@
+"""Locks between processes. A lock ends with the process that holds it, however that process ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from zoo.errors import DataError, ZooError
+
+#: Longest wait for a lock that is held only while a small file is rewritten.
+WAIT_S = 60.0
+
+
+@contextmanager
+def locked(path: Path, busy: ZooError | None = None) -> Iterator[None]:
+    """Holds the lock file ``path``, which stays behind empty; its folder must exist.
+
+    Args:
+        path: Lock file, not the file that it protects.
+        busy: Raised at once where another process holds the lock. Without it, the lock is waited for.
+
+    Raises:
+        DataError: The lock file cannot be written, the file system has no locks, or a wait took longer than
+            ``WAIT_S``.
+    """
+    from filelock import FileLock, Timeout  # takes 30 ms to import
+
+    lock = FileLock(path, timeout=0 if busy else WAIT_S, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise busy or DataError(
+            f"Another command has held {path} for {WAIT_S:.0f} s.", "Wait until that command has ended, and try again."
+        ) from None
+    except OSError as error:
+        raise DataError(
+            f"Could not write in {path.parent}: {error.strerror or error}.",
+            "Make the folder writable, or choose another one.",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
