@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -102,12 +103,14 @@ def dataset(images: Any, classes: Any, segment: Path | None) -> Any:
     from zoo import ImageSpec
     from zoo.data import ImageData
     from zoo.data.arrays import CachedArrays
+    from zoo.data.segments import map_segment
 
     count, size = images.shape[:2]
     pixels: Any = InMemory(images)
     if segment:
         images.tofile(segment)
-        pixels = CachedArrays([(segment, row) for row in range(count)], images.shape[1:])
+        mapped = map_segment(segment, images.nbytes, zlib.crc32(images))
+        pixels = CachedArrays([(mapped, row) for row in range(count)], images.shape[1:])
     return ImageData(
         source="random",
         root=Path(),

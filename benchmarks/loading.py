@@ -5,7 +5,8 @@
 ``photos/`` holds train/<class>/*.jpg. Its files are repeated until there are enough, a few bytes more in each copy, so
 that every copy is another content with the same picture. Every measurement is a process of its own; memory is its peak
 resident size. Seconds are those to the first batch, after which ours reads two whole epochs of augmented batches; of
-``zoo train mobilenetv2`` those of the whole command, which finds decoded photos in the cache and no features.
+``zoo train mobilenetv2`` those of the whole command, which finds decoded photos in the cache and no features. The last
+line of a count is CPU time: of decoding into an empty cache, and of checking the checksums of what is then there.
 """
 
 from __future__ import annotations
@@ -33,6 +34,26 @@ for _ in range(2 * batches.steps):
     next(stream)
 stream.close()
 print(len(data.names), f"{first_s:.2f}", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+CHECKING = """
+import gc, sys, time
+from zoo import ImageSpec
+from zoo.data import load_data, segments
+spent = [0.0]
+check = segments.Segment._checksum
+def timed(segment):
+    start = time.process_time()
+    crc32 = check(segment)
+    spent[0] += time.process_time() - start
+    return crc32
+start = time.process_time()
+load_data(sys.argv[1], ImageSpec())
+decoding_s = time.process_time() - start
+segments.Segment._checksum = timed
+gc.collect()
+data = load_data(sys.argv[1], ImageSpec())
+print(len(data.names), f"{decoding_s:.2f}", f"{spent[0]:.3f}", f"{spent[0] / decoding_s:.1%}")
 """
 
 TRAINING = """
@@ -74,6 +95,9 @@ def main() -> None:
             for what in ("ours, first run", "ours, second run"):
                 show(what, measure(OURS, photos, environment))
             show("zoo train mobilenetv2", measure(TRAINING, photos, environment))
+            empty = environment | {"ZOO_CACHE_DIR": str(Path(folder) / f"empty{count}")}
+            images, decoding_s, checking_s, share = measure(CHECKING, photos, empty)
+            print(f"{images:>6}  decoding {decoding_s} s CPU, checksums {checking_s} s CPU ({share})", flush=True)
             if count <= 1000:  # at 5000 it needs more memory than most machines have
                 show("the tutorial's", measure(TUTORIAL, photos, environment))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -17,10 +18,13 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.conftest import PhotoFolder, draw_photo, zoo_environment
+from zoo.audit.records import Records
 from zoo.data import cache as cache_module
 from zoo.data import load_data
+from zoo.data.arrays import Place
 from zoo.data.cache import ImageCache
 from zoo.data.ingest import ingest
+from zoo.data.segments import Segment
 from zoo.data.source import list_source
 from zoo.errors import DataError, UsageError
 from zoo.image_spec import ImageSpec
@@ -41,7 +45,7 @@ def images(count: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         yield f"content{number}", np.full((20, 24, 3), number, np.uint8)
 
 
-def read_back(cache: ImageCache, count: int) -> dict[str, tuple[str, int]]:
+def read_back(cache: ImageCache, count: int) -> dict[str, Place]:
     return cache.rows("spec", [f"content{number}" for number in range(count)], IMAGE_BYTES)
 
 
@@ -121,8 +125,7 @@ def test_segments_are_bounded(own_cache: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     for number in range(10):
         segment, row = rows[f"content{number}"]
-        stored = np.fromfile(cache.segment_path(segment), np.uint8).reshape(-1, 20, 24, 3)
-        assert (stored[row] == number).all()
+        assert (segment.arrays(np.dtype("uint8"), (20, 24, 3))[row] == number).all()
 
 
 def test_a_truncated_segment_is_made_again(photo_folder: PhotoFolder, own_cache: Path) -> None:
@@ -207,7 +210,7 @@ def test_what_killed_processes_left_is_removed(own_cache: Path, monkeypatch: pyt
     left = [own_cache / "images" / name for name in ("a.123.tmp", "b.u8", "c.456.tmp", "d.u8")]
     for path in left:
         path.write_bytes(bytes(IMAGE_BYTES))
-    for path in [*left[:2], *map(cache.segment_path, {name for name, _ in read_back(cache, 2).values()})]:
+    for path in [*left[:2], *(cache.segment_path(segment.name) for segment, _ in read_back(cache, 2).values())]:
         os.utime(path, (time.time() - 7200, time.time() - 7200))
     cache.make_room(IMAGE_BYTES, keep=set())
     assert [path.exists() for path in left] == [False, False, True, True]  # the young ones may be in the making
@@ -247,14 +250,139 @@ def test_processes_at_once(photo_folder: PhotoFolder, own_cache: Path, site: Pat
     assert np.array_equal(data.pixels.read([5])[0], load_image(root / data.names[5], SPEC))
 
 
+def test_two_processes_that_share_a_full_cache_lose_no_photo(
+    photo_folder: PhotoFolder, own_cache: Path, site: Path
+) -> None:
+    """Only one of the two data sets fits, so that each process evicts what the other has just written."""
+    roots = [photo_folder({"a": 17, "b": 17}, "first"), photo_folder({"c": 17, "d": 17}, "second")]
+    code = (
+        "import sys, time; from zoo.data import cache, ingest, load_data; from zoo.image_spec import ImageSpec\n"
+        f"cache.SEGMENT_BYTES = {5 * IMAGE_BYTES}\n"
+        "decode = ingest.decode; ingest.decode = lambda data: time.sleep(0.01) or decode(data)\n"
+        "spec = ImageSpec(height_px=20, width_px=24)\n"
+        "for _ in range(3):\n"
+        "    data = load_data(sys.argv[1], spec)\n"
+        "    assert len(data.names) == 34 and not data.skipped, data.skipped"
+    )
+    environment = zoo_environment(site) | {"ZOO_CACHE_GB": str(36 * IMAGE_BYTES / 1e9)}
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(root)], env=environment) for root in roots]
+    assert [process.wait() for process in processes] == [0, 0]
+
+
+@pytest.mark.parametrize("how", ["evicted", "cleared"])
+def test_what_the_cache_loses_while_it_is_filled_is_decoded_again(
+    how: str, photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = photo_folder({"a": 10, "b": 10})
+    expected = load_data(str(root), SPEC).pixels.read(range(20))
+    moved = root.rename(root.parent / "moved")  # the cache has the contents, and learns of them as files are read
+    entries = list_source(moved).entries
+    (moved / "a" / "broken.jpg").write_bytes(b"\xff\xd8\xff not much of a picture")
+    broken = list_source(moved).entries
+
+    def lose(done: int, total: int) -> None:
+        if done in (12, 15):
+            other = ImageCache()
+            if how == "cleared":
+                other.clear()
+            else:
+                for path in (own_cache / "images").glob("*.u8"):
+                    other._forget_segment(path.stem)
+
+    monkeypatch.setattr(cache_module, "SEGMENT_BYTES", 4 * IMAGE_BYTES)
+    found = ingest(broken, SPEC, ImageCache(), lose)
+    assert found.entries == tuple(entries)
+    assert np.array_equal(found.pixels.read(range(20)), expected)
+    assert [item.name for item in found.skipped] == ["a/broken.jpg"]
+    assert found.skipped[0].reason != "could not be read"
+
+
+def test_a_cache_that_keeps_nothing_is_an_error(
+    photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = photo_folder({"a": 3, "b": 3})
+    monkeypatch.setattr(ImageCache, "_adopt", lambda *arguments: {})
+    with pytest.raises(DataError, match="does not keep what is written"):
+        load_data(str(root), SPEC)
+
+
+def test_a_data_set_that_is_removed_while_it_is_read_is_an_error(photo_folder: PhotoFolder, own_cache: Path) -> None:
+    root = photo_folder({"a": 20, "b": 20})
+    with pytest.raises(DataError, match="was removed while it was read"):
+        load_data(str(root), SPEC, progress=lambda done, total: done == 25 and shutil.rmtree(root))
+
+
+def test_images_stay_readable_when_the_cache_is_cleared(photo_folder: PhotoFolder, own_cache: Path) -> None:
+    root = photo_folder({"a": 3, "b": 3})
+    data = load_data(str(root), SPEC)
+    expected = data.pixels.read(range(6))
+    ImageCache().clear()
+    assert np.array_equal(data.pixels.read(range(6)), expected)
+
+
+def test_damaged_pixels_are_decoded_again_and_said(photo_folder: PhotoFolder, own_cache: Path) -> None:
+    root = photo_folder({"a": 6, "b": 6})
+    make_old(root)
+    first = load_data(str(root), SPEC)
+    expected, notes = first.pixels.read(range(12)), first.notes
+    (segment,) = (own_cache / "images").glob("*.u8")
+    del first  # a mapped segment is not checked again
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.write_bytes(data)
+    again = load_data(str(root), SPEC)
+    assert np.array_equal(again.pixels.read(range(12)), expected)
+    assert set(again.notes) - set(notes) == {
+        "12 of the cached images were damaged on the disk. They were dropped and made again."
+    }
+    assert not segment.exists()
+    assert load_data(str(root), SPEC).notes == notes
+
+
+def test_a_segment_is_checked_once_a_process(
+    photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = photo_folder({"a": 3, "b": 3})
+    checked = []
+    checksum = Segment._checksum
+    monkeypatch.setattr(Segment, "_checksum", lambda segment: checked.append(segment.name) or checksum(segment))
+    data = [load_data(str(root), SPEC) for _ in range(3)]
+    assert len(data) == 3
+    assert len(checked) == 1
+
+
+def test_a_cache_without_checksums_is_made_again(photo_folder: PhotoFolder, own_cache: Path) -> None:
+    root = photo_folder({"a": 3, "b": 3})
+    make_old(root)
+    expected = load_data(str(root), SPEC).pixels.read(range(6))
+    (segment,) = (own_cache / "images").glob("*.u8")
+    with contextlib.closing(sqlite3.connect(own_cache / "index.sqlite")) as connection, connection:
+        connection.execute("ALTER TABLE segments DROP COLUMN crc32")  # as the first releases had it
+        connection.execute("PRAGMA user_version = 0")
+    segment.write_bytes(bytes(segment.stat().st_size))
+    data = load_data(str(root), SPEC)
+    assert np.array_equal(data.pixels.read(range(6)), expected)
+    assert not segment.exists()
+
+
 def test_clearing_leaves_other_files_alone(own_cache: Path) -> None:
     cache = ImageCache()
     cache.write_images("spec", images(2), IMAGE_BYTES)
     assert cache.usage().images == 2
-    for made in ("precision.json", "audit.sqlite", "openimages/0123/classes.csv", "datasets/digits-1/0/1.png"):
+    for made in ("precision.json", "openimages/0123/classes.csv", "datasets/digits-1/0/1.png"):
         (own_cache / made).parent.mkdir(parents=True, exist_ok=True)
         (own_cache / made).write_text("{}")
+    with Records() as records:
+        records.write("kind", {"key": "value"})
     (own_cache / "thesis.txt").write_text("mine")
     (own_cache / "features").mkdir()
     cache.clear()
-    assert sorted(path.name for path in own_cache.iterdir()) == ["features", "thesis.txt"]
+    # The index stays, empty: another process may be using it.
+    assert sorted(path.name for path in own_cache.iterdir() if path.is_file()) == [
+        "audit.sqlite",
+        "index.sqlite",
+        "thesis.txt",
+    ]
+    assert sorted(path.name for path in own_cache.iterdir() if path.is_dir()) == ["features", "images"]
+    assert ImageCache().usage().images == 0
+    assert not list((own_cache / "images").iterdir())

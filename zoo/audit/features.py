@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -75,17 +75,19 @@ def backbone_features(
     try:
         width = _known_width(cache, key)
         known = cache.rows(key, list(dict.fromkeys(photos.contents)), 4 * width) if width else {}
-        missing = _missing(photos, known)
+        missing = {sha256: index for index, sha256 in enumerate(photos.contents) if sha256 not in known}
         if missing:
             start_backend()
             backbone = _build(offer.record)
             width = int(backbone.output_shape[-1])
-            cache.make_room(len(missing) * 4 * width, keep={segment for segment, _ in known.values()})
-            cache.write_images(key, _compute(backbone, photos, missing, progress), 4 * width)
-        rows = cache.rows(key, list(dict.fromkeys(photos.contents)), 4 * width)
-        places = [(cache.segment_path(rows[sha256][0]), rows[sha256][1]) for sha256 in photos.contents]
+
+            def make(contents: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+                return _compute(backbone, photos, [missing[sha256] for sha256 in contents], progress)
+
+            known |= cache.filled(key, list(missing), 4 * width, make)
     finally:
         cache.close()
+    places = [known[sha256] for sha256 in photos.contents]
     vectors = CachedArrays(places, (width,), "float32").read(range(len(photos)))
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
 
@@ -93,11 +95,6 @@ def backbone_features(
 def _known_width(cache: ImageCache, key: str) -> int:
     """Length of the vectors that the cache has under a key; 0 where it has none."""
     return cache.row_bytes(key) // 4
-
-
-def _missing(photos: Photos, known: Container[str]) -> list[int]:
-    """One index of every content that has no features yet."""
-    return list({sha256: index for index, sha256 in enumerate(photos.contents) if sha256 not in known}.values())
 
 
 def _build(architecture: Architecture) -> keras.Model:

@@ -10,7 +10,7 @@ from pathlib import Path
 from zoo.audit.facts import FactFinder, Facts
 from zoo.audit.records import Records
 from zoo.data.arrays import CachedArrays
-from zoo.data.cache import ImageCache
+from zoo.data.cache import ImageCache, damage_note
 from zoo.data.ingest import Progress, ingest
 from zoo.data.named import find_source
 from zoo.data.source import Entry, Skipped, list_source
@@ -104,6 +104,7 @@ def read_photos(source: str, records: Records, progress: Progress | None = None)
         found = ingest(listing.entries, SPEC, cache, progress, finder)
     finally:
         cache.close()
+    listing.check_still_there()
     facts = finder.settle()
     return Photos(
         source=name,
@@ -114,7 +115,7 @@ def read_photos(source: str, records: Records, progress: Progress | None = None)
         pixels=found.pixels,
         skipped=(*listing.skipped, *found.skipped),
         labels=tuple(sorted({entry.label for entry in listing.entries})),
-        notes=tuple(listing.notes),
+        notes=(*listing.notes, *([damage_note(found.damaged)] if found.damaged else [])),
     )
 
 

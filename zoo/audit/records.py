@@ -5,13 +5,13 @@ Everything here follows from contents alone, so it holds wherever the files lie.
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from zoo.data.cache import cache_folder
+from zoo.data.database import open_database, remove_database
 from zoo.errors import DataError
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS records (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID"
@@ -29,8 +29,7 @@ class Records:
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError:  # damaged; it is only a cache: begin a new one
-                for path in self._path.parent.glob(f"{self._path.name}*"):
-                    path.unlink(missing_ok=True)
+                remove_database(self._path)
                 self._database = _open(self._path)
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
@@ -69,16 +68,9 @@ class Records:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=60)
+    connection = open_database(path)
     try:
-        with contextlib.suppress(sqlite3.OperationalError):  # another process is doing the same
-            connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute(_SCHEMA)
-        # A damaged page would otherwise be met at the first row that lies on it, in the middle of the work.
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise sqlite3.DatabaseError(found)
     except sqlite3.Error:
         connection.close()
         raise

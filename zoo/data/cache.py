@@ -7,9 +7,9 @@
     <cache>/openimages/             the files that describe Open Images, of `zoo data fetch`
     <cache>/precision.json          which precision trains faster on this machine
 
-A segment is written aside, renamed when whole, and only then entered in the index; it never changes afterwards. Two
-processes may decode the same image at the same time: both segments are right, one row is used. Everything here can be
-deleted at any time.
+A segment is written aside, renamed when whole, and only then entered in the index with its checksum; it never changes
+afterwards. Two processes may decode the same image at the same time: both segments are right, one row is used.
+Everything here can be deleted at any time: whoever looks something up gets it mapped, and keeps it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.data.arrays import Place
+from zoo.data.database import empty_database, open_database, remove_database
+from zoo.data.segments import DamagedSegmentError, Segment, map_segment
 from zoo.errors import DataError, UsageError
 
 SEGMENT_BYTES = 64 * 2**20
 DEFAULT_BOUND_GB = 20.0
+
+#: Times that an image is decoded, if the cache loses it, before this is an error. The second time must do, as what is
+#: written is mapped at once; unless somebody clears the cache in that moment.
+ATTEMPTS = 3
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -42,9 +50,12 @@ CREATE TABLE IF NOT EXISTS rejects (
 CREATE TABLE IF NOT EXISTS images (
     spec TEXT, sha256 TEXT, segment TEXT, row INT, PRIMARY KEY (spec, sha256)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS segments (
-    name TEXT PRIMARY KEY, spec TEXT, bytes INT, rows INT, used_at REAL) WITHOUT ROWID;
+    name TEXT PRIMARY KEY, spec TEXT, bytes INT, rows INT, used_at REAL, crc32 INT) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS images_by_segment ON images (segment);
 """
+
+#: The ``user_version`` of the index. Segments of another version, such as those before checksums, are dropped.
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,8 @@ class ImageCache:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder()
+        #: Cached arrays of segments that were found damaged, by the key that they were kept under.
+        self.damaged: dict[str, int] = {}
         self._local = threading.local()
         try:
             (self.folder / "images").mkdir(parents=True, exist_ok=True)
@@ -105,14 +118,31 @@ class ImageCache:
     def _open_index(self) -> sqlite3.Connection:
         path = self.folder / "index.sqlite"
         try:
-            return _connect(path)
+            connection = open_database(path)
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
             # Not a database, or a damaged one. It is only a cache: begin a new one.
-            self._remove_images()
-            (self.folder / "images").mkdir(parents=True, exist_ok=True)
-            return _connect(path)
+            self._remove_segments()
+            remove_database(path)
+            connection = open_database(path)
+        if connection.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
+            self._begin_format(connection)
+        return connection
+
+    def _begin_format(self, connection: sqlite3.Connection) -> None:
+        """Makes the tables; drops segments of another format. What is known of files stays."""
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            # Once more: another process may have done it while this one waited.
+            if connection.execute("PRAGMA user_version").fetchone()[0] == _FORMAT:
+                return
+            connection.execute("DROP TABLE IF EXISTS images")
+            connection.execute("DROP TABLE IF EXISTS segments")
+            for statement in _SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {_FORMAT}")
+            self._remove_segments()
 
     def _unusable(self, error: Exception) -> DataError:
         reason = getattr(error, "strerror", None) or error
@@ -172,19 +202,36 @@ class ImageCache:
 
     # -- images ----------------------------------------------------------------------------------------------------
 
-    def rows(self, spec: str, contents: Sequence[str], image_bytes: int) -> dict[str, tuple[str, int]]:
-        """Content to (segment, row), of those contents that are decoded for ``spec`` in a segment that is whole."""
+    def rows(self, spec: str, contents: Sequence[str], row_bytes: int) -> dict[str, Place]:
+        """Content to where its array is, of those contents that are cached for ``spec``.
+
+        The segments are mapped, so that no other process can take them away, and checked. A damaged one is dropped,
+        and counted in ``damaged``.
+        """
         found: dict[str, tuple[str, int]] = {}
+        sums: dict[str, tuple[int, int]] = {}
         for chunk in _chunks(contents):
-            query = f"SELECT sha256, segment, row FROM images WHERE spec = ? AND sha256 IN ({_marks(chunk)})"
-            found |= {sha256: (name, row) for sha256, name, row in self._index.execute(query, [spec, *chunk])}
-        names = {name for name, _ in found.values()}
-        sizes = dict(self._index.execute("SELECT name, rows FROM segments").fetchall())
-        damaged = {name for name in names if _size(self.segment_path(name)) != sizes.get(name, -1) * image_bytes}
-        for name in damaged:
+            query = (
+                "SELECT sha256, segment, row, bytes, crc32 FROM images JOIN segments ON name = segment"
+                f" WHERE images.spec = ? AND sha256 IN ({_marks(chunk)})"
+            )
+            for sha256, name, row, size_bytes, crc32 in self._index.execute(query, [spec, *chunk]):
+                if (row + 1) * row_bytes <= size_bytes:
+                    found[sha256] = name, row
+                    sums[name] = size_bytes, crc32
+        mapped = {name: segment for name, sum_ in sums.items() if (segment := self._map(name, *sum_, spec))}
+        self._write("UPDATE segments SET used_at = ? WHERE name = ?", [(time.time(), name) for name in mapped])
+        return {sha256: (mapped[name], row) for sha256, (name, row) in found.items() if name in mapped}
+
+    def _map(self, name: str, size_bytes: int, crc32: int, spec: str) -> Segment | None:
+        """A segment; ``None``, and its rows forgotten, where it is gone or damaged."""
+        try:
+            return map_segment(self.segment_path(name), size_bytes, crc32)
+        except FileNotFoundError:
             self._forget_segment(name)
-        self._write("UPDATE segments SET used_at = ? WHERE name = ?", [(time.time(), name) for name in names - damaged])
-        return {sha256: place for sha256, place in found.items() if place[0] not in damaged}
+        except DamagedSegmentError:
+            self.damaged[spec] = self.damaged.get(spec, 0) + self._forget_segment(name)
+        return None
 
     def row_bytes(self, spec: str) -> int:
         """Bytes of one row of what is kept under ``spec``; 0 where nothing is."""
@@ -192,7 +239,43 @@ class ImageCache:
         found = self._index.execute(query, (spec,)).fetchone()
         return int(found[0]) if found else 0
 
-    def write_images(self, spec: str, images: Iterable[tuple[str, NDArray[Any]]], image_bytes: int) -> None:
+    def filled(
+        self,
+        spec: str,
+        contents: Sequence[str],
+        row_bytes: int,
+        make: Callable[[Sequence[str]], Iterable[tuple[str, NDArray[Any]]]],
+    ) -> dict[str, Place]:
+        """Content to where its array is, of all of them; what the cache does not have is made and written.
+
+        Args:
+            spec, contents, row_bytes: As for ``rows``.
+            make: Makes the arrays of some contents.
+
+        Raises:
+            DataError: The cache cannot be written, is too small, or does not keep what is written.
+        """
+        places: dict[str, Place] = {}
+        for _ in range(ATTEMPTS):
+            wanted = list(dict.fromkeys(sha256 for sha256 in contents if sha256 not in places))
+            places |= self.rows(spec, wanted, row_bytes)
+            missing = [sha256 for sha256 in wanted if sha256 not in places]
+            if not missing:
+                return places
+            self.make_room(len(missing) * row_bytes, keep=places.values())
+            places |= self.write_images(spec, make(missing), row_bytes)
+        if any(sha256 not in places for sha256 in contents):
+            raise self.unkept()
+        return places
+
+    def unkept(self) -> DataError:
+        """The error for arrays that were written ``ATTEMPTS`` times and were gone or damaged every time."""
+        return DataError(
+            f"The image cache in {self.folder} does not keep what is written to it.",
+            "Another process may be clearing it, or the disk may be damaged. Set ZOO_CACHE_DIR to another folder.",
+        )
+
+    def write_images(self, spec: str, images: Iterable[tuple[str, NDArray[Any]]], image_bytes: int) -> dict[str, Place]:
         """Appends images, or features of images, in segments; what came before an interruption is kept.
 
         Args:
@@ -200,75 +283,96 @@ class ImageCache:
             images: ``(sha256, pixels)``, each of ``image_bytes`` bytes.
             image_bytes: Bytes of one image.
 
+        Returns:
+            Where each is. They are mapped, so that no other process can take them away.
+
         Raises:
             DataError: The disk is full or the folder cannot be written.
         """
         rows_each = max(1, SEGMENT_BYTES // image_bytes)
         source = iter(images)
+        places: dict[str, Place] = {}
         while True:
             name = uuid.uuid4().hex
             aside = self.folder / "images" / f"{name}.{os.getpid()}.tmp"
             contents: list[str] = []
+            sums: list[int] = [0]  # of the first so many images
             try:
                 try:
+                    aside.parent.mkdir(parents=True, exist_ok=True)
                     with aside.open("wb") as file:
                         for sha256, pixels in source:
-                            file.write(np.ascontiguousarray(pixels).data)
+                            data = np.ascontiguousarray(pixels).data.cast("B")
+                            file.write(data)
                             contents.append(sha256)
+                            sums.append(zlib.crc32(data, sums[-1]))
                             if len(contents) == rows_each:
                                 break
                 finally:
                     if contents:
-                        self._adopt(aside, name, spec, contents, image_bytes)
+                        places |= self._adopt(aside, name, spec, contents, sums, image_bytes)
             except (OSError, sqlite3.Error) as error:
                 raise self._unusable(error) from error
             finally:
                 aside.unlink(missing_ok=True)
             if len(contents) < rows_each:
-                return
+                return places
 
-    def _adopt(self, aside: Path, name: str, spec: str, contents: list[str], image_bytes: int) -> None:
+    def _adopt(
+        self, aside: Path, name: str, spec: str, contents: list[str], sums: list[int], image_bytes: int
+    ) -> dict[str, Place]:
         """Gives a written segment its name and enters its rows; rows that did not reach the disk are left out."""
         whole = min(len(contents), _size(aside) // image_bytes)
-        if whole == 0:
-            return
-        with aside.open("r+b") as file:
-            file.truncate(whole * image_bytes)
-            os.fsync(file.fileno())
-        aside.rename(self.segment_path(name))
+        if whole <= 0:
+            return {}
+        size_bytes, crc32 = whole * image_bytes, sums[whole]
+        try:
+            with aside.open("r+b") as file:
+                file.truncate(size_bytes)
+                os.fsync(file.fileno())
+            aside.rename(self.segment_path(name))
+        except FileNotFoundError:  # another process has just cleared the cache
+            return {}
+        # Mapped before others hear of it: from now on it can be evicted.
+        segment = self._map(name, size_bytes, crc32, spec)
+        if segment is None:
+            return {}
         with self._index:
             self._index.execute(
-                "INSERT INTO segments VALUES (?, ?, ?, ?, ?)", (name, spec, whole * image_bytes, whole, time.time())
+                "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", (name, spec, size_bytes, whole, time.time(), crc32)
             )
             self._index.executemany(
                 "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?)",
                 [(spec, sha256, name, row) for row, sha256 in enumerate(contents[:whole])],
             )
+        return {sha256: (segment, row) for row, sha256 in enumerate(contents[:whole])}
 
     def segment_path(self, name: str) -> Path:
         return self.folder / "images" / f"{name}.u8"
 
     # -- size ------------------------------------------------------------------------------------------------------
 
-    def make_room(self, wanted_bytes: int, keep: set[str]) -> None:
+    def make_room(self, wanted_bytes: int, keep: Iterable[Place]) -> None:
         """Evicts the segments unused for longest until ``wanted_bytes`` more fit below the bound.
 
         Args:
             wanted_bytes: About to be written.
-            keep: Segments that the caller is using.
+            keep: What the caller is using. What other processes are using is theirs for as long as they run: they
+                have it mapped.
 
         Raises:
             DataError: They cannot fit, into the bound or onto the disk.
         """
         self._remove_leftovers()
         bound = bound_bytes()
+        kept = {segment.name for segment, _ in keep}
         segments = self._index.execute("SELECT name, bytes FROM segments ORDER BY used_at").fetchall()
         total = sum(size for _, size in segments)
         evicted: dict[str, int] = {}
         for name, size in segments:
             if total + wanted_bytes <= bound:
                 break
-            if name not in keep:
+            if name not in kept:
                 evicted[name] = size
                 total -= size
         needed = total + wanted_bytes
@@ -292,25 +396,34 @@ class ImageCache:
         return CacheUsage(self.folder, size, images, bound_bytes())
 
     def clear(self) -> None:
-        """Removes everything the cache made, and nothing else that may be in its folder."""
+        """Removes everything the cache made, and nothing else that may be in its folder.
+
+        The databases are emptied rather than removed: another process may be using them, and goes on.
+        """
         self.close()
-        self._remove_images()
+        for path in (self.folder / "index.sqlite", self.folder / "audit.sqlite"):
+            try:
+                empty_database(path)
+            except sqlite3.Error as error:
+                raise self._unusable(error) from error
+        self._remove_segments()
         for name in ("datasets", "openimages"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        for path in (self.folder / "precision.json", *self.folder.glob("audit.sqlite*")):
-            path.unlink(missing_ok=True)
+        (self.folder / "precision.json").unlink(missing_ok=True)
 
-    def _remove_images(self) -> None:
-        shutil.rmtree(self.folder / "images", ignore_errors=True)
-        for path in self.folder.glob("index.sqlite*"):
-            path.unlink(missing_ok=True)
+    def _remove_segments(self) -> None:
+        for pattern in ("*.u8", "*.tmp"):
+            for path in (self.folder / "images").glob(pattern):
+                _remove(path)
 
-    def _forget_segment(self, name: str) -> None:
+    def _forget_segment(self, name: str) -> int:
+        """Drops a segment, and returns how many rows of it were in use."""
         with self._index:
-            self._index.execute("DELETE FROM images WHERE segment = ?", (name,))
+            rows = self._index.execute("DELETE FROM images WHERE segment = ?", (name,)).rowcount
             self._index.execute("DELETE FROM segments WHERE name = ?", (name,))
         # A process that has it mapped goes on reading it; the space is freed when the last one lets go.
-        self.segment_path(name).unlink(missing_ok=True)
+        _remove(self.segment_path(name))
+        return rows
 
     def _remove_leftovers(self) -> None:
         """What processes that were killed left: temporaries, and segments that never came into the index."""
@@ -330,24 +443,15 @@ class ImageCache:
             raise self._unusable(error) from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=60)
-    for attempt in range(100):
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            break
-        except sqlite3.OperationalError:  # changing the mode does not wait for another process that does the same
-            if attempt == 99:
-                raise
-            time.sleep(0.05)
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.executescript(_SCHEMA)
-    # A damaged page would otherwise be met at the first row that lies on it, in the middle of the work.
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        connection.close()
-        raise sqlite3.DatabaseError(found)
-    return connection
+def damage_note(count: int, what: str = "images") -> str:
+    """What the user should read when cached arrays were damaged."""
+    return f"{count} of the cached {what} were damaged on the disk. They were dropped and made again."
+
+
+def _remove(path: Path) -> None:
+    """Removes a file; Windows keeps those that a process has mapped, until a later call."""
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        path.unlink()
 
 
 def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:

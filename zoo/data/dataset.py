@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data.arrays import CachedArrays
-from zoo.data.cache import ImageCache
+from zoo.data.cache import ImageCache, damage_note
 from zoo.data.ingest import Ingested, Progress, ingest
 from zoo.data.named import find_source
 from zoo.data.source import SPLITS, TEST, TRAIN, Entry, Listing, Skipped, list_source
@@ -113,6 +113,7 @@ def load_data(source: str, spec: ImageSpec, *, split_seed: int = 0, progress: Pr
         )
     given = {entry.split for entry in listing.entries if entry.split}
     data = _load(name, listing, spec, split_seed, progress, labels=None)
+    listing.check_still_there()
     untrained = [label for label, count in data.counts[TRAIN].items() if count == 0]
     if untrained:
         raise DataError(
@@ -159,7 +160,9 @@ def load_for_evaluation(
     listing.entries[:] = [
         Entry(entry.path, entry.name, named.get(entry.label, entry.label), TEST) for entry in listing.entries
     ]
-    return _load(name, listing, spec, 0, progress, labels)
+    data = _load(name, listing, spec, 0, progress, labels)
+    listing.check_still_there()
+    return data
 
 
 def load_recorded(
@@ -247,7 +250,11 @@ def _load(
         pixels=ingested.pixels,
         origin={TEST: "given"},
         skipped=skipped,
-        notes=(*listing.notes, *_changed(listing, ingested)),
+        notes=(
+            *listing.notes,
+            *_changed(listing, ingested),
+            *([damage_note(ingested.damaged)] if ingested.damaged else []),
+        ),
     )
 
 

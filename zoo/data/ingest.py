@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import cv2
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data.arrays import CachedArrays
-from zoo.data.cache import FileState, ImageCache
+from zoo.data.cache import ATTEMPTS, FileState, ImageCache
 from zoo.data.source import Entry, Skipped
 from zoo.image_spec import SPEC_VERSION, ImageSpec
 from zoo.images import ImageError, decode, read_file, resize
@@ -48,6 +48,7 @@ class Ingested:
         pixels: Their images, in the same order.
         skipped: The others, with the reason.
         decoded: How many images were decoded now, the cache not having them.
+        damaged: How many of these the cache had, with bytes that had changed.
     """
 
     entries: tuple[Entry, ...]
@@ -55,6 +56,7 @@ class Ingested:
     pixels: CachedArrays
     skipped: tuple[Skipped, ...]
     decoded: int
+    damaged: int
 
 
 @dataclass(frozen=True)
@@ -92,20 +94,17 @@ def ingest(
     contents = _unchanged(entries, cache)
     known = list(dict.fromkeys(contents.values()))
     reasons = cache.rejected(known, DECODER)
-    rows = cache.rows(key, known, image_bytes)
-    done_before = {sha256 for sha256 in rows if not (observer and observer.wants(sha256))} | reasons.keys()
-    todo = [entry for entry in entries if contents.get(entry.path) not in done_before]
+    places = cache.rows(key, known, image_bytes)
     failed: dict[str, str] = {}
     decoded = 0
 
-    def new_images() -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    def new_images(todo: Sequence[Entry], known: Callable[[str], bool]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         nonlocal decoded
         states: dict[str, tuple[FileState, str]] = {}
         refused: dict[str, str] = {}
+        written: set[str] = set()
         try:
-            for done, read in enumerate(
-                _read_all(todo, spec, lambda sha256: cache.knows(key, DECODER, sha256), observer), start=1
-            ):
+            for done, read in enumerate(_read_all(todo, spec, known, observer), start=1):
                 if read.sha256 is not None and read.state is not None:
                     contents[read.entry.path] = read.sha256
                     states[read.entry.path] = (read.state, read.sha256)
@@ -120,53 +119,45 @@ def ingest(
                 if progress:
                     progress(done, len(todo))
         finally:
+            reasons.update(refused)
             cache.remember_files(states)
             cache.remember_rejected(refused, DECODER)
 
-    written: set[str] = set()
-    if todo:
-        undecoded = sum(contents.get(entry.path) not in rows for entry in todo)
-        cache.make_room(undecoded * image_bytes, keep={segment for segment, _ in rows.values()})
-        cache.write_images(key, new_images(), image_bytes)
-        known = list(dict.fromkeys(contents.values()))
-        reasons = cache.rejected(known, DECODER)
-        rows = cache.rows(key, known, image_bytes)
-    usable = [entry for entry in entries if contents.get(entry.path) in rows]
+    def unsettled() -> list[Entry]:
+        settled = places.keys() | reasons.keys()
+        return [entry for entry in entries if entry.path not in failed and contents.get(entry.path) not in settled]
+
+    for attempt in range(ATTEMPTS):
+        todo = unsettled()
+        if attempt == 0 and observer:
+            wanted = {sha256 for sha256 in contents.values() if observer.wants(sha256)} - reasons.keys()
+            again = {entry.path for entry in todo}
+            todo = [entry for entry in entries if entry.path in again or contents.get(entry.path) in wanted]
+        if not todo:
+            break
+        undecoded = sum(contents.get(entry.path) not in places for entry in todo)
+        cache.make_room(undecoded * image_bytes, keep=places.values())
+        # What the index has now may be evicted before it is looked up; the second time nothing is left to that chance.
+        in_cache = functools.partial(cache.knows, key, DECODER) if attempt == 0 else places.__contains__
+        places |= cache.write_images(key, new_images(todo, in_cache), image_bytes)
+        unknown = [sha256 for sha256 in dict.fromkeys(contents.values()) if sha256 not in places]
+        reasons |= cache.rejected(unknown, DECODER)
+        places |= cache.rows(key, unknown, image_bytes)
+    if unsettled():
+        raise cache.unkept()
+    usable = [entry for entry in entries if entry.path not in failed and contents.get(entry.path) in places]
     return Ingested(
         entries=tuple(usable),
         contents=tuple(contents[entry.path] for entry in usable),
-        pixels=_pixels(usable, contents, rows, cache, spec),
-        skipped=tuple(_skipped(entries, contents, rows, reasons, failed)),
+        pixels=CachedArrays([places[contents[entry.path]] for entry in usable], spec.input_shape),
+        skipped=tuple(
+            Skipped(entry.name, failed.get(entry.path) or reasons[contents[entry.path]])
+            for entry in entries
+            if entry.path in failed or contents[entry.path] not in places
+        ),
         decoded=decoded,
+        damaged=cache.damaged.get(key, 0),
     )
-
-
-def _pixels(
-    usable: Iterable[Entry],
-    contents: dict[str, str],
-    rows: dict[str, tuple[str, int]],
-    cache: ImageCache,
-    spec: ImageSpec,
-) -> CachedArrays:
-    paths = {segment: cache.segment_path(segment) for segment, _ in rows.values()}
-    places: list[tuple[Path, int]] = []
-    for entry in usable:
-        segment, row = rows[contents[entry.path]]
-        places.append((paths[segment], row))
-    return CachedArrays(places, spec.input_shape)
-
-
-def _skipped(
-    entries: Iterable[Entry],
-    contents: dict[str, str],
-    rows: dict[str, tuple[str, int]],
-    reasons: dict[str, str],
-    failed: dict[str, str],
-) -> Iterator[Skipped]:
-    for entry in entries:
-        content = contents.get(entry.path)
-        if content not in rows:
-            yield Skipped(entry.name, failed.get(entry.path) or reasons.get(content or "", "could not be read"))
 
 
 def _unchanged(entries: Iterable[Entry], cache: ImageCache) -> dict[str, str]:

@@ -77,6 +77,15 @@ class Listing:
     def name_of(self, path: str | Path) -> str:
         return Path(os.path.relpath(path, self.root)).as_posix()
 
+    def check_still_there(self) -> None:
+        """Call it after the files were read: `zoo cache --clear` removes named data sets.
+
+        Raises:
+            DataError: The folder was removed meanwhile, so that files that could not be read were perfectly good.
+        """
+        if not self.root.is_dir():
+            raise DataError(f"{self.root} was removed while it was read.", "Run the command again.")
+
 
 def list_source(path: Path) -> Listing:
     """Lists a folder or a CSV file.

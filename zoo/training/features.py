@@ -7,15 +7,16 @@ few augmented versions of every training image, and the head trains on what it s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data import TRAIN, ImageData
-from zoo.data.arrays import CachedArrays
+from zoo.data.arrays import CachedArrays, Place
 from zoo.data.cache import ImageCache
 from zoo.data.ingest import DECODER, Progress
 from zoo.evaluation.predict import BATCH_SIZE, answers
@@ -35,10 +36,12 @@ class Features:
         data: The data set, with the features of the plain images in place of the pixels.
         views: For every view, the plain one first, the features of all images; of an image that is not trained on,
             the plain one in every view.
+        damaged: How many feature vectors the cache had with bytes that had changed; they were computed again.
     """
 
     data: ImageData
     views: tuple[CachedArrays, ...]
+    damaged: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,34 +77,21 @@ def compute_features(
     everything = np.arange(len(data.names)).tolist()
     cache = ImageCache()
     try:
-        jobs: list[tuple[str, int, list[int]]] = []
+        jobs: list[tuple[str, int, dict[str, int]]] = []
         for view in range(recipe.head_views):
             name = f"{recipe.augmentation}-{view}-v{_VIEWS_VERSION}" if view else "plain"
             key = f"features-{digest}-{data.spec.digest}-{DECODER}-{name}"
-            jobs.append((key, view, train if view else everything))
-        todo = [(key, view, _missing(cache, key, data, chosen, backbone)) for key, view, chosen in jobs]
-        total = sum(len(chosen) for *_, chosen in todo)
-        done = 0
-        cache.make_room(total * _feature_bytes(backbone), keep=_segments(cache, jobs, data, backbone))
-        for key, view, chosen in todo:
-            if chosen:
-                rows = _features(backbone, data, chosen, view, recipe, done, total, progress)
-                cache.write_images(key, rows, _feature_bytes(backbone))
-                done += len(chosen)
-        plain = _places(cache, jobs[0][0], data, everything, backbone)
-        views = [plain]
-        for key, _, chosen in jobs[1:]:
-            places = list(plain)
-            for index, place in zip(chosen, _places(cache, key, data, chosen, backbone), strict=True):
-                places[index] = place
-            views.append(places)
+            jobs.append((key, view, {data.contents[index]: index for index in (train if view else everything)}))
+        views = _all_views(cache, backbone, data, recipe, jobs, progress)
     finally:
         cache.close()
+    damaged = sum(cache.damaged.values())
     width = int(backbone.output_shape[-1])
     arrays = tuple(
-        CachedArrays([(cache.segment_path(name), row) for name, row in places], (width,), "float32") for places in views
+        CachedArrays([view.get(sha256) or views[0][sha256] for sha256 in data.contents], (width,), "float32")
+        for view in views
     )
-    return Features(replace(data, pixels=arrays[0]), arrays)
+    return Features(replace(data, pixels=arrays[0]), arrays, damaged)
 
 
 def weights_digest(model: keras.Model) -> str:
@@ -115,51 +105,45 @@ def weights_digest(model: keras.Model) -> str:
     return digest.hexdigest()[:16]
 
 
-def _segments(
-    cache: ImageCache, jobs: Sequence[tuple[str, int, list[int]]], data: ImageData, backbone: keras.Model
-) -> set[str]:
-    """The segments that already hold features of these jobs."""
-    contents = list(dict.fromkeys(data.contents))
-    found = (cache.rows(key, contents, _feature_bytes(backbone)).values() for key, *_ in jobs)
-    return {segment for places in found for segment, _ in places}
+def _all_views(
+    cache: ImageCache,
+    backbone: keras.Model,
+    data: ImageData,
+    recipe: Recipe,
+    jobs: Sequence[tuple[str, int, dict[str, int]]],
+    progress: Progress | None,
+) -> list[dict[str, Place]]:
+    """Content to where its features are, of each job: a key, a view, and an image of every content that it wants."""
+    row_bytes = 4 * int(backbone.output_shape[-1])
+    # Held to the end, so that what one job makes room for is not what another has.
+    cached = [cache.rows(key, list(index_of), row_bytes) for key, _, index_of in jobs]
+    total = sum(len(index_of) - len(places) for (*_, index_of), places in zip(jobs, cached, strict=True))
+    cache.make_room(total * row_bytes, keep=[place for places in cached for place in places.values()])
+    done = 0
 
+    def make(
+        view: int, index_of: Mapping[str, int], contents: Sequence[str]
+    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        nonlocal done
+        chosen = [index_of[sha256] for sha256 in contents]
+        for made in _features(backbone, data, chosen, view, recipe, total):
+            yield from made
+            done += len(made)
+            if progress:
+                progress(done, max(done, total))
 
-def _feature_bytes(backbone: keras.Model) -> int:
-    return 4 * int(backbone.output_shape[-1])
-
-
-def _missing(cache: ImageCache, key: str, data: ImageData, chosen: Sequence[int], backbone: keras.Model) -> list[int]:
-    """One index of every content among ``chosen`` that has no features yet."""
-    known = cache.rows(key, [data.contents[index] for index in chosen], _feature_bytes(backbone))
-    return list({data.contents[index]: index for index in chosen if data.contents[index] not in known}.values())
-
-
-def _places(
-    cache: ImageCache, key: str, data: ImageData, chosen: Sequence[int], backbone: keras.Model
-) -> list[tuple[str, int]]:
-    contents = [data.contents[index] for index in chosen]
-    rows = cache.rows(key, contents, _feature_bytes(backbone))
-    return [rows[content] for content in contents]
+    return [cache.filled(key, list(index_of), row_bytes, partial(make, view, index_of)) for key, view, index_of in jobs]
 
 
 def _features(
-    backbone: keras.Model,
-    data: ImageData,
-    chosen: Sequence[int],
-    view: int,
-    recipe: Recipe,
-    done: int,
-    total: int,
-    progress: Progress | None,
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    backbone: keras.Model, data: ImageData, chosen: Sequence[int], view: int, recipe: Recipe, total: int
+) -> Iterator[list[tuple[str, NDArray[np.float32]]]]:
+    """Content and features of the images at ``chosen``, a batch at a time."""
     parts = [chosen[start : start + BATCH_SIZE] for start in range(0, len(chosen), BATCH_SIZE)]
     views = made_ahead(lambda part: _view(data, part, view, recipe), parts)
     for part, images in zip(parts, views, strict=True):
-        for index, row in zip(part, answers(backbone, images, total), strict=True):
-            yield data.contents[index], row
-        done += len(part)
-        if progress:
-            progress(done, total)
+        contents = [data.contents[index] for index in part]
+        yield list(zip(contents, answers(backbone, images, total), strict=True))
 
 
 def _view(data: ImageData, chosen: Sequence[int], view: int, recipe: Recipe) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from zoo.data import TRAIN, VAL, ImageData
+from zoo.data.cache import damage_note
 from zoo.errors import TrainingError, UsageError
 from zoo.evaluation.predict import predict
 from zoo.interfaces import Architecture
@@ -152,6 +153,8 @@ def _head_phase(
     reporter.stage(f"Computing features of the frozen backbone ({recipe.head_views} view(s) an image)")
     with _timed(run, "features_s"):
         features = compute_features(backbone, data, recipe, reporter.counter("features"))
+    if features.damaged:
+        reporter.note(damage_note(features.damaged, "feature vectors"))
     phase_recipe = replace(recipe, epochs=recipe.head_epochs, learning_rate=recipe.head_learning_rate)
     batches = FeatureBatches(features.data, data.indices(TRAIN), phase_recipe, run.seed, features.views)
     return Phase(head, batches, phase_recipe)

@@ -1,0 +1,63 @@
+"""SQLite files of the cache: shared by processes, checked as they are opened, emptied while others use them."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from pathlib import Path
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """A connection in WAL mode; the file is made if it is not there.
+
+    Raises:
+        sqlite3.OperationalError: It cannot be opened or written.
+        sqlite3.DatabaseError: It is damaged.
+    """
+    connection = sqlite3.connect(path, timeout=60)
+    try:
+        for attempt in range(100):
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                break
+            except sqlite3.OperationalError:  # changing the mode does not wait for another process that does the same
+                if attempt == 99:
+                    raise
+                time.sleep(0.05)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        # A damaged page would otherwise be met at the first row that lies on it, in the middle of the work.
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def empty_database(path: Path) -> None:
+    """Deletes every row of a database, if it is there; who has it open goes on.
+
+    Raises:
+        sqlite3.OperationalError: It cannot be opened or written.
+    """
+    if not path.is_file():
+        return
+    try:
+        with contextlib.closing(open_database(path)) as database:
+            tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            with database:
+                for (table,) in tables:
+                    database.execute(f'DELETE FROM "{table}"')
+            database.execute("VACUUM")
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:  # damaged, so that nobody can be using it
+        remove_database(path)
+
+
+def remove_database(path: Path) -> None:
+    """Removes a database and the files that SQLite keeps beside it."""
+    for part in path.parent.glob(f"{path.name}*"):
+        part.unlink(missing_ok=True)
