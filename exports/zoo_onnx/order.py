@@ -1,15 +1,11 @@
-"""Pictures that are flattened: in the order they lie, and to a length that is known."""
+"""Pictures that are flattened in the order they lie."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from onnx import NodeProto
 
 from zoo_onnx.editor import Editor, attribute
-
-Shape = tuple[int | None, ...]
 
 #: Operations on every value by itself, whatever their order.
 _ANY_ORDER = ("QuantizeLinear", "DequantizeLinear", "Relu", "Clip")
@@ -18,13 +14,9 @@ _ANY_ORDER = ("QuantizeLinear", "DequantizeLinear", "Relu", "Clip")
 def flatten_in_order(editor: Editor) -> None:
     """A picture is flattened as it lies, channels first; the matrix after it has its rows in that order instead.
 
-    Keras flattens with channels last. tf2onnx transposes every picture for that, and asks for its shape, of which only
-    the batch is free.
+    Keras flattens with channels last, and tf2onnx transposes every picture for that.
     """
     shapes = editor.shapes()
-    for reshape in [node for node in editor.nodes if node.op_type == "Reshape"]:
-        _fix_shape(editor, reshape, shapes)
-    editor.drop_unread()
     for transpose in [node for node in editor.nodes if node.op_type == "Transpose"]:
         product = _matrix_after(editor, transpose)
         if product is None or attribute(transpose, "perm") != [0, 2, 3, 1]:
@@ -39,31 +31,6 @@ def flatten_in_order(editor: Editor) -> None:
         product.input[1] = editor.add_constant(f"{product.input[1]}_in_order", matrix[rows])
         editor.redirect(transpose.output[0], transpose.input[0])
         editor.remove(transpose)
-
-
-def _fix_shape(editor: Editor, reshape: NodeProto, shapes: dict[str, Shape]) -> None:
-    """The shape to reshape to as a constant, where all of it but the batch is known."""
-    sizes = _sizes(editor, reshape.input[1])
-    before = shapes.get(reshape.input[0], ())[1:]
-    known = [size for size in sizes[1:] if size is not None]
-    if sizes[:1] != [None] or len(known) != len(sizes) - 1 or len(shapes.get(reshape.output[0], ())) != len(sizes):
-        return
-    if math.prod(known) == math.prod(size or 0 for size in before):
-        # As many numbers an image as before: what is left is the batch, 0 in ONNX.
-        reshape.input[1] = editor.add_constant(f"{reshape.output[0]}_shape", np.array([0, *known], np.int64))
-
-
-def _sizes(editor: Editor, name: str) -> list[int | None]:
-    """What a shape says, ``None`` where it has to be computed."""
-    constant = editor.constant(name)
-    if constant is not None:
-        return [int(size) if size > 0 else None for size in constant.reshape(-1)]
-    node = editor.maker(name)
-    if node is not None and node.op_type == "Cast":
-        return _sizes(editor, node.input[0])
-    if node is not None and node.op_type == "Concat":
-        return [size for part in node.input for size in _sizes(editor, part)]
-    return [None]
 
 
 def _matrix_after(editor: Editor, transpose: NodeProto) -> NodeProto | None:

@@ -19,6 +19,7 @@ from zoo.runs.atomic import write_bytes
 from zoo_onnx.editor import Editor, attribute, set_attribute
 from zoo_onnx.order import flatten_in_order
 from zoo_onnx.quantized import store_in_8_bits
+from zoo_onnx.shapes import write_down_shapes
 
 #: Old enough for ONNX Runtime 1.13 of October 2022 and OpenCV 4.7, new enough for every operator of a classifier.
 OPSET, IR_VERSION = 17, 8
@@ -43,6 +44,7 @@ def convert(model: keras.Model, path: Path, precision: str) -> None:
     _name_ends(editor)
     _transpose_first(editor)
     _merge_pads(editor)
+    write_down_shapes(editor)
     flatten_in_order(editor)
     _join_bias(editor)
     editor.shorten_names()
@@ -182,7 +184,10 @@ def _merge_pads(editor: Editor) -> None:
 
 def _join_bias(editor: Editor) -> None:
     """A product with a constant matrix and the sum with a constant row after it are one operation, Gemm."""
+    shapes = editor.shapes()
     for product in [node for node in editor.nodes if node.op_type == "MatMul"]:
+        if len(shapes.get(product.output[0], ())) != 2:  # all that Gemm takes; a transformer has rows of rows
+            continue
         total = editor.only_reader(product.output[0])
         matrix = editor.constant(product.input[1])
         if total is None or total.op_type != "Add" or matrix is None or matrix.ndim != 2:

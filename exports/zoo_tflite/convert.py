@@ -15,7 +15,7 @@ from zoo import ExportError
 from zoo.exported import INPUT, OUTPUT
 from zoo.quiet import stderr_aside
 from zoo.runs import atomic
-from zoo_tflite import channel, failure, half, model_file
+from zoo_tflite import batch, channel, failure, half, model_file
 from zoo_tflite.operators import operators
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def convert(model: keras.Model, path: Path, precision: str) -> None:
             quantised by channel; a softmax at the end stays in float32.
 
     The file takes ``image`` (float32; ``int8``: uint8 of scale 1 and zero point 0) and returns ``probabilities``
-    (float32), both with a free batch and in the signature ``serving_default``.
+    (float32), both of batch 1 and in the signature ``serving_default``.
 
     Raises:
         ExportError: TFLite has no operator for a layer, or the model is not quantised as ``int8`` needs it.
@@ -46,6 +46,7 @@ def convert(model: keras.Model, path: Path, precision: str) -> None:
     _check_tensors(inside, precision)
     _answer_in_float(inside)
     channel.fill_by_convolution(inside)
+    batch.let_reshapes_follow(inside)
     if precision == "float16":
         half.store_in_half(inside)
     _name(inside, f"{model.name}, {precision}: {INPUT} (RGB pixels 0..255) to {OUTPUT}")
@@ -58,7 +59,7 @@ def _translate(model: keras.Model, precision: str) -> bytes:
     # and without a word, where the SavedModel cannot be made; here that is an error.
     traced = tf.function(
         lambda image: {OUTPUT: model(image, training=False)},
-        input_signature=[tf.TensorSpec(model.inputs[0].shape, tf.float32, name=INPUT)],
+        input_signature=[tf.TensorSpec((1, *model.inputs[0].shape[1:]), tf.float32, name=INPUT)],
     )
     holder = tf.Module()
     holder.held = [variable.value for variable in model.variables]

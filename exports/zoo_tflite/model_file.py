@@ -16,6 +16,13 @@ IDENTIFIER = b"TFL3"
 #: Bytes; ``schema.fbs`` says ``force_align`` of every buffer, and the Python it generates forgets it.
 ALIGNMENT = 16
 
+#: Types of the constants that are added to a model.
+_TYPES = {
+    "float32": schema.TensorType.FLOAT32,
+    "int8": schema.TensorType.INT8,
+    "int32": schema.TensorType.INT32,
+}
+
 
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
     def Pack(self, builder: Any) -> Any:  # noqa: N802
@@ -77,6 +84,36 @@ def pack(model: Any) -> bytes:
     builder = _Builder(sum(0 if buffer.data is None else len(buffer.data) for buffer in model.buffers))
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
+
+
+def constant(model: Any, tensor: int, dtype: str) -> np.ndarray[Any, Any] | None:
+    """The values of a tensor, in one row; ``None`` where it is no constant."""
+    content = model.buffers[model.subgraphs[0].tensors[tensor].buffer].data
+    return None if content is None else np.frombuffer(np.asarray(content, np.uint8).tobytes(), dtype)
+
+
+def add_constant(
+    model: Any, name: bytes, values: np.ndarray[Any, Any], scale: np.ndarray[Any, Any] | None = None
+) -> int:
+    """Adds a constant, and returns the number of its tensor.
+
+    Args:
+        model: Where to.
+        name: Of the tensor.
+        values: float32, int8 or int32.
+        scale: Of each channel, along the first axis, where the values are stored ones.
+    """
+    graph = model.subgraphs[0]
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.buffer = name, list(values.shape), len(model.buffers)
+    tensor.type = _TYPES[values.dtype.name]
+    if scale is not None:
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale = scale.astype(np.float32)
+        tensor.quantization.zeroPoint = np.zeros(len(scale), np.int64)
+    model.buffers.append(schema.BufferT(np.frombuffer(values.tobytes(), np.uint8)))
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
 
 
 def metadata_buffer(model: Any, name: bytes) -> bytes | None:

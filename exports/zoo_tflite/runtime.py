@@ -82,8 +82,8 @@ class TFLiteRuntime:
             expected = ", ".join(map(str, size))
             raise ValueError(f"Expected: uint8 (n, {expected}). Received: {images.dtype} {images.shape}.")
         answers = np.empty((len(images), int(self._output["shape"][1])), np.float32)
-        # One by one: batches of 4 to 32 were no faster on a CPU, each new size is allocated anew, and an answer would
-        # depend on the images beside it.
+        # One by one: the file holds a batch of 1, batches of 4 to 32 were no faster on a CPU, each new size is
+        # allocated anew, and an answer would depend on the images beside it.
         for image, answer in zip(images, answers, strict=True):
             self._interpreter.set_tensor(self._input["index"], image[None].astype(self._input["dtype"]))
             self._interpreter.invoke()

@@ -120,21 +120,39 @@ def copy(files, tmp_path):
 @pytest.mark.parametrize(
     ("precision", "dtype"), [("float32", "float32"), ("float16", "float32"), ("int8", "uint8")], ids=TFLITE.precisions
 )
-def test_says_names_shapes_and_types_with_a_free_batch(files, precision, dtype):
+def test_says_names_shapes_and_types_with_a_batch_of_one(files, precision, dtype):
     runtime = TFLITE.load(files[precision], 1)
-    assert runtime.inputs == (("image", (None, 32, 32, 3), dtype, 1.0, 0),)
-    assert runtime.outputs == (("probabilities", (None, 5), "float32", 1.0, 0),)
+    assert runtime.inputs == (("image", (1, 32, 32, 3), dtype, 1.0, 0),)
+    assert runtime.outputs == (("probabilities", (1, 5), "float32", 1.0, 0),)
     signatures = Interpreter(model_path=str(files[precision])).get_signature_list()
     assert signatures == {"serving_default": {"inputs": ["image"], "outputs": ["probabilities"]}}
 
 
-def test_takes_a_batch_where_the_runtime_asks_for_one(files, plain):
-    interpreter = Interpreter(model_path=str(files["float32"]))
+def test_a_file_that_flattens_can_still_be_resized_to_a_batch(tmp_path):
+    image = layers.Input((32, 32, 3), name="image")
+    x = layers.Flatten()(layers.Conv2D(4, 3, strides=2, name="stem")(layers.Rescaling(1 / 255)(image)))
+    model = keras.Model(image, layers.Dense(5, activation="softmax", name="probabilities")(x))
+    TFLITE.convert(model, tmp_path / "model.tflite", "float32")
+    interpreter = Interpreter(model_path=str(tmp_path / "model.tflite"))
+    images = pixels(4).astype("float32")
+    interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], images.shape)
     serve = interpreter.get_signature_runner("serving_default")
-    images = pixels(4)
-    np.testing.assert_allclose(
-        serve(image=images.astype("float32"))["probabilities"], keras_answers(plain, images), atol=1e-5
-    )
+    np.testing.assert_allclose(serve(image=images)["probabilities"], keras_answers(model, images), atol=1e-5)
+    assert fully_delegated(tmp_path / "model.tflite")
+
+
+def test_a_file_of_an_older_zoo_with_a_free_batch_is_still_read(files, plain, tmp_path):
+    path = tmp_path / "older.tflite"
+    older = model_file.parse(files["float32"].read_bytes())
+    graph = older.subgraphs[0]
+    for tensor in (graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]):
+        tensor.shapeSignature = [-1, *tensor.shape[1:]]
+    path.write_bytes(model_file.pack(older))
+    TFLITE.write_metadata(path, metadata("float32"))
+    assert TFLITE.read_metadata(path) == metadata("float32")
+    runtime = TFLITE.load(path, 1)
+    assert runtime.inputs[0].shape == (None, 32, 32, 3)
+    np.testing.assert_allclose(runtime.predict(pixels(3)), keras_answers(plain, pixels(3)), atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", TFLITE.precisions)

@@ -116,11 +116,18 @@ def test_each_breach_is_one_sentence(kept: Contract, sentence: str, askable: boo
     assert kept.askable is askable
 
 
-def test_a_fixed_batch_is_said_and_not_held_against_the_file() -> None:
+def test_a_batch_of_one_is_as_good_as_a_free_one() -> None:
     kept = check(replace(IMAGE, shape=(1, 224, 224, 3)), replace(OUTPUT, shape=(1, 3)))
-    assert kept.problems == ()
-    assert kept.notes == ("The batch is fixed: 1 image(s) at a time.",)
-    assert kept.askable
+    assert (kept.problems, kept.notes, kept.askable) == ((), (), True)
+
+
+def test_another_fixed_batch_is_a_problem_because_one_image_cannot_be_predicted() -> None:
+    kept = check(replace(IMAGE, shape=(8, 224, 224, 3)), replace(OUTPUT, shape=(8, 3)))
+    assert kept.problems == (
+        "The input has the shape (8, 224, 224, 3); expected (batch, 224, 224, 3).",
+        "The output has the shape (8, 3); expected (batch, 3).",
+    )
+    assert not kept.askable
 
 
 def test_another_architecture_is_said() -> None:

@@ -68,8 +68,6 @@ def check_contract(
         ]
         if metadata.architecture != reference.architecture:
             notes.append(f"The file says that it is {metadata.architecture}; the model is {reference.architecture}.")
-    if len(inputs) == 1 and inputs[0].shape[:1] not in ((), (None,)):
-        notes.append(f"The batch is fixed: {inputs[0].shape[0]} image(s) at a time.")
     return Contract(
         inputs=tuple(inputs),
         outputs=tuple(outputs),
@@ -110,8 +108,8 @@ def _only(found: Sequence[TensorInfo], shape: Shape) -> bool:
 
 
 def _fits(found: Shape, wanted: Shape) -> bool:
-    """Any batch will do; the rest must be as wanted."""
-    return len(found) == len(wanted) and found[1:] == wanted[1:]
+    """Images are predicted one by one: the batch may be free or 1. The rest must be as wanted."""
+    return len(found) == len(wanted) and found[0] in (None, 1) and found[1:] == wanted[1:]
 
 
 def shape_text(shape: Shape) -> str:

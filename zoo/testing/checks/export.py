@@ -42,7 +42,7 @@ def check_export(subject: Subject, name: str, precision: str) -> str:
         raise CheckError(
             f"the {about} file keeps the contract: names, shapes, types, labels",
             " ".join(found.contract.problems),
-            "docs/reference/exported-files.md has the contract; input and output have fixed sizes but for the batch.",
+            "docs/reference/exported-files.md has the contract; sizes are fixed, and the batch is free or 1.",
         )
     if found.failures:
         raise CheckError(f"the {about} file answers like Keras", " ".join(found.failures), _mend(precision))
