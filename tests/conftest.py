@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from filelock import FileLock
+
+from tests import warm
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -144,17 +148,22 @@ def run_zoo(tmp_path: Path, site: Path) -> RunZoo:
     """``run_zoo("list", "--json", env={...})``: the real command in a process of its own, in an empty folder."""
 
     def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> Result:
-        done = subprocess.run(
-            zoo_command(*arguments),
-            cwd=cwd or tmp_path,
-            env=zoo_environment(site) | (env or {}),
-            capture_output=True,
-            timeout=600,
-            check=False,
-        )
-        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return run_command(*arguments, cwd=cwd or tmp_path, environment=zoo_environment(site) | (env or {}))
 
     return run
+
+
+def run_command(*arguments: str | Path, cwd: Path, environment: dict[str, str], check: bool = False) -> Result:
+    """The real command in a process of its own; ``check`` raises where it fails."""
+    words = [str(argument) for argument in arguments]
+    if warm.can_run(words, environment):
+        code, out, err = warm.run(words, cwd, environment)
+    else:
+        done = subprocess.run(zoo_command(*words), cwd=cwd, env=environment, capture_output=True, timeout=600)
+        code, out, err = done.returncode, done.stdout, done.stderr
+    result = Result(code, out.decode(), err.decode())
+    assert not (check and code), result.err
+    return result
 
 
 def zoo_command(*arguments: str | Path) -> Sequence[str]:
@@ -187,11 +196,39 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first of the test processes fills, and that all of them read."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # the processes have a folder each, in one folder of the session
+    folder = base / name
+    with FileLock(base / f"{name}.lock"):
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=base) as aside:
+                make(Path(aside) / "made")
+                (Path(aside) / "made").rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path:
     """A finished run of ``simple_cnn`` on the digits, a few epochs long, made by the command. Read it only."""
-    folder = tmp_path_factory.mktemp("digits")
-    command = zoo_command("train", "simple_cnn", "--epochs", "6", "--precision", "float32")
-    subprocess.run(command, cwd=folder, env=zoo_environment(folder), check=True, capture_output=True, timeout=600)
-    (run,) = (folder / "runs").iterdir()
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        arguments = ("train", "simple_cnn", "--epochs", "6", "--precision", "float32")
+        run_command(*arguments, cwd=folder, environment=zoo_environment(folder), check=True)
+
+    (run,) = (made_once(tmp_path_factory, "digits", make) / "runs").iterdir()
     return run
+
+
+@pytest.fixture(scope="session")
+def digits_exports(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``zoo export`` made of the digits run: verified float32 bundles of both formats. Read it only."""
+
+    def make(folder: Path) -> None:
+        environment = zoo_environment(folder)
+        run_command("export", digits_run, "--out", folder, cwd=folder.parent, environment=environment, check=True)
+
+    return made_once(tmp_path_factory, "digits-exports", make)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from zoo_web.onnxruntime_web import PACKAGE, VARIABLE, install_command, runtime_files
 
-from tests.conftest import zoo_command, zoo_environment
+from tests.conftest import run_command, zoo_environment
 from zoo import ExportError
 
 PRECISIONS = ("float32", "float16", "int8")
@@ -47,13 +47,10 @@ def web_exports(digits_run: Path, onnxruntime_web: Path, tmp_path_factory: pytes
     """What ``zoo export --format web`` made of the digits run, in every precision. Read it only."""
     folder = tmp_path_factory.mktemp("web")
     precisions = [part for name in PRECISIONS for part in ("--precision", name)]
-    command = zoo_command("export", digits_run, "--format", "web", *precisions, "--out", folder / "out")
     environment = zoo_environment(folder) | {VARIABLE: str(onnxruntime_web)}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    (folder / "out" / "said.txt").write_text(done.stdout)
+    arguments = ("export", digits_run, "--format", "web", *precisions, "--out", folder / "out")
+    done = run_command(*arguments, cwd=folder, environment=environment, check=True)
+    (folder / "out" / "said.txt").write_text(done.out)
     return folder / "out"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from zoo_web.onnxruntime_web import VARIABLE
 
 from tests.browser.conftest import PRECISIONS, Opened, OpenPage, Served
-from tests.conftest import zoo_command, zoo_environment
+from tests.conftest import run_command, zoo_environment
 from zoo.edge.bundle import fingerprint, read_bundle, seal
 from zoo.edge.classify import open_bundle
 from zoo.registry import exporters
@@ -120,12 +119,9 @@ def test_imagenet_in_the_browser(
     shared_data: Path, onnxruntime_web: Path, served: Served, open_page: OpenPage, tmp_path: Path
 ) -> None:
     """MobileNetV2 on photos it was not verified on, beside ONNX Runtime on the same files."""
-    command = zoo_command(
-        *("export", "mobilenetv2", "--weights", "imagenet", "--format", "web", "--no-verify"), "--out", served.folder
-    )
+    arguments = ("export", "mobilenetv2", "--weights", "imagenet", "--format", "web", "--no-verify")
     environment = zoo_environment(tmp_path) | {VARIABLE: str(onnxruntime_web)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_command(*arguments, "--out", served.folder, cwd=tmp_path, environment=environment, check=True)
     bundle = served.folder / "mobilenetv2-web-float32"
     opened = open_page(served.address(bundle))
     assert "Not verified" in opened.text("#about")

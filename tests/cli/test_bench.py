@@ -19,39 +19,30 @@ QUICK = ("--seconds", "0.02", "--threads", "1")
 
 
 @pytest.fixture(scope="module")
-def exports(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The digits run as bundles of both formats. Read it only."""
-    folder = tmp_path_factory.mktemp("exports")
-    command = zoo_command("export", digits_run, "--out", folder / "out")
-    done = subprocess.run(command, cwd=folder, env=zoo_environment(folder), capture_output=True, timeout=600)
-    assert done.returncode == 0, done.stderr.decode()
-    return folder / "out"
-
-
-@pytest.fixture(scope="module")
-def measured(exports: Path) -> dict[str, Any]:
+def measured(digits_exports: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What ``zoo bench`` wrote of a bundle, of an archive and of a lone file."""
-    out = exports.parent / "here.json"
+    folder = tmp_path_factory.mktemp("measured")
+    out = folder / "here.json"
     given = [
-        exports / "simple_cnn-onnx-float32",
-        exports / "simple_cnn-tflite-float32.zip",
-        exports / "simple_cnn-tflite-float32" / "simple_cnn.tflite",
+        digits_exports / "simple_cnn-onnx-float32",
+        digits_exports / "simple_cnn-tflite-float32.zip",
+        digits_exports / "simple_cnn-tflite-float32" / "simple_cnn.tflite",
     ]
     command = zoo_command("bench", *given, *QUICK, "--out", out, "--device", "here")
-    done = subprocess.run(command, env=zoo_environment(exports.parent), capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, env=zoo_environment(folder), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(f"written to {out}\n")
     found: dict[str, Any] = json.loads(out.read_text())
     return found
 
 
-def test_bundles_archives_and_files_are_timed(measured: dict[str, Any], exports: Path) -> None:
+def test_bundles_archives_and_files_are_timed(measured: dict[str, Any], digits_exports: Path) -> None:
     onnx, packed, lone = measured["results"]
     assert measured["device"]["name"] == "here"
     assert [result["runtime"]["name"] for result in (onnx, packed, lone)] == ["onnxruntime", *["ai-edge-litert"] * 2]
     assert [result["pictures"] for result in (onnx, packed, lone)] == ["photo", "photo", "drawn"]
     assert packed["model"] == lone["model"]
-    assert onnx["model"]["bytes"] == (exports / "simple_cnn-onnx-float32" / "simple_cnn.onnx").stat().st_size
+    assert onnx["model"]["bytes"] == (digits_exports / "simple_cnn-onnx-float32" / "simple_cnn.onnx").stat().st_size
     assert onnx["model"]["accuracy"] > 0.5
     assert packed["model"]["accuracy_images"] == onnx["model"]["accuracy_images"] > 100
     for result in (onnx, packed, lone):
@@ -59,8 +50,8 @@ def test_bundles_archives_and_files_are_timed(measured: dict[str, Any], exports:
         assert 0 < result["threads"][0]["model"]["p50_ms"] < 1000 * result["cold_start_s"]["median"]
 
 
-def test_code_in_a_bundle_is_not_run(exports: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
-    bundle = Path(shutil.copytree(exports / "simple_cnn-onnx-float32", tmp_path / "bundle"))
+def test_code_in_a_bundle_is_not_run(digits_exports: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(digits_exports / "simple_cnn-onnx-float32", tmp_path / "bundle"))
     mark = tmp_path / "was-run"
     (bundle / "run.py").write_text(f"open({str(mark)!r}, 'w')")
     from tests.edge.conftest import reseal
@@ -74,8 +65,8 @@ def test_code_in_a_bundle_is_not_run(exports: Path, run_zoo: RunZoo, tmp_path: P
     assert not list((tmp_path / "tmp").glob("zoo-*"))  # ONNX Runtime leaves a file of its own there
 
 
-def test_what_cannot_be_timed_is_told(exports: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
-    bundle = Path(shutil.copytree(exports / "simple_cnn-onnx-float32", tmp_path / "bundle"))
+def test_what_cannot_be_timed_is_told(digits_exports: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(digits_exports / "simple_cnn-onnx-float32", tmp_path / "bundle"))
     model = bundle / "simple_cnn.onnx"
     content = model.read_bytes()
     model.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -88,7 +79,7 @@ def test_what_cannot_be_timed_is_told(exports: Path, run_zoo: RunZoo, tmp_path: 
     assert (done.code, "--out takes the name of a file" in done.err) == (2, True)
     import onnx
 
-    stranger = onnx.load(str(exports / "simple_cnn-onnx-float32" / "simple_cnn.onnx"))
+    stranger = onnx.load(str(digits_exports / "simple_cnn-onnx-float32" / "simple_cnn.onnx"))
     del stranger.metadata_props[:]
     onnx.save(stranger, str(tmp_path / "stranger.onnx"))
     done = run_zoo("bench", "stranger.onnx")

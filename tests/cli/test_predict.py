@@ -20,18 +20,8 @@ PHOTOS = 5
 
 
 @pytest.fixture(scope="module")
-def exports(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The digits run as bundles of both formats, not verified: that takes time, and others test it. Read it only."""
-    folder = tmp_path_factory.mktemp("exports")
-    command = zoo_command("export", digits_run, "--out", folder / "out", "--no-verify")
-    done = subprocess.run(command, cwd=folder, env=zoo_environment(folder), capture_output=True, timeout=600)
-    assert done.returncode == 0, done.stderr.decode()
-    return folder / "out"
-
-
-@pytest.fixture(scope="module")
-def onnx(exports: Path) -> Path:
-    return exports / "simple_cnn-onnx-float32"
+def onnx(digits_exports: Path) -> Path:
+    return digits_exports / "simple_cnn-onnx-float32"
 
 
 @pytest.fixture
@@ -47,13 +37,13 @@ def lines(done: Result) -> list[dict[str, object]]:
     return [json.loads(line) for line in done.out.splitlines()]
 
 
-def test_all_kinds_of_model_say_the_same(digits_run: Path, exports: Path, run_zoo: RunZoo, photos: Path) -> None:
+def test_all_kinds_of_model_say_the_same(digits_run: Path, digits_exports: Path, run_zoo: RunZoo, photos: Path) -> None:
     shutil.copytree(digits_run, photos.parent / "runs" / digits_run.name)
     models = [
-        onnx_folder := exports / "simple_cnn-onnx-float32",
-        exports / "simple_cnn-tflite-float32",
+        onnx_folder := digits_exports / "simple_cnn-onnx-float32",
+        digits_exports / "simple_cnn-tflite-float32",
         onnx_folder / "simple_cnn.onnx",
-        exports / "simple_cnn-tflite-float32" / "simple_cnn.tflite",
+        digits_exports / "simple_cnn-tflite-float32" / "simple_cnn.tflite",
         digits_run,
         "simple_cnn",
     ]
@@ -127,10 +117,11 @@ def test_bad_files_are_named_and_skipped(
     assert done.err.endswith("Error: 3 of 8 files were skipped.\n")
 
 
-def test_a_bundle_needs_nothing_heavy(exports: Path, photos: Path) -> None:
+def test_a_bundle_needs_nothing_heavy(digits_exports: Path, photos: Path) -> None:
     for name in ("onnx", "tflite"):
+        bundle = digits_exports / f"simple_cnn-{name}-float32"
         code = (
-            f"import sys; sys.argv = ['zoo', 'predict', {str(exports / f'simple_cnn-{name}-float32')!r}, 'photos']\n"
+            f"import sys; sys.argv = ['zoo', 'predict', {str(bundle)!r}, 'photos']\n"
             "from zoo.cli.main import main\n"
             "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
             "print([name for name in ('tensorflow', 'keras', 'sklearn', 'scipy', 'jax') if name in sys.modules])"
@@ -140,10 +131,12 @@ def test_a_bundle_needs_nothing_heavy(exports: Path, photos: Path) -> None:
         assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_an_archive_answers_like_its_folder(exports: Path, run_zoo: RunZoo, photos: Path, tmp_path: Path) -> None:
+def test_an_archive_answers_like_its_folder(
+    digits_exports: Path, run_zoo: RunZoo, photos: Path, tmp_path: Path
+) -> None:
     (tmp_path / "tmp").mkdir()
     for name in ("onnx", "tflite"):
-        folder = exports / f"simple_cnn-{name}-float32"
+        folder = digits_exports / f"simple_cnn-{name}-float32"
         expected = lines(run_zoo("predict", folder, photos, "--json"))
         packed = run_zoo("predict", f"{folder}.zip", photos, "--json", env={"TMPDIR": str(tmp_path / "tmp")})
         assert lines(packed) == expected

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Result, zoo_command, zoo_environment
+from tests.conftest import Result
 from zoo.edge.bundle import fingerprint, seal
 
 FORMATS = ("onnx", "tflite")
@@ -36,25 +36,15 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 RunBundle = Callable[..., Result]
 
 
-@pytest.fixture(scope="session")
-def exports(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``zoo export`` made of the digits run: float32, both formats. Read it only."""
-    folder = tmp_path_factory.mktemp("exports")
-    command = zoo_command("export", digits_run, "--out", folder / "out")
-    done = subprocess.run(command, cwd=folder, env=zoo_environment(folder), capture_output=True, timeout=600)
-    assert done.returncode == 0, done.stderr.decode()
-    return folder / "out"
-
-
 @pytest.fixture(params=FORMATS)
-def bundle(exports: Path, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def bundle(digits_exports: Path, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A copy of a bundle, of each format in turn."""
-    return Path(shutil.copytree(exports / f"simple_cnn-{request.param}-float32", tmp_path / "bundle"))
+    return Path(shutil.copytree(digits_exports / f"simple_cnn-{request.param}-float32", tmp_path / "bundle"))
 
 
 @pytest.fixture
-def onnx_bundle(exports: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(exports / "simple_cnn-onnx-float32", tmp_path / "bundle"))
+def onnx_bundle(digits_exports: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(digits_exports / "simple_cnn-onnx-float32", tmp_path / "bundle"))
 
 
 @pytest.fixture

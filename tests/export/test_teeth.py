@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from zoo_tflite import model_file
 
-from tests.conftest import RunZoo, draw_photo, zoo_command, zoo_environment
+from tests.conftest import RunZoo, draw_photo, run_command, zoo_environment
 from tests.tflite_files import operators_of_file
 from zoo.data import TEST
 from zoo.evaluation.digest import model_digest
@@ -51,10 +50,7 @@ class Subject:
         self._zoo("export", self.run, "--precision", "float32", "--precision", "int8")
 
     def _zoo(self, *arguments: str | Path) -> None:
-        done = subprocess.run(
-            zoo_command(*arguments), cwd=self.work, env=zoo_environment(self.work), capture_output=True, check=False
-        )
-        assert done.returncode == 0, done.stderr.decode()
+        run_command(*arguments, cwd=self.work, environment=zoo_environment(self.work), check=True)
 
     @cached_property
     def trained(self) -> TrainedModel:

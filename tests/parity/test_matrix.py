@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import zoo_command, zoo_environment
+from tests.conftest import run_command, zoo_environment
 from tests.shape_operators import shape_operators
 from tests.tflite_files import fully_delegated
 from zoo.data import TEST, ImageData
@@ -86,10 +86,7 @@ def subject(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pyte
 
 
 def _zoo(work: Path, *arguments: str | Path) -> None:
-    done = subprocess.run(
-        zoo_command(*arguments), cwd=work, env=zoo_environment(work), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    run_command(*arguments, cwd=work, environment=zoo_environment(work), check=True)
 
 
 @pytest.mark.parametrize(("name", "precision"), FILES, ids=["-".join(pair) for pair in FILES])

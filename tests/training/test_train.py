@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import PhotoFolder, RunZoo, zoo_command, zoo_environment
+from tests.conftest import PhotoFolder, RunZoo, run_command, zoo_command, zoo_environment
 from zoo.runs import open_run
 
 #: Small, but with everything that has a state: augmentation, mixup, averaged weights, a schedule, dropout.
@@ -26,8 +26,7 @@ SETTINGS = ["--size", "16", "--epochs", "5", "--mixup-alpha", "0.2", "--ema-mome
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path:
     """A run of SETTINGS on the digits that nothing disturbed."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    command = zoo_command("train", "simple_cnn", *SETTINGS)
-    subprocess.run(command, cwd=folder, env=zoo_environment(folder), check=True, capture_output=True)
+    run_command("train", "simple_cnn", *SETTINGS, cwd=folder, environment=zoo_environment(folder), check=True)
     (run,) = (folder / "runs").iterdir()
     return run
 

@@ -1,0 +1,84 @@
+"""The real command in a process of its own, forked from one that has already imported the heavy packages.
+
+Half of the time of a short command is the import of TensorFlow. A fork of a process that has imported it, and has never
+run an operation, gives the same process without the wait: own memory, own descriptors, own exit code. It imports all of
+zoo anew. Where the import itself is the point (what is loaded, what is printed meanwhile, another backend), the command
+is started cold.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+#: Commands that load TensorFlow whatever they are given.
+HEAVY = ("train", "evaluate", "export", "verify", "compare")
+
+_PRELOADED = [
+    *("tensorflow", "keras", "cv2", "scipy.stats", "sklearn.linear_model", "matplotlib.pyplot"),
+    *("onnx", "onnxruntime", "ai_edge_litert.interpreter"),
+]
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(_PRELOADED)
+
+
+def can_run(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether a warm process gives the same as a cold one: a heavy command on the backend that is preloaded."""
+    same = environment.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
+    return bool(arguments) and arguments[0] in HEAVY and "--help" not in arguments and same
+
+
+def run(
+    arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout_s: float = 600
+) -> tuple[int, bytes, bytes]:
+    """Exit code and output of ``zoo ARGUMENTS``; the code is negative for a signal, as subprocess has it.
+
+    Raises:
+        TimeoutError: The command took longer than ``timeout_s``; it is killed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = _context.Process(target=_main, args=(list(arguments), str(cwd), dict(environment), out, err))
+        level = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # the server's, from its start on
+        try:
+            process.start()
+        finally:
+            if level is None:
+                del os.environ["TF_CPP_MIN_LOG_LEVEL"]
+            else:
+                os.environ["TF_CPP_MIN_LOG_LEVEL"] = level
+        process.join(timeout_s)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise TimeoutError(f"zoo {' '.join(arguments)} took more than {timeout_s} s: {err.read_text()}")
+        return process.exitcode, out.read_bytes(), err.read_bytes()
+
+
+def _main(arguments: list[str], cwd: str, environment: dict[str, str], out: Path, err: Path) -> None:
+    for path, descriptor in ((out, 1), (err, 2)):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(file, descriptor)
+        os.close(file)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    # As a cold start has it: PYTHONPATH first, and the working folder before that.
+    sys.path[:0] = ["", *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.argv = ["zoo", *arguments]
+    from zoo.cli.main import main
+
+    try:
+        main()
+    finally:
+        # A child of multiprocessing leaves without them.
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
