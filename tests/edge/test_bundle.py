@@ -65,21 +65,21 @@ def test_golden_vectors_are_what_the_files_say(bundle: Path, digits_run: Path) -
     assert set(sha256) <= set(tests)  # the original bytes
 
 
-def test_the_archive_is_the_folder_and_runs(exports: Path, run_bundle: RunBundle, tmp_path: Path) -> None:
+def test_the_archive_is_the_folder_and_runs(digits_exports: Path, run_bundle: RunBundle, tmp_path: Path) -> None:
     for name in (f"simple_cnn-{name}-float32" for name in FORMATS):
-        with zipfile.ZipFile(exports / f"{name}.zip") as archive:
+        with zipfile.ZipFile(digits_exports / f"{name}.zip") as archive:
             archive.extractall(tmp_path)
-        packed, folder = tmp_path / name, exports / name
+        packed, folder = tmp_path / name, digits_exports / name
         files = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         assert {path.relative_to(packed): path.read_bytes() for path in packed.rglob("*") if path.is_file()} == files
         assert run_bundle(packed, "--selftest").code == 0
 
 
 def test_a_second_export_gives_the_same_bytes_and_tells_no_path(
-    exports: Path, digits_run: Path, run_zoo: RunZoo, tmp_path: Path
+    digits_exports: Path, digits_run: Path, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    shutil.copytree(exports, out)  # an older export, which is replaced
+    shutil.copytree(digits_exports, out)  # an older export, which is replaced
     before = {name: (out / f"simple_cnn-{name}-float32.zip").read_bytes() for name in FORMATS}
     (out / "simple_cnn-onnx-float32" / "runner" / "__pycache__").mkdir()
     (out / "simple_cnn-onnx-float32" / "runner" / "__pycache__" / "errors.pyc").write_bytes(b"as Python leaves it")
@@ -107,14 +107,14 @@ def zoo_exporters():
 
 
 def test_no_photo_travels_where_none_may_and_no_runner_where_there_is_none(
-    exports: Path,
+    digits_exports: Path,
     digits_run: Path,
     fake_plugin: FakePlugin,
     run_zoo: RunZoo,
     run_bundle: RunBundle,
     tmp_path: Path,
 ) -> None:
-    assert "golden/photo-1.png" in (exports / "simple_cnn-onnx-float32" / "README.md").read_text()
+    assert "golden/photo-1.png" in (digits_exports / "simple_cnn-onnx-float32" / "README.md").read_text()
     fake_plugin("zoo-bare", BARE)
     formats = ("--format", "tflite", "--format", "bare")
     done = run_zoo("export", digits_run, "--out", tmp_path / "out", *formats, "--no-photos")
@@ -133,7 +133,7 @@ def test_no_photo_travels_where_none_may_and_no_runner_where_there_is_none(
     assert run_bundle(tmp_path / "out" / "simple_cnn-tflite-float32", "--selftest").code == 0
 
 
-def test_what_no_export_made_is_known(onnx_bundle: Path, exports: Path, tmp_path: Path) -> None:
+def test_what_no_export_made_is_known(onnx_bundle: Path, digits_exports: Path, tmp_path: Path) -> None:
     (onnx_bundle / "runner" / "__pycache__").mkdir()
     (onnx_bundle / "runner" / "__pycache__" / "errors.pyc").write_bytes(b"as Python leaves it")
     present = {path.name for path in onnx_bundle.iterdir()}
@@ -144,8 +144,8 @@ def test_what_no_export_made_is_known(onnx_bundle: Path, exports: Path, tmp_path
     present = {path.name for path in onnx_bundle.iterdir()}
     assert present - made_by_us(onnx_bundle) == {"golden", "diary.txt", "simplified.onnx"}
     name = "simple_cnn-onnx-float32"
-    assert packed_by_us(exports / f"{name}.zip", name)
-    assert not packed_by_us(exports / f"{name}.zip", "another")
+    assert packed_by_us(digits_exports / f"{name}.zip", name)
+    assert not packed_by_us(digits_exports / f"{name}.zip", "another")
     (tmp_path / "text.zip").write_text("text")
     assert not packed_by_us(tmp_path / "text.zip", name)
 
