@@ -140,6 +140,28 @@ class Result:
     err: str
 
 
+Zoo = Callable[..., Result]
+
+
+@pytest.fixture
+def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Zoo:
+    """The command in this process, where TensorFlow is awake already; in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    monkeypatch.setattr("signal.signal", lambda *arguments: None)
+
+    from zoo.cli.main import main
+
+    def run(*arguments: str | Path) -> Result:
+        monkeypatch.setattr(sys, "argv", ["zoo", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        return Result(int(end.value.code or 0), out, err)
+
+    return run
+
+
 RunZoo = Callable[..., Result]
 
 

@@ -7,7 +7,6 @@ import json
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,28 +15,11 @@ import pytest
 
 from tests.conftest import FakePlugin, PhotoFolder, Result, RunZoo, zoo_command, zoo_environment
 from zoo.cli.export import _targets
-from zoo.cli.main import main
+from zoo.errors import ExportError
 from zoo.registry import Offer, Registry, exporters
 from zoo.runs import open_run
 
 FORMATS = [offer.record.name for offer in exporters() if not offer.record.variant_of]
-
-
-@pytest.fixture
-def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Result]:
-    """The command in this process, where TensorFlow is awake already; in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    monkeypatch.setattr("signal.signal", lambda *arguments: None)
-
-    def run(*arguments: str | Path) -> Result:
-        monkeypatch.setattr(sys, "argv", ["zoo", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        return Result(int(end.value.code or 0), out, err)
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +266,35 @@ def test_the_number_of_labels_must_be_that_of_the_outputs(
     done = zoo("export", "digits.keras", "--labels", labels, "--no-verify")
     assert done.code == 2
     assert "there are 2 labels" in done.err
+
+
+def test_a_format_that_fails_keeps_nobody_from_the_others(
+    labels: Path, zoo: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    def fail(model: object, path: Path, precision: str) -> None:
+        raise ExportError("There is no operator for it.", "Use another layer.")
+
+    image = keras.Input((16, 16, 3), name="image")
+    x = keras.layers.GlobalAveragePooling2D()(image)
+    keras.Model(image, keras.layers.Dense(10, activation="softmax")(x)).save(tmp_path / "small.keras")
+    failing = Offer(replace(exporters().get("onnx"), name="broken", convert=fail), "zoo-broken", "1")
+    monkeypatch.setattr("zoo.cli.export.exporters", lambda: Registry("exporter", [failing, *exporters()]))
+    done = zoo("export", "small.keras", "--labels", labels, "--no-verify", "--out", "out")
+    assert done.code == 5
+    assert f"Error: 1 of {1 + len(FORMATS)} file(s) could not be made." in done.err
+    assert "broken float32: There is no operator for it." in done.err
+    assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {
+        f"small-{name}-float32" for name in FORMATS
+    }
+    rows = {row[0]: row for row in map(str.split, done.out.splitlines()) if row}
+    assert rows["broken"][2:4] == ["-", "failed"]
+    done = zoo("export", "small.keras", "--labels", labels, "--no-verify", "--out", "out", "--json")
+    assert [(row["format"], row["status"]) for row in json.loads(done.out)] == [
+        ("broken", "failed"),
+        *((name, "unverified") for name in FORMATS),
+    ]
 
 
 def test_a_layer_that_a_format_does_not_have_is_named(labels: Path, zoo: Callable[..., Result], tmp_path: Path) -> None:

@@ -236,10 +236,12 @@ def _row(item: Exported) -> dict[str, Any]:
         "status": _status(item),
         "verification": item.verification.summary() if item.verification else None,
         "latency_ms": item.latency_ms,
-    }
+    } | ({"error": str(item.error)} if item.error else {})
 
 
 def _status(item: Exported) -> str:
+    if item.error is not None:
+        return "failed"
     if item.verification is None:
         return "unverified"
     return "refused" if item.refused else "verified"
@@ -271,16 +273,16 @@ def _print(made: list[Exported], verify_options: list[str]) -> None:
             (
                 item.target.exporter.name,
                 item.target.precision,
-                f"{item.size_bytes / 1e6:.2f} MB",
+                "-" if item.error else f"{item.size_bytes / 1e6:.2f} MB",
                 _status(item),
                 "-" if values is None else percent(values.agreement),
                 "-" if largest is None else f"{largest:.2g}",
-                "-" if item.refused else f"{item.latency_ms:.3g} ms",
+                f"{item.latency_ms:.3g} ms" if item.kept else "-",
             )
         )
     header = ("format", "precision", "size", "", "like Keras", "largest dp", "one image")
     click.echo("\n" + table(header, rows, left=2))
-    kept = [item for item in made if not item.refused]
+    kept = [item for item in made if item.kept]
     for item in kept:
         click.echo(f"  {item.path}")
     if kept:

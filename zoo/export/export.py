@@ -52,14 +52,15 @@ class Target:
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was made, or was refused.
+    """A file that was made, was refused, or could not be made.
 
     Args:
         target: Format and precision.
-        path: Of the file; of a refused one, of its report.
+        path: Of the file; of a refused one, of its report; of one that could not be made, of its folder.
         size_bytes: Of the file.
         verification: ``None`` where none was wanted.
         latency_ms: Median time of one image, on one thread of this machine.
+        error: Why the file could not be made.
     """
 
     target: Target
@@ -67,10 +68,16 @@ class Exported:
     size_bytes: int
     verification: Verification | None
     latency_ms: float
+    error: ExportError | None = None
 
     @property
     def refused(self) -> bool:
         return self.verification is not None and not self.verification.passed
+
+    @property
+    def kept(self) -> bool:
+        """Whether the file stands under its name."""
+        return self.error is None and not self.refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +106,7 @@ class Job:
 def export(
     job: Job, targets: Sequence[Target], draw: Draw, stage: Stage, progress: Callable[[str], Progress]
 ) -> list[Exported]:
-    """Makes every target, one after the other; a refused one does not keep the others from being made.
+    """Makes every target, one after the other; one that is refused or fails does not keep the others from being made.
 
     A file appears in ``job.folder / "<architecture>-<format>-<precision>"`` with its report and everything else of its
     bundle, all of it or none, and then as an archive beside it. What stood there before stays until then.
@@ -112,7 +119,7 @@ def export(
         progress: Makes a counter for a counted stage.
 
     Raises:
-        ExportError: A conversion failed, or a folder cannot be written.
+        ExportError: A folder cannot be written. A conversion that fails is an ``error`` of its target instead.
     """
     for target in targets:
         for folder in (_folder(job, target), _refused(_folder(job, target))):
@@ -128,9 +135,12 @@ def export(
     made = []
     for target in targets:
         in_8_bits = target.precision == "int8"
-        if in_8_bits not in prepared:
-            prepared[in_8_bits] = _quantize(model, job, stage) if in_8_bits else _fold(model, stage)
-        made.append(_export_one(job, target, prepared[in_8_bits], digest, expected, draw, stage, progress))
+        try:
+            if in_8_bits not in prepared:
+                prepared[in_8_bits] = _quantize(model, job, stage) if in_8_bits else _fold(model, stage)
+            made.append(_export_one(job, target, prepared[in_8_bits], digest, expected, draw, stage, progress))
+        except ExportError as error:
+            made.append(Exported(target, _folder(job, target), 0, None, 0.0, error))
     return made
 
 
@@ -330,8 +340,11 @@ def _put(aside: Path, final: Path) -> None:
 
 
 def refuse(made: Sequence[Exported]) -> None:
-    """Raises ``VerificationError`` where a file was refused."""
+    """Raises ``ExportError`` where a file could not be made, and else ``VerificationError`` where one was refused."""
     refused = [item for item in made if item.refused]
+    failed = [(item.target, item.error) for item in made if item.error is not None]
+    if failed:
+        raise _failure(failed, refused, len(made))
     if not refused:
         return
     lines = [
@@ -343,3 +356,15 @@ def refuse(made: Sequence[Exported]) -> None:
         f"{len(refused)} of {len(made)} file(s) do not answer like Keras and were not kept.",
         "\n  ".join([*lines, *(f"Report: {item.path}" for item in refused)]),
     )
+
+
+def _failure(failed: Sequence[tuple[Target, ExportError]], refused: Sequence[Exported], count: int) -> ExportError:
+    """One error for all: each cause once, with the files that it keeps from being made."""
+    targets: dict[str, list[str]] = {}
+    for target, error in failed:
+        targets.setdefault(str(error), []).append(str(target))
+    if count == len(failed) and len(targets) == 1:
+        return failed[0][1]
+    causes = [f"{', '.join(names)}: {error}" for error, names in targets.items()]
+    reports = [f"{item.target} does not answer like Keras and was not kept. Report: {item.path}" for item in refused]
+    return ExportError(f"{len(failed)} of {count} file(s) could not be made.", "\n  ".join([*causes, *reports]))
