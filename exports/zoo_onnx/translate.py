@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ def convert(model: keras.Model, path: Path, precision: str) -> None:
     Raises:
         ExportError: An operation of the model has no ONNX counterpart; it is named.
     """
-    editor = Editor(_translate(model))
+    editor = _translate(model)
     _name_ends(editor)
     _transpose_first(editor)
     _merge_pads(editor)
@@ -58,7 +60,7 @@ def convert(model: keras.Model, path: Path, precision: str) -> None:
     write_bytes(path, made.SerializeToString(deterministic=True))
 
 
-def _translate(model: keras.Model) -> onnx.ModelProto:
+def _translate(model: keras.Model) -> Editor:
     import tensorflow as tf
     import tf2onnx
 
@@ -66,11 +68,12 @@ def _translate(model: keras.Model) -> onnx.ModelProto:
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
     function = tf.function(lambda image: model(image, training=False))
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _grouped_by_tensorflow(model):
             warnings.simplefilter("ignore")  # what onnx and NumPy think of tf2onnx's calls helps nobody here
             translated, _ = tf2onnx.convert.from_function(
                 function, signature, opset=OPSET, custom_op_handlers={"Erfc": (_translate_erfc, [])}
             )
+            traced = function.get_concrete_function(*signature)
     except Exception as error:  # tf2onnx raises ValueError, KeyError, AssertionError and others
         raise ExportError(
             f"tf2onnx cannot translate '{model.name}': {_reason(error, model)}",
@@ -82,7 +85,49 @@ def _translate(model: keras.Model) -> onnx.ModelProto:
         raise ExportError(
             f"ONNX has no operator for {', '.join(told)}.", "Use another layer in its place, or another format."
         )
-    return translated
+    inner = {node.op_type: node for node in translated.graph.node if any(part.HasField("g") for part in node.attribute)}
+    if inner:
+        told = [f"{name}{_layer(node.name, model)}" for name, node in sorted(inner.items())]
+        raise ExportError(
+            f"The model computes in a loop or a branch, which becomes {', '.join(told)}: this exporter writes graphs "
+            "without them.",
+            "Use layers in its place that compute without one, or another format.",
+        )
+    editor = Editor(translated)
+    _hold_tensors(editor, traced)
+    return editor
+
+
+@contextlib.contextmanager
+def _grouped_by_tensorflow(model: keras.Model) -> Iterator[None]:
+    """Makes grouped convolutions call TensorFlow's own operation, which has groups, while the block lasts.
+
+    Keras calls a function that XLA must compile instead, because training on a CPU needs that. A converter can only
+    call the function too.
+    """
+    import tensorflow as tf
+
+    grouped = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D) and layer.groups > 1]
+    for layer in grouped:
+
+        def convolution_op(inputs: Any, kernel: Any, layer: Any = layer) -> Any:
+            return tf.nn.conv2d(inputs, kernel, layer.strides, layer.padding.upper(), dilations=layer.dilation_rate)
+
+        layer.convolution_op = convolution_op
+    try:
+        yield
+    finally:
+        for layer in grouped:
+            del layer.convolution_op
+
+
+def _hold_tensors(editor: Editor, traced: Any) -> None:
+    """Tensors that a layer holds beside its weights are inputs for TensorFlow, and constants for us."""
+    held = [tensor for tensor in traced.captured_inputs if tensor.dtype.name != "resource"]
+    (_, *inputs) = editor.inputs
+    for value, tensor in zip(inputs, held, strict=True):
+        editor.add_constant(value.name, tensor.numpy())
+        editor.inputs.remove(value)
 
 
 def _translate_erfc(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:

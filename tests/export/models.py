@@ -23,17 +23,14 @@ def pixels(count: int, shape: tuple[int, int, int] = (16, 16, 3), seed: int = 1)
 def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
     """Gives every weight a value of its own; variances stay positive, and some scales of BatchNorm are negative."""
     random = np.random.default_rng(seed)
-    for layer in model._flatten_layers():
-        for weight in layer._trainable_variables + layer._non_trainable_variables:
-            if "seed_generator" in weight.path:
-                continue
-            if weight.path.endswith("moving_variance"):
-                value = random.uniform(0.2, 2, weight.shape)
-            elif weight.path.endswith(("gamma",)):
-                value = random.uniform(0.3, 2, weight.shape) * random.choice([-1, 1], weight.shape)
-            else:
-                value = random.normal(0, 1 / np.sqrt(max(1, np.prod(weight.shape[:-1]))), weight.shape)
-            weight.assign(value.astype("float32"))
+    for weight in model.weights:
+        if weight.path.endswith("moving_variance"):
+            value = random.uniform(0.2, 2, weight.shape)
+        elif weight.path.endswith(("gamma",)):
+            value = random.uniform(0.3, 2, weight.shape) * random.choice([-1, 1], weight.shape)
+        else:
+            value = random.normal(0, 1 / np.sqrt(max(1, np.prod(weight.shape[:-1]))), weight.shape)
+        weight.assign(value.astype("float32"))
     return model
 
 

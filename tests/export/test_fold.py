@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import zoo_mobilenetv2
 import zoo_simple_cnn
 from keras import layers
@@ -385,3 +386,29 @@ def test_a_model_of_two_inputs_is_refused() -> None:
 def test_a_sequential_model_without_a_shape_is_refused() -> None:
     with pytest.raises(ExportError, match="Sequential"):
         fold(keras.Sequential([layers.Dense(2)]))
+
+
+# Layers as others use them
+
+
+def test_a_layer_whose_configuration_makes_other_weights_is_named_and_not_exported_at_random() -> None:
+    model = classifier(lambda x: layers.Conv2D(4, 3)(x))
+    model.get_layer("probabilities").quantize("int8")
+    with pytest.raises(ExportError, match=r"The Dense layer 'probabilities' cannot be copied") as told:
+        fold(model)
+    assert "model.quantize()" in (told.value.hint or "")
+
+
+def test_tensor_constants_become_arrays() -> None:
+    mean = keras.ops.convert_to_tensor([0.1, -0.2, 0.3])
+    model = classifier(lambda x: keras.ops.divide(x - mean, keras.ops.convert_to_tensor(0.5)))
+    traced = tf.function(folded(model)).get_concrete_function(tf.TensorSpec((None, 16, 16, 3)))
+    held = [tensor for tensor in traced.captured_inputs if tensor.dtype != tf.resource]
+    assert held == []
+
+
+@pytest.mark.parametrize("kind", [layers.GRU, layers.LSTM, layers.SimpleRNN])
+def test_recurrent_layers_are_unrolled(kind: type[keras.Layer]) -> None:
+    model = classifier(lambda x: kind(6)(layers.Reshape((16, 48))(x)))
+    (layer,) = [layer for layer in folded(model).layers if isinstance(layer, kind)]
+    assert layer.unroll

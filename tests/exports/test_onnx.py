@@ -331,6 +331,48 @@ def test_the_same_model_gives_the_same_bytes(files, prepared, precision, tmp_pat
     assert again.read_bytes() == files[precision].read_bytes()
 
 
+def converted(model, path):
+    """A float32 file of the model answers like it; its nodes."""
+    ONNX.convert(fold(model), path, "float32")
+    images = pixels(4, SHAPE)
+    np.testing.assert_allclose(
+        onnxruntime.InferenceSession(path).run(None, {"image": images.astype("float32")})[0],
+        answers(model, images),
+        rtol=0,
+        atol=1e-5,
+    )
+    return list(onnx.load(path).graph.node)
+
+
+def test_a_grouped_convolution_is_one_with_groups(tmp_path):
+    image = layers.Input(SHAPE)
+    x = layers.Conv2D(8, 3, strides=2, padding="same")(layers.Rescaling(1 / 255)(image))
+    x = layers.Conv2D(12, 3, groups=4, dilation_rate=2, activation="relu", name="grouped")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    model = randomise(keras.Model(image, layers.Dense(5, activation="softmax")(x)))
+    nodes = converted(model, tmp_path / "model.onnx")
+    groups = [part.i for node in nodes if node.op_type == "Conv" for part in node.attribute if part.name == "group"]
+    assert groups == [1, 4]
+    grouped = model.get_layer("grouped")
+    assert "convolution_op" not in vars(grouped)
+
+
+def test_tensors_that_a_layer_holds_are_constants(tmp_path):
+    image = layers.Input(SHAPE)
+    norm = layers.Normalization(axis=(1, 2, 3))
+    norm.adapt(np.random.default_rng(0).uniform(0, 255, (8, *SHAPE)))
+    x = layers.Flatten()(layers.MaxPooling2D(8)(norm(image)))
+    converted(keras.Model(image, layers.Dense(5, activation="softmax")(x)), tmp_path / "model.onnx")
+
+
+def test_a_loop_is_named(tmp_path):
+    def loop(x):
+        return tf.while_loop(lambda i, v: i < 3, lambda i, v: (i + 1, v * 0.5), [tf.constant(0), x])[1]
+
+    with pytest.raises(ExportError, match=r"computes in a loop or a branch, which becomes Loop \(layer 'odd_one'\)"):
+        ONNX.convert(build(odd=loop), tmp_path / "model.onnx", "float32")
+
+
 def test_a_layer_without_operator_is_named(tmp_path, capfd):
     model = build(odd=lambda x: tf.math.real(tf.signal.fft2d(tf.cast(x, tf.complex64))))
     with pytest.raises(ExportError, match=r"ONNX has no operator for FFT2D") as told:

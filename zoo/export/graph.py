@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import ExportError
+from zoo.keras_internals import calls_of, has_calls
 
 #: Layers that do nothing once training is over.
 TRAINING_ONLY = (
@@ -28,6 +29,15 @@ TRAINING_ONLY = (
     keras.layers.AlphaDropout,
     keras.layers.ActivityRegularization,
     keras.layers.Identity,
+)
+
+#: Layers that keep what a row of probabilities, or of logits, is.
+_KEEPING = (
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.GlobalAveragePooling1D,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.AveragePooling2D,
 )
 
 #: A value of the graph: the call that makes it, and which of its outputs it is.
@@ -131,20 +141,17 @@ class Graph:
     def _trace(self, model: Any, inputs: Sequence[Source]) -> list[Source]:
         """Adds the calls of a functional model whose inputs are ``inputs``; returns its outputs."""
         known: dict[int, Source] = {id(tensor): source for tensor, source in zip(model.inputs, inputs, strict=True)}
-        for depth in sorted(model._nodes_by_depth, reverse=True):
-            for node in model._nodes_by_depth[depth]:
-                if node.is_input:
-                    continue
-                sources = [known[id(tensor)] for tensor in node.input_tensors]
-                operation = node.operation
-                nested = _functional(operation)
-                if nested is not None:
-                    outputs = self._trace(nested, sources)
-                else:
-                    shapes = [tuple(tensor.shape) for tensor in node.outputs]
-                    call = self._add(operation.name, operation, sources, _invoker(node), shapes)
-                    outputs = [(call, index) for index in range(len(node.outputs))]
-                known.update({id(tensor): source for tensor, source in zip(node.outputs, outputs, strict=True)})
+        for node in calls_of(model):
+            sources = [known[id(tensor)] for tensor in node.input_tensors]
+            operation = node.operation
+            nested = _functional(operation)
+            if nested is not None:
+                outputs = self._trace(nested, sources)
+            else:
+                shapes = [tuple(tensor.shape) for tensor in node.outputs]
+                call = self._add(operation.name, operation, sources, _invoker(node), shapes)
+                outputs = [(call, index) for index in range(len(node.outputs))]
+            known.update({id(tensor): source for tensor, source in zip(node.outputs, outputs, strict=True)})
         return [known[id(tensor)] for tensor in model.outputs]
 
     def rebuild(self, change: Callable[[Call, list[Any]], Any] | None = None) -> keras.Model:
@@ -180,17 +187,45 @@ class Graph:
 def _functional(model: Any) -> Any:
     """The functional model that ``model`` is, or is made of; ``None`` where there is none."""
     if isinstance(model, keras.Sequential):
-        return model._functional
-    return model if isinstance(model, keras.Model) and hasattr(model, "_nodes_by_depth") else None
+        return keras.Model(model.inputs, model.outputs, name=model.name) if model.built else None
+    return model if isinstance(model, keras.Model) and has_calls(model) else None
 
 
-def copy_layer(layer: keras.Layer, **changes: Any) -> keras.Layer:
+def has_graph(model: keras.Model) -> bool:
+    """Whether Keras knows the calls of a model, as ``Graph`` needs them."""
+    return _functional(model) is not None
+
+
+def last_activation(model: keras.Model) -> Callable[[Any], Any] | None:
+    """The activation that a model's one output comes from, ``keras.activations.linear`` where its last layer has none.
+
+    What follows it may only drop, reshape or average. ``None``: the output comes from something else.
+    """
+    call: Call | None = Graph(model).output[0]
+    while call is not None:
+        operation = call.operation
+        if isinstance(operation, keras.layers.Softmax) or type(operation).__name__ in ("Softmax", "Sigmoid"):
+            found: Callable[[Any], Any] = keras.activations.get(type(operation).__name__.lower())
+            return found
+        activation: Callable[[Any], Any] | None = getattr(operation, "activation", None)
+        if activation is not None:
+            return activation
+        if not isinstance(operation, (*TRAINING_ONLY, *_KEEPING)):
+            return None
+        call = call.only_source
+    return None
+
+
+def copy_layer(layer: keras.Layer, with_weights: bool = True, **changes: Any) -> keras.Layer:
     """A layer of the same configuration and weights, computing in float32.
 
     Args:
         layer: Built.
-        changes: Settings that differ. A change that alters the weights leaves them to the caller: the copy then has
-            none yet.
+        with_weights: ``False`` leaves the weights to the caller: the copy then has none yet.
+        changes: Settings that differ.
+
+    Raises:
+        ExportError: The configuration of the layer makes a layer of other weights.
     """
     config = layer.get_config() | {"dtype": "float32"} | changes
     copy = type(layer).from_config(config)
@@ -200,11 +235,23 @@ def copy_layer(layer: keras.Layer, **changes: Any) -> keras.Layer:
             copy.build_from_config(built)
         else:
             copy.build(layer.input.shape)
-        if [tuple(weight.shape) for weight in copy.weights] == [tuple(weight.shape) for weight in layer.weights]:
-            copy.set_weights(layer.get_weights())
-            if isinstance(copy, keras.layers.Normalization):
-                copy.finalize_state()  # what it computes with is made from what `adapt` left in its weights
+        if not with_weights:
+            return copy
+        if [tuple(weight.shape) for weight in copy.weights] != [tuple(weight.shape) for weight in layer.weights]:
+            raise ExportError(
+                f"The {type(layer).__name__} layer '{layer.name}' cannot be copied: made from its configuration, it "
+                f"has weights of {_shapes(copy)}, and it holds {_shapes(layer)}.",
+                "Its get_config() must describe the layer as it is. A model after model.quantize() must be exported as "
+                "it was before.",
+            )
+        copy.set_weights(layer.get_weights())
+        if isinstance(copy, keras.layers.Normalization):
+            copy.finalize_state()  # what it computes with is made from what `adapt` left in its weights
     return copy
+
+
+def _shapes(layer: keras.Layer) -> str:
+    return ", ".join(str(tuple(weight.shape)) for weight in layer.weights) or "no shape"
 
 
 def to_array(variable: Any) -> NDArray[np.float32]:
@@ -217,7 +264,15 @@ def _invoker(node: Any) -> Callable[[Any, Sequence[Any]], Any]:
 
     def invoke(operation: Any, values: Sequence[Any]) -> Any:
         filled = {id(tensor): value for tensor, value in zip(tensors, values, strict=True)}
-        arguments, keywords = node.arguments.fill_in(filled)
+        given = {id(value) for value in values}
+        arguments, keywords = keras.tree.map_structure(
+            lambda value: _constant(value) if id(value) not in given else value, node.arguments.fill_in(filled)
+        )
         return operation(*arguments, **keywords)
 
     return invoke
+
+
+def _constant(value: Any) -> Any:
+    """A tensor as an array: a converter takes an array for a constant, and a tensor for one more input of the graph."""
+    return keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value

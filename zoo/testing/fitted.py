@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from zoo.data import TEST
 from zoo.evaluation.predict import answers
+from zoo.keras_internals import layers_of
 from zoo.recipe import Recipe
 from zoo.training.model import compile_model, get_weights, set_weights
 
@@ -59,7 +60,7 @@ class Fitted:
     def kept(self) -> Iterator[keras.Model]:
         """The model, to train: weights, and what is trainable, come back when the block ends."""
         weights = get_weights(self.model.weights)
-        trainable = [(layer, layer.trainable) for layer in self.model._flatten_layers()]
+        trainable = [(layer, layer.trainable) for layer in layers_of(self.model)]
         try:
             yield self.model
         finally:
@@ -115,7 +116,7 @@ def settle_batch_norm(model: keras.Model, pixels: NDArray[np.uint8]) -> None:
 
     Nothing is dropped meanwhile, as nothing is in inference: on one batch that would make the statistics others.
     """
-    everything = list(model._flatten_layers())
+    everything = layers_of(model)
     norms = [layer for layer in everything if isinstance(layer, keras.layers.BatchNormalization)]
     if not norms:
         return

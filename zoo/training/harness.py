@@ -151,8 +151,7 @@ class Harness(keras.callbacks.Callback):
         if not self._recipe.ema_momentum:
             return []
         trained = get_weights(self.model.trainable_variables)
-        averages = self.model.optimizer._model_variables_moving_average
-        set_weights(self.model.trainable_variables, get_weights(averages))
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         return trained
 
     def _save(self) -> None:

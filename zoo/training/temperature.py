@@ -11,6 +11,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.keras_internals import called_once, maker
+
 #: Standard deviation of the logarithm of the temperature before any image is seen: a few validation images, all of them
 #: right, must not make the model certain of everything. docs/decisions/0008-confidence.md.
 PRIOR = 0.5
@@ -59,7 +61,7 @@ def divide_logits(model: keras.Model, temperature: float) -> bool:
 
 def _logits_layer(model: keras.Model) -> keras.Layer | None:
     softmax = False
-    layer = getattr(model.outputs[0], "_keras_history", [None])[0]
+    layer = maker(model.outputs[0])
     while layer is not None:
         activation = getattr(layer, "activation", None)
         if type(layer).__name__ == "Softmax" or activation is keras.activations.softmax:
@@ -71,8 +73,8 @@ def _logits_layer(model: keras.Model) -> keras.Layer | None:
         if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D):
             return layer if softmax else None
         passed = (*_TRANSPARENT, "Softmax", "Activation", *(_LINEAR if softmax else ()))
-        if type(layer).__name__ not in passed or len(layer._inbound_nodes) != 1:
+        if type(layer).__name__ not in passed or not called_once(layer):
             return None
         source = layer.input
-        layer = None if isinstance(source, list) else source._keras_history[0]
+        layer = None if isinstance(source, list) else maker(source)
     return None

@@ -22,6 +22,7 @@ from typing import Any
 import keras
 from keras import layers
 from zoo import UsageError
+from zoo.keras_internals import maker
 
 from zoo_keras_applications.applications import Application
 
@@ -76,8 +77,8 @@ def original(
 def adapt(application: Application, source: keras.Model, dropout: float) -> tuple[keras.Model, Pairs]:
     """A copy of ``source`` with weights of its own, random ones, and which layers of the two belong together."""
     classifier = next(layer for layer in reversed(source.layers) if layer.weights)
-    end = _maker(classifier.input)
-    end = _maker(end.input) if isinstance(end, layers.Dropout) else end
+    end = maker(classifier.input)
+    end = maker(end.input) if isinstance(end, layers.Dropout) else end
     backbone = keras.Model(source.inputs[0], end.output)
     names = _names(backbone)
     flat = len(end.output.shape) == 2
@@ -109,10 +110,6 @@ def copy_weights(application: Application, pairs: Pairs) -> None:
         variables = [variable for layer in copies for variable in layer.weights]
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value.reshape(variable.shape))
-
-
-def _maker(tensor: Any) -> keras.Layer:
-    return tensor._keras_history.operation
 
 
 def _names(model: keras.Model) -> dict[Any, str]:

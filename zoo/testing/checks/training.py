@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from zoo.figures import percent
+from zoo.keras_internals import layers_of
 from zoo.testing.fitted import ENOUGH, LEARNING_RATES, RECIPE, STEPS, Fitted
 from zoo.testing.result import CheckError
 from zoo.testing.subject import Subject
@@ -58,7 +59,7 @@ def check_frozen_weights_stay(subject: Subject) -> str:
     fitted = subject.fitted
     with fitted.kept() as model:
         _freeze(model, subject.architecture.backbone)
-        frozen = [weight for layer in model._flatten_layers() if not layer.trainable for weight in layer.weights]
+        frozen = [weight for layer in layers_of(model) if not layer.trainable for weight in layer.weights]
         frozen = list({id(weight): weight for weight in frozen}.values())
         if not frozen:
             return "the last layer is the only one with weights"

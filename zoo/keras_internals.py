@@ -1,0 +1,44 @@
+"""The private names of Keras that zoo reads: here and nowhere else, because a release of Keras may change them.
+
+Keras 3 has no public way to walk the calls of a functional model, nor to list every layer inside a layer.
+``tests/test_keras_internals.py`` names what is used, and fails where a private name appears elsewhere. The upper bound
+of Keras in ``pyproject.toml`` stands because of this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+
+def layers_of(layer: keras.Layer) -> list[keras.Layer]:
+    """A layer and all layers inside it, at every depth."""
+    return list(layer._flatten_layers())
+
+
+def maker(tensor: Any) -> Any:
+    """The operation that makes a symbolic tensor; ``None`` for another kind of tensor."""
+    history = getattr(tensor, "_keras_history", None)
+    return history.operation if history else None
+
+
+def called_once(operation: Any) -> bool:
+    """Whether an operation is called at one place, of all models that it is in."""
+    return len(operation._inbound_nodes) == 1
+
+
+def has_calls(model: Any) -> bool:
+    """Whether Keras keeps the calls of a model: of functional ones only."""
+    return hasattr(model, "_nodes_by_depth")
+
+
+def calls_of(model: Any) -> Iterator[Any]:
+    """The calls of a functional model in the order they are made, inputs left out.
+
+    Each has ``operation``, ``input_tensors``, ``outputs`` and ``arguments``, which are public names.
+    """
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
