@@ -84,7 +84,7 @@ def test_a_faithful_file_is_verified_on_the_run_s_test_images(
     assert f"digits.kzip (zipped, float32) against {digits_run.name} on {n} test images of digits" in done.out
     assert f"the same on all {n} images" in done.out
     assert "100.0 % of the images" in done.out
-    assert done.out.splitlines()[-1] == f"Verified: {file} answers like {digits_run}."
+    assert done.out.splitlines()[-1] == f"Verified: {file} predicts like {digits_run}."
     assert "Verified" in page.read_text(encoding="utf-8")
 
 
@@ -98,7 +98,7 @@ def test_a_file_that_answers_otherwise_ends_with_six(run_zoo: RunZoo, digits_run
     assert record["passed"] is False
     assert record["failures"][0].startswith(f"Output 0 is labelled '{labels[1]}' in the file")
     assert any("A probability of the float32 model differs by" in sentence for sentence in record["failures"])
-    assert f"Error: {file} does not answer like {digits_run}." in done.err
+    assert f"Error: {file} does not predict like {digits_run}." in done.err
     for sentence in record["failures"]:
         assert sentence in done.err
     assert "Not verified" in page.read_text(encoding="utf-8")

@@ -100,7 +100,7 @@ BROKEN: list[tuple[str, Architecture, str, str]] = [
     ("export_tflite_float32", broken.NO_OPERATOR, "rfinv", ""),
     ("export_onnx_float32", broken.CHAOTIC, "A probability of the float32 model differs by", "another order"),
     ("export_tflite_float16", broken.CHAOTIC, "A probability of the float16 model differs by", "what float16 holds"),
-    ("export_onnx_int8", broken.CHAOTIC, "images like Keras", "do not fit 8 bits"),
+    ("export_onnx_int8", broken.CHAOTIC, "the same class as Keras", "do not fit 8 bits"),
     ("nudged_weight", architecture(broken.ignores_the_first_kernel), "conv/kernel: by", "hardly depend on the weights"),
     ("backbone", replace(SOUND, backbone="no_such_layer"), "no layer 'no_such_layer'", "pooling layer before the"),
     ("backbone", replace(SOUND, backbone="conv"), "(None, 16, 16, 64)", "Declare the pooling layer"),

@@ -10,7 +10,7 @@ from tests.report.conftest import draw_photos, write_run
 from zoo.errors import DataError, UsageError
 from zoo.evaluation.trained import TrainedModel, of_run
 from zoo.image_spec import ImageSpec
-from zoo.parity import verification_images
+from zoo.parity import unused_images, verification_images
 from zoo.runs import Run
 from zoo.runs.atomic import write_csv
 
@@ -53,3 +53,20 @@ def test_pretrained_weights_bring_no_images() -> None:
     bare = TrainedModel("mobilenetv2 (imagenet)", "mobilenetv2", ("cat", "dog"), ImageSpec(), lambda: None)
     with pytest.raises(UsageError, match="On which images should mobilenetv2"):
         verification_images(bare)
+
+
+def test_images_without_a_part_in_an_8_bit_file_count_for_agreement(run: Run) -> None:
+    trained = of_run(run)
+    by_split: dict[str, list[str]] = {}
+    for row in run.split():
+        by_split.setdefault(row["split"], []).append(row["sha256"])
+    calibrating = set(by_split["train"][:3])
+    found = unused_images(trained, by_split["test"], calibrating)
+    assert found is not None
+    assert sorted(found.contents) == sorted({*by_split["val"], *by_split["train"]} - calibrating)
+    assert found.splits[: len(by_split["val"])] == ("val",) * len(by_split["val"])
+    unlisted = unused_images(trained, by_split["test"], None)
+    assert unlisted is not None
+    assert sorted(unlisted.contents) == sorted(by_split["val"])
+    assert unused_images(trained, [*by_split["test"], *by_split["val"]], None) is None
+    assert unused_images(TrainedModel("lone.keras", "lone", ("a", "b"), ImageSpec(), lambda: None), [], set()) is None

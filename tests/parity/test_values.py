@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zoo.evaluation import Predictions, tango_interval, wilson_interval
+from zoo.evaluation import Predictions, exact_interval, tango_interval
 from zoo.parity import Gates, default_gates
+from zoo.parity.gates import Agreed, GateResult, Paired
 from zoo.parity.values import Values, compare_values
 
 LABELS = ("cat", "dog")
@@ -38,7 +39,7 @@ def test_the_accuracies_are_compared_in_pairs() -> None:
     assert (found.keras.accuracy, found.file.accuracy) == (0.6, 0.8)
     assert found.accuracy_difference == pytest.approx(0.2)
     assert found.accuracy_difference_interval == tango_interval(2, 1, 5)
-    assert (found.agreeing, found.agreement_interval) == (2, wilson_interval(2, 5))
+    assert (found.agreeing, found.agreement_interval) == (2, exact_interval(2, 5))
     assert [(row.label, row.images, row.keras, row.file) for row in found.recalls] == [
         ("cat", 3, pytest.approx(2 / 3), pytest.approx(2 / 3)),
         ("dog", 2, 0.5, 1.0),
@@ -57,10 +58,22 @@ def test_classes_without_images_have_no_recall() -> None:
     assert [row.label for row in compared([0.9], [0.9], [0]).recalls] == ["cat"]
 
 
+def judged(
+    gates: Gates,
+    difference: float | None = None,
+    flip_margin: float = 1.0,
+    agreeing: int = 0,
+    only_keras: int = 0,
+    only_file: int = 0,
+) -> tuple[GateResult, ...]:
+    agreed = [Agreed(splits={"test": 150}, agreeing=agreeing)]
+    paired = Paired(images=150, only_keras=only_keras, only_file=only_file)
+    return gates.judge(difference=difference, flip_margin=flip_margin, agreed=agreed, paired=paired)
+
+
 @pytest.mark.parametrize(("agreeing", "passes"), [(150, True), (147, True), (146, False)])
 def test_a_share_at_the_limit_passes(agreeing: int, passes: bool) -> None:
-    share = agreeing / 150
-    results = default_gates("int8").judge(difference=0.5, flip_margin=1, agreement=share, accuracy_drop=0)
+    results = judged(default_gates("int8"), difference=0.5, flip_margin=1, agreeing=agreeing)
     assert [(gate.name, gate.passed) for gate in results] == [("min_agreement", passes), ("max_accuracy_drop", True)]
 
 
@@ -79,11 +92,11 @@ def test_a_share_at_the_limit_passes(agreeing: int, passes: bool) -> None:
 )
 def test_default_gates(precision: str, difference: float | None, margin: float, passed: list[bool]) -> None:
     gates = default_gates(precision)
-    results = gates.judge(difference=difference, flip_margin=margin, agreement=0, accuracy_drop=1)
+    results = judged(gates, difference=difference, flip_margin=margin)
     assert [gate.passed for gate in results] == passed
 
 
 def test_an_accuracy_that_rises_is_no_drop() -> None:
     gates = Gates(max_accuracy_drop=0.0)
-    assert gates.judge(difference=None, flip_margin=1, agreement=0, accuracy_drop=-0.2)[0].passed
-    assert not gates.judge(difference=None, flip_margin=1, agreement=0, accuracy_drop=1 / 150)[0].passed
+    assert judged(gates, only_file=30)[0].passed
+    assert not judged(gates, only_keras=5)[0].passed

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from tests.conftest import draw_photo
-from tests.parity.linear import CELL, LINEAR, SPEC, Subject, make_subject
+from tests.parity.linear import CELL, LINEAR, SPEC, LinearFile, Subject, make_subject
 from zoo.data import TEST, VAL
 from zoo.errors import DataError
 from zoo.exported import Metadata
-from zoo.parity import Gates, keras_answers, verify
+from zoo.parity import Gates, Unused, acceptance, keras_answers, render, thin_evidence, verify
 
 
 def test_a_faithful_file_passes_without_a_flip(subject: Subject, tmp_path: Path) -> None:
@@ -185,10 +185,59 @@ def test_int8_is_judged_by_its_answers(subject: Subject, tmp_path: Path) -> None
     assert coarse.values is not None
     agreeing = coarse.values.agreeing
     assert agreeing < 58
-    assert coarse.failures[0].startswith(f"The int8 model answers {agreeing} of 60 images like Keras (")
-    assert coarse.failures[0].endswith("at least 98.0 % is required.")
-    drop = coarse.values.keras.accuracy - coarse.values.file.accuracy
-    assert coarse.failures[1].endswith(f"{drop * 100:.1f} points are lost, 1.0 are allowed.")
+    assert coarse.failures[0].startswith(
+        f"The int8 model predicts the same class as Keras on {agreeing} of 60 test images ("
+    )
+    assert coarse.failures[0].endswith("At least 98.0 % is required, and with so many images 58 of them.")
+    assert coarse.failures[1].endswith("A significant loss of more than 1.0 points is not allowed.")
+
+
+def coarse_int8(subject: Subject) -> LinearFile:
+    file = subject.with_metadata(precision="int8")
+    scale = np.abs(file.kernel).max() / 2
+    kernel = np.rint(file.kernel / scale).astype(np.float32) * scale
+    return replace(file, kernel=kernel, inputs=(replace(file.inputs[0], dtype="uint8"),))
+
+
+def test_the_options_that_a_refusal_names_are_those_that_help(subject: Subject, tmp_path: Path) -> None:
+    file = coarse_int8(subject)
+    refused = subject.verify(tmp_path, file)
+    options = acceptance(refused)
+    assert options is not None
+    words = options.split()
+    given = dict(zip(words[::2], map(float, words[1::2]), strict=True))
+    assert set(given) == {
+        {"min_agreement": "--min-agreement", "max_accuracy_drop": "--max-accuracy-drop"}[gate.name]
+        for gate in refused.gates
+        if not gate.passed
+    }
+    agreement, drop = given.get("--min-agreement", 0.98), given.get("--max-accuracy-drop", 0.01)
+    kept = subject.verify(tmp_path, file, Gates(min_agreement=agreement, max_accuracy_drop=drop))
+    assert kept.passed
+    assert acceptance(subject.verify(tmp_path, replace(file, answer="logits"))) is None
+
+
+def test_further_images_count_for_agreement(subject: Subject, tmp_path: Path) -> None:
+    unused = Unused(replace(subject.data, splits=("val",) * 60), subject.expected)
+    exported = coarse_int8(subject).write(tmp_path / "model.npz")
+    found = verify(LINEAR, exported, subject.reference, subject.data, TEST, expected=subject.expected, unused=unused)
+    own, together, _ = found.gates
+    assert (own.splits, together.splits) == ({"test": 60}, {"test": 60, "val": 60})
+    assert own.value == together.value
+    assert "agreement with Keras, 120 images (60 test, 60 validation)" in render(found)
+
+
+def test_a_verdict_on_few_images_says_so(subject: Subject, tmp_path: Path) -> None:
+    file = subject.with_metadata(precision="int8")
+    found = subject.verify(tmp_path, replace(file, inputs=(replace(file.inputs[0], dtype="uint8"),)))
+    assert (found.passed, found.thin) == (True, True)
+    assert found.as_dict()["evidence"] == found.summary()["evidence"] == "thin"
+    assert thin_evidence(found)[0] == (
+        "Agreement passed on thin evidence: 60 of 60 test images cannot tell 98.0 % from 96.0 % "
+        "(95 % interval 94.0 % to 100.0 %)."
+    )
+    assert all(sentence in render(found) for sentence in thin_evidence(found))
+    assert subject.verify(tmp_path, subject.file).summary()["evidence"] == "enough"
 
 
 def test_every_flip_is_listed_with_its_margin(subject: Subject, tmp_path: Path) -> None:

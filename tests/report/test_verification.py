@@ -78,7 +78,7 @@ def test_a_page_of_a_file_that_failed(subject: Subject, tmp_path: Path) -> None:
 def test_the_gates_call_keras_by_its_name(subject: Subject, tmp_path: Path) -> None:
     gates = Gates(min_agreement=0.5, max_accuracy_drop=0.5)
     page = write(subject.verify(tmp_path, subject.file, gates), subject, tmp_path)
-    assert "Same answer as Keras" in page.words
+    assert "Agreement with Keras, 24 test images" in page.words
     assert "as keras" not in page.words
 
 

@@ -58,6 +58,7 @@ def command(
     no_verify: bool,
     no_photos: bool,
     min_agreement: float | None,
+    max_accuracy_drop: float | None,
     max_difference: float | None,
     as_json: bool,
 ) -> None:
@@ -69,10 +70,11 @@ def command(
     """
     targets = _targets(formats, precisions)
     _gather_apps(targets)
-    gates = chosen_gates(min_agreement, max_difference)
+    gates = chosen_gates(min_agreement, max_accuracy_drop, max_difference)
     calibrates = data and _in_8_bits(targets) and max_difference is None
     if no_verify and (data or gates) and not calibrates:
-        raise UsageError("--no-verify leaves nothing for --data, --min-agreement or --max-difference to do.")
+        options = "--data, --min-agreement, --max-accuracy-drop or --max-difference"
+        raise UsageError(f"--no-verify leaves nothing for {options} to do.")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters read nothing else; a .keras file fits every backend
     from zoo.cli.runs import find_model
 
@@ -85,6 +87,7 @@ def command(
     reporter = make_reporter()
     reporter.stage(f"Exporting {_origin(model, trained)}")
     images, split, calibration = _images(trained, data, targets, no_verify, reporter)
+    unused = _unused(trained, data, images, split, calibration, reporter)
     start_keras()
     from dataclasses import replace
 
@@ -100,6 +103,7 @@ def command(
         calibration=calibration,
         gates={precision: replace(default_gates(precision), **gates) for precision in PRECISIONS},
         photos=not no_photos,
+        unused=unused,
     )
 
     def draw(found: Verification, path: Path) -> None:
@@ -187,7 +191,7 @@ def _images(
     """What to verify on and what to calibrate on."""
     from zoo.data import TRAIN
     from zoo.evaluation.recorded import recorded_images
-    from zoo.export.calibration import choose, halve
+    from zoo.export.calibration import choose, halve, leave_out
     from zoo.parity import verification_images
 
     counter = reporter.counter("decoding")
@@ -217,6 +221,7 @@ def _images(
         elif images is not None:
             images = halve(images)
             calibration = choose(images)
+            images = leave_out(images, calibration)
             verified = len(images.indices(split))
             reporter.note(f"Calibrating on {len(calibration.rows)} of these images, verifying on {verified} others.")
         else:
@@ -225,6 +230,24 @@ def _images(
                 "Give a folder of class folders with --data.",
             )
     return (None if no_verify else images), split, calibration
+
+
+def _unused(
+    trained: TrainedModel,
+    source: str | None,
+    images: ImageData | None,
+    split: str,
+    calibration: Calibration | None,
+    reporter: Reporter,
+) -> ImageData | None:
+    """Images of the run beside its test images on which the agreement of 8-bit files counts."""
+    if source is not None or images is None or calibration is None:
+        return None
+    from zoo.parity import unused_images
+
+    judged = {images.contents[index] for index in images.indices(split)}
+    calibrating = {sha256 for *_, sha256 in calibration.rows}
+    return unused_images(trained, judged, calibrating, reporter.counter("decoding"))
 
 
 def _row(item: Exported) -> dict[str, Any]:
@@ -247,6 +270,12 @@ def _status(item: Exported) -> str:
     return "refused" if item.refused else "verified"
 
 
+def _verdict(item: Exported) -> str:
+    """The status for people: few images are never called a proof."""
+    thin = item.verification is not None and item.verification.thin
+    return "passed, thin evidence" if thin else _status(item)
+
+
 def _verify_options(
     asked: str,
     trained: TrainedModel,
@@ -264,6 +293,7 @@ def _verify_options(
 
 def _print(made: list[Exported], verify_options: list[str]) -> None:
     from zoo.evaluation.table import table
+    from zoo.parity import thin_evidence
 
     rows = []
     for item in made:
@@ -274,19 +304,23 @@ def _print(made: list[Exported], verify_options: list[str]) -> None:
                 item.target.exporter.name,
                 item.target.precision,
                 "-" if item.error else f"{item.size_bytes / 1e6:.2f} MB",
-                _status(item),
+                _verdict(item),
                 "-" if values is None else percent(values.agreement),
                 "-" if largest is None else f"{largest:.2g}",
                 f"{item.latency_ms:.3g} ms" if item.kept else "-",
             )
         )
-    header = ("format", "precision", "size", "", "like Keras", "largest dp", "one image")
+    header = ("format", "precision", "size", "", "agreement", "largest dp", "latency")
     click.echo("\n" + table(header, rows, left=2))
+    thin = [(item, thin_evidence(item.verification)) for item in made if item.verification]
+    for item, sentences in thin:
+        for sentence in sentences:
+            click.echo(f"{item.target}: {sentence}")
     kept = [item for item in made if item.kept]
     for item in kept:
         click.echo(f"  {item.path}")
     if kept:
-        click.echo(f"Ask it yourself: {shlex.join(['zoo', 'verify', str(kept[0].path), *verify_options])}")
+        click.echo(f"To verify it again: {shlex.join(['zoo', 'verify', str(kept[0].path), *verify_options])}")
     for line in dict.fromkeys(_start(item, kept) for item in kept):
         click.echo(line)
 

@@ -24,22 +24,35 @@ def runs_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def gate_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--min-agreement`` and ``--max-difference``: limits of a verification other than the precision's own."""
+    """``--min-agreement``, ``--max-accuracy-drop``, ``--max-difference``: other limits than the precision's own."""
     for option in (
         click.option(
             "--max-difference", type=click.FloatRange(0, 1), help="Gate: largest difference of a probability."
         ),
         click.option(
-            "--min-agreement", type=click.FloatRange(0, 1), help="Gate: least share answered like Keras, 0 to 1."
+            "--max-accuracy-drop",
+            type=click.FloatRange(0, 1),
+            help="Gate: largest loss of accuracy, 0 to 1.  [int8: 0.01]",
+        ),
+        click.option(
+            "--min-agreement",
+            type=click.FloatRange(0, 1),
+            help="Gate: least share of images with the prediction of Keras, 0 to 1.  [int8: 0.98]",
         ),
     ):
         function = option(function)
     return function
 
 
-def chosen_gates(min_agreement: float | None, max_difference: float | None) -> dict[str, float]:
+def chosen_gates(
+    min_agreement: float | None, max_accuracy_drop: float | None, max_difference: float | None
+) -> dict[str, float]:
     """The fields of ``Gates`` that the user set."""
-    chosen = {"min_agreement": min_agreement, "max_difference": max_difference}
+    chosen = {
+        "min_agreement": min_agreement,
+        "max_accuracy_drop": max_accuracy_drop,
+        "max_difference": max_difference,
+    }
     return {name: value for name, value in chosen.items() if value is not None}
 
 

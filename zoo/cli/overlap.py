@@ -36,5 +36,5 @@ def tell_overlap(
         fitted = {row["sha256"] for row in read_csv(calibration)}
         if seen := sum(content in fitted for content in contents):
             reporter.note(
-                f"{seen} of {len(contents)} images calibrated this file: it looks better here than on others."
+                f"{seen} of {len(contents)} images calibrated this file: an 8-bit file is judged on the others."
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from zoo.cli.overlap import tell_overlap
 from zoo.edge.bundle import read_bundle
 from zoo.errors import VerificationError
 from zoo.runs.atomic import make_folder, writable
+
+if TYPE_CHECKING:
+    from zoo.data import ImageData
 
 
 @click.command("verify")
@@ -35,6 +39,7 @@ def command(
     runs: Path,
     threads: int,
     min_agreement: float | None,
+    max_accuracy_drop: float | None,
     max_difference: float | None,
     report: Path | None,
     as_json: bool,
@@ -46,7 +51,18 @@ def command(
     .keras file. Ends with 6 where the answers differ by more than the file's precision allows.
     """
     from zoo.cli.runs import find_model
-    from zoo.parity import default_gates, exporter_of, keras_answers, precision_of, render, verification_images, verify
+    from zoo.parity import (
+        acceptance,
+        ask_unused,
+        default_gates,
+        exporter_of,
+        keras_answers,
+        precision_of,
+        render,
+        unused_images,
+        verification_images,
+        verify,
+    )
 
     if file.is_dir():
         file = read_bundle(file).model_path
@@ -65,6 +81,13 @@ def command(
         first = images.skipped[0]
         reporter.note(f"{len(images.skipped)} file(s) not used; such as {first.name}: {first.reason}")
     tell_overlap(reference, images, split, reporter, calibration=file.parent / "calibration.csv")
+    calibrating = _calibrating(file)
+    unused = None
+    if precision == "int8":
+        images = _without(images, split, calibrating or set())
+        if data is None:
+            judged = {images.contents[index] for index in images.indices(split)}
+            unused = unused_images(reference, judged, calibrating, reporter.counter("decoding"))
     if data is None and split != "test":
         reporter.note(f"The run has no test images; these are its {split} images, which chose the model.")
     from zoo.cli.backend import start_keras
@@ -79,10 +102,11 @@ def command(
         reference,
         images,
         split,
-        gates=replace(default_gates(precision), **chosen_gates(min_agreement, max_difference)),
+        gates=replace(default_gates(precision), **chosen_gates(min_agreement, max_accuracy_drop, max_difference)),
         threads=threads,
         progress=reporter.counter("asking the file"),
         expected=expected,
+        unused=ask_unused(reference, unused, reporter.counter("asking Keras")),
     )
     if report is not None:
         from zoo.report.verification import write_verification_page
@@ -92,6 +116,28 @@ def command(
     if report is not None and not as_json:
         click.echo(f"\nwritten to {report}")
     if not found.passed:
-        raise VerificationError(f"{file} does not answer like {reference.name}.", "\n  ".join(found.failures))
+        options = acceptance(found)
+        hints = [f"{options} would let it pass."] if options else []
+        raise VerificationError(
+            f"{file} does not predict like {reference.name}.", "\n  ".join([*found.failures, *hints])
+        )
     if not as_json:
-        click.echo(f"\nVerified: {file} answers like {reference.name}.")
+        verdict = "Passed on thin evidence" if found.thin else "Verified"
+        click.echo(f"\n{verdict}: {file} predicts like {reference.name}.")
+
+
+def _calibrating(file: Path) -> set[str] | None:
+    """SHA-256 of the images that ``calibration.csv`` beside a file lists; ``None`` where there is no list."""
+    from zoo.runs.atomic import read_csv
+
+    listed = file.parent / "calibration.csv"
+    return {row["sha256"] for row in read_csv(listed)} if listed.is_file() else None
+
+
+def _without(images: ImageData, split: str, calibrating: set[str]) -> ImageData:
+    """Leaves out the images that made the file, as long as others are left."""
+    splits = tuple(
+        "train" if name == split and content in calibrating else name
+        for name, content in zip(images.splits, images.contents, strict=True)
+    )
+    return replace(images, splits=splits) if split in splits else images

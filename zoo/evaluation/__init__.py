@@ -4,8 +4,16 @@ Importing this loads NumPy and nothing heavier; scikit-learn and SciPy come in w
 """
 
 from zoo.evaluation.compare import Comparison, compare
-from zoo.evaluation.intervals import tango_interval, wilson_interval
+from zoo.evaluation.intervals import exact_interval, tango_interval, wilson_interval
 from zoo.evaluation.metrics import compute_metrics
 from zoo.evaluation.predictions import Predictions
 
-__all__ = ["Comparison", "Predictions", "compare", "compute_metrics", "tango_interval", "wilson_interval"]
+__all__ = [
+    "Comparison",
+    "Predictions",
+    "compare",
+    "compute_metrics",
+    "exact_interval",
+    "tango_interval",
+    "wilson_interval",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from zoo.data import ImageData, load_recorded, named_dataset
@@ -24,8 +24,17 @@ def recorded_images(
     Raises:
         DataError: Images are gone, unreadable, or not the ones they were.
     """
+    return recorded_rows(run, [row for row in run.split() if row["split"] == split], progress, partly)
+
+
+def recorded_rows(
+    run: Run,
+    rows: Sequence[Mapping[str, str]],
+    progress: Callable[[int, int], None] | None = None,
+    partly: bool = False,
+) -> ImageData:
+    """The same of some of the rows of ``split.csv``."""
     described = run.info["data"]
     named = named_dataset(described["source"])
     root = find_source(described["source"])[1] if named else Path(described["root"])
-    rows = [row for row in run.split() if row["split"] == split]
     return load_recorded(rows, described["source"], root, run.image_spec, run.labels, partly=partly, progress=progress)

@@ -54,6 +54,12 @@ def halve(data: ImageData) -> ImageData:
     return replace(data, splits=tuple(TRAIN if content in calibrating else TEST for content in data.contents))
 
 
+def leave_out(data: ImageData, calibration: Calibration) -> ImageData:
+    """Halved data with every image to verify on whose content calibrates nothing."""
+    calibrating = {sha256 for *_, sha256 in calibration.rows}
+    return replace(data, splits=tuple(TRAIN if content in calibrating else TEST for content in data.contents))
+
+
 def choose(data: ImageData, seed: int = 0, count: int = COUNT) -> Calibration:
     """A seeded choice of training images, as many of each class as of any other where there are so many.
 

@@ -9,7 +9,7 @@ from zoo import __version__
 from zoo.export.runner import requirements
 from zoo.figures import percent
 from zoo.images import printable_path
-from zoo.parity.text import gate_figures, gate_name
+from zoo.parity.text import gate_figures, gate_interval, gate_name, thin_evidence
 from zoo.runs import Run
 from zoo.runs.atomic import write_text
 
@@ -89,18 +89,23 @@ def _verification(contents: Contents) -> str:
     found = contents.verification
     if found is None:
         return "## Verification\n\n**Not verified**: this file was not compared with the model it was made from."
-    rows = [f"| {gate_name(gate)} | {' | '.join(gate_figures(gate))} |" for gate in found.gates]
+    rows = [
+        f"| {gate_name(gate)} | {value} | {gate_interval(gate) or '-'} | {limit} |"
+        for gate in found.gates
+        for value, limit in (gate_figures(gate),)
+    ]
     accuracy = ""
     if found.values:
         ours, keras = found.values.file.accuracy, found.values.keras.accuracy
         accuracy = f" Its accuracy on them is {percent(ours)}, Keras's {percent(keras)}."
-    table = "\n".join(["| | found | allowed |", "|---|---|---|", *rows])
+    table = "\n".join(["| | found | 95 % interval | allowed |", "|---|---|---|---|", *rows])
+    thin = "".join(f"\n\n**{sentence}**" for sentence in thin_evidence(found))
     return f"""## Verification
 
 This file and the model it was made from were asked about {found.n} {_line(found.split)} images of {_line(found.data)},
 each from the image file on.{accuracy}
 
-{table}
+{table}{thin}
 
 All of it is in `verify.json` and, to look at, in `verify.html`."""
 

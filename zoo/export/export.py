@@ -24,7 +24,7 @@ from zoo.export.calibration import Calibration
 from zoo.export.golden import choose_photos
 from zoo.exported import Metadata, Runtime, label_lines
 from zoo.interfaces import Exporter
-from zoo.parity import Gates, Verification, default_gates, keras_answers, verify
+from zoo.parity import Gates, Unused, Verification, acceptance, ask_unused, default_gates, keras_answers, verify
 from zoo.runs.atomic import make_folder, whole_file, write_csv, write_json, write_text
 from zoo.runs.machine import installed, versions
 
@@ -92,6 +92,7 @@ class Job:
         calibration: Images to calibrate on; ``None`` where no precision needs any.
         gates: Limits by precision, where the default ones do not apply.
         photos: Whether a few of the images may travel in the bundle.
+        unused: Further images on which the agreement of 8-bit files counts; ``None`` without any.
     """
 
     trained: TrainedModel
@@ -101,6 +102,7 @@ class Job:
     calibration: Calibration | None
     gates: dict[str, Gates]
     photos: bool = True
+    unused: ImageData | None = None
 
 
 def export(
@@ -130,6 +132,9 @@ def export(
     if job.data is not None:
         stage(f"Asking Keras: {job.trained.name}")
         expected = keras_answers(job.trained, job.data, job.split, progress("asking Keras"))
+    unused = None
+    if job.data is not None and any(target.precision == "int8" for target in targets):
+        unused = ask_unused(job.trained, job.unused, progress("asking Keras"))
     make_folder(job.folder)
     prepared: dict[bool, _Prepared] = {}
     made = []
@@ -138,7 +143,8 @@ def export(
         try:
             if in_8_bits not in prepared:
                 prepared[in_8_bits] = _quantize(model, job, stage) if in_8_bits else _fold(model, stage)
-            made.append(_export_one(job, target, prepared[in_8_bits], digest, expected, draw, stage, progress))
+            asked = _Asked(expected, unused if in_8_bits else None)
+            made.append(_export_one(job, target, prepared[in_8_bits], digest, asked, draw, stage, progress))
         except ExportError as error:
             made.append(Exported(target, _folder(job, target), 0, None, 0.0, error))
     return made
@@ -150,6 +156,14 @@ class _Prepared:
 
     model: keras.Model
     quantization: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Keras's predictions: on the images to verify on, and on further ones that count for agreement."""
+
+    expected: NDArray[np.float32] | None
+    unused: Unused | None
 
 
 def _fold(model: keras.Model, stage: Stage) -> _Prepared:
@@ -164,10 +178,12 @@ def _quantize(model: keras.Model, job: Job, stage: Stage) -> _Prepared:
     from zoo.export.quantize import quantize
 
     assert job.calibration is not None
-    wanted = job.gates["int8"].min_agreement if "int8" in job.gates else default_gates("int8").min_agreement
+    # A user who accepts less agreement gets the same file, which is then kept.
+    limits = [default_gates("int8"), *([job.gates["int8"]] if "int8" in job.gates else [])]
+    wanted = max(limit.min_agreement or 0.0 for limit in limits)
     images = len(job.calibration.rows)
     found = quantize(
-        fold(model), job.calibration.pixels, wanted or 0.0, lambda text: stage(f"8 bits: {text} ({images} images)")
+        fold(model), job.calibration.pixels, wanted, lambda text: stage(f"8 bits: {text} ({images} images)")
     )
     return _Prepared(found.model, found.as_dict())
 
@@ -177,7 +193,7 @@ def _export_one(
     target: Target,
     prepared: _Prepared,
     digest: str,
-    expected: NDArray[np.float32] | None,
+    asked: _Asked,
     draw: Draw,
     stage: Stage,
     progress: Callable[[str], Progress],
@@ -204,7 +220,8 @@ def _export_one(
                 job.split,
                 gates=job.gates.get(target.precision),
                 progress=progress("asking the file"),
-                expected=expected,
+                expected=asked.expected,
+                unused=asked.unused,
             )
             verification = _stamp(target, file, metadata, verification)
             write_json(aside / "verify.json", verification.as_dict())
@@ -220,7 +237,7 @@ def _export_one(
             file.unlink()
         else:
             stage(f"Bundling {target}")
-            _complete(job, target, file, expected, verification)
+            _complete(job, target, file, asked.expected, verification)
         final = rejected if refused else kept
         if refused:
             _put(aside, final)
@@ -350,8 +367,7 @@ def refuse(made: Sequence[Exported]) -> None:
     lines = [
         f"{item.target}: {reason}" for item in refused if item.verification for reason in item.verification.failures
     ]
-    if any(item.target.precision == "int8" for item in refused):
-        lines.append("float16 keeps nearly every answer; a lower --min-agreement accepts the flips in the report.")
+    lines += [hint for item in refused if (hint := _hint(item, made))]
     raise VerificationError(
         f"{len(refused)} of {len(made)} file(s) do not answer like Keras and were not kept.",
         "\n  ".join([*lines, *(f"Report: {item.path}" for item in refused)]),
@@ -368,3 +384,20 @@ def _failure(failed: Sequence[tuple[Target, ExportError]], refused: Sequence[Exp
     causes = [f"{', '.join(names)}: {error}" for error, names in targets.items()]
     reports = [f"{item.target} does not answer like Keras and was not kept. Report: {item.path}" for item in refused]
     return ExportError(f"{len(failed)} of {count} file(s) could not be made.", "\n  ".join([*causes, *reports]))
+
+
+def _hint(item: Exported, made: Sequence[Exported]) -> str | None:
+    """What would give a file in place of a refused one; nothing that was tried in vain."""
+    options = acceptance(item.verification) if item.verification else None
+    if options is None:
+        return None
+    others = {other.target.precision: other for other in made if other.target.exporter == item.target.exporter}
+    larger = [name for name in ("float16", "float32") if name in item.target.exporter.precisions]
+    kept = [name for name in larger if name in others and others[name].kept]
+    untried = [name for name in larger if name not in others]
+    instead = ""
+    if item.target.precision == "int8" and kept:
+        instead = f" The {kept[0]} file was kept."
+    elif item.target.precision == "int8" and untried:
+        instead = f" Or export --precision {untried[0]}, which computes in floating point."
+    return f"{item.target}: {options} would keep this file, if you can accept its report.{instead}"

@@ -5,23 +5,30 @@ is off. Importing this loads NumPy and OpenCV; Keras and the runtime of a format
 """
 
 from zoo.parity.contract import Contract, check_contract, precision_of
+from zoo.parity.failures import acceptance
 from zoo.parity.formats import exporter_of
 from zoo.parity.gates import Gates, default_gates
 from zoo.parity.images import verification_images
 from zoo.parity.result import Verification
-from zoo.parity.text import render
+from zoo.parity.text import render, thin_evidence
+from zoo.parity.unused import Unused, ask_unused, unused_images
 from zoo.parity.verify import keras_answers, verify
 
 __all__ = [
     "Contract",
     "Gates",
+    "Unused",
     "Verification",
+    "acceptance",
+    "ask_unused",
     "check_contract",
     "default_gates",
     "exporter_of",
     "keras_answers",
     "precision_of",
     "render",
+    "thin_evidence",
+    "unused_images",
     "verification_images",
     "verify",
 ]

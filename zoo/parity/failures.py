@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from zoo.figures import percent, points
 from zoo.images import printable_path
 from zoo.parity.ask import TensorError
 from zoo.parity.contract import Contract
-from zoo.parity.gates import GateResult
+from zoo.parity.evidence import most_flips
+from zoo.parity.gates import Agreed, GateResult, Gates, Paired
+from zoo.parity.text import gate_interval, images_text
 from zoo.parity.values import Values
+
+if TYPE_CHECKING:
+    from zoo.parity.result import Verification
+
+_OPTIONS = {"min_agreement": "--min-agreement", "max_accuracy_drop": "--max-accuracy-drop"}
 
 
 def failures(
@@ -62,17 +70,47 @@ def _gate(gate: GateResult, values: Values, precision: str, n: int) -> str:
         flip = values.flips[0]
         count = sum(flip.margin > gate.limit for flip in values.flips)
         return (
-            f"{count} of {n} images are answered differently though Keras's answer leads by more than {gate.limit:g}: "
+            f"The prediction changes on {count} of {n} images though that of Keras leads by more than {gate.limit:g}: "
             f"{printable_path(flip.file)} is '{flip.keras}' for Keras and '{flip.answered}' for the file, "
             f"margin {flip.margin:.3g}."
         )
     if gate.name == "min_agreement":
+        agreeing = round((gate.value or 0) * gate.images)
+        least = gate.images - most_flips(gate.images, gate.limit)
         return (
-            f"The {precision} model answers {values.agreeing} of {n} images like Keras "
-            f"({percent(values.agreement)}); at least {percent(gate.limit)} is required."
+            f"The {precision} model predicts the same class as Keras on {agreeing} of {images_text(gate)} "
+            f"({percent(gate.value or 0)}, 95 % interval {gate_interval(gate)}). At least {percent(gate.limit)} is "
+            f"required, and with so many images {least} of them."
         )
     return (
         f"The {precision} model is right on {percent(values.file.accuracy)} of {n} images, Keras on "
-        f"{percent(values.keras.accuracy)}: {points(-values.accuracy_difference, signed=False)} points are lost, "
-        f"{points(gate.limit, signed=False)} are allowed."
+        f"{percent(values.keras.accuracy)}: {points(-values.accuracy_difference, signed=False)} points are lost "
+        f"(95 % interval {gate_interval(gate)}). A significant loss of more than {points(gate.limit, signed=False)} "
+        "points is not allowed."
     )
+
+
+def acceptance(verification: Verification) -> str | None:
+    """The options with which a file would be kept that fails by its agreement and accuracy alone; ``None`` otherwise.
+
+    Tried, not guessed: each limit is the strictest of its kind, in steps of half a point, that this file meets.
+    """
+    failed = [gate for gate in verification.gates if not gate.passed]
+    if len(failed) != len(verification.failures) or any(gate.name not in _OPTIONS for gate in failed):
+        return None
+    values = verification.values
+    assert values is not None
+    paired = Paired(images=verification.n, only_keras=values.only_keras, only_file=values.only_file)
+    found: dict[str, float] = {}
+    for gate in failed:
+        agreed = Agreed(splits=gate.splits or {}, agreeing=round((gate.value or 0) * gate.images))
+        for step in range(1, 201):
+            change = step * 0.005
+            limit = gate.limit - change if gate.name == "min_agreement" else gate.limit + change
+            limit = round(min(max(limit, 0.0), 1.0), 4)
+            tried = Gates(**{gate.name: limit}).judge(difference=None, flip_margin=0, agreed=[agreed], paired=paired)
+            if tried[0].passed:
+                stricter = max if gate.name == "max_accuracy_drop" else min
+                found[gate.name] = stricter(limit, found.get(gate.name, limit))
+                break
+    return " ".join(f"{_OPTIONS[name]} {limit:g}" for name, limit in found.items())

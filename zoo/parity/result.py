@@ -72,6 +72,11 @@ class Verification:
     def passed(self) -> bool:
         return not self.failures
 
+    @property
+    def thin(self) -> bool:
+        """Whether it passed on so few images that a bad file might have passed too."""
+        return self.passed and any(gate.thin for gate in self.gates)
+
     def of_file(self, path: Path) -> Verification:
         """The same, said of the file as it is at ``path`` now: after its metadata was written, or it was renamed."""
         return replace(self, file=path.name, file_bytes=path.stat().st_size, file_sha256=sha256_of(path))
@@ -84,6 +89,7 @@ class Verification:
         return {
             "version": VERIFICATION_VERSION,
             "passed": self.passed,
+            "evidence": "thin" if self.thin else "enough",
             "failures": list(self.failures),
             **asdict(self),
             "metadata": said,
@@ -94,6 +100,7 @@ class Verification:
         values = self.values
         return {
             "status": "verified" if self.passed else "unverified",
+            "evidence": "thin" if self.thin else "enough",
             "n": self.n,
             "split": self.split,
             "data_digest": self.data_digest,

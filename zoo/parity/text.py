@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from zoo.evaluation.table import table
 from zoo.figures import percent, points
 from zoo.images import printable_path
 from zoo.parity.ask import TensorError
+from zoo.parity.evidence import BAD
 from zoo.parity.gates import GateResult
 from zoo.parity.result import Verification
 from zoo.parity.values import Values
 
 _GATES = {
     "max_difference": "largest difference of a probability",
-    "max_flip_margin": "largest margin of a flipped answer",
-    "min_agreement": "same answer as Keras",
+    "max_flip_margin": "largest margin of a flipped prediction",
+    "min_agreement": "agreement with Keras",
     "max_accuracy_drop": "accuracy lost",
 }
+_SPLITS = {"val": "validation", "train": "training"}
 _MOST_FLIPS = 10
 
 
@@ -38,15 +42,58 @@ def render(verification: Verification) -> str:
         if found.values.flips:
             blocks.append(_flips(found.values))
     if found.gates:
-        blocks.append(table(("gate", "value", "limit", ""), [_gate_row(gate) for gate in found.gates]))
+        blocks.append(_gates(found.gates))
+    if thin := thin_evidence(found):
+        blocks.append("\n".join(thin))
     if found.contract.notes:
         blocks.append("\n".join(found.contract.notes))
     return "\n\n".join(blocks)
 
 
 def gate_name(gate: GateResult) -> str:
-    """What a gate looks at, in words."""
-    return _GATES[gate.name]
+    """What a gate looks at, in words, and on which images where their number decides."""
+    return _GATES[gate.name] + (f", {images_text(gate)}" if gate.splits else "")
+
+
+def images_text(gate: GateResult) -> str:
+    """``150 test images``, or ``500 images (150 test, 75 validation, 275 training)``."""
+    counts = gate.splits or {}
+    named = [f"{count} {_SPLITS.get(split, split)}" for split, count in counts.items()]
+    noun = "image" if gate.images == 1 else "images"
+    return f"{named[0]} {noun}" if len(named) == 1 else f"{gate.images} {noun} ({', '.join(named)})"
+
+
+def gate_interval(gate: GateResult) -> str:
+    """The 95 % interval of the true value, in the unit of the value; empty where none belongs to it."""
+    if gate.interval is None:
+        return ""
+    low, high = gate.interval
+    if gate.name == "min_agreement":
+        return f"{percent(low)} to {percent(high)}"
+    return f"{points(low, signed=False)} to {points(high, signed=False)} points"
+
+
+def thin_evidence(verification: Verification) -> tuple[str, ...]:
+    """What a verification that passed could not rule out, a sentence for each gate; empty with enough images."""
+    if not verification.thin:
+        return ()
+    return tuple(_thin(gate) for gate in verification.gates if gate.thin)
+
+
+def _thin(gate: GateResult) -> str:
+    seen = f"(95 % interval {gate_interval(gate)})"
+    if gate.name == "min_agreement":
+        bad = 1 - BAD * (1 - gate.limit)
+        same = round((gate.value or 0) * gate.images)
+        return (
+            f"Agreement passed on thin evidence: {same} of {images_text(gate)} cannot tell {percent(gate.limit)} from "
+            f"{percent(bad)} {seen}."
+        )
+    allowed, bad_loss = points(gate.limit, signed=False), points(BAD * gate.limit, signed=False)
+    return (
+        f"Accuracy passed on thin evidence: {images_text(gate)} cannot tell a loss of {allowed} points from one of "
+        f"{bad_loss} points {seen}."
+    )
 
 
 def gate_figures(gate: GateResult) -> tuple[str, str]:
@@ -62,7 +109,21 @@ def gate_figures(gate: GateResult) -> tuple[str, str]:
 
 
 def _gate_row(gate: GateResult) -> tuple[str, ...]:
-    return (gate_name(gate), *gate_figures(gate), "passed" if gate.passed else "FAILED")
+    value, limit = gate_figures(gate)
+    return (gate_name(gate), value, gate_interval(gate), limit, gate_verdict(gate))
+
+
+def _gates(gates: Sequence[GateResult]) -> str:
+    rows = [("gate", "value", "95 % interval", "limit", ""), *(_gate_row(gate) for gate in gates)]
+    shown = [column for column in range(5) if column != 2 or any(gate.interval for gate in gates)]
+    header, *others = [[row[column] for column in shown] for row in rows]
+    return table(header, others)
+
+
+def gate_verdict(gate: GateResult) -> str:
+    if not gate.passed:
+        return "FAILED"
+    return "thin evidence" if gate.thin else "passed"
 
 
 def _pixels(tensor: TensorError, n: int) -> str:
@@ -77,10 +138,10 @@ def _answers(values: Values) -> list[tuple[str, str]]:
     low, high = values.agreement_interval
     share = f"{percent(values.agreement)} of the images (95 % interval {percent(low)} to {percent(high)})"
     if values.difference is None:
-        return [("same answer", share)]
+        return [("agreement", share)]
     shown = values.difference
     apart = f"differ by {shown.max:.3g} at most, {shown.mean:.3g} on average, p99 {shown.p99:.3g}"
-    return [("same answer", share), ("probabilities", apart)]
+    return [("agreement", share), ("probabilities", apart)]
 
 
 def _sides(values: Values) -> str:

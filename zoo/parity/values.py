@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.evaluation import Predictions, compute_metrics, tango_interval, wilson_interval
+from zoo.evaluation import Predictions, compute_metrics, exact_interval, tango_interval, wilson_interval
 
 #: Outputs must be probabilities: from 0 to 1, and rows that sum to 1, each give or take this. The gates may not ask for
 #: values, as those of int8 do not, and logits would agree in every answer.
@@ -100,9 +100,10 @@ class Values:
         lowest, highest: Of the file's finite outputs; ``None`` without any.
         row_sum_error: Largest distance of the sum of an answer from 1; ``None`` likewise.
         agreeing: Images with the same top-1 answer.
-        agreement, agreement_interval: Their share, and its 95 % Wilson interval.
+        agreement, agreement_interval: Their share, and its exact 95 % interval (Clopper-Pearson's).
         flips: The others, those excepted that are not finite; the largest margin first.
         keras, file: How good each side is.
+        only_keras, only_file: Images that only one of the two classifies rightly.
         accuracy_difference, accuracy_difference_interval: Accuracy of the file minus that of Keras; its 95 % interval
             (Tango's, paired).
         recalls: In the order of the labels.
@@ -119,6 +120,8 @@ class Values:
     flips: tuple[Flip, ...]
     keras: Quality
     file: Quality
+    only_keras: int
+    only_file: int
     accuracy_difference: float
     accuracy_difference_interval: tuple[float, float]
     recalls: tuple[Recall, ...]
@@ -146,7 +149,7 @@ def compare_values(keras: Predictions, answers: NDArray[np.float32], labels: tup
         labels: What the file calls its outputs. Where they are the model's in another order, each output is taken for
             the class that it names: what a user reads is what is compared.
     """
-    answers = _by_label(answers, labels, keras.labels)
+    answers = by_label(answers, labels, keras.labels)
     n, rows = len(keras), np.arange(len(keras))
     finite = np.isfinite(answers).all(axis=1)
     answered = np.where(finite, answers.argmax(axis=1), -1)
@@ -164,7 +167,7 @@ def compare_values(keras: Predictions, answers: NDArray[np.float32], labels: tup
         row_sum_error=float(np.abs(values.sum(axis=1, dtype=np.float64) - 1).max()) if values.size else None,
         agreeing=agreeing,
         agreement=agreeing / n,
-        agreement_interval=wilson_interval(agreeing, n),
+        agreement_interval=exact_interval(agreeing, n),
         flips=tuple(
             Flip(
                 file=keras.files[row],
@@ -179,13 +182,16 @@ def compare_values(keras: Predictions, answers: NDArray[np.float32], labels: tup
         ),
         keras=_quality(keras.correct, keras),
         file=_quality(right, _as_predictions(keras, answers)),
+        only_keras=only_keras,
+        only_file=only_file,
         accuracy_difference=(only_file - only_keras) / n,
         accuracy_difference_interval=tango_interval(only_file, only_keras, n),
         recalls=_recalls(keras, right),
     )
 
 
-def _by_label(answers: NDArray[np.float32], found: Sequence[str], wanted: tuple[str, ...]) -> NDArray[np.float32]:
+def by_label(answers: NDArray[np.float32], found: Sequence[str], wanted: tuple[str, ...]) -> NDArray[np.float32]:
+    """The outputs in the order of the wanted labels, where ``found`` names the same ones in another order."""
     if tuple(found) == wanted or sorted(found) != sorted(wanted):
         return answers
     place = {label: output for output, label in enumerate(found)}

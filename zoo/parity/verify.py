@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path, PurePath
@@ -15,13 +16,16 @@ from zoo.evaluation import Predictions
 from zoo.evaluation.digest import model_digest
 from zoo.evaluation.predict import predict
 from zoo.evaluation.trained import TrainedModel
+from zoo.exported import Runtime
+from zoo.image_spec import ImageSpec
 from zoo.interfaces import Exporter
 from zoo.parity.ask import TensorError, ask
 from zoo.parity.contract import check_contract, precision_of
 from zoo.parity.failures import failures
-from zoo.parity.gates import GateResult, Gates, default_gates
+from zoo.parity.gates import Agreed, GateResult, Gates, Paired, default_gates
 from zoo.parity.result import Verification, sha256_of
-from zoo.parity.values import Values, compare_values
+from zoo.parity.unused import Unused
+from zoo.parity.values import Values, by_label, compare_values
 from zoo.runs.machine import installed, versions
 
 #: Called with images done and images to do.
@@ -38,6 +42,7 @@ def verify(
     threads: int = 1,
     progress: Progress | None = None,
     expected: NDArray[np.float32] | None = None,
+    unused: Unused | None = None,
 ) -> Verification:
     """Compares an exported file with the Keras model it was made from, on every image of a split.
 
@@ -54,6 +59,7 @@ def verify(
         threads: Of the runtime.
         progress: Called for each side in turn.
         expected: Keras's answers, where they are known: ``keras_answers`` on the same split.
+        unused: Further images that the gate of agreement counts, where there is one.
 
     Raises:
         DataError: The split is empty, the labels of the data are not the model's, or an image cannot be read.
@@ -76,12 +82,13 @@ def verify(
         answers, tensor = ask(runtime, spec, data, indices, progress)
         files = tuple(data.names[index] for index in indices)
         keras = Predictions(reference.labels, files, data.classes[indices], expected)
-        values = compare_values(keras, answers, metadata.labels if metadata else reference.labels)
+        labels = metadata.labels if metadata else reference.labels
+        values = compare_values(keras, answers, labels)
         judged = limits.judge(
             difference=values.difference.max if values.difference else None,
             flip_margin=values.flip_margin,
-            agreement=values.agreement,
-            accuracy_drop=0.0 - values.accuracy_difference,
+            agreed=_agreed(values, split, labels, runtime, spec, unused if limits.min_agreement is not None else None),
+            paired=Paired(images=len(indices), only_keras=values.only_keras, only_file=values.only_file),
         )
     return Verification(
         file=path.name,
@@ -106,6 +113,20 @@ def verify(
         threads=threads,
         versions=versions() | installed(exporter.versions),
     )
+
+
+def _agreed(
+    values: Values, split: str, labels: tuple[str, ...], runtime: Runtime, spec: ImageSpec, unused: Unused | None
+) -> list[Agreed]:
+    """The images of the split, and these with the unused ones: what holds for the latter must hold without them."""
+    own = Agreed(splits={split: values.agreeing + len(values.flips) + len(values.not_finite)}, agreeing=values.agreeing)
+    if unused is None:
+        return [own]
+    answers, _ = ask(runtime, spec, unused.data, unused.indices)
+    answers = by_label(answers, labels, unused.data.labels)
+    agreeing = np.isfinite(answers).all(axis=1) & (answers.argmax(axis=1) == unused.expected.argmax(axis=1))
+    counts = Counter(unused.data.splits)
+    return [own, Agreed(splits={**own.splits, **counts}, agreeing=own.agreeing + int(agreeing.sum()))]
 
 
 def keras_answers(

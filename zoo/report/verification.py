@@ -11,7 +11,7 @@ from zoo.figures import points
 from zoo.images import ImageError, load_image
 from zoo.parity import Verification
 from zoo.parity.gates import GateResult
-from zoo.parity.text import gate_figures, gate_name
+from zoo.parity.text import gate_figures, gate_interval, gate_name, thin_evidence
 from zoo.parity.values import DECADES, Flip
 from zoo.report.grids import Picture
 from zoo.report.markup import Column, bar, esc, name, section, table, tile, tiles
@@ -68,7 +68,8 @@ def write_verification_page(verification: Verification, root: Path | None, path:
 def _verdict(found: Verification) -> str:
     values = found.values
     failed = '<strong class="failed">Not verified</strong>, for the reasons below'
-    word = "<strong>Verified</strong>" if found.passed else failed
+    passed = "Passed on thin evidence" if found.thin else "Verified"
+    word = f"<strong>{passed}</strong>" if found.passed else failed
     if values is None:
         return f"{word}: no image could be asked."
     asked = plural(found.n, f"{esc(found.split)} image")
@@ -90,7 +91,7 @@ def _key_figures(found: Verification) -> str:
     pixels = "differ" if tensor.images else "the same"
     margin = f"largest margin {values.flip_margin:.3g}" if values.flips else ""
     shown = [
-        ("Same answer", percent(values.agreement), f"95&nbsp;% interval {percent(low)} to {percent(high)}"),
+        ("Agreement", percent(values.agreement), f"95&nbsp;% interval {percent(low)} to {percent(high)}"),
         ("Flipped images", thousands(len(values.flips)), margin),
         ("Accuracy", percent(values.file.accuracy), f"Keras {percent(values.keras.accuracy)}"),
         (
@@ -115,18 +116,32 @@ def _failures(found: Verification) -> str:
 
 
 def _gates(found: Verification) -> str:
-    columns = (Column("Gate", figures=False), Column("Result", figures=False), Column("Value"), Column("Limit"))
+    columns = (
+        Column("Gate", figures=False),
+        Column("Result", figures=False),
+        Column("Value"),
+        Column("95 % interval", "Of the true value, as far as so many images tell"),
+        Column("Limit"),
+    )
     rows = [_gate(gate) for gate in found.gates]
     note = f"<p>What a file of precision {esc(found.precision)} must keep.</p>"
+    note += "".join(f"<p>{esc(sentence)}</p>" for sentence in thin_evidence(found))
     return section("gates", "Gates", note, table("Gates", columns, rows, quiet=True)) if rows else ""
 
 
 def _gate(gate: GateResult) -> tuple[str, ...]:
     value, limit = gate_figures(gate)
     result = "passed" if gate.passed else "failed"
+    said = "thin evidence" if gate.thin else result
     shown = limit.replace("<=", "≤").replace(">=", "≥")
     what = gate_name(gate)
-    return (esc(what[0].upper() + what[1:]), f'<b class="{result} one-line">{result}</b>', esc(value), esc(shown))
+    return (
+        esc(what[0].upper() + what[1:]),
+        f'<b class="{result} one-line">{said}</b>',
+        esc(value),
+        esc(gate_interval(gate)),
+        esc(shown),
+    )
 
 
 def _flips(found: Verification, root: Path | None) -> str:

@@ -41,9 +41,10 @@ function classList(labels) {
 
 function checked(verification) {
   if (verification.status !== "verified") return "Not verified: nobody compared this file with the model it was made from.";
-  const { accuracy, agreement, n } = verification;
+  const { accuracy, agreement, evidence, n } = verification;
+  const thin = evidence === "thin" ? " So few photos are thin evidence." : "";
   return (
-    `${percent(accuracy)} right on ${n} ${verification.split ?? ""} photos. Same answer as the trained model on ` +
-    `${percent(agreement)} of them.`
+    `${percent(accuracy)} right on ${n} ${verification.split ?? ""} photos. Same prediction as the trained model on ` +
+    `${percent(agreement)} of them.${thin}`
   );
 }

@@ -1,0 +1,86 @@
+"""Images that had no part in making an 8-bit file, beside those that it is verified on.
+
+Agreement needs no labels, so every such image is evidence: the validation images, and the training images that neither
+gave ranges nor taught the rounded model. Keras was trained on them, and is surer of them than of others; so they only
+add to the images of the test split, which have to keep the limit by themselves as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data import TRAIN, VAL, ImageData
+from zoo.errors import DataError
+from zoo.evaluation.predict import predict
+from zoo.evaluation.recorded import recorded_rows
+from zoo.evaluation.trained import TrainedModel
+
+#: Images in all that agreement is judged on: with so many, both errors of the gate are below one in a thousand.
+ENOUGH = 1000
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Unused:
+    """The images, and what Keras predicts for them.
+
+    Args:
+        data: All of it counts.
+        expected: Keras's probabilities, float32 ``(n, classes)``.
+    """
+
+    data: ImageData
+    expected: NDArray[np.float32]
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        return np.arange(len(self.data.names))
+
+
+def unused_images(
+    reference: TrainedModel,
+    judged: Collection[str],
+    calibrating: Collection[str] | None,
+    progress: Progress | None = None,
+) -> ImageData | None:
+    """Images of the model's run that may count beside those of its test split.
+
+    Args:
+        reference: The model.
+        judged: SHA-256 of the images that the file is verified on.
+        calibrating: Of those that made the 8-bit file; ``None`` where that is not known, and no training image counts.
+        progress: Called with files done and files to do, while files are decoded.
+
+    Returns:
+        Up to ``ENOUGH`` with those that are judged, validation images first; ``None`` where there are none.
+    """
+    if reference.run is None:
+        return None
+    taken = {*judged, *(calibrating or ())}
+    splits = (VAL,) if calibrating is None else (VAL, TRAIN)
+    candidates = {
+        row["sha256"]: row
+        for split in reversed(splits)  # of one content in both, the validation image
+        for row in reference.run.split()
+        if row["split"] == split and row["sha256"] not in taken
+    }
+    ordered = sorted(candidates.values(), key=lambda row: (splits.index(row["split"]), row["sha256"]))
+    chosen = ordered[: max(0, ENOUGH - len(judged))]
+    if not chosen:
+        return None
+    try:
+        return recorded_rows(reference.run, chosen, progress, partly=True)
+    except DataError:  # none of them is still there
+        return None
+
+
+def ask_unused(reference: TrainedModel, data: ImageData | None, progress: Progress | None = None) -> Unused | None:
+    """The images with Keras's predictions, once for all the files of a model."""
+    if data is None:
+        return None
+    return Unused(data, predict(reference.load(), data, np.arange(len(data.names)), progress))
