@@ -247,6 +247,21 @@ def test_a_lone_keras_file_is_verified_against_by_the_command_that_is_told(
     assert json.loads(asked.out)["values"]["agreement"] == 1
 
 
+def test_labels_in_reverse_order_are_told_loudly(
+    newest: Path, labels: Path, zoo: Callable[..., Result], tmp_path: Path
+) -> None:
+    shutil.copy(newest / "model.keras", tmp_path / "digits.keras")
+    labels.write_text("\n".join(reversed(labels.read_text().split())))
+    given = ("--labels", labels, "--data", "digits", "--format", "onnx", "--out", "out")
+    done = zoo("export", "digits.keras", *given)
+    assert done.code == 0, done.err
+    assert "of Keras" in done.out
+    assert "WARNING: Another order of the labels fits much better" in done.err
+    assert "The order that fits is: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9." in done.err
+    card = (tmp_path / "out" / "digits-onnx-float32" / "README.md").read_text()
+    assert "**Warning: Another order of the labels fits much better" in card
+
+
 def test_a_class_that_is_named_twice_is_refused(
     newest: Path, labels: Path, zoo: Callable[..., Result], tmp_path: Path
 ) -> None:

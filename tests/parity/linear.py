@@ -142,7 +142,7 @@ def make_subject(source: Path, labels: tuple[str, ...], spec: ImageSpec = SPEC) 
     kernel = np.linalg.solve(ridge, seen.T @ wanted).astype(np.float32)
     bias = np.linspace(0, 0.1, len(labels), dtype=np.float32)
     batch: tuple[int | None, ...] = (None,)
-    reference = TrainedModel("linear (fitted)", "linear", labels, spec, _keras(spec, kernel, bias))
+    reference = TrainedModel("linear (fitted)", "linear", labels, spec, keras_model(spec, kernel, bias))
     return Subject(
         data=data,
         reference=reference,
@@ -164,7 +164,7 @@ def make_subject(source: Path, labels: tuple[str, ...], spec: ImageSpec = SPEC) 
     )
 
 
-def _keras(spec: ImageSpec, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> Callable[[], Any]:
+def keras_model(spec: ImageSpec, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> Callable[[], Any]:
     def load() -> Any:
         import keras
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import draw_photo
-from tests.parity.linear import CELL, LINEAR, SPEC, LinearFile, Subject, make_subject
+from tests.parity.linear import CELL, LINEAR, SPEC, LinearFile, Subject, keras_model, make_subject
 from zoo.data import TEST, VAL
 from zoo.errors import DataError
+from zoo.evaluation.digest import model_digest
 from zoo.exported import Metadata
 from zoo.parity import Gates, Unused, acceptance, keras_answers, render, thin_evidence, verify
 
@@ -225,6 +226,22 @@ def test_further_images_count_for_agreement(subject: Subject, tmp_path: Path) ->
     assert (own.splits, together.splits) == ({"test": 60}, {"test": 60, "val": 60})
     assert own.value == together.value
     assert "agreement with Keras, 120 images (60 test, 60 validation)" in render(found)
+
+
+def test_labels_in_reverse_order_are_told_though_the_file_agrees(subject: Subject, tmp_path: Path) -> None:
+    kernel, bias = subject.file.kernel[:, ::-1].copy(), subject.file.bias[::-1].copy()
+    reference = replace(subject.reference, load=keras_model(SPEC, kernel, bias))
+    reverse = Subject(subject.data, reference, replace(subject.file, kernel=kernel, bias=bias))
+    digest = model_digest(reference.load())
+    found = reverse.verify(tmp_path, reverse.with_metadata(model_digest=digest))
+    assert found.passed
+    assert found.values is not None
+    assert found.values.agreement == 1
+    assert "The order that fits is: sky, plum, lime, apple." in found.warnings[-1]
+    assert found.as_dict()["warnings"] == list(found.warnings)
+    assert found.summary()["warnings"] == ["baseline", "label_order"]
+    assert f"WARNING: {found.warnings[-1]}" in render(found)
+    assert subject.verify(tmp_path, subject.file).warnings == ()
 
 
 def test_a_verdict_on_few_images_says_so(subject: Subject, tmp_path: Path) -> None:

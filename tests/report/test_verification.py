@@ -14,6 +14,7 @@ from tests.parity.linear import SPEC, LinearFile, Subject, make_subject
 from tests.report import test_page_in_browser as in_browser
 from tests.report.conftest import draw_photos
 from tests.report.test_html import HOSTILE, Page
+from zoo.evaluation.warnings import ModelWarning
 from zoo.parity import Gates, Verification
 from zoo.report.verification import write_verification_page
 
@@ -92,6 +93,19 @@ def test_the_page_needs_nothing_from_outside_and_names_are_text(subject: Subject
     text = (tmp_path / "new" / "verification.html").read_text(encoding="utf-8")
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in text
     assert "url(" not in text
+
+
+def test_the_page_warns_of_a_model_of_no_use_and_of_thin_evidence(subject: Subject, tmp_path: Path) -> None:
+    found = subject.verify(tmp_path, subject.file, Gates(min_agreement=0.98))
+    assert found.thin
+    assert found.values is not None
+    doubted = replace(found, values=replace(found.values, warnings=(ModelWarning("one_class", "All are <b>one</b>."),)))
+    page = write(doubted, subject, tmp_path)
+    assert headings(tmp_path)[0] == "Warnings"
+    assert "All are <b>one</b>." in page.text
+    assert "But see the warnings below" in page.words
+    assert "Passed on thin evidence: the file gives all 24 test images" in page.words
+    assert "24 of 24 test images cannot tell 98.0 % from 96.0 %" in page.words
 
 
 def test_a_file_that_could_not_be_asked_has_a_page_as_well(subject: Subject, tmp_path: Path) -> None:

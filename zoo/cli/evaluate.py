@@ -67,11 +67,12 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
         from zoo.report.html import write_report
 
         written = write_report(found.run, _augmented(found.run, counter))
+    from zoo.cli.summary import one_line, per_class_lines, warn_of_model
+
+    warn_of_model(metrics)
     if as_json:
         click.echo(json.dumps(metrics, indent=2))
         return
-    from zoo.cli.summary import one_line, per_class_lines
-
     click.echo(one_line(metrics))
     for line in per_class_lines(metrics):
         click.echo(line)

@@ -123,6 +123,9 @@ def command(
         click.echo(json.dumps([_row(item) for item in made], indent=2))
     else:
         _print(made, _verify_options(model, trained, weights, labels, data, gates))
+    from zoo.cli.summary import warn
+
+    warn(dict.fromkeys(sentence for item in made if item.verification for sentence in item.verification.warnings))
     refuse(made)
 
 
@@ -306,11 +309,13 @@ def _print(made: list[Exported], verify_options: list[str]) -> None:
                 "-" if item.error else f"{item.size_bytes / 1e6:.2f} MB",
                 _verdict(item),
                 "-" if values is None else percent(values.agreement),
+                "-" if values is None else percent(values.file.accuracy),
+                "-" if values is None else percent(values.keras.accuracy),
                 "-" if largest is None else f"{largest:.2g}",
                 f"{item.latency_ms:.3g} ms" if item.kept else "-",
             )
         )
-    header = ("format", "precision", "size", "", "agreement", "largest dp", "latency")
+    header = ("format", "precision", "size", "", "agreement", "accuracy", "of Keras", "largest dp", "latency")
     click.echo("\n" + table(header, rows, left=2))
     thin = [(item, thin_evidence(item.verification)) for item in made if item.verification]
     for item, sentences in thin:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import click
 
 from zoo.figures import percent
 
@@ -17,6 +19,19 @@ def one_line(metrics: Mapping[str, Any]) -> str:
     if baseline is not None:
         text += f"; always answering their commonest class: {percent(baseline)}"
     return text + ")"
+
+
+def warn(sentences: Iterable[str]) -> None:
+    """Tells loudly why a model may be of no use: on standard error, where it does not mix with results."""
+    from zoo.images import printable_path
+
+    for sentence in sentences:
+        click.secho(f"WARNING: {printable_path(sentence)}", fg="red", err=True)
+
+
+def warn_of_model(metrics: Mapping[str, Any]) -> None:
+    """The same for the warnings of ``metrics.json``; older ones have none."""
+    warn(warning["sentence"] for warning in metrics.get("warnings", ()))
 
 
 def per_class_lines(metrics: Mapping[str, Any], most: int = 20) -> list[str]:

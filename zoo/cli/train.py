@@ -179,7 +179,7 @@ def _tell_other_version(run: Run, reporter: Any) -> None:
 def _train_and_report(run: Run, data: Any, reporter: Any, start: float) -> None:
     """Does what is left to do: of a run that was interrupted after it was measured, the report."""
     from zoo.cli.leaks import tell_without_leaks, warn_of_leaks
-    from zoo.cli.summary import one_line
+    from zoo.cli.summary import one_line, warn_of_model
     from zoo.report.html import write_report
     from zoo.training.samples import augmented_samples
 
@@ -192,6 +192,7 @@ def _train_and_report(run: Run, data: Any, reporter: Any, start: float) -> None:
             run.info["timings"]["total_s"] = round(time.perf_counter() - start, 2)
             run.save_info()
         click.echo(f"\n{one_line(run.metrics)}")
+        warn_of_model(run.metrics)
         tell_without_leaks(run, run.metrics, leaks)
         reporter.stage("Drawing the report")
         report = write_report(run, augmented_samples(data, run.recipe, run.seed))  # last: it says that all is done

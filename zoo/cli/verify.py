@@ -113,6 +113,10 @@ def command(
 
         write_verification_page(found, images.root, report)
     click.echo(json.dumps(found.as_dict(), indent=2) if as_json else render(found))
+    if as_json:  # the text holds them already
+        from zoo.cli.summary import warn
+
+        warn(found.warnings)
     if report is not None and not as_json:
         click.echo(f"\nwritten to {report}")
     if not found.passed:

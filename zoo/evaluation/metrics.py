@@ -13,6 +13,7 @@ from zoo.errors import DataError
 from zoo.evaluation.intervals import wilson_interval
 from zoo.evaluation.predictions import Predictions
 from zoo.evaluation.threshold import suggest_threshold
+from zoo.evaluation.warnings import model_warnings
 
 #: Bins of the reliability diagram, of equal width, closed on the right (Guo et al. 2017).
 CALIBRATION_BINS = 15
@@ -47,6 +48,8 @@ def compute_metrics(predictions: Predictions, train_counts: Mapping[str, int] | 
         calibration_bins: ``{low, high, count, confidence, accuracy}`` each; the last two ``null`` in an empty bin.
         min_confidence: From which confidence on an answer is worth giving, the fields of ``Threshold``; ``null`` where
             these images suggest none.
+        warnings: Signs that the model is of no use on these images: ``{kind, sentence, values}`` each, of
+            ``zoo.evaluation.warnings``.
         per_class: ``{label, train_images, support, predicted, precision, recall, f1}`` each, in the order of labels.
             ``support`` counts test images; with none precision, recall and F1 are ``null``. Precision is ``null``
             for a class that was never predicted.
@@ -79,6 +82,7 @@ def compute_metrics(predictions: Predictions, train_counts: Mapping[str, int] | 
         "mean_confidence": float(predictions.confidence.astype(np.float64).mean()),
         **_calibration(predictions),
         "min_confidence": _min_confidence(predictions),
+        "warnings": [asdict(warning) for warning in model_warnings(predictions)],
         "per_class": per_class,
         "confusion_matrix": confusion.tolist(),
         "most_confused": _most_confused(predictions.labels, confusion),

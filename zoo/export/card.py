@@ -99,11 +99,12 @@ def _verification(contents: Contents) -> str:
         ours, keras = found.values.file.accuracy, found.values.keras.accuracy
         accuracy = f" Its accuracy on them is {percent(ours)}, Keras's {percent(keras)}."
     table = "\n".join(["| | found | 95 % interval | allowed |", "|---|---|---|---|", *rows])
+    warnings = "".join(f"\n\n**Warning: {_line(sentence)}**" for sentence in found.warnings)
     thin = "".join(f"\n\n**{sentence}**" for sentence in thin_evidence(found))
     return f"""## Verification
 
 This file and the model it was made from were asked about {found.n} {_line(found.split)} images of {_line(found.data)},
-each from the image file on.{accuracy}
+each from the image file on.{accuracy}{warnings}
 
 {table}{thin}
 

@@ -77,6 +77,11 @@ class Verification:
         """Whether it passed on so few images that a bad file might have passed too."""
         return self.passed and any(gate.thin for gate in self.gates)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on why the model itself may be of no use, however well the file agrees with it."""
+        return tuple(warning.sentence for warning in self.values.warnings) if self.values else ()
+
     def of_file(self, path: Path) -> Verification:
         """The same, said of the file as it is at ``path`` now: after its metadata was written, or it was renamed."""
         return replace(self, file=path.name, file_bytes=path.stat().st_size, file_sha256=sha256_of(path))
@@ -91,6 +96,7 @@ class Verification:
             "passed": self.passed,
             "evidence": "thin" if self.thin else "enough",
             "failures": list(self.failures),
+            "warnings": list(self.warnings),
             **asdict(self),
             "metadata": said,
         }
@@ -108,6 +114,7 @@ class Verification:
             "agreement": values.agreement if values else None,
             "accuracy": values.file.accuracy if values else None,
             "keras_accuracy": values.keras.accuracy if values else None,
+            "warnings": [warning.kind for warning in values.warnings] if values else [],
             "gates": self.limits.as_dict(),
         }
 

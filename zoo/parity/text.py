@@ -43,6 +43,8 @@ def render(verification: Verification) -> str:
             blocks.append(_flips(found.values))
     if found.gates:
         blocks.append(_gates(found.gates))
+    if found.warnings:
+        blocks.append("\n".join(f"WARNING: {printable_path(sentence)}" for sentence in found.warnings))
     if thin := thin_evidence(found):
         blocks.append("\n".join(thin))
     if found.contract.notes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.evaluation import Predictions, compute_metrics, exact_interval, tango_interval, wilson_interval
+from zoo.evaluation.warnings import ModelWarning, model_warnings
 
 #: Outputs must be probabilities: from 0 to 1, and rows that sum to 1, each give or take this. The gates may not ask for
 #: values, as those of int8 do not, and logits would agree in every answer.
@@ -107,6 +108,7 @@ class Values:
         accuracy_difference, accuracy_difference_interval: Accuracy of the file minus that of Keras; its 95 % interval
             (Tango's, paired).
         recalls: In the order of the labels.
+        warnings: Signs that the model is of no use on these images, whether the file agrees with it or not.
     """
 
     difference: Difference | None
@@ -125,6 +127,7 @@ class Values:
     accuracy_difference: float
     accuracy_difference_interval: tuple[float, float]
     recalls: tuple[Recall, ...]
+    warnings: tuple[ModelWarning, ...] = ()
 
     @property
     def flip_margin(self) -> float:
@@ -159,6 +162,7 @@ def compare_values(keras: Predictions, answers: NDArray[np.float32], labels: tup
     right = answered == keras.true
     only_file, only_keras = int((right & ~keras.correct).sum()), int((keras.correct & ~right).sum())
     values = answers if finite.all() else answers[finite]
+    file = _as_predictions(keras, answers)
     return Values(
         difference=_difference(keras, answers, np.flatnonzero(finite)),
         not_finite=tuple(keras.files[row] for row in np.flatnonzero(~finite)),
@@ -181,12 +185,13 @@ def compare_values(keras: Predictions, answers: NDArray[np.float32], labels: tup
             for row in flipped[np.argsort(-margins[flipped], kind="stable")]
         ),
         keras=_quality(keras.correct, keras),
-        file=_quality(right, _as_predictions(keras, answers)),
+        file=_quality(right, file),
         only_keras=only_keras,
         only_file=only_file,
         accuracy_difference=(only_file - only_keras) / n,
         accuracy_difference_interval=tango_interval(only_file, only_keras, n),
         recalls=_recalls(keras, right),
+        warnings=_warnings(keras, file),
     )
 
 
@@ -231,6 +236,14 @@ def _quality(right: NDArray[np.bool_], answers: Predictions | None) -> Quality:
         calibration_error=metrics.get("expected_calibration_error"),
         min_confidence=metrics.get("min_confidence"),
     )
+
+
+def _warnings(keras: Predictions, file: Predictions | None) -> tuple[ModelWarning, ...]:
+    """Those of Keras, and those that only the file gives rise to."""
+    found = model_warnings(keras)
+    known = {warning.kind for warning in found}
+    own = [warning for warning in (model_warnings(file) if file else ()) if warning.kind not in known]
+    return (*found, *(replace(warning, sentence=f"Of the file: {warning.sentence}") for warning in own))
 
 
 def _recalls(keras: Predictions, right: NDArray[np.bool_]) -> tuple[Recall, ...]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from zoo.report import background, sections
 from zoo.report.findings import Findings, read_findings
 from zoo.report.grids import plot_mistakes
-from zoo.report.markup import esc, name
+from zoo.report.markup import esc, name, warnings_section
 from zoo.runs import Run
 from zoo.runs.atomic import make_folder, write_bytes
 
@@ -41,6 +41,7 @@ def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None) -> 
     if findings.mistakes:
         plot_mistakes(findings.mistakes, plots / "mistakes.png")
     parts = (
+        warnings_section(warning["sentence"] for warning in findings.metrics.get("warnings", ())),
         sections.mistakes(findings),
         sections.per_class(findings),
         sections.confusion(findings, plots),

@@ -151,3 +151,9 @@ def _draw(draw: Draw, theme: Theme) -> bytes:
     target = BytesIO()
     draw(target, theme)
     return target.getvalue()
+
+
+def warnings_section(sentences: Iterable[str]) -> str:
+    """Why the model itself may be of no use; nothing without a reason."""
+    items = "".join(f'<li class="failed">{esc(sentence)}</li>' for sentence in sentences)
+    return section("warnings", "Warnings", f"<ul>{items}</ul>") if items else ""

@@ -14,7 +14,7 @@ from zoo.parity.gates import GateResult
 from zoo.parity.text import gate_figures, gate_interval, gate_name, thin_evidence
 from zoo.parity.values import DECADES, Flip
 from zoo.report.grids import Picture
-from zoo.report.markup import Column, bar, esc, name, section, table, tile, tiles
+from zoo.report.markup import Column, bar, esc, name, section, table, tile, tiles, warnings_section
 from zoo.report.provenance import contract, provenance
 from zoo.report.text import number, percent, plural, thousands
 from zoo.runs.atomic import make_folder, write_bytes
@@ -40,6 +40,7 @@ def write_verification_page(verification: Verification, root: Path | None, path:
     """
     parts = (
         _failures(verification),
+        warnings_section(verification.warnings),
         _gates(verification),
         _flips(verification, root),
         _both(verification),
@@ -77,9 +78,10 @@ def _verdict(found: Verification) -> str:
         said = f"the file gives {'the' if found.n == 1 else 'all'} {asked} the same class as Keras"
     else:
         said = f"the file gives {thousands(values.agreeing)} of {asked} the same class as Keras"
-    if values.difference is None:
-        return f"{word}: {said}."
-    return f"{word}: {said}; their probabilities differ by {values.difference.max:.3g} at most."
+    if values.difference is not None:
+        said += f"; their probabilities differ by {values.difference.max:.3g} at most"
+    useless = '. <strong class="failed">But see the warnings below</strong>' if found.warnings else ""
+    return f"{word}: {said}{useless}."
 
 
 def _key_figures(found: Verification) -> str:

@@ -1,0 +1,145 @@
+"""Signs that a model is of no use on the images it was measured on, however faithfully a file repeats it.
+
+Three are looked for: an accuracy that always predicting one class would reach, predictions that are all one class, and
+labels in another order than the outputs. Each needs labelled images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.evaluation.predictions import Predictions
+from zoo.figures import percent
+
+#: p value up to which an accuracy counts as above that of always predicting the commonest class.
+SIGNIFICANCE = 0.05
+
+#: p value up to which another order of the labels is suggested: this must not happen by chance.
+_ORDER_SIGNIFICANCE = 0.001
+
+#: Labels that a sentence names one by one.
+_MOST_LABELS = 30
+
+
+@dataclass(frozen=True)
+class ModelWarning:
+    """A reason to doubt the model.
+
+    Args:
+        kind: ``baseline``, ``one_class`` or ``label_order``.
+        sentence: For people.
+        values: The figures in it, shares without rounding.
+    """
+
+    kind: str
+    sentence: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def model_warnings(predictions: Predictions) -> tuple[ModelWarning, ...]:
+    """What speaks against a model, judged by its predictions on labelled images; empty where nothing does.
+
+    >>> answers = Predictions(("cat", "dog"), ("1.jpg", "2.jpg"), [0, 1], [[0.9, 0.1], [0.7, 0.3]])
+    >>> [warning.kind for warning in model_warnings(answers)]
+    ['one_class', 'baseline']
+    """
+    if len(np.unique(predictions.true)) < 2:
+        return ()  # images of one class: always predicting it is the right answer
+    found = (_one_class(predictions), _baseline(predictions), _label_order(predictions))
+    return tuple(warning for warning in found if warning)
+
+
+def _one_class(predictions: Predictions) -> ModelWarning | None:
+    predicted = np.unique(predictions.predicted)
+    if len(predicted) > 1:
+        return None
+    label = predictions.labels[predicted[0]]
+    return ModelWarning(
+        "one_class",
+        f"All {len(predictions)} images are predicted as '{label}': the model does not tell the classes apart.",
+        {"label": label},
+    )
+
+
+def _baseline(predictions: Predictions) -> ModelWarning | None:
+    """Judged by an exact binomial test, one-sided."""
+    from scipy.stats import binom
+
+    counts = np.bincount(predictions.true, minlength=len(predictions.labels))
+    label, share = predictions.labels[int(counts.argmax())], float(counts.max() / len(predictions))
+    right = int(predictions.correct.sum())
+    accuracy = right / len(predictions)
+    p = float(binom.sf(right - 1, len(predictions), share))
+    if p <= SIGNIFICANCE:
+        return None
+    always = f"{percent(share)} of these images are '{label}', their commonest class"
+    if accuracy <= share:
+        said = f"The accuracy of {percent(accuracy)} is no better than always predicting one class: {always}."
+    else:
+        said = (
+            f"The accuracy of {percent(accuracy)} on {len(predictions)} images is not significantly above always "
+            f"predicting one class: {always} (p = {p:.2g})."
+        )
+    return ModelWarning(
+        "baseline", said, {"accuracy": accuracy, "majority_class": label, "majority_class_baseline": share, "p": p}
+    )
+
+
+def _label_order(predictions: Predictions) -> ModelWarning | None:
+    """Another assignment of labels to outputs, where it fits images that did not suggest it.
+
+    The assignment of most right predictions (Hungarian method) is found on each half of the images and tried on the
+    other one. It counts where the gain there is significant by McNemar's exact test, one-sided.
+    """
+    from scipy.stats import binom
+
+    halves = _halves(predictions.true)
+    right = np.zeros(len(predictions), bool)
+    for half in (halves, ~halves):
+        order = _best_order(predictions.true[~half], predictions.predicted[~half], len(predictions.labels))
+        right[half] = order[predictions.predicted[half]] == predictions.true[half]
+    gained, lost = int((right & ~predictions.correct).sum()), int((predictions.correct & ~right).sum())
+    p = float(binom.sf(gained - 1, gained + lost, 0.5)) if gained > lost else 1.0
+    if p > _ORDER_SIGNIFICANCE:
+        return None
+    order = _best_order(predictions.true, predictions.predicted, len(predictions.labels))
+    labels = [predictions.labels[place] for place in order]
+    accuracy, reordered = float(predictions.correct.mean()), float(right.mean())
+    return ModelWarning(
+        "label_order",
+        f"Another order of the labels fits much better: with it {percent(reordered)} of the predictions would be right "
+        f"instead of {percent(accuracy)} (cross-validated, p = {p:.1g}). {_order_text(predictions.labels, labels)}",
+        {"accuracy": accuracy, "accuracy_reordered": reordered, "labels": labels, "p": p},
+    )
+
+
+def _halves(true: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Every second image of each class."""
+    second = np.zeros(len(true), bool)
+    for place in np.unique(true):
+        second[np.flatnonzero(true == place)[1::2]] = True
+    return second
+
+
+def _best_order(true: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """For each output the class that it stands for; among equals, and without images, the one it is labelled with."""
+    from scipy.optimize import linear_sum_assignment
+
+    counts = np.zeros((classes, classes))
+    np.add.at(counts, (predicted, true), 1.0)
+    counts[np.diag_indices(classes)] += 0.5 / classes
+    order: NDArray[np.int64] = linear_sum_assignment(counts, maximize=True)[1].astype(np.int64)
+    return order
+
+
+def _order_text(labels: tuple[str, ...], order: list[str]) -> str:
+    if len(labels) <= _MOST_LABELS:
+        return f"The order that fits is: {', '.join(order)}."
+    moved = [(place, pair) for place, pair in enumerate(zip(labels, order, strict=True)) if pair[0] != pair[1]]
+    shown = "; ".join(f"output {place} is '{new}', not '{old}'" for place, (old, new) in moved[:5])
+    return f"{len(moved)} outputs change their label, such as: {shown}."
