@@ -143,6 +143,9 @@ class Exporter:
         read_metadata: ``read_metadata(path)`` returns it; ``None`` where a file has none of ours.
         load: ``load(path, threads)`` makes a file ready to answer.
         versions: Packages whose versions decide what the file holds.
+        stored: ``stored(path)`` counts the numbers that the file's constants hold, by NumPy name of their type, such as
+            ``{"int8": 2200000, "float32": 40000}``. A file that ``int8`` or ``float16`` is asked of and that holds
+            float32 is refused. Without it the size of the file decides.
         runtime_module: Name of the module whose source goes onto the device, such as ``zoo_onnx.runtime``; empty where
             there is none, and a bundle then comes without a runner. It has ``load(path, threads)``, which returns what
             ``load`` above does and raises ``ValueError`` where it cannot. It may import the standard library, NumPy and
@@ -164,6 +167,7 @@ class Exporter:
     read_metadata: Callable[[Path], Metadata | None]
     load: Callable[[Path, int], Runtime]
     versions: tuple[str, ...] = ()
+    stored: Callable[[Path], Mapping[str, int]] | None = None
     runtime_module: str = ""
     requires: tuple[str, ...] = ()
     app: App | None = None

@@ -5,7 +5,7 @@ This module is what the plugin manager imports, so it needs neither onnx nor a r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,13 @@ def load(path: Path, threads: int) -> Runtime:
         raise ExportError(str(error), "Export the model again.") from error
 
 
+def stored(path: Path) -> Mapping[str, int]:
+    """Numbers in the initializers, by type."""
+    from zoo_onnx.metadata import stored
+
+    return stored(path)
+
+
 EXPORTER = Exporter(
     name="onnx",
     summary="ONNX, opset 17, for ONNX Runtime 1.13 or later, OpenCV and browsers",
@@ -56,6 +63,7 @@ EXPORTER = Exporter(
     read_metadata=read_metadata,
     load=load,
     versions=("tensorflow", "tf2onnx", "onnx", "onnxruntime"),
+    stored=stored,
     runtime_module="zoo_onnx.runtime",
     requires=("onnxruntime>=1.23",),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import prod
 from pathlib import Path
 
 import onnx
@@ -37,6 +38,19 @@ def read_metadata(path: Path) -> Metadata | None:
     """
     text = {entry.key: entry.value for entry in read_model(path).metadata_props}.get(KEY)
     return None if text is None else Metadata.from_json(text)
+
+
+def stored(path: Path) -> dict[str, int]:
+    """How many numbers the initializers hold, by NumPy name of their type.
+
+    Raises:
+        ExportError: It is no ONNX file.
+    """
+    found: dict[str, int] = {}
+    for tensor in read_model(path).graph.initializer:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).name
+        found[dtype] = found.get(dtype, 0) + prod(tensor.dims)
+    return found
 
 
 def _unicode(text: str) -> str:

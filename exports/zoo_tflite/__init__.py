@@ -7,7 +7,7 @@ device.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -51,6 +51,13 @@ def load_file(path: Path, threads: int) -> Runtime:
         raise ExportError(str(error), "Export the model again.") from error
 
 
+def stored(path: Path) -> Mapping[str, int]:
+    """Numbers in the constant tensors, by type."""
+    from zoo_tflite import model_file
+
+    return model_file.stored(path)
+
+
 EXPORTER = Exporter(
     name="tflite",
     summary="TFLite for LiteRT, MediaPipe Tasks and ML Kit; built-in operators only",
@@ -61,6 +68,7 @@ EXPORTER = Exporter(
     read_metadata=read_metadata,
     load=load_file,
     versions=("tensorflow", "ai-edge-litert"),
+    stored=stored,
     runtime_module="zoo_tflite.runtime",
     requires=("ai-edge-litert>=2.3",),
 )

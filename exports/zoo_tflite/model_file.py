@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,20 @@ def drop_metadata_buffer(model: Any, name: bytes) -> None:
         if entry.name == name:
             model.buffers[entry.buffer].data = None
     model.metadata = [entry for entry in model.metadata or [] if entry.name != name]
+
+
+def stored(path: Path) -> dict[str, int]:
+    """How many numbers the constants hold, by the name of their type; those that share a buffer count once."""
+    model, _ = read(path)
+    names = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
+    found: dict[str, int] = {}
+    counted = set()
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            data = model.buffers[tensor.buffer].data
+            if data is None or not len(data) or tensor.buffer in counted:
+                continue
+            counted.add(tensor.buffer)
+            shape = [] if tensor.shape is None else list(map(int, tensor.shape))
+            found[names[tensor.type]] = found.get(names[tensor.type], 0) + prod(shape)
+    return found

@@ -16,6 +16,8 @@ import pytest
 from tests.conftest import FakePlugin, PhotoFolder, Result, RunZoo, zoo_command, zoo_environment
 from zoo.cli.export import _targets
 from zoo.errors import ExportError
+from zoo.evaluation.trained import of_run
+from zoo.parity import stored_problem
 from zoo.registry import Offer, Registry, exporters
 from zoo.runs import open_run
 
@@ -145,6 +147,31 @@ def test_int8_was_calibrated_on_training_images_and_lists_them(exported: Result,
     assert {split[row["path"]]["split"] for row in rows} == {"train"}
     assert all(split[row["path"]]["sha256"] == row["sha256"] for row in rows)
     assert {row["label"] for row in rows} == set("0123456789")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_file_stores_what_its_precision_says(exported: Result, newest: Path, name: str) -> None:
+    exporter = exporters().get(name)
+    model = of_run(open_run(newest)).load()
+    for precision in exporter.precisions:
+        assert stored_problem(exporter, file_of(newest, name, precision), precision, model) is None
+    for precision in ("int8", "float16"):
+        assert stored_problem(exporter, file_of(newest, name, "float32"), precision, model)
+
+
+def test_an_exporter_that_ignores_int8_is_named(
+    newest: Path, zoo: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx = exporters().get("onnx")
+    careless = replace(
+        onnx, name="careless", convert=lambda model, path, precision: onnx.convert(model, path, "float32")
+    )
+    registry = Registry("exporter", [Offer(careless, "zoo-careless", "1")])
+    monkeypatch.setattr("zoo.cli.export.exporters", lambda: registry)
+    done = zoo("export", newest, "--precision", "float16", "--no-verify", "--out", "out")
+    assert done.code == 5
+    assert "The exporter 'careless' was asked for float16, and its file stores" in done.err
+    assert not list(Path("out").iterdir())
 
 
 def test_exported_again_elsewhere_and_in_another_order_the_files_are_the_same(

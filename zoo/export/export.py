@@ -24,7 +24,17 @@ from zoo.export.calibration import Calibration
 from zoo.export.golden import choose_photos
 from zoo.exported import Metadata, Runtime, label_lines
 from zoo.interfaces import Exporter
-from zoo.parity import Gates, Unused, Verification, acceptance, ask_unused, default_gates, keras_answers, verify
+from zoo.parity import (
+    Gates,
+    Unused,
+    Verification,
+    acceptance,
+    ask_unused,
+    default_gates,
+    keras_answers,
+    stored_problem,
+    verify,
+)
 from zoo.runs.atomic import make_folder, whole_file, write_csv, write_json, write_text
 from zoo.runs.machine import installed, versions
 
@@ -207,6 +217,10 @@ def _export_one(
         file = aside / f"{job.trained.architecture}{target.exporter.suffix}"
         stage(f"Converting to {target}")
         target.exporter.convert(prepared.model, file, target.precision)
+        if problem := stored_problem(target.exporter, file, target.precision, prepared.model):
+            raise ExportError(
+                problem, f"Export without --precision {target.precision}, and report it to whoever wrote the exporter."
+            )
         metadata = _metadata(job, target, digest)
         target.exporter.write_metadata(file, metadata)
         verification = None

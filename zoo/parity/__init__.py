@@ -10,6 +10,7 @@ from zoo.parity.formats import exporter_of
 from zoo.parity.gates import Gates, default_gates
 from zoo.parity.images import verification_images
 from zoo.parity.result import Verification
+from zoo.parity.stored import stored_problem
 from zoo.parity.text import render, thin_evidence
 from zoo.parity.unused import Unused, ask_unused, unused_images
 from zoo.parity.verify import keras_answers, verify
@@ -27,6 +28,7 @@ __all__ = [
     "keras_answers",
     "precision_of",
     "render",
+    "stored_problem",
     "thin_evidence",
     "unused_images",
     "verification_images",

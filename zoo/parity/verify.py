@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path, PurePath
 
@@ -24,6 +25,7 @@ from zoo.parity.contract import check_contract, precision_of
 from zoo.parity.failures import failures
 from zoo.parity.gates import Agreed, GateResult, Gates, Paired, default_gates
 from zoo.parity.result import Verification, sha256_of
+from zoo.parity.stored import stored_problem
 from zoo.parity.unused import Unused
 from zoo.parity.values import Values, by_label, compare_values
 from zoo.runs.machine import installed, versions
@@ -71,6 +73,8 @@ def verify(
     digest = model_digest(reference.load())
     contract = check_contract(runtime.inputs, runtime.outputs, metadata, reference, digest)
     precision = precision_of(metadata, contract.inputs)
+    if metadata and (problem := stored_problem(exporter, path, precision, reference.load())):
+        contract = replace(contract, problems=(*contract.problems, problem))
     limits = gates or default_gates(precision)
     spec = metadata.image if metadata else reference.image
     tensor: TensorError | None = None

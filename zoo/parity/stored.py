@@ -1,0 +1,58 @@
+"""Does a file store its weights as the precision says? An exporter that ignores the precision is found here."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.interfaces import Exporter
+
+if TYPE_CHECKING:
+    import keras
+
+#: An int8 file holds at least this share of the kernels' elements in 8 bits; some tensors may stay in float.
+_LEAST_IN_8_BITS = 0.25
+#: A float16 file holds at least this share of the elements of large tensors in 16 bits; small ones may stay in float32.
+_LEAST_IN_HALF = 0.5
+_LARGE = 65_536
+#: Where an exporter does not say what a file stores, a file of this share of the float32 weights is taken for float32.
+_LIKE_FLOAT32 = 0.9
+#: Weights of fewer bytes say nothing by the size of the file: names, labels and structure are larger.
+_LEAST_BYTES = 1_000_000
+
+
+def stored_problem(exporter: Exporter, path: Path, precision: str, model: keras.Model) -> str | None:
+    """A sentence where a file of ``int8`` or ``float16`` stores its weights as float32; ``None`` otherwise.
+
+    Args:
+        exporter: Of the file; its ``stored`` says what the file holds, and without it the size of the file does.
+        path: The file.
+        precision: What it is said to hold.
+        model: The Keras model it was made from.
+    """
+    shapes = [tuple(variable.shape) for variable in model.weights]
+    kernels = sum(prod(shape) for shape in shapes if len(shape) > 1)
+    large = sum(prod(shape) for shape in shapes if prod(shape) >= _LARGE)
+    names: tuple[str, ...]
+    if precision == "int8":
+        names, least = ("int8", "uint8"), _LEAST_IN_8_BITS * kernels
+    elif precision == "float16":
+        names, least = ("float16",), _LEAST_IN_HALF * large
+    else:
+        return None
+    name = f"The exporter '{exporter.name}' was asked for {precision}"
+    if exporter.stored is not None:
+        stored = exporter.stored(path)
+        found = sum(stored.get(dtype, 0) for dtype in names)
+        if found >= least:
+            return None
+        return (
+            f"{name}, and its file stores {stored.get('float32', 0):,} numbers as float32 and {found:,} as {precision}."
+        )
+    whole = 4 * sum(prod(shape) for shape in shapes)
+    size = path.stat().st_size
+    small = precision == "float16" and large < _LEAST_IN_HALF * whole / 4
+    if small or whole < _LEAST_BYTES or size < _LIKE_FLOAT32 * whole:
+        return None
+    return f"{name}, and its file of {size:,} bytes is as large as the weights in float32, {whole:,} bytes."
