@@ -53,7 +53,7 @@ def test_auto_takes_what_the_bundle_suggests(onnx_bundle: Path, run_bundle: RunB
     assert "--min-confidence 0.8" in done.err
 
 
-@pytest.mark.parametrize("asked", ["1.5", "-0.1", "nan", "often", ""])
+@pytest.mark.parametrize("asked", ["1.5", "-0.1", "nan", "often", "", "accuracy=", "accuracy=98"])
 def test_what_is_no_probability_is_refused(onnx_bundle: Path, run_bundle: RunBundle, asked: str) -> None:
     done = run_bundle(onnx_bundle, f"--min-confidence={asked}", onnx_bundle / "golden" / "drawn.png")
     assert done.code == 2
@@ -74,6 +74,20 @@ def test_the_same_function_reads_bundles_and_runs() -> None:
     assert min_confidence(None, {"min_confidence": RECORD}, "It") is None
     with pytest.raises(UsageError, match="suggests no threshold"):
         min_confidence("auto", {}, "It")
+
+
+def test_the_curve_is_asked_for_an_accuracy() -> None:
+    curve = [{"target_accuracy": target, "suggested": least} for target, least in ((0.95, 0.6), (0.98, 0.7))]
+    values = {"min_confidence": RECORD | {"curve": curve}}
+    for asked, least in (("0.9", 0.6), ("0.95", 0.6), ("0.96", 0.7), ("0.99", 0.83)):
+        assert min_confidence(f"accuracy={asked}", values, "It") == least
+    assert min_confidence("accuracy=0.99", {"min_confidence": RECORD}, "It") == 0.83  # an older file
+    with pytest.raises(UsageError, match=r"no threshold for an accuracy of 0\.995") as refused:
+        min_confidence("accuracy=0.995", values, "It")
+    assert refused.value.hint == "It has some for: 0.95, 0.98, 0.99."
+    for damaged in ([{}], [0.8], 0.8, [{"target_accuracy": "0.9", "suggested": 0.5}]):
+        with pytest.raises(VerificationError, match="is damaged"):
+            min_confidence("auto", {"min_confidence": RECORD | {"curve": damaged}}, "It")
 
 
 def test_a_class_may_be_called_unknown() -> None:

@@ -37,7 +37,7 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
     found = find_trained(model, runs, weights)
     from zoo.cli.progress import make_reporter
     from zoo.data import TEST, load_for_evaluation
-    from zoo.evaluation.recorded import recorded_images
+    from zoo.evaluation.recorded import recorded_images, validation_images
 
     reporter = make_reporter()
     counter = reporter.counter("decoding")
@@ -60,8 +60,9 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
 
     start_keras()
     reporter.stage(f"Measuring {found.name} on {len(images.names)} images")
+    validation = validation_images(found.run, counter) if found.run else None
     counts = found.run.info["data"]["counts"]["train"] if found.run else None
-    metrics = evaluate(found.load(), images, folder, counts, reporter.counter("predicting"))
+    metrics = evaluate(found.load(), images, folder, counts, reporter.counter("predicting"), validation)
     written = folder
     if found.run and data is None:
         from zoo.report.html import write_report

@@ -34,7 +34,9 @@ _WIDEST = 48
     "--csv", "csv_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the answers to this file instead."
 )
 @click.option(
-    "--min-confidence", metavar="P|auto", help='Below it the answer is "unknown": 0 to 1, or what the model suggests.'
+    "--min-confidence",
+    metavar="P|auto|accuracy=A",
+    help='Below it the answer is "unknown": 0 to 1, or what the model suggests, or its threshold for an accuracy.',
 )
 @click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", help="Cores for a file or bundle.  [default: all, at most 8]"

@@ -213,7 +213,7 @@ def _train_and_measure(run: Run, data: Any, reporter: Any) -> None:
     callbacks = _tensorboard(run, bool(run.info["tensorboard"]))
     model = train(run, architecture, data, reporter, start_weights=start_with, callbacks=callbacks)
     reporter.stage("Measuring")
-    evaluate(model, data, run.path, data.counts["train"])
+    evaluate(model, data, run.path, data.counts["train"], validation=data)
 
 
 class _told_how_to_resume:  # noqa: N801 - reads as a sentence after `with`

@@ -10,22 +10,28 @@ from zoo.errors import UsageError, VerificationError
 #: Takes the threshold that travels with the model.
 AUTO = "auto"
 
+#: Takes one of its curve: ``accuracy=0.98`` is the threshold that was chosen for 98 % right answers.
+_ACCURACY = "accuracy="
+
 
 def read_confidence(text: str) -> float | str:
-    """What ``--min-confidence`` takes: ``auto``, or a probability from 0 to 1.
+    """What ``--min-confidence`` takes: ``auto``, ``accuracy=0.98``, or a probability from 0 to 1.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: It is none of them.
     """
     if text == AUTO:
         return AUTO
     try:
-        value = float(text)
+        value = float(text.removeprefix(_ACCURACY))
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise UsageError(f"--min-confidence takes a probability from 0 to 1, or 'auto'. Received: {text!r}.")
-    return value
+        raise UsageError(
+            "--min-confidence takes a probability from 0 to 1, or 'auto', or the accuracy wanted as 'accuracy=0.98'. "
+            f"Received: {text!r}."
+        )
+    return text if text.startswith(_ACCURACY) else value
 
 
 def min_confidence(asked: str | None, values: Mapping[str, Any], source: str) -> float | None:
@@ -34,12 +40,12 @@ def min_confidence(asked: str | None, values: Mapping[str, Any], source: str) ->
     Args:
         asked: What ``--min-confidence`` was given.
         values: What goes with the model: ``spec.json`` of a bundle, or ``metrics.json`` of a run. ``min_confidence`` in
-            it is ``{"suggested": 0.83, "target_accuracy": 0.99, "coverage": 0.91, "accuracy": 0.99, "images": 150}``,
-            or ``null`` where none was found.
+            it is ``{"suggested": 0.83, "target_accuracy": 0.99, ..., "curve": [...]}``, the curve with the same fields
+            for other accuracies (older files have none), or ``null`` where nothing was found.
         source: For people: what holds ``values``.
 
     Raises:
-        UsageError: ``asked`` is no probability, or ``auto`` where nothing is suggested.
+        UsageError: ``asked`` is no probability, or nothing is suggested for it.
         VerificationError: The record is damaged.
     """
     if asked is None:
@@ -50,11 +56,37 @@ def min_confidence(asked: str | None, values: Mapping[str, Any], source: str) ->
     record = values.get("min_confidence")
     if record is None:
         raise UsageError(
-            f"{source} suggests no threshold, so --min-confidence auto has nothing to go by.",
-            "Suggestions come from the photos a model is measured on, where enough of its answers are right. "
-            "Give a probability instead, such as --min-confidence 0.8.",
+            f"{source} suggests no threshold, so --min-confidence {asked} has nothing to go by.",
+            "Suggestions come from validation photos, or from the photos a file is verified on, where enough of the "
+            "predictions are right. Give a probability instead, such as --min-confidence 0.8.",
         )
-    suggested = record.get("suggested") if isinstance(record, Mapping) else None
-    if isinstance(suggested, bool) or not isinstance(suggested, int | float) or not 0 <= suggested <= 1:
+    suggested = _share(record, "suggested")
+    points = _curve(record)
+    if suggested is None or points is None:
         raise VerificationError(f"{source} is damaged: its 'min_confidence' is {record!r}.")
-    return float(suggested)
+    if wanted == AUTO:
+        return suggested
+    least = float(wanted.removeprefix(_ACCURACY))
+    reached = [threshold for target, threshold in points if target >= least]
+    if not reached:
+        known = ", ".join(f"{target:g}" for target, _ in points)
+        raise UsageError(f"{source} has no threshold for an accuracy of {least:g}.", f"It has some for: {known}.")
+    return reached[0]
+
+
+def _curve(record: Any) -> list[tuple[float, float]] | None:
+    """Accuracies wanted and their thresholds, the lowest first; ``None`` where the record is damaged."""
+    others = record.get("curve", []) if isinstance(record, Mapping) else None
+    if not isinstance(others, list):
+        return None
+    points = [(_share(point, "target_accuracy"), _share(point, "suggested")) for point in (record, *others)]
+    whole = [(target, threshold) for target, threshold in points if target is not None and threshold is not None]
+    return sorted(whole) if len(whole) == len(points) else None
+
+
+def _share(record: object, name: str) -> float | None:
+    """A number from 0 to 1 under a name; ``None`` where there is none."""
+    value = record.get(name) if isinstance(record, Mapping) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        return None
+    return float(value)

@@ -61,7 +61,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one line of JSON a picture")
     parser.add_argument("--top", type=_count, default=1, metavar="N", help="the N likeliest classes (default: 1)")
     parser.add_argument(
-        "--min-confidence", metavar="P", help='below it the answer is "unknown": 0 to 1, or auto, the bundle\'s own'
+        "--min-confidence",
+        metavar="P",
+        help='below it the answer is "unknown": 0 to 1, or auto, the bundle\'s own, or its own for accuracy=0.98',
     )
     parser.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the model (default: 1)")
     parser.add_argument("--watch", type=Path, metavar="FOLDER", help="pictures as they appear in a folder")

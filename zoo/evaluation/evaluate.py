@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.data import TEST, ImageData
+from zoo.data import TEST, VAL, ImageData
 from zoo.evaluation.metrics import compute_metrics
 from zoo.evaluation.predict import predict_split
+from zoo.evaluation.threshold import choose
 from zoo.runs.atomic import make_folder, write_json
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def evaluate(
     folder: Path,
     train_counts: Mapping[str, int] | None,
     progress: Callable[[int, int], None] | None = None,
+    validation: ImageData | None = None,
 ) -> dict[str, Any]:
     """The model's answers on the test images of ``data``, and the figures they give.
 
@@ -32,6 +34,7 @@ def evaluate(
         folder: A run, for its own test images; else a folder for the figures.
         train_counts: Class name to training images, where they are known.
         progress: Called with images done and images to do.
+        validation: Data whose validation images choose the threshold of confidence; ``None`` where there are none.
 
     Returns:
         The content of ``metrics.json``; see ``compute_metrics``.
@@ -40,7 +43,10 @@ def evaluate(
         DataError: There are no test images.
     """
     predictions = predict_split(model, data, TEST, progress)
-    metrics = compute_metrics(predictions, train_counts)
+    choice = None
+    if validation is not None and validation.indices(VAL).size:
+        choice = choose(predict_split(model, validation, VAL, progress))
+    metrics = compute_metrics(predictions, train_counts, choice)
     metrics["split"] = TEST
     make_folder(folder)
     predictions.write_csv(folder / "predictions.csv")

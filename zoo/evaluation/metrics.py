@@ -12,7 +12,7 @@ import numpy.typing as npt
 from zoo.errors import DataError
 from zoo.evaluation.intervals import wilson_interval
 from zoo.evaluation.predictions import Predictions
-from zoo.evaluation.threshold import suggest_threshold
+from zoo.evaluation.threshold import Choice, suggest_threshold
 from zoo.evaluation.warnings import model_warnings
 
 #: Bins of the reliability diagram, of equal width, closed on the right (Guo et al. 2017).
@@ -24,12 +24,15 @@ TOP_K = (3, 5)
 _MOST_CONFUSED = 20
 
 
-def compute_metrics(predictions: Predictions, train_counts: Mapping[str, int] | None = None) -> dict[str, Any]:
+def compute_metrics(
+    predictions: Predictions, train_counts: Mapping[str, int] | None = None, choice: Choice | None = None
+) -> dict[str, Any]:
     """Everything ``metrics.json`` says, ready for JSON. Shares are from 0 to 1; ``null`` is "not defined here".
 
     Args:
         predictions: Answers on the test images, at least one.
         train_counts: Class name to training images, for ``per_class``; ``None``: not known.
+        choice: Thresholds that the validation images chose; ``None``: each half of these images chooses for the other.
 
     Returns:
         n: Test images.
@@ -47,7 +50,7 @@ def compute_metrics(predictions: Predictions, train_counts: Mapping[str, int] | 
             their counts (Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3).
         calibration_bins: ``{low, high, count, confidence, accuracy}`` each; the last two ``null`` in an empty bin.
         min_confidence: From which confidence on an answer is worth giving, the fields of ``Threshold``; ``null`` where
-            these images suggest none.
+            too few images, or too few right predictions, suggest none.
         warnings: Signs that the model is of no use on these images: ``{kind, sentence, values}`` each, of
             ``zoo.evaluation.warnings``.
         per_class: ``{label, train_images, support, predicted, precision, recall, f1}`` each, in the order of labels.
@@ -81,7 +84,7 @@ def compute_metrics(predictions: Predictions, train_counts: Mapping[str, int] | 
         "log_loss_clip": LOG_LOSS_CLIP,
         "mean_confidence": float(predictions.confidence.astype(np.float64).mean()),
         **_calibration(predictions),
-        "min_confidence": _min_confidence(predictions),
+        "min_confidence": _min_confidence(predictions, choice),
         "warnings": [asdict(warning) for warning in model_warnings(predictions)],
         "per_class": per_class,
         "confusion_matrix": confusion.tolist(),
@@ -161,9 +164,9 @@ def _calibration(predictions: Predictions) -> dict[str, Any]:
     }
 
 
-def _min_confidence(predictions: Predictions) -> dict[str, Any] | None:
-    threshold = suggest_threshold(predictions)
-    return asdict(threshold) if threshold else None
+def _min_confidence(predictions: Predictions, choice: Choice | None) -> dict[str, Any] | None:
+    threshold = suggest_threshold(predictions, choice)
+    return asdict(threshold) | {"curve": [asdict(point) for point in threshold.curve]} if threshold else None
 
 
 def _means(

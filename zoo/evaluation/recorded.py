@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from zoo.data import ImageData, load_recorded, named_dataset
+from zoo.data import VAL, ImageData, load_recorded, named_dataset
 from zoo.data.named import find_source
+from zoo.errors import DataError
 from zoo.runs import Run
 
 
@@ -38,3 +39,12 @@ def recorded_rows(
     named = named_dataset(described["source"])
     root = find_source(described["source"])[1] if named else Path(described["root"])
     return load_recorded(rows, described["source"], root, run.image_spec, run.labels, partly=partly, progress=progress)
+
+
+def validation_images(run: Run, progress: Callable[[int, int], None] | None = None) -> ImageData | None:
+    """The validation images of a run that are still as they were; ``None`` without any."""
+    rows = [row for row in run.split() if row["split"] == VAL]
+    try:
+        return recorded_rows(run, rows, progress, partly=True) if rows else None
+    except DataError:  # all of them are gone
+        return None

@@ -1,18 +1,26 @@
-"""From which confidence on an answer is worth giving: below it, a model should say that it does not know."""
+"""From which confidence on an answer is worth giving: below it, a model should say that it does not know.
+
+The thresholds are chosen on the validation images, and what they bring is measured on the test images. Without
+validation images each half of the test images chooses for the other one.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zoo.evaluation.predictions import Predictions
 
-#: Of the answers that are given, this share shall be right.
+#: Accuracies of the curve; those that a model has without a threshold are left out.
+TARGETS = (0.9, 0.95, 0.98, 0.99, 0.995)
+
+#: The suggestion reaches this accuracy, or halves the errors where that answers more (docs/decisions/0008).
 TARGET_ACCURACY = 0.99
 
-#: Of the images that it was measured on, this share falls below the threshold at least: what a model is less sure of
-#: than of nearly all these is probably something else.
+#: Of the images that it was chosen on, this share falls below a threshold at least: what a model is less sure of than
+#: of nearly all these is probably something else.
 LEAST_REJECTED = 0.01
 
 #: A threshold that fewer images than this reach says nothing.
@@ -20,45 +28,145 @@ FEWEST_ANSWERS = 20
 
 
 @dataclass(frozen=True)
-class Threshold:
-    """The lowest confidence at which answers are right often enough, and what it costs.
+class Point:
+    """A threshold, and what it brings.
 
     Args:
+        target_accuracy: Share of right answers that was asked for, 0 to 1.
         suggested: Probability of the likeliest class below which the answer should be "unknown", 0 to 1.
-        target_accuracy: Share of right answers that was asked for.
         coverage: Share of the images that get an answer.
-        accuracy: Share of right answers among those.
-        images: Number of images it was found on.
+        accuracy: Share of right answers among those; ``None`` without any.
     """
 
-    suggested: float
     target_accuracy: float
+    suggested: float
     coverage: float
-    accuracy: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Threshold(Point):
+    """The suggestion, and a curve to choose another point from.
+
+    Args:
+        images: Number of images that coverage and accuracy were measured on; none of them chose a threshold that was
+            applied to itself.
+        chosen_on: ``val``: validation images; ``halves``: the other half of the images measured on.
+        chosen_images: Number of images that chose.
+        curve: For each of ``TARGETS`` that the model does not reach by itself and that can be reached.
+    """
+
+    images: int
+    chosen_on: str
+    chosen_images: int
+    curve: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Thresholds that some images chose.
+
+    Args:
+        default: Accuracy asked for, and its threshold.
+        others: The same for the curve.
+        images: Number of images that chose.
+    """
+
+    default: tuple[float, float]
+    others: tuple[tuple[float, float], ...]
     images: int
 
 
-def suggest_threshold(predictions: Predictions) -> Threshold | None:
-    """The threshold that a model's answers on images it never saw suggest.
+def choose(predictions: Predictions) -> Choice | None:
+    """The thresholds that predictions on images the model was not trained on suggest.
 
-    The lowest at which ``TARGET_ACCURACY`` of the answers are right (selective classification, El-Yaniv and Wiener
-    2010), and no lower than what ``LEAST_REJECTED`` of the images fall below.
+    Each is the lowest at which enough of the answers are right (selective classification, El-Yaniv and Wiener 2010),
+    and no lower than what ``LEAST_REJECTED`` of the images fall below.
 
     Returns:
         ``None`` where fewer than ``FEWEST_ANSWERS`` images would get an answer.
     """
+    if not len(predictions):
+        return None
+    plain = float(predictions.correct.mean())
+    target = min(TARGET_ACCURACY, (1 + plain) / 2)
+    default = _lowest(predictions, target)
+    if default is None:
+        return None
+    found = [(wanted, _lowest(predictions, wanted)) for wanted in TARGETS if wanted > plain]
+    others = tuple((wanted, threshold) for wanted, threshold in found if threshold is not None)
+    return Choice((target, default), others, len(predictions))
+
+
+def suggest_threshold(predictions: Predictions, choice: Choice | None = None) -> Threshold | None:
+    """What thresholds bring on images that did not choose them.
+
+    Args:
+        predictions: On the images to measure on.
+        choice: Of other images; ``None``: each half of these chooses for the other.
+
+    Returns:
+        ``None`` where nothing could be chosen, or no image would get an answer.
+    """
+    chosen_on = "val"
+    measured = [(choice, np.ones(len(predictions), bool))]
+    if choice is None:
+        chosen_on, choice = "halves", choose(predictions)
+        first = np.arange(len(predictions)) % 2 == 0
+        first = first[np.argsort(np.argsort(predictions.true, kind="stable"), kind="stable")]  # of every class half
+        measured = [(choose(_part(predictions, ~half)), half) for half in (first, ~first)]
+    if choice is None or any(part is None for part, _ in measured):
+        return None
+    parts = [(part, half) for part, half in measured if part is not None]
+    point = _measure(predictions, choice.default, [(part.default[1], half) for part, half in parts])
+    if point.accuracy is None:
+        return None
+    curve = []
+    for wanted, threshold in choice.others:
+        applied = [(dict(part.others).get(wanted), half) for part, half in parts]
+        if all(least is not None for least, _ in applied):
+            curve.append(_measure(predictions, (wanted, threshold), [(least or 0.0, half) for least, half in applied]))
+    return Threshold(
+        point.target_accuracy,
+        point.suggested,
+        point.coverage,
+        point.accuracy,
+        len(predictions),
+        chosen_on,
+        choice.images,
+        tuple(curve),
+    )
+
+
+def _measure(
+    predictions: Predictions, chosen: tuple[float, float], applied: list[tuple[float, NDArray[np.bool_]]]
+) -> Point:
+    answered = np.zeros(len(predictions), bool)
+    for least, images in applied:
+        answered |= images & (predictions.confidence >= least)
+    accuracy = float(predictions.correct[answered].mean()) if answered.any() else None
+    return Point(*chosen, float(answered.mean()), accuracy)
+
+
+def _part(predictions: Predictions, images: NDArray[np.bool_]) -> Predictions:
+    files = tuple(file for file, taken in zip(predictions.files, images, strict=True) if taken)
+    return replace(
+        predictions, files=files, true=predictions.true[images], probabilities=predictions.probabilities[images]
+    )
+
+
+def _lowest(predictions: Predictions, target: float) -> float | None:
+    """The lowest threshold at which this share of the answers is right."""
     confidence = np.sort(predictions.confidence.astype(np.float64))[::-1]
     right = predictions.correct[np.argsort(-predictions.confidence, kind="stable")]
     accuracy = np.cumsum(right) / np.arange(1, len(right) + 1)
     # Images of one confidence are answered together or not at all.
     ends = np.append(confidence[1:] < confidence[:-1], True)
     enough = confidence >= np.quantile(confidence, LEAST_REJECTED)
-    fits = np.flatnonzero(ends & enough & (accuracy >= TARGET_ACCURACY))
+    fits = np.flatnonzero(ends & enough & (accuracy >= target))
     if not len(fits) or (answered := int(fits[-1]) + 1) < FEWEST_ANSWERS:
         return None
     suggested = float(confidence[answered - 1])
     rounded = float(np.floor(suggested * 1e4) / 1e4)
     # Near 1 confidences lie closer together than that: no image more may be answered.
-    if answered == len(right) or confidence[answered] < rounded:
-        suggested = rounded
-    return Threshold(suggested, TARGET_ACCURACY, answered / len(right), float(accuracy[answered - 1]), len(right))
+    return rounded if answered == len(right) or confidence[answered] < rounded else suggested

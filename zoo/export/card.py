@@ -28,6 +28,7 @@ def write_card(path: Path, contents: Contents) -> None:
         f"## Run\n\n{_manual(contents)}",
         _figures(contents.trained.run),
         _verification(contents),
+        _unknown(contents),
         _photos(contents),
         _licence(contents),
     ]
@@ -109,6 +110,31 @@ each from the image file on.{accuracy}{warnings}
 {table}{thin}
 
 All of it is in `verify.json` and, to look at, in `verify.html`."""
+
+
+def _unknown(contents: Contents) -> str:
+    values = contents.verification.values if contents.verification else None
+    found = values.file.min_confidence if values else None
+    if not found:
+        return ""
+    points = {point["target_accuracy"]: point for point in (found, *found["curve"])}
+    rows = [
+        f"| {percent(target)} | {percent(point['suggested'])} | {percent(point['coverage'])} | "
+        f"{'-' if point['accuracy'] is None else percent(point['accuracy'])} |"
+        for target, point in sorted(points.items())
+    ]
+    chose = (
+        "Validation images chose" if found["chosen_on"] == "val" else "Each half of these images chose, for the other,"
+    )
+    table = "\n".join(["| accuracy wanted | threshold | answered | right of these |", "|---|---|---|---|", *rows])
+    return f"""## When it does not know
+
+Below a threshold of its confidence, the answer should be "unknown". {chose}.
+On the {found["images"]} images of the verification they gave:
+
+{table}
+
+`--min-confidence auto` takes {percent(found["suggested"])}; `--min-confidence accuracy=0.98` takes another row."""
 
 
 def _photos(contents: Contents) -> str:

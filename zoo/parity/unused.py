@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from zoo.data import TRAIN, VAL, ImageData
 from zoo.errors import DataError
+from zoo.evaluation import Predictions
 from zoo.evaluation.predict import predict
 from zoo.evaluation.recorded import recorded_rows
+from zoo.evaluation.threshold import Choice, choose
 from zoo.evaluation.trained import TrainedModel
+from zoo.runs import Run
 
 #: Images in all that agreement is judged on: with so many, both errors of the gate are below one in a thousand.
 ENOUGH = 1000
@@ -84,3 +87,22 @@ def ask_unused(reference: TrainedModel, data: ImageData | None, progress: Progre
     if data is None:
         return None
     return Unused(data, predict(reference.load(), data, np.arange(len(data.names)), progress))
+
+
+def unused_choice(unused: Unused, answers: NDArray[np.float32]) -> Choice | None:
+    """The thresholds of confidence that the file's own probabilities on the validation images choose."""
+    rows = np.flatnonzero(np.array(unused.data.splits) == VAL)
+    found = answers[rows]
+    if not (np.isfinite(found).all() and (found >= 0).all() and (found <= 1).all()):
+        return None
+    files = tuple(unused.data.names[row] for row in rows)
+    return choose(Predictions(unused.data.labels, files, unused.data.classes[rows], found))
+
+
+def recorded_choice(run: Run | None) -> Choice | None:
+    """The thresholds that the validation images of a run chose; ``None`` where they chose none, as in older runs."""
+    record = run.metrics.get("min_confidence") if run is not None and run.finished else None
+    if not isinstance(record, dict) or record.get("chosen_on") != "val":
+        return None
+    curve = tuple((point["target_accuracy"], point["suggested"]) for point in record["curve"])
+    return Choice((record["target_accuracy"], record["suggested"]), curve, record["chosen_images"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.evaluation import Predictions, compute_metrics, exact_interval, tango_interval, wilson_interval
+from zoo.evaluation.threshold import Choice
 from zoo.evaluation.warnings import ModelWarning, model_warnings
 
 #: Outputs must be probabilities: from 0 to 1, and rows that sum to 1, each give or take this. The gates may not ask for
@@ -74,7 +76,7 @@ class Quality:
     accuracy_interval: tuple[float, float]
     log_loss: float | None
     calibration_error: float | None
-    min_confidence: Mapping[str, float] | None
+    min_confidence: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +145,13 @@ class Values:
         return outside <= PROBABILITY_TOLERANCE
 
 
-def compare_values(keras: Predictions, answers: NDArray[np.float32], labels: tuple[str, ...]) -> Values:
+def compare_values(
+    keras: Predictions,
+    answers: NDArray[np.float32],
+    labels: tuple[str, ...],
+    choice: Choice | None = None,
+    file_choice: Choice | None = None,
+) -> Values:
     """Compares image by image.
 
     Args:
@@ -151,6 +159,8 @@ def compare_values(keras: Predictions, answers: NDArray[np.float32], labels: tup
         answers: The file's, ``(n, classes)``, any values.
         labels: What the file calls its outputs. Where they are the model's in another order, each output is taken for
             the class that it names: what a user reads is what is compared.
+        choice, file_choice: Thresholds of confidence that validation images chose, for Keras and for the file;
+            ``None``: each half of these images chooses for the other.
     """
     answers = by_label(answers, labels, keras.labels)
     n, rows = len(keras), np.arange(len(keras))
@@ -184,8 +194,8 @@ def compare_values(keras: Predictions, answers: NDArray[np.float32], labels: tup
             )
             for row in flipped[np.argsort(-margins[flipped], kind="stable")]
         ),
-        keras=_quality(keras.correct, keras),
-        file=_quality(right, file),
+        keras=_quality(keras.correct, keras, choice),
+        file=_quality(right, file, file_choice),
         only_keras=only_keras,
         only_file=only_file,
         accuracy_difference=(only_file - only_keras) / n,
@@ -226,8 +236,8 @@ def _as_predictions(keras: Predictions, answers: NDArray[np.float32]) -> Predict
     return Predictions(keras.labels, keras.files, keras.true, np.clip(answers, 0, 1))
 
 
-def _quality(right: NDArray[np.bool_], answers: Predictions | None) -> Quality:
-    metrics = compute_metrics(answers) if answers else {}
+def _quality(right: NDArray[np.bool_], answers: Predictions | None, choice: Choice | None) -> Quality:
+    metrics = compute_metrics(answers, choice=choice) if answers else {}
     count = int(right.sum())
     return Quality(
         accuracy=count / len(right),

@@ -11,14 +11,12 @@ from pathlib import Path, PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.data import ImageData
+from zoo.data import VAL, ImageData
 from zoo.errors import DataError
 from zoo.evaluation import Predictions
 from zoo.evaluation.digest import model_digest
 from zoo.evaluation.predict import predict
 from zoo.evaluation.trained import TrainedModel
-from zoo.exported import Runtime
-from zoo.image_spec import ImageSpec
 from zoo.interfaces import Exporter
 from zoo.parity.ask import TensorError, ask
 from zoo.parity.contract import check_contract, precision_of
@@ -26,7 +24,7 @@ from zoo.parity.failures import failures
 from zoo.parity.gates import Agreed, GateResult, Gates, Paired, default_gates
 from zoo.parity.result import Verification, sha256_of
 from zoo.parity.stored import stored_problem
-from zoo.parity.unused import Unused
+from zoo.parity.unused import Unused, recorded_choice, unused_choice
 from zoo.parity.values import Values, by_label, compare_values
 from zoo.runs.machine import installed, versions
 
@@ -87,11 +85,14 @@ def verify(
         files = tuple(data.names[index] for index in indices)
         keras = Predictions(reference.labels, files, data.classes[indices], expected)
         labels = metadata.labels if metadata else reference.labels
-        values = compare_values(keras, answers, labels)
+        others = by_label(ask(runtime, spec, unused.data, unused.indices)[0], labels, keras.labels) if unused else None
+        chosen = None if split == VAL else recorded_choice(reference.run)
+        own = unused_choice(unused, others) if unused is not None and others is not None and chosen else None
+        values = compare_values(keras, answers, labels, chosen, own or chosen)
         judged = limits.judge(
             difference=values.difference.max if values.difference else None,
             flip_margin=values.flip_margin,
-            agreed=_agreed(values, split, labels, runtime, spec, unused if limits.min_agreement is not None else None),
+            agreed=_agreed(values.agreeing, {split: len(indices)}, unused, others),
             paired=Paired(images=len(indices), only_keras=values.only_keras, only_file=values.only_file),
         )
     return Verification(
@@ -120,17 +121,14 @@ def verify(
 
 
 def _agreed(
-    values: Values, split: str, labels: tuple[str, ...], runtime: Runtime, spec: ImageSpec, unused: Unused | None
+    agreeing: int, splits: dict[str, int], unused: Unused | None, others: NDArray[np.float32] | None
 ) -> list[Agreed]:
     """The images of the split, and these with the unused ones: what holds for the latter must hold without them."""
-    own = Agreed(splits={split: values.agreeing + len(values.flips) + len(values.not_finite)}, agreeing=values.agreeing)
-    if unused is None:
+    own = Agreed(splits=splits, agreeing=agreeing)
+    if unused is None or others is None:
         return [own]
-    answers, _ = ask(runtime, spec, unused.data, unused.indices)
-    answers = by_label(answers, labels, unused.data.labels)
-    agreeing = np.isfinite(answers).all(axis=1) & (answers.argmax(axis=1) == unused.expected.argmax(axis=1))
-    counts = Counter(unused.data.splits)
-    return [own, Agreed(splits={**own.splits, **counts}, agreeing=own.agreeing + int(agreeing.sum()))]
+    same = np.isfinite(others).all(axis=1) & (others.argmax(axis=1) == unused.expected.argmax(axis=1))
+    return [own, Agreed(splits={**splits, **Counter(unused.data.splits)}, agreeing=agreeing + int(same.sum()))]
 
 
 def keras_answers(

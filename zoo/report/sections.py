@@ -218,8 +218,20 @@ def _unknown(findings: Findings) -> str:
     found = findings.metrics.get("min_confidence")
     if not found:
         return ""
+    chose = {
+        "val": f"{thousands(found.get('chosen_images'))} validation images chose these thresholds. They also chose the "
+        "epoch and the temperature; the test images only measured.",
+        "halves": "Each half of the test images chose the thresholds for the other half.",
+    }.get(found.get("chosen_on"), "The test images chose this threshold, so its figures flatter.")  # of older runs
+    columns = (Column("Accuracy wanted"), Column("Threshold"), Column("Answered"), Column("Right of these"))
+    points = sorted([found, *found.get("curve", ())], key=lambda point: float(point["target_accuracy"]))
+    rows = [
+        tuple(percent(point[key]) for key in ("target_accuracy", "suggested", "coverage", "accuracy"))
+        for point in {point["target_accuracy"]: point for point in points}.values()
+    ]
     return (
-        f"<p>Answers with at least {percent(found['suggested'])} were right {percent(found['accuracy'])} of the time; "
+        f"<p>With at least {percent(found['suggested'])} an answer was right {percent(found['accuracy'])} of the time; "
         f"{percent(found['coverage'])} of these {thousands(found['images'])} images got one. Below that, "
-        "<code>zoo predict --min-confidence auto</code> says that it does not know.</p>"
+        "<code>zoo predict --min-confidence auto</code> says that it does not know; <code>accuracy=0.98</code> takes "
+        f"another row. {chose}</p>" + table("Thresholds of confidence", columns, rows, quiet=True)
     )
