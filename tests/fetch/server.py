@@ -34,6 +34,8 @@ class Served:
         etag: Whether it tells a version.
         pause_s: Before every 4 kB of the body.
         chunked: The body goes in chunks of 1000 bytes, and no length is told; ``cut_at`` counts what frames them too.
+        drip_s: Before every byte of status and headers, or of what ``trickle`` says.
+        trickle: Sent without end, a byte at a time, after the headers or, where ``headless``, in place of them.
         endless_s: The body begins anew again and again for so long, and no length is told.
     """
 
@@ -48,6 +50,9 @@ class Served:
     pause_s: float = 0.0
     chunked: bool = False
     endless_s: float = 0.0
+    drip_s: float = 0.0
+    trickle: bytes = b""
+    headless: bool = False
 
 
 @dataclass
@@ -150,7 +155,13 @@ class LoopbackServer:
         answer = Answer(method, path, status, asked.get("range"), asked.get("host", ""))
         self.answers.append(answer)
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Whatever')}", *(f"{n}: {v}" for n, v in headers.items())]
-        writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        if served.drip_s and not served.trickle:
+            await _drip(writer, head, served.drip_s)
+        elif not served.headless:
+            writer.write(head)
+        while served.trickle:
+            await _drip(writer, served.trickle, served.drip_s)
         if method == "HEAD":
             return answer
         body = _in_chunks(body) if "Transfer-Encoding" in headers else body
@@ -192,6 +203,13 @@ class LoopbackServer:
     def _from_folder(self, path: str) -> Served:
         file = self._folder / path.lstrip("/") if self._folder else None
         return Served(file.read_bytes()) if file and file.is_file() else Served(b"not here", 404)
+
+
+async def _drip(writer: asyncio.StreamWriter, data: bytes, drip_s: float) -> None:
+    for byte in data:
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(drip_s)
 
 
 def _in_chunks(body: bytes) -> bytes:

@@ -85,6 +85,36 @@ def test_an_answer_that_nobody_wants_is_not_read_without_end(
     assert [row["reason"] for row in read_csv(tmp_path / "photos" / "failed.csv")] == ["HTTP 404 Not Found"]
 
 
+@pytest.mark.parametrize("proxied", [False, True])
+@pytest.mark.parametrize(
+    "slow",
+    [
+        pytest.param(Served(b"x" * 99, drip_s=0.05), id="status and headers"),
+        pytest.param(
+            Served(drip_s=0.001, trickle=b"HTTP/1.1 100 Continue\r\n\r\n", headless=True), id="continue without end"
+        ),
+        pytest.param(Served(chunked=True, drip_s=0.05, trickle=b"1;"), id="the length of a chunk"),
+        pytest.param(Served(chunked=True, drip_s=0.001, trickle=b"0\r\n" + b"a: b\r\n" * 9999), id="trailers"),
+    ],
+)
+def test_a_server_that_sends_byte_after_byte_is_given_up(
+    slow: Served, proxied: bool, server: LoopbackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every byte comes long before the socket's timeout, and the answer never ends."""
+    url = f"{server.url}/slow"
+    if proxied:
+        url = "http://photos.test/slow"
+        monkeypatch.setenv("http_proxy", server.url)
+        monkeypatch.setenv("no_proxy", "")
+    server.files["/slow"] = server.files[url] = slow
+    patience = Patience(answer_s=0.5, tries=1)
+    downloader = Downloader(Access(allow_private=True), patience=patience)
+    begin = time.monotonic()
+    with pytest.raises(RefusedError, match=r"timed out|nothing came any more"):
+        downloader.transfer.fetch(Remote(url=url, key="ab", max_bytes=10**6), tmp_path)
+    assert 0.4 < time.monotonic() - begin < 5
+
+
 @pytest.mark.parametrize("wait", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
 def test_a_server_that_asks_for_no_pause_gets_one(server: LoopbackServer, tmp_path: Path, wait: str) -> None:
     server.files["/x"] = Served(b"", 503, {"Retry-After": wait})

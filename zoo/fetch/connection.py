@@ -18,6 +18,7 @@ from urllib3.response import BaseHTTPResponse
 from zoo import __version__
 from zoo.errors import UsageError
 from zoo.fetch.addresses import Access, host_and_port
+from zoo.fetch.deadline import TimedResponse, allow, left_s
 from zoo.fetch.errors import RefusedError, TryAgainError
 
 #: Hosts whose connections are kept.
@@ -32,10 +33,12 @@ class Network:
         connections: Connections kept a host.
         connect_s: Longest wait for a connection, seconds.
         read_s: Longest wait for the next bytes, seconds.
+        answer_s: Longest wait for the whole head of an answer, from the connection on, seconds.
     """
 
-    def __init__(self, access: Access, *, connections: int, connect_s: float, read_s: float) -> None:
+    def __init__(self, access: Access, *, connections: int, connect_s: float, read_s: float, answer_s: float) -> None:
         self._access = access
+        self._answer_s = answer_s
         self._timeout = urllib3.Timeout(connect=connect_s, read=read_s)
         self._connections = connections
         self._direct = urllib3.PoolManager(num_pools=_HOSTS_KEPT, maxsize=connections)
@@ -52,6 +55,7 @@ class Network:
             TryAgainError: No answer.
         """
         host, port = host_and_port(parts)
+        allow(self._answer_s)
         try:
             return self._pools(parts.scheme, host, port).request(
                 method,
@@ -90,7 +94,9 @@ def _proxy(url: str, connections: int) -> urllib3.ProxyManager:
     """Raises ``UsageError`` for a proxy of another kind than HTTP."""
     url = url if "://" in url else f"http://{url}"
     try:
-        return urllib3.ProxyManager(url, num_pools=_HOSTS_KEPT, maxsize=connections)
+        proxy = urllib3.ProxyManager(url, num_pools=_HOSTS_KEPT, maxsize=connections)
+        proxy.pool_classes_by_scheme = _pools(_TimedHTTPConnection, _TimedHTTPSConnection)
+        return proxy
     except (HTTPError, ValueError) as error:
         raise UsageError(
             f"The proxy {url} cannot be used: {error}.",
@@ -98,22 +104,36 @@ def _proxy(url: str, connections: int) -> urllib3.ProxyManager:
         ) from error
 
 
+class _TimedHTTPConnection(HTTPConnection):
+    response_class = TimedResponse
+
+
+class _TimedHTTPSConnection(HTTPSConnection):
+    response_class = TimedResponse
+
+
 def _checked_pools(access: Access) -> dict[str, type[HTTPConnectionPool]]:
-    class CheckedHTTPConnection(HTTPConnection):
+    class CheckedHTTPConnection(_TimedHTTPConnection):
         def _new_conn(self) -> socket.socket:
             return _connect(access, self)
 
-    class CheckedHTTPSConnection(HTTPSConnection):
+    class CheckedHTTPSConnection(_TimedHTTPSConnection):
         def _new_conn(self) -> socket.socket:
             return _connect(access, self)
 
-    class CheckedHTTPPool(HTTPConnectionPool):
-        ConnectionCls: ClassVar[type[CheckedHTTPConnection]] = CheckedHTTPConnection  # type: ignore[misc]
+    return _pools(CheckedHTTPConnection, CheckedHTTPSConnection)
 
-    class CheckedHTTPSPool(HTTPSConnectionPool):
-        ConnectionCls: ClassVar[type[CheckedHTTPSConnection]] = CheckedHTTPSConnection  # type: ignore[misc]
 
-    return {"http": CheckedHTTPPool, "https": CheckedHTTPSPool}
+def _pools(
+    plain: type[_TimedHTTPConnection], secure: type[_TimedHTTPSConnection]
+) -> dict[str, type[HTTPConnectionPool]]:
+    class Plain(HTTPConnectionPool):
+        ConnectionCls: ClassVar[type[_TimedHTTPConnection]] = plain  # type: ignore[misc]
+
+    class Secure(HTTPSConnectionPool):
+        ConnectionCls: ClassVar[type[_TimedHTTPSConnection]] = secure  # type: ignore[misc]
+
+    return {"http": Plain, "https": Secure}
 
 
 def _connect(access: Access, connection: HTTPConnection) -> socket.socket:
@@ -121,8 +141,9 @@ def _connect(access: Access, connection: HTTPConnection) -> socket.socket:
     failure: OSError | None = None
     for address in access.resolve(connection.host, connection.port):
         try:
+            timeout_s = min(connection.timeout or left_s(), left_s())
             return urllib3.util.connection.create_connection(
-                (address, connection.port), connection.timeout, socket_options=connection.socket_options
+                (address, connection.port), timeout_s, socket_options=connection.socket_options
             )
         except OSError as error:
             failure = error

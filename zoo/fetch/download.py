@@ -106,7 +106,9 @@ class Downloader:
         max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> None:
         patience = patience or Patience()
-        network = Network(access, connections=jobs, connect_s=patience.connect_s, read_s=patience.read_s)
+        network = Network(
+            access, connections=jobs, connect_s=patience.connect_s, read_s=patience.read_s, answer_s=patience.answer_s
+        )
         self._hosts = Hosts(patience)
         self._jobs = jobs
         self._max_bytes = max_bytes

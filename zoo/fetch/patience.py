@@ -17,6 +17,8 @@ class Patience:
     Args:
         connect_s: Wait for a connection.
         read_s: Wait for the next bytes.
+        answer_s: Wait for one step of an answer, however many bytes it takes: its whole head, or the next bytes of its
+            body with what frames them.
         tries: Tries in a row that bring nothing new before a file is given up.
         tries_in_all: Tries for one file, however much each brings.
         redirects: Redirects that are followed.
@@ -30,6 +32,7 @@ class Patience:
 
     connect_s: float = 10.0
     read_s: float = 30.0
+    answer_s: float = 60.0
     tries: int = 5
     tries_in_all: int = 50
     redirects: int = 5

@@ -17,6 +17,7 @@ from urllib3.response import BaseHTTPResponse
 from zoo.fetch.addresses import check_url, host_and_port
 from zoo.fetch.checksum import differs, google_md5
 from zoo.fetch.connection import Network
+from zoo.fetch.deadline import allow
 from zoo.fetch.disk import remove_file, using
 from zoo.fetch.errors import RefusedError, TryAgainError
 from zoo.fetch.part import Part, begin_part, continues, find_part, whole_bytes
@@ -175,7 +176,7 @@ class Transfer:
         if (part.whole_bytes or 0) > max_bytes:
             raise _too_long(max_bytes)
         with using(part.path), part.path.open("ab", buffering=0) as file:
-            while chunk := _read(response, part, size_bytes):
+            while chunk := self._read(response, part, size_bytes):
                 # Written at once: what a killed process received need not come again.
                 _write(file, chunk)
                 size_bytes += len(chunk)
@@ -192,20 +193,21 @@ class Transfer:
         if part.whole_bytes is not None and size_bytes < part.whole_bytes:
             raise _broke_off(part, size_bytes)
 
+    def _read(self, response: BaseHTTPResponse, part: Part, size_bytes: int) -> bytes:
+        """The next bytes after the first ``size_bytes``; none at the end.
 
-def _read(response: BaseHTTPResponse, part: Part, size_bytes: int) -> bytes:
-    """The next bytes after the first ``size_bytes``; none at the end.
-
-    Raises:
-        TryAgainError: The end came too early. In chunks it may, though no length tells it: the last one is marked.
-    """
-    try:
-        return response.read1(_CHUNK_BYTES)
-    except (HTTPError, OSError) as error:
-        if isinstance(error.__cause__, IncompleteRead):
-            raise _broke_off(part, size_bytes) from error
-        timed_out = isinstance(error, ReadTimeoutError | TimeoutError)
-        raise TryAgainError("nothing came any more" if timed_out else "the connection broke") from error
+        Raises:
+            TryAgainError: They are late, or the end came too early. In chunks it may, though no length tells it: the
+                last one is marked.
+        """
+        allow(self._patience.answer_s)
+        try:
+            return response.read1(_CHUNK_BYTES)
+        except (HTTPError, OSError) as error:
+            if isinstance(error.__cause__, IncompleteRead):
+                raise _broke_off(part, size_bytes) from error
+            timed_out = isinstance(error, ReadTimeoutError | TimeoutError)
+            raise TryAgainError("nothing came any more" if timed_out else "the connection broke") from error
 
 
 def _broke_off(part: Part, size_bytes: int) -> TryAgainError:
@@ -239,6 +241,7 @@ def _retry_after_s(text: str | None) -> float | None:
 def _dismiss(response: BaseHTTPResponse) -> None:
     """Gives the connection back where the rest of the answer is short and comes at once, else ends it."""
     length = whole_bytes(response.headers)
+    allow(2 * _DRAINED_S)
     try:
         if length is not None and length <= _DRAINED_BYTES and _drained(response):
             response.release_conn()
