@@ -27,7 +27,7 @@ HEAVY = (
 
 #: Left never imports right; parts on one line may not import each other unless they are listed in order.
 LAYERS = [
-    ["errors", "quiet", "figures", "locks"],
+    ["errors", "quiet", "figures", "locks", "array_files"],
     ["image_spec", "recipe", "exported"],
     ["interfaces"],
     ["hookspecs"],

@@ -1,7 +1,11 @@
 """Weight files: what is kept of a value, what is refused, and that nothing is filled by half."""
 
+import io
 import re
+import tracemalloc
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -118,3 +122,61 @@ def test_pickles_are_never_opened(tmp_path):
 def test_a_backbone_that_the_model_lacks_is_the_plugins_fault(saved):
     with pytest.raises(PluginError, match="no layer 'neck'"):
         load_weights(small_model(), saved[1], backbone="neck")
+
+
+def peak_bytes(function):
+    """Most bytes that NumPy and Python held at once while a function ran."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def refused(path):
+    with pytest.raises(UsageError, match=re.escape(str(path))) as told:
+        load_weights(small_model(), path, backbone="features")
+    return str(told.value)
+
+
+def test_what_does_not_fit_the_model_is_never_read(tmp_path):
+    theirs = model_arrays(small_model())
+    path = tmp_path / "large.npz"
+    np.savez_compressed(path, **theirs | {"body/kernel": np.zeros((2, 8_000_000), "float32")})
+    assert peak_bytes(lambda: refused(path)) < 20e6
+    assert "body/kernel: expected (2, 4), shape in the file (2, 8000000)" in refused(path)
+
+
+def test_an_archive_that_swells_is_refused_before_it_does(tmp_path):
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("any.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (100_000_000,)})
+        for _ in range(400):
+            file.write(bytes(1_000_000))
+    assert path.stat().st_size < 1e6
+    assert peak_bytes(lambda: refused(path)) < 20e6
+    assert "declare 0.4 GB" in refused(path)
+    with pytest.raises(UsageError, match=r"declare 0.4 GB"):
+        read_weights(path)
+
+
+def test_a_header_that_declares_more_than_the_file_has_is_refused(tmp_path):
+    path = tmp_path / "short.npz"
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2**30,)})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("body/kernel.npy", header.getvalue() + bytes(16))
+    assert peak_bytes(lambda: refused(path)) < 20e6
+    assert "'body/kernel' declares 4294967296 bytes, and the file has 16 of them" in refused(path)
+
+
+def test_a_keras_file_that_swells_is_refused_before_it_does(tmp_path):
+    path = tmp_path / "bomb.keras"
+    inside = io.BytesIO()
+    with h5py.File(inside, "w") as file:  # four gigabytes of a fill value, of which nothing is stored
+        file.create_dataset("layers/dense/vars/0", (2**30,), "float32", chunks=(2**20,))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model.weights.h5", inside.getvalue())
+    assert peak_bytes(lambda: refused(path)) < 20e6
+    assert "declare 4.3 GB" in refused(path)

@@ -12,18 +12,31 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from zoo.array_files import ArrayFile, check_keras_file, open_arrays
 from zoo.errors import PluginError, UsageError
 
 if TYPE_CHECKING:
     import keras
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+
+class _Described(Protocol):
+    """An array, or what the header of one says."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
 
 #: Mismatches that are spelt out in an error; the rest are counted.
 _MISMATCHES_SHOWN = 6
@@ -69,21 +82,39 @@ def read_weights(path: Path, sha256: str | None = None) -> Arrays:
         PluginError: ``sha256`` is given and the file is missing or another.
         UsageError: ``sha256`` is not given and the file is missing or no weight file.
     """
+    with _opened(path, sha256) as file, _told(path):
+        return {name: file.read(name) for name in file.names}
+
+
+@contextmanager
+def _opened(path: Path, sha256: str | None) -> Iterator[ArrayFile]:
+    """The arrays of a weight file, none of them read yet; arguments and errors are those of ``read_weights``."""
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))
+            actual = hashlib.file_digest(file, "sha256").hexdigest() if sha256 is not None else None
+            file.seek(0)
+        except OSError as error:
+            message = f"Could not read the weights {path}: {error.strerror or error}."
+            if sha256 is None:
+                raise UsageError(message) from error
+            raise PluginError(message, "Install the plugin that ships them again.") from error
+        if actual != sha256:
+            size_bytes = path.stat().st_size
+            raise PluginError(
+                f"The weights {path} are damaged: expected SHA-256 {sha256}, actual {actual} ({size_bytes} bytes).",
+                "Install the plugin that ships them again.",
+            )
+        with _told(path):
+            arrays = stack.enter_context(open_arrays(file))
+        yield arrays
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What reading a file raises, as an error that names it."""
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        message = f"Could not read the weights {path}: {error.strerror or error}."
-        if sha256 is None:
-            raise UsageError(message) from error
-        raise PluginError(message, "Install the plugin that ships them again.") from error
-    if sha256 is not None and (actual := hashlib.sha256(data).hexdigest()) != sha256:
-        raise PluginError(
-            f"The weights {path} are damaged: expected SHA-256 {sha256}, actual {actual} ({len(data)} bytes).",
-            "Install the plugin that ships them again.",
-        )
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        yield
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds on a file that is none
         raise UsageError(
             f"{path} is not a weight file: {error}",
@@ -123,12 +154,35 @@ def load_weights(
         PluginError: See ``read_weights``.
         UsageError: See ``read_weights``; or a variable is absent from the file or of another shape. Names those.
     """
-    arrays = _keras_arrays(path) if path.suffix == ".keras" else read_weights(path, sha256)
+    if path.suffix == ".keras":
+        arrays = _keras_arrays(path)
+        return _fill(model, path, arrays, arrays.__getitem__, backbone, with_head, hint)
+    with _opened(path, sha256) as file:
+        # Names, shapes and types first: what does not fit the model is never read, however large it claims to be.
+        with _told(path):
+            declared = {name: file.declared(name) for name in set(file.names) & set(_variables(model))}
+
+        def read(name: str) -> np.ndarray[Any, np.dtype[Any]]:
+            with _told(path):
+                return file.read(name)
+
+        return _fill(model, path, declared, read, backbone, with_head, hint)
+
+
+def _fill(
+    model: keras.Model,
+    path: Path,
+    declared: Mapping[str, _Described],
+    read: Callable[[str], np.ndarray[Any, np.dtype[Any]]],
+    backbone: str | None,
+    with_head: bool | None,
+    hint: str | None,
+) -> bool:
     variables = _variables(model)
     head = set(variables) - set(_variables(_backbone(model, backbone))) if backbone else set()
 
-    body_wrong = _mismatches({name: variables[name] for name in variables if name not in head}, arrays)
-    head_wrong = _mismatches({name: variables[name] for name in variables if name in head}, arrays)
+    body_wrong = _mismatches({name: variables[name] for name in variables if name not in head}, declared)
+    head_wrong = _mismatches({name: variables[name] for name in variables if name in head}, declared)
     if body_wrong:
         hint = hint or "Build the model with the options the weights were trained with, or train without them."
         raise _misfit(path, model, body_wrong, hint)
@@ -137,16 +191,16 @@ def load_weights(
             path, model, head_wrong, "Load the backbone alone, or build the model with as many classes as the file has."
         )
     fill_head = with_head is not False and not head_wrong
-    chosen = {name for name in variables if fill_head or name not in head}
-    for name in chosen:
-        if not np.isfinite(arrays[name]).all():
+    arrays = {name: read(name) for name in variables if fill_head or name not in head}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
             raise UsageError(f"'{name}' in {path} has values that are not finite.", "Was that training run diverging?")
-    for name in chosen:
-        variables[name].assign(arrays[name].astype(np.float32))
+    for name, array in arrays.items():
+        variables[name].assign(array.astype(np.float32))
     return fill_head
 
 
-def _mismatches(variables: Mapping[str, Any], arrays: Arrays) -> list[str]:
+def _mismatches(variables: Mapping[str, Any], arrays: Mapping[str, _Described]) -> list[str]:
     lines = []
     for name, variable in variables.items():
         shape = tuple(variable.shape)
@@ -189,6 +243,7 @@ def _keras_arrays(path: Path) -> Arrays:
     if not path.is_file():
         raise UsageError(f"Could not read the weights {path}: no such file.")
     try:
+        check_keras_file(path)
         return model_arrays(keras.saving.load_model(path, compile=False))
     except Exception as error:  # whatever a foreign model holds
         raise UsageError(f"Keras could not open {path}: {error}") from error

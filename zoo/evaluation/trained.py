@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.array_files import check_keras_file
 from zoo.errors import TrainingError, UsageError
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture, Weights
@@ -104,6 +105,7 @@ def _read(path: Path) -> keras.Model:
     import keras
 
     try:
+        check_keras_file(path)
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras and h5py raise what they like for a damaged file
         raise TrainingError(f"Could not read {path}: {error}", "The file is damaged; train again.") from error

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.array_files import ArrayFile, open_arrays
 from zoo.errors import TrainingError
 from zoo.runs.atomic import whole_file
 from zoo.training.model import get_weights, set_weights
@@ -73,7 +74,7 @@ def restore_model(path: Path, model: keras.Model) -> tuple[Progress, Arrays]:
     """
     with _opened(path) as file:
         set_weights(model.variables, _numbered(file, "model"))
-        return Progress(**json.loads(str(file["progress"]))), _numbered(file, "best")
+        return Progress(**json.loads(str(file.read("progress")))), _numbered(file, "best")
 
 
 def restore_optimizer(path: Path, optimizer: keras.optimizers.Optimizer) -> None:
@@ -83,15 +84,15 @@ def restore_optimizer(path: Path, optimizer: keras.optimizers.Optimizer) -> None
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[ArrayFile]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, open_arrays(opened) as file:
             yield file
     except Exception as error:  # zipfile, zlib, json and Keras each raise their own
         hint = "The checkpoint is damaged; train again."
         raise TrainingError(f"Could not resume from {path}: {error}", hint) from error
 
 
-def _numbered(file: Any, group: str) -> Arrays:
-    count = sum(name.startswith(f"{group}/") for name in file.files)
-    return [file[f"{group}/{index}"] for index in range(count)]
+def _numbered(file: ArrayFile, group: str) -> Arrays:
+    count = sum(name.startswith(f"{group}/") for name in file.names)
+    return [file.read(f"{group}/{index}") for index in range(count)]

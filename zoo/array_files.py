@@ -1,0 +1,137 @@
+"""Files of arrays from anywhere: what they declare is checked before any of it is read.
+
+A few bytes can declare any number of gigabytes: in the header of an array, by compression, by an HDF5 data set that
+stores nothing. So a file may not declare many times its own size, and what is read of an ``.npz`` is known by name,
+shape and type first.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+#: Bytes that a file may declare for each of its own, and any file besides. Weights hardly compress; those that are
+#: mostly zeros do, about ten times.
+_MOST_PER_BYTE = 20
+_ALWAYS_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Declared:
+    """An array as its header describes it."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class ArrayFile:
+    """An open ``.npz``; see ``open_arrays``."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._members = {
+            member.filename.removesuffix(".npy"): member
+            for member in archive.infolist()
+            if member.filename.endswith(".npy")
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """Of all arrays, in the order of the file."""
+        return list(self._members)
+
+    def declared(self, name: str) -> Declared:
+        """Raises ``KeyError`` where there is no such array, ``ValueError`` where its header is not that of its data."""
+        member = self._members[name]
+        with self._archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            if version == (1, 0):
+                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            elif version == (2, 0):
+                shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+            else:
+                raise ValueError(f"'{name}' is stored in version {version} of the NumPy format; known: 1.0 and 2.0")
+            header_bytes = file.tell()
+        if dtype.hasobject:
+            raise ValueError(f"'{name}' holds Python objects")
+        declared_bytes = math.prod(shape) * dtype.itemsize
+        if header_bytes + declared_bytes != member.file_size:
+            raise ValueError(
+                f"'{name}' declares {declared_bytes} bytes, and the file has {member.file_size - header_bytes} of them"
+            )
+        return Declared(shape, dtype)
+
+    def read(self, name: str) -> np.ndarray[Any, np.dtype[Any]]:
+        """Raises as ``declared`` does, or as zipfile and zlib do where the data are damaged."""
+        self.declared(name)
+        with self._archive.open(self._members[name]) as file:
+            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+
+
+@contextmanager
+def open_arrays(file: IO[bytes]) -> Iterator[ArrayFile]:
+    """The arrays of an ``.npz``, of which none is read yet.
+
+    Raises:
+        ValueError: It declares many times its own size. zipfile raises what it likes for a file that is none.
+    """
+    with zipfile.ZipFile(file) as archive:
+        _refuse_inflated(sum(member.file_size for member in archive.infolist()), _size_bytes(file))
+        yield ArrayFile(archive)
+
+
+def check_keras_file(path: Path) -> None:
+    """Refuses a ``.keras`` file whose weights would take many times its own size; other damage is Keras's to tell.
+
+    Raises:
+        ValueError: It is one.
+    """
+    with path.open("rb") as file:
+        size_bytes = _size_bytes(file)
+        try:
+            with zipfile.ZipFile(file) as archive:
+                _refuse_inflated(sum(member.file_size for member in archive.infolist()), size_bytes)
+                weights = [archive.read(name) for name in archive.namelist() if name.endswith(".h5")]
+        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError):
+            return
+    for data in weights:
+        _refuse_inflated(_hdf5_bytes(data), size_bytes)
+
+
+def _hdf5_bytes(data: bytes) -> int:
+    """Bytes that the data sets of an HDF5 file declare together."""
+    import h5py
+
+    total = 0
+
+    def add(name: str, item: Any) -> None:
+        nonlocal total
+        if isinstance(item, h5py.Dataset):
+            total += math.prod(item.shape or ()) * item.dtype.itemsize
+
+    try:
+        with h5py.File(io.BytesIO(data), "r") as file:
+            file.visititems(add)
+    except (OSError, RuntimeError, KeyError):
+        return 0
+    return total
+
+
+def _refuse_inflated(declared_bytes: int, size_bytes: int) -> None:
+    if declared_bytes > _ALWAYS_BYTES + _MOST_PER_BYTE * size_bytes:
+        raise ValueError(f"its {size_bytes / 1e6:.1f} MB declare {declared_bytes / 1e9:.1f} GB of data")
+
+
+def _size_bytes(file: IO[bytes]) -> int:
+    place = file.tell()
+    size = file.seek(0, io.SEEK_END)
+    file.seek(place)
+    return size
