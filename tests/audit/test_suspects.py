@@ -10,7 +10,7 @@ from zoo.audit.audit import audit
 from zoo.audit.features import backbone_features, find_backbone
 from zoo.audit.photos import read_photos
 from zoo.audit.records import Records
-from zoo.audit.suspects import held_out_probabilities, label_suspects, outliers
+from zoo.audit.suspects import held_out, label_suspects, outliers
 
 
 def clusters(each: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -30,14 +30,33 @@ def test_flipped_labels_are_found_and_little_else() -> None:
     assert all(suspect.suggested == true[suspect.index] for suspect in found)
 
 
+def test_hard_pictures_are_not_suspect() -> None:
+    """Classes that overlap: a picture on the wrong side is likely, and says nothing of its label."""
+    features, true = clusters(40, 3)
+    random = np.random.default_rng(1)
+    features = (features + 0.35 * random.normal(size=features.shape)).astype(np.float32)
+    said = held_out(features, true, np.arange(120))
+    assert (said.probabilities.argmax(1) != true).sum() >= 10
+    assert label_suspects(features, true, np.arange(120)) == []
+
+
+def test_the_most_evident_come_first() -> None:
+    features, true = clusters(30, 4)
+    labels = true.copy()
+    labels[[3, 40, 70, 100]] = [1, 2, 3, 0]
+    evidence = [suspect.evidence for suspect in label_suspects(features, labels, np.arange(len(labels)))]
+    assert evidence == sorted(evidence, reverse=True)
+    assert min(evidence) >= 0.7
+
+
 def test_a_twin_does_not_vouch_for_a_wrong_label() -> None:
     features, true = clusters(12, 2)
     features[1:4] = features[0]
     labels = true.copy()
     labels[:4] = 1
     alone, together = np.arange(24), np.array([0, 0, 0, 0, *range(4, 24)])
-    vouched = held_out_probabilities(features, labels, alone)[:4, 1]
-    judged = held_out_probabilities(features, labels, together)[:4, 1]
+    vouched = held_out(features, labels, alone).probabilities[:4, 1]
+    judged = held_out(features, labels, together).probabilities[:4, 1]
     assert (judged < vouched).all()
     assert {suspect.index for suspect in label_suspects(features, labels, together)} == {0, 1, 2, 3}
 
@@ -85,7 +104,7 @@ def test_a_picture_that_says_it_is_missing_is_found_among_ants(shared_data: Path
     assert "leak" not in found.by_kind
 
 
-def test_most_of_the_flipped_labels_of_real_photos_are_found(shared_data: Path) -> None:
+def test_most_of_the_flipped_labels_of_real_photos_are_found_and_no_others(shared_data: Path) -> None:
     from zoo.cli.backend import start_keras
 
     offer = find_backbone()
@@ -101,5 +120,6 @@ def test_most_of_the_flipped_labels_of_real_photos_are_found(shared_data: Path) 
     labels[flipped] = (true[flipped] + random.integers(1, len(position), len(flipped))) % len(position)
     suspects = {suspect.index for suspect in label_suspects(features, labels, np.arange(len(labels)))}
     right = len(suspects & set(flipped.tolist()))
-    assert right >= 0.7 * len(flipped)
-    assert len(suspects) - right <= right
+    assert right >= 0.6 * len(flipped)
+    assert right >= 0.9 * len(suspects)
+    assert label_suspects(features, true, np.arange(len(labels))) == []

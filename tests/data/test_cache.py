@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tests.conftest import PhotoFolder, draw_photo, zoo_environment
 from zoo.audit.records import Records
+from zoo.cli.overlap import tell_files
 from zoo.data import cache as cache_module
 from zoo.data import load_data
 from zoo.data.arrays import Place
@@ -335,6 +336,9 @@ def test_damaged_pixels_are_decoded_again_and_said(photo_folder: PhotoFolder, ow
     assert set(again.notes) - set(notes) == {
         "12 of the cached images were damaged on the disk. They were dropped and made again."
     }
+    told: list[str] = []
+    tell_files(again, SimpleNamespace(note=told.append))  # as `zoo evaluate`, `export` and `verify` do
+    assert told == ["12 of the cached images were damaged on the disk. They were dropped and made again."]
     assert not segment.exists()
     assert load_data(str(root), SPEC).notes == notes
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SIDE_PX = 160
 
 #: Raised whenever the same two pictures would be judged otherwise.
-VERSION = 4
+VERSION = 5
 
 _PATCH_PX = 20
 _REACH_PX = 6  # how far from its place a patch is looked for
@@ -88,21 +88,25 @@ class _Patches:
     likeness: NDArray[np.float64]
 
 
-def sameness(first: Canvas, second: Canvas, ways: Sequence[Overlap]) -> float:
-    """Share of the textured patches that the two pictures have in common, 0 to 1; about 0 for different photographs.
+def sameness(first: Canvas, second: Canvas, ways: Sequence[Overlap]) -> tuple[float, bool]:
+    """How similar two pictures are, and whether the second had to be mirrored for it.
+
+    The similarity is the share of the textured patches that they have in common, 0 to 1; about 0 for different
+    photographs.
 
     Args:
         first, second: The pictures. The patches are those of the first, so the other way round the share can differ a
             little.
         ways: How they may overlap; the first that fits is taken.
     """
-    best = 0.0
+    best, mirrored = 0.0, False
     for way in ways:
-        other = second.mirrored() if way.mirror else second
-        best = max(best, _sameness(first, other, _start(way)))
+        found = _sameness(first, second.mirrored() if way.mirror else second, _start(way))
+        if found > best:
+            best, mirrored = found, way.mirror
         if best >= 0.75:
             break
-    return best
+    return best, mirrored
 
 
 def _start(way: Overlap) -> Warp:

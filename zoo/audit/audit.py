@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.audit.composition import parts, shortcut_findings, sizes
-from zoo.audit.duplicates import Twins, find_twins, groups, members
+from zoo.audit.duplicates import Twins, find_twins, groups, unmirrored_groups
 from zoo.audit.features import backbone_features, features_key, find_backbone
 from zoo.audit.files import file_findings
 from zoo.audit.findings import KINDS, Finding
 from zoo.audit.photos import Photos, read_photos
 from zoo.audit.records import Records
+from zoo.audit.repeats import known_as, twin_findings
 from zoo.audit.suspects import LabelSuspect, Outlier, label_suspects, outliers
 from zoo.errors import DataError, ZooError
 from zoo.figures import percent
@@ -28,7 +29,10 @@ from zoo.registry import Offer
 from zoo.training.reporter import Reporter
 
 #: Raised whenever the same features would give other suspects.
-_SUSPECTS_KIND = "suspects-2"
+_SUSPECTS_KIND = "suspects-3"
+
+#: Findings of labels that differ in what a backbone hardly sees, such as left and right. It does not judge them.
+_TOLD_APART = ("mirrored", "altered")
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Audit:
         photos: The data set.
         twins: Pairs of pictures that show the same.
         group: The group of each picture; twins share one.
+        unmirrored: The same, where a picture and its mirror image are two.
         findings: Everything that is wrong, the worst first.
         backbone: Whose features found suspects and twins; ``None``: none is installed, labels were not judged.
     """
@@ -46,6 +51,7 @@ class Audit:
     photos: Photos
     twins: tuple[Twins, ...]
     group: NDArray[np.int64]
+    unmirrored: NDArray[np.int64]
     findings: tuple[Finding, ...]
     backbone: str | None
 
@@ -61,12 +67,13 @@ class Audit:
     def leaked(self) -> Mapping[str, tuple[int, int]]:
         """``test`` and ``val`` to ``(pictures with a twin in an earlier split, pictures)``."""
         splits = [photo.split for photo in self.photos.photos]
+        known = known_as(self.photos, self.group, self.unmirrored)
         found = {}
         for split, earlier in (("test", {"train", "val"}), ("val", {"train"})):
             mine = [index for index, name in enumerate(splits) if name == split]
-            others = {int(self.group[index]) for index, name in enumerate(splits) if name in earlier}
+            others = {name for index, names in enumerate(known) if splits[index] in earlier for name in names}
             if mine and others:
-                found[split] = (sum(int(self.group[index]) in others for index in mine), len(mine))
+                found[split] = (sum(not others.isdisjoint(known[index]) for index in mine), len(mine))
         return found
 
     def as_dict(self) -> dict[str, Any]:
@@ -116,14 +123,17 @@ def audit(
     offer = find_backbone(backbone)
     with Records() as records:
         photos, features, twins = _read(source, offer, backbone is not None, records, start_backend, reporter)
-        group = groups(len(photos), twins)
-        findings = [*file_findings(photos), *shortcut_findings(photos), *_twin_findings(photos, twins, group)]
+        group, unmirrored = groups(len(photos), twins), unmirrored_groups(len(photos), twins)
+        findings = [*file_findings(photos), *shortcut_findings(photos)]
+        findings += twin_findings(photos, twins, group, unmirrored)
         if offer and features is not None:
-            findings += _suspect_findings(photos, features, group, features_key(offer), records)
+            told_apart = {file for finding in findings if finding.kind in _TOLD_APART for file in finding.files}
+            suspects = _suspect_findings(photos, features, group, features_key(offer), records)
+            findings += [item for item in suspects if item.kind != "label" or item.files[0] not in told_apart]
     order = list(KINDS)
     findings.sort(key=lambda finding: (order.index(finding.kind), -finding.score))
     looked_by = offer.record.name if offer and features is not None else None
-    return Audit(photos, tuple(twins), group, tuple(findings), looked_by)
+    return Audit(photos, tuple(twins), group, unmirrored, tuple(findings), looked_by)
 
 
 def read_and_compare(
@@ -169,38 +179,6 @@ def _nothing(photos: Photos) -> DataError:
     )
 
 
-def _twin_findings(photos: Photos, twins: Sequence[Twins], group: NDArray[np.int64]) -> list[Finding]:
-    """One finding a group of twins, or two where it both leaks and contradicts itself."""
-    likeness: dict[int, float] = {}
-    kinds: dict[int, set[str]] = {}
-    for pair in twins:
-        name = int(group[pair.first])
-        likeness[name] = min(likeness.get(name, 1.0), pair.sameness)
-        kinds.setdefault(name, set()).add(pair.kind)
-    found = []
-    for name, indices in members(group).items():
-        shown = [photos.photos[index] for index in indices]
-        what = "the same bytes" if kinds[name] == {"bytes"} else "the same pixels"
-        what = "the same photo" if "near" in kinds[name] else what
-        splits = {photo.split for photo in shown if photo.split}  # what has none is still to be divided
-        labels = {photo.label for photo in shown}
-        files = tuple(photo.name for photo in shown)
-        values = {
-            "how": sorted(kinds[name]),
-            "labels": [photo.label for photo in shown],
-            "splits": [photo.split for photo in shown],
-        }
-        if len(splits) > 1:
-            where = " and ".join(sorted(splits))
-            found.append(Finding("leak", files, f"{what} in {where}", likeness[name], values))
-        if len(labels) > 1:
-            where = " and ".join(sorted(labels))
-            found.append(Finding("contradiction", files, f"{what} under {where}", likeness[name], values))
-        if len(splits) < 2 and len(labels) == 1:
-            found.append(Finding("duplicate", files, f"{what}, {len(files)} times", likeness[name], values))
-    return found
-
-
 def _suspect_findings(
     photos: Photos, features: NDArray[np.float32], group: NDArray[np.int64], key: str, records: Records
 ) -> list[Finding]:
@@ -230,6 +208,11 @@ def _suspect_findings(
 def _label_finding(photos: Photos, suspect: LabelSuspect) -> Finding:
     photo, suggested = photos.photos[suspect.index], photos.labels[suspect.suggested]
     shares = f"{percent(suspect.confidence, 0)} against {percent(suspect.own, 0)}"
-    detail = f"labelled {photo.label}, looks like {suggested} ({shares})"
-    values = {"label": photo.label, "suggested": suggested, "confidence": round(suspect.confidence, 4)}
-    return Finding("label", (photo.name,), detail, suspect.confidence - suspect.own, values)
+    detail = f"labelled {photo.label}, looks like {suggested} ({shares}), evidence {suspect.evidence:.2f}"
+    values = {
+        "label": photo.label,
+        "suggested": suggested,
+        "confidence": round(suspect.confidence, 4),
+        "evidence": round(suspect.evidence, 4),
+    }
+    return Finding("label", (photo.name,), detail, suspect.evidence, values)

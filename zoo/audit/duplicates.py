@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -48,12 +48,30 @@ class Twins:
         first, second: Indices of the pictures.
         kind: What they have in common: the file's ``bytes``, the ``pixels``, or ``near``: the photograph.
         sameness: Share of what is comparable that is the same, 0 to 1.
+        mirrored: Whether they are the same only when one of them is mirrored.
     """
 
     first: int
     second: int
     kind: Kind
     sameness: float
+    mirrored: bool = False
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How similar two pictures are, 0 to 1, and whether that takes mirroring one of them."""
+
+    sameness: float
+    mirrored: bool
+
+    @classmethod
+    def of_text(cls, text: str) -> Judgement:
+        value, _, mirrored = text.partition(" ")
+        return cls(float(value), bool(mirrored))
+
+    def __str__(self) -> str:
+        return f"{self.sameness:.4f}{' mirrored' if self.mirrored else ''}"
 
 
 def find_twins(
@@ -81,7 +99,11 @@ def find_twins(
         )
     keys = [photos.photos[index].facts.pixels_sha256 for index in alone]
     found = judge(sorted(places), keys, photos.pixels, alone, prints, records, progress)
-    near = [Twins(alone[i], alone[j], "near", value) for (i, j), value in found.items() if value >= TWINS_FROM]
+    near = [
+        Twins(alone[i], alone[j], "near", judged.sameness, judged.mirrored)
+        for (i, j), judged in found.items()
+        if judged.sameness >= TWINS_FROM
+    ]
     return exact + near
 
 
@@ -101,8 +123,8 @@ def judge(
     prints: Fingerprints,
     records: Records,
     progress: Progress | None = None,
-) -> dict[tuple[int, int], float]:
-    """How much each pair of pictures has in common, 0 to 1; what was judged before is looked up.
+) -> dict[tuple[int, int], Judgement]:
+    """How much each pair of pictures has in common; what was judged before is looked up.
 
     Args:
         pairs: Positions in ``keys``, ``indices`` and ``prints``.
@@ -123,25 +145,30 @@ def judge(
     def canvas(place: int) -> Canvas:
         return Canvas.of(pixels.read([indices[place]])[0])
 
-    def compare(some: Sequence[tuple[int, int]]) -> list[float]:
+    def compare(some: Sequence[tuple[int, int]]) -> list[Judgement]:
         found = []
         for first, second in (ordered[pair] for pair in some):
-            found.append(sameness(canvas(first), canvas(second), _ways(prints[first], prints[second])))
+            ways = overlaps(prints[first], prints[second])
+            value, mirrored = sameness(canvas(first), canvas(second), _likeliest(ways))
+            if mirrored and value >= TWINS_FROM:  # something symmetric may be the same without being mirrored, too
+                plain, _ = sameness(canvas(first), canvas(second), _likeliest([way for way in ways if not way.mirror]))
+                value, mirrored = max(value, plain), plain < TWINS_FROM
+            found.append(Judgement(value, mirrored))
         return found
 
     fresh: dict[str, str] = {}
     parts = [todo[start : start + _PART] for start in range(0, len(todo), _PART)]
     for part, values in zip(parts, ahead(compare, parts, min(4, core_count())), strict=True):
-        fresh |= {names[pair]: f"{value:.4f}" for pair, value in zip(part, values, strict=True)}
+        fresh |= {names[pair]: str(value) for pair, value in zip(part, values, strict=True)}
         if progress:
             progress(len(fresh), len(todo))
     records.write(_KIND, fresh)
     known |= fresh
-    return {pair: float(known[names[pair]]) for pair in pairs}
+    return {pair: Judgement.of_text(known[names[pair]]) for pair in pairs}
 
 
-def _ways(first: Fingerprints, second: Fingerprints) -> list[Overlap]:
-    return [way for way in overlaps(first, second)[:_WAYS] if way.likeness >= _LEAST_WAY]
+def _likeliest(ways: Sequence[Overlap]) -> list[Overlap]:
+    return [way for way in ways[:_WAYS] if way.likeness >= _LEAST_WAY]
 
 
 def groups(count: int, twins: Iterable[Twins]) -> NDArray[np.int64]:
@@ -158,6 +185,16 @@ def groups(count: int, twins: Iterable[Twins]) -> NDArray[np.int64]:
         low, high = sorted((top(pair.first), top(pair.second)))
         above[high] = low
     return np.array([top(index) for index in range(count)], np.int64)
+
+
+def unmirrored_groups(count: int, twins: Iterable[Twins]) -> NDArray[np.int64]:
+    """Like ``groups``, for pictures that show the same without being mirrored: an arrow and its mirror image differ."""
+    doubled = []  # every picture as it is, 2 * index, and mirrored, 2 * index + 1
+    for pair in twins:
+        for side in (0, 1):
+            other = 1 - side if pair.mirrored else side
+            doubled.append(replace(pair, first=2 * pair.first + side, second=2 * pair.second + other))
+    return groups(2 * count, doubled)[::2]
 
 
 def _exact(photos: Sequence[Photo]) -> tuple[list[Twins], Mapping[str, int]]:

@@ -43,7 +43,13 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind("contradiction", "error", "The same photo under more than one label", "Keep it in the class it shows."),
         Kind("unreadable", "error", "Files that cannot be used", "Replace or remove them."),
-        Kind("label", "warning", "Labels that are likely wrong", "Look at them, and move those that are."),
+        Kind(
+            "altered",
+            "warning",
+            "The same photos under two labels, altered",
+            "If what was altered is what the labels mean, such as sharp and blurred, all is well. If not, merge them.",
+        ),
+        Kind("label", "warning", "Labels to look at", "Look at each photo, and move those in the wrong class."),
         Kind(
             "shortcut",
             "warning",
@@ -52,6 +58,12 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind("blank", "warning", "Pictures that show nothing", "Remove them."),
         Kind("duplicate", "warning", "The same photo more than once in a class", "Keep the best copy of each."),
+        Kind(
+            "mirrored",
+            "note",
+            "Mirror images under different labels",
+            "If left and right is what the labels mean, all is well. If not, keep each photo in the class it shows.",
+        ),
         Kind("outlier", "note", "Pictures unlike their class", "Look at them: they may be junk."),
         Kind("few", "note", "Classes with few photos", "Add photos: fifty a class are a beginning."),
         Kind("tiny", "note", "Pictures of few pixels", "Find larger versions."),

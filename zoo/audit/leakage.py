@@ -118,8 +118,9 @@ def _known(
     data: ImageData, tests: Sequence[int], others: Sequence[int], records: Records, progress: Progress | None
 ) -> dict[int, Leak]:
     """What ``_near`` finds, looked up where the same contents were compared before."""
-    state = f"{data.spec.digest} {[data.contents[i] for i in tests]} {[data.contents[i] for i in others]}"
-    key = hashlib.sha256(state.encode()).hexdigest()
+    seen = [[(data.contents[index], data.labels[data.classes[index]]) for index in some] for some in (tests, others)]
+    state = f"{data.spec.digest} {seen}"
+    key = hashlib.sha256(state.encode("utf-8", "surrogateescape")).hexdigest()
     known = records.read(_KIND, [key]).get(key)
     if known is None:
         found = _near(data, tests, others, records, progress)
@@ -147,10 +148,13 @@ def _near(
     keys = [f"{data.contents[index][:20]}{data.spec.digest}" for index in chosen]
     best: dict[int, tuple[int, float]] = {}
     judged = judge(sorted(pairs), keys, data.pixels, chosen, prints, records, progress)
-    for (test, other), sameness in judged.items():
-        index = chosen[test]
-        if sameness >= TWINS_FROM and (index not in best or sameness > best[index][1]):
-            best[index] = (chosen[other], sameness)
+    for (test, other), found in judged.items():
+        index, twin = chosen[test], chosen[other]
+        if found.sameness < TWINS_FROM or (index in best and found.sameness <= best[index][1]):
+            continue
+        # Of an arrow to the left, the mirror image is an arrow to the right: nothing to learn the label from.
+        if not found.mirrored or data.classes[index] == data.classes[twin]:
+            best[index] = (twin, found.sameness)
     return best
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from zoo.audit.audit import Audit
 from zoo.audit.findings import KINDS, SEVERITIES, Finding
+from zoo.audit.suspects import MEASURED
 from zoo.figures import percent
 
 #: Findings of a kind that are named; the others are counted.
@@ -61,10 +62,14 @@ def sentence(found: Audit, kind: str, findings: Sequence[Finding]) -> str:
         return f"{what}: accuracy measured on them is too good."
     if kind == "contradiction":
         return f"{_photos(count)} under more than one label ({files} files)."
+    if kind == "altered":
+        return f"{_photos(count)} under two labels, altered, which is most of a class ({files} files)."
+    if kind == "mirrored":
+        return f"{_photos(count)} under more than one label, mirrored ({files} files)."
     if kind == "duplicate":
         return f"{_photos(count)} more than once in a class ({files} files)."
     if kind == "label":
-        return f"{count} label{'s are' if count > 1 else ' is'} likely wrong, such as {_named(findings[0])}."
+        return f"{count} label{'s' if count > 1 else ''} to look at, such as {_named(findings[0])}. {MEASURED}"
     if kind == "unreadable":
         return f"{count} file{'s' if count > 1 else ''} cannot be used, such as {_named(findings[0])}."
     if not files:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.options import runs_option
-from zoo.cli.overlap import tell_overlap
+from zoo.cli.overlap import tell_files, tell_overlap
 from zoo.cli.runs import find_trained
 from zoo.errors import DataError, UsageError
 
@@ -52,9 +52,7 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
         folder = found.run.path
     else:
         raise UsageError(f"On which images should {found.name} be measured?", "Give them with --data.")
-    if images.skipped:
-        first = images.skipped[0]
-        reporter.note(f"{len(images.skipped)} file(s) not used; such as {first.name}: {first.reason}")
+    tell_files(images, reporter)
     from zoo.cli.backend import start_keras
     from zoo.evaluation.evaluate import evaluate
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.options import chosen_gates, gate_options, runs_option
-from zoo.cli.overlap import tell_overlap
+from zoo.cli.overlap import tell_files, tell_overlap
 from zoo.errors import UsageError
 from zoo.figures import percent
 from zoo.interfaces import PRECISIONS
@@ -206,9 +206,7 @@ def _images(
                 "Give a folder of class folders with --data, or export unverified files with --no-verify.",
             )
         images, split = verification_images(trained, source, counter)
-        if images.skipped:
-            first = images.skipped[0]
-            reporter.note(f"{len(images.skipped)} file(s) not used; such as {first.name}: {first.reason}")
+        tell_files(images, reporter)
         if source is not None:
             tell_overlap(trained, images, split, reporter)
         elif split != "test":

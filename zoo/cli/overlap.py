@@ -1,4 +1,4 @@
-"""Images that are about to judge a model, and had a part in making it."""
+"""What the user is told of the images that are about to judge a model."""
 
 from __future__ import annotations
 
@@ -38,3 +38,14 @@ def tell_overlap(
             reporter.note(
                 f"{seen} of {len(contents)} images calibrated this file: an 8-bit file is judged on the others."
             )
+
+
+def tell_files(images: ImageData, reporter: Reporter) -> None:
+    """Says which files could not be used, and that the cache had damaged images."""
+    from zoo.data.cache import damage_note
+
+    if images.damaged:
+        reporter.note(damage_note(images.damaged))
+    if images.skipped:
+        first = images.skipped[0]
+        reporter.note(f"{len(images.skipped)} file(s) not used; such as {first.name}: {first.reason}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.options import chosen_gates, gate_options, runs_option
-from zoo.cli.overlap import tell_overlap
+from zoo.cli.overlap import tell_files, tell_overlap
 from zoo.edge.bundle import read_bundle
 from zoo.errors import VerificationError
 from zoo.runs.atomic import make_folder, writable
@@ -77,9 +77,7 @@ def command(
 
     reporter = make_reporter()
     images, split = verification_images(reference, data, reporter.counter("decoding"))
-    if images.skipped:
-        first = images.skipped[0]
-        reporter.note(f"{len(images.skipped)} file(s) not used; such as {first.name}: {first.reason}")
+    tell_files(images, reporter)
     tell_overlap(reference, images, split, reporter, calibration=file.parent / "calibration.csv")
     calibrating = _calibrating(file)
     unused = None

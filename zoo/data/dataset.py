@@ -41,6 +41,7 @@ class ImageData:
         origin: Split to ``given`` or ``made``.
         skipped: Files that could not be used.
         notes: Sentences the user should read.
+        damaged: How many of the images were damaged in the cache, and decoded again.
     """
 
     source: str
@@ -55,6 +56,7 @@ class ImageData:
     origin: Mapping[str, str]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
+    damaged: int = 0
 
     def indices(self, split: str) -> NDArray[np.int64]:
         """Positions of the images of a split."""
@@ -255,6 +257,7 @@ def _load(
             *_changed(listing, ingested),
             *([damage_note(ingested.damaged)] if ingested.damaged else []),
         ),
+        damaged=ingested.damaged,
     )
 
 

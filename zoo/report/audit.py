@@ -25,7 +25,7 @@ from zoo.runs.atomic import make_folder, write_bytes
 #: Findings of a kind that are shown with their pictures; all are in the output of ``--json``.
 MOST_SHOWN = 60
 _MOST_OF_A_GROUP = 8
-_SIDE_BY_SIDE = ("leak", "contradiction", "duplicate")
+_SIDE_BY_SIDE = ("leak", "contradiction", "altered", "duplicate", "mirrored")
 
 
 def write_audit_page(found: Audit, path: Path) -> Path:

@@ -30,10 +30,13 @@ def command(data: str, as_json: bool, html: Path | None, fail_on: str, backbone:
 
     \b
     Errors    the same photo in two splits or under two labels, files that cannot be used
-    Warnings  labels that are likely wrong, classes that formats or sizes give away, duplicates in a class, blanks
-    Notes     pictures unlike their class, tiny, very long, misnamed, rotated, transparent, 16 bits
+    Warnings  labels to look at, classes that formats or sizes give away, duplicates in a class, altered copies under
+              another label, blanks
+    Notes     mirror images under another label, pictures unlike their class, tiny, very long, misnamed, rotated,
+              transparent, 16 bits
 
-    Exit code 0: nothing as bad as --fail-on. 1: something is. 4: no classifier can be trained on this.
+    Exit code 0: nothing as bad as --fail-on; labels to look at are no error. 1: something is. 4: no classifier can be
+    trained on this.
     """
     from zoo.audit.findings import failing
 

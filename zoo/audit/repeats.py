@@ -1,0 +1,114 @@
+"""What near-duplicates mean: a leak, a contradiction, a duplicate, or photos that labels tell apart.
+
+A finder of near-duplicates forgives what happens to copies: another size, a crop, other light, mirroring. A label may
+be about just that. Across labels, photos that only mirroring makes equal are worth a note (left and right). Altered
+copies are worth a warning where most of a class has one under the other label (sharp and blurred, with a watermark).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.audit.duplicates import Twins, members
+from zoo.audit.findings import Finding
+from zoo.audit.photos import Photos
+
+#: Share of the photos of a class that have an altered copy under another label, from which the two labels seem to be
+#: about what was altered, and the fewest photos that say so.
+_MOST_OF_A_CLASS, _FEWEST = 0.5, 10
+
+
+def known_as(photos: Photos, group: NDArray[np.int64], unmirrored: NDArray[np.int64]) -> list[set[tuple[str, object]]]:
+    """What a model that learnt from a photo may know another one by, for each photo: what shows the same, and what
+    shows it mirrored under the same label."""
+    return [
+        {("unmirrored", int(same)), (photo.label, int(mirrored))}
+        for photo, same, mirrored in zip(photos.photos, unmirrored, group, strict=True)
+    ]
+
+
+def twin_findings(
+    photos: Photos, twins: Sequence[Twins], group: NDArray[np.int64], unmirrored: NDArray[np.int64]
+) -> list[Finding]:
+    """One finding a group of near-duplicates, or two where it both leaks and is under several labels.
+
+    Args:
+        photos: The data set.
+        twins: Pairs of near-duplicates.
+        group: The group of each photo.
+        unmirrored: The same, where a photo and its mirror image are two.
+    """
+    least: dict[int, float] = {}
+    kinds: dict[int, set[str]] = {}
+    for pair in twins:
+        name = int(group[pair.first])
+        least[name] = min(least.get(name, 1.0), pair.sameness)
+        kinds.setdefault(name, set()).add(pair.kind)
+    known = known_as(photos, group, unmirrored)
+    about_alteration = _labels_about_alteration(photos, twins)
+    found = []
+    for name, indices in members(group).items():
+        shown = [photos.photos[index] for index in indices]
+        what = "the same bytes" if kinds[name] == {"bytes"} else "the same pixels"
+        what = "the same photo" if "near" in kinds[name] else what
+        labels = {photo.label for photo in shown}
+        files = tuple(photo.name for photo in shown)
+        values = {
+            "how": sorted(kinds[name]),
+            "labels": [photo.label for photo in shown],
+            "splits": [photo.split for photo in shown],
+        }
+        leak = _leaks(photos, indices, known)
+        if leak:
+            where = " and ".join(sorted(leak))
+            found.append(Finding("leak", files, f"{what} in {where}", least[name], values))
+        if len(labels) > 1:
+            where = " and ".join(sorted(labels))
+            mixed = {some for some in _label_sets(photos, indices, unmirrored) if len(some) > 1}
+            if not mixed:
+                found.append(Finding("mirrored", files, f"mirror images under {where}", least[name], values))
+            elif kinds[name] == {"near"} and mixed <= about_alteration:
+                found.append(Finding("altered", files, f"{what}, altered, under {where}", least[name], values))
+            else:
+                found.append(Finding("contradiction", files, f"{what} under {where}", least[name], values))
+        elif not leak:
+            found.append(Finding("duplicate", files, f"{what}, {len(files)} times", least[name], values))
+    return found
+
+
+def _leaks(photos: Photos, indices: Iterable[int], known: Sequence[set[tuple[str, object]]]) -> set[str]:
+    """The splits that a group leaks between. What has no split is still to be divided."""
+    splits: dict[tuple[str, object], set[str]] = {}
+    for index in indices:
+        split = photos.photos[index].split
+        for name in known[index] if split else ():
+            splits.setdefault(name, set()).add(str(split))
+    return set().union(*(some for some in splits.values() if len(some) > 1))
+
+
+def _label_sets(photos: Photos, indices: Iterable[int], unmirrored: NDArray[np.int64]) -> list[frozenset[str]]:
+    """The labels of each photo of a group, where a photo and its mirror image are two."""
+    labels: dict[int, set[str]] = {}
+    for index in indices:
+        labels.setdefault(int(unmirrored[index]), set()).add(photos.photos[index].label)
+    return [frozenset(some) for some in labels.values()]
+
+
+def _labels_about_alteration(photos: Photos, twins: Iterable[Twins]) -> set[frozenset[str]]:
+    """Pairs of labels of which most photos of one have an altered copy under the other."""
+    copied: dict[frozenset[str], set[int]] = {}
+    for pair in twins:
+        labels = frozenset(photos.photos[index].label for index in (pair.first, pair.second))
+        if len(labels) == 2 and pair.kind == "near" and not pair.mirrored:
+            copied.setdefault(labels, set()).update((pair.first, pair.second))
+    total = Counter(photo.label for photo in photos.photos)
+    found = set()
+    for labels, indices in copied.items():
+        counts = Counter(photos.photos[index].label for index in indices)
+        if any(counts[label] >= max(_FEWEST, _MOST_OF_A_CLASS * total[label]) for label in labels):
+            found.add(labels)
+    return found
