@@ -32,7 +32,7 @@ _LOG_PRIOR = np.log(np.gradient(_SHARES))
 _SUSPECT_FROM = 0.7
 
 #: What the same benchmark found, for those who read findings.
-MEASURED = "Where labels were made wrong on purpose, 9 of 10 findings were right; on clean sets there were none."
+MEASURED = "Where labels were made wrong on purpose, 9 of 10 such findings were right."
 
 _NEIGHBOURS = 5
 _FEWEST_FOR_OUTLIERS = 20
