@@ -90,10 +90,10 @@ def choose(predictions: Predictions) -> Choice | None:
         return None
     plain = float(predictions.correct.mean())
     target = min(TARGET_ACCURACY, (1 + plain) / 2)
-    default = _lowest(predictions, target)
+    default = lowest_threshold(predictions, target)
     if default is None:
         return None
-    found = [(wanted, _lowest(predictions, wanted)) for wanted in TARGETS if wanted > plain]
+    found = [(wanted, lowest_threshold(predictions, wanted)) for wanted in TARGETS if wanted > plain]
     others = tuple((wanted, threshold) for wanted, threshold in found if threshold is not None)
     return Choice((target, default), others, len(predictions))
 
@@ -155,7 +155,7 @@ def _part(predictions: Predictions, images: NDArray[np.bool_]) -> Predictions:
     )
 
 
-def _lowest(predictions: Predictions, target: float) -> float | None:
+def lowest_threshold(predictions: Predictions, target: float) -> float | None:
     """The lowest threshold at which this share of the answers is right."""
     confidence = np.sort(predictions.confidence.astype(np.float64))[::-1]
     right = predictions.correct[np.argsort(-predictions.confidence, kind="stable")]
