@@ -27,7 +27,8 @@ class Recipe:
         learning_rate: Peak learning rate.
         schedule: ``constant``, or ``cosine`` decay to zero over all epochs.
         warmup_epochs: Epochs of linear warm-up from zero, a fifth of all at most; fractions allowed.
-        weight_decay: Decoupled weight decay, for ``adamw``, ``lamb`` and ``sgd``.
+        weight_decay: Decoupled weight decay, for ``adamw``, ``lamb`` and ``sgd``: before every step, kernels shrink by
+            this share of the current learning rate. Biases and the variables of normalisation layers do not decay.
         clip_norm: Largest global norm of a gradient; 0 turns it off.
         epochs: Most epochs to train on images; 0 leaves it at the head.
         min_steps: Least steps to train on images: a small data set, whose epochs are short, gets more of them. Setting
