@@ -28,7 +28,7 @@ HEAVY = (
 #: Left never imports right; parts on one line may not import each other unless they are listed in order.
 LAYERS = [
     ["errors", "quiet", "figures", "locks", "array_files"],
-    ["image_spec", "recipe", "exported"],
+    ["image_spec", "augmentation", "recipe", "exported"],
     ["interfaces"],
     ["hookspecs"],
     ["plugin_watch", "plugin_manager"],

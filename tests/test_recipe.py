@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
-from zoo import Recipe, UsageError
+from zoo import Augmentation, Recipe, UsageError
+from zoo.augmentation import NAMED
 from zoo.recipe import FIELDS
 
 
@@ -14,9 +18,31 @@ def test_text_is_read_as_the_type_of_the_field() -> None:
 
 
 def test_it_survives_its_own_dictionary() -> None:
-    recipe = Recipe(epochs=3, mixup_alpha=0.2, dropout=0.1)
-    assert Recipe(**recipe.as_dict()) == recipe
-    assert set(recipe.as_dict()) == set(FIELDS)
+    recipe = Recipe(epochs=3, mixup_alpha=0.2, dropout=0.1).with_values({"flip": "both", "aspect": "free"})
+    written = json.loads(json.dumps(recipe.as_dict()))
+    assert Recipe.from_dict(written) == recipe
+    assert written["augmentation"]["flip"] == "both"
+    assert set(recipe.settings()) | {"augmentation"} == set(FIELDS)
+
+
+def test_an_augmentation_is_the_start_and_ranges_override_it() -> None:
+    recipe = Recipe().with_values({"flip": "none", "view": "0.9,1.1", "augmentation": "article", "shift": "0"})
+    assert recipe.ranges == replace(NAMED["article"], flip="none", view=(0.9, 1.1), shift=0.0)
+    assert recipe.with_values({"rotation_degrees": 5}).ranges == replace(recipe.ranges, rotation_degrees=5)
+    assert recipe.with_values({"augmentation": "strong"}).ranges == NAMED["strong"]
+    assert Recipe(augmentation=Augmentation(flip="vertical")).ranges.flip == "vertical"
+    assert Recipe(augmentation="strong") == Recipe(augmentation=NAMED["strong"])
+
+
+def test_ranges_that_leave_images_as_they_are() -> None:
+    assert Augmentation(aspect="free").changes_nothing
+    assert not Augmentation(aspect="free", view=(0.9, 1.0)).changes_nothing
+    assert not Augmentation(aspect=1.1).changes_nothing
+
+
+def test_an_augmentation_that_is_only_named_mirrored_its_images() -> None:
+    assert Recipe.from_dict({"augmentation": "article"}).ranges == replace(NAMED["article"], flip="horizontal")
+    assert Recipe.from_dict({"augmentation": "none"}).ranges == Augmentation()
 
 
 @pytest.mark.parametrize(
@@ -32,6 +58,15 @@ def test_it_survives_its_own_dictionary() -> None:
         ("learning_rate", True, "must be a number"),
         ("optimizer", "adma", "cannot be 'adma'"),
         ("augmentation", "weak", "none, article, strong"),
+        ("augmentation", {"flap": "none"}, "Did you mean 'flip'"),
+        ("flip", "sideways", "auto, none, horizontal, vertical, both"),
+        ("view", "0.8", "must be two numbers"),
+        ("view", "1.2,0.8", "the smaller one first"),
+        ("view", [0.8, "wide"], "must be a number"),
+        ("aspect", "wide", "must be a number"),
+        ("aspect", 0.5, "must be from 1 to 10"),
+        ("shift", "nan", "must be a number"),
+        ("brightness", 2, "must be from 0 to 1"),
         ("learningrate", 1, "Did you mean 'learning_rate'"),
     ],
 )

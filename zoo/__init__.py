@@ -3,6 +3,7 @@
 The names below are the public interface for plugins; importing them loads neither Keras nor a backend.
 """
 
+from zoo.augmentation import Augmentation
 from zoo.errors import DataError, ExportError, PluginError, TrainingError, UsageError, VerificationError, ZooError
 from zoo.exported import Metadata, Runtime, TensorInfo
 from zoo.hookspecs import hookimpl
@@ -15,6 +16,7 @@ __version__ = "0.1.0"
 __all__ = [
     "App",
     "Architecture",
+    "Augmentation",
     "DataError",
     "Dataset",
     "ExportError",

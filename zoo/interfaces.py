@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.augmentation import FLIPS, Flip
 from zoo.errors import PluginError
 from zoo.exported import Metadata, Runtime
 from zoo.image_spec import ImageSpec
@@ -92,15 +93,20 @@ class Dataset:
         write: ``write(folder)`` fills an empty folder with class folders of image files (or train/val/test above
             them). It is called once; the result is kept.
         image: The ImageSpec that suits it where neither user nor architecture insists; ``None``: the architecture's.
+        flip: What ``flip="auto"`` of a recipe means for its images: ``none`` where a mirrored image is not one that the
+            data set could hold, as with text. ``auto`` leaves it to the check of the class names and images.
     """
 
     name: str
     summary: str
     write: Callable[[Path], None]
     image: ImageSpec | None = None
+    flip: Flip = "auto"
 
     def __post_init__(self) -> None:
         _check_name("Dataset", self.name)
+        if self.flip not in FLIPS:
+            raise PluginError(f"Dataset '{self.name}' has flip={self.flip!r}.", f"Known: {', '.join(FLIPS)}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args, get_origin
 
-from zoo.errors import UsageError
+from zoo.augmentation import FLIPS, NAMED, RANGES, Augmentation, AugmentationName, read_augmentation, read_range
+from zoo.errors import UsageError, unknown_name
 
 Optimizer = Literal["adam", "adamw", "lamb", "sgd"]
 Schedule = Literal["constant", "cosine"]
-Augmentation = Literal["none", "article", "strong"]
 ClassWeights = Literal["none", "balanced"]
 Calibrate = Literal["none", "temperature"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
@@ -34,7 +34,8 @@ class Recipe:
         min_steps: Least steps to train on images: a small data set, whose epochs are short, gets more of them. Setting
             ``epochs`` sets it to 0.
         batch_size: Images per step.
-        augmentation: ``none``; ``article``, the founding tutorial's ranges; or ``strong``.
+        augmentation: ``none``; ``article``, the founding tutorial's ranges; or ``strong``. A named augmentation sets
+            all ranges, of which each can then be set alone. In a plugin also a record of ranges.
         mixup_alpha: Parameter of the Beta distribution of mixup (Zhang et al. 2018); 0 turns it off.
         label_smoothing: Share of the target spread over all classes, 0 to 1.
         class_weights: ``balanced`` weighs every class by the inverse of its share of the training images.
@@ -63,7 +64,7 @@ class Recipe:
     epochs: int = 60
     min_steps: int = 0
     batch_size: int = 32
-    augmentation: Augmentation = "strong"
+    augmentation: Augmentation | AugmentationName = "strong"
     mixup_alpha: float = 0.0
     label_smoothing: float = 0.0
     class_weights: ClassWeights = "balanced"
@@ -78,6 +79,7 @@ class Recipe:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "augmentation", read_augmentation(self.augmentation))
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -85,18 +87,49 @@ class Recipe:
         if not self.epochs and not self.head_epochs:
             raise UsageError("A recipe without 'epochs' and without 'head_epochs' trains nothing.", "Set one of them.")
 
+    @property
+    def ranges(self) -> Augmentation:
+        """The augmentation as a record, whether it was given by name or not."""
+        return read_augmentation(self.augmentation)
+
     def as_dict(self) -> dict[str, Any]:
+        """What ``run.json`` records; the augmentation is a mapping of its ranges."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """The recipe that ``run.json`` recorded. Runs made before the ranges were recorded name their augmentation,
+        whose ``flip`` meant ``horizontal``.
+
+        Raises:
+            UsageError: A field that does not exist, or a value that does not fit it.
+        """
+        read = {name: read_field(name, value) for name, value in values.items()}
+        if isinstance(values.get("augmentation"), str) and values["augmentation"] != "none":
+            read["augmentation"] = replace(read["augmentation"], flip="horizontal")
+        return cls(**read)
+
+    def settings(self) -> dict[str, Any]:
+        """Every field by the name it is set with: the ranges of the augmentation stand beside the other fields."""
+        return {
+            name: getattr(self.ranges if name in RANGES else self, name) for name in FIELDS if name != "augmentation"
+        }
 
     def with_values(self, values: Mapping[str, Any]) -> Recipe:
         """A copy with some fields replaced; text is read as the field's type.
+
+        A range of the augmentation replaces that range alone, of the named augmentation where one is given too.
 
         Raises:
             UsageError: A field that does not exist, or a value that does not fit it.
         """
         if "epochs" in values:  # whoever says how many epochs gets exactly these
             values = {"min_steps": 0, **values}
-        return replace(self, **{name: read_field(name, value) for name, value in values.items()})
+        read = {name: read_field(name, value) for name, value in values.items()}
+        ranges = {name: read.pop(name) for name in RANGES if name in read}
+        if ranges:
+            read["augmentation"] = replace(read.get("augmentation", self.ranges), **ranges)
+        return replace(self, **read)
 
     def lasting(self, steps_per_epoch: int) -> Recipe:
         """A copy whose epochs come to ``min_steps`` at least."""
@@ -123,11 +156,25 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 )
 
 _TYPES = typing.get_type_hints(Recipe)
-FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Recipe))
+
+
+def _settable() -> Iterator[str]:
+    for field in fields(Recipe):
+        yield field.name
+        if field.name == "augmentation":
+            yield from RANGES
+
+
+#: Everything that can be set by name: the fields of the recipe and, after ``augmentation``, its ranges.
+FIELDS: tuple[str, ...] = tuple(_settable())
 
 
 def field_choices(name: str) -> tuple[str, ...]:
     """The values a field of named choices takes; empty for numbers."""
+    if name in RANGES:
+        return FLIPS if name == "flip" else ()
+    if name == "augmentation":
+        return tuple(NAMED)
     kind = _TYPES[name]
     return get_args(kind) if get_origin(kind) is Literal else ()
 
@@ -138,10 +185,12 @@ def read_field(name: str, value: Any) -> Any:
     Raises:
         UsageError: No such field, or a value that is not of its type.
     """
-    if name not in _TYPES:
-        from zoo.errors import unknown_name
-
+    if name not in FIELDS:
         raise unknown_name("recipe field", name, FIELDS)
+    if name in RANGES:
+        return read_range(name, value)
+    if name == "augmentation":
+        return read_augmentation(value)
     choices = field_choices(name)
     if choices:
         if value not in choices:

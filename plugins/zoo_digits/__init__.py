@@ -34,5 +34,6 @@ def zoo_datasets() -> list[Dataset]:
             summary="1797 handwritten digits in 10 classes, 8x8 px (UCI, by way of scikit-learn)",
             write=write,
             image=ImageSpec(height_px=32, width_px=32, interpolation="bilinear"),
+            flip="none",  # a mirrored 2 is no digit
         )
     ]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zoo.recipe import Augmentation
-from zoo.training.augment import RANGES, Ranges, augment, mixup, random_generator
+from zoo import Augmentation
+from zoo.augmentation import NAMED, AugmentationName, Flip
+from zoo.training.augment import augment, mixup, random_generator
 
 
 def dot(x: int, y: int, size: int = 101) -> NDArray[np.uint8]:
@@ -22,9 +25,11 @@ def centre_of(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.array([columns.mean(), rows.mean()])
 
 
-def one(image: NDArray[np.uint8], name: Augmentation, random: np.random.Generator) -> NDArray[np.uint8]:
+def one(
+    image: NDArray[np.uint8], ranges: AugmentationName | Augmentation, random: np.random.Generator
+) -> NDArray[np.uint8]:
     images = image[None].copy()
-    augment(images, name, [random])
+    augment(images, NAMED[ranges] if isinstance(ranges, str) else ranges, [random])
     return images[0]
 
 
@@ -34,15 +39,15 @@ def test_none_is_the_image_itself() -> None:
 
 
 @pytest.mark.parametrize("name", ["article", "strong"])
-def test_an_image_does_not_depend_on_those_beside_it(name: Augmentation) -> None:
+def test_an_image_does_not_depend_on_those_beside_it(name: AugmentationName) -> None:
     images = np.stack([dot(20 + index, 60 - index) for index in range(20)])
     alone = [one(image, name, random_generator(0, 0, index)) for index, image in enumerate(images)]
-    augment(images, name, (random_generator(0, 0, index) for index in range(20)))
+    augment(images, NAMED[name], (random_generator(0, 0, index) for index in range(20)))
     assert np.array_equal(images, alone)
 
 
 @pytest.mark.parametrize("name", ["article", "strong"])
-def test_it_depends_on_seed_epoch_and_index_alone(name: Augmentation) -> None:
+def test_it_depends_on_seed_epoch_and_index_alone(name: AugmentationName) -> None:
     image = dot(60, 40)
     first = one(image, name, random_generator(1, 2, 3))
     assert np.array_equal(first, one(image, name, random_generator(1, 2, 3)))
@@ -61,7 +66,34 @@ def test_article_stays_within_the_tutorials_ranges_and_uses_them() -> None:
     assert abs(moved[:, 1]).max() <= (20 * np.sin(np.radians(30)) + 10.1) / 0.8 + 1
     assert abs(moved[:, 1]).max() > 20
     assert 0.4 < (moved[:, 0] > 0).mean() < 0.6  # half are mirrored
-    assert RANGES["article"] == Ranges(view=(0.8, 1.2), aspect=None, rotation_degrees=30, shift=0.1, flip=True)
+    assert NAMED["article"] == Augmentation(view=(0.8, 1.2), aspect="free", rotation_degrees=30, shift=0.1, flip="auto")
+
+
+@pytest.mark.parametrize(
+    ("flip", "sides"),
+    [("none", {"++"}), ("horizontal", {"++", "-+"}), ("vertical", {"++", "+-"}), ("both", {"++", "-+", "+-", "--"})],
+)
+def test_flips_alone_move_nothing_else(flip: Flip, sides: set[str]) -> None:
+    image, found = dot(70, 30), []
+    for index in range(400):
+        x, y = centre_of(one(image, Augmentation(flip=flip), random_generator(0, 0, index))) - 50
+        assert (abs(x), abs(y)) == pytest.approx((20, 20), abs=0.01)
+        found.append(f"{'+' if x > 0 else '-'}{'+' if y < 0 else '-'}")
+    assert set(found) == sides
+    assert all(abs(found.count(side) / 400 - 1 / len(sides)) < 0.1 for side in sides)
+
+
+@pytest.mark.parametrize("name", ["article", "strong"])
+def test_a_flip_that_is_turned_off_changes_no_other_image(name: AugmentationName) -> None:
+    image = dot(64, 47)
+    for index in range(40):
+        flipped, plain, both = (
+            one(image, replace(NAMED[name], flip=flip), random_generator(4, 1, index))
+            for flip in ("auto", "none", "both")
+        )
+        mirrored = random_generator(4, 1, index).random(10)[[5, 9]] < 0.5
+        assert np.array_equal(flipped, plain) == (not mirrored[0])
+        assert np.array_equal(both, flipped) == (not mirrored[1])
 
 
 def test_edges_are_repeated_not_black() -> None:

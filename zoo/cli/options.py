@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from zoo.augmentation import RANGES, Augmentation
 from zoo.image_spec import INTERPOLATIONS, RESIZE_RULES
 from zoo.recipe import FIELDS, Recipe, field_choices, read_field
 
@@ -68,19 +69,23 @@ def image_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """One option for every field of the recipe, its help taken from the field's documentation."""
+    """One option for every field of the recipe and range of its augmentation; the help is the field's documentation."""
     for name in reversed(FIELDS):
         choices = field_choices(name)
         # Text, read by the recipe itself: a value in a YAML file and on the command line meets the same checks.
         option = click.option(
             f"--{name.replace('_', '-')}",
             name,
-            metavar="|".join(choices) or "N",
+            metavar="|".join(choices) or _METAVARS.get(name, "N"),
             help=f"Recipe: {_documented(name)}",
             callback=_read_field,
         )
         function = option(function)
     return function
+
+
+#: What a value looks like, where it is neither a number nor one of a few names.
+_METAVARS = {"view": "LOW,HIGH", "aspect": "N|free"}
 
 
 def _read_field(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
@@ -89,8 +94,9 @@ def _read_field(context: click.Context, parameter: click.Parameter, value: str |
 
 
 def _documented(field: str) -> str:
-    """The field's entry in the docstring of ``Recipe``, its markup removed."""
-    text = inspect.getdoc(Recipe) or ""
+    """The field's entry in the docstring of ``Recipe`` or ``Augmentation``, its markup removed."""
+    record = Augmentation if field in RANGES else Recipe
+    text = inspect.getdoc(record) or ""
     entry = re.search(rf"^    {field}: (.*?)(?=^    \w+: |\Z)", text, re.MULTILINE | re.DOTALL)
-    assert entry, f"Recipe.{field} is not documented"
+    assert entry, f"{record.__name__}.{field} is not documented"
     return " ".join(entry.group(1).replace("``", "").split())

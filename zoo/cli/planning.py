@@ -39,7 +39,7 @@ def make_plan(architecture: str | None, asked: dict[str, Any], repeated: Run | N
     if repeated and architecture in (None, repeated.architecture):
         source = asked.get("data", repeated.info["data"]["source"])
         weights, options = repeated.info["weights"], repeated.info["options"]
-        recipe_name, recipe = repeated.info["recipe_name"], repeated.recipe
+        recipe_name, recipe = repeated.info["recipe_name"], repeated.asked_recipe
         image = repeated.image_spec
     else:
         source = asked.get("data", repeated.info["data"]["source"] if repeated else DEFAULT_DATA)

@@ -61,14 +61,20 @@ def command(
     repeated = open_run(_run_folder(repeat)) if repeat else None
     plan = make_plan(architecture, asked, repeated)
     from zoo.cli.progress import make_reporter
-    from zoo.data import load_data
+    from zoo.data import load_data, named_dataset
     from zoo.runs.machine import machine, versions
+    from zoo.training.mirroring import choose_flip
 
     reporter = make_reporter()
     reporter.stage(f"Reading {plan.source} as {plan.image}")
     data = load_data(plan.source, plan.image, split_seed=plan.split_seed, progress=reporter.counter("decoding"))
     load_s = time.perf_counter() - start
     _announce(reporter, data)
+    named = named_dataset(plan.source)
+    flip = choose_flip(plan.recipe, data, named.flip if named else "auto")
+    if flip.warning:
+        reporter.note(flip.warning)
+    recipe = plan.recipe.with_values({"flip": flip.chosen})
     reporter.stage("Starting Keras")
     from zoo.cli.backend import start_keras
 
@@ -77,7 +83,7 @@ def command(
 
     offer = architectures().offer(plan.architecture.name)
     precision = resolve_precision(
-        plan.architecture, data.spec.input_shape, len(data.labels), plan.options, plan.recipe, repeated
+        plan.architecture, data.spec.input_shape, len(data.labels), plan.options, recipe, repeated
     )
     info = {
         "zoo_version": versions().get("keras-edge-zoo", "unknown"),
@@ -85,7 +91,8 @@ def command(
         "command": shlex.join(["zoo", *sys.argv[1:]]),
         "data": data.describe(),
         "recipe_name": plan.recipe_name,
-        "recipe": plan.recipe.as_dict(),
+        "recipe": recipe.as_dict(),
+        "flip": flip.as_dict(),
         "image": plan.image.as_dict(),
         "labels": list(data.labels),
         "weights": plan.weights,

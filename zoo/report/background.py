@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zoo.augmentation import Augmentation
 from zoo.recipe import Recipe
 from zoo.report import grids, plots
 from zoo.report.findings import Findings
 from zoo.report.markup import Column, beside, chart, esc, facts, name, section, table, tile, tiles
 from zoo.report.style import Target, Theme
 from zoo.report.text import duration, percent, plural, thousands
-from zoo.training.augment import RANGES, Ranges, augments
+from zoo.training.augment import augments
 
 _MOST_SKIPPED = 50
 _MOST_AUGMENTED = 24
@@ -141,11 +142,12 @@ def _groups(found: Mapping[str, Sequence[grids.Picture]]) -> Iterator[str]:
 def augmented(findings: Findings, pictures: npt.NDArray[np.generic] | None, folder: Path) -> str:
     """What augmentation makes of the training images."""
     recipe = findings.run.recipe
+    flip = _flip(findings.run.info.get("flip") or {})
     if pictures is None or not len(pictures) or not augments(recipe):
-        return ""
+        return section("augmentation", "Augmentation", flip) if flip else ""
     grids.plot_augmented(pictures, folder / "augmented.png")
     found = grids.as_pictures(pictures)[:_MOST_AUGMENTED]
-    changes = _changes(RANGES[recipe.augmentation])
+    changes = _changes(recipe.ranges)
     if recipe.epochs:
         when = "every epoch after the head's" if recipe.head_epochs else "every epoch"
         note = f"Training images as they reach the model: {changes} anew in {when}."
@@ -154,16 +156,24 @@ def augmented(findings: Findings, pictures: npt.NDArray[np.generic] | None, fold
         note = f"Training images, {changes}. The head was trained on each as it is and on {versions} of it."
     kind = "six" if pictures.ndim == 5 and pictures.shape[1] in (3, 6) else ""
     shown = tiles((tile(one, f"Augmented training image {place}") for place, one in enumerate(found, start=1)), kind)
-    return section("augmentation", "Augmentation", f"<p>{note}</p>", shown)
+    return section("augmentation", "Augmentation", f"<p>{note}</p>{flip}", shown)
 
 
-def _changes(ranges: Ranges) -> str:
+def _flip(chosen: Mapping[str, Any]) -> str:
+    """Why images are not mirrored, or what speaks against it."""
+    warning = chosen.get("warning")
+    return f"<p>{esc(warning)}</p>" if warning else ""
+
+
+def _changes(ranges: Augmentation) -> str:
     """What an augmentation does, such as "turned, shifted and scaled"."""
     done = {
         "turned": ranges.rotation_degrees > 0,
         "shifted": ranges.shift > 0,
-        "scaled": ranges.view != (1.0, 1.0),
-        "mirrored": ranges.flip,
+        "scaled": ranges.view != (1.0, 1.0) or ranges.aspect not in (1.0, "free"),
+        "mirrored": ranges.flip in ("auto", "horizontal"),
+        "mirrored top to bottom": ranges.flip == "vertical",
+        "mirrored both ways": ranges.flip == "both",
         "coloured": max(ranges.brightness, ranges.contrast, ranges.saturation) > 0,
     }
     *most, last = [word for word, does in done.items() if does]
@@ -173,10 +183,17 @@ def _changes(ranges: Ranges) -> str:
 def settings(findings: Findings) -> str:
     """Recipe and environment."""
     run, info = findings.run, findings.run.info
-    recipe = [(esc(key), esc("none" if value is None else value)) for key, value in run.info["recipe"].items()]
+    recipe = [(esc(key), esc(_setting(value))) for key, value in run.recipe.settings().items()]
     title = f"Recipe “{info['recipe_name']}”" if info.get("recipe_name") else "Recipe"
     both = beside(facts(title, recipe), facts("Environment", _environment(findings)))
     return section("settings", "Recipe and environment", both)
+
+
+def _setting(value: Any) -> Any:
+    """A setting as ``zoo train`` takes it."""
+    if value is None:
+        return "none"
+    return ",".join(f"{part:g}" for part in value) if isinstance(value, tuple) else value
 
 
 def _environment(findings: Findings) -> Iterator[tuple[str, str]]:

@@ -57,7 +57,14 @@ class Run:
 
     @property
     def recipe(self) -> Recipe:
-        return Recipe(**self.info["recipe"])
+        return Recipe.from_dict(self.info["recipe"])
+
+    @property
+    def asked_recipe(self) -> Recipe:
+        """The recipe as it was asked for: with ``flip`` as it was before the data set decided what ``auto`` is."""
+        recipe = self.recipe
+        asked = self.info.get("flip", {}).get("asked", recipe.ranges.flip)
+        return recipe.with_values({"flip": asked})
 
     @property
     def seed(self) -> int:

@@ -66,7 +66,7 @@ class TrainingBatches:
         """What the model sees of the images at ``chosen`` in an epoch."""
         randoms = (random_generator(self.seed, epoch, index) for index in chosen.tolist())
         images = self.data.pixels.read(chosen)
-        augment(images, self.recipe.augmentation, randoms)
+        augment(images, self.recipe.ranges, randoms)
         return images
 
     @cached_property

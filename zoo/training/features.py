@@ -79,7 +79,7 @@ def compute_features(
     try:
         jobs: list[tuple[str, int, dict[str, int]]] = []
         for view in range(recipe.head_views):
-            name = f"{recipe.augmentation}-{view}-v{_VIEWS_VERSION}" if view else "plain"
+            name = f"{recipe.ranges.digest}-{view}-v{_VIEWS_VERSION}" if view else "plain"
             key = f"features-{digest}-{data.spec.digest}-{DECODER}-{name}"
             jobs.append((key, view, {data.contents[index]: index for index in (train if view else everything)}))
         views = _all_views(cache, backbone, data, recipe, jobs, progress)
@@ -151,5 +151,5 @@ def _view(data: ImageData, chosen: Sequence[int], view: int, recipe: Recipe) -> 
     images = data.pixels.read(chosen)
     if view:
         randoms = (random_generator(0, view, int(data.contents[index][:15], 16)) for index in chosen)
-        augment(images, recipe.augmentation, randoms)
+        augment(images, recipe.ranges, randoms)
     return images

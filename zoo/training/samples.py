@@ -24,5 +24,5 @@ def augmented_samples(data: ImageData, recipe: Recipe, seed: int, count: int = 2
     versions = max(1, count // len(chosen))
     samples = np.stack([data.pixels.read(chosen)] * versions)
     for epoch, images in enumerate(samples):
-        augment(images, recipe.augmentation, (random_generator(seed, epoch, index) for index in chosen.tolist()))
+        augment(images, recipe.ranges, (random_generator(seed, epoch, index) for index in chosen.tolist()))
     return samples.swapaxes(0, 1)

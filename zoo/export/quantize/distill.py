@@ -80,6 +80,7 @@ class Teacher:
     """
 
     def __init__(self, graph: Graph, images: Pixels) -> None:
+        # Mirrored images are safe whatever the classes are: the float model's answer for them is the target, no label.
         held = np.arange(len(images)) % _HELD_OUT == 0
         own = images[~held]
         self.images = np.concatenate([own, own[:, :, ::-1]])[:_MOST_IMAGES]

@@ -1,0 +1,155 @@
+"""How training images are changed from epoch to epoch, as data: one frozen record of ranges, each settable alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+from zoo.errors import UsageError, unknown_name
+
+Aspect = float | Literal["free"]
+Flip = Literal["auto", "none", "horizontal", "vertical", "both"]
+AugmentationName = Literal["none", "article", "strong"]
+
+FLIPS: tuple[Flip, ...] = get_args(Flip)
+
+_LIMITS: tuple[tuple[str, float, float], ...] = (
+    ("rotation_degrees", 0, 180),
+    ("aspect", 1, 10),
+    ("shift", 0, 1),
+    ("brightness", 0, 1),
+    ("contrast", 0, 1),
+    ("saturation", 0, 1),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """How far training images may be changed. Every image draws its own changes from these ranges in every epoch.
+
+    Args:
+        flip: Half of the images are mirrored left to right (``horizontal``), top to bottom (``vertical``), or in each
+            of the two ways independently (``both``); ``none`` mirrors nothing. ``auto`` is ``horizontal``, unless the
+            data set says otherwise or a class looks like another class when it is mirrored.
+        rotation_degrees: Largest rotation to either side, 0 to 180.
+        view: Smallest and largest part of the image that is shown, as a share of its side, such as ``0.8,1.2``. Below 1
+            the image is cropped, above 1 its edges are repeated.
+        aspect: Largest factor by which one side of the view is stretched against the other, 1 to 10; ``free`` draws
+            both sides of the view independently, as Keras's ImageDataGenerator does.
+        shift: Largest shift along each side, as a share of that side.
+        brightness: Largest change of the brightness factor, 0 to 1.
+        contrast: Largest change of the contrast factor, about the mean of the image, 0 to 1.
+        saturation: Largest change of the saturation factor, 0 to 1.
+    """
+
+    flip: Flip = "none"
+    rotation_degrees: float = 0.0
+    view: tuple[float, float] = (1.0, 1.0)
+    aspect: Aspect = 1.0
+    shift: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.flip not in FLIPS:
+            raise UsageError(f"Recipe field 'flip' cannot be {self.flip!r}.", f"Known: {', '.join(FLIPS)}.")
+        for name, low, high in _LIMITS:
+            value = getattr(self, name)
+            if value != "free" and not low <= value <= high:
+                raise UsageError(f"Recipe field '{name}' must be from {low:g} to {high:g}. Received: {value!r}.")
+        smallest, largest = self.view
+        if not 0.05 <= smallest <= largest <= 10:
+            raise UsageError(
+                f"Recipe field 'view' must be two shares from 0.05 to 10, the smaller one first. "
+                f"Received: {smallest:g},{largest:g}.",
+                "For example: 0.8,1.2.",
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def digest(self) -> str:
+        """8 hexadecimal digits that name the ranges in a cache."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether images stay as they are; sides drawn from a range of one value are not stretched."""
+        plain = replace(self, aspect=1.0) if self.aspect == "free" and self.view == (1.0, 1.0) else self
+        return plain == NAMED["none"]
+
+
+#: The augmentations that have a name.
+NAMED: dict[str, Augmentation] = {
+    "none": Augmentation(),
+    # The founding tutorial's ImageDataGenerator: rotation 30, zoom 0.2, shifts 0.1, horizontal flip, edges repeated.
+    "article": Augmentation(flip="auto", rotation_degrees=30, view=(0.8, 1.2), aspect="free", shift=0.1),
+    # Chosen by cross-validation; docs/decisions/0003-simple-cnn-recipe.md.
+    "strong": Augmentation(
+        flip="auto",
+        rotation_degrees=12,
+        view=(0.55, 1.1),
+        aspect=1.25,
+        shift=0.08,
+        brightness=0.2,
+        contrast=0.25,
+        saturation=0.3,
+    ),
+}
+
+#: The ranges, by name.
+RANGES: tuple[str, ...] = tuple(field.name for field in fields(Augmentation))
+
+
+def read_augmentation(value: Any) -> Augmentation:
+    """An augmentation from its name, from a mapping of ranges, or as it is.
+
+    Raises:
+        UsageError: There is no such name or range, or a value does not fit its range.
+    """
+    if isinstance(value, Augmentation):
+        return value
+    if isinstance(value, Mapping):
+        return Augmentation(**{name: read_range(name, given) for name, given in value.items()})
+    if not isinstance(value, str) or value not in NAMED:
+        raise UsageError(f"Recipe field 'augmentation' cannot be {value!r}.", f"Known: {', '.join(NAMED)}.")
+    return NAMED[value]
+
+
+def read_range(name: str, value: Any) -> Any:
+    """A value for one range; text is read as the range's type. Its limits are checked where the record is made.
+
+    Raises:
+        UsageError: There is no such range, or the value is not of its type.
+    """
+    if name not in RANGES:
+        raise unknown_name("range of the augmentation", name, RANGES)
+    if name == "flip":
+        # YAML reads a bare `none` as text, but `no` and `off` as false.
+        chosen = "none" if value is False else value
+        if chosen not in FLIPS:
+            raise UsageError(f"Recipe field 'flip' cannot be {value!r}.", f"Known: {', '.join(FLIPS)}.")
+        return chosen
+    if name == "aspect" and value == "free":
+        return value
+    if name == "view":
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, Sequence) or len(parts) != 2:
+            raise UsageError(f"Recipe field 'view' must be two numbers. Received: {value!r}.", "For example: 0.8,1.2.")
+        return tuple(_number(name, part) for part in parts)
+    return _number(name, value)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+        if isinstance(value, bool) or number != number:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError(f"Recipe field '{name}' must be a number. Received: {value!r}.") from None
+    return number
