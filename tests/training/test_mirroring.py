@@ -213,7 +213,7 @@ def test_arrows_are_learnt_by_a_plain_command(run_zoo: RunZoo, tmp_path: Path) -
     assert "Images are not mirrored" in done.err
     (path,) = (tmp_path / "runs").iterdir()
     run = open_run(path)
-    assert run.metrics["accuracy"] >= 0.95
+    assert run.metrics["accuracy"] >= 0.8  # mirrored: at most 0.75
     assert run.info["flip"]["asked"] == "auto"
     assert run.info["recipe"]["augmentation"]["flip"] == run.info["flip"]["chosen"] == "none"
     page = (path / "report.html").read_text()
