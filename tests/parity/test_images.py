@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.report.conftest import draw_photos, write_run
-from zoo.errors import DataError, UsageError
+from zoo.errors import DataError, TrainingError, UsageError
+from zoo.evaluation.threshold import Choice
 from zoo.evaluation.trained import TrainedModel, of_run
 from zoo.image_spec import ImageSpec
 from zoo.parity import unused_images, verification_images
-from zoo.runs import Run
-from zoo.runs.atomic import write_csv
+from zoo.parity.unused import recorded_choice
+from zoo.runs import Run, open_run
+from zoo.runs.atomic import write_csv, write_json
 
 
 @pytest.fixture
@@ -70,3 +72,14 @@ def test_images_without_a_part_in_an_8_bit_file_count_for_agreement(run: Run) ->
     assert sorted(unlisted.contents) == sorted(by_split["val"])
     assert unused_images(trained, [*by_split["test"], *by_split["val"]], None) is None
     assert unused_images(TrainedModel("lone.keras", "lone", ("a", "b"), ImageSpec(), lambda: None), [], set()) is None
+
+
+def test_a_file_takes_the_thresholds_that_the_run_s_validation_images_chose(run: Run) -> None:
+    assert recorded_choice(run) is None  # measured without validation images, as older runs are
+    point = {"target_accuracy": 0.98, "suggested": 0.7, "coverage": 0.9, "accuracy": 0.98}
+    record = {**point, "chosen_on": "val", "chosen_images": 40, "images": 8, "curve": [point | {"suggested": 0.6}]}
+    write_json(run.path / "metrics.json", run.metrics | {"min_confidence": record})
+    assert recorded_choice(open_run(run.path)) == Choice((0.98, 0.7), ((0.98, 0.6),), 40)
+    write_json(run.path / "metrics.json", run.metrics | {"min_confidence": record | {"curve": [1]}})
+    with pytest.raises(TrainingError, match="is damaged"):
+        recorded_choice(open_run(run.path))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data import TRAIN, VAL, ImageData
-from zoo.errors import DataError
+from zoo.errors import DataError, TrainingError
 from zoo.evaluation import Predictions
 from zoo.evaluation.predict import predict
 from zoo.evaluation.recorded import recorded_rows
@@ -101,8 +101,15 @@ def unused_choice(unused: Unused, answers: NDArray[np.float32]) -> Choice | None
 
 def recorded_choice(run: Run | None) -> Choice | None:
     """The thresholds that the validation images of a run chose; ``None`` where they chose none, as in older runs."""
-    record = run.metrics.get("min_confidence") if run is not None and run.finished else None
+    if run is None or not run.finished:
+        return None
+    record = run.metrics.get("min_confidence")
     if not isinstance(record, dict) or record.get("chosen_on") != "val":
         return None
-    curve = tuple((point["target_accuracy"], point["suggested"]) for point in record["curve"])
-    return Choice((record["target_accuracy"], record["suggested"]), curve, record["chosen_images"])
+    try:
+        points = [(float(point["target_accuracy"]), float(point["suggested"])) for point in (record, *record["curve"])]
+        return Choice(points[0], tuple(points[1:]), int(record["chosen_images"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"{run.path / 'metrics.json'} is damaged: its 'min_confidence' is {record!r}.", f"zoo evaluate {run.path}"
+        ) from error
