@@ -16,6 +16,8 @@ from pathlib import PurePath
 
 import numpy as np
 
+from zoo.figures import percent
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -62,11 +64,14 @@ def main() -> None:
     for (noise, share), (changed, found, right) in sums.items():
         show("all", 0, noise, share, changed, found, right)
         if changed:
-            print(f"{'':<28}precision {right / max(found, 1):.0%}, recall {right / changed:.0%}")
+            print(f"{'':<28}precision {percent(right / max(found, 1), 0)}, recall {percent(right / changed, 0)}")
 
 
 def show(name: str, photos: int, noise: str, share: float, changed: int, found: int, right: int) -> None:
-    print(f"{name:<26}  {photos or '':>6}  {noise:<7}  {share:>5.0%}  {changed:>7}  {found:>5}  {right:>5}", flush=True)
+    print(
+        f"{name:<26}  {photos or '':>6}  {noise:<7}  {percent(share, 0):>5}  {changed:>7}  {found:>5}  {right:>5}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
