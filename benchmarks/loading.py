@@ -5,8 +5,8 @@
 ``photos/`` holds train/<class>/*.jpg. Its files are repeated until there are enough, a few bytes more in each copy, so
 that every copy is another content with the same picture. Every measurement is a process of its own; memory is its peak
 resident size. Seconds are those to the first batch, after which ours reads two whole epochs of augmented batches; of
-``zoo train mobilenetv2`` those of the whole command, which finds decoded photos in the cache and no features. The last
-line of a count is CPU time: of decoding into an empty cache, and of checking the checksums of what is then there.
+``zoo train mobilenetv2`` those of the whole command, which finds decoded photos in the cache and no features. One
+line of each count is CPU time: of decoding into an empty cache, and of checking the checksums of what is then there.
 """
 
 from __future__ import annotations
