@@ -27,14 +27,14 @@ HEAVY = (
 
 #: Left never imports right; parts on one line may not import each other unless they are listed in order.
 LAYERS = [
-    ["errors", "quiet", "figures", "locks", "array_files"],
+    ["errors", "quiet", "figures", "locks", "array_files", "keras_internals"],
     ["image_spec", "augmentation", "recipe", "exported"],
     ["interfaces"],
     ["hookspecs"],
     ["plugin_watch", "plugin_manager"],
     ["registry", "weights"],
     ["images", "edge", "runs", "data", "fetch"],
-    ["evaluation", "training", "parity", "export"],
+    ["evaluation", "training", "parity", "export", "foreign"],
     ["audit"],
     ["report", "testing"],
     ["cli"],

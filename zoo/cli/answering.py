@@ -37,7 +37,9 @@ class Request:
         weights: Name of pretrained weights; ``model`` then is an architecture.
         threads: Cores for a bundle or a file; ``None``: all, ``MOST_THREADS`` at most.
         min_confidence: ``auto`` or a probability; below it an answer is not known.
-        spec, labels: Files that say what an exported file of somebody else's does not.
+        spec, labels: Files that say what an exported file of somebody else's does not; of a lone .keras file, the
+            labels.
+        pixels: The range of pixels that a lone .keras file expects.
         pictures: How many there will be.
     """
 
@@ -48,6 +50,7 @@ class Request:
     min_confidence: str | None = None
     spec: Path | None = None
     labels: Path | None = None
+    pixels: str | None = None
     pictures: int = 1
 
 
@@ -58,10 +61,12 @@ class Answering:
     Args:
         labels: Class names in the order of its outputs.
         ask: ``ask(pictures, top)`` gives name and answer of each, or why there is none.
+        notes: What to say about the model, a sentence each.
     """
 
     labels: tuple[str, ...]
     ask: Callable[[Iterable[Named], int], Iterator[Answered]]
+    notes: tuple[str, ...] = ()
 
 
 def open_model(request: Request) -> Answering:
@@ -74,7 +79,11 @@ def open_model(request: Request) -> Answering:
     """
     path = Path(request.model)
     kind = "keras" if request.weights is not None else _kind(path, request)
-    if kind != "file" and (request.spec or request.labels):
+    if kind != "lone" and request.pixels:
+        raise UsageError(f"--pixels goes with a lone .keras file, not with '{path}'.")
+    if kind == "lone" and request.spec:
+        raise UsageError(f"--spec goes with an exported file, not with '{path}'.", "Its input says its size itself.")
+    if kind not in ("file", "lone") and (request.spec or request.labels):
         raise UsageError(
             f"--spec and --labels go with an exported file that does not say itself what they say; '{path}' does."
         )
@@ -95,8 +104,12 @@ def open_model(request: Request) -> Answering:
 
 
 def _kind(path: Path, request: Request) -> str:
-    """``bundle``, ``archive``, ``file`` or ``keras``."""
+    """``bundle``, ``archive``, ``file``, ``keras`` or ``lone``, a model from elsewhere."""
+    from zoo.cli.runs import is_lone
+
     text = request.model
+    if is_lone(path, request.labels):
+        return "lone"
     if path.is_dir():
         # A folder with the runner and no spec.json is a bundle that lost it, and should hear so.
         if any((path / name).is_file() for name in ("spec.json", "run.py")):
@@ -107,7 +120,11 @@ def _kind(path: Path, request: Request) -> str:
             return "file"
         if path.suffix.lower() == ".zip":
             return "archive"
-    if text in architectures() or any((place / "run.json").is_file() for place in (path, request.runs / text)):
+    if (
+        path.suffix == ".keras"
+        or text in architectures()
+        or any((place / "run.json").is_file() for place in (path, request.runs / text))
+    ):
         return "keras"
     missing = "" if path.exists() else ", and there is no such file or folder"
     files = ", ".join(sorted({offer.record.suffix for offer in exporters()}))
@@ -115,7 +132,7 @@ def _kind(path: Path, request: Request) -> str:
     raise UsageError(
         f"'{text}' is not a model{missing}.{did_you_mean(text, names)}",
         f"MODEL is a bundle (its .zip, or the folder with spec.json in it), an exported file ({files}), the folder of "
-        f"a run, or an architecture that `zoo list` shows.",
+        f"a run, an architecture that `zoo list` shows, or a .keras file.",
     )
 
 
@@ -174,12 +191,12 @@ def _in_threads(load: Callable[[], Classifier], request: Request) -> Answering:
 
 def _keras(request: Request) -> Answering:
     from zoo.cli.backend import start_keras
-    from zoo.cli.runs import find_trained
+    from zoo.cli.runs import find_model
     from zoo.cli.stream import in_batches
     from zoo.edge.classify import Classifier
     from zoo.evaluation.predict import BATCH_SIZE, answers
 
-    found = find_trained(request.model, request.runs, request.weights)
+    found = find_model(request.model, request.runs, request.weights, request.labels, request.pixels)
     measured: Mapping[str, Any] = found.run.metrics if found.run else {}
     least = min_confidence(request.min_confidence, measured, found.name)
     start_keras()
@@ -195,7 +212,9 @@ def _keras(request: Request) -> Answering:
     runtime = Runtime()
     classifier = Classifier(runtime, found.image, found.labels, least)
     return Answering(
-        found.labels, lambda pictures, top: in_batches(classifier, runtime.predict, BATCH_SIZE, pictures, top)
+        found.labels,
+        lambda pictures, top: in_batches(classifier, runtime.predict, BATCH_SIZE, pictures, top),
+        found.notes,
     )
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import chosen_gates, gate_options, runs_option
+from zoo.cli.options import chosen_gates, gate_options, lone_options, runs_option
 from zoo.cli.overlap import tell_files, tell_overlap
+from zoo.cli.ranges import tell_pixels
 from zoo.errors import UsageError
 from zoo.figures import percent
 from zoo.interfaces import PRECISIONS
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--data", help="Images to verify on: folder, CSV or name.  [default: the run's test images]")
 @click.option("--weights", help="Export an architecture with pretrained weights instead: imagenet.")
-@click.option("--labels", type=click.Path(path_type=Path), help="For a lone .keras file: class names, one a line.")
+@lone_options
 @runs_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the files.  [default: RUN/exports]")
 @click.option("--no-verify", is_flag=True, help="Do not compare with Keras; the files say that they are unverified.")
@@ -53,6 +54,7 @@ def command(
     data: str | None,
     weights: str | None,
     labels: Path | None,
+    pixels: str | None,
     runs: Path,
     out: Path | None,
     no_verify: bool,
@@ -78,7 +80,7 @@ def command(
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters read nothing else; a .keras file fits every backend
     from zoo.cli.runs import find_model
 
-    trained = find_model(model, runs, weights, labels)
+    trained = find_model(model, runs, weights, labels, pixels)
     if no_verify and data and trained.run is not None:
         raise UsageError("--no-verify leaves nothing for --data to do: a run is calibrated on its own training images.")
     from zoo.cli.backend import start_keras
@@ -86,9 +88,13 @@ def command(
 
     reporter = make_reporter()
     reporter.stage(f"Exporting {_origin(model, trained)}")
+    for note in trained.notes:
+        reporter.note(note)
     images, split, calibration = _images(trained, data, targets, no_verify, reporter)
     unused = _unused(trained, data, images, split, calibration, reporter)
     start_keras()
+    if images is not None:
+        tell_pixels(trained, images, split, pixels, reporter)
     from dataclasses import replace
 
     from zoo.export.export import Job, export, refuse
@@ -122,7 +128,7 @@ def command(
     if as_json:
         click.echo(json.dumps([_row(item) for item in made], indent=2))
     else:
-        _print(made, _verify_options(model, trained, weights, labels, data, gates))
+        _print(made, _verify_options(model, trained, weights, labels, pixels, data, gates))
     from zoo.cli.summary import warn
 
     warn(dict.fromkeys(sentence for item in made if item.verification for sentence in item.verification.warnings))
@@ -282,12 +288,14 @@ def _verify_options(
     trained: TrainedModel,
     weights: str | None,
     labels: Path | None,
+    pixels: str | None,
     data: str | None,
     gates: dict[str, float],
 ) -> list[str]:
     """What to give ``zoo verify`` so that it asks the same once more."""
     options: dict[str, object] = {"--against": trained.run.path if trained.run else asked}
-    options |= {"--weights": weights, "--labels": labels, "--data": data or (None if trained.run else "PHOTOS")}
+    options |= {"--weights": weights, "--labels": labels, "--pixels": pixels}
+    options |= {"--data": data or (None if trained.run else "PHOTOS")}
     options |= {f"--{name.replace('_', '-')}": value for name, value in gates.items()}
     return [str(part) for option in options.items() if option[1] is not None for part in option]
 

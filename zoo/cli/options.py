@@ -45,6 +45,22 @@ def gate_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def lone_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--labels`` and ``--pixels``: what a lone ``.keras`` file does not say itself."""
+    for option in (
+        click.option(
+            "--pixels",
+            metavar="RANGE",
+            help="For a lone .keras file: 0..1, -1..1, caffe or torch.  [default: raw pixels]",
+        ),
+        click.option(
+            "--labels", type=click.Path(path_type=Path), help="For a lone .keras file: class names, one a line."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def chosen_gates(
     min_agreement: float | None, max_accuracy_drop: float | None, max_difference: float | None
 ) -> dict[str, float]:

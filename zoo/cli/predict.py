@@ -46,6 +46,7 @@ _WIDEST = 48
     "--spec", type=click.Path(path_type=Path), help="For a file not from zoo: JSON that says how it is shown a photo."
 )
 @click.option("--labels", type=click.Path(path_type=Path), help="For a file not from zoo: its classes, one a line.")
+@click.option("--pixels", metavar="RANGE", help="For a lone .keras file: 0..1, -1..1, caffe or torch.  [default: raw]")
 @runs_option
 def command(
     model: str,
@@ -58,13 +59,15 @@ def command(
     weights: str | None,
     spec: Path | None,
     labels: Path | None,
+    pixels: str | None,
     runs: Path,
 ) -> None:
     """Say what photos show.
 
     MODEL is a bundle's folder or .zip, an exported file, a run's folder, or an architecture: its newest finished run;
-    with none, the architecture with its pretrained weights. Of a folder all files below it are taken, hidden ones left
-    out; - is standard input. Files that are no usable pictures are named and skipped; the command then ends with 4.
+    with none, the architecture with its pretrained weights; or a .keras file, with --labels. Of a folder all files
+    below it are taken, hidden ones left out; - is standard input. Files that are no usable pictures are named and
+    skipped; the command then ends with 4.
     """
     from zoo.cli.answering import Request, open_model
     from zoo.cli.progress import make_reporter
@@ -84,9 +87,12 @@ def command(
             min_confidence=min_confidence,
             spec=spec,
             labels=labels,
+            pixels=pixels,
             pictures=total,
         )
     )
+    for note in answering.notes:
+        click.echo(f"Note: {note}", err=True)
     top = min(top, len(answering.labels))
     says_known = min_confidence is not None
     reporter = make_reporter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zoo.errors import UsageError, did_you_mean, unknown_name
-from zoo.evaluation.trained import TrainedModel, of_file, of_run, pretrained
+from zoo.evaluation.trained import TrainedModel, of_run, pretrained
 from zoo.registry import architectures
 from zoo.runs import Run, find_runs, open_run
 
@@ -58,36 +58,51 @@ def find_trained(text: str, root: Path, weights: str | None = None) -> TrainedMo
     return of_run(find_run(text, root))
 
 
-def find_model(text: str, root: Path, weights: str | None, labels: Path | None) -> TrainedModel:
+def is_lone(path: Path, labels: Path | None) -> bool:
+    """Whether a path is a model file from elsewhere, and not the model of the run that it lies in."""
+    from zoo.foreign.read import is_foreign
+
+    return is_foreign(path) and not (path.name == "model.keras" and _of_run(path) and labels is None)
+
+
+def _of_run(path: Path) -> bool:
+    return (path.parent / "run.json").is_file()
+
+
+def find_model(
+    text: str, root: Path, weights: str | None, labels: Path | None, pixels: str | None = None
+) -> TrainedModel:
     """What ``find_trained`` finds, or the model of a ``.keras`` file: of the run it lies in, or a lone one.
 
     Raises:
         UsageError: Nothing of that name can answer, or an option does not go with it.
     """
     path = Path(text)
-    if path.suffix != ".keras":
+    if not is_lone(path, labels):
         if labels is not None:
             raise UsageError("--labels goes with a .keras file; a run and an architecture know their own.")
-        return find_trained(text, root, weights)
-    if (path.parent / "run.json").is_file() and path.name == "model.keras" and labels is None:
-        return find_trained(str(path.parent), root, weights)
+        if pixels is not None:
+            raise UsageError("--pixels goes with a lone .keras file; a run and an architecture take raw pixels.")
+        return find_trained(str(path.parent) if path.suffix == ".keras" else text, root, weights)
     if weights is not None:
         raise UsageError(f"--weights goes with an architecture, not with the file '{path}'.")
-    return find_keras_file(path, labels)
+    return find_keras_file(path, labels, pixels)
 
 
-def find_keras_file(path: Path, labels: Path | None) -> TrainedModel:
+def find_keras_file(path: Path, labels: Path | None, pixels: str | None) -> TrainedModel:
     """The model of a lone ``.keras`` file.
 
     Args:
         path: Of the file.
         labels: A text file of its class names, one a line, in the order of the outputs.
+        pixels: The range of pixels that it expects; ``None``: raw ones.
 
     Raises:
         UsageError: One of them is not there, or they do not fit each other.
     """
-    if not path.is_file():
-        raise UsageError(f"There is no file '{path}'.")
+    from zoo.foreign.read import check_kind
+
+    check_kind(path)
     if labels is None:
         raise UsageError(f"'{path}' does not say what its classes are called.", "Give a file of names with --labels.")
     names = read_labels(labels)
@@ -97,7 +112,9 @@ def find_keras_file(path: Path, labels: Path | None) -> TrainedModel:
     from zoo.cli.backend import start_keras
 
     start_keras()
-    return of_file(path, names)
+    from zoo.foreign.trained import of_file
+
+    return of_file(path, names, pixels)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

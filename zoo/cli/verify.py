@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import chosen_gates, gate_options, runs_option
+from zoo.cli.options import chosen_gates, gate_options, lone_options, runs_option
 from zoo.cli.overlap import tell_files, tell_overlap
+from zoo.cli.ranges import tell_pixels
 from zoo.edge.bundle import read_bundle
 from zoo.errors import VerificationError
 from zoo.runs.atomic import make_folder, writable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--against", required=True, metavar="RUN", help="What it should answer like: run, architecture, .keras.")
 @click.option("--weights", help="Compare with an architecture with pretrained weights instead: imagenet.")
-@click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line, of a .keras file.")
+@lone_options
 @click.option("--data", help="Images to ask both: folder, CSV or name.  [default: the run's test images]")
 @runs_option
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the file's runtime.")
@@ -35,6 +36,7 @@ def command(
     against: str,
     weights: str | None,
     labels: Path | None,
+    pixels: str | None,
     data: str | None,
     runs: Path,
     threads: int,
@@ -72,10 +74,12 @@ def command(
     exporter = exporter_of(file)
     metadata, runtime = exporter.read_metadata(file), exporter.load(file, threads)  # before the work, not after it
     precision = precision_of(metadata, runtime.inputs)
-    reference = find_model(against, runs, weights, labels)
+    reference = find_model(against, runs, weights, labels, pixels)
     from zoo.cli.progress import make_reporter
 
     reporter = make_reporter()
+    for note in reference.notes:
+        reporter.note(note)
     images, split = verification_images(reference, data, reporter.counter("decoding"))
     tell_files(images, reporter)
     tell_overlap(reference, images, split, reporter, calibration=file.parent / "calibration.csv")
@@ -91,6 +95,7 @@ def command(
     from zoo.cli.backend import start_keras
 
     start_keras()
+    tell_pixels(reference, images, split, pixels, reporter)
     reporter.stage(f"Asking Keras: {reference.name}")
     expected = keras_answers(reference, images, split, reporter.counter("asking Keras"))
     reporter.stage(f"Asking {file}")

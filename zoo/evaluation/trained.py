@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.array_files import check_keras_file
-from zoo.errors import TrainingError, UsageError
+from zoo.errors import TrainingError
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture, Weights
 from zoo.runs import Run
@@ -30,6 +29,8 @@ class TrainedModel:
         image: How files become its input.
         load: Returns the Keras model, always the same one.
         aliases: Other names of the classes, such as WordNet ids.
+        notes: What was put around the model so that it takes raw pixels and returns probabilities, a sentence each.
+        lone: Whether it is the model of a file from elsewhere, of which nothing is known but what is in it.
         run: Where it was trained, if here.
     """
 
@@ -39,6 +40,8 @@ class TrainedModel:
     image: ImageSpec
     load: Callable[[], keras.Model]
     aliases: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    lone: bool = False
     run: Run | None = None
 
 
@@ -70,28 +73,6 @@ def pretrained(architecture: Architecture, weights: Weights) -> TrainedModel:
         image=architecture.image,
         load=cache(load),
         aliases=weights.aliases(),
-    )
-
-
-def of_file(path: Path, labels: tuple[str, ...]) -> TrainedModel:
-    """A lone ``.keras`` file that takes raw pixels, squashed to the size of its input.
-
-    Raises:
-        UsageError: It is no classifier of images of one size, or has another number of classes.
-        TrainingError: It cannot be read.
-    """
-    model = _read(path)
-    shape, classes = model.input_shape, model.output_shape
-    if not (isinstance(shape, tuple) and len(shape) == 4 and shape[3] == 3 and all(shape[1:])):
-        raise UsageError(f"{path} takes {shape}; expected (None, height, width, 3), one image of a fixed size.")
-    if classes != (None, len(labels)):
-        raise UsageError(f"{path} returns {classes}; there are {len(labels)} labels.", "Give one label an output.")
-    return TrainedModel(
-        name=path.name,
-        architecture=re.sub(r"[^a-z0-9_]+", "_", path.stem.lower()) or "model",
-        labels=labels,
-        image=ImageSpec(height_px=shape[1], width_px=shape[2]),
-        load=lambda: model,
     )
 
 

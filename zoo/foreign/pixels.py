@@ -1,0 +1,93 @@
+"""Which range of pixels a model expects, and a model that takes raw pixels in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data import ImageData
+from zoo.evaluation import wilson_interval
+from zoo.evaluation.paired import mcnemar
+from zoo.evaluation.predict import predict
+
+if TYPE_CHECKING:
+    import keras
+
+#: Ranges that ``--pixels`` takes, and what each is called elsewhere.
+PIXELS: Mapping[str, str] = MappingProxyType(
+    {
+        "0..255": "raw pixels",
+        "0..1": "Rescaling(1/255)",
+        "-1..1": 'Rescaling(1/127.5, -1), mode "tf" of preprocess_input',
+        "caffe": 'BGR without the mean of ImageNet, mode "caffe" of preprocess_input',
+        "torch": 'mean and deviation of ImageNet, mode "torch" of preprocess_input',
+    }
+)
+RAW = "0..255"
+
+_MEAN = (123.68, 116.779, 103.939)
+_DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+_TORCH_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+
+#: Photos that a range is tried on.
+_PHOTOS = 200
+#: Another range must be better than raw pixels with at least this significance.
+_SIGNIFICANCE = 0.01
+
+
+def scaled(image: Any, pixels: str) -> Any:
+    """Raw RGB pixels in one of the ranges of ``PIXELS``, by layers that folding knows where it can be."""
+    from keras import layers, ops
+
+    if pixels == "0..1":
+        return layers.Rescaling(1 / 255, name="pixels")(image)
+    if pixels == "-1..1":
+        return layers.Rescaling(1 / 127.5, -1, name="pixels")(image)
+    if pixels == "torch":
+        return layers.Normalization(mean=_TORCH_MEAN, variance=np.square(_DEVIATION).tolist(), name="pixels")(image)
+    if pixels == "caffe":
+        return ops.flip(layers.Normalization(mean=_MEAN, variance=(1.0, 1.0, 1.0), name="pixels")(image), -1)
+    return image
+
+
+def fitting_pixels(model: keras.Model, data: ImageData, split: str) -> str | None:
+    """The range of pixels that a model seems to expect, where it predicts at chance for raw ones.
+
+    Args:
+        model: Takes raw pixels and returns probabilities.
+        data: Labelled photos.
+        split: Which of them; some hundred are looked at.
+
+    Returns:
+        ``None`` where raw pixels do, or where no other range is significantly better.
+    """
+    import keras
+
+    indices = data.indices(split)
+    indices = np.sort(np.random.default_rng(0).permutation(indices)[:_PHOTOS])
+    true = data.classes[indices]
+    if not indices.size:
+        return None
+
+    def ask(pixels: str) -> tuple[NDArray[np.bool_], float]:
+        """Which photos are right, and how likely the true classes are on average."""
+        image = keras.Input(model.input_shape[1:])
+        asked = model if pixels == RAW else keras.Model(image, model(scaled(image, pixels)))
+        probabilities = predict(asked, data, indices)
+        return probabilities.argmax(axis=1) == true, float(probabilities[np.arange(len(true)), true].mean())
+
+    raw, _ = ask(RAW)
+    commonest = np.bincount(true).max()
+    if wilson_interval(int(raw.sum()), len(raw))[0] > commonest / len(true):
+        return None
+    found = {pixels: ask(pixels) for pixels in PIXELS if pixels != RAW}
+    # Two ranges may be equally right: that of -1..1 is near that of torch.
+    best = max(found, key=lambda pixels: (int(found[pixels][0].sum()), found[pixels][1]))
+    right, _ = found[best]
+    better, worse = int((right & ~raw).sum()), int((raw & ~right).sum())
+    significant = better > worse and mcnemar(better, worse) * len(found) < _SIGNIFICANCE
+    return best if significant and right.sum() > commonest else None

@@ -1,0 +1,205 @@
+"""Reading a model file: what is in it, before Keras runs any of it, and why it cannot be read where it cannot."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.array_files import check_keras_file
+from zoo.errors import UsageError
+from zoo.foreign.lines import indented, loading, opening
+
+if TYPE_CHECKING:
+    import keras
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_HDF5_SUFFIXES = (".h5", ".hdf5")
+#: Other programs' model files, by suffix.
+_OTHERS = {
+    ".pt": "PyTorch",
+    ".pth": "PyTorch",
+    ".safetensors": "PyTorch or JAX",
+    ".pb": "a frozen TensorFlow graph",
+    ".ckpt": "a TensorFlow checkpoint",
+}
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a path looks like a model file or folder that no exporter of ours wrote."""
+    suffix = path.suffix.lower()
+    return suffix in (".keras", *_HDF5_SUFFIXES, *_OTHERS) or (path / "saved_model.pb").is_file()
+
+
+def read_model(path: Path) -> keras.Model:
+    """The model of a ``.keras`` file. No code that came with the file is run.
+
+    Raises:
+        UsageError: It is of another kind, holds code of its author's, or is damaged.
+    """
+    check_kind(path)
+    try:
+        check_keras_file(path)
+    except ValueError as error:
+        raise UsageError(f"'{path}' is damaged: {_first_line(error)}", "Copy it anew.") from error
+    config = _configuration(path)
+    _refuse_code(path, config)
+    import keras
+
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras and h5py raise what they like
+        saved = _saved_with(path)
+        again = f"Read it with the same Keras: pip install keras=={saved}"
+        raise UsageError(
+            f"Keras {keras.__version__} could not read '{path}', which Keras {saved} saved: {_first_line(error)}",
+            _from_keras_2(path) if saved.startswith("2.") else again,
+        ) from error
+
+
+def check_kind(path: Path) -> None:
+    """Raises ``UsageError`` where a path is no ``.keras`` file, with the lines that make one of what it is."""
+    suffix = path.suffix.lower()
+    if path.is_dir() and (path / "saved_model.pb").is_file():
+        raise UsageError(
+            f"'{path}' is a SavedModel: a TensorFlow graph, which no longer has the layers that zoo exports.",
+            'Save the model as a .keras file, in the program that built it: model.save("model.keras"). Where only the '
+            "SavedModel of a Keras 2 model is left: " + _from_keras_2(path),
+        )
+    if path.is_dir() or not path.exists():
+        raise UsageError(f"There is no file '{path}'.")
+    if path.name.lower().endswith(".weights.h5"):
+        raise UsageError(
+            f"'{path}' holds weights only: the layers that they belong to are not in it.",
+            "Build the model with the program that made it, and:"
+            + indented(f"model.load_weights({str(path)!r})", 'model.save("model.keras")'),
+        )
+    with path.open("rb") as file:
+        start = file.read(len(_HDF5))
+    if suffix in _HDF5_SUFFIXES or start == _HDF5:
+        name = path if suffix in _HDF5_SUFFIXES else path.with_suffix(".h5")
+        renaming = [] if name == path else [f"import os; os.rename({str(path)!r}, {str(name)!r})"]
+        saved = f"model.save({str(name.with_suffix('.keras'))!r})"
+        raise UsageError(
+            f"'{path}' is an HDF5 file, the format of Keras before 3; opening one can run code that is inside it.",
+            "If you trust whoever made it, convert it once:" + indented(*renaming) + loading(str(name), saved),
+        )
+    if suffix in _OTHERS:
+        raise UsageError(
+            f"'{path}' is a file of {_OTHERS[suffix]}; zoo exports models that Keras can read.",
+            'Build the model with Keras, copy the weights, and save it: model.save("model.keras").',
+        )
+    if suffix != ".keras":
+        raise UsageError(f"'{path}' is not a .keras file.", 'Save the model with model.save("model.keras").')
+
+
+def _from_keras_2(path: Path) -> str:
+    return "Build the same layers with Keras 3 as `new`, and copy the weights:" + indented(
+        "import tf_keras  # Keras 2: pip install tf_keras",
+        f"new.set_weights(tf_keras.models.load_model({str(path)!r}, compile=False).get_weights())",
+        'new.save("model.keras")',
+    )
+
+
+def _configuration(path: Path) -> Any:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read("config.json"))
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"'{path}' is damaged or is not a .keras file: {_first_line(error)}",
+            'Copy it anew, or save the model again: model.save("model.keras").',
+        ) from error
+
+
+def _saved_with(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return str(json.loads(archive.read("metadata.json"))["keras_version"])
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
+        return "3.15"
+
+
+def _refuse_code(path: Path, config: Any) -> None:
+    """Raises where a configuration names anything that is not a part of Keras."""
+    lambdas: list[str] = []
+    classes: dict[str, str] = {}
+    for entry in _entries(config):
+        kind, name = str(entry["class_name"]), _name(entry)
+        if kind == "Lambda":
+            lambdas.append(name)
+        elif not _is_custom(entry):
+            continue
+        elif entry is config:
+            raise UsageError(
+                f"'{path}' holds a subclassed model, {kind}: its layers are called in Python code that is not in the "
+                "file.",
+                "Run the code once on a symbolic image, in the program that has it, to save the graph with the same "
+                "weights (height and width are yours):"
+                + indented(
+                    "import keras",
+                    "image = keras.Input((224, 224, 3))",
+                    'keras.Model(image, model.call(image)).save("model.keras")  # keras.Model(inputs, outputs)',
+                ),
+            )
+        elif kind == "function":
+            raise UsageError(
+                f"'{path}' uses a function of its author's, '{name}', whose code is not in the file.",
+                "Write the same with keras.activations or keras.ops as a layer of its own, and save the model again.",
+            )
+        else:
+            classes.setdefault(kind, name)
+    if lambdas:
+        raise UsageError(
+            f"'{path}' holds a Lambda layer, '{lambdas[0]}': the Python code of a lambda, which may do anything when "
+            "it is loaded, and which no other runtime can run.",
+            "Write what it computes with keras.ops in its place. Or, if you trust whoever made the file, let Keras "
+            "take it apart (this works where it uses Python's operators and keras.ops):"
+            + opening(str(path), ("keras.layers.Lambda", *classes), tuple(classes), unsafe=True),
+        )
+    if classes:
+        (kind, name), *_ = classes.items()
+        raise UsageError(
+            f"'{path}' holds a custom layer, '{name}' of the class {kind}: its code is not in the file, and "
+            "@keras.saving.register_keras_serializable does not put it there.",
+            "Let Keras take it apart, in a program that has the class (this works where its call() uses Keras's "
+            "layers, Python's operators and keras.ops):" + opening(str(path), tuple(classes), tuple(classes)),
+        )
+
+
+def _entries(config: Any) -> Iterator[dict[str, Any]]:
+    """Every object that a configuration describes, the outer ones first."""
+    waiting = deque([config])
+    while waiting:
+        value = waiting.popleft()
+        if isinstance(value, dict):
+            if "class_name" in value and "config" in value:
+                yield value
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _is_custom(entry: dict[str, Any]) -> bool:
+    module, kind = entry.get("module"), str(entry["class_name"])
+    if module is None and not entry.get("registered_name"):
+        return False  # how Keras writes tensors, slices and the like
+    if isinstance(module, str) and (module == "keras" or module.startswith("keras.")):
+        return False
+    if kind != "function" and module == "builtins":
+        return False
+    import keras
+
+    return keras.saving.get_registered_object(str(entry.get("registered_name"))) is None
+
+
+def _name(entry: dict[str, Any]) -> str:
+    config = entry["config"]
+    return str(config.get("name", entry["class_name"])) if isinstance(config, dict) else str(config)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300] or type(error).__name__
