@@ -520,7 +520,7 @@ def list_output() -> keras.Model:
     return keras.Model(inputs, [head(conv(scaled(inputs)))])
 
 
-@kind("two outputs", refused=("2 outputs", "'label'", "keras.Model(model.inputs, model.output"))
+@kind("two outputs", refused=("2 outputs", "'label'", "keras.Model(model.inputs[0], model.output"))
 def two_outputs() -> keras.Model:
     inputs = image()
     x = conv(scaled(inputs))
@@ -599,7 +599,7 @@ def fit_head(model: keras.Model, photos: NDArray[np.float32], classes: NDArray[n
         return
     if not isinstance(last.kernel, keras.Variable):
         return
-    features = keras.ops.convert_to_numpy(keras.Model(model.inputs, last.input)(photos, training=False))
+    features = keras.ops.convert_to_numpy(keras.Model(model.inputs[0], last.input)(photos, training=False))
     features = np.asarray(features, np.float64)
     if features.ndim != 2:
         return

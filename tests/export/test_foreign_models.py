@@ -23,6 +23,9 @@ from zoo.registry import exporters
 PHOTOS = 12
 FORMATS = [offer.record.name for offer in exporters() if not offer.record.variant_of]
 BOTH = ("--precision", "float32", "--precision", "int8")
+#: ONNX Runtime's 8-bit kernels may overflow on an x86 processor without VNNI (docs/how-to/export.md), and the models
+#: are random: what is asked is whether the file holds the same network.
+LENIENT = ("--min-agreement", "0.8", "--max-accuracy-drop", "0.2")
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +69,8 @@ def test_every_kind_is_verified_or_refused_with_its_cause(
         fit_head(model, pixels.mean(axis=-1, keepdims=True) if channels == 1 else pixels, classes)
     model.save(tmp_path / "theirs.keras")
     done = zoo(
-        *("export", "theirs.keras", "--labels", labels_of(photos), "--data", photos, *BOTH, "--json", "--out", "out"),
-        *kind.options,
+        *("export", "theirs.keras", "--labels", labels_of(photos), "--data", photos, *BOTH, *LENIENT, "--json"),
+        *("--out", "out", *kind.options),
     )
     if kind.refused:
         assert done.code == 2, done.err

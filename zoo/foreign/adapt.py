@@ -164,7 +164,7 @@ def _called(model: keras.Model, x: Any, name: str, notes: list[str]) -> Any:
             "Save a model of the one with the probabilities, such as:"
             + loading(
                 name,
-                f'keras.Model(model.inputs, model.output[{next(iter(outputs))!r}]).save("one.keras")',
+                f'keras.Model(model.inputs[0], model.output[{next(iter(outputs))!r}]).save("one.keras")',
             ),
         )
     try:

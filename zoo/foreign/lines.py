@@ -34,7 +34,7 @@ def opening(name: str, opened: tuple[str, ...], custom: tuple[str, ...], *, unsa
     classes = opened[0] if len(opened) == 1 else f"({', '.join(opened)})"
     return loading(
         name,
-        "model = keras.Model(model.inputs, model.outputs)",
+        "model = keras.Model(model.inputs[0], model.outputs[0])",
         "def opened(layer, *args, **kwargs):",
         f"    return layer.call(*args, **kwargs) if isinstance(layer, {classes}) else layer(*args, **kwargs)",
         "opened = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=opened)",
