@@ -13,6 +13,7 @@ from tests.audit.conftest import read_image, write_image
 from tests.conftest import PhotoFolder
 from zoo.audit.facts import facts_of
 from zoo.audit.files import file_findings
+from zoo.audit.findings import KINDS
 from zoo.audit.photos import Photos, read_photos
 from zoo.audit.records import Records
 from zoo.images import decode
@@ -61,6 +62,29 @@ def test_every_oddity_is_said_of_its_file_alone(photo_folder: PhotoFolder) -> No
     }
 
 
+def test_notes_and_licences_are_no_error(photo_folder: PhotoFolder) -> None:
+    root = photo_folder({"a": 20, "b": 20})
+    (root / "a" / "notes.txt").write_text("Taken on Monday.")
+    (root / "b" / "LICENSE").write_text("CC0")
+    (root / "b" / "walk.mp4").write_bytes(b"\0\0\0\x18ftypmp42\0\0\0\0isommp42")
+    (root / "b" / "page.jpg").write_text("<html>404</html>")
+    _, said = said_of(root)
+    assert said == {"other": {"a/notes.txt", "b/LICENSE", "b/walk.mp4"}, "unreadable": {"b/page.jpg"}}
+    assert KINDS["other"].severity == "note"
+
+
+def test_what_is_odd_about_a_picture_that_is_used_is_said(photo_folder: PhotoFolder) -> None:
+    root = photo_folder({"a": 20, "b": 20})
+    plain = root / "a" / "photo_000.jpg"
+    Image.open(plain).rotate(3).save(root / "a" / "no_end.jpg")
+    (root / "a" / "no_end.jpg").write_bytes((root / "a" / "no_end.jpg").read_bytes()[:-2])
+    twelve_bits = read_image(plain).astype(np.uint16)[..., 0] * 16
+    write_image(root / "b" / "dark.tif", twelve_bits)
+    photos, said = said_of(root)
+    assert len(photos) == 42
+    assert said == {"remark": {"a/no_end.jpg", "b/dark.tif"}, "deep": {"b/dark.tif"}}
+
+
 @pytest.mark.parametrize(
     ("mode", "options", "expected"),
     [
@@ -78,6 +102,11 @@ def test_every_oddity_is_said_of_its_file_alone(photo_folder: PhotoFolder) -> No
         ("RGB", {"format": "WebP"}, ("WebP", "RGB", 8, False)),
         ("RGB", {"format": "BMP"}, ("BMP", "RGB", 8, False)),
         ("L", {"format": "TIFF"}, ("TIFF", "gray", 8, False)),
+        ("1", {"format": "TIFF"}, ("TIFF", "gray", 1, False)),
+        ("P", {"format": "TIFF"}, ("TIFF", "palette", 8, False)),
+        ("CMYK", {"format": "TIFF"}, ("TIFF", "CMYK", 8, False)),
+        ("RGBA", {"format": "TIFF"}, ("TIFF", "RGB", 8, True)),
+        ("P", {"format": "BMP"}, ("BMP", "palette", 8, False)),
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else None,
 )

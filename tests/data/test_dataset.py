@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -61,6 +62,31 @@ def test_unusable_files_are_listed_and_not_fatal(photo_folder: PhotoFolder) -> N
     assert reasons.keys() == {"a/page.jpg", "b/empty.png", "b/pipe.jpg", "b/self"}
     assert all(reasons.values())
     assert "link to itself" in reasons["b/self"]
+
+
+def test_pictures_that_are_used_with_a_remark_are_said_every_time(photo_folder: PhotoFolder) -> None:
+    root = photo_folder({"a": 6, "b": 6})
+    photo = root / "a" / "photo_000.jpg"
+    photo.write_bytes(photo.read_bytes()[:-2])
+    for _ in range(2):  # decoded, and from the cache
+        data = load_data(str(root), SPEC)
+        assert (len(data.names), data.skipped) == (12, ())
+        assert data.notes == ("1 file(s) used, such as 'a/photo_000.jpg': JPEG without its end mark, otherwise whole.",)
+
+
+def test_heic_is_read_once_its_decoder_is_installed(photo_folder: PhotoFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pi_heif", reason="pi-heif, which reads HEIC, is not installed")
+    pytest.importorskip("pillow_heif", reason="pillow-heif, which writes HEIC, is not installed")
+    from tests.images.valid import RGB, heic
+
+    root = photo_folder({"a": 6, "b": 6})
+    (root / "a" / "IMG_0001.HEIC").write_bytes(heic.encode(RGB))
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "pi_heif", None)
+        data = load_data(str(root), SPEC)
+        assert [item.name for item in data.skipped] == ["a/IMG_0001.HEIC"]
+        assert data.skipped[0].reason.startswith("HEIC photo; install keras-edge-zoo[heif]")
+    assert load_data(str(root), SPEC).skipped == ()
 
 
 def test_a_class_of_which_nothing_is_left_is_fatal(photo_folder: PhotoFolder) -> None:

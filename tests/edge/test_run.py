@@ -64,11 +64,34 @@ def test_folders_broken_files_and_standard_input(onnx_bundle: Path, run_bundle: 
     assert run_bundle(onnx_bundle, "-").err == "Skipped -: empty file.\n"
 
 
+def test_notes_and_licences_in_a_folder_are_left_out(onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path) -> None:
+    draw_photo(tmp_path / "photos" / "one.jpg", 20, 1)
+    (tmp_path / "photos" / "notes.txt").write_text("Taken on Monday.")
+    (tmp_path / "photos" / "LICENSE").write_text("CC0")
+    done = run_bundle(onnx_bundle, tmp_path / "photos")
+    assert (done.code, len(done.out.splitlines()), done.err) == (0, 1, "")
+
+
+def test_heic_is_read_where_its_decoder_is_and_named_where_it_is_not(
+    onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path
+) -> None:
+    pytest.importorskip("pi_heif", reason="pi-heif, which reads HEIC, is not installed")
+    pytest.importorskip("pillow_heif", reason="pillow-heif, which writes HEIC, is not installed")
+    from tests.images.valid import RGB, heic
+
+    (tmp_path / "IMG_0001.HEIC").write_bytes(heic.encode(RGB))
+    done = run_bundle(onnx_bundle, "IMG_0001.HEIC")
+    assert (done.code, done.out.startswith("IMG_0001.HEIC: "), done.err) == (0, True, "")
+    done = run_bundle(onnx_bundle, "IMG_0001.HEIC", absent="pi_heif")
+    assert (done.code, done.out) == (4, "")
+    assert done.err == "Skipped IMG_0001.HEIC: HEIC photo; install pi-heif, or convert it to JPEG.\n"
+
+
 def test_a_folder_without_pictures_is_said(onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = run_bundle(onnx_bundle, tmp_path / "empty")
     assert (done.code, done.out) == (4, "")
-    assert "empty: a folder without files" in done.err
+    assert "empty: a folder without pictures" in done.err
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.images.pictures import COLOR, PALETTE, RGB, encode, png_that_declares, tiff
@@ -35,8 +36,13 @@ def reason(data: bytes) -> str:
         (bytes(4000), "not an image: zero bytes"),
         (b"\xfe\xed\xfa\xce" * 20, "not an image: unknown content"),
         (struct.pack(">I4s4sI4s", 20, b"ftyp", b"isom", 0, b"mp42"), "not an image: MP4 or QuickTime video"),
-        (struct.pack(">I4s4sI4s", 20, b"ftyp", b"heic", 0, b"mif1"), "HEIC is not supported"),
-        (b"II+\0" + bytes(20), "BigTIFF is not supported"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(20), "JPEG XL is not supported"),
+        (b"\xff\x0a" + bytes(20), "JPEG XL is not supported"),
+        (b"II*\0\x10\0\0\0CR\2\0" + bytes(20), "camera RAW is not supported"),
+        (b"FUJIFILMCCD-RAW 0201" + bytes(20), "camera RAW is not supported"),
+        (struct.pack(">I4s4sI4s", 20, b"ftyp", b"crx ", 0, b"isom"), "camera RAW is not supported"),
+        (tiff(RGB, color_space=32803), "camera RAW is not supported"),
+        (b"II*\0" + bytes(3), "truncated TIFF"),
     ],
 )
 def test_other_files_are_named_for_what_they_are(data: bytes, expected: str) -> None:
@@ -72,9 +78,36 @@ def test_picture_whose_second_half_never_arrived_is_truncated(file_format: str) 
     assert reason(data[:half] + bytes(len(data) - half)) == f"truncated {file_format}"
 
 
-def test_only_the_end_marker_is_missing() -> None:
-    assert reason(encode(COLOR, "JPEG")[:-2]) == "truncated JPEG"
+def test_png_without_its_last_chunk_is_refused() -> None:
     assert reason(encode(COLOR, "PNG")[:-12]) == "truncated PNG"
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}, {"restart_marker_blocks": 3}])
+@pytest.mark.parametrize("lost", [1, 2])
+def test_jpeg_that_lacks_its_end_mark_alone_is_used(lost: int, options: dict[str, object]) -> None:
+    data = encode(COLOR, "JPEG", **options)
+    assert np.array_equal(decode(data[:-lost]), decode(data))
+    assert (probe(data[:-lost]).has_end, probe(data).has_end) == (False, True)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}, {"restart_marker_blocks": 3}])
+def test_jpeg_that_lacks_more_is_refused(options: dict[str, object]) -> None:
+    """Byte by byte: a picture is used only if no byte of it is missing, wherever the file was cut off."""
+    data = encode(COLOR, "JPEG", **options)
+    whole = decode(data)
+    used = []
+    for end in range(len(data) // 2, len(data) - 2):
+        with contextlib.suppress(ImageError):
+            used.append((len(data) - end, np.array_equal(decode(data[:end]), whole)))
+    # The last byte or two before the mark may hold nothing but bits that fill up.
+    assert all(lost <= 4 and same for lost, same in used), used
+
+
+def test_jpeg_whose_last_scans_never_arrived_is_refused() -> None:
+    """Cut between two scans, what there is of it is whole, and blurred."""
+    data = encode(COLOR, "JPEG", progressive=True)
+    last_scan = data.rindex(b"\xff\xda")
+    assert reason(data[:last_scan]) == "truncated JPEG"
 
 
 def test_second_picture_of_a_pair_may_be_cut_off() -> None:

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from zoo.audit.records import Records
 from zoo.data.ingest import DECODER
-from zoo.images import probe
+from zoo.images import probe, remark
+from zoo.images.formats import bmp, tiff
+from zoo.images.formats.header import ImageHeader
 
 Mode = Literal["gray", "RGB", "palette", "CMYK"]
 
 #: Raised whenever the same content would give other facts.
-FACTS_KIND = f"facts-2-{DECODER}"
+FACTS_KIND = f"facts-3-{DECODER}"
 
 #: A picture whose pixels vary by less than this (standard deviation, in gray levels of 255) shows nothing.
 _BLANK_BELOW = 2.0
@@ -31,13 +33,14 @@ class Facts:
     """Of one content.
 
     Args:
-        format: ``JPEG``, ``PNG``, ``BMP``, ``GIF``, ``WebP``, ``TIFF`` or ``AVIF``.
+        format: ``JPEG``, ``PNG``, ``BMP``, ``GIF``, ``WebP``, ``TIFF``, ``AVIF`` or ``HEIC``.
         width_px, height_px: Upright, as it is shown.
         mode: As stored.
-        bits: Of one sample as stored: 1 to 16.
+        bits: Of one sample as stored.
         alpha: Whether it stores transparency.
         orientation: EXIF orientation that had to be applied, 1 where none.
         blank: Whether it is one colour all over.
+        remark: What is odd about it; empty where nothing is.
         pixels_sha256: Of size and decoded pixels: equal for files that show exactly the same.
     """
 
@@ -49,6 +52,7 @@ class Facts:
     alpha: bool
     orientation: int
     blank: bool
+    remark: str
     pixels_sha256: str
 
 
@@ -60,7 +64,7 @@ def facts_of(data: bytes, pixels: NDArray[np.uint8]) -> Facts:
         pixels: ``(height, width, 3)`` RGB, as ``zoo.images.decode`` returned them.
     """
     header = probe(data)
-    mode, bits, alpha = _stored_as(data, header.format)
+    mode, bits, alpha = _stored_as(data, header)
     height, width = pixels.shape[:2]
     digest = hashlib.sha256(f"{height}x{width}:".encode())
     digest.update(np.ascontiguousarray(pixels).data)
@@ -74,30 +78,44 @@ def facts_of(data: bytes, pixels: NDArray[np.uint8]) -> Facts:
         alpha=alpha,
         orientation=header.orientation,
         blank=float(cv2.meanStdDev(small)[1].max()) < _BLANK_BELOW,
+        remark=remark(data, pixels),
         pixels_sha256=digest.hexdigest(),
     )
 
 
-def _stored_as(data: bytes, kind: str) -> tuple[Mode, int, bool]:
+def _stored_as(data: bytes, header: ImageHeader) -> tuple[Mode, int, bool]:
     """Mode, bits of a sample, and whether there is alpha."""
-    if kind == "JPEG":
+    if header.format == "JPEG":
         return _JPEG_MODES.get(_jpeg_components(data), "RGB"), 8, False
-    if kind == "PNG":
+    if header.format == "PNG":
         bits, color_type = data[24], data[25]
         alpha = color_type in (4, 6) or b"tRNS" in data[: data.find(b"IDAT")]
         return _PNG_MODES.get(color_type, "RGB"), bits, alpha
-    if kind == "GIF":
+    if header.format == "GIF":
         return "palette", 8, False
+    if header.format == "BMP":
+        return "palette" if bmp.has_palette(data) else "RGB", 8, header.alpha != "none"
+    if header.format == "TIFF":
+        layout = tiff.read_layout(data)
+        return _TIFF_MODES.get(layout.color_space, "RGB"), layout.bits, layout.alpha != "none"
+    if header.format == "HEIC":
+        return "RGB", header.bits, header.alpha != "none"
     # Rare enough to be decoded once more.
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if stored is None:
         return "RGB", 8, False
     channels = 1 if stored.ndim == 2 else stored.shape[2]
-    return "gray" if channels < 3 else "RGB", 8 * stored.dtype.itemsize, channels == 4 and probe(data).alpha != "none"
+    return "gray" if channels < 3 else "RGB", header.bits, channels == 4 and header.alpha != "none"
 
 
 _JPEG_MODES: Mapping[int, Mode] = {1: "gray", 3: "RGB", 4: "CMYK"}
 _PNG_MODES: Mapping[int, Mode] = {0: "gray", 2: "RGB", 3: "palette", 4: "gray", 6: "RGB"}
+_TIFF_MODES: Mapping[int, Mode] = {
+    tiff.WHITE_IS_ZERO: "gray",
+    tiff.BLACK_IS_ZERO: "gray",
+    tiff.PALETTE: "palette",
+    tiff.CMYK: "CMYK",
+}
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from zoo.audit.findings import Finding
 from zoo.audit.photos import Photo, Photos
+from zoo.images.signatures import SUFFIXES, is_something_else
 
 #: A shorter side of fewer pixels is tiny: a network of 224 px would see mostly interpolation.
 TINY_BELOW_PX = 64
@@ -18,27 +19,13 @@ EXTREME_RATIO = 4.0
 #: Photos of a class below which little can be learnt or measured.
 FEW_BELOW = 20
 
-_EXTENSIONS = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".jpe": "JPEG",
-    ".jfif": "JPEG",
-    ".mpo": "JPEG",
-    ".png": "PNG",
-    ".apng": "PNG",
-    ".bmp": "BMP",
-    ".dib": "BMP",
-    ".gif": "GIF",
-    ".webp": "WebP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".avif": "AVIF",
-}
-
 
 def file_findings(photos: Photos) -> list[Finding]:
     """Findings on single files and on the number of pictures of each class."""
-    found = [Finding("unreadable", (item.name,), item.reason) for item in photos.skipped]
+    found = [
+        Finding("other" if is_something_else(item.name, item.reason) else "unreadable", (item.name,), item.reason)
+        for item in photos.skipped
+    ]
     found += _too_little(photos)
     # A data set of small pictures, such as icons or digits, is what it is.
     small = sum(_shorter(photo) < TINY_BELOW_PX for photo in photos.photos) > len(photos) / 2
@@ -72,7 +59,7 @@ def _of_photo(photo: Photo) -> Iterator[tuple[str, str, float]]:
     facts = photo.facts
     size = f"{facts.width_px} x {facts.height_px} px"
     extension = PurePosixPath(photo.name).suffix.lower()
-    said = _EXTENSIONS.get(extension)
+    said = SUFFIXES.get(extension)
     if facts.blank:
         yield "blank", f"one colour all over, {size}", 0.0
     if said != facts.format:
@@ -81,6 +68,8 @@ def _of_photo(photo: Photo) -> Iterator[tuple[str, str, float]]:
         yield "rotated", f"EXIF orientation {facts.orientation}", 0.0
     if facts.alpha:
         yield "alpha", f"{facts.format} with transparency", 0.0
+    if facts.remark:
+        yield "remark", facts.remark, 0.0
     if facts.bits > 8:
         yield "deep", f"{facts.format} of {facts.bits} bits", 0.0
     ratio = max(facts.width_px, facts.height_px) / _shorter(photo)

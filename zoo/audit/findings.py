@@ -68,10 +68,17 @@ KINDS: Mapping[str, Kind] = {
         Kind("few", "note", "Classes with few photos", "Add photos: fifty a class are a beginning."),
         Kind("tiny", "note", "Pictures of few pixels", "Find larger versions."),
         Kind("shape", "note", "Very long or very high pictures", "Crop them to what they show."),
+        Kind(
+            "remark",
+            "note",
+            "Pictures that are used although something is odd",
+            "Replace them if you have better copies; multiply the samples of a picture that is nearly black.",
+        ),
+        Kind("other", "note", "Files that are no photos", "zoo leaves them out."),
         Kind("misnamed", "note", "Names that say another format", "Harmless for zoo; rename for other tools."),
         Kind("rotated", "note", "Photos that EXIF turns", "Harmless for zoo; other tools may show them lying."),
         Kind("alpha", "note", "Pictures with transparency", "zoo lays them on white."),
-        Kind("deep", "note", "Pictures of 16 bits", "zoo reduces them to 8."),
+        Kind("deep", "note", "Pictures of more than 8 bits", "zoo reduces them to 8."),
     )
 }
 

@@ -185,6 +185,13 @@ class ImageCache:
     def remember_rejected(self, reasons: Mapping[str, str], decoder: str) -> None:
         self._write("INSERT OR REPLACE INTO rejects VALUES (?, ?, ?)", [(s, decoder, r) for s, r in reasons.items()])
 
+    def remarks(self, contents: Sequence[str], decoder: str) -> dict[str, str]:
+        """Content to what this decoder remarked on it."""
+        return self.rejected(contents, f"{decoder} remarks")
+
+    def remember_remarks(self, remarks: Mapping[str, str], decoder: str) -> None:
+        self.remember_rejected(remarks, f"{decoder} remarks")
+
     def knows(self, spec: str, decoder: str, sha256: str) -> bool:
         """Whether a content is decoded for ``spec`` or was refused by ``decoder``. May be called from any thread."""
         if not hasattr(self._local, "index"):

@@ -256,9 +256,18 @@ def _load(
             *listing.notes,
             *_changed(listing, ingested),
             *([damage_note(ingested.damaged)] if ingested.damaged else []),
+            *_remarks(ingested),
         ),
         damaged=ingested.damaged,
     )
+
+
+def _remarks(ingested: Ingested) -> list[str]:
+    """A sentence for every remark, with the number of files it was made on."""
+    files: dict[str, list[str]] = {}
+    for name, remark in ingested.remarks.items():
+        files.setdefault(remark, []).append(name)
+    return [f"{len(names)} file(s) used, such as {names[0]!r}: {remark}." for remark, names in files.items()]
 
 
 def _changed(listing: Listing, ingested: Ingested) -> list[str]:

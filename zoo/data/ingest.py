@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,12 +17,12 @@ from zoo.data.arrays import CachedArrays
 from zoo.data.cache import ATTEMPTS, FileState, ImageCache
 from zoo.data.source import Entry, Skipped
 from zoo.image_spec import SPEC_VERSION, ImageSpec
-from zoo.images import ImageError, decode, read_file, resize
+from zoo.images import DECODER_VERSION, ImageError, MissingDecoderError, decode, read_file, remark, resize
 from zoo.images.ahead import ahead
 from zoo.runs.machine import core_count
 
 #: Another OpenCV may decode or resize a little differently; what it made is kept apart.
-DECODER = f"{SPEC_VERSION}-opencv{cv2.__version__}"
+DECODER = f"{SPEC_VERSION}.{DECODER_VERSION}-opencv{cv2.__version__}"
 
 #: Called with files done and files to do.
 Progress = Callable[[int, int], None]
@@ -49,6 +49,7 @@ class Ingested:
         skipped: The others, with the reason.
         decoded: How many images were decoded now, the cache not having them.
         damaged: How many of these the cache had, with bytes that had changed.
+        remarks: File to what is worth saying of it, of those that are used.
     """
 
     entries: tuple[Entry, ...]
@@ -57,17 +58,19 @@ class Ingested:
     skipped: tuple[Skipped, ...]
     decoded: int
     damaged: int
+    remarks: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class _Read:
-    """One file read by a worker: its content's hash and pixels, or the reason there are none."""
+    """One file read by a worker: its content's hash and pixels, or the reason there are none; and a remark on it."""
 
     entry: Entry
     state: FileState | None = None
     sha256: str | None = None
     pixels: NDArray[np.uint8] | None = None
     reason: str | None = None
+    remark: str = ""
 
 
 def ingest(
@@ -102,6 +105,7 @@ def ingest(
         nonlocal decoded
         states: dict[str, tuple[FileState, str]] = {}
         refused: dict[str, str] = {}
+        remarks: dict[str, str] = {}
         written: set[str] = set()
         try:
             for done, read in enumerate(_read_all(todo, spec, known, observer), start=1):
@@ -110,6 +114,8 @@ def ingest(
                     states[read.entry.path] = (read.state, read.sha256)
                     if read.reason is not None:
                         refused[read.sha256] = read.reason
+                    if read.remark:
+                        remarks[read.sha256] = read.remark
                     if read.pixels is not None and read.sha256 not in written:
                         written.add(read.sha256)
                         decoded += 1
@@ -122,6 +128,7 @@ def ingest(
             reasons.update(refused)
             cache.remember_files(states)
             cache.remember_rejected(refused, DECODER)
+            cache.remember_remarks(remarks, DECODER)
 
     def unsettled() -> list[Entry]:
         settled = places.keys() | reasons.keys()
@@ -146,6 +153,7 @@ def ingest(
     if unsettled():
         raise cache.unkept()
     usable = [entry for entry in entries if entry.path not in failed and contents.get(entry.path) in places]
+    remarks = cache.remarks(list(dict.fromkeys(contents[entry.path] for entry in usable)), DECODER)
     return Ingested(
         entries=tuple(usable),
         contents=tuple(contents[entry.path] for entry in usable),
@@ -157,6 +165,7 @@ def ingest(
         ),
         decoded=decoded,
         damaged=cache.damaged.get(key, 0),
+        remarks={entry.name: remarks[sha256] for entry in usable if (sha256 := contents[entry.path]) in remarks},
     )
 
 
@@ -196,8 +205,11 @@ def _read(entry: Entry, spec: ImageSpec, known: Callable[[str], bool], observer:
         return _Read(entry, state, sha256)
     try:
         pixels = decode(data)
+        said = remark(data, pixels)
         if observer is not None and wanted:
             observer.see(sha256, data, pixels)
-        return _Read(entry, state, sha256, pixels=None if cached else resize(pixels, spec))
+        return _Read(entry, state, sha256, pixels=None if cached else resize(pixels, spec), remark=said)
+    except MissingDecoderError as error:
+        return _Read(entry, reason=error.reason)  # not to be remembered: the next run may have it
     except ImageError as error:
         return _Read(entry, state, sha256, reason=error.reason)

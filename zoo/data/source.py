@@ -24,7 +24,22 @@ _SYSTEM_NAMES = frozenset(
     | {"__pycache__", "icon\r"}
 )
 _IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".mpo", ".avif", ".heic"}
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".png",
+        ".bmp",
+        ".gif",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".mpo",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".hif",
+    }
 )
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.images import ImageError
+from zoo.images import ImageError, read_file
+from zoo.images.signatures import SUFFIXES, is_something_else
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def listed(arguments: Sequence[str]) -> Iterator[tuple[str, Picture]]:
-    """Name and picture of each argument; of a folder, all files below it but hidden ones; ``-`` is standard input."""
+    """Name and picture of each argument; ``-`` is standard input, and of a folder all files below it are taken.
+
+    Hidden files of a folder are left out, and those that are pictures neither by name nor by content.
+    """
     for argument in arguments:
         path = Path(argument)
         if argument == "-":
@@ -40,9 +44,22 @@ def _below(folder: Path) -> Iterator[tuple[str, Picture]]:
             if name.startswith("."):
                 continue
             path = Path(root, name)
+            if _is_something_else(path):
+                continue
             empty = False
             yield str(path), path
     for error in unreadable:
         yield str(error.filename), ImageError(error.strerror or str(error), error.filename)
     if empty and not unreadable:
-        yield str(folder), ImageError("a folder without files", folder)
+        yield str(folder), ImageError("a folder without pictures", folder)
+
+
+def _is_something_else(path: Path) -> bool:
+    """Whether a file of a folder is left out without a word, such as notes and licences."""
+    if path.suffix.lower() in SUFFIXES:
+        return False
+    try:
+        read_file(path)
+    except ImageError as error:
+        return is_something_else(path.name, error.reason)
+    return False

@@ -63,7 +63,8 @@ $ venv/bin/python run.py --selftest        # does this device answer as it shoul
 $ venv/bin/python run.py --help            # folders, JSON, a watched folder, a camera
 ```
 
-`requirements.txt`: {", ".join(requirements(contents.exporter))}. Neither TensorFlow nor Keras is needed."""
+`requirements.txt`: {", ".join(requirements(contents.exporter))}. Neither TensorFlow nor Keras is needed.
+For HEIC photos, which iPhones save, install `pi-heif` besides."""
 
 
 def _figures(run: Run | None) -> str:

@@ -37,6 +37,7 @@ SUFFIX = {
     "BMP": ".bmp",
     "TIFF": ".tif",
     "AVIF": ".avif",
+    "HEIC": ".heic",
 }
 
 Item = TypeVar("Item")

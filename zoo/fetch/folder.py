@@ -28,7 +28,7 @@ STATE = ".zoo-fetch"
 FAILED_FIELDS = ("label", "url", "reason")
 CREDIT_FIELDS = ("path", "label", "source", "url", "page", "licence", "author", "author_page", "title")
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".mpo")
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".mpo")
 
 
 @dataclass(frozen=True, kw_only=True)

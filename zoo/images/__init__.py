@@ -3,25 +3,30 @@
     load_image(path, spec) = resize(decode(read_file(path)), spec)
 
 Training, evaluation, calibration, verification and the runner on the device all take it. It needs NumPy and OpenCV
-only, and is copied onto the device as it stands, with ``zoo.errors`` and ``zoo.image_spec``.
+only, for HEIC photos ``pi-heif`` besides, and is copied onto the device as it stands, with ``zoo.errors`` and
+``zoo.image_spec``.
 """
 
-from zoo.images.decode import decode
-from zoo.images.errors import ImageError, printable_path
+from zoo.images.decode import DECODER_VERSION, decode
+from zoo.images.errors import ImageError, MissingDecoderError, printable_path
 from zoo.images.formats.header import ImageHeader
 from zoo.images.load import MAX_FILE_BYTES, load_image, read_file
 from zoo.images.probe import MAX_PIXELS, probe
+from zoo.images.remarks import remark
 from zoo.images.resize import resize
 
 __all__ = [
+    "DECODER_VERSION",
     "MAX_FILE_BYTES",
     "MAX_PIXELS",
     "ImageError",
     "ImageHeader",
+    "MissingDecoderError",
     "decode",
     "load_image",
     "printable_path",
     "probe",
     "read_file",
+    "remark",
     "resize",
 ]

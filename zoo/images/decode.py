@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from typing import TYPE_CHECKING
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.images.errors import ImageError
-from zoo.images.formats import png
+from zoo.images.formats import avif, bmp, gif, heif, jpeg, png, tiff, tiff_pixels
 from zoo.images.formats.header import ImageHeader
 from zoo.images.probe import probe
 
@@ -22,23 +23,29 @@ if "OPENCV_LOG_LEVEL" not in os.environ:
     # process: OPENCV_LOG_LEVEL=WARNING brings the messages back.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
+#: Raised whenever some valid file would give other pixels, or be refused no longer.
+DECODER_VERSION = 2
+
 
 def decode(data: bytes) -> npt.NDArray[np.uint8]:
-    """Decodes JPEG, MPO, PNG, BMP, GIF, WebP, TIFF or AVIF; the content decides which, never a name.
+    """Decodes JPEG, MPO, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC; the content decides which, never a name.
 
     The pixels are those of the file, with these rules, none of which depends on the OpenCV release:
 
-    - Of an animation, a stereo pair or a multi-page file the first picture is taken.
-    - EXIF orientation is applied once (AVIF: its rotation and mirror properties); an invalid one counts as upright.
-      Orientation that only XMP states is not applied, as in browsers.
-    - Alpha is composited on white: ``255 - round(alpha * (255 - value) / 255)``. For a TIFF, a fourth channel is alpha
-      only where the file calls it so; for a BMP, only where it has an alpha mask.
-    - Samples of 16 bits become ``round(value / 257)``, before alpha is applied.
+    - Of an animation, a burst, a stereo pair or a multi-page file the first picture is taken; of HEIC, the one that the
+      file calls primary. What the first frame of a GIF does not cover is transparent.
+    - EXIF orientation is applied once (AVIF and HEIC: their rotation and mirror properties); an invalid one counts as
+      upright. Orientation that only XMP states is not applied, as in browsers.
+    - Alpha is composited on white: ``255 - round(alpha * (255 - value) / 255)``. For a TIFF, a channel is alpha only
+      where the file calls it so; for a BMP, only where it has an alpha mask.
+    - Samples of ``n`` bits become ``round(value * 255 / (2**n - 1))``, before alpha is applied. Floating point samples
+      and those of 32 bits and more have no white of their own: it is the first of 1 (floating point alone), 255, 65535
+      and ``2**32 - 1`` that no sample of the picture exceeds. Signed samples are black up to 0.
     - Gray and palette pictures become RGB; CMYK JPEG is taken as Adobe writes it, inverted, and converted without
       colour profile. Colour profiles are not applied to any format.
-    - Bytes after the end of the picture do not matter. A picture that ends too early is refused, even if only its end
-      marker is missing. Damage amid the compressed data is refused where the decoder reports it; JPEG and lossy WebP
-      decoders do not, and paint over it.
+    - Bytes after the end of the picture do not matter. A picture that ends too early is refused, but a JPEG that lacks
+      nothing except its end mark is used (``ImageHeader.has_end``). Damage amid the compressed data is refused where
+      the decoder reports it; the decoders of JPEG, lossy WebP, HEIC and some TIFF do not, and paint over it.
 
     May be called from several threads at once; decoding releases the GIL.
 
@@ -50,10 +57,13 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
 
     Raises:
         ImageError: The bytes are not a picture, or not one that can be decoded completely. The reason says why.
+        MissingDecoderError: A HEIC photo, where ``pi-heif`` is not installed.
     """
     header = probe(data)
     try:
         return _decode(data, header)
+    except (struct.error, IndexError):
+        raise ImageError(f"truncated {header.format}") from None
     except (cv2.error, MemoryError) as error:
         if isinstance(error, MemoryError) or error.code == cv2.Error.StsNoMem:
             reason = f"{header.width_px} x {header.height_px} pixels do not fit in memory"
@@ -63,46 +73,75 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
 
 
 def _decode(data: bytes, header: ImageHeader) -> npt.NDArray[np.uint8]:
-    pixels = _pixels_as_stored(data, header)
+    pixels, blue_first = _pixels_as_stored(data, header)
     if header.transparent_gray is not None and pixels.ndim == 2:
         white = 255 if pixels.dtype == np.uint8 else header.max_value
         pixels[pixels == header.transparent_gray] = white
     if pixels.dtype != np.uint8:
         # Exact: v / 257 is never nearer to a half than 1 / 514, far beyond what float32 loses.
         pixels = cv2.convertScaleAbs(pixels, alpha=255 / header.max_value)
-    return np.ascontiguousarray(_upright(_to_rgb(pixels, header), header.orientation), np.uint8)
+    return np.ascontiguousarray(_upright(_to_rgb(pixels, header, blue_first), header.orientation), np.uint8)
 
 
-def _pixels_as_stored(data: bytes, header: ImageHeader) -> MatLike:
-    """Pixels in the channels and the depth of the file: gray, RGB (JPEG, BMP without alpha), else BGR or BGRA."""
-    flags = cv2.IMREAD_UNCHANGED
-    if _comes_as_rgb(header):
-        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    elif header.format == "PNG":
-        data = png.only_pixels(data)
+def _pixels_as_stored(data: bytes, header: ImageHeader) -> tuple[MatLike, bool]:
+    """Pixels in the channels and the depth of the file, alpha last, and whether blue comes first, as OpenCV has it."""
+    match header.format:
+        case "BMP":
+            return bmp.read_pixels(data), False
+        case "HEIC":
+            return heif.read_pixels(data, header), False
+        case "TIFF" if not (layout := tiff.read_layout(data)).is_for_opencv:
+            return tiff_pixels.read_pixels(data, layout), False
+        case "GIF":
+            return _on_canvas(gif.first_frame(data), header), True
+        case "JPEG":
+            # Saves a pass over the pixels.
+            whole = data if header.has_end else jpeg.completed(data)
+            return _with_opencv(whole), False
+        case "PNG":
+            return _with_opencv(png.only_pixels(data), cv2.IMREAD_UNCHANGED, "PNG"), True
+        case "AVIF":
+            return _with_opencv(avif.with_brand(data), cv2.IMREAD_UNCHANGED, "AVIF"), True
+    return _with_opencv(data, cv2.IMREAD_UNCHANGED, header.format), True
+
+
+def _with_opencv(
+    data: bytes, flags: int = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION, name: str = "JPEG"
+) -> MatLike:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
-        raise ImageError(f"damaged, truncated or unusual {header.format}")
+        raise ImageError(f"damaged, truncated or unusual {name}")
     return pixels
 
 
-def _comes_as_rgb(header: ImageHeader) -> bool:
-    # For JPEG this saves a pass over the pixels; with BMP, IMREAD_UNCHANGED takes meaningless bytes for alpha and
-    # OS/2 headers for gray.
-    return header.alpha == "none" and header.format in ("JPEG", "BMP")
+def _on_canvas(frame: gif.Frame, header: ImageHeader) -> MatLike:
+    """The frame where it belongs; what it does not cover is transparent."""
+    pixels = _with_opencv(frame.content, cv2.IMREAD_UNCHANGED, "GIF")
+    if pixels.shape[:2] == (header.height_px, header.width_px):
+        return pixels
+    if pixels.ndim == 2:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
+    if pixels.shape[2] == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2BGRA)
+    canvas = np.zeros((header.height_px, header.width_px, 4), np.uint8)
+    canvas[frame.top_px : frame.top_px + frame.height_px, frame.left_px : frame.left_px + frame.width_px] = pixels
+    return canvas
 
 
-def _to_rgb(pixels: MatLike, header: ImageHeader) -> MatLike:
+def _to_rgb(pixels: MatLike, header: ImageHeader, blue_first: bool) -> MatLike:
     if pixels.ndim == 2:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-    if _comes_as_rgb(header):
-        return pixels
-    if pixels.shape[2] == 3:
-        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    rgb = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB)
+    channels = pixels.shape[2]
+    if channels == 3:
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if blue_first else pixels
+    pixels = np.ascontiguousarray(pixels)
+    if channels == 2:
+        rgb = cv2.cvtColor(cv2.extractChannel(pixels, 0), cv2.COLOR_GRAY2RGB)
+    else:
+        rgb = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if blue_first else cv2.COLOR_RGBA2RGB)
     if header.alpha == "none":
         return rgb
-    opacity = cv2.cvtColor(cv2.extractChannel(pixels, 3), cv2.COLOR_GRAY2RGB)
+    opacity = cv2.cvtColor(cv2.extractChannel(pixels, channels - 1), cv2.COLOR_GRAY2RGB)
     if header.alpha == "premultiplied":
         return cv2.add(rgb, cv2.bitwise_not(opacity))  # saturates
     # Neither float32 nor the rounding mode shows: a product of bytes / 255 is never nearer to a half than 1 / 510.

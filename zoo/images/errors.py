@@ -27,6 +27,10 @@ class ImageError(DataError):
         return type(self), (self.reason, self.path)
 
 
+class MissingDecoderError(ImageError):
+    """A picture whose decoder is not installed; after an installation the same file can be read."""
+
+
 def printable_path(path: str | os.PathLike[str]) -> str:
     """A path as one line of text any terminal takes: newlines, control and undecodable bytes become escapes."""
     text = os.fsdecode(path)

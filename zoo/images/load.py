@@ -56,7 +56,7 @@ def load_image(path: str | os.PathLike[str], spec: ImageSpec) -> npt.NDArray[np.
     try:
         return resize(decode(data), spec)
     except ImageError as error:
-        raise ImageError(error.reason, path) from None
+        raise type(error)(error.reason, path) from None
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 
 from zoo.images.errors import ImageError
-from zoo.images.formats import avif, bmp, gif, jpeg, png, tiff, webp
+from zoo.images.formats import avif, bmp, gif, heif, jpeg, png, tiff, webp
 from zoo.images.formats.header import ImageHeader
 from zoo.images.signatures import identify
 
@@ -21,6 +21,7 @@ _READERS: dict[str, Callable[[bytes], ImageHeader]] = {
     "WebP": webp.read_header,
     "TIFF": tiff.read_header,
     "AVIF": avif.read_header,
+    "HEIC": heif.read_header,
 }
 
 

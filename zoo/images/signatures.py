@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 import struct
+from pathlib import PurePath
 
 from zoo.images.errors import ImageError
+from zoo.images.formats import avif, heif
+from zoo.images.formats.boxes import brands
+
+#: Suffixes of file names to the format that they promise.
+SUFFIXES = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".mpo": "JPEG",
+    ".png": "PNG",
+    ".apng": "PNG",
+    ".bmp": "BMP",
+    ".dib": "BMP",
+    ".gif": "GIF",
+    ".webp": "WebP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".avif": "AVIF",
+    ".heic": "HEIC",
+    ".heif": "HEIC",
+    ".hif": "HEIC",
+}
 
 #: As many bytes as ``identify`` looks at.
 HEAD_BYTES = 512
 
+_NOT_AN_IMAGE = "not an image"
 _IMAGES = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -16,10 +41,10 @@ _IMAGES = (
     (b"GIF89a", "GIF"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
 )
 _UNSUPPORTED_IMAGES = (
-    (b"II+\0", "BigTIFF"),
-    (b"MM\0+", "BigTIFF"),
     (b"\0\0\0\x0cJXL ", "JPEG XL"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\0\0\0\x0cjP  ", "JPEG 2000"),
@@ -35,12 +60,12 @@ _NOT_IMAGES = (
     (b"\0\5\x16\7", "AppleDouble metadata"),
 )
 _BMP_HEADER_BYTES = {12, 40, 52, 56, 64, 108, 124}
-_AVIF_BRANDS = {b"avif", b"avis"}
-_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+# Of cameras; most others of them are TIFF files, which `zoo.images.formats.tiff` tells apart.
+_RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"II\x1a\0\0\0HEAPCCDR", b"\0MRM", b"FOVb", b"ARRI")
 
 
 def identify(head: bytes) -> str:
-    """The format of a picture: ``JPEG``, ``PNG``, ``BMP``, ``GIF``, ``WebP``, ``TIFF`` or ``AVIF``.
+    """The format of a picture: ``JPEG``, ``PNG``, ``BMP``, ``GIF``, ``WebP``, ``TIFF``, ``AVIF`` or ``HEIC``.
 
     Args:
         head: The first ``HEAD_BYTES`` bytes of the file, or all of it; more does no harm.
@@ -50,6 +75,8 @@ def identify(head: bytes) -> str:
     """
     if not head:
         raise ImageError("empty file")
+    if head.startswith(_RAW) or (head[8:10] == b"CR" and head.startswith(b"II*\0")):
+        raise ImageError("camera RAW is not supported")
     for signature, name in _IMAGES:
         if head.startswith(signature):
             return name
@@ -63,18 +90,29 @@ def identify(head: bytes) -> str:
     for signature, name in _UNSUPPORTED_IMAGES:
         if head.startswith(signature):
             raise ImageError(f"{name} is not supported")
-    raise ImageError(f"not an image: {_describe(head)}")
+    raise ImageError(f"{_NOT_AN_IMAGE}: {_describe(head)}")
+
+
+def is_something_else(name: str, reason: str) -> bool:
+    """Whether a file that was refused is none that somebody takes for a picture: a licence, notes, a list.
+
+    Args:
+        name: Of the file.
+        reason: For which it was refused.
+    """
+    return reason.startswith(_NOT_AN_IMAGE) and PurePath(name).suffix.lower() not in SUFFIXES
 
 
 def _identify_media_file(head: bytes) -> str:
     """AVIF, HEIC and MP4 share one container; the brands tell them apart."""
-    size = min(struct.unpack_from(">I", head)[0], len(head))
-    brands = {head[8:12]} | {head[at : at + 4] for at in range(16, size - 3, 4)}
-    if brands & _AVIF_BRANDS:
+    found = brands(head)
+    if found & avif.BRANDS:
         return "AVIF"
-    if brands & _HEIF_BRANDS:
-        raise ImageError("HEIC is not supported")
-    raise ImageError("not an image: MP4 or QuickTime video")
+    if found & heif.BRANDS:
+        return "HEIC"
+    if b"crx " in found:
+        raise ImageError("camera RAW is not supported")
+    raise ImageError(f"{_NOT_AN_IMAGE}: MP4 or QuickTime video")
 
 
 def _describe(head: bytes) -> str:

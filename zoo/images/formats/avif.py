@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
-from typing import NamedTuple
-
-from zoo.images.errors import ImageError
+from zoo.images.formats.boxes import Container, brands
 from zoo.images.formats.header import ImageHeader
+
+BRANDS = {b"avif", b"avis"}
 
 # (quarter turns anticlockwise, axis of the mirror that follows) as EXIF orientation; axis 0 swaps top and bottom
 _ORIENTATIONS = {
@@ -17,62 +15,28 @@ _ORIENTATIONS = {
 }  # fmt: skip
 
 
-class _Box(NamedTuple):
-    kind: bytes
-    start: int  # of the body
-    end: int
-
-
 def read_header(data: bytes) -> ImageHeader:
     """Properties are taken as one lot: colour, alpha and thumbnail are turned alike, and the largest is the picture."""
-    width_px = height_px = turns = 0
-    axis = None
-    bits = 8
-    for kind, start, _ in _item_properties(data):
-        if kind == b"ispe":
-            size = struct.unpack_from(">II", data, start + 4)
-            width_px, height_px = max((width_px, height_px), size, key=lambda side: side[0] * side[1])
-        elif kind == b"irot":
+    turns, axis, bits = 0, None, 8
+    container = Container(data, "AVIF")
+    for kind, start, _ in container.properties:
+        if kind == b"irot":
             turns = data[start] & 3
         elif kind == b"imir":
             axis = data[start] & 1
         elif kind == b"av1C":
             deep, deeper = data[start + 2] & 0x40, data[start + 2] & 0x20
             bits = max(bits, (12 if deeper else 10) if deep else 8)
+    width_px, height_px = container.largest_size()
     return ImageHeader(
         format="AVIF",
         width_px=width_px,
         height_px=height_px,
         orientation=_ORIENTATIONS[turns, axis],
-        max_value=2**bits - 1,
+        bits=bits,
     )
 
 
-def _item_properties(data: bytes) -> Iterator[_Box]:
-    meta = _first(data, b"meta", _Box(b"", 0, len(data)))
-    properties = _first(data, b"iprp", meta._replace(start=meta.start + 4))  # after its version
-    return _boxes(data, _first(data, b"ipco", properties))
-
-
-def _first(data: bytes, kind: bytes, parent: _Box) -> _Box:
-    for box in _boxes(data, parent):
-        if box.kind == kind:
-            return box
-    raise ImageError("damaged AVIF")
-
-
-def _boxes(data: bytes, parent: _Box) -> Iterator[_Box]:
-    at = parent.start
-    while at + 8 <= parent.end:
-        size, kind = struct.unpack_from(">I4s", data, at)
-        body = at + 8
-        if size == 1:
-            (size,) = struct.unpack_from(">Q", data, body)
-            body += 8
-        end = parent.end if size == 0 else at + size
-        if end > len(data):
-            raise ImageError("truncated AVIF")
-        if end < body:
-            raise ImageError("damaged AVIF")
-        yield _Box(kind, body, end)
-        at = end
+def with_brand(data: bytes) -> bytes:
+    """The file under the brand that decoders look for; AV1 in a HEIF file need not name it."""
+    return data if brands(data[:512]) & BRANDS else data[:8] + b"avif" + data[12:]

@@ -13,13 +13,14 @@ class ImageHeader:
     """What a file declares about its (first) picture.
 
     Args:
-        format: ``JPEG``, ``PNG``, ``BMP``, ``GIF``, ``WebP``, ``TIFF`` or ``AVIF``.
+        format: ``JPEG``, ``PNG``, ``BMP``, ``GIF``, ``WebP``, ``TIFF``, ``AVIF`` or ``HEIC``.
         width_px: Declared width, before orientation is applied.
         height_px: Declared height, before orientation is applied.
-        orientation: EXIF orientation, 1 to 8, that OpenCV's pixels still lack.
-        alpha: What a fourth channel from OpenCV means.
-        max_value: White of a sample of more than 8 bits.
+        orientation: EXIF orientation, 1 to 8, that the decoder's pixels still lack.
+        alpha: What a fourth channel from the decoder means.
+        bits: Of one sample, as stored.
         transparent_gray: The gray value that stands for transparency, in the range of the decoded samples.
+        has_end: Whether the end mark is there. Only a JPEG may lack it.
     """
 
     format: str
@@ -27,5 +28,11 @@ class ImageHeader:
     height_px: int
     orientation: int = 1
     alpha: Alpha = "straight"
-    max_value: int = 65535
+    bits: int = 8
     transparent_gray: int | None = None
+    has_end: bool = True
+
+    @property
+    def max_value(self) -> int:
+        """White of a sample of more than 8 bits."""
+        return (1 << self.bits) - 1

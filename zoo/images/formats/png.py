@@ -29,6 +29,7 @@ def read_header(data: bytes) -> ImageHeader:
         width_px=width_px,
         height_px=height_px,
         orientation=orientation,
+        bits=bits,
         transparent_gray=transparent_gray,
     )
 

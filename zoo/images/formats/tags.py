@@ -7,33 +7,57 @@ from collections.abc import Collection
 
 ORIENTATION = 274
 
-_BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
-_INTEGER_TYPES = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4)}
-_MOST_VALUES = 64  # what is asked for has one value, or one per channel
+#: Byte order, and whether offsets have eight bytes, by the first four bytes.
+_HEADERS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
+_TYPES = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4), 6: ("b", 1), 8: ("h", 2), 9: ("i", 4), 13: ("I", 4), 16: ("Q", 8)}
 
 
 def read_tags(block: bytes, wanted: Collection[int]) -> dict[int, tuple[int, ...]]:
     """The wanted integer tags of the first directory, those that are there.
 
     Raises:
-        ValueError: ``block`` does not begin like a TIFF file.
-        struct.error: It ends before the directory does.
+        ValueError: ``block`` does not begin like a TIFF or BigTIFF file.
+        struct.error: It ends before the directory or a value does.
     """
-    order = _BYTE_ORDERS.get(block[:4])
-    if order is None:
-        raise ValueError("no TIFF header")
-    (directory,) = struct.unpack_from(order + "I", block, 4)
-    (entries,) = struct.unpack_from(order + "H", block, directory)
+    order = byte_order(block)
+    is_big = _HEADERS[block[:4]][1]
+    if is_big:
+        offset, count_code, entry_code, entry_bytes, inline_bytes = (8, "Q", "HHQ", 20, 8)
+    else:
+        offset, count_code, entry_code, entry_bytes, inline_bytes = (4, "H", "HHI", 12, 4)
+    offset_code = "Q" if is_big else "I"
+    (directory,) = struct.unpack_from(order + offset_code, block, offset)
+    if directory > len(block):
+        raise struct.error("the directory is beyond the end")
+    (entries,) = struct.unpack_from(order + count_code, block, directory)
+    start = directory + struct.calcsize(order + count_code)
+    if start + entry_bytes * entries > len(block):
+        raise struct.error("the directory ends beyond the end")
     tags = {}
-    for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
-        tag, kind, count = struct.unpack_from(order + "HHI", block, entry)
-        if tag not in wanted or kind not in _INTEGER_TYPES or not 1 <= count <= _MOST_VALUES:
+    for entry in range(start, start + entry_bytes * entries, entry_bytes):
+        tag, kind, count = struct.unpack_from(order + entry_code, block, entry)
+        if tag not in wanted or kind not in _TYPES or count < 1:
             continue
-        code, size = _INTEGER_TYPES[kind]
-        # Up to four bytes stand in the entry itself; more stand where it points.
-        start = entry + 8 if size * count <= 4 else struct.unpack_from(order + "I", block, entry + 8)[0]
-        tags[tag] = struct.unpack_from(f"{order}{count}{code}", block, start)
+        code, size = _TYPES[kind]
+        # A short value stands in the entry itself; a longer one stands where it points.
+        at = entry + entry_bytes - inline_bytes
+        if size * count > inline_bytes:
+            (at,) = struct.unpack_from(order + offset_code, block, at)
+        if at + size * count > len(block):
+            raise struct.error("a value is beyond the end")
+        tags[tag] = struct.unpack_from(f"{order}{count}{code}", block, at)
     return tags
+
+
+def byte_order(block: bytes) -> str:
+    """``<`` or ``>``, as ``struct`` and NumPy write it.
+
+    Raises:
+        ValueError: ``block`` does not begin like a TIFF or BigTIFF file.
+    """
+    if block[:4] not in _HEADERS:
+        raise ValueError("no TIFF header")
+    return _HEADERS[block[:4]][0]
 
 
 def exif_orientation(exif: bytes) -> int:
@@ -46,5 +70,9 @@ def exif_orientation(exif: bytes) -> int:
         tags = read_tags(exif.removeprefix(b"Exif\0\0"), {ORIENTATION})
     except (ValueError, struct.error):
         return 1
-    value = tags.get(ORIENTATION, (1,))[0]
+    return valid_orientation(tags.get(ORIENTATION, (1,))[0])
+
+
+def valid_orientation(value: int) -> int:
+    """``value``, or 1, upright, where it is not an orientation."""
     return value if 1 <= value <= 8 else 1

@@ -1,66 +1,211 @@
-"""TIFF, first page, of the kinds that OpenCV reads correctly."""
+"""TIFF and BigTIFF, first page: what its directory says."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import struct
+from dataclasses import dataclass
 
 from zoo.images.errors import ImageError
 from zoo.images.formats.header import Alpha, ImageHeader
-from zoo.images.formats.tags import read_tags
+from zoo.images.formats.tags import ORIENTATION, byte_order, read_tags, valid_orientation
+
+# Colour spaces, as in tag 262.
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
+# Compressions, as in tag 259.
+UNCOMPRESSED, LZW, OLD_JPEG, JPEG, DEFLATE, OLD_DEFLATE, PACKBITS = 1, 5, 6, 7, 8, 32946, 32773
+FAX = (2, 3, 4, 32771)
+# Formats of samples, as in tag 339.
+UNSIGNED, SIGNED, FLOAT, UNDEFINED = 1, 2, 3, 4
+
+#: The most bytes that the samples of a picture may take, unpacked.
+MAX_SAMPLE_BYTES = 2**30
+
+_COLOR_CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
+_COLOR_SPACES = {
+    4: "a transparency mask",
+    8: "CIELab colour",
+    9: "ICC Lab colour",
+    10: "ITU Lab colour",
+    32844: "LogL luminance",
+    32845: "LogLuv colour",
+}
+_COMPRESSIONS = {
+    9: "JBIG",
+    10: "JBIG",
+    32766: "NeXT",
+    32809: "ThunderScan",
+    33003: "JPEG 2000",
+    33004: "JPEG 2000",
+    33005: "JPEG 2000",
+    34661: "JBIG",
+    34676: "SGI LogLuv",
+    34677: "SGI LogLuv",
+    34712: "JPEG 2000",
+    34887: "LERC",
+    34892: "lossy DNG",
+    34925: "LZMA",
+    50000: "Zstandard",
+    50001: "WebP",
+    50002: "JPEG XL",
+}
+_CAMERA_COLOR_SPACES = (32803, 34892)
+_DNG_VERSION, _SUBFILE_TYPE, _SUB_DIRECTORIES, _IS_REDUCED = 50706, 254, 330, 1
+_PREMULTIPLIED, _STRAIGHT = 1, 2
+_DEPTHS = {UNSIGNED: (*range(1, 17), 32, 64), SIGNED: (8, 16, 32, 64), FLOAT: (16, 32, 64)}
+
+#: Tag to default, of those with one number.
+_NUMBERS = {
+    _SUBFILE_TYPE: 0,
+    256: 0,
+    257: 0,
+    258: 1,
+    259: UNCOMPRESSED,
+    262: BLACK_IS_ZERO,
+    266: 1,
+    ORIENTATION: 1,
+    277: 1,
+    278: 2**32 - 1,
+    284: 1,
+    292: 0,
+    317: 1,
+    322: 0,
+    323: 0,
+    332: 1,
+    339: UNSIGNED,
+}
+_LISTS = (258, 273, 279, 320, 324, 325, 338, 339, _DNG_VERSION, _SUB_DIRECTORIES)
 
 
-class _Tag(NamedTuple):
-    number: int
-    default: int
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How the samples of the first page lie in the file.
 
+    Args:
+        order: Byte order of the file, ``<`` or ``>``.
+        bits: Of one sample.
+        sample_format: ``UNSIGNED``, ``SIGNED`` or ``FLOAT``.
+        channels: Samples of a pixel, colour and others.
+        color_channels: Those of them that are colour; they come first.
+        alpha_channel: Index of the one that is alpha.
+        is_planar: Whether each channel is stored by itself.
+        block_width, block_height: Of a tile, or of a strip, of which the last may be lower.
+        is_tiled: Whether blocks are tiles.
+        offsets, byte_counts: Where each block lies; all of the first plane first.
+        options: Tags that fax compression needs.
+        palette: Red, green and blue of every index, 0 to 65535, one list after the other.
+    """
 
-_WIDTH = _Tag(256, 0)
-_HEIGHT = _Tag(257, 0)
-_BITS_PER_SAMPLE = _Tag(258, 1)
-_COLOR_SPACE = _Tag(262, 1)
-_SAMPLES_PER_PIXEL = _Tag(277, 1)
-_PLANAR = _Tag(284, 1)
-_EXTRA_SAMPLES = _Tag(338, 0)
-_SAMPLE_FORMAT = _Tag(339, 1)
-_TAGS = (_WIDTH, _HEIGHT, _BITS_PER_SAMPLE, _COLOR_SPACE, _SAMPLES_PER_PIXEL, _PLANAR, _EXTRA_SAMPLES, _SAMPLE_FORMAT)
+    order: str
+    width_px: int
+    height_px: int
+    orientation: int
+    bits: int
+    sample_format: int
+    color_space: int
+    compression: int
+    predictor: int
+    fill_order: int
+    channels: int
+    color_channels: int
+    alpha_channel: int | None
+    alpha: Alpha
+    is_planar: bool
+    is_tiled: bool
+    block_width: int
+    block_height: int
+    offsets: tuple[int, ...]
+    byte_counts: tuple[int, ...]
+    options: int
+    palette: tuple[int, ...]
 
-_UNSIGNED, _INTERLEAVED = 1, 1
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
-_EXTRA_IS_PREMULTIPLIED_ALPHA, _EXTRA_IS_STRAIGHT_ALPHA = 1, 2
+    @property
+    def is_for_opencv(self) -> bool:
+        """What libtiff turns into RGB itself; all other samples are interpreted here."""
+        return self.compression in (OLD_JPEG, JPEG) or self.color_space == YCBCR
 
 
 def read_header(data: bytes) -> ImageHeader:
-    """No orientation is left to apply: of this format alone OpenCV always applies it."""
-    tags = read_tags(data, {tag.number for tag in _TAGS})
-    value = {tag: tags.get(tag.number, (tag.default,))[0] for tag in _TAGS}
-    if len(set(tags.get(_BITS_PER_SAMPLE.number, ()))) > 1:
-        raise ImageError("TIFF with channels of different depth is not supported")
-    _refuse_what_opencv_misreads(value)
+    layout = read_layout(data)
     return ImageHeader(
         format="TIFF",
-        width_px=value[_WIDTH],
-        height_px=value[_HEIGHT],
-        alpha=_alpha(value[_EXTRA_SAMPLES], value[_BITS_PER_SAMPLE]),
+        width_px=layout.width_px,
+        height_px=layout.height_px,
+        # Of this format alone OpenCV always applies it.
+        orientation=1 if layout.is_for_opencv else layout.orientation,
+        # Up to 8 bits libtiff has premultiplied alpha by then.
+        alpha="premultiplied" if layout.is_for_opencv and layout.alpha != "none" else layout.alpha,
+        bits=layout.bits,
     )
 
 
-def _alpha(extra_samples: int, bits: int) -> Alpha:
-    """A fourth channel is alpha only where the file says so. Up to 8 bits libtiff has premultiplied it by then."""
-    if extra_samples not in (_EXTRA_IS_PREMULTIPLIED_ALPHA, _EXTRA_IS_STRAIGHT_ALPHA):
-        return "none"
-    return "straight" if extra_samples == _EXTRA_IS_STRAIGHT_ALPHA and bits == 16 else "premultiplied"
+def read_layout(data: bytes) -> Layout:
+    """Reads the directory and refuses what is not read, by name."""
+    try:
+        tags = read_tags(data, {*_NUMBERS, *_LISTS})
+    except (ValueError, struct.error):
+        raise ImageError("truncated TIFF") from None
+    number = {tag: tags.get(tag, (default,))[0] for tag, default in _NUMBERS.items()}
+    is_reduced = bool(number[_SUBFILE_TYPE] & _IS_REDUCED)
+    if _DNG_VERSION in tags or number[262] in _CAMERA_COLOR_SPACES or (is_reduced and _SUB_DIRECTORIES in tags):
+        raise ImageError("camera RAW is not supported")
+    if len(set(tags.get(258, ()))) > 1 or len(set(tags.get(339, ()))) > 1:
+        raise ImageError("TIFF with channels of different depth is not supported")
+    is_tiled = 324 in tags
+    channels = number[277]
+    color_channels = _COLOR_CHANNELS.get(number[262], 0)
+    extra = tags.get(338, ())
+    alpha_place = next((place for place, kind in enumerate(extra) if kind in (_PREMULTIPLIED, _STRAIGHT)), None)
+    alpha: Alpha = "none"
+    if alpha_place is not None and color_channels + alpha_place < channels:
+        alpha = "straight" if extra[alpha_place] == _STRAIGHT else "premultiplied"
+    layout = Layout(
+        order=byte_order(data),
+        width_px=number[256],
+        height_px=number[257],
+        orientation=valid_orientation(number[ORIENTATION]),
+        bits=number[258],
+        sample_format=UNSIGNED if number[339] == UNDEFINED else number[339],
+        color_space=number[262],
+        compression=number[259],
+        predictor=number[317],
+        fill_order=number[266],
+        channels=channels,
+        color_channels=color_channels,
+        alpha_channel=None if alpha == "none" or alpha_place is None else color_channels + alpha_place,
+        alpha=alpha,
+        is_planar=number[284] == 2 and channels > 1,
+        is_tiled=is_tiled,
+        block_width=number[322] if is_tiled else number[256],
+        block_height=number[323] if is_tiled else min(number[278], number[257]),
+        offsets=tags.get(324 if is_tiled else 273, ()),
+        byte_counts=tags.get(325 if is_tiled else 279, ()),
+        options=number[292],
+        palette=tags.get(320, ()),
+    )
+    _refuse_what_is_not_read(layout, ink_set=number[332])
+    return layout
 
 
-def _refuse_what_opencv_misreads(value: dict[_Tag, int]) -> None:
-    """Raises for the kinds of TIFF of which OpenCV makes other pixels, or none, without a word."""
-    bits, channels, color_space = value[_BITS_PER_SAMPLE], value[_SAMPLES_PER_PIXEL], value[_COLOR_SPACE]
-    if value[_SAMPLE_FORMAT] != _UNSIGNED:
-        raise ImageError("TIFF with signed or floating point samples is not supported")
-    if bits not in (1, 2, 4, 8, 16):
-        raise ImageError(f"TIFF with {bits} bits per sample is not supported")
-    if channels not in (1, 3, 4):
-        raise ImageError(f"TIFF with {channels} channels is not supported")
-    if color_space not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR):
-        raise ImageError("TIFF in this colour space is not supported")
-    if bits == 16 and (color_space not in (_BLACK_IS_ZERO, _RGB) or value[_PLANAR] != _INTERLEAVED):
-        raise ImageError("16-bit TIFF is supported as interleaved gray or RGB only")
+def _refuse_what_is_not_read(layout: Layout, ink_set: int) -> None:
+    if not layout.color_channels or (layout.color_space == CMYK and ink_set != 1):
+        name = _COLOR_SPACES.get(layout.color_space, "inks other than CMYK" if layout.color_channels else "")
+        raise ImageError(f"TIFF in {name or f'colour space {layout.color_space}'} is not supported")
+    known = (UNCOMPRESSED, LZW, OLD_JPEG, JPEG, DEFLATE, OLD_DEFLATE, PACKBITS, *FAX)
+    if layout.compression not in known:
+        name = _COMPRESSIONS.get(layout.compression, f"of kind {layout.compression}")
+        raise ImageError(f"TIFF with {name} compression is not supported")
+    if layout.bits not in _DEPTHS.get(layout.sample_format, ()):
+        kind = {SIGNED: "signed ", FLOAT: "floating point "}.get(layout.sample_format, "")
+        if layout.sample_format not in _DEPTHS:
+            raise ImageError("TIFF with complex samples is not supported")
+        raise ImageError(f"TIFF with {kind}samples of {layout.bits} bits is not supported")
+    if layout.channels < layout.color_channels:
+        raise ImageError(f"damaged TIFF: {layout.channels} of {layout.color_channels} channels")
+    if layout.is_for_opencv and layout.bits != 8:
+        kind = "YCbCr" if layout.color_space == YCBCR else "JPEG"
+        raise ImageError(f"{kind} TIFF of {layout.bits} bits is not supported")
+    if layout.compression in FAX and (layout.bits, layout.channels) != (1, 1):
+        raise ImageError("damaged TIFF: fax compression of more than one bit")
+    sample_bytes = layout.width_px * layout.height_px * layout.channels * layout.bits // 8
+    if sample_bytes > MAX_SAMPLE_BYTES and layout.width_px * layout.height_px <= 2**28:
+        raise ImageError(f"declares {sample_bytes / 2**30:.1f} GiB of samples, more than {MAX_SAMPLE_BYTES >> 30} GiB")

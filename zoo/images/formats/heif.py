@@ -1,0 +1,74 @@
+"""HEIC and other HEIF files of HEVC pictures, which phones save. ``pi-heif`` decodes them, where it is installed.
+
+libheif turns and mirrors the picture as its properties say. EXIF may say the same once more and is not looked at, as
+the format wants it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from zoo.images.errors import ImageError, MissingDecoderError
+from zoo.images.formats import avif
+from zoo.images.formats.boxes import Container
+from zoo.images.formats.header import Alpha, ImageHeader
+
+BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+
+_ALPHA_KINDS = (b"urn:mpeg:hevc:2015:auxid:1", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha")
+
+# The bundle has no extras; there the package is named itself.
+_PACKAGE = "keras-edge-zoo[heif]" if __name__.startswith("zoo.") else "pi-heif"
+
+
+def read_header(data: bytes) -> ImageHeader:
+    container = Container(data, "HEIC")
+    kinds = {box.kind for box in container.properties}
+    if b"hvcC" not in kinds and b"av1C" in kinds:
+        return avif.read_header(data)
+    if b"hvcC" not in kinds:
+        raise ImageError("HEIF with another codec than HEVC or AV1 is not supported")
+    # Eight bits and the two above, of luma.
+    bits = max(8 + (data[box.start + 17] & 7) for box in container.properties if box.kind == b"hvcC")
+    width_px, height_px = container.largest_size()
+    return ImageHeader(
+        format="HEIC",
+        width_px=width_px,
+        height_px=height_px,
+        alpha=_alpha(data, container),
+        bits=bits,
+    )
+
+
+def _alpha(data: bytes, container: Container) -> Alpha:
+    kinds = [data[box.start + 4 : box.end] for box in container.properties if box.kind == b"auxC"]
+    if not any(kind.startswith(_ALPHA_KINDS) for kind in kinds):  # others are depths and gains
+        return "none"
+    return "premultiplied" if b"prem" in container.references else "straight"
+
+
+def read_pixels(data: bytes, header: ImageHeader) -> npt.NDArray[np.uint8]:
+    """Gray ``(height, width)``, RGB, or either with alpha; upright, 8 bits.
+
+    Raises:
+        ImageError: The file is damaged, or declares another size than it has.
+        MissingDecoderError: ``pi-heif`` is not installed.
+    """
+    try:
+        import pi_heif
+    except ImportError as error:
+        raise MissingDecoderError(f"HEIC photo; install {_PACKAGE}, or convert it to JPEG") from error
+    try:
+        file = pi_heif.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+        image = file[file.primary_index]
+        if image.size[0] * image.size[1] > header.width_px * header.height_px:
+            raise ImageError("damaged HEIC: larger than it declares")
+        samples = np.asarray(image)
+        if samples.dtype == np.uint8:
+            return samples.copy()  # what it was made from goes away with `image`
+        scaled = cv2.convertScaleAbs(samples.reshape(len(samples), -1), alpha=255 / (2 ** image.info["bit_depth"] - 1))
+        return np.asarray(scaled, np.uint8).reshape(samples.shape)
+    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError, IndexError) as error:
+        raise ImageError("damaged, truncated or unusual HEIC") from error
