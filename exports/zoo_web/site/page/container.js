@@ -6,7 +6,8 @@ export class PictureError extends Error {}
 
 /**
  * @param {Uint8Array} bytes of the whole file; its name plays no part
- * @returns {{format: string, bytes: Uint8Array, orientation: number}} orientation as in EXIF, 1 to 8, still to be applied
+ * @returns {{format: string, bytes: Uint8Array, orientation: number, others?: Uint8Array[]}} orientation as in EXIF,
+ *   1 to 8, still to be applied; others: files that must look the same, or else more is missing than the end mark
  */
 export function openContainer(bytes) {
   const format = identify(bytes);
@@ -31,6 +32,8 @@ const SIGNATURES = [
   ["BMP", 0, "BM"],
   ["TIFF", 0, "II*\0"],
   ["TIFF", 0, "MM\0*"],
+  ["TIFF", 0, "II+\0"],
+  ["TIFF", 0, "MM\0+"],
 ];
 const OTHERS = [
   ["JPEG XL", 4, "JXL "],
@@ -94,9 +97,12 @@ function plainJpeg(bytes) {
     const end = at + Math.max(data.getUint16(at), 2);
     if (end > bytes.length) throw new RangeError();
     if (marker === START_OF_SCAN) {
-      if (!endsLater(bytes, end)) throw new RangeError();
-      kept.push(bytes.subarray(start));
-      return { bytes: joined(kept), orientation: exif ? exifOrientation(exif) : 1 };
+      const orientation = exif ? exifOrientation(exif) : 1;
+      if (endsLater(bytes, end)) return { bytes: joined([...kept, bytes.subarray(start)]), orientation };
+      const rest = withoutHalfMark(bytes.subarray(start));
+      const whole = joined([...kept, rest, END_MARK]);
+      if (rest.subarray(-16).every((byte) => byte === 0) || !hasEveryScan(whole)) throw new RangeError();
+      return { bytes: whole, orientation, others: FILLERS.map((filler) => joined([...kept, rest, filler, END_MARK])) };
     }
     if (marker === APP1 && text(bytes, at + 2, 6) === "Exif\0\0") exif ??= bytes.subarray(at + 2, end);
     if (marker !== APP1 && marker !== APP2) kept.push(bytes.subarray(start, end));
@@ -110,6 +116,49 @@ function endsLater(bytes, from) {
     if (bytes[at + 1] === END_OF_IMAGE) return true;
   }
   return false;
+}
+
+// Nothing but the end mark is missing if what stands in the place of the missing part does not show: decoders paint over
+// what is missing, so they must not be asked only once.
+const END_MARK = Uint8Array.of(0xff, END_OF_IMAGE);
+const FILLERS = [
+  new Uint8Array(64).fill(0x55),
+  new Uint8Array(64).fill(0xaa),
+  Uint8Array.from({ length: 64 }, (_, place) => (place % 2 ? 0 : 0xff)),
+  joined(Array.from({ length: 8 }, (_, number) => [Uint8Array.of(0xff, 0xd0 + number), new Uint8Array(64).fill(0x5a)]).flat()),
+];
+
+function withoutHalfMark(bytes) {
+  return bytes.at(-1) === 0xff ? bytes.subarray(0, -1) : bytes;
+}
+
+/** Whether the scans of a progressive file bring each coefficient of each component to its last bit. */
+function hasEveryScan(bytes) {
+  const data = view(bytes);
+  const lacking = new Set();
+  for (let at = 2; at + 4 < bytes.length; ) {
+    const marker = bytes[at + 1];
+    if (bytes[at] !== 0xff || marker === 0xff || WITHOUT_BODY(marker)) {
+      at++;
+      continue;
+    }
+    const body = at + 4;
+    if ([0xc0, 0xc1, 0xc9].includes(marker)) return true;
+    if ([0xc2, 0xca].includes(marker)) {
+      for (let component = 0; component < bytes[body + 5]; component++) {
+        for (let place = 0; place < 64; place++) lacking.add(`${bytes[body + 6 + 3 * component]} ${place}`);
+      }
+    }
+    if (marker === START_OF_SCAN) {
+      const count = bytes[body];
+      const [first, last, bits] = bytes.subarray(body + 1 + 2 * count, body + 4 + 2 * count);
+      for (let place = first; place <= last && (bits & 15) === 0; place++) {
+        for (let one = 0; one < count; one++) lacking.delete(`${bytes[body + 1 + 2 * one]} ${place}`);
+      }
+    }
+    at += 2 + Math.max(data.getUint16(at + 2), 2);
+  }
+  return lacking.size === 0;
 }
 
 // PNG

@@ -14,10 +14,11 @@ const UNTOUCHED = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
  */
 export async function decode(file) {
   identify(await read(file.slice(0, HEAD_BYTES))); // a film would be read in vain
-  const { format, bytes, orientation } = openContainer(await read(file));
+  const { format, bytes, orientation, others } = openContainer(await read(file));
+  if (others) await refuseDifferent(bytes, others);
   let bitmap;
   try {
-    bitmap = await createImageBitmap(new Blob([bytes], { type: `image/${TYPES[format]}` }), UNTOUCHED);
+    bitmap = await bitmapOf(bytes, format);
   } catch {
     throw new PictureError(
       format === "TIFF"
@@ -29,6 +30,27 @@ export async function decode(file) {
     return pixelsOf(bitmap, orientation);
   } finally {
     bitmap.close();
+  }
+}
+
+function bitmapOf(bytes, format) {
+  return createImageBitmap(new Blob([bytes], { type: `image/${TYPES[format]}` }), UNTOUCHED);
+}
+
+/** Throws unless all of these JPEG files show the same. */
+async function refuseDifferent(bytes, others) {
+  let expected;
+  for (const one of [bytes, ...others]) {
+    let data;
+    try {
+      const bitmap = await bitmapOf(one, "JPEG");
+      ({ data } = pixelsOf(bitmap));
+      bitmap.close();
+    } catch {
+      throw new PictureError("The file is a truncated JPEG.");
+    }
+    expected ??= data;
+    if (data.some((value, place) => value !== expected[place])) throw new PictureError("The file is a truncated JPEG.");
   }
 }
 
