@@ -124,9 +124,11 @@ def _unknown(contents: Contents) -> str:
         f"{'-' if point['accuracy'] is None else percent(point['accuracy'])} |"
         for target, point in sorted(points.items())
     ]
-    chose = (
-        "Validation images chose" if found["chosen_on"] == "val" else "Each half of these images chose, for the other,"
-    )
+    chose = "Validation images chose the thresholds"
+    if found["chosen_on"] != "val":
+        chose = "Each half of the images chose the thresholds for the other half"
+    others = sorted(point["target_accuracy"] for point in found["curve"])
+    other = f" `--min-confidence accuracy={others[-1]:g}` takes the row of that accuracy." if others else ""
     table = "\n".join(["| accuracy wanted | threshold | answered | right of these |", "|---|---|---|---|", *rows])
     return f"""## When it does not know
 
@@ -135,7 +137,7 @@ On the {found["images"]} images of the verification they gave:
 
 {table}
 
-`--min-confidence auto` takes {percent(found["suggested"])}; `--min-confidence accuracy=0.98` takes another row."""
+`--min-confidence auto` takes {percent(found["suggested"])}.{other}"""
 
 
 def _photos(contents: Contents) -> str:
