@@ -113,8 +113,9 @@ def test_bad_files_are_named_and_skipped(
     assert len(done.out.splitlines()) == PHOTOS
     assert len((photos.parent / "answers.csv").read_text().splitlines()) == 1 + PHOTOS
     skipped = [line.split(":")[0] for line in done.err.splitlines() if line.startswith("Skipped")]
-    assert sorted(skipped) == ["Skipped not-there.jpg", "Skipped photos/below_0/broken.jpg", "Skipped photos/notes.txt"]
-    assert done.err.endswith("Error: 3 of 8 files were skipped.\n")
+    # Notes in a folder are left out without a word.
+    assert sorted(skipped) == ["Skipped not-there.jpg", "Skipped photos/below_0/broken.jpg"]
+    assert done.err.endswith("Error: 2 of 7 files were skipped.\n")
 
 
 def test_a_bundle_needs_nothing_heavy(digits_exports: Path, photos: Path) -> None:
