@@ -34,6 +34,13 @@ def test_an_augmentation_is_the_start_and_ranges_override_it() -> None:
     assert Recipe(augmentation="strong") == Recipe(augmentation=NAMED["strong"])
 
 
+def test_every_range_has_its_own_features_in_the_cache() -> None:
+    others = [{"flip": "none"}, {"view": "0.6,1.1"}, {"shift": 0}, {"aspect": "free"}, {"saturation": 0.1}]
+    digests = {Recipe().with_values(other).ranges.digest for other in ({}, *others)}
+    assert len(digests) == 6
+    assert Recipe.from_dict(json.loads(json.dumps(Recipe().as_dict()))).ranges.digest in digests
+
+
 def test_ranges_that_leave_images_as_they_are() -> None:
     assert Augmentation(aspect="free").changes_nothing
     assert not Augmentation(aspect="free", view=(0.9, 1.0)).changes_nothing

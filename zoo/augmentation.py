@@ -61,6 +61,8 @@ class Augmentation:
             value = getattr(self, name)
             if value != "free" and not low <= value <= high:
                 raise UsageError(f"Recipe field '{name}' must be from {low:g} to {high:g}. Received: {value!r}.")
+            if isinstance(value, int):  # so that 12 and the 12.0 of a file name the same features in the cache
+                object.__setattr__(self, name, float(value))
         smallest, largest = self.view
         if not 0.05 <= smallest <= largest <= 10:
             raise UsageError(
