@@ -44,6 +44,19 @@ class PluginError(ZooError):
     exit_code = 3
 
 
+class PluginCodeError(PluginError):
+    """Code of a plugin raised something else while it worked.
+
+    Args:
+        message, hint: As of every error.
+        cause: What it raised, whose traceback its author needs. Keras takes ``__cause__`` away.
+    """
+
+    def __init__(self, message: str, hint: str | None, cause: BaseException) -> None:
+        super().__init__(message, hint)
+        self.cause = cause
+
+
 class DataError(ZooError):
     exit_code = 4
 

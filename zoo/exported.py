@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zoo.errors import ExportError, UsageError
 from zoo.image_spec import ImageSpec
+from zoo.records import read_object, read_record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,16 +73,15 @@ class Metadata:
             ExportError: It is damaged, or a newer zoo wrote it.
         """
         try:
-            values = json.loads(text)
+            values = read_object(text)
             if values.get("version") != METADATA_VERSION:
                 raise ExportError(
-                    f"The file's metadata is version {values.get('version')!r}; this zoo reads {METADATA_VERSION}."
+                    f"The file's metadata is version {values.get('version')!r:.40}; this zoo reads {METADATA_VERSION}."
                 )
-            known = {name: values[name] for name in (item.name for item in fields(cls)) if name in values}
-            known["labels"] = tuple(str(label) for label in known["labels"])
-            known["image"] = ImageSpec.from_dict(known["image"])
-            return cls(**known)
-        except (ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
+            found = read_record(cls, values)
+            ImageSpec.from_dict(values["image"])  # refuses a field that it does not know
+            return found
+        except (ValueError, UsageError) as error:
             raise ExportError(f"The file's metadata cannot be read: {error}.", "Export the model again.") from error
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from zoo.errors import UsageError
+from zoo.records import read_record
 
 ResizeRule = Literal["squash", "crop", "letterbox"]
 Interpolation = Literal["area", "bilinear", "bicubic"]
@@ -74,10 +75,15 @@ class ImageSpec:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ImageSpec:
         """The inverse of ``as_dict``. A key it does not know is refused: it would change the pixels."""
+        if not isinstance(values, dict):
+            raise UsageError(f"An image spec is an object with names and values. Received: {values!r:.80}.")
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise UsageError(f"Unknown image spec field(s): {', '.join(unknown)}.", "Was it written by a newer zoo?")
-        return cls(**values)
+        try:
+            return read_record(cls, values)
+        except ValueError as error:
+            raise UsageError(f"The image spec cannot be used: {error}.") from None
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces; equal specs give equal text."""

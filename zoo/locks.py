@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zoo.errors import DataError, ZooError
@@ -13,12 +13,13 @@ WAIT_S = 60.0
 
 
 @contextmanager
-def locked(path: Path, busy: ZooError | None = None) -> Iterator[None]:
-    """Holds the lock file ``path``, which stays behind empty; its folder must exist.
+def locked(path: Path, busy: ZooError | None = None, *, remove: bool = False) -> Iterator[None]:
+    """Holds the lock file ``path``; its folder must exist.
 
     Args:
         path: Lock file, not the file that it protects.
         busy: Raised at once where another process holds the lock. Without it, the lock is waited for.
+        remove: Removes the lock file at the end. Otherwise it stays behind empty.
 
     Raises:
         DataError: The lock file cannot be written, the file system has no locks, or a wait took longer than
@@ -41,4 +42,8 @@ def locked(path: Path, busy: ZooError | None = None) -> Iterator[None]:
     try:
         yield
     finally:
+        if remove:
+            # Safe while it is held: whoever has opened this file already notices that it is gone, and makes a new one.
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
         lock.release()

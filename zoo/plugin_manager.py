@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, distributions, entry_points
+from importlib.metadata import Distribution, EntryPoint, EntryPoints, distributions, entry_points
+from pathlib import Path
 from typing import Any
 
 import pluggy
 
 from zoo import __version__, hookspecs
-from zoo.errors import PluginError, Terminated
+from zoo.errors import PluginCodeError, PluginError, Terminated, ZooError
 from zoo.interfaces import Architecture, Dataset, Exporter
 from zoo.plugin_watch import watched
 
@@ -97,6 +101,8 @@ class PluginManager:
             except (Exception, SystemExit) as error:
                 self._report(distribution, f"is left out of this run: zoo_callbacks: {_one_line(error)}", error)
             else:
+                for callback in added:
+                    _blame(callback, distribution)
                 found += added
         return found
 
@@ -210,8 +216,70 @@ def _entry_points(broken: dict[tuple[str, str], _Installed]) -> list[EntryPoint]
                 found += distribution.entry_points.select(group=GROUP)
             except Exception as error:
                 name, version = distribution.name or "unknown", distribution.version or "unknown"
-                broken[_normal(name), ""] = _Installed(None, name, version, broken=error)
+                where = _metadata_folder(distribution, name, version)
+                broken[_normal(name), ""] = _Installed(None, name, version, broken=ValueError(f"{where}: {error}"))
+        _guard_others()
         return found
+
+
+def _metadata_folder(distribution: Distribution, name: str, version: str) -> str:
+    site = Path(str(distribution.locate_file("")))
+    return str(next(iter(sorted(site.glob(f"{re.sub('[-_.]+', '[-_.]', name)}-{version}.*-info"))), site))
+
+
+def _guard_others() -> None:
+    """Libraries that we call look for plugins of their own, and would fail on what was found and told just now."""
+    read: Callable[[Distribution], EntryPoints] = vars(Distribution)["entry_points"].fget
+
+    def entry_points_or_none(self: Distribution) -> EntryPoints:
+        try:
+            return read(self)
+        except (ValueError, TypeError, AttributeError):
+            return EntryPoints(())
+
+    importlib.metadata.Distribution.entry_points = property(entry_points_or_none)  # type: ignore[assignment, method-assign]
+
+
+@contextmanager
+def blamed(distribution: str, what: str) -> Iterator[None]:
+    """Names the plugin whose code runs in the block, where it raises or ends the program.
+
+    Args:
+        distribution: Of the plugin.
+        what: What it was doing, such as ``building 'tiny_net'``.
+
+    Raises:
+        PluginCodeError: With what was raised as its cause. An error for the user and an interruption pass.
+    """
+    try:
+        yield
+    except (ZooError, Terminated):
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginCodeError(
+            f"The plugin '{distribution}' failed {what}: {_one_line(error)}",
+            f"ZOO_DISABLE_PLUGINS={distribution} leaves the plugin out.",
+            error,
+        ) from error
+
+
+def _blame(callback: Any, distribution: str) -> None:
+    """Makes every call of a plugin's callback name the plugin where it fails."""
+    for name in dir(type(callback)):
+        if not name.startswith("on_") and name not in ("set_model", "set_params", "get_state", "set_state"):
+            continue
+        method = getattr(callback, name)
+        if callable(method) and not hasattr(method, "_is_default"):  # Keras looks which ones are its own
+            setattr(callback, name, _blamed_call(method, distribution, f"in {type(callback).__name__}.{name}"))
+
+
+def _blamed_call(method: Callable[..., Any], distribution: str, what: str) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with blamed(distribution, what):
+            return method(*args, **kwargs)
+
+    return call
 
 
 def _unmet(requires: tuple[str, ...]) -> str:

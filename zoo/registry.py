@@ -70,6 +70,12 @@ class Registry(Generic[Record]):
         return self.offer(name).record
 
 
+def distribution_of(architecture: Architecture) -> str:
+    """The distribution that offers an architecture; where none does, its name."""
+    owners = [offer.distribution for offer in architectures() if offer.record is architecture]
+    return owners[0] if owners else architecture.name
+
+
 @cache
 def plugin_manager() -> PluginManager:
     """The one plugin manager of this process; the first call loads the plugins."""

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shlex
 from importlib.resources import files
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from zoo import ExportError
 from zoo.data.cache import cache_folder
+from zoo.records import read_object
 
 PACKAGE = "onnxruntime-web"
 
@@ -80,5 +80,5 @@ def install_command() -> str:
 
 
 def _pinned() -> str:
-    said = json.loads((files("zoo_web") / "package.json").read_text("utf-8"))
+    said = read_object((files("zoo_web") / "package.json").read_text("utf-8"))
     return str(said["dependencies"][PACKAGE])

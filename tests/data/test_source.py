@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,8 +166,54 @@ def test_csv_rows_that_say_nothing_are_skipped_with_their_line(tmp_path: Path) -
     assert sorted(item.reason for item in listing.skipped) == [
         "line 3 has no label",
         "line 4 has no path",
-        "line 5 names it again",
+        "named twice: line 5 names it again, with the label 'b' instead of 'a'",
     ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_csv_in_utf_16_is_called_so(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "list.csv").write_text("path,label\n1.jpg,a\n", encoding=encoding)
+    with pytest.raises(DataError, match=r"UTF-16 text, not UTF-8.\n.*CSV UTF-8"):
+        list_source(tmp_path / "list.csv")
+
+
+def test_csv_paths_of_windows_are_read_and_said(photo_folder: PhotoFolder) -> None:
+    root = photo_folder({"a": 1, "b": 1})
+    (root / "odd\\name.jpg").write_bytes(b"here a backslash is a letter")
+    rows = ["path,label", "a\\photo_000.jpg,a", "b/photo_000.jpg,b", "odd\\name.jpg,b"]
+    (root / "list.csv").write_text("\n".join(rows))
+    listing = list_source(root / "list.csv")
+    assert {entry.name for entry in listing.entries} == {"a/photo_000.jpg", "b/photo_000.jpg", "odd\\name.jpg"}
+    assert listing.notes == ["1 path(s) in list.csv have backslashes, which were read as slashes."]
+
+
+def test_csv_null_bytes_are_said(tmp_path: Path) -> None:
+    rows = "path,label\n" + "".join(f"{number}.jpg,a\n" for number in range(9)) + "x.jpg,a\0b\ny\0.jpg,a\n"
+    (tmp_path / "list.csv").write_text(rows)
+    listing = list_source(tmp_path / "list.csv")
+    assert len(listing.entries) == 9
+    assert [item.reason for item in listing.skipped] == [
+        "line 11: its label 'a\\0b' holds a null byte",
+        "line 12: its path 'y\\0.jpg' holds a null byte",
+    ]
+
+
+def test_folders_nested_a_thousand_deep_are_no_trouble(
+    photo_folder: PhotoFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoo.edge.sources import listed
+
+    root = photo_folder({"a": 1, "b": 1})
+    monkeypatch.chdir(root / "a")
+    for _ in range(1500):  # deeper than a path may be long, so step by step
+        os.mkdir("d")  # noqa: PTH102
+        os.chdir("d")
+    Path("deep.jpg").write_bytes(b"x")
+    monkeypatch.chdir(root)
+    listing = list_source(root)
+    assert {"a/photo_000.jpg", "b/photo_000.jpg"} <= {entry.name for entry in listing.entries}
+    assert len(list(listed([str(root / "a")]))) == 2
+    subprocess.run(["rm", "-rf", root / "a" / "d"], check=True)  # pytest's own removal is recursive
 
 
 def test_csv_without_a_column_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from zoo.report.markup import esc
-from zoo.report.text import duration, magnitude, percent, plural, readable, shorten, thousands
+from zoo.report.text import duration, magnitude, percent, plural, shorten, thousands
+from zoo.terminal import readable
 
 
 @pytest.mark.parametrize(

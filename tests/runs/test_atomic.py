@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import TrainingError
-from zoo.runs.atomic import read_csv, read_text, whole_file, write_csv, write_text
+from zoo.locks import locked
+from zoo.runs.atomic import folder_aside, read_csv, read_text, whole_file, write_csv, write_text
 
 
 def _write_and_fail(path: Path) -> None:
@@ -51,3 +52,21 @@ def test_names_of_any_bytes_survive_csv(tmp_path: Path) -> None:
     names = ["Icon\r", 'a,b"c', "line\nbreak", "tab\t", os.fsdecode(b"caf\xe9"), "=1+1", "класс"]
     write_csv(tmp_path / "split.csv", ("path", "label"), [(name, "x") for name in names])
     assert [row["path"] for row in read_csv(tmp_path / "split.csv")] == names
+
+
+def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
+    final = tmp_path / "net-onnx-int8"
+    for left in (f".{final.name}.99999", f".{final.name}.99999.old", ".net-onnx-int8.other.99999", ".mine"):
+        (tmp_path / left).mkdir()
+        (tmp_path / left / "file").write_text(left)
+    (tmp_path / f".{final.name}.99998.zip").write_text("half")
+    (tmp_path / f".{final.name}.77777").mkdir()
+    with locked(tmp_path / f".{final.name}.77777.lock"), folder_aside(final) as aside:
+        (aside / "file").write_text("new")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".lock") == [
+        ".mine",
+        f".{final.name}.77777",  # its process lives
+        ".net-onnx-int8.other.99999",
+        final.name,  # moved away to make room, and nothing had taken its place
+    ]
+    assert (final / "file").read_text() == f".{final.name}.99999.old"

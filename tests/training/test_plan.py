@@ -83,3 +83,21 @@ def test_what_else_differs_is_shown() -> None:
 def test_a_file_in_the_way_is_not_taken_for_weights_of_that_name(name: str) -> None:
     Path(name).write_text("a list of mine")
     assert make_plan("mobilenetv2", {"weights": name}, None).weights == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "a: " + "{a: " * 5000,
+        "learning_rate: [1]",
+        "? [1, 2]\n: 3",
+        "a: &a [x, x]\nb: &b [*a, *a, *a, *a]\nlearning_rate: [*b, *b, *b]",
+        "\0",
+    ],
+)
+def test_a_recipe_that_is_no_flat_mapping_is_refused(text: str) -> None:
+    Path("deep.yaml").write_text(text)
+    with pytest.raises(UsageError, match=r"recipe 'deep\.yaml'") as caught:
+        make_plan("simple_cnn", {"recipe": "deep.yaml"}, None)
+    assert len(str(caught.value)) < 1000

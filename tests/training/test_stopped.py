@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FakePlugin, PhotoFolder, RunZoo
+from zoo.locks import locked
 from zoo.runs import open_run
 
 QUICK = ["--size", "16", "--epochs", "1", "--batch-size", "8", "--precision", "float32"]
@@ -93,3 +94,87 @@ def test_a_run_that_was_interrupted_at_its_report_gets_it(
     assert open_run(path).info["timings"]["total_s"] > 0
     assert (path / "model.keras").read_bytes() == model
     assert "nothing to resume" in run_zoo("train", "--resume", path).out
+
+
+FAILING = """
+import sys
+from zoo import Architecture, ImageSpec, Recipe, hookimpl
+
+def build(input_shape, num_classes):
+    import keras
+    {build}
+    image = keras.Input(input_shape, name="image")
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
+    return keras.Model(image, keras.layers.Dense(num_classes, activation="softmax", name="probabilities")(x))
+
+@hookimpl
+def zoo_architectures():
+    recipes = {{"default": Recipe(epochs=1, batch_size=8, precision="float32")}}
+    image = ImageSpec(height_px=16, width_px=16)
+    return [Architecture(name="frail_net", summary="x", build=build, image=image, recipes=recipes)]
+
+@hookimpl
+def zoo_callbacks(recipe, run_dir):
+    import keras
+
+    class Watcher(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            {callback}
+
+    return [Watcher()]
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "statement", "what", "cause"),
+    [
+        ("build", "raise KeyError('no such layer')", "building 'frail_net'", "KeyError: 'no such layer'"),
+        ("build", "sys.exit(7)", "building 'frail_net'", "SystemExit: 7"),
+        ("callback", "raise ZeroDivisionError('by zero')", "in Watcher.on_epoch_end", "ZeroDivisionError: by zero"),
+        ("callback", "sys.exit('bye')", "in Watcher.on_epoch_end", "SystemExit: bye"),
+    ],
+)
+def test_a_plugin_that_fails_in_training_is_named(
+    where: str,
+    statement: str,
+    what: str,
+    cause: str,
+    photos: Path,
+    fake_plugin: FakePlugin,
+    run_zoo: RunZoo,
+    tmp_path: Path,
+) -> None:
+    code = FAILING.format(**{"build": "pass", "callback": "pass", where: statement})
+    fake_plugin("zoo-frail", code)
+    done = run_zoo("train", "frail_net", "--data", photos)
+    assert done.code == 3, done.err
+    assert f"Error: The plugin 'zoo-frail' failed {what}: {cause}" in done.err
+    assert "zoo_frail.py" in done.err  # the traceback
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(
+    photos: Path, trouble: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    interrupted = run_zoo("train", "simple_cnn", "--data", photos, *QUICK, env={"TROUBLE": f"report {CTRL_C}"})
+    (path,) = (tmp_path / "runs").iterdir()
+    assert not (path / ".lock").exists()
+    with locked(path / ".lock"):
+        refused = run_zoo("train", "--resume", path)
+    assert refused.code == 2
+    assert f"Another command is training {path}" in refused.err
+    assert interrupted.code == 130
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="needs a bound on the size of files")
+def test_a_disk_that_fills_up_later_says_how_to_go_on(
+    photos: Path, trouble: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    """The bound on the size of files is the system's; it is set after the first epoch, when history.csv is written."""
+    statement = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
+    done = run_zoo("train", "simple_cnn", "--data", photos, *QUICK, env={"TROUBLE": f"history {statement}"})
+    assert done.code == 4, done.err
+    assert "model.keras: File too large" in done.err
+    (path,) = (tmp_path / "runs").iterdir()
+    assert f"Stopped after 1 epoch(s). Continue: zoo train --resume runs/{path.name}" in done.err
+    assert run_zoo("train", "--resume", path).code == 0

@@ -25,6 +25,7 @@ from zoo.audit.suspects import LabelSuspect, Outlier, label_suspects, outliers
 from zoo.errors import DataError, ZooError
 from zoo.figures import percent
 from zoo.interfaces import Architecture
+from zoo.records import read_object
 from zoo.registry import Offer
 from zoo.training.reporter import Reporter
 
@@ -192,7 +193,7 @@ def _suspect_findings(
         found = {"labels": [asdict(item) for item in wrong], "outliers": [asdict(item) for item in far]}
         records.write(_SUSPECTS_KIND, {state.hexdigest(): json.dumps(found)})
     else:
-        said = json.loads(known)
+        said = read_object(known)
         wrong = [LabelSuspect(**item) for item in said["labels"]]
         far = [Outlier(**item) for item in said["outliers"]]
     findings = [_label_finding(photos, suspect) for suspect in wrong]

@@ -18,6 +18,7 @@ from zoo.data.ingest import DECODER
 from zoo.images import probe, remark
 from zoo.images.formats import bmp, tiff
 from zoo.images.formats.header import ImageHeader
+from zoo.records import read_object, read_record
 
 Mode = Literal["gray", "RGB", "palette", "CMYK"]
 
@@ -166,4 +167,6 @@ class FactFinder:
 
 
 def _read(records: Records, contents: set[str]) -> dict[str, Facts]:
-    return {sha256: Facts(**json.loads(text)) for sha256, text in records.read(FACTS_KIND, contents).items()}
+    return {
+        sha256: read_record(Facts, read_object(text)) for sha256, text in records.read(FACTS_KIND, contents).items()
+    }

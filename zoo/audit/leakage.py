@@ -22,6 +22,7 @@ from zoo.data.ingest import DECODER, Progress
 from zoo.errors import DataError
 from zoo.evaluation.predictions import Predictions
 from zoo.image_spec import ImageSpec
+from zoo.records import read_json
 
 #: Images that training sees in fewer pixels than these are not compared: different ones look alike.
 _LEAST_SIDE_PX = 64
@@ -126,7 +127,7 @@ def _known(
         found = _near(data, tests, others, records, progress)
         records.write(_KIND, {key: json.dumps([(tests.index(t), others.index(o), s) for t, (o, s) in found.items()])})
     else:
-        found = {tests[test]: (others[other], sameness) for test, other, sameness in json.loads(known)}
+        found = {tests[test]: (others[other], sameness) for test, other, sameness in read_json(known)}
     return {test: _leak(data, test, twin, sameness) for test, (twin, sameness) in found.items()}
 
 

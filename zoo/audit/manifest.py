@@ -12,7 +12,7 @@ from pathlib import Path
 from zoo.audit.photos import Photo
 from zoo.data.source import list_source
 from zoo.errors import DataError, UsageError
-from zoo.runs.atomic import make_folder, write_csv
+from zoo.runs.atomic import folder_aside, make_folder, write_csv
 
 HEADER = ("path", "label", "split", "sha256")
 
@@ -130,26 +130,21 @@ def split_folders(
     for label in sorted({photo.label for photo in photos}):
         if label.startswith(".") or "/" in label or os.sep in label or "\0" in label:
             raise UsageError(f"The class {label!r} cannot name a folder.", "Use the manifest: it needs no copies.")
-    whole = folder.absolute()
-    aside = whole.with_name(f".{whole.name}.{os.getpid()}")
     try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        taken: set[str] = set()
-        for photo, split in zip(photos, splits, strict=True):
-            into = aside / split / photo.label
-            into.mkdir(parents=True, exist_ok=True)
-            place(photo.path, into / _free_name(photo, split, taken))
-        yield
-        if folder.is_dir():
-            folder.rmdir()
-        aside.rename(folder)
+        with folder_aside(folder.absolute()) as aside:
+            taken: set[str] = set()
+            for photo, split in zip(photos, splits, strict=True):
+                into = aside / split / photo.label
+                into.mkdir(parents=True, exist_ok=True)
+                place(photo.path, into / _free_name(photo, split, taken))
+            yield
+            if folder.is_dir():
+                folder.rmdir()
+            aside.rename(folder)
     except OSError as error:
         full = error.errno in _WITHOUT_ROOM
         hint = "Free some space." if full else "Give a folder that can be written, or use the manifest alone."
         raise DataError(f"Could not write {folder}: {error.strerror or error}.", hint) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _free_name(photo: Photo, split: str, taken: set[str]) -> str:

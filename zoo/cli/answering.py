@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,12 +192,14 @@ def _in_threads(load: Callable[[], Classifier], request: Request) -> Answering:
 
 def _keras(request: Request) -> Answering:
     from zoo.cli.backend import start_keras
-    from zoo.cli.runs import find_model
+    from zoo.cli.runs import described, find_model
     from zoo.cli.stream import in_batches
     from zoo.edge.classify import Classifier
     from zoo.evaluation.predict import BATCH_SIZE, answers
 
     found = find_model(request.model, request.runs, request.weights, request.labels, request.pixels)
+    if request.model == found.architecture:
+        print(f"Using {described(request.model, found)}", file=sys.stderr)
     measured: Mapping[str, Any] = found.run.metrics if found.run else {}
     least = min_confidence(request.min_confidence, measured, found.name)
     start_keras()

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.options import runs_option
-from zoo.cli.runs import find_run
+from zoo.cli.runs import described, find_run
 
 
 @click.command("compare")
@@ -22,6 +22,11 @@ def command(runs_given: tuple[str, ...], runs: Path, as_json: bool) -> None:
     one run gets right and the other wrong.
     """
     from zoo.evaluation import compare
+    from zoo.evaluation.trained import of_run
 
-    comparison = compare([find_run(text, runs) for text in runs_given])
+    found = [find_run(text, runs) for text in runs_given]
+    for text, run in zip(runs_given, found, strict=True):
+        if text == run.architecture:
+            click.echo(f"{text}: {described(text, of_run(run))}", err=True)
+    comparison = compare(found)
     click.echo(json.dumps(comparison.as_dict(), indent=2) if as_json else comparison.render())

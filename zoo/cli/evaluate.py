@@ -11,7 +11,7 @@ import click
 
 from zoo.cli.options import runs_option
 from zoo.cli.overlap import tell_files, tell_overlap
-from zoo.cli.runs import find_trained
+from zoo.cli.runs import described, find_trained
 from zoo.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
     from zoo.evaluation.evaluate import evaluate
 
     start_keras()
-    reporter.stage(f"Measuring {found.name} on {len(images.names)} images")
+    reporter.stage(f"Measuring {described(model, found)}, on {len(images.names)} images")
     validation = validation_images(found.run, counter) if found.run else None
     counts = found.run.info["data"]["counts"]["train"] if found.run else None
     metrics = evaluate(found.load(), images, folder, counts, reporter.counter("predicting"), validation)

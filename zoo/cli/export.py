@@ -78,7 +78,7 @@ def command(
         options = "--data, --min-agreement, --max-accuracy-drop or --max-difference"
         raise UsageError(f"--no-verify leaves nothing for {options} to do.")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters read nothing else; a .keras file fits every backend
-    from zoo.cli.runs import find_model
+    from zoo.cli.runs import described, find_model
 
     trained = find_model(model, runs, weights, labels, pixels)
     if no_verify and data and trained.run is not None:
@@ -87,7 +87,7 @@ def command(
     from zoo.cli.progress import make_reporter
 
     reporter = make_reporter()
-    reporter.stage(f"Exporting {_origin(model, trained)}")
+    reporter.stage(f"Exporting {described(model, trained)}")
     for note in trained.notes:
         reporter.note(note)
     images, split, calibration = _images(trained, data, targets, no_verify, reporter)
@@ -182,12 +182,6 @@ def _gather_apps(targets: list[Target]) -> None:
 
 def _in_8_bits(targets: list[Target]) -> bool:
     return any(target.precision == "int8" for target in targets)
-
-
-def _origin(asked: str, trained: TrainedModel) -> str:
-    if trained.run is None:
-        return f"{trained.name}: there is no run of it" if asked == trained.architecture else trained.name
-    return f"{trained.name}, the newest finished run of {asked}" if asked == trained.architecture else trained.name
 
 
 def _default_folder(trained: TrainedModel, runs: Path) -> Path:

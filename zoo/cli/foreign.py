@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.runs import read_labels
 from zoo.errors import UsageError
 from zoo.image_spec import ImageSpec
+from zoo.records import read_object, read_record
 
 if TYPE_CHECKING:
     from zoo.exported import Metadata, Runtime
@@ -18,6 +19,14 @@ _DTYPES = ("float32", "float16", "uint8")
 
 #: By how much the sum of a row of probabilities may miss 1.
 _SUM_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Named:
+    """What ``spec.json`` of a bundle says beside the image rule."""
+
+    labels: tuple[str, ...] = ()
+    min_confidence: Mapping[str, Any] | None = None
 
 
 def complete(
@@ -92,11 +101,12 @@ def refuse_unfit(path: Path, runtime: Runtime, image: ImageSpec, labels: tuple[s
 def _read_spec(path: Path) -> tuple[ImageSpec, Mapping[str, Any]]:
     hint = "It is the JSON of an ImageSpec, or spec.json of a bundle."
     try:
-        values = json.loads(path.read_bytes())
+        values = read_object(path.read_bytes())
+        read_record(_Named, values)
         return ImageSpec.from_dict(values.get("image", values)), values
     except OSError as error:
         raise UsageError(f"Could not read '{path}': {error.strerror or error}.", hint) from error
     except UsageError as error:
         raise UsageError(f"'{path}' does not say how a photo becomes an input: {error.message}", hint) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UsageError(f"'{path}' does not say how a photo becomes an input: {error}.", hint) from error
+    except ValueError as error:
+        raise UsageError(f"'{path}' cannot be used: {error}.", hint) from error

@@ -58,11 +58,10 @@ def tell_without_leaks(run: Run, metrics: dict[str, Any], leaks: list[Leak]) -> 
     run.info["leaks"] = {"test_images": len(leaks), "of": metrics["n"], "accuracy_without": accuracy, "n": count}
     run.save_info()
     if accuracy is None:
-        click.secho("Every test image has a twin in train or val: nothing is known of other images.", fg="red")
+        click.echo("Every test image has a twin in train or val: nothing is known of other images.")
     else:
         change = points(accuracy - metrics["accuracy"])
-        click.secho(
+        click.echo(
             f"Without the {len(leaks)} test images that have a twin in train or val: {percent(accuracy)} on {count}"
-            f" images ({change} points).",
-            fg="red",
+            f" images ({change} points)."
         )

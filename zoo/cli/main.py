@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import signal
 import sys
 from types import FrameType
@@ -12,7 +11,8 @@ import click
 
 from zoo import __version__
 from zoo.cli.lazy import LazyGroup
-from zoo.errors import Terminated, ZooError
+from zoo.errors import PluginCodeError, Terminated, ZooError
+from zoo.terminal import guard_terminal
 
 #: Command to its module and its line in ``zoo --help``; a module is imported when its command is called.
 COMMANDS = {
@@ -49,11 +49,14 @@ def cli() -> None:
 def main() -> NoReturn:
     """The ``zoo`` script. Exit codes are in ``zoo.errors``; a bug keeps its traceback."""
     signal.signal(signal.SIGTERM, _terminate)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a class name may hold bytes that are not UTF-8
+    guard_terminal()
     try:
         cli(standalone_mode=False)
     except ZooError as error:
+        if isinstance(error, PluginCodeError):
+            import traceback
+
+            traceback.print_exception(error.cause)  # whoever wrote the plugin needs it
         _fail(f"Error: {error}", error.exit_code)
     except click.ClickException as error:
         error.show()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,6 +11,7 @@ from zoo.data.named import find_source
 from zoo.errors import UsageError
 from zoo.image_spec import ImageSpec
 from zoo.recipe import FIELDS
+from zoo.records import read_json
 from zoo.registry import architectures
 from zoo.runs import Run
 from zoo.training.plan import Plan, find_recipe, image_for
@@ -81,7 +81,7 @@ def read_options(texts: Iterable[str]) -> dict[str, Any]:
         if not separator or not name.isidentifier():
             raise UsageError(f"--option must be NAME=VALUE, such as width=0.5. Received: {text!r}.")
         try:
-            options[name] = json.loads(value)
+            options[name] = read_json(value)
         except ValueError:
             options[name] = value
     return options

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from zoo.terminal import readable
 from zoo.training.reporter import Reporter
 
 #: In a log, one line a counted stage is due after so many seconds.
@@ -54,24 +55,24 @@ class TerminalReporter(Reporter):
     """A bar that shows where the epoch is, and one line an epoch above it that stays."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(file=sys.__stderr__, highlight=False)
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._steps = 0
 
     def stage(self, text: str) -> None:
         self._close()
-        self._console.print(text, markup=False)
+        self._console.print(readable(text, keep="\n"), markup=False)
 
     def note(self, text: str) -> None:
-        self._console.print(f"Note: {text}", style="yellow", markup=False)
+        self._console.print(f"Note: {readable(text)}", style="yellow", markup=False)
 
     def counter(self, text: str) -> Callable[[int, int], None]:
         def count(done: int, total: int) -> None:
             if self._bar is None:
                 self._open(total)
             assert self._bar is not None
-            self._bar.update(self._task, completed=done, total=total, text=f"{text} {done}/{total}")
+            self._bar.update(self._task, completed=done, total=total, text=f"{readable(text)} {done}/{total}")
             if done >= total:
                 self._close()
 

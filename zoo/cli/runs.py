@@ -34,6 +34,25 @@ def find_run(text: str, root: Path) -> Run:
     )
 
 
+def described(asked: str, trained: TrainedModel) -> str:
+    """Which model a command works with, and what it was trained on: an architecture's name does not say so.
+
+    Args:
+        asked: RUN, as the user gave it.
+        trained: What it names.
+    """
+    if trained.run is None:
+        return f"{trained.name}: there is no run of it" if asked == trained.architecture else trained.name
+    newest = f", the newest finished run of {asked}" if asked == trained.architecture else ""
+    return f"{trained.name}{newest}, trained on {_trained_on(trained.run)}"
+
+
+def _trained_on(run: Run) -> str:
+    data = run.record.data
+    images = sum(data.counts.get("train", {}).values())
+    return f"{data.source} ({images} images)" if data.source else "data that it does not name"
+
+
 def find_trained(text: str, root: Path, weights: str | None = None) -> TrainedModel:
     """What can answer under that name: a finished run, or an architecture with pretrained weights.
 

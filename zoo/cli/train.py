@@ -15,8 +15,9 @@ import click
 
 from zoo.cli.options import image_options, recipe_options, runs_option
 from zoo.errors import TrainingError, UsageError, ZooError
+from zoo.locks import locked
 from zoo.registry import architectures
-from zoo.runs import Run, create_run, open_run
+from zoo.runs import Run, create_run, open_run, refuse_name
 
 
 @click.command("train")
@@ -31,6 +32,7 @@ from zoo.runs import Run, create_run, open_run
 @runs_option
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Continue an interrupted run exactly.")
 @click.option("--repeat", metavar="RUN", type=click.Path(path_type=Path), help="Start a new run with a run's settings.")
+@click.option("--name", metavar="NAME", help="Of the run, as in `zoo export NAME`.  [default: architecture and time]")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run.")
 @recipe_options
 def command(
@@ -38,6 +40,7 @@ def command(
     runs: Path,
     resume: Path | None,
     repeat: Path | None,
+    name: str | None,
     tensorboard: bool,
     **asked: Any,
 ) -> None:
@@ -45,14 +48,18 @@ def command(
 
     \b
     zoo train simple_cnn
-    zoo train mobilenetv2 --data photos/
+    zoo train mobilenetv2 --data photos/ --name balls
     zoo train simple_cnn --data photos/ --epochs 40 --seed 1
     zoo train --resume runs/simple_cnn-20260131-120000
     """
     start = time.perf_counter()
-    asked = {name: value for name, value in asked.items() if value not in (None, ())}
+    asked = {option: value for option, value in asked.items() if value not in (None, ())}
     if resume and repeat:
         raise UsageError("--resume continues a run and --repeat starts a new one.", "Give one of them.")
+    if name is not None:
+        if resume:
+            raise UsageError("A run keeps its name: --name goes with a new run, not with --resume.")
+        _refuse_name(runs, name)
     if resume:
         _resume(_run_folder(resume), architecture, asked, tensorboard, start)
         return
@@ -106,10 +113,19 @@ def command(
         "machine": machine(),
         "timings": {"load_s": round(load_s, 2)},
     }
-    run = create_run(runs, plan.architecture.name, info)
-    with _kept_if_worth_it(run):
+    run = create_run(runs, plan.architecture.name, info, name)
+    with _alone(run), _kept_if_worth_it(run):
         _record_images(run, data)
         _train_and_report(run, data, reporter, start)
+
+
+def _refuse_name(runs: Path, name: str) -> None:
+    refuse_name(runs, name)
+    if name in architectures():
+        raise UsageError(
+            f"--name cannot be '{name}', the name of an architecture: commands could not tell them apart.",
+            f"Choose another one, such as --name {name}-1.",
+        )
 
 
 def _record_images(run: Run, data: Any) -> None:
@@ -119,16 +135,26 @@ def _record_images(run: Run, data: Any) -> None:
     write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), data.rows())  # last: from here on, --resume
 
 
+def _alone(run: Run) -> contextlib.AbstractContextManager[None]:
+    """Keeps a run to this process: two that train it would write each other's files."""
+    busy = UsageError(f"Another command is training {run.path}.", "Wait until it is done, or stop it first.")
+    return locked(run.path / ".lock", busy, remove=True)
+
+
 @contextlib.contextmanager
 def _kept_if_worth_it(run: Run) -> Iterator[None]:
     """Removes a run that failed before its first epoch, or was interrupted before it could be resumed."""
     try:
         yield
     except BaseException as error:
-        trained = (run.path / "checkpoints" / "last.npz").is_file()
-        if (isinstance(error, ZooError) and not trained) or not _resumable(run):
+        if (isinstance(error, ZooError) and not _trained(run)) or not _resumable(run):
             shutil.rmtree(run.path, ignore_errors=True)
         raise
+
+
+def _trained(run: Run) -> bool:
+    """Whether at least one epoch is kept."""
+    return (run.path / "checkpoints" / "last.npz").is_file()
 
 
 def _resumable(run: Run) -> bool:
@@ -137,7 +163,7 @@ def _resumable(run: Run) -> bool:
 
 def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorboard: bool, start: float) -> None:
     from zoo.cli.planning import read_options, read_size
-    from zoo.training.plan import refuse_other_data, refuse_other_plan
+    from zoo.training.plan import refuse_other_plan
 
     run = open_run(path)
     if architecture:
@@ -159,8 +185,14 @@ def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorb
             f"{run.path} was stopped before its images were recorded: it has no split.csv.",
             shlex.join(["zoo", "train", "--repeat", str(run.path)]) + " starts it again.",
         )
+    with _alone(run):
+        _resume_alone(run, tensorboard, start)
+
+
+def _resume_alone(run: Run, tensorboard: bool, start: float) -> None:
     from zoo.cli.progress import make_reporter
     from zoo.data import load_data
+    from zoo.training.plan import refuse_other_data
 
     reporter = make_reporter()
     source = run.info["data"]["source"]
@@ -233,10 +265,14 @@ class _told_how_to_resume:  # noqa: N801 - reads as a sentence after `with`
         return None
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit):
+        if kind is None or not issubclass(kind, KeyboardInterrupt | SystemExit | ZooError):
+            return
+        how = shlex.join(["zoo", "train", "--resume", str(self._run.path)])
+        if _trained(self._run):
             epochs = len(self._run.history().get("epoch", []))
-            how = shlex.join(["zoo", "train", "--resume", str(self._run.path)])
             print(f"\nStopped after {epochs} epoch(s). Continue: {how}", file=sys.stderr)
+        elif not issubclass(kind, ZooError):  # after an error nothing is kept
+            print(f"\nStopped before an epoch was complete. Begin again: {how}", file=sys.stderr)
 
 
 def _announce(reporter: Any, data: Any) -> None:

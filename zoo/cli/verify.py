@@ -52,7 +52,7 @@ def command(
     folder, or an architecture: its newest finished run; with none, the architecture with its pretrained weights; or a
     .keras file. Ends with 6 where the answers differ by more than the file's precision allows.
     """
-    from zoo.cli.runs import find_model
+    from zoo.cli.runs import described, find_model
     from zoo.parity import (
         acceptance,
         ask_unused,
@@ -96,7 +96,7 @@ def command(
 
     start_keras()
     tell_pixels(reference, images, split, pixels, reporter)
-    reporter.stage(f"Asking Keras: {reference.name}")
+    reporter.stage(f"Asking Keras: {described(against, reference)}")
     expected = keras_answers(reference, images, split, reporter.counter("asking Keras"))
     reporter.stage(f"Asking {file}")
     found = verify(

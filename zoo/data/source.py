@@ -210,20 +210,20 @@ def _list_classes(listing: Listing, root: Path, split: str | None) -> None:
 def _walk(listing: Listing, folder: Path, seen: set[tuple[int, int]]) -> Iterator[str]:
     """Every file below ``folder``, links followed, no folder twice: a link to a folder above it ends there.
 
-    A folder that cannot be listed is skipped with its reason.
+    A folder that cannot be listed is skipped with its reason. Not recursive: folders may be nested a thousand deep.
     """
-    try:
-        identity = _identity(folder)
-        children = _children(folder) if identity not in seen else []
-    except OSError as error:
-        listing.skip(folder, f"folder that cannot be listed: {error.strerror}")
-        return
-    seen.add(identity)
-    for child in children:
-        if _is_folder(child):
-            yield from _walk(listing, Path(child.path), seen)
-        else:
-            yield child.path
+    waiting = [str(folder)]
+    while waiting:
+        path = Path(waiting.pop())
+        try:
+            identity = _identity(path)
+            children = _children(path) if identity not in seen else []
+        except OSError as error:
+            listing.skip(path, f"folder that cannot be listed: {error.strerror}")
+            continue
+        seen.add(identity)
+        waiting += [child.path for child in reversed(children) if _is_folder(child)]
+        yield from (child.path for child in children if not _is_folder(child))
 
 
 def _identity(folder: Path) -> tuple[int, int]:
@@ -238,9 +238,12 @@ def _ignored(name: str) -> bool:
 def _list_csv(path: Path) -> Listing:
     listing = Listing(path.parent)
     try:
-        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        content = path.read_bytes()
     except OSError as error:
         raise DataError(f"Could not read '{path}': {error.strerror}.") from error
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:64]:
+        raise DataError(f"'{path}' is UTF-16 text, not UTF-8.", "Save it as UTF-8; Excel calls this 'CSV UTF-8'.")
+    text = content.decode("utf-8-sig", "surrogateescape")
     # Not splitlines: to it a name may hold the end of a line, such as U+2028 or U+0085.
     reader = csv.DictReader(io.StringIO(text, newline=""))
     columns = [name.strip() for name in reader.fieldnames or ()]
@@ -251,30 +254,49 @@ def _list_csv(path: Path) -> Listing:
         hint += ", with commas: spreadsheets may save semicolons." if ";" in found else "."
         raise DataError(f"'{path}' lacks the column(s) {', '.join(missing)}. Found: {found}.", hint)
     reader.fieldnames = columns
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
+    turned = 0
     try:
         for row in reader:
+            turned += _turn_backslashes(listing, row)
             _add_row(listing, path, reader.line_num, row, seen)
     except csv.Error as error:
         raise DataError(f"'{path}', line {reader.line_num}: {error}.") from error
+    if turned:
+        listing.notes.append(f"{turned} path(s) in {path.name} have backslashes, which were read as slashes.")
     return listing
 
 
-def _add_row(listing: Listing, csv_path: Path, line: int, row: dict[str, str | None], seen: set[str]) -> None:
+def _turn_backslashes(listing: Listing, row: dict[str, str | None]) -> bool:
+    """Whether a path was written on Windows and is read elsewhere, where a backslash is a letter of a name."""
+    name = (row["path"] or "").strip()
+    if os.sep == "\\" or "\\" not in name or "\0" in name or (listing.root / name).exists():
+        return False
+    row["path"] = name.replace("\\", "/")
+    return True
+
+
+def _add_row(listing: Listing, csv_path: Path, line: int, row: dict[str, str | None], seen: dict[str, str]) -> None:
     name = (row["path"] or "").strip()
     label = (row["label"] or "").strip()
     split = (row.get("split") or "").strip().lower()
     if not name or not label:
         listing.skipped.append(Skipped(name or f"line {line}", f"line {line} has no {'path' if not name else 'label'}"))
         return
+    for column, value in (("path", name), ("label", label)):
+        if "\0" in value:
+            shown = value.replace("\0", "\\0")
+            listing.skipped.append(Skipped(f"line {line}", f"line {line}: its {column} '{shown}' holds a null byte"))
+            return
     if split and split not in _SPLIT_NAMES:
         raise DataError(
             f"'{csv_path}', line {line}: unknown split {split!r}.", f"Known: {', '.join(_SPLIT_NAMES)}, or nothing."
         )
     if name in seen:
-        listing.skipped.append(Skipped(name, f"line {line} names it again"))
+        other = f", with the label '{label}' instead of '{seen[name]}'" if label != seen[name] else ""
+        listing.skipped.append(Skipped(name, f"named twice: line {line} names it again{other}"))
         return
-    seen.add(name)
+    seen[name] = label
     recorded = (row.get("sha256") or "").strip().lower()
     if recorded:
         listing.recorded[name] = recorded

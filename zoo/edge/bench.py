@@ -6,7 +6,6 @@ has loaded helps or hinders, and the memory is that of a process that does nothi
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any
 from zoo.edge.bundle import Bundle, read_bundle
 from zoo.edge.machine import core_count, describe_machine
 from zoo.errors import DataError, UsageError, VerificationError
+from zoo.records import read_object
 
 #: Raised whenever a reader of the JSON would have to change.
 BENCH_VERSION = 1
@@ -154,7 +154,7 @@ def _pictures(bundle: Bundle) -> tuple[list[Path], str]:
     """Of the golden pictures the photos; where none travel along, the drawn ones; and which of both."""
     path = bundle.folder / _GOLDEN
     try:
-        images = json.loads(path.read_bytes())["images"]
+        images = read_object(path.read_bytes())["images"]
         named = [(str(item["origin"]), path.parent / Path(item["file"]).name) for item in images]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise VerificationError(f"{_GOLDEN} cannot be read: {error}.", "Export the model again.") from error
@@ -183,7 +183,7 @@ def _ask(folder: Path, kind: str, pictures: Sequence[Path], *options: str) -> di
     command = [sys.executable, str(folder / "run.py"), "--bench-worker", kind, *options, *map(str, pictures)]
     done = subprocess.run(command, capture_output=True, check=False)
     _refuse_failure(done.returncode, done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = read_object(done.stdout.splitlines()[-1])
     return found
 
 
@@ -232,5 +232,5 @@ def _runtime(bundle: Bundle) -> dict[str, Any]:
 def _version(distribution: str) -> str | None:
     try:
         return version(distribution)
-    except PackageNotFoundError:
-        return None  # as of a build of one's own
+    except (PackageNotFoundError, ValueError):
+        return None  # as of a build of one's own, or of a line that names no package

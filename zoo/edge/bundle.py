@@ -10,12 +10,55 @@ from typing import Any
 
 from zoo.errors import UsageError, VerificationError, ZooError
 from zoo.image_spec import ImageSpec
+from zoo.records import read_object, read_record
 
 #: Raised whenever a reader of ``spec.json`` would have to change.
 BUNDLE_VERSION = 1
 
 SPEC = "spec.json"
 _AGAIN = "Copy the bundle anew, or export the model again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeFile:
+    """Size and SHA-256 of a file as it was made."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirements:
+    """What the runner needs: lines for ``pip``."""
+
+    requires: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """Of the verification, what a benchmark repeats."""
+
+    accuracy: float | None = None
+    n: int | None = None
+    data_digest: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """The content of ``spec.json``, as far as it is used."""
+
+    version: int
+    model: str
+    format: str
+    precision: str
+    architecture: str
+    source: str
+    labels: tuple[str, ...]
+    image: ImageSpec
+    runtime: Requirements
+    files: Mapping[str, MadeFile]
+    verification: Proof | None = None
+    min_confidence: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +72,7 @@ class Bundle:
         image: How files become the input.
         requires: What ``pip`` has to install, such as ``onnxruntime>=1.23``.
         files: Size in bytes and SHA-256 of every other file, as they were made.
-        values: All of ``spec.json``.
+        values: All of ``spec.json``, which fits ``Spec``.
     """
 
     folder: Path
@@ -70,23 +113,25 @@ def read_bundle(folder: Path) -> Bundle:
     """
     path = folder / SPEC
     try:
-        values = json.loads(path.read_bytes())
-        if values["version"] != BUNDLE_VERSION:
+        values = read_object(path.read_bytes())
+        if values.get("version") != BUNDLE_VERSION:
             raise UsageError(
-                f"This bundle is version {values['version']!r}; this runner reads {BUNDLE_VERSION}.",
+                f"This bundle is version {values.get('version')!r:.40}; this runner reads {BUNDLE_VERSION}.",
                 "Use the runner that came with it: run.py in the bundle.",
             )
-        files = {name: (int(made["bytes"]), str(made["sha256"])) for name, made in values["files"].items()}
-        strange = [name for name in (values["model"], *files) if not _inside(name)]
+        spec = read_record(Spec, values)
+        strange = [name for name in (spec.model, *spec.files) if not _inside(name)]
         if strange:
-            raise VerificationError(f"{SPEC} names a file outside the bundle: {strange[0]!r}.", _AGAIN)
+            raise VerificationError(f"{SPEC} names a file outside the bundle: {strange[0]!r:.80}.", _AGAIN)
+        if spec.model not in spec.files:
+            raise ValueError(f"'files' does not name the model {spec.model!r:.80}")
         return Bundle(
             folder=folder,
-            model=values["model"],
-            labels=tuple(values["labels"]),
+            model=spec.model,
+            labels=spec.labels,
             image=ImageSpec.from_dict(values["image"]),
-            requires=tuple(values["runtime"]["requires"]),
-            files=files,
+            requires=spec.runtime.requires,
+            files={name: (made.bytes, made.sha256) for name, made in spec.files.items()},
             values=values,
         )
     except ZooError:
@@ -94,8 +139,8 @@ def read_bundle(folder: Path) -> Bundle:
     except OSError as error:
         reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise VerificationError(f"{SPEC} {reason} in {folder}.", _AGAIN) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise VerificationError(f"{SPEC} is damaged: {type(error).__name__}: {error}.", _AGAIN) from error
+    except ValueError as error:
+        raise VerificationError(f"{SPEC} is damaged: {error}.", _AGAIN) from error
 
 
 def seal(values: Mapping[str, Any]) -> dict[str, Any]:

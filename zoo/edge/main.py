@@ -7,7 +7,6 @@ NumPy, OpenCV and the runtime are imported once they are needed; a wrong argumen
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.errors import DataError, VerificationError, ZooError
 from zoo.figures import percent
+from zoo.terminal import guard_terminal
 
 if TYPE_CHECKING:
     from zoo.edge.bundle import Bundle
@@ -32,9 +32,7 @@ def main(folder: Path, load: Load, arguments: Sequence[str] | None = None) -> in
         load: Makes its model file ready to answer.
         arguments: In place of ``sys.argv``.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name may hold what a terminal cannot show
+    guard_terminal()
     options = _parse(arguments)
     try:
         return _run(folder, load, options)

@@ -5,7 +5,7 @@ Each part is given what the part before it should have made, so that only the on
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from zoo.edge.classify import Classifier, Load, open_bundle
 from zoo.errors import VerificationError, ZooError
 from zoo.figures import percent
 from zoo.images import ImageError, load_image
+from zoo.records import read_object, read_record
 
 #: Raised whenever a reader of ``golden.json`` would have to change.
 GOLDEN_VERSION = 1
@@ -41,6 +42,24 @@ class Check:
     found: str
     difference: float | None = None
     allowed: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenImage:
+    """A picture of ``golden.json``."""
+
+    file: str
+    origin: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenFile:
+    """The content of ``golden.json``."""
+
+    version: int
+    images: tuple[GoldenImage, ...]
+    arrays: Mapping[str, str]
+    tolerance: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,13 +113,13 @@ def read_golden(bundle: Bundle) -> Golden:
     """
     path = bundle.folder / GOLDEN
     try:
-        values = json.loads(path.read_bytes())
-        if values["version"] != GOLDEN_VERSION:
-            raise ValueError(f"version {values['version']!r}, this runner reads {GOLDEN_VERSION}")
-        files = tuple(path.parent / Path(item["file"]).name for item in values["images"])
+        values = read_record(GoldenFile, read_object(path.read_bytes()))
+        if values.version != GOLDEN_VERSION:
+            raise ValueError(f"version {values.version}, this runner reads {GOLDEN_VERSION}")
+        files = tuple(path.parent / Path(item.file).name for item in values.images)
         pixels, probabilities, keras = (
             # Mapped first: an array that declares more than the file has is an error, and takes no memory.
-            np.array(np.load(path.parent / Path(values["arrays"][name]).name, mmap_mode="r", allow_pickle=False))
+            np.array(np.load(path.parent / Path(values.arrays[name]).name, mmap_mode="r", allow_pickle=False))
             for name in ("pixels", "probabilities", "keras")
         )
         shapes = ((len(files), *bundle.image.input_shape), *(((len(files), len(bundle.labels)),) * 2))
@@ -111,9 +130,9 @@ def read_golden(bundle: Bundle) -> Golden:
             pixels=pixels,
             probabilities=probabilities,
             keras=keras,
-            clear=np.array([item["origin"] == "photo" for item in values["images"]]),
-            pixels_tolerance=float(values["tolerance"]["pixels"]),
-            probabilities_tolerance=float(values["tolerance"]["probabilities"]),
+            clear=np.array([item.origin == "photo" for item in values.images]),
+            pixels_tolerance=float(values.tolerance["pixels"]),
+            probabilities_tolerance=float(values.tolerance["probabilities"]),
         )
     except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
         raise VerificationError(f"The golden vectors in {path.parent} cannot be read: {error}.") from error

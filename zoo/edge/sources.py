@@ -37,14 +37,18 @@ def listed(arguments: Sequence[str]) -> Iterator[tuple[str, Picture]]:
 def _below(folder: Path) -> Iterator[tuple[str, Picture]]:
     unreadable: list[OSError] = []
     empty = True
-    for root, folders, files in os.walk(folder, onerror=unreadable.append):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files.sort()  # in place: a folder may hold a hundred thousand
-        for name in files:
-            if name.startswith("."):
-                continue
-            path = Path(root, name)
-            if _is_something_else(path):
+    waiting = [str(folder)]
+    while waiting:  # not os.walk: before Python 3.12 it calls itself for every level
+        try:
+            with os.scandir(waiting.pop()) as found:
+                entries = sorted((entry for entry in found if entry.name[0] != "."), key=lambda entry: entry.name)
+        except OSError as refused:
+            unreadable.append(refused)
+            continue
+        waiting += [entry.path for entry in reversed(entries) if _is_folder(entry) and not entry.is_symlink()]
+        for entry in entries:
+            path = Path(entry.path)
+            if _is_folder(entry) or _is_something_else(path):
                 continue
             empty = False
             yield str(path), path
@@ -52,6 +56,13 @@ def _below(folder: Path) -> Iterator[tuple[str, Picture]]:
         yield str(error.filename), ImageError(error.strerror or str(error), error.filename)
     if empty and not unreadable:
         yield str(folder), ImageError("a folder without pictures", folder)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _is_something_else(path: Path) -> bool:

@@ -96,11 +96,16 @@ def made_by_us(folder: Path) -> set[str]:
         recorded = set(read_bundle(folder).values["files"])
     except ZooError:
         return reports  # of a refused file: it left no model
-    strange = {
-        path.relative_to(folder).parts[0]
-        for path in folder.rglob("*")
-        if path.is_file() and path.parent.name != "__pycache__" and path.relative_to(folder).as_posix() not in recorded
-    }
+    try:
+        strange = {
+            path.relative_to(folder).parts[0]
+            for path in folder.rglob("*")
+            if path.is_file()
+            and path.parent.name != "__pycache__"
+            and path.relative_to(folder).as_posix() not in recorded
+        }
+    except (RecursionError, OSError):  # no export nests so deep
+        strange = {path.name for path in folder.iterdir() if path.is_dir()}
     return reports | ({SPEC} | {name.split("/")[0] for name in recorded} | {"__pycache__"}) - (strange - {SPEC})
 
 

@@ -35,7 +35,7 @@ from zoo.parity import (
     stored_problem,
     verify,
 )
-from zoo.runs.atomic import make_folder, whole_file, write_csv, write_json, write_text
+from zoo.runs.atomic import folder_aside, make_folder, whole_file, write_csv, write_json, write_text
 from zoo.runs.machine import installed, versions
 
 if TYPE_CHECKING:
@@ -210,10 +210,7 @@ def _export_one(
 ) -> Exported:
     kept = _folder(job, target)
     rejected = _refused(kept)
-    aside = job.folder / f".{kept.name}.{os.getpid()}"
-    shutil.rmtree(aside, ignore_errors=True)
-    make_folder(aside)
-    try:
+    with folder_aside(kept) as aside:
         file = aside / f"{job.trained.architecture}{target.exporter.suffix}"
         stage(f"Converting to {target}")
         target.exporter.convert(prepared.model, file, target.precision)
@@ -260,8 +257,6 @@ def _export_one(
                 write_archive(aside, archive, kept.name)
                 _put(aside, final)
             shutil.rmtree(rejected, ignore_errors=True)  # what it says is no longer so
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return Exported(target, final / ("verify.html" if refused else file.name), size, verification, latency)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.array_files import check_keras_file
 from zoo.errors import UsageError
 from zoo.foreign.lines import indented, loading, opening
+from zoo.records import read_object
 
 if TYPE_CHECKING:
     import keras
@@ -118,7 +119,7 @@ def _configuration(path: Path) -> Any:
 def _saved_with(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
-            return str(json.loads(archive.read("metadata.json"))["keras_version"])
+            return str(read_object(archive.read("metadata.json"))["keras_version"])
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
         return "3.15"
 

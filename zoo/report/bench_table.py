@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +12,7 @@ from zoo.edge.bench import BENCH_VERSION, KIND
 from zoo.errors import UsageError
 from zoo.evaluation.table import table
 from zoo.figures import percent
+from zoo.records import read_json
 
 #: Raised whenever a reader of the merged JSON would have to change.
 MERGED_VERSION = 1
@@ -164,7 +164,7 @@ def _tell_files_apart(rows: list[Row]) -> list[Row]:
 
 def _read(path: Path) -> list[Row]:
     try:
-        values = json.loads(path.read_bytes())
+        values = read_json(path.read_bytes())
     except OSError as error:
         raise UsageError(f"Could not read '{path}': {error.strerror or error}.", _HOW) from error
     except ValueError as error:
@@ -200,23 +200,30 @@ def _row(values: dict[str, Any], result: dict[str, Any]) -> Row:
         precision=str(model["precision"]),
         source=str(model["source"]),
         sha256=str(model["sha256"]),
-        size_bytes=int(model["bytes"]),
+        size_bytes=_whole(model["bytes"]),
         runtime=f"{runtime['name']} {runtime['version'] or ''}".strip(),
         accuracy=None if accuracy is None else float(accuracy),
-        accuracy_images=None if images is None else int(images),
+        accuracy_images=None if images is None else _whole(images),
         accuracy_data=model["accuracy_data_digest"],
         cold_start_s=float(result["cold_start_s"]["median"]),
         load_ms=float(result["load_ms"]),
-        peak_memory_bytes=None if peak is None else int(peak),
+        peak_memory_bytes=None if peak is None else _whole(peak),
         p50_ms=float(speeds[0]["model"]["p50_ms"]),
         p95_ms=float(speeds[0]["model"]["p95_ms"]),
-        threads=int(fastest["threads"]),
+        threads=_whole(fastest["threads"]),
         fastest_ms=float(fastest["model"]["p50_ms"]),
         photo_ms=float(fastest["photo"]["p50_ms"]),
         images_per_s=float(most["images_per_s"]),
-        batch=int(most["size"]),
+        batch=_whole(most["size"]),
         measured=str(values["measured"]),
     )
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if not 0 <= number < 2**63:
+        raise ValueError(f"counts must be from 0 to {2**63 - 1}")
+    return number
 
 
 def _cells(row: Row) -> tuple[str, ...]:

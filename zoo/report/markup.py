@@ -11,8 +11,8 @@ from pathlib import Path
 from zoo.report.grids import Picture
 from zoo.report.pictures import data_uri, thumbnail
 from zoo.report.style import CSS_DPI, DARK, DPI, LIGHT, Target, Theme
-from zoo.report.text import readable
 from zoo.runs.atomic import write_bytes
+from zoo.terminal import readable
 
 
 def esc(text: object) -> str:

@@ -5,33 +5,10 @@ from __future__ import annotations
 import unicodedata
 
 from zoo import figures
+from zoo.terminal import readable
 
 #: In place of a figure that is not defined: an en dash.
 ABSENT = "\u2013"
-
-# Marks that turn the direction of the text after them: a file name must not be able to rearrange the sentence round it.
-_DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
-def readable(text: object) -> str:
-    r"""Any name as text that every font, terminal and encoder takes: bytes that are no UTF-8, control characters and
-    direction marks are spelt out.
-
-    >>> print(readable("caf\udce9\n.jpg"))
-    caf\xe9\n.jpg
-    """
-    return "".join(_spell(character) for character in str(text))
-
-
-def _spell(character: str) -> str:
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte that was not UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    if 0xD800 <= code <= 0xDFFF or character in _DIRECTION_MARKS or character in "\u2028\u2029":
-        return f"\\u{code:04x}"
-    if unicodedata.category(character) == "Cc":
-        return character.encode("unicode_escape").decode()
-    return character
 
 
 def shorten(text: object, width: int) -> str:

@@ -1,5 +1,5 @@
 """Runs on disk."""
 
-from zoo.runs.run import DEFAULT_ROOT, Run, create_run, find_runs, open_run
+from zoo.runs.run import DEFAULT_ROOT, Run, create_run, find_runs, open_run, refuse_name
 
-__all__ = ["DEFAULT_ROOT", "Run", "create_run", "find_runs", "open_run"]
+__all__ = ["DEFAULT_ROOT", "Run", "create_run", "find_runs", "open_run", "refuse_name"]

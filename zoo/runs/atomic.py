@@ -6,12 +6,15 @@ import csv
 import io
 import json
 import os
+import re
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import TrainingError
+from zoo.locks import locked
 
 
 @contextmanager
@@ -84,6 +87,47 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Rows by column name. Quoted line ends inside a field survive."""
     return list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+
+
+@contextmanager
+def folder_aside(final: Path) -> Iterator[Path]:
+    """Gives a new folder beside ``final`` to fill; whatever is not renamed to ``final`` is removed at the end.
+
+    What killed processes left there is removed first. A folder that was moved away to make room comes back where
+    nothing took its place.
+    """
+    make_folder(final.parent)
+    _sweep(final)
+    aside = final.with_name(f".{final.name}.{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    with locked(aside.with_name(f"{aside.name}.lock"), remove=True):
+        make_folder(aside)
+        try:
+            yield aside
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sweep(final: Path) -> None:
+    ours = re.compile(rf"(\.{re.escape(final.name)}\.\d+)(\.old|\.zip|\.lock)?")
+    for path in sorted(final.parent.iterdir()):
+        found = ours.fullmatch(path.name)
+        if not found or found[1].endswith(f".{os.getpid()}"):
+            continue
+        try:
+            with locked(path.with_name(f"{found[1]}.lock"), _AtWorkError("at work"), remove=True):
+                if found[2] == ".old" and not final.exists():
+                    path.rename(final)
+                elif path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif found[2] == ".zip":
+                    path.unlink(missing_ok=True)
+        except (_AtWorkError, OSError):
+            continue
+
+
+class _AtWorkError(TrainingError):
+    """The process that made a folder is still running."""
 
 
 def make_folder(path: Path) -> None:

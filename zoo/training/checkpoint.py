@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from zoo.array_files import ArrayFile, open_arrays
 from zoo.errors import TrainingError
+from zoo.records import read_object, read_record
 from zoo.runs.atomic import whole_file
 from zoo.training.model import get_weights, set_weights
 
@@ -74,7 +75,7 @@ def restore_model(path: Path, model: keras.Model) -> tuple[Progress, Arrays]:
     """
     with _opened(path) as file:
         set_weights(model.variables, _numbered(file, "model"))
-        return Progress(**json.loads(str(file.read("progress")))), _numbered(file, "best")
+        return _progress(str(file.read("progress"))), _numbered(file, "best")
 
 
 def restore_optimizer(path: Path, optimizer: keras.optimizers.Optimizer) -> None:
@@ -91,6 +92,16 @@ def _opened(path: Path) -> Iterator[ArrayFile]:
     except Exception as error:  # zipfile, zlib, json and Keras each raise their own
         hint = "The checkpoint is damaged; train again."
         raise TrainingError(f"Could not resume from {path}: {error}", hint) from error
+
+
+def _progress(text: str) -> Progress:
+    # A loss may be infinite or no number, which a record does not take.
+    values = read_object(text)
+    numbers = {name: values.pop(name) for name in ("best_accuracy", "best_loss", "history")}
+    progress = read_record(Progress, values)
+    progress.best_accuracy, progress.best_loss = (float(numbers[name]) for name in ("best_accuracy", "best_loss"))
+    progress.history = [{str(name): float(value) for name, value in row.items()} for row in numbers["history"]]
+    return progress
 
 
 def _numbered(file: ArrayFile, group: str) -> Arrays:

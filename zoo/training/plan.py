@@ -67,16 +67,23 @@ def find_recipe(architecture: Architecture, name: str) -> Recipe:
 
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"Could not read the recipe '{path}': {error}") from error
+    except RecursionError:
+        raise UsageError(f"Could not read the recipe '{path}': it is nested too deeply.", _MAPPING) from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"Could not read the recipe '{path}': {error}", _MAPPING) from error
     if not isinstance(values, dict):
-        raise UsageError(
-            f"The recipe '{path}' is not a mapping of fields to values.", "For example: learning_rate: 0.001"
-        )
+        raise UsageError(f"The recipe '{path}' is not a mapping of fields to values.", _MAPPING)
+    for field, value in values.items():
+        # Nothing of it is printed: a few lines of YAML can stand for more text than memory holds.
+        if not isinstance(field, str) or isinstance(value, dict | list | set | tuple):
+            raise UsageError(f"The recipe '{path}' has a field that is a list or a mapping, not a value.", _MAPPING)
     base = values.pop("base", "default")
     if base not in architecture.recipes:
         raise unknown_name(f"recipe of {architecture.name}", str(base), architecture.recipes)
     return architecture.recipes[base].with_values({str(field): value for field, value in values.items()})
+
+
+_MAPPING = "A recipe is a mapping of fields to values, for example: learning_rate: 0.001"
 
 
 def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:

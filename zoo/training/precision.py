@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +12,13 @@ import numpy as np
 
 from zoo.data.cache import cache_folder
 from zoo.interfaces import Architecture
+from zoo.locks import locked
+from zoo.plugin_manager import blamed
 from zoo.recipe import Recipe
+from zoo.records import read_object
+from zoo.registry import architectures, distribution_of
 from zoo.runs import Run
-from zoo.runs.atomic import write_json
+from zoo.runs.atomic import make_folder, write_json
 from zoo.runs.machine import machine
 from zoo.training.model import build_model, compile_model, devices
 
@@ -35,37 +38,63 @@ def resolve_precision(
 ) -> str:
     """``float32`` or ``mixed_bfloat16``.
 
-    For ``auto``, a few training steps on random pixels are timed in each, once for this machine, architecture, image
-    size and batch size; the answer is kept in the cache. A run that is repeated where and as it was measured keeps its
-    own, whatever became of the cache, so that with its seed it is the same run.
+    For ``auto``, a few training steps on random pixels are timed in each, once for this machine and everything that
+    decides how long a step takes; the result is kept in the cache. A run that is repeated where and as it was measured
+    keeps its own, whatever became of the cache, so that with its seed it is the same run.
     """
     if recipe.precision != "auto":
         return recipe.precision
-    if repeated and _measured_the_same(repeated, architecture, input_shape, options, recipe):
+    if repeated and _measured_the_same(repeated, architecture, input_shape, classes, options, recipe):
         return str(repeated.info["precision"])
     path = cache_folder() / "precision.json"
-    parts = [*machine().values(), *devices(), keras.backend.backend(), keras.__version__]
-    key = "|".join(map(str, [*parts, architecture.name, dict(options), *input_shape, recipe.batch_size]))
+    key = _key(architecture, input_shape, classes, options, recipe)
     known = _read(path)
     if key not in known:
         seconds = {
             name: _step_seconds(architecture, input_shape, classes, options, recipe, name) for name in _CANDIDATES
         }
         faster = seconds["float32"] / seconds["mixed_bfloat16"] >= WORTHWHILE_SPEEDUP
-        known = _read(path) | {key: "mixed_bfloat16" if faster else "float32"}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, known)
+        known[key] = "mixed_bfloat16" if faster else "float32"
+        make_folder(path.parent)
+        with locked(path.with_name("precision.lock"), remove=True):
+            write_json(path, _read(path) | {key: known[key]})  # another process may have added to it meanwhile
     return known[key]
 
 
+def _key(
+    architecture: Architecture,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    options: Mapping[str, Any],
+    recipe: Recipe,
+) -> str:
+    """Everything that the measured time depends on; the plugin's version stands for what it builds."""
+    where = [*machine().values(), *devices(), keras.backend.backend(), keras.__version__]
+    model = [architecture.name, *_plugin(architecture), sorted(options.items()), *input_shape, classes]
+    step = [recipe.batch_size, recipe.optimizer, recipe.clip_norm > 0, recipe.ema_momentum > 0]
+    return "|".join(map(str, [*where, *model, *step]))
+
+
+def _plugin(architecture: Architecture) -> list[str]:
+    """Distribution and version of the plugin that offers it; nothing where no installed one does."""
+    offers = architectures()
+    return [f"{offer.distribution} {offer.version}" for offer in offers if offer.record.name == architecture.name]
+
+
 def _measured_the_same(
-    run: Run, architecture: Architecture, input_shape: tuple[int, int, int], options: Mapping[str, Any], recipe: Recipe
+    run: Run,
+    architecture: Architecture,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    options: Mapping[str, Any],
+    recipe: Recipe,
 ) -> bool:
     info, was = run.info, run.recipe
     return (
         (info.get("machine"), info.get("backend")) == (machine(), keras.backend.backend())
-        and (run.architecture, run.image_spec.input_shape, info.get("options"))
-        == (architecture.name, input_shape, dict(options))
+        and (run.architecture, run.image_spec.input_shape, len(run.labels), info.get("options"))
+        == (architecture.name, input_shape, classes, dict(options))
+        and info.get("distribution") in _plugin(architecture)
         and (was.precision, was.batch_size) == ("auto", recipe.batch_size)
     )
 
@@ -82,7 +111,8 @@ def _step_seconds(
     precision: str,
 ) -> float:
     """The quickest of a few training steps, in seconds."""
-    model = build_model(architecture, input_shape, classes, options, precision)
+    with blamed(distribution_of(architecture), f"building '{architecture.name}'"):
+        model = build_model(architecture, input_shape, classes, options, precision)
     compile_model(model, recipe, steps_per_epoch=100)
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (recipe.batch_size, *input_shape), np.uint8)
@@ -97,7 +127,9 @@ def _step_seconds(
 
 
 def _read(path: Path) -> dict[str, str]:
+    """What is known; a damaged file knows nothing."""
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+        found = read_object(path.read_bytes())
+    except (OSError, ValueError):
         return {}
+    return {key: value for key, value in found.items() if value in _CANDIDATES}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.errors import UsageError, unknown_name
+from zoo.errors import TrainingError, UsageError, unknown_name
 from zoo.interfaces import Architecture
+from zoo.runs import open_run
 
 if TYPE_CHECKING:
     import keras
@@ -65,6 +65,6 @@ def start_weights(
 
 def _labels_beside(path: Path) -> tuple[str, ...] | None:
     try:
-        return tuple(json.loads((path.parent / "run.json").read_text())["labels"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return open_run(path.parent).labels
+    except (UsageError, TrainingError):
         return None

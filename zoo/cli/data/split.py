@@ -82,6 +82,7 @@ def command(
     from zoo.cli.backend import start_keras
     from zoo.cli.progress import make_reporter
     from zoo.data.card import write_card
+    from zoo.runs.atomic import make_folder
 
     photos, twins = read_and_compare(data, backbone, start_keras, make_reporter())
     told = _told_of_kept(photos, kept, keep) if keep else []
@@ -94,8 +95,10 @@ def command(
         else split_folders(folder, photos.photos, division.splits, copy_file if copy else link_file)
     )
     with placed:
+        make_folder(out.parent)
+        card = write_card(out.parent, part)
+        # Last: as long as there is no manifest, the same command can be run again.
         write_manifest(out, photos.photos, division.splits)
-    card = write_card(out.parent, part)
     for line in _summary(photos, division, told):
         click.echo(line.encode("utf-8", "backslashreplace").decode())
     click.echo(f"  manifest  {out}\n  card      {card}" + (f"\n  folder    {folder}" if folder else ""))

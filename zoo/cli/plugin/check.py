@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from zoo.testing import CheckResult
 
 _WORDS = {
-    "passed": ("ok", "green"),
-    "failed": ("FAILED", "red"),
-    "expected_failure": ("expected", "yellow"),
-    "unexpected_pass": ("UNEXPECTED", "red"),
-    "skipped": ("skipped", None),
+    "passed": "ok",
+    "failed": "FAILED",
+    "expected_failure": "expected",
+    "unexpected_pass": "UNEXPECTED",
+    "skipped": "skipped",
 }
 
 
@@ -89,9 +89,8 @@ def _reason(text: str) -> tuple[str, str]:
 
 
 def _show(result: CheckResult) -> None:
-    word, colour = _WORDS[result.status]
     line = result.seen if result.status in ("passed", "skipped") else result.reason
-    click.echo(f"{result.seconds:6.1f} s  {click.style(word.ljust(10), fg=colour)}  {result.name:<24}  {line}".rstrip())
+    click.echo(f"{result.seconds:6.1f} s  {_WORDS[result.status]:<10}  {result.name:<24}  {line}".rstrip())
     indent = " " * 22
     if result.status == "failed":
         for what, text in (("expected", result.expected), ("seen", result.seen), ("mend", result.mend)):

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+from zoo.records import read_json
 from zoo.testing.origin import plugin_module
 from zoo.testing.result import CheckError
 from zoo.testing.subject import Subject
@@ -60,7 +61,7 @@ def check_import_purity(subject: Subject) -> str:
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise CheckError(f"{expected} works in a fresh process", last[0], f'Try: python -c "import {module}"')
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = read_json(done.stdout.splitlines()[-1])
     if found["loaded"]:
         seen = ", ".join(f"{name} (imported at {place})" for name, place in found["loaded"].items())
         mend = "Import it inside the functions that need it: `zoo list` and `zoo --help` import every plugin."

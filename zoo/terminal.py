@@ -1,0 +1,75 @@
+r"""Text of others as terminals may show it: file names, labels, metadata and messages of plugins cannot steer them.
+
+An escape sequence in a file name can recolour, erase or retitle a terminal, and a carriage return can overwrite the
+line that it stands in. Everything that the commands print goes through here.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import unicodedata
+from typing import Any
+
+# Marks that turn the direction of the text after them: a file name must not be able to rearrange the sentence round it.
+_DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def readable(text: object, keep: str = "") -> str:
+    r"""Any name as text that every font, terminal and encoder takes: bytes that are no UTF-8, control characters and
+    direction marks are spelt out.
+
+    Args:
+        text: Any text.
+        keep: Characters that stay as they are.
+
+    >>> print(readable("caf\udce9\n.jpg"))
+    caf\xe9\n.jpg
+    """
+    found = str(text)
+    if found.isascii() and found.isprintable():
+        return found
+    return "".join(character if character in keep else _spell(character) for character in found)
+
+
+def _spell(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte that was not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    if 0xD800 <= code <= 0xDFFF or character in _DIRECTION_MARKS or character in "\u2028\u2029":
+        return f"\\u{code:04x}"
+    if unicodedata.category(character) == "Cc":
+        return character.encode("unicode_escape").decode()
+    return character
+
+
+class _ReadableStream:
+    """A text stream that spells out what a terminal would obey."""
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() takes text, not {type(text).__name__}")
+        return self._stream.write(readable(text, keep="\n\t"))
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def guard_terminal() -> None:
+    """Called once by a program: what it prints from now on cannot steer a terminal.
+
+    Standard output that goes into a file or a pipe is data, and stays as it is to the byte.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name may hold what an encoding cannot show
+            if name == "stderr" or stream.isatty():
+                setattr(sys, name, _ReadableStream(stream))
