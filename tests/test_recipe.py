@@ -41,6 +41,11 @@ def test_every_range_has_its_own_features_in_the_cache() -> None:
     assert Recipe.from_dict(json.loads(json.dumps(Recipe().as_dict()))).ranges.digest in digests
 
 
+def test_whole_numbers_are_the_numbers_they_are_read_back_as() -> None:
+    written = Augmentation(view=(1, 2), rotation_degrees=5, aspect=2)
+    assert written.digest == Augmentation(view=(1.0, 2.0), rotation_degrees=5.0, aspect=2.0).digest
+
+
 def test_ranges_that_leave_images_as_they_are() -> None:
     assert Augmentation(aspect="free").changes_nothing
     assert not Augmentation(aspect="free", view=(0.9, 1.0)).changes_nothing

@@ -70,6 +70,7 @@ class Augmentation:
                 f"Received: {smallest:g},{largest:g}.",
                 "For example: 0.8,1.2.",
             )
+        object.__setattr__(self, "view", (float(smallest), float(largest)))
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
