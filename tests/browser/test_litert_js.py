@@ -11,11 +11,10 @@ import keras
 import numpy as np
 import pytest
 import zoo_tflite
-from keras import layers
 
 from tests.browser.conftest import OpenPage, Served
 from tests.browser.litert_js import PACKAGE, RELEASE, VARIABLE, predict, prepare
-from tests.export.models import answers, pixels, randomise
+from tests.export.models import answers, flattening, pixels
 from zoo.export.fold import fold
 from zoo.export.quantize import quantize
 
@@ -39,11 +38,7 @@ def litert_js(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
-    """As ``simple_cnn`` is made: its Flatten is what used to need a shape."""
-    image = keras.Input(SHAPE, name="image")
-    x = layers.Conv2D(8, 3, activation="relu", padding="same")(layers.Rescaling(1 / 127.5, -1)(image))
-    x = layers.Dense(16, activation="relu")(layers.Flatten()(layers.MaxPooling2D()(x)))
-    return randomise(keras.Model(image, layers.Dense(4, activation="softmax", name="probabilities")(x), name="flat"))
+    return flattening(SHAPE)
 
 
 @pytest.mark.parametrize("precision", zoo_tflite.EXPORTER.precisions)

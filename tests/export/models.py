@@ -46,6 +46,15 @@ def classifier(body: Callable[[Any], Any], shape: tuple[int, int, int] = (16, 16
     return randomise(keras.Model(image, layers.Dense(classes, activation="softmax", name="probabilities")(x)))
 
 
+def flattening(shape: tuple[int, int, int] = (32, 32, 3), classes: int = 4) -> keras.Model:
+    """In the manner of ``simple_cnn``: a Flatten between convolution and dense layers, with random weights."""
+    image = keras.Input(shape, name="image")
+    x = layers.Conv2D(8, 3, activation="relu", padding="same")(layers.Rescaling(1 / 127.5, -1)(image))
+    x = layers.Dense(16, activation="relu")(layers.Flatten()(layers.MaxPooling2D()(x)))
+    output = layers.Dense(classes, activation="softmax", name="probabilities")(x)
+    return randomise(keras.Model(image, output, name="flattening"))
+
+
 def kinds(model: keras.Model) -> list[str]:
     """Names of the classes of its layers, in order."""
     return [type(layer).__name__ for layer in model.layers]

@@ -23,6 +23,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 from zoo_tflite import model_file
 
+from tests.export.models import flattening
 from tests.tflite_files import fully_delegated, operators_of_file
 from zoo import ExportError, ImageSpec, Metadata
 
@@ -129,9 +130,7 @@ def test_says_names_shapes_and_types_with_a_batch_of_one(files, precision, dtype
 
 
 def test_a_file_that_flattens_can_still_be_resized_to_a_batch(tmp_path):
-    image = layers.Input((32, 32, 3), name="image")
-    x = layers.Flatten()(layers.Conv2D(4, 3, strides=2, name="stem")(layers.Rescaling(1 / 255)(image)))
-    model = keras.Model(image, layers.Dense(5, activation="softmax", name="probabilities")(x))
+    model = flattening()
     TFLITE.convert(model, tmp_path / "model.tflite", "float32")
     interpreter = Interpreter(model_path=str(tmp_path / "model.tflite"))
     images = pixels(4).astype("float32")
