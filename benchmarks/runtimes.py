@@ -58,7 +58,7 @@ OPENVINO = """
 import openvino
 model = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 answers = [list(model([image[None]]).values())[0][0] for image in pixels]
-version = openvino.__version__
+version = openvino.__version__.split("-")[0]
 """
 TRACT = """
 import tract
