@@ -48,7 +48,7 @@ PREDICT = """async ([file, pixels, count, shape]) => {
 def prepare(folder: Path, installed: Path) -> None:
     """Puts the page and the installed package into a folder that is served."""
     (folder / "litert.html").write_text(PAGE)
-    (folder / "node_modules").symlink_to(installed / "node_modules")
+    (folder / "node_modules").symlink_to((installed / "node_modules").resolve())
 
 
 def predict(page: Any, file: str, images: NDArray[np.uint8]) -> NDArray[np.float64]:
