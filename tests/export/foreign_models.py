@@ -606,6 +606,7 @@ def fit_head(model: keras.Model, photos: NDArray[np.float32], classes: NDArray[n
     middle, spread = features.mean(0), features.std(0) + 1e-6
     design = np.concatenate([(features - middle) / spread, np.ones((len(features), 1))], axis=1)
     wanted = np.eye(CLASSES)[classes] * 8 - 4 if last.units > 1 else (classes[:, None] > 0) * 8.0 - 4
-    found = np.linalg.solve(design.T @ design + 3.0 * np.eye(design.shape[1]), design.T @ wanted)
+    # In its dual form: there may be thousands of features, and there are a few photos.
+    found = design.T @ np.linalg.solve(design @ design.T + 3.0 * np.eye(len(design)), wanted)
     kernel = found[:-1] / spread[:, None]
     last.set_weights([kernel, found[-1] - middle @ kernel])
