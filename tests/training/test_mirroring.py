@@ -192,7 +192,7 @@ def test_a_data_set_that_declares_its_flip_is_not_measured(arrows: ImageData) ->
 
 
 def test_a_recipe_file_and_the_command_line_set_single_ranges(run_zoo: RunZoo, tmp_path: Path) -> None:
-    (tmp_path / "calm.yaml").write_text("flip: none\nview: [0.9, 1.1]\naugmentation: article\n")
+    (tmp_path / "calm.yaml").write_text("flip: none\nview: 0.9,1.1\naugmentation: article\n")
     asked = {"recipe": str(tmp_path / "calm.yaml"), "shift": 0.0}
     ranges = make_plan("simple_cnn", asked, None).recipe.ranges
     assert ranges == replace(NAMED["article"], flip="none", view=(0.9, 1.1), shift=0.0)
