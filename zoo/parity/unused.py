@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data import TRAIN, VAL, ImageData
-from zoo.errors import DataError, TrainingError
+from zoo.errors import DataError
 from zoo.evaluation import Predictions
 from zoo.evaluation.predict import predict
 from zoo.evaluation.recorded import recorded_rows
@@ -106,10 +106,5 @@ def recorded_choice(run: Run | None) -> Choice | None:
     record = run.metrics.get("min_confidence")
     if not isinstance(record, dict) or record.get("chosen_on") != "val":
         return None
-    try:
-        points = [(float(point["target_accuracy"]), float(point["suggested"])) for point in (record, *record["curve"])]
-        return Choice(points[0], tuple(points[1:]), int(record["chosen_images"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise TrainingError(
-            f"{run.path / 'metrics.json'} is damaged: its 'min_confidence' is {record!r}.", f"zoo evaluate {run.path}"
-        ) from error
+    points = [(float(point["target_accuracy"]), float(point["suggested"])) for point in (record, *record["curve"])]
+    return Choice(points[0], tuple(points[1:]), int(record["chosen_images"]))

@@ -153,6 +153,35 @@ class Confused:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Warned:
+    """One row of ``warnings``."""
+
+    kind: str
+    sentence: str
+    values: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One row of the curve of ``min_confidence``."""
+
+    target_accuracy: float
+    suggested: float
+    coverage: float
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold(Point):
+    """``min_confidence``; older runs have neither a curve nor what chose it."""
+
+    images: int
+    chosen_on: str | None = None
+    chosen_images: int | None = None
+    curve: tuple[Point, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Metrics:
     """The content of ``metrics.json``; ``zoo.evaluation.compute_metrics`` says what the figures are."""
 
@@ -172,7 +201,8 @@ class Metrics:
     mean_confidence: float = 0.0
     expected_calibration_error: float = 0.0
     calibration_bins: tuple[Bin, ...] | None = None
-    min_confidence: Mapping[str, Any] | None = None
+    min_confidence: Threshold | None = None
+    warnings: tuple[Warned, ...] = ()
     per_class: tuple[ClassMetrics, ...] = ()
     confusion_matrix: tuple[tuple[int, ...], ...] | None = None
     most_confused: tuple[Confused, ...] | None = None
