@@ -79,7 +79,8 @@ def _curve(record: Any) -> list[tuple[float, float]] | None:
     others = record.get("curve", []) if isinstance(record, Mapping) else None
     if not isinstance(others, list):
         return None
-    points = [(_share(point, "target_accuracy"), _share(point, "suggested")) for point in (record, *others)]
+    own = [record] if "target_accuracy" in record else []
+    points = [(_share(point, "target_accuracy"), _share(point, "suggested")) for point in (*own, *others)]
     whole = [(target, threshold) for target, threshold in points if target is not None and threshold is not None]
     return sorted(whole) if len(whole) == len(points) else None
 

@@ -172,10 +172,14 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Threshold(Point):
+class Threshold:
     """``min_confidence``; older runs have neither a curve nor what chose it."""
 
-    images: int
+    suggested: float
+    target_accuracy: float | None = None
+    coverage: float | None = None
+    accuracy: float | None = None
+    images: int | None = None
     chosen_on: str | None = None
     chosen_images: int | None = None
     curve: tuple[Point, ...] = ()
