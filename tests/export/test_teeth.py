@@ -160,7 +160,7 @@ def test_blue_for_red(subject: Subject, tmp_path: Path, name: str, precision: st
     assert found.contract.problems == ()
     assert found.tensor is not None
     assert found.tensor.images == 0  # the pixels are right; what is made of them is not
-    first = "A probability of the float32 model differs by" if precision == "float32" else "The int8 model answers"
+    first = "A probability of the float32 model differs by" if precision == "float32" else "The int8 model predicts"
     assert found.failures[0].startswith(first)
 
 
@@ -173,7 +173,7 @@ def test_a_swapped_pair_of_labels(subject: Subject, tmp_path: Path, name: str, p
     assert found.failures[0] == (
         "Output 0 is labelled 'lime' in the file; the model means 'apple'. Other labels that differ: 1."
     )
-    assert any("answers" in sentence or "differs" in sentence for sentence in found.failures[1:])
+    assert any("predicts" in sentence or "differs" in sentence for sentence in found.failures[1:])
 
 
 @pytest.mark.parametrize("rule", ["crop", "letterbox"])
@@ -207,7 +207,7 @@ def test_weights_of_another_run(subject: Subject, other_run: Path, tmp_path: Pat
     said_by(path, model_digest=model_digest(other.load()))
     found = verify(exporter_of(path), path, other, subject.data, TEST)
     assert found.contract.problems == ()
-    first = "A probability of the float32 model differs by" if precision == "float32" else "The int8 model answers"
+    first = "A probability of the float32 model differs by" if precision == "float32" else "The int8 model predicts"
     assert found.failures[0].startswith(first)
 
 
