@@ -1,4 +1,4 @@
-"""Keeping what compiled libraries write to the file descriptor of stderr."""
+"""Keeping what compiled libraries write to stderr, file descriptor 2."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ def stderr_aside(
     show = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
     sys.stderr.flush()
     with _unnamed_file() as aside:
-        kept = os.dup(2)
-        os.dup2(aside.fileno(), 2)
+        # Python's stderr may have a descriptor of its own: zoo.terminal.
+        kept = {descriptor: os.dup(descriptor) for descriptor in {2, _descriptor_of_python()}}
+        for descriptor in kept:
+            os.dup2(aside.fileno(), descriptor)
         try:
             yield
         except BaseException as error:
@@ -36,12 +38,59 @@ def stderr_aside(
             raise
         finally:
             sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
+            for descriptor, copy in kept.items():
+                os.dup2(copy, descriptor)
+                os.close(copy)
             if show or only is not None:
                 aside.seek(0)
                 lines = aside.read().splitlines(keepends=True)
                 os.write(2, b"".join(line for line in lines if show or only is None or not line.startswith(only)))
+
+
+class Messages:
+    """What compiled libraries have written to stderr since it was turned aside.
+
+    Args:
+        file: Where it goes now; ``None`` where it cannot be told apart from what Python writes.
+    """
+
+    def __init__(self, file: BinaryIO | None) -> None:
+        self._descriptor = None if file is None else file.fileno()
+
+    def size(self) -> int:
+        """Number of bytes so far."""
+        return 0 if self._descriptor is None else os.fstat(self._descriptor).st_size
+
+    def since(self, size: int) -> str:
+        """The text that was written after so many bytes, on one line."""
+        if self._descriptor is None:
+            return ""
+        written = os.pread(self._descriptor, self.size() - size, size)
+        return " ".join(written.decode("utf-8", "replace").split())
+
+
+@contextmanager
+def messages_aside() -> Iterator[Messages]:
+    """Turns descriptor 2 aside; what Python writes goes on to where it went.
+
+    Where Python's stderr has no descriptor of its own, as in a program that did not call ``guard_terminal``, nothing is
+    turned aside.
+    """
+    if _descriptor_of_python() == 2:
+        yield Messages(None)
+        return
+    with _unnamed_file() as aside:
+        kept = os.dup(2)
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield Messages(aside)
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _descriptor_of_python() -> int:
+    return 2 if sys.__stderr__ is None else sys.__stderr__.fileno()
 
 
 def _unnamed_file() -> BinaryIO:

@@ -7,6 +7,7 @@ line that it stands in. Everything that the commands print goes through here.
 from __future__ import annotations
 
 import io
+import os
 import sys
 import unicodedata
 from typing import Any
@@ -65,10 +66,17 @@ class _ReadableStream:
 def guard_terminal() -> None:
     """Called once by a program: what it prints from now on cannot steer a terminal.
 
-    Standard output that goes into a file or a pipe is data, and stays as it is to the byte.
+    Standard output that goes into a file or a pipe is data, and stays as it is to the byte. Python's stderr gets a file
+    descriptor of its own, so that what compiled libraries write to descriptor 2 can be told apart: ``zoo.quiet``.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
+        if name == "stderr" and isinstance(stream, io.TextIOWrapper) and stream is sys.__stderr__:
+            own = os.dup(stream.fileno())
+            stream = open(  # noqa: SIM115 - open for as long as the program runs
+                own, "w", buffering=1, encoding=stream.encoding, errors=stream.errors, closefd=False
+            )
+            sys.stderr = sys.__stderr__ = stream  # type: ignore[misc]
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name may hold what an encoding cannot show
             if name == "stderr" or stream.isatty():

@@ -124,7 +124,7 @@ def test_format_mode_bits_and_alpha(
     path = tmp_path / "picture"
     picture.save(path, **options)  # type: ignore[arg-type]
     data = path.read_bytes()
-    facts = facts_of(data, decode(data))
+    facts = facts_of(data, decode(data), "")
     assert (facts.format, facts.mode, facts.bits, facts.alpha) == expected
     assert (facts.width_px, facts.height_px) == (50, 40)
     assert not facts.blank
@@ -136,7 +136,7 @@ def test_equal_pixels_have_one_digest_in_any_lossless_format(tmp_path: Path) -> 
     for name in ("a.png", "a.bmp", "a.tif"):
         picture.save(tmp_path / name)
         data = (tmp_path / name).read_bytes()
-        digests.add(facts_of(data, decode(data)).pixels_sha256)
+        digests.add(facts_of(data, decode(data), "").pixels_sha256)
     assert len(digests) == 1
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from zoo.audit.records import Records
 from zoo.data.ingest import DECODER
-from zoo.images import probe, remark
+from zoo.images import probe
 from zoo.images.formats import bmp, tiff
 from zoo.images.formats.header import ImageHeader
 from zoo.records import read_object, read_record
@@ -57,12 +57,13 @@ class Facts:
     pixels_sha256: str
 
 
-def facts_of(data: bytes, pixels: NDArray[np.uint8]) -> Facts:
+def facts_of(data: bytes, pixels: NDArray[np.uint8], remark: str) -> Facts:
     """The facts of a file that was decoded.
 
     Args:
         data: Its bytes.
         pixels: ``(height, width, 3)`` RGB, as ``zoo.images.decode`` returned them.
+        remark: What is odd about it; empty where nothing is.
     """
     header = probe(data)
     mode, bits, alpha = _stored_as(data, header)
@@ -79,7 +80,7 @@ def facts_of(data: bytes, pixels: NDArray[np.uint8]) -> Facts:
         alpha=alpha,
         orientation=header.orientation,
         blank=float(cv2.meanStdDev(small)[1].max()) < _BLANK_BELOW,
-        remark=remark(data, pixels),
+        remark=remark,
         pixels_sha256=digest.hexdigest(),
     )
 
@@ -155,8 +156,8 @@ class FactFinder:
         with self._lock:
             return sha256 not in self._known and sha256 not in self._found
 
-    def see(self, sha256: str, data: bytes, pixels: NDArray[np.uint8]) -> None:
-        facts = facts_of(data, pixels)
+    def see(self, sha256: str, data: bytes, pixels: NDArray[np.uint8], remark: str) -> None:
+        facts = facts_of(data, pixels, remark)
         with self._lock:
             self._found[sha256] = facts
 

@@ -17,8 +17,9 @@ from zoo.data.arrays import CachedArrays
 from zoo.data.cache import ATTEMPTS, FileState, ImageCache
 from zoo.data.source import Entry, Skipped
 from zoo.image_spec import SPEC_VERSION, ImageSpec
-from zoo.images import DECODER_VERSION, ImageError, MissingDecoderError, decode, read_file, remark, resize
+from zoo.images import DECODER_VERSION, ImageError, MissingDecoderError, read_file, remark, resize
 from zoo.images.ahead import ahead
+from zoo.images.listen import Listener, listening
 from zoo.runs.machine import core_count
 
 #: Another OpenCV may decode or resize a little differently; what it made is kept apart.
@@ -34,8 +35,8 @@ class Observer(Protocol):
     def wants(self, sha256: str) -> bool:
         """Whether a content has to be decoded for this observer, the cache having it or not."""
 
-    def see(self, sha256: str, data: bytes, pixels: NDArray[np.uint8]) -> None:
-        """The bytes of a file and its picture, ``(height, width, 3)`` RGB before it is resized."""
+    def see(self, sha256: str, data: bytes, pixels: NDArray[np.uint8], remark: str) -> None:
+        """Takes the bytes of a file, its picture, ``(height, width, 3)`` RGB of full size, and what is odd about it."""
 
 
 @dataclass(frozen=True)
@@ -187,10 +188,13 @@ def _read_all(
     entries: Sequence[Entry], spec: ImageSpec, known: Callable[[str], bool], observer: Observer | None
 ) -> Iterator[_Read]:
     """Reads files in threads, a bounded number of them ahead."""
-    return ahead(lambda entry: _read(entry, spec, known, observer), entries, min(4, core_count()))
+    with listening() as listener:
+        yield from ahead(lambda entry: _read(entry, spec, known, observer, listener), entries, min(4, core_count()))
 
 
-def _read(entry: Entry, spec: ImageSpec, known: Callable[[str], bool], observer: Observer | None) -> _Read:
+def _read(
+    entry: Entry, spec: ImageSpec, known: Callable[[str], bool], observer: Observer | None, listener: Listener
+) -> _Read:
     try:
         data = read_file(entry.path)
         state = FileState.of(os.stat(entry.path))  # noqa: PTH116
@@ -204,10 +208,10 @@ def _read(entry: Entry, spec: ImageSpec, known: Callable[[str], bool], observer:
     if cached and not wanted:
         return _Read(entry, state, sha256)
     try:
-        pixels = decode(data)
-        said = remark(data, pixels)
+        pixels, warning = listener.decode(data)
+        said = remark(data, pixels) or (f"the decoder warns: {warning.rstrip('.')}" if warning else "")
         if observer is not None and wanted:
-            observer.see(sha256, data, pixels)
+            observer.see(sha256, data, pixels, said)
         return _Read(entry, state, sha256, pixels=None if cached else resize(pixels, spec), remark=said)
     except MissingDecoderError as error:
         return _Read(entry, reason=error.reason)  # not to be remembered: the next run may have it
