@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import FakePlugin, RunZoo, zoo_command, zoo_environment
+from zoo.cli.summary import warn
+from zoo.terminal import guard_terminal
 
 pty = pytest.importorskip("pty")
 
@@ -50,3 +54,16 @@ def test_output_into_a_pipe_is_data_and_stays_as_it_is(run_zoo: RunZoo, tmp_path
     refused = run_zoo("export", STEERING)
     assert "\x1b" not in refused.err
     assert "\\x1b[2J" in refused.err
+
+
+def test_a_warning_on_a_terminal_holds_no_escape_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        monkeypatch.setattr("sys.stdout", io.StringIO())
+        guard_terminal()
+        warn(["All images are predicted as 'cat'."])
+        sys.stderr.flush()
+        written = os.read(ours, 4096)
+    os.close(ours)
+    assert written == b"WARNING: All images are predicted as 'cat'.\r\n"

@@ -26,7 +26,7 @@ def warn(sentences: Iterable[str]) -> None:
     from zoo.images import printable_path
 
     for sentence in sentences:
-        click.secho(f"WARNING: {printable_path(sentence)}", fg="red", err=True)
+        click.echo(f"WARNING: {printable_path(sentence)}", err=True)
 
 
 def warn_of_model(metrics: Mapping[str, Any]) -> None:
