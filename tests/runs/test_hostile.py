@@ -43,7 +43,7 @@ def run(tmp_path: Path) -> Run:
         "image": ImageSpec().as_dict(),
         "labels": ["a", "b"],
         "weights": "none",
-        "options": {"width": 0.5},
+        "options": {"width": 0.5, "blocks": [1, 2]},
         "seed": 3,
         "split_seed": 0,
         "tensorboard": False,

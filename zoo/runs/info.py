@@ -77,7 +77,7 @@ class RunInfo:
     data: DataInfo = field(default_factory=DataInfo)
     recipe_name: str = ""
     weights: str = ""
-    options: Mapping[str, bool | int | float | str | None] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     split_seed: int = 0
     tensorboard: bool = False
     backend: str = ""
