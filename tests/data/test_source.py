@@ -180,11 +180,12 @@ def test_csv_in_utf_16_is_called_so(tmp_path: Path, encoding: str) -> None:
 def test_csv_paths_of_windows_are_read_and_said(photo_folder: PhotoFolder) -> None:
     root = photo_folder({"a": 1, "b": 1})
     (root / "odd\\name.jpg").write_bytes(b"here a backslash is a letter")
-    rows = ["path,label", "a\\photo_000.jpg,a", "b/photo_000.jpg,b", "odd\\name.jpg,b"]
+    rows = ["path,label", "a\\photo_000.jpg,a", "b/photo_000.jpg,b", "odd\\name.jpg,b", f"a\\{'x' * 300},a"]
     (root / "list.csv").write_text("\n".join(rows))
     listing = list_source(root / "list.csv")
-    assert {entry.name for entry in listing.entries} == {"a/photo_000.jpg", "b/photo_000.jpg", "odd\\name.jpg"}
-    assert listing.notes == ["1 path(s) in list.csv have backslashes, which were read as slashes."]
+    names = {"a/photo_000.jpg", "b/photo_000.jpg", "odd\\name.jpg", f"a/{'x' * 300}"}
+    assert {entry.name for entry in listing.entries} == names
+    assert listing.notes == ["2 path(s) in list.csv have backslashes, which were read as slashes."]
 
 
 def test_csv_null_bytes_are_said(tmp_path: Path) -> None:

@@ -270,7 +270,8 @@ def _list_csv(path: Path) -> Listing:
 def _turn_backslashes(listing: Listing, row: dict[str, str | None]) -> bool:
     """Whether a path was written on Windows and is read elsewhere, where a backslash is a letter of a name."""
     name = (row["path"] or "").strip()
-    if os.sep == "\\" or "\\" not in name or "\0" in name or (listing.root / name).exists():
+    # Not Path.exists: it raises for a name that is too long.
+    if os.sep == "\\" or "\\" not in name or os.path.exists(listing.root / name):  # noqa: PTH110
         return False
     row["path"] = name.replace("\\", "/")
     return True
