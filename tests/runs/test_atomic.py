@@ -54,9 +54,10 @@ def test_names_of_any_bytes_survive_csv(tmp_path: Path) -> None:
     assert [row["path"] for row in read_csv(tmp_path / "split.csv")] == names
 
 
-def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pid", [99999, os.getpid()])  # in a container every process may have the same one
+def test_what_killed_processes_left_is_swept(tmp_path: Path, pid: int) -> None:
     final = tmp_path / "net-onnx-int8"
-    for left in (f".{final.name}.99999", f".{final.name}.99999.old", ".net-onnx-int8.other.99999", ".mine"):
+    for left in (f".{final.name}.{pid}", f".{final.name}.{pid}.old", ".net-onnx-int8.other.99999", ".mine"):
         (tmp_path / left).mkdir()
         (tmp_path / left / "file").write_text(left)
     (tmp_path / f".{final.name}.99998.zip").write_text("half")
@@ -69,4 +70,4 @@ def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
         ".net-onnx-int8.other.99999",
         final.name,  # moved away to make room, and nothing had taken its place
     ]
-    assert (final / "file").read_text() == f".{final.name}.99999.old"
+    assert (final / "file").read_text() == f".{final.name}.{pid}.old"

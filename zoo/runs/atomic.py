@@ -99,7 +99,6 @@ def folder_aside(final: Path) -> Iterator[Path]:
     make_folder(final.parent)
     _sweep(final)
     aside = final.with_name(f".{final.name}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
     with locked(aside.with_name(f"{aside.name}.lock"), remove=True):
         make_folder(aside)
         try:
@@ -112,7 +111,7 @@ def _sweep(final: Path) -> None:
     ours = re.compile(rf"(\.{re.escape(final.name)}\.\d+)(\.old|\.zip|\.lock)?")
     for path in sorted(final.parent.iterdir()):
         found = ours.fullmatch(path.name)
-        if not found or found[1].endswith(f".{os.getpid()}"):
+        if not found:
             continue
         try:
             with locked(path.with_name(f"{found[1]}.lock"), _AtWorkError("at work"), remove=True):
