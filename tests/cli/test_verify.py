@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import FakePlugin, PhotoFolder, RunZoo
+from zoo.cli.overlap import calibrating_images
+from zoo.errors import DataError
 from zoo.evaluation.digest import model_digest
 from zoo.evaluation.trained import of_run
 from zoo.exported import Metadata
@@ -154,6 +156,12 @@ def test_images_that_calibrated_the_file_are_counted(run_zoo: RunZoo, digits_run
     done = run_zoo("verify", file, "--against", digits_run)
     assert done.code == 0, done.err
     assert f"3 of {len(tested)} images calibrated this file" in done.err
+
+
+def test_a_damaged_list_of_calibration_images_is_told(tmp_path: Path) -> None:
+    (tmp_path / "calibration.csv").write_text("path,label\nx,a\n")
+    with pytest.raises(DataError, match=r"calibration\.csv is not a list of calibration images"):
+        calibrating_images(tmp_path / "digits.onnx")
 
 
 def test_a_file_of_no_known_format(run_zoo: RunZoo, digits_run: Path, tmp_path: Path) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from zoo.errors import DataError
+from zoo.runs.atomic import read_csv
 
 if TYPE_CHECKING:
     from zoo.data import ImageData
@@ -12,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def tell_overlap(
-    trained: TrainedModel, images: ImageData, split: str, reporter: Reporter, calibration: Path | None = None
+    trained: TrainedModel, images: ImageData, split: str, reporter: Reporter, calibrating: Collection[str] = ()
 ) -> None:
     """Says when images of a split trained or chose the model, or calibrated an exported file of it.
 
@@ -21,7 +26,7 @@ def tell_overlap(
         images: What it is asked about.
         split: Which of them.
         reporter: Told.
-        calibration: ``calibration.csv`` of the file, where there is one.
+        calibrating: SHA-256 of the images that calibrated the file.
     """
     contents = [images.contents[index] for index in images.indices(split)]
     if trained.run is not None:
@@ -30,14 +35,23 @@ def tell_overlap(
             reporter.note(
                 f"{seen} of {len(contents)} images trained or chose this model: it looks better here than on others."
             )
-    if calibration is not None and calibration.is_file():
-        from zoo.runs.atomic import read_csv
+    if seen := sum(content in calibrating for content in contents):
+        reporter.note(f"{seen} of {len(contents)} images calibrated this file: an 8-bit file is judged on the others.")
 
-        fitted = {row["sha256"] for row in read_csv(calibration)}
-        if seen := sum(content in fitted for content in contents):
-            reporter.note(
-                f"{seen} of {len(contents)} images calibrated this file: an 8-bit file is judged on the others."
-            )
+
+def calibrating_images(file: Path) -> set[str] | None:
+    """SHA-256 of the images that ``calibration.csv`` beside a file lists; ``None`` where there is no list.
+
+    Raises:
+        DataError: The list is damaged.
+    """
+    listed = file.parent / "calibration.csv"
+    try:
+        return {row["sha256"] for row in read_csv(listed)} if listed.is_file() else None
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise DataError(
+            f"{listed} is not a list of calibration images: it needs the column sha256.", "Export the file again."
+        ) from error
 
 
 def tell_files(images: ImageData, reporter: Reporter) -> None:

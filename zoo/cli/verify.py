@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.options import chosen_gates, gate_options, lone_options, runs_option
-from zoo.cli.overlap import tell_files, tell_overlap
+from zoo.cli.overlap import calibrating_images, tell_files, tell_overlap
 from zoo.cli.ranges import tell_pixels
 from zoo.edge.bundle import read_bundle
 from zoo.errors import VerificationError
@@ -82,8 +82,8 @@ def command(
         reporter.note(note)
     images, split = verification_images(reference, data, reporter.counter("decoding"))
     tell_files(images, reporter)
-    tell_overlap(reference, images, split, reporter, calibration=file.parent / "calibration.csv")
-    calibrating = _calibrating(file)
+    calibrating = calibrating_images(file)
+    tell_overlap(reference, images, split, reporter, calibrating or ())
     unused = None
     if precision == "int8":
         images = _without(images, split, calibrating or set())
@@ -131,14 +131,6 @@ def command(
     if not as_json:
         verdict = "Passed on thin evidence" if found.thin else "Verified"
         click.echo(f"\n{verdict}: {file} predicts like {reference.name}.")
-
-
-def _calibrating(file: Path) -> set[str] | None:
-    """SHA-256 of the images that ``calibration.csv`` beside a file lists; ``None`` where there is no list."""
-    from zoo.runs.atomic import read_csv
-
-    listed = file.parent / "calibration.csv"
-    return {row["sha256"] for row in read_csv(listed)} if listed.is_file() else None
 
 
 def _without(images: ImageData, split: str, calibrating: set[str]) -> ImageData:
