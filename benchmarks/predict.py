@@ -58,6 +58,7 @@ import onnxruntime
 options = onnxruntime.SessionOptions()
 if threads:
     options.intra_op_num_threads = threads
+options.add_session_config_entry("session.x64quantprecision", "1")  # as in our runner
 session = onnxruntime.InferenceSession(model, options)
 dtype = "uint8" if "uint8" in session.get_inputs()[0].type else "float32"
 ask = lambda image: session.run(None, {"image": image})[0]

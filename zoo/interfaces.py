@@ -157,6 +157,8 @@ class Exporter:
             ``load`` above does and raises ``ValueError`` where it cannot. It may import the standard library, NumPy and
             what ``requires`` names, and nothing of ``zoo`` or of its own package.
         requires: What ``pip`` installs for it, with the lowest release that was tried, such as ``onnxruntime>=1.23``.
+        notes: By precision, what a program other than zoo and its runner must do to get the verified predictions. It is
+            written into the model card and ``verify.json``.
         app: What runs the file instead, where that is not Python.
         variant_of: Name of the exporter whose files these are, where only the bundle is another. ``zoo export`` makes a
             variant if ``--format`` names it, and a file by itself counts as the other's.
@@ -176,6 +178,7 @@ class Exporter:
     stored: Callable[[Path], Mapping[str, int]] | None = None
     runtime_module: str = ""
     requires: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict, hash=False)
     app: App | None = None
     variant_of: str = ""
 

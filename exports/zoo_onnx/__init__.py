@@ -66,6 +66,11 @@ EXPORTER = Exporter(
     stored=stored,
     runtime_module="zoo_onnx.runtime",
     requires=("onnxruntime>=1.23",),
+    notes={
+        "int8": "On x86 processors without VNNI, the 8-bit kernels of ONNX Runtime overflow and predictions change. "
+        "Programs other than zoo and its runner must set the session option session.x64quantprecision to 1 there. "
+        "WebAssembly does not overflow."
+    },
 )
 
 

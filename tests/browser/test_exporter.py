@@ -41,6 +41,9 @@ def test_a_bundle_is_a_page_with_all_it_needs(web_exports: Path, precision: str)
     assert "python3 -m http.server" in card
     assert "ONNX Runtime Web by Microsoft, MIT" in card
     assert "run.py" not in card
+    # What other programs must know of the ONNX file goes with it.
+    said = [json.loads((folder / "verify.json").read_text())["contract"]["notes"], card]
+    assert ["session.x64quantprecision" in str(text) for text in said] == [precision == "int8"] * 2
 
 
 def test_the_command_ends_with_how_to_open_it(web_exports: Path) -> None:

@@ -23,8 +23,7 @@ from zoo.registry import exporters
 PHOTOS = 12
 FORMATS = [offer.record.name for offer in exporters() if not offer.record.variant_of]
 BOTH = ("--precision", "float32", "--precision", "int8")
-#: ONNX Runtime's 8-bit kernels may overflow on an x86 processor without VNNI (docs/how-to/export.md), and the models
-#: are random: what is asked is whether the file holds the same network.
+#: The models are random: what is asked is whether the file holds the same network.
 LENIENT = ("--min-agreement", "0.8", "--max-accuracy-drop", "0.2")
 
 

@@ -85,6 +85,7 @@ LINEAR = Exporter(
     read_metadata=_read_metadata,
     load=_load,
     versions=("numpy", "no-such-package"),
+    notes={"int8": "Round halves to even."},
 )
 
 

@@ -179,6 +179,7 @@ def test_int8_is_judged_by_its_answers(subject: Subject, tmp_path: Path) -> None
     assert fine.values is not None
     assert fine.values.difference is not None
     assert fine.values.difference.max > 1e-4
+    assert fine.as_dict()["contract"]["notes"] == ("Round halves to even.",)  # the exporter's, on int8
     assert [gate.name for gate in fine.gates] == ["min_agreement", "max_accuracy_drop"]
     coarse = subject.verify(
         tmp_path, replace(file, kernel=np.rint(file.kernel / scale / 64).astype(np.float32) * scale * 64)

@@ -26,6 +26,7 @@ def write_card(path: Path, contents: Contents) -> None:
         f"# {_line(metadata.architecture)}, {contents.exporter.name}, {metadata.precision}",
         _about(contents),
         f"## Run\n\n{_manual(contents)}",
+        contents.exporter.notes.get(metadata.precision, ""),
         _figures(contents.trained.run),
         _verification(contents),
         _unknown(contents),

@@ -73,6 +73,8 @@ def verify(
     precision = precision_of(metadata, contract.inputs)
     if metadata and (problem := stored_problem(exporter, path, precision, reference.load())):
         contract = replace(contract, problems=(*contract.problems, problem))
+    if note := exporter.notes.get(precision):
+        contract = replace(contract, notes=(*contract.notes, note))
     limits = gates or default_gates(precision)
     spec = metadata.image if metadata else reference.image
     tensor: TensorError | None = None
