@@ -71,6 +71,5 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _fail(text: str, code: int) -> NoReturn:
-    # A file name may hold bytes that are not UTF-8; they must not break the message about it.
-    print(text.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+    print(text, file=sys.stderr)
     sys.exit(code)

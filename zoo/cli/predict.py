@@ -14,6 +14,7 @@ import click
 from zoo.cli.options import runs_option
 from zoo.errors import DataError
 from zoo.figures import percent
+from zoo.terminal import readable
 
 if TYPE_CHECKING:
     from zoo.edge.classify import Answer
@@ -72,7 +73,7 @@ def command(
     from zoo.cli.answering import Request, open_model
     from zoo.cli.progress import make_reporter
     from zoo.edge.sources import listed
-    from zoo.images import ImageError, printable_path
+    from zoo.images import ImageError
     from zoo.runs.atomic import writable
 
     if csv_path is not None:
@@ -105,7 +106,7 @@ def command(
         try:
             for done, (name, answer) in enumerate(answering.ask(listed(pictures), top), 1):
                 if isinstance(answer, ImageError):
-                    click.echo(f"Skipped {printable_path(name)}: {answer.reason}.", err=True)
+                    click.echo(f"Skipped {readable(name)}: {answer.reason}.", err=True)
                     skipped += 1
                 else:
                     show(name, answer)
@@ -165,19 +166,17 @@ def _output(path: Path | None, as_json: bool, top: int, widths: tuple[int, int],
 
 def _table(say: Callable[[str], None], widths: tuple[int, int], top: int, says_known: bool) -> Show:
     """A table whose rows appear one by one: its widths are known beforehand."""
-    from zoo.images import printable_path
-
     name_width, label_width = (max(min(width, _WIDEST), 5) for width in widths)
 
     def line(name: str, label: str, confidence: str, rest: str) -> None:
         say(f"{name:<{name_width}}  {label:<{label_width}}  {confidence:>10}  {rest}".rstrip())
 
     def show(name: str, answer: Answer) -> None:
-        likely = [f"{printable_path(label)} {percent(share)}" for label, share in answer.top]
+        likely = [f"{readable(label)} {percent(share)}" for label, share in answer.top]
         if answer.known:
-            line(printable_path(name), printable_path(answer.label), percent(answer.probability), ", ".join(likely[1:]))
+            line(readable(name), readable(answer.label), percent(answer.probability), ", ".join(likely[1:]))
         else:
-            line(printable_path(name), "unknown", "", ", ".join(likely))
+            line(readable(name), "unknown", "", ", ".join(likely))
 
     line("file", "label", "confidence", "next best" if top > 1 or says_known else "")
     return show

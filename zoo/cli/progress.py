@@ -148,4 +148,4 @@ def _duration(seconds: float) -> str:
 
 
 def _say(text: str) -> None:
-    print(text.encode("utf-8", "backslashreplace").decode(), file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from zoo.figures import percent
+from zoo.terminal import readable
 
 
 def one_line(metrics: Mapping[str, Any]) -> str:
@@ -23,10 +24,8 @@ def one_line(metrics: Mapping[str, Any]) -> str:
 
 def warn(sentences: Iterable[str]) -> None:
     """Tells loudly why a model may be of no use: on standard error, where it does not mix with results."""
-    from zoo.images import printable_path
-
     for sentence in sentences:
-        click.echo(f"WARNING: {printable_path(sentence)}", err=True)
+        click.echo(f"WARNING: {readable(sentence)}", err=True)
 
 
 def warn_of_model(metrics: Mapping[str, Any]) -> None:

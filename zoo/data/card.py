@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from zoo.runs.atomic import read_csv, read_text, write_text
+from zoo.terminal import readable
 
 CARD_NAME = "dataset.md"
 
@@ -69,7 +70,7 @@ def _markdown(part: CardPart) -> str:
     licences = sorted(part.licences.items(), key=lambda item: -item[1])
     blocks = [
         f"## {_inline(part.title)}",
-        f"{datetime.now(UTC):%Y-%m-%d}, by:\n\n    {_one_line(part.command)}",
+        f"{datetime.now(UTC):%Y-%m-%d}, by:\n\n    {readable(part.command)}",
         _table(("source", "images"), part.sources),
         _counts(part.counts),
         "### Licences",
@@ -102,8 +103,4 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def _inline(value: object) -> str:
     """A name as text of one cell: nothing in it is taken for Markdown, HTML or the end of a comment."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", _one_line(value)) if isinstance(value, str) else str(value)
-
-
-def _one_line(value: object) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", readable(value)) if isinstance(value, str) else str(value)

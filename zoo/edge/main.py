@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.errors import DataError, VerificationError, ZooError
 from zoo.figures import percent
-from zoo.terminal import guard_terminal
+from zoo.terminal import guard_terminal, readable
 
 if TYPE_CHECKING:
     from zoo.edge.bundle import Bundle
@@ -161,7 +161,7 @@ def _classify(classifier: Classifier, pictures: Iterable[tuple[str, Picture]], o
                 raise picture
             answer = classifier.classify(picture, options.top)
         except ImageError as error:
-            print(f"Skipped {_line(name)}: {error.reason}.", file=sys.stderr, flush=True)
+            print(f"Skipped {readable(name)}: {error.reason}.", file=sys.stderr, flush=True)
             skipped = True
         else:
             print(as_json(name, answer) if options.json else as_text(name, answer), flush=True)
@@ -179,14 +179,8 @@ def as_json(name: str, answer: Answer) -> str:
 
 def as_text(name: str, answer: Answer) -> str:
     """One line for people."""
-    shown = ", ".join(f"{_line(label)} {percent(probability)}" for label, probability in answer.top)
-    return f"{_line(name)}: {shown if answer.known else f'unknown ({shown})'}"
-
-
-def _line(text: str) -> str:
-    from zoo.images import printable_path
-
-    return printable_path(text)
+    shown = ", ".join(f"{readable(label)} {percent(probability)}" for label, probability in answer.top)
+    return f"{readable(name)}: {shown if answer.known else f'unknown ({shown})'}"
 
 
 def _bench(folder: Path, options: argparse.Namespace) -> int:

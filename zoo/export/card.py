@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from zoo import __version__
 from zoo.export.runner import requirements
 from zoo.figures import percent
-from zoo.images import printable_path
 from zoo.parity.text import gate_figures, gate_interval, gate_name, thin_evidence
 from zoo.runs import Run
 from zoo.runs.atomic import write_text
+from zoo.terminal import readable
 
 if TYPE_CHECKING:
     from zoo.export.bundle import Contents
@@ -165,4 +165,4 @@ too: `NOTICE`, or that of the plugin they came with."""
 
 def _line(text: str) -> str:
     """A name as one line in which Markdown finds nothing to format."""
-    return "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in printable_path(text))
+    return "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in readable(text))

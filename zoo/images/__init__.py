@@ -8,7 +8,7 @@ only, for HEIC photos ``pi-heif`` besides, and is copied onto the device as it s
 """
 
 from zoo.images.decode import DECODER_VERSION, decode
-from zoo.images.errors import ImageError, MissingDecoderError, printable_path
+from zoo.images.errors import ImageError, MissingDecoderError
 from zoo.images.formats.header import ImageHeader
 from zoo.images.load import MAX_FILE_BYTES, load_image, read_file
 from zoo.images.probe import MAX_PIXELS, probe
@@ -24,7 +24,6 @@ __all__ = [
     "MissingDecoderError",
     "decode",
     "load_image",
-    "printable_path",
     "probe",
     "read_file",
     "remark",

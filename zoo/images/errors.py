@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from zoo.errors import DataError
+from zoo.terminal import readable
 
 
 class ImageError(DataError):
@@ -17,7 +18,7 @@ class ImageError(DataError):
     """
 
     def __init__(self, reason: str, path: str | os.PathLike[str] | None = None) -> None:
-        subject = "image" if path is None else f"'{printable_path(path)}'"
+        subject = "image" if path is None else f"'{readable(os.fsdecode(path))}'"
         super().__init__(f"Cannot read {subject}: {reason}.")
         self.reason = reason
         self.path = path
@@ -29,9 +30,3 @@ class ImageError(DataError):
 
 class MissingDecoderError(ImageError):
     """A picture whose decoder is not installed; after an installation the same file can be read."""
-
-
-def printable_path(path: str | os.PathLike[str]) -> str:
-    """A path as one line of text any terminal takes: newlines, control and undecodable bytes become escapes."""
-    text = os.fsdecode(path)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

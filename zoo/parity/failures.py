@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from zoo.figures import percent, points
-from zoo.images import printable_path
 from zoo.parity.ask import TensorError
 from zoo.parity.contract import Contract
 from zoo.parity.evidence import most_flips
 from zoo.parity.gates import Agreed, GateResult, Gates, Paired
 from zoo.parity.text import gate_interval, images_text
 from zoo.parity.values import Values
+from zoo.terminal import readable
 
 if TYPE_CHECKING:
     from zoo.parity.result import Verification
@@ -43,13 +43,13 @@ def _tensor(tensor: TensorError, n: int) -> str:
         return "The file's image rule makes pictures of another size than the model's."
     return (
         f"The pixels made for the file differ from those Keras was given on {tensor.images} of {n} images, by up to "
-        f"{tensor.max_difference} of 255 ({printable_path(tensor.worst)}): the way from file to pixels is off."
+        f"{tensor.max_difference} of 255 ({readable(tensor.worst)}): the way from file to pixels is off."
     )
 
 
 def _outputs(values: Values, n: int) -> Iterator[str]:
     if values.not_finite:
-        first = printable_path(values.not_finite[0])
+        first = readable(values.not_finite[0])
         yield f"The file's answer is not finite on {len(values.not_finite)} of {n} images ({first})."
     if values.lowest is not None and not values.probabilities:
         yield (
@@ -64,14 +64,14 @@ def _gate(gate: GateResult, values: Values, precision: str, n: int) -> str:
             return "Not one probability can be compared with Keras's."
         return (
             f"A probability of the {precision} model differs by {gate.value:.3g} from Keras's "
-            f"({printable_path(values.difference.worst)}); {gate.limit:g} is allowed."
+            f"({readable(values.difference.worst)}); {gate.limit:g} is allowed."
         )
     if gate.name == "max_flip_margin":
         flip = values.flips[0]
         count = sum(flip.margin > gate.limit for flip in values.flips)
         return (
             f"The prediction changes on {count} of {n} images though that of Keras leads by more than {gate.limit:g}: "
-            f"{printable_path(flip.file)} is '{flip.keras}' for Keras and '{flip.answered}' for the file, "
+            f"{readable(flip.file)} is '{flip.keras}' for Keras and '{flip.answered}' for the file, "
             f"margin {flip.margin:.3g}."
         )
     if gate.name == "min_agreement":

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from zoo.evaluation.table import table
 from zoo.figures import percent, points
-from zoo.images import printable_path
 from zoo.parity.ask import TensorError
 from zoo.parity.evidence import BAD
 from zoo.parity.gates import GateResult
 from zoo.parity.result import Verification
 from zoo.parity.values import Values
+from zoo.terminal import readable
 
 _GATES = {
     "max_difference": "largest difference of a probability",
@@ -44,7 +44,7 @@ def render(verification: Verification) -> str:
     if found.gates:
         blocks.append(_gates(found.gates))
     if found.warnings:
-        blocks.append("\n".join(f"WARNING: {printable_path(sentence)}" for sentence in found.warnings))
+        blocks.append("\n".join(f"WARNING: {readable(sentence)}" for sentence in found.warnings))
     if thin := thin_evidence(found):
         blocks.append("\n".join(thin))
     if found.contract.notes:
@@ -166,7 +166,7 @@ def _worst_recall(values: Values) -> str:
 def _flips(values: Values) -> str:
     rows = [
         (
-            printable_path(flip.file),
+            readable(flip.file),
             flip.label,
             f"{flip.keras} {percent(flip.keras_confidence)}",
             f"{flip.answered} {percent(flip.confidence)}",

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from zoo.errors import UsageError
+from zoo.terminal import readable
 
 
 @click.command("check")
@@ -58,14 +59,10 @@ def command(data: str, as_json: bool, html: Path | None, fail_on: str, backbone:
         click.echo(json.dumps(found.as_dict(), indent=2, default=str))
     else:
         for line in summary(found):
-            click.echo(_printable(line))
+            click.echo(readable(line))
         if html is not None:
             click.echo(f"\n  page  {html}")
     if "unusable" in found.by_kind:
         sys.exit(4)
     if fatal & found.by_kind.keys():
         sys.exit(1)
-
-
-def _printable(line: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)

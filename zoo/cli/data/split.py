@@ -13,6 +13,7 @@ import click
 
 from zoo.errors import DataError, UsageError
 from zoo.figures import percent
+from zoo.terminal import readable
 
 if TYPE_CHECKING:
     from zoo.audit.division import Division
@@ -100,7 +101,7 @@ def command(
         # Last: as long as there is no manifest, the same command can be run again.
         write_manifest(out, photos.photos, division.splits)
     for line in _summary(photos, division, told):
-        click.echo(line.encode("utf-8", "backslashreplace").decode())
+        click.echo(readable(line))
     click.echo(f"  manifest  {out}\n  card      {card}" + (f"\n  folder    {folder}" if folder else ""))
 
 
