@@ -32,7 +32,9 @@ from zoo.runs import Run, create_run, open_run, refuse_name
 @runs_option
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Continue an interrupted run exactly.")
 @click.option("--repeat", metavar="RUN", type=click.Path(path_type=Path), help="Start a new run with a run's settings.")
-@click.option("--name", metavar="NAME", help="Of the run, as in `zoo export NAME`.  [default: architecture and time]")
+@click.option(
+    "--name", metavar="NAME", help="Name of the run, as in `zoo export NAME`.  [default: architecture and time]"
+)
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run.")
 @recipe_options
 def command(
