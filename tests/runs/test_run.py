@@ -66,6 +66,13 @@ def test_runs_of_many_processes_stand_in_one_order(tmp_path: Path) -> None:
     assert len(set(orders)) == len(orders) == 20
 
 
+def test_a_run_beside_one_from_the_end_of_time_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "simple_cnn-99991231-235959"
+    path.mkdir()
+    (path / "run.json").write_text(json.dumps({"format": 1, "architecture": "simple_cnn", **INFO}))
+    assert open_run(create_run(tmp_path, "simple_cnn", INFO).path).seed == 3
+
+
 def test_a_run_has_the_name_that_was_asked_for(tmp_path: Path) -> None:
     assert create_run(tmp_path, "simple_cnn", INFO, "balls").path == tmp_path / "balls"
     with pytest.raises(UsageError, match="There is already a 'balls'"):

@@ -18,7 +18,7 @@ from zoo.records import read_record
 _ARCHITECTURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 #: Microseconds since 1970 up to the year 2500, so that a wrong clock cannot run out of numbers.
-_LATEST = 16_725_225_600_000_000
+LATEST = 16_725_225_600_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ class RunInfo:
         for name in ("seed", "split_seed"):
             if not 0 <= getattr(self, name) < 2**31:
                 raise ValueError(f"'{name}' must be from 0 to 2147483647; received {getattr(self, name)}")
-        if self.order is not None and not 0 <= self.order <= _LATEST:
+        if self.order is not None and not 0 <= self.order <= LATEST:
             raise ValueError(f"'order' must be microseconds since 1970; received {self.order}")
 
     @classmethod

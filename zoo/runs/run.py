@@ -31,7 +31,7 @@ from zoo.locks import locked
 from zoo.recipe import Recipe
 from zoo.records import read_object, read_record
 from zoo.runs.atomic import make_folder, read_csv, read_text, write_json
-from zoo.runs.info import Metrics, Recorded, RunInfo
+from zoo.runs.info import LATEST, Metrics, Recorded, RunInfo
 
 RUN_FORMAT = 1
 DEFAULT_ROOT = Path("runs")
@@ -142,7 +142,7 @@ def create_run(root: Path, architecture: str, info: dict[str, Any], name: str | 
     make_folder(root)
     with locked(root / ".lock", remove=True):
         now = time.time_ns() // 1000
-        order = max([now, *(_order(run) + 1 for run in _all_runs(root))])
+        order = min(LATEST, max([now, *(_order(run) + 1 for run in _all_runs(root))]))
         path = _make_named(root, name) if name is not None else _make_dated(root, architecture, now)
         moment = datetime.fromtimestamp(now / 1e6, UTC).isoformat(timespec="seconds")
         described = {"format": RUN_FORMAT, "architecture": architecture, "order": order, "created_at": moment, **info}
