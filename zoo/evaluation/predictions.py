@@ -75,6 +75,14 @@ class Predictions:
         largest: npt.NDArray[np.float32] = self.probabilities.max(axis=1)
         return largest
 
+    @cached_property
+    def first_half(self) -> npt.NDArray[np.bool_]:
+        """``(n,)`` whether an image is in the first half of the images, which has half of every class."""
+        order = np.argsort(self.true, kind="stable")
+        chosen = np.zeros(len(self), bool)
+        chosen[order[::2]] = True
+        return chosen
+
     def write_csv(self, path: Path) -> None:
         """Writes one row an image: ``file``, ``true``, ``predicted``, and ``p:<label>`` for each class.
 

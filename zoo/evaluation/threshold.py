@@ -112,9 +112,8 @@ def suggest_threshold(predictions: Predictions, choice: Choice | None = None) ->
     measured = [(choice, np.ones(len(predictions), bool))]
     if choice is None:
         chosen_on, choice = "halves", choose(predictions)
-        first = np.arange(len(predictions)) % 2 == 0
-        first = first[np.argsort(np.argsort(predictions.true, kind="stable"), kind="stable")]  # of every class half
-        measured = [(choose(_part(predictions, ~half)), half) for half in (first, ~first)]
+        halves = (predictions.first_half, ~predictions.first_half)
+        measured = [(choose(_part(predictions, ~half)), half) for half in halves]
     if choice is None or any(part is None for part, _ in measured):
         return None
     parts = [(part, half) for part, half in measured if part is not None]

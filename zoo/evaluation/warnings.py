@@ -98,9 +98,8 @@ def _label_order(predictions: Predictions) -> ModelWarning | None:
     """
     from scipy.stats import binom
 
-    halves = _halves(predictions.true)
     right = np.zeros(len(predictions), bool)
-    for half in (halves, ~halves):
+    for half in (predictions.first_half, ~predictions.first_half):
         order = _best_order(predictions.true[~half], predictions.predicted[~half], len(predictions.labels))
         right[half] = order[predictions.predicted[half]] == predictions.true[half]
     gained, lost = int((right & ~predictions.correct).sum()), int((predictions.correct & ~right).sum())
@@ -116,14 +115,6 @@ def _label_order(predictions: Predictions) -> ModelWarning | None:
         f"instead of {percent(accuracy)} (cross-validated, p = {p:.1g}). {_order_text(predictions.labels, labels)}",
         {"accuracy": accuracy, "accuracy_reordered": reordered, "labels": labels, "p": p},
     )
-
-
-def _halves(true: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Every second image of each class."""
-    second = np.zeros(len(true), bool)
-    for place in np.unique(true):
-        second[np.flatnonzero(true == place)[1::2]] = True
-    return second
 
 
 def _best_order(true: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
