@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from zoo.image_spec import ImageSpec
 from zoo.recipe import Recipe
 from zoo.registry import architectures
 
@@ -49,6 +50,35 @@ def test_another_number_of_classes_or_another_plugin_is_measured_again(
     assert [resolve(), resolve()] == [2, 0]
     (own_cache / "precision.json").write_text("[" * 100_000)
     assert resolve() == 2
+
+
+def test_a_repeated_run_keeps_its_precision_as_long_as_its_steps_are_the_same(
+    measured: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    import keras
+
+    from zoo.runs import create_run
+    from zoo.runs.machine import machine
+    from zoo.training.precision import resolve_precision
+
+    offer, recipe = architectures().offer("simple_cnn"), Recipe()
+    info = {
+        "labels": ["a", "b"],
+        "image": ImageSpec(height_px=32, width_px=32).as_dict(),
+        "recipe": recipe.as_dict(),
+        "seed": 0,
+        "options": {},
+        "precision": "mixed_bfloat16",
+        "distribution": f"{offer.distribution} {offer.version}",
+        "machine": machine(),
+        "backend": keras.backend.backend(),
+    }
+    run = create_run(tmp_path, "simple_cnn", info)
+    assert resolve_precision(offer.record, (32, 32, 3), 2, {}, recipe, run) == "mixed_bfloat16"
+    assert not measured
+    for other in (replace(recipe, optimizer="lamb"), replace(recipe, batch_size=4)):
+        assert resolve_precision(offer.record, (32, 32, 3), 2, {}, other, run) == "float32"
+    assert len(measured) == 4
 
 
 def test_what_others_measured_meanwhile_is_kept(measured: list[tuple[Any, ...]], own_cache: Path) -> None:

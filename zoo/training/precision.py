@@ -71,8 +71,12 @@ def _key(
     """Everything that the measured time depends on; the plugin's version stands for what it builds."""
     where = [*machine().values(), *devices(), keras.backend.backend(), keras.__version__]
     model = [architecture.name, *_plugin(architecture), sorted(options.items()), *input_shape, classes]
-    step = [recipe.batch_size, recipe.optimizer, recipe.clip_norm > 0, recipe.ema_momentum > 0]
-    return "|".join(map(str, [*where, *model, *step]))
+    return "|".join(map(str, [*where, *model, *_step(recipe)]))
+
+
+def _step(recipe: Recipe) -> list[Any]:
+    """What of a recipe decides how long a step takes."""
+    return [recipe.batch_size, recipe.optimizer, recipe.clip_norm > 0, recipe.ema_momentum > 0]
 
 
 def _plugin(architecture: Architecture) -> list[str]:
@@ -95,7 +99,7 @@ def _measured_the_same(
         and (run.architecture, run.image_spec.input_shape, len(run.labels), info.get("options"))
         == (architecture.name, input_shape, classes, dict(options))
         and info.get("distribution") in _plugin(architecture)
-        and (was.precision, was.batch_size) == ("auto", recipe.batch_size)
+        and (was.precision, _step(was)) == ("auto", _step(recipe))
     )
 
 
