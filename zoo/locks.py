@@ -1,4 +1,8 @@
-"""Locks between processes. A lock ends with the process that holds it, however that process ends."""
+"""Locks between processes. A lock ends with the process that holds it, however that process ends.
+
+On a file system without locks, ``filelock`` warns and lets a file stand for the lock. A killed process leaves that
+file behind.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +26,7 @@ def locked(path: Path, busy: ZooError | None = None, *, remove: bool = False) ->
         remove: Removes the lock file at the end. Otherwise it stays behind empty.
 
     Raises:
-        DataError: The lock file cannot be written, the file system has no locks, or a wait took longer than
-            ``WAIT_S``.
+        DataError: The lock file cannot be written, or a wait took longer than ``WAIT_S``.
     """
     from filelock import FileLock, Timeout  # takes 30 ms to import
 
