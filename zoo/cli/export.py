@@ -315,7 +315,7 @@ def _print(made: list[Exported], verify_options: list[str]) -> None:
                 f"{item.latency_ms:.3g} ms" if item.kept else "-",
             )
         )
-    header = ("format", "precision", "size", "", "agreement", "accuracy", "of Keras", "largest dp", "latency")
+    header = ("format", "precision", "size", "", "agreement", "accuracy", "of Keras", "max difference", "latency")
     click.echo("\n" + table(header, rows, left=2))
     thin = [(item, thin_evidence(item.verification)) for item in made if item.verification]
     for item, sentences in thin:
