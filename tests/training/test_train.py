@@ -229,12 +229,14 @@ def test_a_recipe_from_a_file(run_zoo: RunZoo, tmp_path: Path) -> None:
     assert "Did you mean 'epochs'?" in wrong.err
 
 
-def test_a_loss_that_is_no_number_is_a_message(run_zoo: RunZoo) -> None:
+def test_a_loss_that_is_no_number_is_a_message_and_leaves_nothing(run_zoo: RunZoo, tmp_path: Path) -> None:
     wild = ["--optimizer", "sgd", "--learning-rate", "90", "--warmup-epochs", "0", "--clip-norm", "0"]
     done = run_zoo("train", "simple_cnn", "--size", "16", "--epochs", "2", *wild)
     assert done.code == 4, done.err
     assert "not finite" in done.err
     assert "Lower the learning rate" in done.err
+    assert "Continue" not in done.err
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_early_stopping_ends_before_the_last_epoch(run_zoo: RunZoo, tmp_path: Path) -> None:

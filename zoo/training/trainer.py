@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -96,6 +97,7 @@ def train(
         _fit(phase, harness, reporter, added, resumed)
         resumed = False
     if not harness.best:
+        shutil.rmtree(checkpoint.parent, ignore_errors=True)  # who resumed would only come here again
         raise TrainingError(
             "The loss was not finite from the first epoch on; there is nothing to keep.",
             f"Lower the learning rate (it was {recipe.learning_rate:g}), or set --clip-norm 1.",
