@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zoo.errors import DataError, UsageError
+from zoo.images.signatures import SUFFIXES
 
 TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
 
@@ -22,24 +23,6 @@ _SPLIT_NAMES = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "te
 _SYSTEM_NAMES = frozenset(
     {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
     | {"__pycache__", "icon\r"}
-)
-_IMAGE_SUFFIXES = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".png",
-        ".bmp",
-        ".gif",
-        ".webp",
-        ".tif",
-        ".tiff",
-        ".mpo",
-        ".avif",
-        ".heic",
-        ".heif",
-        ".hif",
-    }
 )
 
 
@@ -201,7 +184,7 @@ def _list_classes(listing: Listing, root: Path, split: str | None) -> None:
                 why = "holds no file" if len(listing.skipped) == skipped_before else "holds nothing that can be listed"
                 listing.notes.append(f"The folder '{listing.name_of(child.path)}' {why}; it is not a class.")
             listing.entries += [Entry(path, listing.name_of(path), child.name, split) for path in files]
-        elif Path(child.name).suffix.lower() in _IMAGE_SUFFIXES:
+        elif Path(child.name).suffix.lower() in SUFFIXES:
             listing.skip(child.path, _LOOSE)
         elif child.is_symlink() and not os.path.exists(child.path):  # noqa: PTH110 - pathlib's raises on some
             listing.skip(child.path, "a link that cannot be followed, so it is no class")
