@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from tests.conftest import Zoo, draw_photo
 from tests.export.foreign_models import CLASSES, KINDS, SIZE, Doubling, Kind, fit_head, image, scaled
-from zoo.foreign.pixels import PIXELS
+from zoo import ImageSpec
+from zoo.data import load_for_evaluation
+from zoo.foreign import pixels as pixel_ranges
+from zoo.foreign.pixels import PIXELS, fitting_pixels
 from zoo.foreign.pixels import scaled as in_range
 from zoo.registry import exporters
 
@@ -244,6 +247,24 @@ def test_raw_pixels_that_do_are_not_questioned(zoo: Zoo, folders: dict[int, Path
     done = zoo("export", "theirs.keras", "--labels", labels_of(photos), "--data", photos, "--format", "onnx")
     assert done.code == 0, done.err
     assert "seems to expect" not in done.err
+
+
+def test_a_range_at_chance_does_not_fit_a_model_below_it(
+    folders: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load_for_evaluation(str(folders[2]), ImageSpec(height_px=SIZE, width_px=SIZE), ("class_0", "class_1"))
+    model = keras.Sequential([image(), layers.GlobalAveragePooling2D(), layers.Dense(2, activation="softmax")])
+    answers = iter([0, 14, 13, 12, 12])  # right of 24, for raw pixels first: the labels are reversed
+
+    def predict(*_: object) -> NDArray[np.float32]:
+        predicted = np.where(np.arange(len(data.names)) < next(answers), data.classes, 1 - data.classes)
+        return np.eye(2, dtype=np.float32)[predicted]
+
+    monkeypatch.setattr(pixel_ranges, "predict", predict)
+    assert fitting_pixels(model, data, "test") is None
+    assert not list(answers)
+    answers = iter([0, 24, 0, 0, 0])
+    assert fitting_pixels(model, data, "test") == "0..1"
 
 
 def test_a_range_of_pixels_that_is_none(zoo: Zoo, folders: dict[int, Path], tmp_path: Path) -> None:

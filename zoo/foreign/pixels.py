@@ -63,7 +63,8 @@ def fitting_pixels(model: keras.Model, data: ImageData, split: str) -> str | Non
         split: Which of them; some hundred are looked at.
 
     Returns:
-        ``None`` where raw pixels do, or where no other range is significantly better.
+        ``None`` where raw pixels do, or where no other range is significantly better than raw pixels and than always
+        predicting the commonest class.
     """
     import keras
 
@@ -80,9 +81,13 @@ def fitting_pixels(model: keras.Model, data: ImageData, split: str) -> str | Non
         probabilities = predict(asked, data, indices)
         return probabilities.argmax(axis=1) == true, float(probabilities[np.arange(len(true)), true].mean())
 
+    commonest = int(np.bincount(true).max()) / len(true)
+
+    def above_chance(right: NDArray[np.bool_]) -> bool:
+        return wilson_interval(int(right.sum()), len(right))[0] > commonest
+
     raw, _ = ask(RAW)
-    commonest = np.bincount(true).max()
-    if wilson_interval(int(raw.sum()), len(raw))[0] > commonest / len(true):
+    if above_chance(raw):
         return None
     found = {pixels: ask(pixels) for pixels in PIXELS if pixels != RAW}
     # Two ranges may be equally right: that of -1..1 is near that of torch.
@@ -90,4 +95,5 @@ def fitting_pixels(model: keras.Model, data: ImageData, split: str) -> str | Non
     right, _ = found[best]
     better, worse = int((right & ~raw).sum()), int((raw & ~right).sum())
     significant = better > worse and mcnemar(better, worse) * len(found) < _SIGNIFICANCE
-    return best if significant and right.sum() > commonest else None
+    # Labels in another order are below chance for raw pixels, and another range that is at chance is better than that.
+    return best if significant and above_chance(right) else None
