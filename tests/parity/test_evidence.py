@@ -97,3 +97,9 @@ def test_a_limit_without_room_for_chance_has_none() -> None:
     assert proves_agreement(10, 0, 1.0)
     assert most_flips(500, 0.0) == 500
     assert proves_accuracy(10, 0, 0, 0.0)
+    # Three of 76 are no significant loss, and no proof that there is none.
+    strict = Gates(max_accuracy_drop=0.0)
+    (gate,) = strict.judge(
+        difference=None, flip_margin=0, agreed=[], paired=Paired(images=76, only_keras=3, only_file=0)
+    )
+    assert gate_verdict(gate) == "thin evidence"

@@ -91,6 +91,8 @@ def _thin(gate: GateResult) -> str:
             f"Agreement passed on thin evidence: {same} of {images_text(gate)} cannot tell {percent(gate.limit)} from "
             f"{percent(bad)} {seen}."
         )
+    if gate.limit == 0:
+        return f"Accuracy passed on thin evidence: {images_text(gate)} cannot tell a small loss from none {seen}."
     allowed, bad_loss = points(gate.limit, signed=False), points(BAD * gate.limit, signed=False)
     return (
         f"Accuracy passed on thin evidence: {images_text(gate)} cannot tell a loss of {allowed} points from one of "
