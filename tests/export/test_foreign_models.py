@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -18,9 +19,11 @@ from tests.conftest import Zoo, draw_photo
 from tests.export.foreign_models import CLASSES, KINDS, SIZE, Doubling, Kind, fit_head, image, scaled
 from zoo import ImageSpec
 from zoo.data import load_for_evaluation
+from zoo.errors import UsageError
 from zoo.foreign import pixels as pixel_ranges
 from zoo.foreign.pixels import PIXELS, fitting_pixels
 from zoo.foreign.pixels import scaled as in_range
+from zoo.foreign.read import read_model
 from zoo.registry import exporters
 
 PHOTOS = 12
@@ -247,6 +250,17 @@ def test_raw_pixels_that_do_are_not_questioned(zoo: Zoo, folders: dict[int, Path
     done = zoo("export", "theirs.keras", "--labels", labels_of(photos), "--data", photos, "--format", "onnx")
     assert done.code == 0, done.err
     assert "seems to expect" not in done.err
+
+
+def test_a_file_that_does_not_say_who_saved_it_is_said_to_be_of_nobody(tmp_path: Path) -> None:
+    keras.Sequential([image(), layers.Flatten(), layers.Dense(2)]).save(tmp_path / "whole.keras")
+    with zipfile.ZipFile(tmp_path / "whole.keras") as whole, zipfile.ZipFile(tmp_path / "part.keras", "w") as part:
+        part.writestr("config.json", whole.read("config.json").replace(b'"Dense"', b'"Dence"'))
+        part.writestr("model.weights.h5", whole.read("model.weights.h5"))
+    with pytest.raises(UsageError) as refused:
+        read_model(tmp_path / "part.keras")
+    assert f"could not read '{tmp_path / 'part.keras'}': " in refused.value.message
+    assert refused.value.hint == "Save it again with Keras 3."
 
 
 def test_a_range_at_chance_does_not_fit_a_model_below_it(

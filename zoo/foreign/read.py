@@ -54,9 +54,10 @@ def read_model(path: Path) -> keras.Model:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras and h5py raise what they like
         saved = _saved_with(path)
-        again = f"Read it with the same Keras: pip install keras=={saved}"
+        by = f", which Keras {saved} saved" if saved else ""
+        again = f"Read it with the same Keras: pip install keras=={saved}" if saved else "Save it again with Keras 3."
         raise UsageError(
-            f"Keras {keras.__version__} could not read '{path}', which Keras {saved} saved: {_first_line(error)}",
+            f"Keras {keras.__version__} could not read '{path}'{by}: {_first_line(error)}",
             _from_keras_2(path) if saved.startswith("2.") else again,
         ) from error
 
@@ -117,11 +118,12 @@ def _configuration(path: Path) -> Any:
 
 
 def _saved_with(path: Path) -> str:
+    """The release of Keras; empty where the file does not say it."""
     try:
         with zipfile.ZipFile(path) as archive:
             return str(read_object(archive.read("metadata.json"))["keras_version"])
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
-        return "3.15"
+        return ""
 
 
 def _refuse_code(path: Path, config: Any) -> None:
