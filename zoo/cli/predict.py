@@ -37,7 +37,8 @@ _WIDEST = 48
 @click.option(
     "--min-confidence",
     metavar="P|auto|accuracy=A",
-    help='Below it the answer is "unknown": 0 to 1, or what the model suggests, or its threshold for an accuracy.',
+    help='Below it the answer is "unknown": a probability. auto takes the threshold of the model, accuracy=0.98 the '
+    "one for 98 % right answers.",
 )
 @click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", help="Cores for a file or bundle.  [default: all, at most 8]"

@@ -61,7 +61,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--min-confidence",
         metavar="P",
-        help='below it the answer is "unknown": 0 to 1, or auto, the bundle\'s own, or its own for accuracy=0.98',
+        help='below it the answer is "unknown": a probability; auto takes the threshold of the bundle, accuracy=0.98 '
+        "the one for 98 %% right answers",
     )
     parser.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the model (default: 1)")
     parser.add_argument("--watch", type=Path, metavar="FOLDER", help="pictures as they appear in a folder")
