@@ -70,10 +70,11 @@ class Registry(Generic[Record]):
         return self.offer(name).record
 
 
-def distribution_of(architecture: Architecture) -> str:
-    """The distribution that offers an architecture; where none does, its name."""
-    owners = [offer.distribution for offer in architectures() if offer.record is architecture]
-    return owners[0] if owners else architecture.name
+def distribution_of(record: Architecture | Exporter) -> str:
+    """The distribution that offers an architecture or an exporter; where none does, its name."""
+    offers = architectures() if isinstance(record, Architecture) else exporters()
+    owners = [offer.distribution for offer in offers if offer.record is record]
+    return owners[0] if owners else record.name
 
 
 @cache

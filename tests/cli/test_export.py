@@ -339,6 +339,31 @@ def test_a_format_that_fails_keeps_nobody_from_the_others(
     ]
 
 
+def test_an_exporter_that_raises_is_named_and_keeps_nobody_from_the_others(
+    labels: Path, zoo: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    def fail(model: object, path: Path, precision: str) -> None:
+        raise TypeError("no such operator")
+
+    image = keras.Input((16, 16, 3), name="image")
+    x = keras.layers.GlobalAveragePooling2D()(image)
+    keras.Model(image, keras.layers.Dense(10, activation="softmax")(x)).save(tmp_path / "small.keras")
+    failing = Offer(replace(exporters().get("onnx"), name="broken", convert=fail), "zoo-broken", "1")
+    monkeypatch.setattr(
+        "zoo.cli.export.exporters", lambda: Registry("exporter", [failing, exporters().offer("tflite")])
+    )
+    monkeypatch.setattr("zoo.registry.exporters", lambda: Registry("exporter", [failing]))
+    done = zoo("export", "small.keras", "--labels", labels, "--no-verify", "--out", "out")
+    assert done.code == 5
+    assert "The plugin 'zoo-broken' failed converting to broken float32: TypeError: no such operator" in done.err
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.is_dir()] == ["small-tflite-float32"]
+    done = zoo("export", "small.keras", "--labels", labels, "--no-verify", "--out", "out", "--format", "broken")
+    assert done.code == 3
+    assert "The plugin 'zoo-broken' failed converting" in done.err
+
+
 def test_a_layer_that_a_format_does_not_have_is_named(labels: Path, zoo: Callable[..., Result], tmp_path: Path) -> None:
     import keras
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data import ImageData
-from zoo.errors import ExportError, VerificationError
+from zoo.errors import ExportError, PluginCodeError, VerificationError
 from zoo.evaluation.digest import model_digest
 from zoo.evaluation.trained import TrainedModel
 from zoo.export.archive import packed_by_us, write_archive
@@ -35,6 +35,8 @@ from zoo.parity import (
     stored_problem,
     verify,
 )
+from zoo.plugin_manager import blamed
+from zoo.registry import distribution_of
 from zoo.runs.atomic import folder_aside, make_folder, whole_file, write_csv, write_json, write_text
 from zoo.runs.machine import installed, versions
 
@@ -78,7 +80,7 @@ class Exported:
     size_bytes: int
     verification: Verification | None
     latency_ms: float
-    error: ExportError | None = None
+    error: ExportError | PluginCodeError | None = None
 
     @property
     def refused(self) -> bool:
@@ -155,7 +157,7 @@ def export(
                 prepared[in_8_bits] = _quantize(model, job, stage) if in_8_bits else _fold(model, stage)
             asked = _Asked(expected, unused if in_8_bits else None)
             made.append(_export_one(job, target, prepared[in_8_bits], digest, asked, draw, stage, progress))
-        except ExportError as error:
+        except (ExportError, PluginCodeError) as error:
             made.append(Exported(target, _folder(job, target), 0, None, 0.0, error))
     return made
 
@@ -213,7 +215,8 @@ def _export_one(
     with folder_aside(kept) as aside:
         file = aside / f"{job.trained.architecture}{target.exporter.suffix}"
         stage(f"Converting to {target}")
-        target.exporter.convert(prepared.model, file, target.precision)
+        with blamed(distribution_of(target.exporter), f"converting to {target}"):
+            target.exporter.convert(prepared.model, file, target.precision)
         if problem := stored_problem(target.exporter, file, target.precision, prepared.model):
             raise ExportError(
                 problem, f"Export without --precision {target.precision}, and report it to whoever wrote the exporter."
@@ -383,7 +386,9 @@ def refuse(made: Sequence[Exported]) -> None:
     )
 
 
-def _failure(failed: Sequence[tuple[Target, ExportError]], refused: Sequence[Exported], count: int) -> ExportError:
+def _failure(
+    failed: Sequence[tuple[Target, ExportError | PluginCodeError]], refused: Sequence[Exported], count: int
+) -> ExportError | PluginCodeError:
     """One error for all: each cause once, with the files that it keeps from being made."""
     targets: dict[str, list[str]] = {}
     for target, error in failed:
