@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from zoo import PluginError, UsageError
+from zoo.foreign.read import read_model
 from zoo.weights import load_weights, model_arrays, read_weights, write_weights
 
 
@@ -180,3 +181,17 @@ def test_a_keras_file_that_swells_is_refused_before_it_does(tmp_path):
         archive.writestr("model.weights.h5", inside.getvalue())
     assert peak_bytes(lambda: refused(path)) < 20e6
     assert "declare 4.3 GB" in refused(path)
+
+
+def test_a_packed_model_file_with_damaged_bytes_is_told(tmp_path):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", np.arange(2000).tobytes())
+        archive.writestr("config.json", "{}" + " " * 2000)
+    data = bytearray(path.read_bytes())
+    for name in (b"model.weights.h5", b"config.json"):
+        start = data.find(name) + len(name)
+        data[start : start + 20] = bytes(byte ^ 0xFF for byte in data[start : start + 20])
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match="is damaged"):
+        read_model(path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ import numpy as np
 #: mostly zeros do, about ten times.
 _MOST_PER_BYTE = 20
 _ALWAYS_BYTES = 64 * 2**20
+
+#: What zipfile raises for an archive that is none, is damaged, or is packed in a way that it does not know.
+DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def check_keras_file(path: Path) -> None:
             with zipfile.ZipFile(file) as archive:
                 _refuse_inflated(sum(member.file_size for member in archive.infolist()), size_bytes)
                 weights = [archive.read(name) for name in archive.namelist() if name.endswith(".h5")]
-        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError):
+        except DAMAGED:
             return
     for data in weights:
         _refuse_inflated(_hdf5_bytes(data), size_bytes)
@@ -115,7 +119,7 @@ def _hdf5_bytes(data: bytes) -> int:
     def add(name: str, item: Any) -> None:
         nonlocal total
         if isinstance(item, h5py.Dataset):
-            total += math.prod(item.shape or ()) * item.dtype.itemsize
+            total += math.prod(item.shape or ()) * item.id.get_type().get_size()
 
     try:
         with h5py.File(io.BytesIO(data), "r") as file:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.array_files import check_keras_file
+from zoo.array_files import DAMAGED, check_keras_file
 from zoo.errors import UsageError
 from zoo.foreign.lines import indented, loading, opening
 from zoo.records import read_object
@@ -110,7 +110,7 @@ def _configuration(path: Path) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             return json.loads(archive.read("config.json"))
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
+    except (*DAMAGED, KeyError, ValueError, RecursionError) as error:
         raise UsageError(
             f"'{path}' is damaged or is not a .keras file: {_first_line(error)}",
             'Copy it anew, or save the model again: model.save("model.keras").',
@@ -122,7 +122,7 @@ def _saved_with(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             return str(read_object(archive.read("metadata.json"))["keras_version"])
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
+    except (*DAMAGED, KeyError, ValueError, TypeError):
         return ""
 
 
