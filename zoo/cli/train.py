@@ -188,7 +188,7 @@ def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorb
             shlex.join(["zoo", "train", "--repeat", str(run.path)]) + " starts it again.",
         )
     with _alone(run):
-        _resume_alone(run, tensorboard, start)
+        _resume_alone(open_run(path), tensorboard, start)  # as it is now that nobody else writes it
 
 
 def _resume_alone(run: Run, tensorboard: bool, start: float) -> None:
