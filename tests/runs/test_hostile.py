@@ -131,6 +131,13 @@ def test_rows_of_a_damaged_table_are_refused(run: Run) -> None:
         run.history()
 
 
+def test_a_threshold_without_its_accuracy_is_refused_before_it_is_drawn(run: Run) -> None:
+    metrics = json.loads((run.path / "metrics.json").read_text())
+    write_json(run.path / "metrics.json", metrics | {"min_confidence": {"suggested": 0.8, "target_accuracy": None}})
+    with pytest.raises(TrainingError, match=r"'min_confidence\.target_accuracy' must be a number"):
+        _ = run.metrics
+
+
 def test_a_newer_field_of_the_recipe_is_not_left_out_in_silence(run: Run) -> None:
     run.info["recipe"]["teacher"] = "x"
     run.save_info()

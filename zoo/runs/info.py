@@ -176,12 +176,12 @@ class Threshold:
     """``min_confidence``; older runs have neither a curve nor what chose it."""
 
     suggested: float
-    target_accuracy: float | None = None
-    coverage: float | None = None
-    accuracy: float | None = None
-    images: int | None = None
-    chosen_on: str | None = None
-    chosen_images: int | None = None
+    target_accuracy: float = 0.0
+    coverage: float = 0.0
+    accuracy: float = 0.0
+    images: int = 0
+    chosen_on: str = ""
+    chosen_images: int = 0
     curve: tuple[Point, ...] = ()
 
 
