@@ -226,6 +226,12 @@ def test_int8_computes_with_bytes(which, request):
         assert {reader.op_type for reader in readers[node.output[0]]} == {"QuantizeLinear"}
 
 
+def test_our_runtime_sets_the_option_against_overflow_that_its_note_names(files):
+    options = ONNX.load(files["int8"], 1)._session.get_session_options()
+    assert options.get_session_config_entry("session.x64quantprecision") == "1"
+    assert "session.x64quantprecision to 1" in ONNX.notes["int8"]
+
+
 def test_int8_probabilities_are_computed_in_float(files):
     graph = onnx.load(files["int8"]).graph
     last = makers_of(graph)["probabilities"]
