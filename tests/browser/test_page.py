@@ -165,6 +165,17 @@ def test_below_the_suggested_confidence_the_answer_is_unknown(
 # What it shows of others
 
 
+def test_thin_evidence_and_warnings_are_told(web_bundle: Path, served: Served, open_page: OpenPage) -> None:
+    told = json.loads((web_bundle / "spec.json").read_text())["verification"]
+    opened = open_page(served.address(web_bundle))
+    assert "thin evidence" not in opened.text("#about")
+    assert "no use" not in opened.text("#about")
+    respec(web_bundle, verification=told | {"evidence": "thin", "warnings": ["baseline"]})
+    opened = open_page(served.address(web_bundle))
+    assert "So few photos are thin evidence." in opened.text("#about")
+    assert "The model itself may be of no use: README.md of the bundle has warnings." in opened.text("#about")
+
+
 def test_names_are_text_whatever_they_hold(web_bundle: Path, served: Served, open_page: OpenPage) -> None:
     hostile = "<img src=x onerror=alert(1)><script>alert(2)</script>"
     labels = [f"{hostile}{digit}" for digit in range(9)] + ["\u202egnp.exe"]

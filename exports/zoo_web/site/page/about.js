@@ -41,10 +41,11 @@ function classList(labels) {
 
 function checked(verification) {
   if (verification.status !== "verified") return "Not verified: nobody compared this file with the model it was made from.";
-  const { accuracy, agreement, evidence, n } = verification;
+  const { accuracy, agreement, evidence, n, warnings = [] } = verification;
   const thin = evidence === "thin" ? " So few photos are thin evidence." : "";
+  const doubts = warnings.length ? " The model itself may be of no use: README.md of the bundle has warnings." : "";
   return (
     `${percent(accuracy)} right on ${n} ${verification.split ?? ""} photos. Same prediction as the trained model on ` +
-    `${percent(agreement)} of them.${thin}`
+    `${percent(agreement)} of them.${thin}${doubts}`
   );
 }
