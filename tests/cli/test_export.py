@@ -217,7 +217,7 @@ def test_a_file_that_fails_its_gate_is_not_kept_and_an_older_one_is_left_alone(
     refused = newest / "exports" / "simple_cnn-onnx-float32.refused"
     try:
         assert "refused" in done.out
-        assert "1 of 1 file(s) do not answer like Keras and were not kept." in done.err
+        assert "1 of 1 file(s) do not predict like Keras and were not kept." in done.err
         assert "onnx float32: A probability of the float32 model differs by" in done.err
         assert f"Report: {refused / 'verify.html'}" in done.err
         assert json.loads((refused / "verify.json").read_text())["passed"] is False

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("verify")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--against", required=True, metavar="RUN", help="What it should answer like: run, architecture, .keras.")
+@click.option("--against", required=True, metavar="RUN", help="What it should predict like: run, architecture, .keras.")
 @click.option("--weights", help="Compare with an architecture with pretrained weights instead: imagenet.")
 @lone_options
 @click.option("--data", help="Images to ask both: folder, CSV or name.  [default: the run's test images]")

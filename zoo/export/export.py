@@ -381,7 +381,7 @@ def refuse(made: Sequence[Exported]) -> None:
     ]
     lines += [hint for item in refused if (hint := _hint(item, made))]
     raise VerificationError(
-        f"{len(refused)} of {len(made)} file(s) do not answer like Keras and were not kept.",
+        f"{len(refused)} of {len(made)} file(s) do not predict like Keras and were not kept.",
         "\n  ".join([*lines, *(f"Report: {item.path}" for item in refused)]),
     )
 
@@ -396,7 +396,7 @@ def _failure(
     if count == len(failed) and len(targets) == 1:
         return failed[0][1]
     causes = [f"{', '.join(names)}: {error}" for error, names in targets.items()]
-    reports = [f"{item.target} does not answer like Keras and was not kept. Report: {item.path}" for item in refused]
+    reports = [f"{item.target} does not predict like Keras and was not kept. Report: {item.path}" for item in refused]
     return ExportError(f"{len(failed)} of {count} file(s) could not be made.", "\n  ".join([*causes, *reports]))
 
 
