@@ -25,6 +25,7 @@ def photo(name: str, label: str = "a", side_px: int = 100) -> Photo:
         alpha=False,
         orientation=1,
         blank=False,
+        remark="",
         pixels_sha256=sha256,
     )
     return Photo(f"{label}/{name}", f"/photos/{label}/{name}", label, None, sha256, 1000, facts)

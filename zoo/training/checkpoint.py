@@ -100,7 +100,11 @@ def _progress(text: str) -> Progress:
     numbers = {name: values.pop(name) for name in ("best_accuracy", "best_loss", "history")}
     progress = read_record(Progress, values)
     progress.best_accuracy, progress.best_loss = (float(numbers[name]) for name in ("best_accuracy", "best_loss"))
-    progress.history = [{str(name): float(value) for name, value in row.items()} for row in numbers["history"]]
+    # Whole numbers stay whole: history.csv shall be the one that an uninterrupted run writes.
+    progress.history = [
+        {str(name): value if isinstance(value, int) else float(value) for name, value in row.items()}
+        for row in numbers["history"]
+    ]
     return progress
 
 
