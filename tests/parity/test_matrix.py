@@ -29,7 +29,15 @@ from zoo.runs import open_run
 #: Photos of each of the two classes.
 TRAINING, TESTING = 24, 50
 #: Those of keras.applications need weights from elsewhere, and hours: their distribution has a run of its own.
-ARCHITECTURES = [offer.record.name for offer in architectures() if offer.distribution != "zoo-keras-applications"]
+OFFERS = [offer for offer in architectures() if offer.distribution != "zoo-keras-applications"]
+#: All of zoo's own, and the first of every other distribution. An architecture takes more than a minute here, and the
+#: further sizes of one network consist of the same layers; `zoo plugin check NAME` exports each of them.
+FIRST = {offer.distribution: offer.record.name for offer in reversed(OFFERS)}
+ARCHITECTURES = [
+    offer.record.name
+    for offer in OFFERS
+    if offer.distribution == "keras-edge-zoo" or offer.record.name == FIRST[offer.distribution]
+]
 FORMATS = [offer.record for offer in exporters() if not offer.record.variant_of]
 FILES = [(record.name, precision) for record in FORMATS for precision in record.precisions]
 

@@ -1,9 +1,9 @@
-"""Makes ``imagenet.npz`` from the weights of the PyTorch port.
+"""Makes a weight file from the weights of the PyTorch port.
 
-    python -m zoo_efficientnet_lite.convert_weights SOURCE.npz TARGET.npz
+    python -m zoo_efficientnet_lite.convert_weights SOURCE.npz efficientnet_lite0_imagenet.npz
 
-SOURCE holds the arrays of ``efficientnet-lite0-57934424.pth`` (Apache-2.0, see NOTICE) under the names of its state
-dict. The bytes written depend on the source alone; their SHA-256 is printed and belongs in ``weights.py``.
+SOURCE holds the arrays of ``efficientnet-lite0-57934424.pth`` or of another file that NOTICE names, under the names of
+its state dict. The bytes written depend on the source alone; their SHA-256 is printed and belongs in ``variants.py``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from zoo.weights import read_weights, write_weights
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
-_BLOCKS = 16
 
 
 def convert(source: Mapping[str, Array]) -> dict[str, Array]:
     """Arrays of the Keras model by ``layer/variable``, values and type as they come."""
     target: dict[str, Array] = {}
-    for layer, conv, norm in _layers():
+    for layer, conv, norm in _layers(sum(name.endswith("._depthwise_conv.weight") for name in source)):
         kernel = source[f"{conv}.weight"]
         # From (out, in, height, width) to (height, width, in, out); depthwise from (out, 1, ..) to (.., out, 1).
         axes = (2, 3, 0, 1) if layer.endswith("depthwise") else (2, 3, 1, 0)
@@ -37,10 +36,10 @@ def convert(source: Mapping[str, Array]) -> dict[str, Array]:
     return target
 
 
-def _layers() -> Iterator[tuple[str, str, str]]:
+def _layers(blocks: int) -> Iterator[tuple[str, str, str]]:
     """Our layer, and the port's names of its convolution and of the normalisation after it."""
     yield "stem", "_conv_stem", "_bn0"
-    for block in range(_BLOCKS):
+    for block in range(blocks):
         ours, theirs = f"block_{block + 1:02d}", f"_blocks.{block}"
         if block > 0:
             yield f"{ours}_expand", f"{theirs}._expand_conv", f"{theirs}._bn0"

