@@ -34,10 +34,10 @@ def test_conformance(check):
     check()
 
 
-# The same layers, more of them: what a larger network might break, such as memory and shapes, is worth its time here.
+# More of the same layers, so only the cheap checks: `zoo plugin check NAME` runs all of them.
 @parametrize_with_checks(
     [ARCHITECTURES["efficientnet_lite1"], ARCHITECTURES["efficientnet_lite2"]],
-    checks=["record", "builds", "raw_pixels", "training_step"],
+    checks=["record", "builds", "raw_pixels"],
 )
 def test_conformance_of_the_larger_ones(check):
     check()
@@ -145,9 +145,9 @@ def test_logits_are_those_of_the_original_and_float16_changes_no_label(variant, 
         np.testing.assert_allclose(row[::100], [float(theirs[str(index)]) for index in range(0, 1000, 100)], atol=1e-4)
 
     weights.load_imagenet(variant, model, True)
-    shipped = logits(model, pixels)
-    assert np.abs(shipped - exact).max() < 0.1
-    assert (shipped.argmax(axis=1) == top_1).all()
+    shipped = logits(model, pixels[::5])
+    assert np.abs(shipped - exact[::5]).max() < 0.1
+    assert (shipped.argmax(axis=1) == top_1[::5]).all()
 
 
 def logits(model, pixels):
