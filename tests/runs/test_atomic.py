@@ -54,7 +54,7 @@ def test_names_of_any_bytes_survive_csv(tmp_path: Path) -> None:
     assert [row["path"] for row in read_csv(tmp_path / "split.csv")] == names
 
 
-@pytest.mark.parametrize("pid", [99999, os.getpid()])  # in a container every process may have the same one
+@pytest.mark.parametrize("pid", [99999, os.getpid()], ids=["another", "the same"])  # in a container it may be the same
 def test_what_killed_processes_left_is_swept(tmp_path: Path, pid: int) -> None:
     final = tmp_path / "net-onnx-int8"
     for left in (f".{final.name}.{pid}", f".{final.name}.{pid}.old", ".net-onnx-int8.other.99999", ".mine"):
