@@ -148,18 +148,28 @@ def export(
     if job.data is not None and any(target.precision == "int8" for target in targets):
         unused = ask_unused(job.trained, job.unused, progress("asking Keras"))
     make_folder(job.folder)
-    prepared: dict[bool, _Prepared] = {}
+    prepared: dict[bool, _Prepared | ExportError] = {}  # once for all formats, and so is the error
     made = []
     for target in targets:
         in_8_bits = target.precision == "int8"
         try:
             if in_8_bits not in prepared:
-                prepared[in_8_bits] = _quantize(model, job, stage) if in_8_bits else _fold(model, stage)
+                prepared[in_8_bits] = _prepare(model, job, in_8_bits, stage)
+            ready = prepared[in_8_bits]
+            if isinstance(ready, ExportError):
+                raise ready
             asked = _Asked(expected, unused if in_8_bits else None)
-            made.append(_export_one(job, target, prepared[in_8_bits], digest, asked, draw, stage, progress))
+            made.append(_export_one(job, target, ready, digest, asked, draw, stage, progress))
         except (ExportError, PluginCodeError) as error:
             made.append(Exported(target, _folder(job, target), 0, None, 0.0, error))
     return made
+
+
+def _prepare(model: keras.Model, job: Job, in_8_bits: bool, stage: Stage) -> _Prepared | ExportError:
+    try:
+        return _quantize(model, job, stage) if in_8_bits else _fold(model, stage)
+    except ExportError as error:
+        return error
 
 
 @dataclass(frozen=True)
