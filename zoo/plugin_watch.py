@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from zoo.quiet import stderr_descriptors
 from zoo.records import read_object
 
 #: CPU seconds that a plugin may take to load. All of them load before every command; ours take a hundredth of this.
@@ -62,7 +63,7 @@ def _into(file: BinaryIO) -> Iterator[None]:
     # child processes write is caught too.
     kept = {}
     _flush()
-    for descriptor in (1, 2):
+    for descriptor in {1, *stderr_descriptors()}:
         with suppress(OSError):  # closed, as in `zoo list >&-`
             kept[descriptor] = os.dup(descriptor)
             os.dup2(file.fileno(), descriptor)

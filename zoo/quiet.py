@@ -27,8 +27,7 @@ def stderr_aside(
     show = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
     sys.stderr.flush()
     with _unnamed_file() as aside:
-        # Python's stderr may have a descriptor of its own: zoo.terminal.
-        kept = {descriptor: os.dup(descriptor) for descriptor in {2, _descriptor_of_python()}}
+        kept = {descriptor: os.dup(descriptor) for descriptor in stderr_descriptors()}
         for descriptor in kept:
             os.dup2(aside.fileno(), descriptor)
         try:
@@ -76,7 +75,7 @@ def messages_aside() -> Iterator[Messages]:
     Where Python's stderr has no descriptor of its own, as in a program that did not call ``guard_terminal``, nothing is
     turned aside.
     """
-    if _descriptor_of_python() == 2:
+    if len(stderr_descriptors()) == 1:
         yield Messages(None)
         return
     with _unnamed_file() as aside:
@@ -89,8 +88,9 @@ def messages_aside() -> Iterator[Messages]:
             os.close(kept)
 
 
-def _descriptor_of_python() -> int:
-    return 2 if sys.__stderr__ is None else sys.__stderr__.fileno()
+def stderr_descriptors() -> set[int]:
+    """Descriptor 2, and the one of its own that Python's stderr may have: ``zoo.terminal``."""
+    return {2} if sys.__stderr__ is None else {2, sys.__stderr__.fileno()}
 
 
 def _unnamed_file() -> BinaryIO:
