@@ -97,7 +97,7 @@ def test_a_disk_without_links_is_told_from_a_full_one(
 
 def test_a_folder_that_cannot_be_made_says_so(photos: list[Photo], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(DataError, match="Not a directory") as caught:
+    with pytest.raises(DataError, match="a file is in the way") as caught:
         fill(tmp_path / "file" / "copied", photos)
     assert "space" not in str(caught.value.hint)
     assert (tmp_path / "file").read_text() == "mine"

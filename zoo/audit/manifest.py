@@ -11,7 +11,7 @@ from pathlib import Path
 
 from zoo.audit.photos import Photo
 from zoo.data.source import list_source
-from zoo.errors import DataError, UsageError
+from zoo.errors import DataError, TrainingError, UsageError
 from zoo.runs.atomic import folder_aside, make_folder, write_csv
 
 HEADER = ("path", "label", "split", "sha256")
@@ -130,6 +130,10 @@ def split_folders(
     for label in sorted({photo.label for photo in photos}):
         if label.startswith(".") or "/" in label or os.sep in label or "\0" in label:
             raise UsageError(f"The class {label!r} cannot name a folder.", "Use the manifest: it needs no copies.")
+    try:
+        make_folder(folder.absolute().parent)
+    except TrainingError as error:
+        raise DataError(error.message, "Give a folder that can be written, or use the manifest alone.") from error
     try:
         with folder_aside(folder.absolute()) as aside:
             taken: set[str] = set()
