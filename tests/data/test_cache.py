@@ -257,9 +257,10 @@ def test_two_processes_that_share_a_full_cache_lose_no_photo(
     """Only one of the two data sets fits, so that each process evicts what the other has just written."""
     roots = [photo_folder({"a": 17, "b": 17}, "first"), photo_folder({"c": 17, "d": 17}, "second")]
     code = (
-        "import sys, time; from zoo.data import cache, ingest, load_data; from zoo.image_spec import ImageSpec\n"
+        "import sys, time; from zoo.data import cache, load_data; from zoo.image_spec import ImageSpec\n"
+        "from zoo.images import listen\n"
         f"cache.SEGMENT_BYTES = {5 * IMAGE_BYTES}\n"
-        "decode = ingest.decode; ingest.decode = lambda data: time.sleep(0.01) or decode(data)\n"
+        "decode = listen.decode; listen.decode = lambda data: time.sleep(0.01) or decode(data)\n"
         "spec = ImageSpec(height_px=20, width_px=24)\n"
         "for _ in range(3):\n"
         "    data = load_data(sys.argv[1], spec)\n"
