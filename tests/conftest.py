@@ -245,12 +245,16 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> 
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def digits_exports(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``zoo export`` made of the digits run: verified float32 bundles of both formats. Read it only."""
+    """What ``zoo export`` made of the digits run: verified float32 bundles of both formats. Read it only.
+
+    A copy for each module: Python writes ``__pycache__`` into a bundle that is run.
+    """
 
     def make(folder: Path) -> None:
         environment = zoo_environment(folder)
         run_command("export", digits_run, "--out", folder, cwd=folder.parent, environment=environment, check=True)
 
-    return made_once(tmp_path_factory, "digits-exports", make)
+    made = made_once(tmp_path_factory, "digits-exports", make)
+    return Path(shutil.copytree(made, tmp_path_factory.mktemp("exports") / "out"))

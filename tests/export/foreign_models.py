@@ -30,6 +30,8 @@ class Kind:
         options: What the command is given besides.
         labels: Number of labels.
         heavy: Hundreds of layers: exported in float32 only, unless the whole table is asked for.
+        int8_may_fail: The random features tell the classes apart by less than 8 bits show, or most weights have no
+            int8 form, as those of recurrent layers: int8 may be refused, with that cause.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Kind:
     options: tuple[str, ...] = ()
     labels: int = CLASSES
     heavy: bool = False
+    int8_may_fail: bool = False
 
 
 KINDS: list[Kind] = []
@@ -159,7 +162,7 @@ def sequential_unbuilt() -> keras.Model:
     return model
 
 
-@kind("Sequential with input_shape in its first layer")
+@kind("Sequential with input_shape in its first layer", int8_may_fail=True)
 def sequential_old_style() -> keras.Model:
     import warnings
 
@@ -179,7 +182,7 @@ def sequential_old_style() -> keras.Model:
     )
 
 
-@kind("nested functional and Sequential models")
+@kind("nested functional and Sequential models", int8_may_fail=True)
 def nested() -> keras.Model:
     inner = image()
     block = keras.Model(inner, conv(conv(inner, 3), 3), name="block")
@@ -268,7 +271,7 @@ def squeeze_excitation_by_reshape() -> keras.Model:
     return between(body)
 
 
-@kind("hard-swish, SiLU, GELU, ELU, Mish, PReLU, LeakyReLU")
+@kind("hard-swish, SiLU, GELU, ELU, Mish, PReLU, LeakyReLU", int8_may_fail=True)
 def activations() -> keras.Model:
     def body(x: Any) -> Any:
         names = ("hard_swish", "silu", "gelu", "elu", "mish", "softplus", "relu6", "tanh")
@@ -342,7 +345,7 @@ def group_norm() -> keras.Model:
     return between(body)
 
 
-@kind("GRU over the rows")
+@kind("GRU over the rows", int8_may_fail=True)
 def recurrent() -> keras.Model:
     inputs = image()
     x = layers.Reshape((8, 4 * SIZE * 3))(scaled(inputs))

@@ -84,9 +84,17 @@ def test_every_kind_is_verified_or_refused_with_its_cause(
         assert "damaged" not in done.err
         assert not (tmp_path / "out").exists()
         return
-    assert done.code == 0, done.err
     made = {(row["format"], row["precision"]): row["status"] for row in json.loads(done.out)}
-    assert made == {(name, precision): "verified" for name in FORMATS for precision in ("float32", "int8")}
+    expected = {(name, precision): "verified" for name in FORMATS for precision in ("float32", "int8")}
+    if kind.int8_may_fail and done.code:
+        assert {made[name, "float32"] for name in FORMATS} == {"verified"}
+        causes = {"refused": "do not predict like Keras", "failed": "was asked for int8, and its file stores"}
+        found = {made[name, "int8"] for name in FORMATS} - {"verified"}
+        assert found
+        assert all(causes[status] in done.err for status in found)
+    else:
+        assert done.code == 0, done.err
+        assert made == expected
     for part in kind.says:
         assert part in done.err
     if not kind.says:

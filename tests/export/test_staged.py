@@ -24,6 +24,9 @@ def test_a_model_that_python_would_import_is_refused(tmp_path: Path, name: str) 
         "format": "onnx",
         "image": ImageSpec().as_dict(),
         "labels": ["a", "b"],
+        "precision": "float32",
+        "architecture": "net",
+        "source": "net",
         "runtime": {"requires": []},
         "files": {name: fingerprint(model)},
     }
