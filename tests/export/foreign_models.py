@@ -30,7 +30,7 @@ class Kind:
         options: What the command is given besides.
         labels: Number of labels.
         heavy: Hundreds of layers: exported in float32 only, unless the whole table is asked for.
-        int8_may_fail: The random features tell the classes apart by less than 8 bits show, most weights have no int8
+        int8_may_fail: Agreement is lost in 8 bits, for a reason not yet investigated, most weights have no int8
             form, as those of recurrent layers, or the converter gives up: int8 may be refused, with that cause.
     """
 
