@@ -18,6 +18,8 @@ SOURCE_ROOTS = {".": (".", "plugins", "exports")}
 
 #: Needed by those alone who test a plugin of theirs: ``zoo.testing.parametrize_with_checks``.
 OPTIONAL = {"pytest"}
+#: Of the metadata of a wheel; what an extra for users brings counts, as it is imported where it is installed.
+DEPENDENCY = r"^Requires-Dist: ([\w.-]+)(?!.*extra == .(?:test|dev))"
 
 
 def package_files(project: str, source: Path) -> dict[str, Path]:
@@ -67,7 +69,7 @@ def test_licence_and_readme_travel(project: str, built: dict[str, Built]) -> Non
 def test_everything_imported_is_a_declared_dependency(project: str, built: dict[str, Built]) -> None:
     with zipfile.ZipFile(built[project].wheel) as wheel:
         (metadata,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
-        required = re.findall(r"^Requires-Dist: ([\w.-]+)(?!.*extra ==)", wheel.read(metadata).decode(), re.MULTILINE)
+        required = re.findall(DEPENDENCY, wheel.read(metadata).decode(), re.MULTILINE)
         sources = {name: wheel.read(name).decode() for name in wheel.namelist() if name.endswith(".py")}
     declared = {name.lower().replace("_", "-") for name in required} | {"keras-edge-zoo"}
     providers = packages_distributions()
