@@ -159,8 +159,8 @@ def batch_epochs(data: Any, recipe: Any, epochs: int) -> list[float]:
 
 def zoo_epochs(data: Any, recipe: Any, folder: Path) -> list[float]:
     from zoo.registry import architectures
-    from zoo.runs import create_run
-    from zoo.training.reporter import Reporter
+    from zoo.reporter import Reporter
+    from zoo.run_folder import create_run
     from zoo.training.trainer import train
 
     ends = []

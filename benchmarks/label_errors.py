@@ -31,7 +31,7 @@ def main() -> None:
     from zoo.audit.features import backbone_features, find_backbone
     from zoo.audit.suspects import held_out, label_suspects
     from zoo.cli.backend import start_keras
-    from zoo.training.reporter import Reporter
+    from zoo.reporter import Reporter
 
     offer = find_backbone()
     assert offer is not None, "no architecture with pretrained weights is installed"

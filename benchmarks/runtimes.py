@@ -214,7 +214,7 @@ def photos(folder: Path, most: int) -> list[Path]:
 def predict_with_keras(run: Path, files: list[Path], folder: Path) -> Answers:
     from zoo.evaluation.trained import of_run
     from zoo.images import load_image
-    from zoo.runs import open_run
+    from zoo.run_folder import open_run
 
     trained = of_run(open_run(run))
     pixels = np.stack([load_image(path, trained.image) for path in files])

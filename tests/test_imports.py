@@ -28,13 +28,14 @@ HEAVY = (
 #: Left never imports right; parts on one line may not import each other unless they are listed in order.
 LAYERS = [
     ["errors", "quiet", "figures", "locks", "records", "terminal", "array_files", "keras_internals"],
+    ["reporter", "progress", "atomic"],
     ["image_spec", "augmentation", "recipe", "exported"],
     ["interfaces"],
     ["hookspecs"],
     ["plugin_watch", "plugin_manager"],
     ["registry", "weights"],
-    ["images", "edge", "runs", "data", "fetch"],
-    ["evaluation", "training", "parity", "export", "foreign"],
+    ["images", "edge", "machine", "run_folder", "data", "fetch"],
+    ["evaluation", "training", "parity", "exporting", "foreign"],
     ["audit"],
     ["report", "testing"],
     ["cli"],

@@ -142,8 +142,8 @@ class Exporter:
         suffix: Of the file, with its dot.
         precisions: What the file may hold, the default first; of ``float32``, ``float16`` and ``int8``.
         convert: ``convert(model, path, precision)`` writes the file. The model is functional, on the TensorFlow
-            backend, its BatchNorm folded; for ``int8`` it holds a ``zoo.export.quantize.FakeQuantize`` layer wherever a
-            tensor is to be stored in 8 bits. The file has one input ``image``, its batch free or 1,
+            backend, its BatchNorm folded; for ``int8`` it holds a ``zoo.exporting.quantize.FakeQuantize`` layer
+            wherever a tensor is to be stored in 8 bits. The file has one input ``image``, its batch free or 1,
             ``float32`` (``int8``: ``uint8``, scale 1, zero point 0), and one output ``probabilities``, ``float32``.
         write_metadata: ``write_metadata(path, metadata)`` stores it inside the file, in place of what it said before.
         read_metadata: ``read_metadata(path)`` returns it; ``None`` where a file has none of ours.

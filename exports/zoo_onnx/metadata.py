@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 
 from zoo import ExportError, Metadata
-from zoo.runs.atomic import write_bytes
+from zoo.atomic import write_bytes
 
 KEY = "zoo"
 

@@ -16,8 +16,8 @@ import onnx
 from onnx import helper
 
 from zoo import ExportError
+from zoo.atomic import write_bytes
 from zoo.exported import INPUT, OUTPUT
-from zoo.runs.atomic import write_bytes
 from zoo_onnx.editor import Editor, attribute, set_attribute
 from zoo_onnx.order import flatten_in_order
 from zoo_onnx.quantized import store_in_8_bits

@@ -14,7 +14,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 from zoo import ExportError
 from zoo.exported import INPUT, OUTPUT
 from zoo.quiet import stderr_aside
-from zoo.runs import atomic
+from zoo.run_folder import atomic
 from zoo_tflite import batch, channel, failure, half, model_file
 from zoo_tflite.operators import operators
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from zoo import ExportError, Metadata
 from zoo.exported import INPUT, OUTPUT, label_lines
-from zoo.runs import atomic
+from zoo.run_folder import atomic
 from zoo_tflite import metadata_schema as standard
 from zoo_tflite import model_file
 from zoo_tflite.metadata_schema import table

@@ -17,7 +17,7 @@ from tests.browser.conftest import PRECISIONS
 from tests.conftest import FakePlugin, RunZoo
 from zoo import App, ExportError, PluginError
 from zoo.edge.bundle import read_bundle
-from zoo.export.runner import runner_files
+from zoo.exporting.runner import runner_files
 from zoo.parity import exporter_of
 
 (WEB,) = zoo_web.zoo_exporters()

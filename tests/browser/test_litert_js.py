@@ -14,9 +14,9 @@ import zoo_tflite
 
 from tests.browser.conftest import OpenPage, Served
 from tests.browser.litert_js import PACKAGE, RELEASE, VARIABLE, predict, prepare
-from tests.export.models import answers, flattening, pixels
-from zoo.export.fold import fold
-from zoo.export.quantize import quantize
+from tests.exporting.models import answers, flattening, pixels
+from zoo.exporting.fold import fold
+from zoo.exporting.quantize import quantize
 
 SHAPE = (32, 32, 3)
 

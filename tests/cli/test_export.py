@@ -19,7 +19,7 @@ from zoo.errors import ExportError
 from zoo.evaluation.trained import of_run
 from zoo.parity import stored_problem
 from zoo.registry import Offer, Registry, exporters
-from zoo.runs import open_run
+from zoo.run_folder import open_run
 
 FORMATS = [offer.record.name for offer in exporters() if not offer.record.variant_of]
 

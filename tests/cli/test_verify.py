@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from tests.conftest import FakePlugin, PhotoFolder, RunZoo
+from zoo.atomic import write_csv
 from zoo.cli.overlap import calibrating_images
 from zoo.errors import DataError
 from zoo.evaluation.digest import model_digest
 from zoo.evaluation.trained import of_run
 from zoo.exported import Metadata
-from zoo.runs import open_run
-from zoo.runs.atomic import write_csv
+from zoo.run_folder import open_run
 
 #: Holds the Keras model, its metadata, and what is added to the first probability.
 PLUGIN = """

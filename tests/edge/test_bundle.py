@@ -18,12 +18,12 @@ from tests.conftest import REPOSITORY, FakePlugin, RunZoo
 from tests.edge.conftest import FORMATS, RunBundle
 from zoo.edge.bundle import read_bundle
 from zoo.errors import PluginError
-from zoo.export.archive import packed_by_us
-from zoo.export.bundle import made_by_us
-from zoo.export.runner import requirements, runner_files
+from zoo.exporting.archive import packed_by_us
+from zoo.exporting.bundle import made_by_us
+from zoo.exporting.runner import requirements, runner_files
 from zoo.images import load_image
 from zoo.registry import exporters
-from zoo.runs import open_run
+from zoo.run_folder import open_run
 
 
 def test_it_holds_what_the_page_says(bundle: Path) -> None:

@@ -15,10 +15,10 @@ import pytest
 
 from tests.conftest import draw_photo
 from tests.edge.conftest import RunBundle, runner_command
+from zoo.atomic import read_csv
 from zoo.image_spec import ImageSpec
 from zoo.images import load_image
 from zoo.registry import exporters
-from zoo.runs.atomic import read_csv
 
 
 def test_it_answers_like_verify_and_like_keras(bundle: Path, digits_run: Path, run_bundle: RunBundle) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from zoo.atomic import write_csv, write_json
 from zoo.errors import UsageError
 from zoo.evaluation import Predictions, compare, compute_metrics
 from zoo.evaluation.paired import adjust, paired_test
 from zoo.image_spec import ImageSpec
 from zoo.recipe import Recipe
-from zoo.runs import Run, create_run
-from zoo.runs.atomic import write_csv, write_json
+from zoo.run_folder import Run, create_run
 
 LABELS = ("rugby", "soccer")
 

@@ -9,10 +9,10 @@ import zoo_onnx
 import zoo_tflite
 from keras import layers
 
-from tests.export.models import answers, classifier, pixels, randomise
+from tests.exporting.models import answers, classifier, pixels, randomise
 from tests.shape_operators import shape_operators
-from zoo.export.fold import fold
-from zoo.export.quantize import quantize
+from zoo.exporting.fold import fold
+from zoo.exporting.quantize import quantize
 
 EXPORTERS = (zoo_tflite.EXPORTER, zoo_onnx.EXPORTER)
 SHAPE = (32, 32, 3)

@@ -22,10 +22,10 @@ import zoo_onnx
 from keras import layers
 from onnx import numpy_helper
 
-from tests.export.models import answers, pixels, randomise
+from tests.exporting.models import answers, pixels, randomise
 from zoo import ExportError, ImageSpec, Metadata
-from zoo.export.fold import fold
-from zoo.export.quantize import quantize
+from zoo.exporting.fold import fold
+from zoo.exporting.quantize import quantize
 
 (ONNX,) = zoo_onnx.zoo_exporters()
 LABELS = ("Füße", "rugby", "サッカー", "a, b", "🏉")

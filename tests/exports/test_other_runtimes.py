@@ -12,8 +12,8 @@ import pytest
 import zoo_onnx
 import zoo_tflite
 
-from tests.export.models import answers, flattening, pixels
-from zoo.export.fold import fold
+from tests.exporting.models import answers, flattening, pixels
+from zoo.exporting.fold import fold
 
 SHAPE = (32, 32, 3)
 EXPORTERS = {"onnx": zoo_onnx.EXPORTER, "tflite": zoo_tflite.EXPORTER}

@@ -23,7 +23,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 from zoo_tflite import model_file
 
-from tests.export.models import flattening
+from tests.exporting.models import flattening
 from tests.tflite_files import fully_delegated, operators_of_file
 from zoo import ExportError, ImageSpec, Metadata
 

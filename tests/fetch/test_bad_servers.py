@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import RunZoo
 from tests.fetch.conftest import UrlList, images_in, picture, serve_pictures
 from tests.fetch.server import LoopbackServer, Served
+from zoo.atomic import read_csv
 from zoo.fetch.addresses import Access
 from zoo.fetch.download import Downloader, Wanted
 from zoo.fetch.errors import RefusedError
@@ -17,7 +18,6 @@ from zoo.fetch.folder import ImageFolder
 from zoo.fetch.patience import Patience
 from zoo.fetch.transfer import Remote
 from zoo.images import decode
-from zoo.runs.atomic import read_csv
 
 
 def test_passing_trouble_is_waited_for_and_a_broken_transfer_goes_on(

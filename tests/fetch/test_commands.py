@@ -12,7 +12,7 @@ from tests.conftest import RunZoo
 from tests.fetch.conftest import UrlList, images_in, picture
 from tests.fetch.server import LoopbackServer, Served
 from tests.test_imports import HEAVY
-from zoo.runs.atomic import read_csv
+from zoo.atomic import read_csv
 
 
 @pytest.mark.parametrize("command", ["", "openimages", "imagenet", "urls"])

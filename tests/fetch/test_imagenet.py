@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import RunZoo
 from tests.fetch.conftest import images_in, picture
-from zoo.runs.atomic import read_csv
+from zoo.atomic import read_csv
 
 RUGBY, SOCCER = "n04118538", "n04254680"
 

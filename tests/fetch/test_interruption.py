@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import RunZoo, zoo_command, zoo_environment
 from tests.fetch.conftest import UrlList, images_in, picture, serve_pictures
 from tests.fetch.server import Served, serving
+from zoo.atomic import read_csv
 from zoo.errors import DataError
 from zoo.fetch.addresses import Access
 from zoo.fetch.download import Downloader
@@ -26,7 +27,6 @@ from zoo.fetch.patience import Patience
 from zoo.fetch.transfer import Remote
 from zoo.fetch.url_list import read_url_list
 from zoo.locks import locked
-from zoo.runs.atomic import read_csv
 
 COUNT = 300
 

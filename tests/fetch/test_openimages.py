@@ -15,8 +15,8 @@ import pytest
 from tests.conftest import RunZoo
 from tests.fetch.conftest import images_in, picture
 from tests.fetch.server import LoopbackServer, Served
+from zoo.atomic import read_csv
 from zoo.images import decode
-from zoo.runs.atomic import read_csv
 
 CLASSES = "/index/v7/oidv7-class-descriptions.csv"
 LABELS = "/index/v7/oidv7-train-annotations-human-imagelabels.csv"

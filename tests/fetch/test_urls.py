@@ -10,10 +10,10 @@ import numpy as np
 from tests.conftest import RunZoo
 from tests.fetch.conftest import UrlList, images_in, picture, serve_pictures
 from tests.fetch.server import LoopbackServer, Served
+from zoo.atomic import read_csv
 from zoo.fetch.addresses import Access
 from zoo.fetch.download import Downloader, Wanted
 from zoo.fetch.folder import Credit, ImageFolder
-from zoo.runs.atomic import read_csv
 
 
 def test_a_list_becomes_class_folders_that_zoo_reads(

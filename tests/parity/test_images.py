@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.report.conftest import draw_photos, write_run
+from zoo.atomic import write_csv, write_json
 from zoo.errors import DataError, TrainingError, UsageError
 from zoo.evaluation.threshold import Choice
 from zoo.evaluation.trained import TrainedModel, of_run
 from zoo.image_spec import ImageSpec
 from zoo.parity import unused_images, verification_images
 from zoo.parity.unused import recorded_choice
-from zoo.runs import Run, open_run
-from zoo.runs.atomic import write_csv, write_json
+from zoo.run_folder import Run, open_run
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from zoo.evaluation.trained import TrainedModel, of_run
 from zoo.interfaces import PRECISIONS
 from zoo.parity import Gates, default_gates, verification_images, verify
 from zoo.registry import architectures, exporters
-from zoo.runs import open_run
+from zoo.run_folder import open_run
 
 #: Photos of each of the two classes.
 TRAINING, TESTING = 24, 50

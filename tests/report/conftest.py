@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from tests.conftest import draw_photo
+from zoo.atomic import write_csv, write_json
 from zoo.evaluation import Predictions, compute_metrics
 from zoo.image_spec import ImageSpec
 from zoo.recipe import Recipe
-from zoo.runs import Run, create_run
-from zoo.runs.atomic import write_csv, write_json
+from zoo.run_folder import Run, create_run
 
 MakeRun = Callable[..., Run]
 

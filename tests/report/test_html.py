@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from tests.report.conftest import MakeRun, write_run
+from zoo.atomic import write_csv, write_json
 from zoo.errors import UsageError
 from zoo.evaluation import wilson_interval
 from zoo.recipe import Recipe
 from zoo.report.findings import read_findings
 from zoo.report.html import write_report
 from zoo.report.sections import verdict
-from zoo.runs import Run, open_run
-from zoo.runs.atomic import write_csv, write_json
+from zoo.run_folder import Run, open_run
 
 HOSTILE = ("<script>alert(1)</script>", 'a,b"c', "класс_é")
 VOID = {"meta", "img", "source", "br"}

@@ -18,7 +18,7 @@ from zoo import ImageSpec, Recipe, UsageError
 from zoo.augmentation import NAMED, Flip
 from zoo.cli.planning import make_plan
 from zoo.data import ImageData, load_data
-from zoo.runs import open_run
+from zoo.run_folder import open_run
 from zoo.training.mirroring import choose_flip
 from zoo.training.mirroring.measure import measured_swap
 from zoo.training.mirroring.names import named_swap

@@ -10,7 +10,7 @@ import pytest
 
 from zoo.cli.planning import make_plan
 from zoo.errors import UsageError
-from zoo.runs import Run, create_run, open_run
+from zoo.run_folder import Run, create_run, open_run
 from zoo.training.plan import refuse_other_plan
 
 

@@ -57,8 +57,8 @@ def test_a_repeated_run_keeps_its_precision_as_long_as_its_steps_are_the_same(
 ) -> None:
     import keras
 
-    from zoo.runs import create_run
-    from zoo.runs.machine import machine
+    from zoo.machine import machine
+    from zoo.run_folder import create_run
     from zoo.training.precision import resolve_precision
 
     offer, recipe = architectures().offer("simple_cnn"), Recipe()

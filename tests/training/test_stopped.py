@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import FakePlugin, PhotoFolder, RunZoo
 from zoo.locks import locked
-from zoo.runs import open_run
+from zoo.run_folder import open_run
 
 QUICK = ["--size", "16", "--epochs", "1", "--batch-size", "8", "--precision", "float32"]
 

@@ -18,7 +18,7 @@ import pytest
 
 from tests.conftest import PhotoFolder, RunZoo, run_command, zoo_command, zoo_environment
 from zoo.augmentation import NAMED
-from zoo.runs import open_run
+from zoo.run_folder import open_run
 
 #: Small, but with everything that has a state: augmentation, mixup, averaged weights, a schedule, dropout.
 SETTINGS = ["--size", "16", "--epochs", "5", "--mixup-alpha", "0.2", "--ema-momentum", "0.9", "--precision", "float32"]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import FakePlugin, PhotoFolder, RunZoo, zoo_command, zoo_environment
-from zoo.runs import open_run
+from zoo.run_folder import open_run
 
 #: A small input keeps these quick; ImageNet weights take any size.
 SMALL = ["--size", "64", "--precision", "float32"]

@@ -27,7 +27,7 @@ from zoo.figures import percent
 from zoo.interfaces import Architecture
 from zoo.records import read_object
 from zoo.registry import Offer
-from zoo.training.reporter import Reporter
+from zoo.reporter import Reporter
 
 #: Raised whenever the same features would give other suspects.
 _SUSPECTS_KIND = "suspects-3"

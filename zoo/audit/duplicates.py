@@ -18,7 +18,7 @@ from zoo.audit.records import Records
 from zoo.data.arrays import CachedArrays
 from zoo.data.ingest import DECODER, Progress
 from zoo.images.ahead import ahead
-from zoo.runs.machine import core_count
+from zoo.machine import core_count
 
 Kind = Literal["bytes", "pixels", "near"]
 

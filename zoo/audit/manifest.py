@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from zoo.atomic import folder_aside, make_folder, write_csv
 from zoo.audit.photos import Photo
 from zoo.data.source import list_source
 from zoo.errors import DataError, TrainingError, UsageError
-from zoo.runs.atomic import folder_aside, make_folder, write_csv
 
 HEADER = ("path", "label", "split", "sha256")
 

@@ -91,7 +91,7 @@ def open_model(request: Request) -> Answering:
     if kind == "bundle":
         return _bundle(path, path, request)
     if kind == "archive":
-        from zoo.export.unpack import unpacked
+        from zoo.exporting.unpack import unpacked
 
         with unpacked(path) as folder:  # once loaded, a model needs its file no more
             return _bundle(folder, path, request)
@@ -181,7 +181,7 @@ def _not_installed(exporter: Exporter, error: ModuleNotFoundError) -> UsageError
 
 def _in_threads(load: Callable[[], Classifier], request: Request) -> Answering:
     from zoo.cli.stream import one_by_one
-    from zoo.runs.machine import core_count
+    from zoo.machine import core_count
 
     threads = request.threads or min(core_count(), MOST_THREADS)
     worth = max(1, -(-request.pictures // _PICTURES_A_THREAD))

@@ -55,10 +55,10 @@ def command(
 def _bench(
     paths: Sequence[Path], threads: Sequence[int], seconds: float, device: str | None, out: Path | None, as_json: bool
 ) -> None:
-    from zoo.cli.progress import make_reporter
+    from zoo.atomic import make_folder, write_json
     from zoo.edge.bench import as_text, bench, report
-    from zoo.export.staged import staged
-    from zoo.runs.atomic import make_folder, write_json
+    from zoo.exporting.staged import staged
+    from zoo.progress import make_reporter
 
     if out is not None and out.is_dir():
         raise UsageError(f"--out takes the name of a file. '{out}' is a folder.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from zoo.runs import Run
+    from zoo.run_folder import Run
 
 
 @click.command("evaluate")
@@ -35,9 +35,9 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
     go to an evaluations/ folder.
     """
     found = find_trained(model, runs, weights)
-    from zoo.cli.progress import make_reporter
     from zoo.data import TEST, load_for_evaluation
     from zoo.evaluation.recorded import recorded_images, validation_images
+    from zoo.progress import make_reporter
 
     reporter = make_reporter()
     counter = reporter.counter("decoding")

@@ -21,11 +21,11 @@ from zoo.registry import exporters
 if TYPE_CHECKING:
     from zoo.data import ImageData
     from zoo.evaluation.trained import TrainedModel
-    from zoo.export.calibration import Calibration
-    from zoo.export.export import Exported, Target
+    from zoo.exporting.calibration import Calibration
+    from zoo.exporting.export import Exported, Target
     from zoo.interfaces import Exporter
     from zoo.parity import Verification
-    from zoo.training.reporter import Reporter
+    from zoo.reporter import Reporter
 
 
 @click.command("export")
@@ -84,7 +84,7 @@ def command(
     if no_verify and data and trained.run is not None:
         raise UsageError("--no-verify leaves nothing for --data to do: a run is calibrated on its own training images.")
     from zoo.cli.backend import start_keras
-    from zoo.cli.progress import make_reporter
+    from zoo.progress import make_reporter
 
     reporter = make_reporter()
     reporter.stage(f"Exporting {described(model, trained)}")
@@ -97,7 +97,7 @@ def command(
         tell_pixels(trained, images, split, pixels, reporter)
     from dataclasses import replace
 
-    from zoo.export.export import Job, export, refuse
+    from zoo.exporting.export import Job, export, refuse
     from zoo.parity import default_gates
     from zoo.report.verification import write_verification_page
 
@@ -138,7 +138,7 @@ def command(
 def _targets(formats: tuple[str, ...], precisions: tuple[str, ...]) -> list[Target]:
     """Every format in every precision asked for, in the order asked."""
     from zoo.errors import unknown_name
-    from zoo.export.export import Target
+    from zoo.exporting.export import Target
 
     for option, values in (("--format", formats), ("--precision", precisions)):
         for value in values:
@@ -194,7 +194,7 @@ def _images(
     """What to verify on and what to calibrate on."""
     from zoo.data import TRAIN
     from zoo.evaluation.recorded import recorded_images
-    from zoo.export.calibration import choose, halve, leave_out
+    from zoo.exporting.calibration import choose, halve, leave_out
     from zoo.parity import verification_images
 
     counter = reporter.counter("decoding")

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.atomic import write_csv
 from zoo.figures import percent, points
-from zoo.runs import Run
-from zoo.runs.atomic import write_csv
+from zoo.run_folder import Run
 
 if TYPE_CHECKING:
     from zoo.audit.leakage import Leak
     from zoo.data import ImageData
-    from zoo.training.reporter import Reporter
+    from zoo.reporter import Reporter
 
 
 def warn_of_leaks(run: Run, data: ImageData, reporter: Reporter) -> list[Leak]:

@@ -7,13 +7,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.atomic import read_csv
 from zoo.errors import DataError
-from zoo.runs.atomic import read_csv
 
 if TYPE_CHECKING:
     from zoo.data import ImageData
     from zoo.evaluation.trained import TrainedModel
-    from zoo.training.reporter import Reporter
+    from zoo.reporter import Reporter
 
 
 def tell_overlap(

@@ -13,7 +13,7 @@ from zoo.image_spec import ImageSpec
 from zoo.recipe import FIELDS
 from zoo.records import read_json
 from zoo.registry import architectures
-from zoo.runs import Run
+from zoo.run_folder import Run
 from zoo.training.plan import Plan, find_recipe, image_for
 from zoo.training.start import RANDOM, default_weights, find_weights
 

@@ -71,11 +71,11 @@ def command(
     below it are taken, hidden ones left out; - is standard input. Files that are no usable pictures are named and
     skipped; the command then ends with 4.
     """
+    from zoo.atomic import writable
     from zoo.cli.answering import Request, open_model
-    from zoo.cli.progress import make_reporter
     from zoo.edge.sources import listed
     from zoo.images import ImageError
-    from zoo.runs.atomic import writable
+    from zoo.progress import make_reporter
 
     if csv_path is not None:
         writable(csv_path)
@@ -185,7 +185,7 @@ def _table(say: Callable[[str], None], widths: tuple[int, int], top: int, says_k
 
 @contextmanager
 def _csv(path: Path, top: int, says_known: bool) -> Iterator[Show]:
-    from zoo.runs.atomic import whole_file
+    from zoo.atomic import whole_file
 
     def show(name: str, answer: Answer) -> None:
         cells = [cell for likely in answer.top for cell in likely]

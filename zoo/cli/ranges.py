@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from zoo.data import ImageData
     from zoo.evaluation.trained import TrainedModel
-    from zoo.training.reporter import Reporter
+    from zoo.reporter import Reporter
 
 
 def tell_pixels(model: TrainedModel, data: ImageData, split: str, pixels: str | None, reporter: Reporter) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from zoo.errors import UsageError, did_you_mean, unknown_name
 from zoo.evaluation.trained import TrainedModel, of_run, pretrained
 from zoo.registry import architectures
-from zoo.runs import Run, find_runs, open_run
+from zoo.run_folder import Run, find_runs, open_run
 
 
 def find_run(text: str, root: Path) -> Run:

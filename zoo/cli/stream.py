@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo.images import ImageError
 from zoo.images.ahead import ahead
-from zoo.runs.machine import core_count
+from zoo.machine import core_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,7 +17,7 @@ from zoo.cli.options import image_options, recipe_options, runs_option
 from zoo.errors import TrainingError, UsageError, ZooError
 from zoo.locks import locked
 from zoo.registry import architectures
-from zoo.runs import Run, create_run, open_run, refuse_name
+from zoo.run_folder import Run, create_run, open_run, refuse_name
 
 
 @click.command("train")
@@ -69,9 +69,9 @@ def command(
 
     repeated = open_run(_run_folder(repeat)) if repeat else None
     plan = make_plan(architecture, asked, repeated)
-    from zoo.cli.progress import make_reporter
     from zoo.data import load_data, named_dataset
-    from zoo.runs.machine import machine, versions
+    from zoo.machine import machine, versions
+    from zoo.progress import make_reporter
     from zoo.training.mirroring import choose_flip
 
     reporter = make_reporter()
@@ -131,7 +131,7 @@ def _refuse_name(runs: Path, name: str) -> None:
 
 
 def _record_images(run: Run, data: Any) -> None:
-    from zoo.runs.atomic import write_csv
+    from zoo.atomic import write_csv
 
     write_csv(run.path / "skipped.csv", ("path", "reason"), [(item.name, item.reason) for item in data.skipped])
     write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), data.rows())  # last: from here on, --resume
@@ -192,8 +192,8 @@ def _resume(path: Path, architecture: str | None, asked: dict[str, Any], tensorb
 
 
 def _resume_alone(run: Run, tensorboard: bool, start: float) -> None:
-    from zoo.cli.progress import make_reporter
     from zoo.data import load_data
+    from zoo.progress import make_reporter
     from zoo.training.plan import refuse_other_data
 
     reporter = make_reporter()

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.atomic import make_folder, writable
 from zoo.cli.options import chosen_gates, gate_options, lone_options, runs_option
 from zoo.cli.overlap import calibrating_images, tell_files, tell_overlap
 from zoo.cli.ranges import tell_pixels
 from zoo.edge.bundle import read_bundle
 from zoo.errors import VerificationError
-from zoo.runs.atomic import make_folder, writable
 
 if TYPE_CHECKING:
     from zoo.data import ImageData
@@ -75,7 +75,7 @@ def command(
     metadata, runtime = exporter.read_metadata(file), exporter.load(file, threads)  # before the work, not after it
     precision = precision_of(metadata, runtime.inputs)
     reference = find_model(against, runs, weights, labels, pixels)
-    from zoo.cli.progress import make_reporter
+    from zoo.progress import make_reporter
 
     reporter = make_reporter()
     for note in reference.notes:

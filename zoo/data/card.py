@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from zoo.runs.atomic import read_csv, read_text, write_text
+from zoo.atomic import read_csv, read_text, write_text
 from zoo.terminal import readable
 
 CARD_NAME = "dataset.md"

@@ -20,7 +20,7 @@ from zoo.image_spec import SPEC_VERSION, ImageSpec
 from zoo.images import DECODER_VERSION, ImageError, MissingDecoderError, read_file, remark, resize
 from zoo.images.ahead import ahead
 from zoo.images.listen import Listener, listening
-from zoo.runs.machine import core_count
+from zoo.machine import core_count
 
 #: Another OpenCV may decode or resize a little differently; what it made is kept apart.
 DECODER = f"{SPEC_VERSION}.{DECODER_VERSION}-opencv{cv2.__version__}"

@@ -13,7 +13,7 @@ from zoo.evaluation.paired import PairedTest, adjust, paired_test
 from zoo.evaluation.predictions import Predictions
 from zoo.evaluation.table import table
 from zoo.figures import percent, points
-from zoo.runs import Run
+from zoo.run_folder import Run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.atomic import make_folder, write_json
 from zoo.data import TEST, VAL, ImageData
 from zoo.evaluation.metrics import compute_metrics
 from zoo.evaluation.predict import predict_split
 from zoo.evaluation.threshold import choose
-from zoo.runs.atomic import make_folder, write_json
 
 if TYPE_CHECKING:
     import keras

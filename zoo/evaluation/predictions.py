@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zoo.atomic import read_text, write_text
 from zoo.errors import DataError, TrainingError, ZooError
-from zoo.runs.atomic import read_text, write_text
 
 COLUMNS = ("file", "true", "predicted")
 #: Before a class name in a column's name, so that a class called ``file`` is no trouble.

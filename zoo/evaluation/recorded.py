@@ -8,7 +8,7 @@ from pathlib import Path
 from zoo.data import VAL, ImageData, load_recorded, named_dataset
 from zoo.data.named import find_source
 from zoo.errors import DataError
-from zoo.runs import Run
+from zoo.run_folder import Run
 
 
 def recorded_images(

@@ -14,7 +14,7 @@ from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture, Weights
 from zoo.plugin_manager import blamed
 from zoo.registry import distribution_of
-from zoo.runs import Run
+from zoo.run_folder import Run
 
 if TYPE_CHECKING:
     import keras

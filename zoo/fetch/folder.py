@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
+from zoo.atomic import read_csv, write_csv
 from zoo.errors import DataError, TrainingError, UsageError
 from zoo.fetch.disk import busy, unwritable
 from zoo.fetch.names import Names, folded
 from zoo.locks import locked
-from zoo.runs.atomic import read_csv, write_csv
 
 ATTRIBUTION = "attribution.csv"
 FAILED = "failed.csv"

@@ -49,7 +49,7 @@ def adapt(model: keras.Model, labels: tuple[str, ...], name: str, pixels: str = 
     Raises:
         UsageError: It cannot be adapted without guessing.
     """
-    from zoo.export.graph import Graph
+    from zoo.exporting.graph import Graph
 
     _refuse_quantised(model, name)
     height_px, width_px, channels = _input_shape(model, name)
@@ -93,7 +93,7 @@ def _refuse_quantised(model: keras.Model, name: str) -> None:
 
 def _input_shape(model: keras.Model, name: str) -> tuple[int, int, int]:
     """Height, width and channels of the one image that a model takes."""
-    from zoo.export.graph import has_graph
+    from zoo.exporting.graph import has_graph
 
     if not has_graph(model):
         raise UsageError(
@@ -210,7 +210,7 @@ def _probabilities(
     """The output as one probability a label: by the last activation and by what the model returned."""
     from keras import activations, layers
 
-    from zoo.export.graph import last_activation
+    from zoo.exporting.graph import last_activation
 
     count = output.shape[-1]
     activation = last_activation(model)

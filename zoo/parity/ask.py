@@ -17,7 +17,7 @@ from zoo.exported import Runtime
 from zoo.image_spec import ImageSpec
 from zoo.images import load_image
 from zoo.images.ahead import ahead
-from zoo.runs.machine import core_count
+from zoo.machine import core_count
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from zoo.evaluation.predict import predict
 from zoo.evaluation.recorded import recorded_rows
 from zoo.evaluation.threshold import Choice, choose
 from zoo.evaluation.trained import TrainedModel
-from zoo.runs import Run
+from zoo.run_folder import Run
 
 #: Images in all that agreement is judged on: with so many, both errors of the gate are below one in a thousand.
 ENOUGH = 1000

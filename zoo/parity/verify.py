@@ -18,6 +18,7 @@ from zoo.evaluation.digest import model_digest
 from zoo.evaluation.predict import predict
 from zoo.evaluation.trained import TrainedModel
 from zoo.interfaces import Exporter
+from zoo.machine import installed, versions
 from zoo.parity.ask import TensorError, ask
 from zoo.parity.contract import check_contract, precision_of
 from zoo.parity.failures import failures
@@ -26,7 +27,6 @@ from zoo.parity.result import Verification, sha256_of
 from zoo.parity.stored import stored_problem
 from zoo.parity.unused import Unused, recorded_choice, unused_choice
 from zoo.parity.values import Values, by_label, compare_values
-from zoo.runs.machine import installed, versions
 
 #: Called with images done and images to do.
 Progress = Callable[[int, int], None]

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from zoo import __version__
+from zoo.atomic import make_folder, write_bytes
 from zoo.audit.audit import Audit
 from zoo.audit.composition import parts
 from zoo.audit.findings import KINDS, Finding
@@ -20,7 +21,6 @@ from zoo.audit.text import sentence, to_mend
 from zoo.report.grids import Picture
 from zoo.report.markup import Column, esc, name, section, table, tile, tiles
 from zoo.report.text import ABSENT, percent, plural, thousands
-from zoo.runs.atomic import make_folder, write_bytes
 
 #: Findings of a kind that are shown with their pictures; all are in the output of ``--json``.
 MOST_SHOWN = 60

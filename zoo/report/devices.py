@@ -15,11 +15,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from zoo import __version__
+from zoo.atomic import make_folder, write_bytes, write_csv, write_json
 from zoo.report.bench_table import Merged, Row
 from zoo.report.markup import Column, chart, esc, name, section, table
 from zoo.report.style import LIGHT, Target, Theme, drawing, percent_ticks, plain
 from zoo.report.text import ABSENT, percent, plural, shorten
-from zoo.runs.atomic import make_folder, write_bytes, write_csv, write_json
 
 #: Area of a bubble, in square points, a megabyte; none is so small that it cannot be seen.
 _AREA_A_MB = 26.0

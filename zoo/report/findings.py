@@ -11,7 +11,7 @@ from zoo.errors import UsageError
 from zoo.evaluation.predictions import Predictions
 from zoo.report.grids import MOST_MISTAKES, Mistake, Picture
 from zoo.report.pictures import Pictures
-from zoo.runs import Run
+from zoo.run_folder import Run
 
 _MOST_SAMPLES = 42
 _MOST_SAMPLES_OF_A_CLASS = 6

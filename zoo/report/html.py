@@ -9,12 +9,12 @@ from string import Template
 import numpy as np
 import numpy.typing as npt
 
+from zoo.atomic import make_folder, write_bytes
 from zoo.report import background, sections
 from zoo.report.findings import Findings, read_findings
 from zoo.report.grids import plot_mistakes
 from zoo.report.markup import esc, name, warnings_section
-from zoo.runs import Run
-from zoo.runs.atomic import make_folder, write_bytes
+from zoo.run_folder import Run
 
 
 def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None) -> Path:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+from zoo.atomic import write_bytes
 from zoo.report.grids import Picture
 from zoo.report.pictures import data_uri, thumbnail
 from zoo.report.style import CSS_DPI, DARK, DPI, LIGHT, Target, Theme
-from zoo.runs.atomic import write_bytes
 from zoo.terminal import readable
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from zoo.images import ImageError, load_image
 from zoo.report.grids import Picture
-from zoo.runs import Run
+from zoo.run_folder import Run
 
 #: Longest side of a picture on the page, in pixels; it is shown at up to this in CSS pixels.
 THUMBNAIL_PX = 168

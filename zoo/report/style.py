@@ -17,8 +17,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from zoo.atomic import make_folder, whole_file
 from zoo.report.text import percent
-from zoo.runs.atomic import make_folder, whole_file
 
 #: Pixels an inch. The page shows charts at CSS's 96, so that they stay sharp on dense displays.
 DPI = 160

@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 
 from zoo import __version__
+from zoo.atomic import make_folder, write_bytes
 from zoo.figures import points
 from zoo.images import ImageError, load_image
 from zoo.parity import Verification
@@ -17,7 +18,6 @@ from zoo.report.grids import Picture
 from zoo.report.markup import Column, bar, esc, name, section, table, tile, tiles, warnings_section
 from zoo.report.provenance import contract, provenance
 from zoo.report.text import number, percent, plural, thousands
-from zoo.runs.atomic import make_folder, write_bytes
 
 #: Flipped images that the page shows, those with the largest margins.
 MOST_FLIPS = 48

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from zoo.data import TEST
 from zoo.evaluation.digest import model_digest
 from zoo.evaluation.trained import TrainedModel
-from zoo.export.fold import fold
-from zoo.export.quantize import quantize
 from zoo.exported import Metadata
+from zoo.exporting.fold import fold
+from zoo.exporting.quantize import quantize
 from zoo.interfaces import Exporter
+from zoo.machine import versions
 from zoo.parity import Gates, Verification, default_gates, keras_answers, verify
-from zoo.runs.machine import versions
 
 if TYPE_CHECKING:
     from zoo.testing.subject import Subject

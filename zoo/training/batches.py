@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from zoo.data import ImageData
 from zoo.images.ahead import ahead
+from zoo.machine import core_count
 from zoo.recipe import Recipe
-from zoo.runs.machine import core_count
 from zoo.training.augment import augment, mixup, random_generator
 
 #: ``(images uint8 or features float32, targets float32, weights float32)``.

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.array_files import ArrayFile, open_arrays
+from zoo.atomic import whole_file
 from zoo.errors import TrainingError
 from zoo.records import read_object, read_record
-from zoo.runs.atomic import whole_file
 from zoo.training.model import get_weights, set_weights
 
 Arrays = list[NDArray[np.generic]]

@@ -13,7 +13,7 @@ from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture
 from zoo.recipe import FIELDS, Recipe
 from zoo.registry import architectures
-from zoo.runs import Run
+from zoo.run_folder import Run
 from zoo.training.start import find_weights
 
 

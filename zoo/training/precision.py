@@ -10,16 +10,16 @@ from typing import Any
 import keras
 import numpy as np
 
+from zoo.atomic import make_folder, write_json
 from zoo.data.cache import cache_folder
 from zoo.interfaces import Architecture
 from zoo.locks import locked
+from zoo.machine import machine
 from zoo.plugin_manager import blamed
 from zoo.recipe import Recipe
 from zoo.records import read_object
 from zoo.registry import architectures, distribution_of
-from zoo.runs import Run
-from zoo.runs.atomic import make_folder, write_json
-from zoo.runs.machine import machine
+from zoo.run_folder import Run
 from zoo.training.model import build_model, compile_model, devices
 
 #: bfloat16 costs digits, so it has to win by more than a measurement's noise.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from zoo.errors import TrainingError, UsageError, unknown_name
 from zoo.interfaces import Architecture
-from zoo.runs import open_run
+from zoo.run_folder import open_run
 
 if TYPE_CHECKING:
     import keras

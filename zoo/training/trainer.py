@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from zoo.atomic import whole_file
 from zoo.data import TRAIN, VAL, ImageData
 from zoo.data.cache import damage_note
 from zoo.errors import TrainingError, UsageError
@@ -19,14 +20,13 @@ from zoo.interfaces import Architecture
 from zoo.plugin_manager import blamed
 from zoo.recipe import Recipe
 from zoo.registry import distribution_of, plugin_manager
-from zoo.runs import Run
-from zoo.runs.atomic import whole_file
+from zoo.reporter import Reporter
+from zoo.run_folder import Run
 from zoo.training.batches import TrainingBatches
 from zoo.training.checkpoint import restore_model, restore_optimizer
 from zoo.training.features import FeatureBatches, compute_features
 from zoo.training.harness import Harness
 from zoo.training.model import build_model, compile_model, set_weights, split_model, unfreeze
-from zoo.training.reporter import Reporter
 from zoo.training.temperature import divide_logits, fit_temperature
 
 

@@ -129,7 +129,7 @@ def files(application: Application, folder: Path) -> dict[str, Any]:
     """Float32 files for 1000 classes at the architecture's own size, and how far they are from Keras on noise."""
     import keras
     import numpy as np
-    from zoo.export.fold import fold
+    from zoo.exporting.fold import fold
     from zoo.registry import exporters
     from zoo.testing.fitted import settle_batch_norm
 

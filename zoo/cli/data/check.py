@@ -47,7 +47,7 @@ def command(data: str, as_json: bool, html: Path | None, fail_on: str, backbone:
     from zoo.audit.audit import audit
     from zoo.audit.text import summary
     from zoo.cli.backend import start_keras
-    from zoo.cli.progress import make_reporter
+    from zoo.progress import make_reporter
 
     reporter = make_reporter()
     found = audit(data, backbone=backbone, start_backend=start_keras, reporter=reporter)

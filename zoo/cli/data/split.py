@@ -78,12 +78,12 @@ def command(
     folder = copy or link
     refuse_existing(out, folder, keep)
     kept = read_kept(keep) if keep else {}
+    from zoo.atomic import make_folder
     from zoo.audit.audit import read_and_compare
     from zoo.audit.division import divide
     from zoo.cli.backend import start_keras
-    from zoo.cli.progress import make_reporter
     from zoo.data.card import write_card
-    from zoo.runs.atomic import make_folder
+    from zoo.progress import make_reporter
 
     photos, twins = read_and_compare(data, backbone, start_keras, make_reporter())
     told = _told_of_kept(photos, kept, keep) if keep else []

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from zoo.export.graph import Call, Graph
+from zoo.exporting.graph import Call, Graph
 from zoo.testing.checks.build import noise
 from zoo.testing.result import CheckError, NothingToCheckError
 from zoo.testing.subject import Subject

@@ -50,11 +50,11 @@ def command(
     zoo data fetch openimages --classes Cat Dog --split validation --out pets/ --dry-run
     """
     from zoo.cli.data.fetch.running import fetch, tell_plan
-    from zoo.cli.progress import make_reporter
     from zoo.fetch.download import Downloader
     from zoo.fetch.folder import ImageFolder
     from zoo.fetch.openimages.choose import choose, resolve_classes
     from zoo.fetch.openimages.files import DEFAULT_IMAGES, DEFAULT_INDEX, Index
+    from zoo.progress import make_reporter
 
     index, images = (index or DEFAULT_INDEX).rstrip("/"), (images or DEFAULT_IMAGES).rstrip("/")
     folder = ImageFolder(out)

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import click
 
-from zoo.cli.progress import make_reporter
 from zoo.errors import DataError, ZooError
 from zoo.fetch.download import Downloader, Wanted
 from zoo.fetch.folder import FAILED, Failure, ImageFolder
 from zoo.fetch.record import write_record
-from zoo.training.reporter import Reporter
+from zoo.progress import make_reporter
+from zoo.reporter import Reporter
 
 #: So many files are asked for their size, and the others taken to be like them.
 _SAMPLE = 20

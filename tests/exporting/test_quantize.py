@@ -1,0 +1,559 @@
+"""8 bits: ranges, rounding and equalisation each do what they are for, and the whole answers like the float model."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from numpy.typing import NDArray
+
+from tests.conftest import draw_photo
+from tests.exporting.models import Pixels, answers, classifier, randomise
+from zoo.exporting.fold import fold
+from zoo.exporting.graph import Graph
+from zoo.exporting.quantize import FakeQuantize, quantize
+from zoo.exporting.quantize.center import center
+from zoo.exporting.quantize.distill import Teacher, distill, trained_calls
+from zoo.exporting.quantize.equalize import equalize
+from zoo.exporting.quantize.ranges import best_range, choose_ranges, measure_channels
+from zoo.exporting.quantize.rounding import round_matrix, round_nearest, round_to_inputs, steps
+from zoo.exporting.quantize.run import rounded_calls
+from zoo.image_spec import ImageSpec
+from zoo.images import load_image
+from zoo.interfaces import Exporter
+from zoo.registry import Offer, exporters
+
+SPEC = ImageSpec(height_px=32, width_px=32)
+CLASSES = 4
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pixels, NDArray[np.int64]]:
+    """Drawn photos of four hues that lie close together, in turn, and their classes."""
+    folder = tmp_path_factory.mktemp("photos")
+    classes = np.arange(240) % CLASSES
+    for number, index in enumerate(classes):
+        draw_photo(folder / f"{number:03d}.jpg", 60 + 6 * int(index), number)
+    return np.stack([load_image(str(path), SPEC) for path in sorted(folder.iterdir())]), classes
+
+
+def build() -> keras.Model:
+    """Inverted residuals in small, with every tie that equalisation has to respect."""
+
+    def norm(x: Any) -> Any:
+        return layers.BatchNormalization(momentum=0.8)(x)
+
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = layers.Rescaling(1 / 127.5, -1)(image)
+    x = layers.ReLU(6.0)(norm(layers.Conv2D(16, 3, strides=2, padding="same", name="stem")(x)))
+    x = shortcut = norm(layers.Conv2D(16, 1, name="narrow")(x))
+    x = layers.ReLU()(norm(layers.Conv2D(32, 1, name="expand")(x)))
+    x = layers.ReLU(6.0)(norm(layers.DepthwiseConv2D(3, padding="same", name="depthwise")(layers.ZeroPadding2D(1)(x))))
+    x = norm(layers.Conv2D(16, 3, name="project")(layers.Cropping2D(1)(x)))
+    x = layers.ZeroPadding2D(1)(x)
+    x = layers.MaxPooling2D()(layers.Add()([shortcut, x]))
+    x = layers.ReLU()(layers.Conv2D(48, 1, name="top")(x))
+    x = layers.GlobalAveragePooling2D(name="features")(x)
+    return keras.Model(image, layers.Dense(CLASSES, activation="softmax", name="probabilities")(x))
+
+
+@pytest.fixture(scope="module")
+def trained(photos: tuple[Pixels, NDArray[np.int64]]) -> keras.Model:
+    """Fitted to the photos, so that its answers are sure ones. Read it only."""
+    images, classes = photos
+    keras.utils.set_random_seed(0)
+    model = build()
+    model.compile(optimizer=keras.optimizers.Adam(3e-3), loss="sparse_categorical_crossentropy")
+    model.fit(images.astype("float32"), classes, batch_size=24, epochs=8, verbose=0)
+    assert (answers(model, images).argmax(axis=1) == classes).mean() > 0.9
+    return model
+
+
+def agreement(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    return float((one.argmax(axis=1) == other.argmax(axis=1)).mean())
+
+
+# The whole
+
+
+@pytest.fixture(scope="module")
+def quantized(trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> keras.Model:
+    """Calibrated on every second photo."""
+    return quantize(fold(trained), photos[0][::2]).model
+
+
+def test_answers_like_the_float_model_on_photos_it_was_not_calibrated_on(
+    trained: keras.Model, quantized: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]
+) -> None:
+    others = photos[0][1::2]
+    before, after = answers(trained, others), answers(quantized, others)
+    assert 0 < np.abs(before - after).max() < 0.1
+    assert np.abs(before - after).mean() < 0.005
+    assert agreement(before, after) >= 0.98
+
+
+def test_every_weight_is_one_of_255_values_of_its_output_channel(quantized: keras.Model) -> None:
+    checked = 0
+    for layer in quantized.layers:
+        if not hasattr(layer, "kernel"):
+            continue
+        kernel = np.asarray(layer.kernel)
+        # Output channels last; a depthwise kernel is (height, width, channels, 1).
+        columns = kernel.reshape(-1, kernel.shape[2] if isinstance(layer, layers.DepthwiseConv2D) else kernel.shape[-1])
+        steps = columns / (np.abs(columns).max(axis=0) / 127)
+        np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
+        assert (np.abs(np.round(steps)).max(axis=0) == 127).all()
+        checked += 1
+    assert checked == 7
+
+
+def test_pixels_enter_as_they_are_and_probabilities_leave_unrounded(quantized: keras.Model) -> None:
+    rounding = [layer for layer in quantized.layers if isinstance(layer, FakeQuantize)]
+    assert (rounding[0].low, rounding[0].high) == (0, 255)
+    assert isinstance(quantized.layers[1], FakeQuantize)
+    assert quantized.layers[-1].name == "probabilities_activation"
+    assert all(layer.low <= 0 <= layer.high for layer in rounding)
+    values = answers(quantized, np.full((1, *SPEC.input_shape), 77, np.uint8)) * 255
+    assert np.abs(values - values.round()).max() > 0.01
+
+
+def test_averages_of_stored_values_are_stored_in_the_same_steps(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    def body(x: Any) -> Any:
+        x = layers.Conv2D(8, 3, activation="relu", name="before")(x)
+        return layers.Conv2D(8, 1)(layers.AveragePooling2D(2, name="average")(layers.ZeroPadding2D(1)(x)))
+
+    graph = Graph(fold(classifier(body, SPEC.input_shape, CLASSES)))
+    images = photos[0][:8]
+    ranges = choose_ranges(graph, images, measure_channels(graph, images, rounded_calls(graph)))
+    average = next(call for call in ranges if call.name == "average")
+    source = average.only_source.only_source
+    assert source in ranges
+    assert ranges[average] == ranges[source]
+
+
+def test_the_same_photos_give_the_same_weights(
+    trained: keras.Model, quantized: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]
+) -> None:
+    again = quantize(fold(trained), photos[0][::2]).model
+    for one, other in zip(quantized.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    ranges = [
+        [(layer.low, layer.high) for layer in model.layers if isinstance(layer, FakeQuantize)]
+        for model in (quantized, again)
+    ]
+    assert ranges[0] == ranges[1]
+
+
+def test_the_model_that_was_trained_is_left_alone(
+    trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]
+) -> None:
+    before = [np.array(weight) for weight in trained.get_weights()]
+    quantize(fold(trained), photos[0][:8])
+    for weight, was in zip(trained.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, was)
+
+
+def test_one_photo_is_enough_to_go_on(trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    made = quantize(fold(trained), photos[0][:1]).model
+    assert np.isfinite(answers(made, photos[0][:4])).all()
+
+
+def test_a_quantized_model_can_be_kept_as_a_keras_file(
+    quantized: keras.Model, photos: tuple[Pixels, NDArray[np.int64]], tmp_path: Path
+) -> None:
+    quantized.save(tmp_path / "quantized.keras")
+    again = keras.models.load_model(tmp_path / "quantized.keras", compile=False)
+    np.testing.assert_array_equal(answers(again, photos[0][:4]), answers(quantized, photos[0][:4]))
+
+
+def test_a_tensor_times_a_number_is_stored_in_8_bits_too(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = layers.Conv2D(8, 3, activation="relu")(image * (1 / 255)) * 2.0
+    scores = layers.Dense(CLASSES)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(image, layers.Activation("softmax", name="probabilities")(scores))
+    pixels = photos[0][:40]
+    expected = answers(model, pixels)
+    found = quantize(fold(model), pixels, 0.0)
+    assert any(isinstance(layer, FakeQuantize) for layer in found.model.layers)
+    assert np.abs(answers(found.model, pixels) - expected).max() < 0.1
+
+
+def test_fake_quantize_rounds_to_256_values_with_zero_among_them() -> None:
+    layer = FakeQuantize(-0.99, 3.0)
+    values = np.asarray(layer(np.linspace(-5, 5, 5001, dtype=np.float32)))
+    found = np.unique(values)
+    assert len(found) == 256
+    assert 0 in found
+    assert found[-1] - found[0] == pytest.approx(3.99, abs=1e-5)
+    again = FakeQuantize.from_config(layer.get_config())
+    assert (again.low, again.high, again.name) == (layer.low, layer.high, layer.name)
+
+
+# Equalisation
+
+
+def spread(model: keras.Model, factor: float) -> keras.Model:
+    """The same answers from channels whose ranges differ up to ``factor`` times: what 8 bits cannot bear."""
+    made = keras.models.clone_model(model)
+    made.set_weights(model.get_weights())
+    scale = np.geomspace(1, factor, 48).astype(np.float32)
+    kernel, bias = made.get_layer("top").get_weights()
+    made.get_layer("top").set_weights([kernel * scale, bias * scale])
+    kernel, bias = made.get_layer("probabilities").get_weights()
+    made.get_layer("probabilities").set_weights([kernel / scale[:, None], bias])
+    return made
+
+
+def equalized(model: keras.Model, images: Pixels) -> tuple[keras.Model, keras.Model]:
+    """The folded model, and the same with its channels shifted and scaled."""
+    before = fold(model)
+    graph = Graph(fold(model))
+    channels = measure_channels(graph, images, rounded_calls(graph))
+    center(graph, channels)
+    equalize(graph, channels)
+    return before, graph.rebuild()
+
+
+def test_equalisation_changes_weights_and_no_answer(
+    trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]
+) -> None:
+    images = photos[0][:64]
+    before, after = equalized(trained, images)
+    moved = np.abs(answers(after, images) - answers(before, images)).max(axis=1)
+    # An outlier may be cut by a capped ReLU.
+    assert np.quantile(moved, 0.9) < 1e-5
+    assert moved.max() < 1e-3
+    changed = {
+        layer.name
+        for layer, other in zip(before.layers, after.layers, strict=True)
+        if hasattr(layer, "kernel") and not np.allclose(layer.kernel, other.kernel)
+    }
+    assert {"expand", "depthwise", "project", "top", "probabilities"} <= changed
+
+
+def test_channels_of_very_different_ranges_cost_nothing(
+    trained: keras.Model, quantized: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]
+) -> None:
+    uneven = spread(trained, 256)
+    np.testing.assert_allclose(answers(uneven, photos[0][:8]), answers(trained, photos[0][:8]), atol=1e-4)
+    made = quantize(fold(uneven), photos[0][::2]).model
+    others = photos[0][1::2]
+    expected = answers(trained, others)
+    assert agreement(answers(made, others), expected) >= 0.98
+    uneven_error, even_error = (np.abs(answers(model, others) - expected).mean() for model in (made, quantized))
+    assert uneven_error < 3 * even_error  # eight times it without equalisation
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda x: layers.Activation("sigmoid")(layers.Conv2D(8, 1)(x)),
+        lambda x: layers.ReLU(negative_slope=0.1)(layers.Conv2D(8, 1)(x)),
+        lambda x: layers.ReLU(threshold=0.5)(layers.Conv2D(8, 1)(x)),
+        lambda x: layers.Multiply()([layers.Conv2D(8, 1)(x), layers.Conv2D(8, 1)(x)]),
+        lambda x: layers.Concatenate()([layers.ReLU()(layers.Conv2D(4, 1)(x)), layers.Conv2D(4, 1)(x)]),
+        lambda x: layers.ReLU()(layers.DepthwiseConv2D(3, depth_multiplier=2)(layers.ReLU()(layers.Conv2D(4, 1)(x)))),
+        lambda x: layers.ReLU()(layers.Conv2D(8, 1, groups=2)(layers.ReLU()(layers.Conv2D(4, 1)(x)))),
+        lambda x: layers.ReLU()(layers.Conv2DTranspose(8, 3)(layers.ReLU()(layers.Conv2D(4, 1)(x)))),
+        lambda x: layers.Conv2D(8, 1)(layers.ReLU()(layers.Conv2D(8, 3, name="read_twice")(x))) + 1.0,
+        lambda x: layers.AveragePooling2D(2, padding="same")(layers.ReLU()(layers.Conv2D(8, 1)(x))),
+    ],
+    ids=[
+        "sigmoid",
+        "leaky",
+        "threshold",
+        "product",
+        "concatenation",
+        "multiplier",
+        "groups",
+        "transposed",
+        "operation",
+        "pooling with padding",
+    ],
+)
+def test_equalisation_respects_what_cannot_be_scaled(body: Any, photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = layers.ReLU()(layers.Conv2D(6, 3)(layers.Rescaling(1 / 127.5, -1)(image)))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 1)(body(x)))
+    model = randomise(keras.Model(image, layers.Dense(4, activation="softmax")(x)))
+    images = photos[0][:32]
+    before, after = equalized(model, images)
+    np.testing.assert_allclose(answers(after, images), answers(before, images), rtol=0, atol=1e-5)
+
+
+def test_a_cap_is_not_scaled(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = layers.ReLU(1.0)(layers.Conv2D(8, 3)(layers.Rescaling(1 / 127.5, -1)(image)))
+    x = layers.GlobalAveragePooling2D()(layers.ReLU(1.0)(layers.Conv2D(8, 1)(x)))
+    model = randomise(keras.Model(image, layers.Dense(4, activation="softmax")(x)))
+    before, after = equalized(model, photos[0][:32])
+    np.testing.assert_allclose(answers(after, photos[0]), answers(before, photos[0]), rtol=0, atol=2e-3)
+    rounding = [
+        layer for layer in quantize(fold(model), photos[0][:32]).model.layers if isinstance(layer, FakeQuantize)
+    ]
+    capped = [layer.high for layer in rounding if layer.name.startswith("re_lu")]
+    assert len(capped) == 2
+    assert max(capped) < 1.0001
+
+
+# Centring
+
+
+def residual(offset: float = 0.0) -> keras.Model:
+    """Two sums of linear tensors, whose channels lie ``offset`` away from zero; the same answers for every offset."""
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = layers.ReLU()(layers.Conv2D(16, 3, strides=2, name="stem")(layers.Rescaling(1 / 127.5, -1)(image)))
+    x = layers.Conv2D(8, 1, name="base")(x)
+    for name in ("first", "second"):
+        branch = layers.ReLU()(layers.Conv2D(16, 1, name=f"{name}_expand")(x))
+        x = layers.Add(name=f"{name}_sum")([x, layers.Conv2D(8, 1, name=f"{name}_project")(branch)])
+    x = layers.GlobalAveragePooling2D()(layers.ReLU()(layers.Conv2D(16, 1, name="top")(x)))
+    model = randomise(keras.Model(image, layers.Dense(CLASSES, activation="softmax", name="probabilities")(x)))
+    shift = offset * np.linspace(-1, 1, 8).astype(np.float32)
+    model.get_layer("base").bias.assign_add(shift)
+    for name in ("first_expand", "second_expand", "top"):
+        layer = model.get_layer(name)
+        layer.bias.assign_sub(shift @ np.asarray(layer.kernel)[0, 0])
+    return model
+
+
+def test_centring_moves_every_tensor_of_a_residual_stream_to_its_middle(
+    photos: tuple[Pixels, NDArray[np.int64]],
+) -> None:
+    images = photos[0][:32]
+    model = residual(30.0)
+    graph = Graph(fold(model))
+    calls = rounded_calls(graph)
+    before, channels = (measure_channels(graph, images, calls) for _ in range(2))
+    center(graph, channels)
+    np.testing.assert_allclose(answers(graph.rebuild(), images), answers(model, images), atol=2e-5)
+    after = measure_channels(graph, images, calls)
+    stream = [call for call in calls if call.name in ("base", "first_sum", "second_sum")]
+    assert len(stream) == 3
+    for call in stream:
+        assert np.abs(after[call].middle).max() < 0.1 * np.abs(before[call].middle).max()
+        for name in ("low", "high", "mean", "square"):  # what is known of the channels moved along
+            np.testing.assert_allclose(getattr(channels[call], name), getattr(after[call], name), rtol=0, atol=0.01)
+
+
+def test_channels_far_from_zero_cost_nothing(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    images, others = photos[0][:32], photos[0][32:96]
+    expected = answers(residual(), others)
+    even, uneven = (
+        float(np.abs(answers(quantize(fold(residual(offset)), images).model, others) - expected).mean())
+        for offset in (0.0, 300.0)
+    )
+    assert uneven < 4 * even  # twenty times it without centring
+
+
+def test_padding_is_not_shifted(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = layers.Conv2D(8, 1, name="linear")(layers.ReLU()(layers.Conv2D(8, 3)(layers.Rescaling(1 / 127.5, -1)(image))))
+    x = layers.ReLU()(layers.Conv2D(8, 3, padding="same")(x))
+    model = randomise(keras.Model(image, layers.Dense(4, activation="softmax")(layers.GlobalAveragePooling2D()(x))))
+    before, after = equalized(model, photos[0][:32])
+    np.testing.assert_allclose(answers(after, photos[0][:32]), answers(before, photos[0][:32]), rtol=0, atol=1e-5)
+
+
+# Distillation
+
+
+def test_learning_from_the_float_model_makes_up_for_what_rounding_shifted(
+    trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]
+) -> None:
+    images = photos[0][::2]
+    graph = Graph(fold(trained))
+    ranges = choose_ranges(graph, images, measure_channels(graph, images, rounded_calls(graph)))
+    teacher = Teacher(graph, images)
+    assert len(teacher.images) == 192  # 120 photos, one in five of them held out, each as it is and mirrored
+    for call in trained_calls(graph):
+        layer = call.operation
+        layer.kernel.assign(round_nearest(layer))
+        low, high = ranges.get(call) or ranges[call.users[0]]
+        layer.bias.assign_add(np.full(layer.bias.shape, 0.5 * (high - low) / 255, np.float32))
+    kernels = [np.array(call.operation.kernel) for call in trained_calls(graph)]
+    learnt = distill(graph, teacher, ranges)
+    assert learnt.kept
+    assert learnt.after < 0.5 * learnt.before  # of the photos held out
+    moved = 0.0
+    for call, before in zip(trained_calls(graph), kernels, strict=True):
+        changed = (np.array(call.operation.kernel) - before) / steps(call.operation)
+        np.testing.assert_allclose(changed, np.round(changed), atol=1e-3)  # whole steps only
+        moved += float(np.abs(changed).sum())
+    assert moved > 0
+
+
+def test_what_was_learnt_is_recorded(trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    made = quantize(fold(trained), photos[0][:40])
+    assert made.distilled is not None
+    assert made.as_dict()["distilled"] == {
+        "images": 64,
+        "before": made.distilled.before,
+        "after": made.distilled.after,
+        "kept": made.distilled.after < made.distilled.before,
+    }
+
+
+def test_few_photos_are_not_learnt_from(trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    made = quantize(fold(trained), photos[0][:39])
+    assert made.distilled is None
+    assert made.as_dict()["distilled"] is None
+
+
+def test_a_lesson_that_does_not_help_is_forgotten(
+    trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = photos[0][:40]
+    monkeypatch.setattr(import_module("zoo.exporting.quantize.distill"), "_LEARNING_RATE", 30.0)
+    spoilt = quantize(fold(trained), images)
+    assert spoilt.distilled is not None
+    assert not spoilt.distilled.kept
+    monkeypatch.setattr("zoo.exporting.quantize._LEAST_TO_LEARN", 1000)
+    for one, other in zip(spoilt.model.get_weights(), quantize(fold(trained), images).model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+# Tensors that 8 bits do not suit
+
+
+@pytest.fixture(scope="module")
+def loud(trained: keras.Model) -> keras.Model:
+    """Nearly the same answers, by way of a tensor one channel of which is far louder than the others."""
+    x = trained.layers[-3].output
+    assert trained.layers[-2].name == "features"
+    shout = layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(500), name="shout")
+    both = layers.Concatenate(name="both")([x, shout(x)])
+    mix = layers.Conv2D(48, 1, use_bias=False, name="mix")
+    x = layers.GlobalAveragePooling2D()(mix(both))
+    mix.set_weights([np.concatenate([np.eye(48), np.full((1, 48), 1e-6)])[None, None]])
+    head = trained.layers[-1]
+    dense = layers.Dense(CLASSES, activation="softmax", name="probabilities")
+    model = keras.Model(trained.input, dense(x))
+    dense.set_weights(head.get_weights())
+    return model
+
+
+def test_a_tensor_that_ruins_the_answers_stays_in_float_and_is_named(
+    loud: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]
+) -> None:
+    said: list[str] = []
+    images, others = photos[0][::2], photos[0][1::2]
+    expected = answers(loud, others)
+    ruined = quantize(fold(loud), images)
+    assert agreement(answers(ruined.model, others), expected) < 0.9
+    assert ruined.in_float == ()
+    found = quantize(fold(loud), images, 0.98, said.append)
+    assert agreement(answers(found.model, others), expected) >= 0.98
+    (spared,) = found.in_float
+    assert spared.name == "both"
+    assert spared.after.divergence < spared.before.divergence / 10
+    assert spared.extra_bytes == 3 * 49 * 48
+    assert found.calibrated.agreement >= 0.98
+    assert any(line.startswith("both stays in float32") for line in said)
+
+
+def test_nothing_stays_in_float_without_need(trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    found = quantize(fold(trained), photos[0][::2], 0.98)
+    assert found.in_float == ()
+    assert found.calibrated.agreement >= 0.98
+
+
+@pytest.mark.parametrize("offer", list(exporters()), ids=lambda offer: offer.record.name)
+def test_every_format_can_leave_a_tensor_in_float(
+    offer: Offer[Exporter], loud: keras.Model, photos: tuple[Pixels, NDArray[np.int64]], tmp_path: Path
+) -> None:
+    exporter = offer.record
+    prepared = quantize(fold(loud), photos[0][::2], 0.98).model
+    exporter.convert(prepared, tmp_path / f"loud{exporter.suffix}", "int8")
+    found = exporter.load(tmp_path / f"loud{exporter.suffix}", 1).predict(photos[0][:16])
+    np.testing.assert_allclose(found, answers(prepared, photos[0][:16]), rtol=0, atol=0.02)
+
+
+# Ranges
+
+
+def histogram(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.int64]:
+    return np.histogram(values, 2048, (low, high))[0].astype(np.int64)
+
+
+def lost(values: NDArray[np.float64], low: float, high: float) -> float:
+    """Mean squared error of storing values in 256 steps from low to high."""
+    step = (high - low) / 255
+    stored = np.clip(np.round(values / step) * step, low, high)
+    return float(((values - stored) ** 2).mean())
+
+
+def test_a_range_that_is_used_evenly_is_kept() -> None:
+    values = np.random.default_rng(0).uniform(-2, 6, 100_000)
+    low, high = best_range(histogram(values, -2, 6), -2, 6)
+    assert (low, high) == pytest.approx((-2, 6), abs=0.1)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_few_values_far_out_are_clipped(sign: int) -> None:
+    random = np.random.default_rng(0)
+    values = np.concatenate([random.normal(0, 0.2, 1_000_000), [8.0]])
+    values = sign * np.clip(values, -1, 8)
+    ends = (-1.0, 8.0) if sign > 0 else (-8.0, 1.0)
+    low, high = best_range(histogram(values, *ends), *ends)
+    assert max(high, -low) < 5
+    assert min(high, -low) > 0.5
+    assert lost(values, low, high) < 0.7 * lost(values, *ends)
+
+
+def test_a_range_always_holds_zero() -> None:
+    values = np.random.default_rng(0).uniform(3, 4, 10_000)
+    low, high = best_range(histogram(values, 0, 4), 0, 4)
+    assert low == 0
+    assert high > 3.5
+
+
+def test_a_tensor_that_is_zero_everywhere_has_a_range_too() -> None:
+    low, high = best_range(histogram(np.zeros(1000), 0, 1e-6), 0, 1e-6)
+    assert low <= 0 < high
+
+
+# Rounding
+
+
+def test_rounding_by_inputs_beats_rounding_to_the_nearest() -> None:
+    random = np.random.default_rng(0)
+    # Inputs as layers see them: correlated, and not centred.
+    rows = (random.normal(size=(2000, 24)) @ random.normal(size=(24, 96)) + 1.0).clip(0).astype(np.float32)
+    weights = random.normal(0, 0.1, (96, 16)).astype(np.float32)
+    rounded = round_matrix(weights, rows)
+    steps = np.abs(weights).max(axis=0) / 127
+    nearest = np.round(weights / steps) * steps
+    errors = [np.square(rows @ (weights - found)).mean(axis=0) for found in (rounded, nearest)]
+    assert errors[0].sum() < 0.5 * errors[1].sum()
+    assert (errors[0] < errors[1]).mean() > 0.9
+    # Whoever stores them finds the step: one weight of every output is 127 of them.
+    found = rounded / (np.abs(rounded).max(axis=0) / 127)
+    np.testing.assert_allclose(found, np.round(found), atol=1e-6)
+    assert (np.abs(np.round(found)).max(axis=0) == 127).all()
+    assert np.abs(rounded - weights).max() < 0.1
+
+
+@pytest.mark.parametrize("rows", [np.zeros((10, 5)), np.ones((10, 5)), np.eye(5)[:1]], ids=["dark", "equal", "one"])
+def test_rounding_survives_inputs_that_say_nothing(rows: NDArray[np.float64]) -> None:
+    weights = np.random.default_rng(0).normal(0, 1, (5, 3)).astype(np.float32)
+    weights[:, 1] = 0
+    rounded = round_matrix(weights, rows.astype(np.float32))
+    assert np.isfinite(rounded).all()
+    assert np.abs(rounded - weights).max() < 0.6
+    assert np.abs(rounded[:, 1]).max() < 1e-9
+
+
+def test_a_dense_layer_on_a_whole_picture_is_rounded_too() -> None:
+    """simple_cnn at 224 px has one of 50176 inputs; what they have to do with each other would fill 20 GB."""
+    dense = layers.Dense(3)
+    rows = np.random.default_rng(0).normal(1, 1, (8, 50176)).astype(np.float32)
+    dense.build(rows.shape)
+    steps = round_to_inputs(dense, rows) / (np.abs(dense.kernel).max(axis=0) / 127)
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
+    assert np.abs(steps - np.asarray(dense.kernel) / (np.abs(dense.kernel).max(axis=0) / 127)).max() < 0.501

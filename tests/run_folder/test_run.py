@@ -1,0 +1,130 @@
+"""Runs on disk."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from zoo import ImageSpec, Recipe, TrainingError, UsageError
+from zoo.run_folder import create_run, find_runs, open_run
+
+INFO = {"labels": ["a", "b"], "image": ImageSpec().as_dict(), "recipe": Recipe().as_dict(), "seed": 3}
+
+
+def test_a_run_reads_back_what_was_written(tmp_path: Path) -> None:
+    run = open_run(create_run(tmp_path, "simple_cnn", INFO).path)
+    assert (run.architecture, run.labels, run.seed) == ("simple_cnn", ("a", "b"), 3)
+    assert run.recipe == Recipe()
+    assert run.image_spec == ImageSpec()
+    assert not run.finished
+    assert run.history() == {}
+
+
+def test_the_newest_run_does_not_depend_on_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tmp_path / "simple_cnn-20260301-000000"  # of an earlier zoo: the name alone tells the time
+    before.mkdir()
+    (before / "run.json").write_text(json.dumps({"format": 1, "architecture": "simple_cnn", **INFO}))
+    made = [before.name]
+    for clock in ("2026-05-01T12:00", "2026-04-01T12:00", "2026-04-01T12:00", "2001-01-01T00:00", "2026-05-02T00:00"):
+        now_ns = int(datetime.fromisoformat(f"{clock}+00:00").timestamp()) * 10**9
+        monkeypatch.setattr("time.time_ns", lambda now_ns=now_ns: now_ns)
+        run = create_run(tmp_path, "simple_cnn", INFO)
+        assert run.info["created_at"] == f"{clock}:00+00:00"
+        made.append(run.name)
+    for name in made:
+        (tmp_path / name / "metrics.json").write_text("{}")
+    assert [run.name for run in find_runs(tmp_path)] == made[::-1]
+    assert not (tmp_path / ".lock").exists()
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="needs a time zone that can be set")
+def test_names_are_in_utc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        monkeypatch.setattr("time.time_ns", lambda: 1_767_225_600 * 10**9)
+        assert create_run(tmp_path, "simple_cnn", INFO).name == "simple_cnn-20260101-000000"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_runs_of_many_processes_stand_in_one_order(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom zoo.run_folder import create_run\n"
+        f"for _ in range(5): create_run(Path(sys.argv[1]), 'simple_cnn', {INFO!r})"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", code, tmp_path]) for _ in range(4)]
+    assert [process.wait(60) for process in started] == [0] * 4
+    orders = [open_run(path).info["order"] for path in tmp_path.iterdir()]
+    assert len(set(orders)) == len(orders) == 20
+
+
+def test_a_run_beside_one_from_the_end_of_time_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "simple_cnn-99991231-235959"
+    path.mkdir()
+    (path / "run.json").write_text(json.dumps({"format": 1, "architecture": "simple_cnn", **INFO}))
+    assert open_run(create_run(tmp_path, "simple_cnn", INFO).path).seed == 3
+
+
+def test_a_run_has_the_name_that_was_asked_for(tmp_path: Path) -> None:
+    assert create_run(tmp_path, "simple_cnn", INFO, "balls").path == tmp_path / "balls"
+    with pytest.raises(UsageError, match="There is already a 'balls'"):
+        create_run(tmp_path, "simple_cnn", INFO, "balls")
+    assert create_run(tmp_path, "simple_cnn", INFO, "Bälle 2.1-x").path.is_dir()
+    for name in (
+        "",
+        ".",
+        "..",
+        "a/b",
+        "a\\b",
+        "../x",
+        "/x",
+        ".hidden",
+        "-x",
+        "a\0b",
+        "a\nb",
+        "x.",
+        "a:b",
+        "x.keras",
+        "y" * 300,
+    ):
+        with pytest.raises(UsageError, match="must be the name of a folder"):
+            create_run(tmp_path, "simple_cnn", INFO, name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Bälle 2.1-x", "balls"]
+
+
+def test_runs_of_one_second_do_not_meet(tmp_path: Path) -> None:
+    assert len({create_run(tmp_path, "simple_cnn", INFO).path for _ in range(5)}) == 5
+
+
+def test_only_finished_runs_are_found_the_newest_first(tmp_path: Path) -> None:
+    for name, finished in (("x-20260101-000000", True), ("x-20260301-000000", True), ("x-20260401-000000", False)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps({"format": 1, "architecture": "x", **INFO}))
+        if finished:
+            (tmp_path / name / "metrics.json").write_text("{}")
+    (tmp_path / "x-20260501-000000").mkdir()
+    (tmp_path / "x-20260501-000000" / "run.json").write_text("no json")
+    assert [run.name for run in find_runs(tmp_path, "x")] == ["x-20260301-000000", "x-20260101-000000"]
+    assert list(find_runs(tmp_path, "y")) == []
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No run at"):
+        open_run(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(TrainingError, match="Could not read"):
+        open_run(tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(TrainingError, match="not a run description"):
+        open_run(tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({"format": 99, "architecture": "x", **INFO}))
+    with pytest.raises(UsageError, match="run format 99"):
+        open_run(tmp_path)

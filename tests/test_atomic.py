@@ -1,0 +1,73 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from zoo.atomic import folder_aside, read_csv, read_text, whole_file, write_csv, write_text
+from zoo.errors import TrainingError
+from zoo.locks import locked
+
+
+def _write_and_fail(path: Path) -> None:
+    with whole_file(path) as aside:
+        aside.write_text("half of the ne")
+        raise ZeroDivisionError
+
+
+def _write_to_a_full_disk(path: Path) -> None:
+    with whole_file(path) as aside:
+        aside.symlink_to("/dev/full")
+        aside.write_text("new")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    write_text(path, "old")
+    with pytest.raises(ZeroDivisionError):
+        _write_and_fail(path)
+    assert read_text(path) == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full to stand for a full disk")
+def test_a_full_disk_is_a_message(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    write_text(path, "old")
+    with pytest.raises(TrainingError, match=r"Could not write .*metrics.json: No space left on device"):
+        _write_to_a_full_disk(path)
+    assert read_text(path) == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_is_gone_is_a_message(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"Could not write .*file.txt: there is no folder .*gone\."):
+        write_text(tmp_path / "gone" / "file.txt", "text")
+
+
+def test_names_of_any_bytes_survive_csv(tmp_path: Path) -> None:
+    names = ["Icon\r", 'a,b"c', "line\nbreak", "tab\t", os.fsdecode(b"caf\xe9"), "=1+1", "класс"]
+    write_csv(tmp_path / "split.csv", ("path", "label"), [(name, "x") for name in names])
+    assert [row["path"] for row in read_csv(tmp_path / "split.csv")] == names
+
+
+@pytest.mark.parametrize("pid", [99999, os.getpid()], ids=["another", "the same"])  # in a container it may be the same
+def test_what_killed_processes_left_is_swept(tmp_path: Path, pid: int) -> None:
+    final = tmp_path / "net-onnx-int8"
+    for left in (f".{final.name}.{pid}", f".{final.name}.{pid}.old", ".net-onnx-int8.other.99999", ".mine"):
+        (tmp_path / left).mkdir()
+        (tmp_path / left / "file").write_text(left)
+    (tmp_path / f".{final.name}.99998.zip").write_text("half")
+    (tmp_path / f".{final.name}.77777").mkdir()
+    with locked(tmp_path / f".{final.name}.77777.lock"), folder_aside(final) as aside:
+        (aside / "file").write_text("new")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".lock") == [
+        ".mine",
+        f".{final.name}.77777",  # its process lives
+        ".net-onnx-int8.other.99999",
+        final.name,  # moved away to make room, and nothing had taken its place
+    ]
+    assert (final / "file").read_text() == f".{final.name}.{pid}.old"

@@ -1,0 +1,152 @@
+"""What an exported file takes along onto a device: golden vectors, the runner, and a word on all of it.
+
+    <architecture>.onnx ...   the exported file, labels.txt, verify.json, ...: as ``zoo.exporting.export`` left them
+    golden/                   pictures with the pixels and the answers that should come of them
+    run.py, runner/           the runner, where the exporter has a runtime for devices; or the files of its app
+    requirements.txt          what the runner needs
+    README.md                 model card
+    LICENSE, NOTICE           of the runner and of weights that come with zoo
+    spec.json                 all a program has to know, and the digest of every other file
+
+The same inputs give the same bytes: no file says when or where it was made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+from zoo.atomic import make_folder, write_bytes, write_text
+from zoo.edge.bundle import BUNDLE_VERSION, SPEC, fingerprint, read_bundle, seal
+from zoo.errors import PluginError, ZooError
+from zoo.evaluation.trained import TrainedModel
+from zoo.exported import Metadata, Runtime
+from zoo.exporting.card import write_card
+from zoo.exporting.golden import Sample, draw_samples, json_bytes, write_golden
+from zoo.exporting.runner import requirements, runner_files
+from zoo.interfaces import Exporter
+from zoo.parity import Verification
+
+#: Written after the program.
+_LAST = {"LICENSE", "NOTICE", "README.md", SPEC}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a bundle is made of.
+
+    Args:
+        exporter: Of the file's format.
+        file: The exported file, in the bundle's folder.
+        metadata: What the file says about itself.
+        trained: The Keras model it was made from.
+        photos: That may travel along.
+        verification: ``None`` where there was none.
+    """
+
+    exporter: Exporter
+    file: Path
+    metadata: Metadata
+    trained: TrainedModel
+    photos: list[Sample]
+    verification: Verification | None
+
+
+def complete_bundle(contents: Contents) -> None:
+    """Adds everything but the exported file and its reports to the folder that the file lies in.
+
+    Raises:
+        PluginError: The exporter's runtime module is not fit for a device, or its app has a file of the bundle's name.
+        ExportError: Something that the app needs is missing.
+        TrainingError: The disk is full, or the folder cannot be written.
+    """
+    folder, exporter = contents.file.parent, contents.exporter
+    runtime = exporter.load(contents.file, 1)
+    samples = [*contents.photos, *draw_samples(contents.metadata.image)]
+    write_golden(folder, samples, contents.metadata, runtime, contents.trained.load())
+    _write_program(folder, exporter)
+    for name in ("LICENSE", "NOTICE"):
+        if text := _licence(name):
+            write_text(folder / name, text)
+    write_card(folder / "README.md", contents)
+    write_bytes(folder / SPEC, json_bytes(seal(_spec(contents, runtime))))
+
+
+def _write_program(folder: Path, exporter: Exporter) -> None:
+    """What runs the model: the runner, or the exporter's app."""
+    program = {name: source.encode() for name, source in runner_files(exporter).items()}
+    if program:
+        program["requirements.txt"] = "".join(f"{line}\n" for line in requirements(exporter)).encode()
+    if exporter.app:
+        program = dict(exporter.app.files())
+    for name, content in program.items():
+        path = folder / name
+        if path.exists() or name in _LAST:
+            raise PluginError(f"The app of exporter '{exporter.name}' has a file '{name}'; so has the bundle itself.")
+        make_folder(path.parent)
+        write_bytes(path, content)
+
+
+def made_by_us(folder: Path) -> set[str]:
+    """Names directly in a folder that an export may have put there; a folder among them only with all that is in it."""
+    reports = {"verify.json", "verify.html", "labels.txt", "calibration.csv", "quantization.json"}
+    try:
+        recorded = set(read_bundle(folder).values["files"])
+    except ZooError:
+        return reports  # of a refused file: it left no model
+    try:
+        strange = {
+            path.relative_to(folder).parts[0]
+            for path in folder.rglob("*")
+            if path.is_file()
+            and path.parent.name != "__pycache__"
+            and path.relative_to(folder).as_posix() not in recorded
+        }
+    except (RecursionError, OSError):  # no export nests so deep
+        strange = {path.name for path in folder.iterdir() if path.is_dir()}
+    return reports | ({SPEC} | {name.split("/")[0] for name in recorded} | {"__pycache__"}) - (strange - {SPEC})
+
+
+def _spec(contents: Contents, runtime: Runtime) -> dict[str, Any]:
+    folder, exporter, metadata = contents.file.parent, contents.exporter, contents.metadata
+    values = contents.verification.values if contents.verification else None
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SPEC)
+    return {
+        "version": BUNDLE_VERSION,
+        "model": contents.file.name,
+        "format": exporter.name,
+        "precision": metadata.precision,
+        "runtime": {"requires": list(requirements(exporter))},
+        "image": metadata.image.as_dict(),
+        "image_digest": metadata.image.digest,
+        "labels": list(metadata.labels),
+        "input": _tensor(runtime.inputs[0]),
+        "output": _tensor(runtime.outputs[0]),
+        "architecture": metadata.architecture,
+        "source": metadata.source,
+        "model_digest": metadata.model_digest,
+        "data_digest": metadata.data_digest,
+        "calibration_digest": metadata.calibration_digest,
+        "verification": dict(metadata.verification),
+        "min_confidence": values.file.min_confidence if values else None,
+        "versions": dict(metadata.versions),
+        "files": {path.relative_to(folder).as_posix(): fingerprint(path) for path in files},
+    }
+
+
+def _tensor(info: Any) -> dict[str, Any]:
+    # A runtime for devices knows nothing of zoo: its record has the same fields and is another class.
+    values = {name: getattr(info, name) for name in ("name", "shape", "dtype", "scale", "zero_point")}
+    return values | {"shape": list(info.shape)}
+
+
+def _licence(name: str) -> str | None:
+    """From where an installation keeps it, or beside the source."""
+    try:
+        text = distribution("keras-edge-zoo").read_text(f"licenses/{name}")
+    except PackageNotFoundError:
+        text = None
+    beside = Path(__file__).parents[2] / name
+    return text or (beside.read_text("utf-8") if beside.is_file() else None)

@@ -1,0 +1,168 @@
+"""``README.md`` of a bundle: what the model is, how good, and how to run it."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from zoo import __version__
+from zoo.atomic import write_text
+from zoo.exporting.runner import requirements
+from zoo.figures import percent
+from zoo.parity.text import gate_figures, gate_interval, gate_name, thin_evidence
+from zoo.run_folder import Run
+from zoo.terminal import readable
+
+if TYPE_CHECKING:
+    from zoo.exporting.bundle import Contents
+
+_MOST_LABELS = 30
+
+
+def write_card(path: Path, contents: Contents) -> None:
+    """Writes the model card of a bundle to a file."""
+    metadata = contents.metadata
+    parts = [
+        f"# {_line(metadata.architecture)}, {contents.exporter.name}, {metadata.precision}",
+        _about(contents),
+        f"## Run\n\n{_manual(contents)}",
+        contents.exporter.notes.get(metadata.precision, ""),
+        _figures(contents.trained.run),
+        _verification(contents),
+        _unknown(contents),
+        _photos(contents),
+        _licence(contents),
+    ]
+    write_text(path, "\n\n".join(part for part in parts if part) + "\n")
+
+
+def _about(contents: Contents) -> str:
+    metadata = contents.metadata
+    shown = ", ".join(_line(label) for label in metadata.labels[:_MOST_LABELS])
+    left = len(metadata.labels) - _MOST_LABELS
+    more = f" and {left} more (`labels.txt`)" if left > 0 else ""
+    return (
+        f"An image classifier, {len(metadata.labels)} classes: {shown}{more}.\n\n"
+        f"`{contents.file.name}` was made from {_line(metadata.source)} by keras-edge-zoo {__version__}. "
+        f"It sees pictures as {metadata.image}; `spec.json` says all of this to programs."
+    )
+
+
+def _manual(contents: Contents) -> str:
+    exporter = contents.exporter
+    if exporter.app:
+        return exporter.app.manual
+    if not exporter.runtime_module:
+        return f"""The format {exporter.name} brings no runner. `golden/` holds what an own one is checked against:
+pictures, the pixels that decoding and resizing should make of them, and the answers to those."""
+    return f"""With Python 3.11 or later, on any system that the packages below have wheels for:
+
+```console
+$ python3 -m venv venv && venv/bin/pip install -r requirements.txt
+$ venv/bin/python run.py photo.jpg
+$ venv/bin/python run.py --selftest        # does this device answer as it should?
+$ venv/bin/python run.py --help            # folders, JSON, a watched folder, a camera
+```
+
+`requirements.txt`: {", ".join(requirements(contents.exporter))}. Neither TensorFlow nor Keras is needed.
+For HEIC photos, which iPhones save, install `pi-heif` besides."""
+
+
+def _figures(run: Run | None) -> str:
+    if run is None or not run.finished:
+        return ""
+    metrics, data = run.metrics, run.info["data"]
+    words = {"train": "training", "val": "validation", "test": "test"}
+    counts = ", ".join(f"{sum(data['counts'][split].values())} {word} images" for split, word in words.items())
+    accuracy, low, high = map(percent, (metrics["accuracy"], *metrics["accuracy_interval"]))
+    return f"""## Training
+
+| | |
+|---|---|
+| data | {_line(PurePath(data["source"]).name)}: {counts} |
+| accuracy on the {metrics["n"]} test images | {accuracy} (95 % interval {low} to {high}) |
+| macro F1 | {metrics["macro_f1"]:.3f} |
+| always answering their commonest class | {percent(metrics["majority_class_baseline"])} |
+
+These are figures of the trained model, on photos from where its training photos came from. On others it may do
+worse."""
+
+
+def _verification(contents: Contents) -> str:
+    found = contents.verification
+    if found is None:
+        return "## Verification\n\n**Not verified**: this file was not compared with the model it was made from."
+    rows = [
+        f"| {gate_name(gate)} | {value} | {gate_interval(gate) or '-'} | {limit} |"
+        for gate in found.gates
+        for value, limit in (gate_figures(gate),)
+    ]
+    accuracy = ""
+    if found.values:
+        ours, keras = found.values.file.accuracy, found.values.keras.accuracy
+        accuracy = f" Its accuracy on them is {percent(ours)}, Keras's {percent(keras)}."
+    table = "\n".join(["| | found | 95 % interval | allowed |", "|---|---|---|---|", *rows])
+    warnings = "".join(f"\n\n**Warning: {_line(sentence)}**" for sentence in found.warnings)
+    thin = "".join(f"\n\n**{sentence}**" for sentence in thin_evidence(found))
+    return f"""## Verification
+
+This file and the model it was made from were asked about {found.n} {_line(found.split)} images of {_line(found.data)},
+each from the image file on.{accuracy}{warnings}
+
+{table}{thin}
+
+All of it is in `verify.json` and, to look at, in `verify.html`."""
+
+
+def _unknown(contents: Contents) -> str:
+    values = contents.verification.values if contents.verification else None
+    found = values.file.min_confidence if values else None
+    if not found:
+        return ""
+    points = {point["target_accuracy"]: point for point in (found, *found["curve"])}
+    rows = [
+        f"| {percent(target)} | {percent(point['suggested'])} | {percent(point['coverage'])} | "
+        f"{'-' if point['accuracy'] is None else percent(point['accuracy'])} |"
+        for target, point in sorted(points.items())
+    ]
+    chose = "Validation images chose the thresholds"
+    if found["chosen_on"] != "val":
+        chose = "Each half of the images chose the thresholds for the other half"
+    others = sorted(point["target_accuracy"] for point in found["curve"])
+    other = f" `--min-confidence accuracy={others[-1]:g}` takes the row of that accuracy." if others else ""
+    table = "\n".join(["| accuracy wanted | threshold | answered | right of these |", "|---|---|---|---|", *rows])
+    return f"""## When it does not know
+
+Below a threshold of its confidence, the answer should be "unknown". {chose}.
+On the {found["images"]} images of the verification they gave:
+
+{table}
+
+`--min-confidence auto` takes {percent(found["suggested"])}.{other}"""
+
+
+def _photos(contents: Contents) -> str:
+    if not contents.photos:
+        return "## Photos\n\n`golden/` holds drawn pictures only. No photo travels with this bundle."
+    names = ", ".join(f"`golden/{photo.name}`" for photo in contents.photos)
+    return f"""## Photos
+
+**This bundle holds photos of the images it was verified on**: {names}, byte for byte, with all that cameras write into
+their files, such as place and time; and `verify.html` shows those that were answered differently. See that you may pass
+them on. `zoo export --no-photos` leaves them out."""
+
+
+def _licence(contents: Contents) -> str:
+    app = contents.exporter.app
+    others = f" {app.licence}" if app and app.licence else ""
+    return f"""## Licence
+
+What runs the model is part of keras-edge-zoo, Apache-2.0 (`LICENSE`).{others}
+
+The model belongs to whoever trained it; where its weights started from pretrained ones, the licence of those applies
+too: `NOTICE`, or that of the plugin they came with."""
+
+
+def _line(text: str) -> str:
+    """A name as one line in which Markdown finds nothing to format."""
+    return "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in readable(text))

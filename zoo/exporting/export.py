@@ -1,0 +1,427 @@
+"""One model, some formats, some precisions: each file converted, verified, stamped and put in its place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.atomic import folder_aside, make_folder, whole_file, write_csv, write_json, write_text
+from zoo.data import ImageData
+from zoo.errors import ExportError, PluginCodeError, VerificationError
+from zoo.evaluation.digest import model_digest
+from zoo.evaluation.trained import TrainedModel
+from zoo.exported import Metadata, Runtime, label_lines
+from zoo.exporting.archive import packed_by_us, write_archive
+from zoo.exporting.bundle import Contents, complete_bundle, made_by_us
+from zoo.exporting.calibration import Calibration
+from zoo.exporting.golden import choose_photos
+from zoo.interfaces import Exporter
+from zoo.machine import installed, versions
+from zoo.parity import (
+    Gates,
+    Unused,
+    Verification,
+    acceptance,
+    ask_unused,
+    default_gates,
+    keras_answers,
+    stored_problem,
+    verify,
+)
+from zoo.plugin_manager import blamed
+from zoo.registry import distribution_of
+
+if TYPE_CHECKING:
+    import keras
+
+Stage = Callable[[str], None]
+Progress = Callable[[int, int], None]
+#: Writes the page of a verification; the part of the program that draws is above this one.
+Draw = Callable[[Verification, Path], Any]
+
+_WARM_UP, _TIMED = 5, 40
+
+
+@dataclass(frozen=True)
+class Target:
+    """A file to make."""
+
+    exporter: Exporter
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{self.exporter.name} {self.precision}"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was made, was refused, or could not be made.
+
+    Args:
+        target: Format and precision.
+        path: Of the file; of a refused one, of its report; of one that could not be made, of its folder.
+        size_bytes: Of the file.
+        verification: ``None`` where none was wanted.
+        latency_ms: Median time of one image, on one thread of this machine.
+        error: Why the file could not be made.
+    """
+
+    target: Target
+    path: Path
+    size_bytes: int
+    verification: Verification | None
+    latency_ms: float
+    error: ExportError | PluginCodeError | None = None
+
+    @property
+    def refused(self) -> bool:
+        return self.verification is not None and not self.verification.passed
+
+    @property
+    def kept(self) -> bool:
+        """Whether the file stands under its name."""
+        return self.error is None and not self.refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to export.
+
+    Args:
+        trained: The model.
+        folder: Where each file gets a folder of its own.
+        data: Images to verify on; ``None`` leaves verification out, and marks the files.
+        split: Of the data.
+        calibration: Images to calibrate on; ``None`` where no precision needs any.
+        gates: Limits by precision, where the default ones do not apply.
+        photos: Whether a few of the images may travel in the bundle.
+        unused: Further images on which the agreement of 8-bit files counts; ``None`` without any.
+    """
+
+    trained: TrainedModel
+    folder: Path
+    data: ImageData | None
+    split: str
+    calibration: Calibration | None
+    gates: dict[str, Gates]
+    photos: bool = True
+    unused: ImageData | None = None
+
+
+def export(
+    job: Job, targets: Sequence[Target], draw: Draw, stage: Stage, progress: Callable[[str], Progress]
+) -> list[Exported]:
+    """Makes every target, one after the other; one that is refused or fails does not keep the others from being made.
+
+    A file appears in ``job.folder / "<architecture>-<format>-<precision>"`` with its report and everything else of its
+    bundle, all of it or none, and then as an archive beside it. What stood there before stays until then.
+
+    Args:
+        job: What to export.
+        targets: Formats and precisions.
+        draw: Writes the page of a verification.
+        stage: Told what is being done.
+        progress: Makes a counter for a counted stage.
+
+    Raises:
+        ExportError: A folder cannot be written. A conversion that fails is an ``error`` of its target instead.
+    """
+    for target in targets:
+        for folder in (_folder(job, target), _refused(_folder(job, target))):
+            _refuse_foreign(folder)  # before the work, not after it
+    model = job.trained.load()
+    digest = model_digest(model)
+    expected = None
+    if job.data is not None:
+        stage(f"Asking Keras: {job.trained.name}")
+        expected = keras_answers(job.trained, job.data, job.split, progress("asking Keras"))
+    unused = None
+    if job.data is not None and any(target.precision == "int8" for target in targets):
+        unused = ask_unused(job.trained, job.unused, progress("asking Keras"))
+    make_folder(job.folder)
+    prepared: dict[bool, _Prepared | ExportError] = {}  # once for all formats, and so is the error
+    made = []
+    for target in targets:
+        in_8_bits = target.precision == "int8"
+        try:
+            if in_8_bits not in prepared:
+                prepared[in_8_bits] = _prepare(model, job, in_8_bits, stage)
+            ready = prepared[in_8_bits]
+            if isinstance(ready, ExportError):
+                raise ready
+            asked = _Asked(expected, unused if in_8_bits else None)
+            made.append(_export_one(job, target, ready, digest, asked, draw, stage, progress))
+        except (ExportError, PluginCodeError) as error:
+            made.append(Exported(target, _folder(job, target), 0, None, 0.0, error))
+    return made
+
+
+def _prepare(model: keras.Model, job: Job, in_8_bits: bool, stage: Stage) -> _Prepared | ExportError:
+    try:
+        return _quantize(model, job, stage) if in_8_bits else _fold(model, stage)
+    except ExportError as error:
+        return error
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A model ready to convert, and what ``quantization.json`` says of it."""
+
+    model: keras.Model
+    quantization: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Keras's predictions: on the images to verify on, and on further ones that count for agreement."""
+
+    expected: NDArray[np.float32] | None
+    unused: Unused | None
+
+
+def _fold(model: keras.Model, stage: Stage) -> _Prepared:
+    from zoo.exporting.fold import fold
+
+    stage("Folding normalisation into convolutions")
+    return _Prepared(fold(model))
+
+
+def _quantize(model: keras.Model, job: Job, stage: Stage) -> _Prepared:
+    from zoo.exporting.fold import fold
+    from zoo.exporting.quantize import quantize
+
+    assert job.calibration is not None
+    # A user who accepts less agreement gets the same file, which is then kept.
+    limits = [default_gates("int8"), *([job.gates["int8"]] if "int8" in job.gates else [])]
+    wanted = max(limit.min_agreement or 0.0 for limit in limits)
+    images = len(job.calibration.rows)
+    found = quantize(
+        fold(model), job.calibration.pixels, wanted, lambda text: stage(f"8 bits: {text} ({images} images)")
+    )
+    return _Prepared(found.model, found.as_dict())
+
+
+def _export_one(
+    job: Job,
+    target: Target,
+    prepared: _Prepared,
+    digest: str,
+    asked: _Asked,
+    draw: Draw,
+    stage: Stage,
+    progress: Callable[[str], Progress],
+) -> Exported:
+    kept = _folder(job, target)
+    rejected = _refused(kept)
+    with folder_aside(kept) as aside:
+        file = aside / f"{job.trained.architecture}{target.exporter.suffix}"
+        stage(f"Converting to {target}")
+        with blamed(distribution_of(target.exporter), f"converting to {target}"):
+            target.exporter.convert(prepared.model, file, target.precision)
+        if problem := stored_problem(target.exporter, file, target.precision, prepared.model):
+            raise ExportError(
+                problem, f"Export without --precision {target.precision}, and report it to whoever wrote the exporter."
+            )
+        metadata = _metadata(job, target, digest)
+        target.exporter.write_metadata(file, metadata)
+        verification = None
+        if job.data is not None:
+            stage(f"Verifying {target} on {len(job.data.indices(job.split))} {job.split} images")
+            verification = verify(
+                target.exporter,
+                file,
+                job.trained,
+                job.data,
+                job.split,
+                gates=job.gates.get(target.precision),
+                progress=progress("asking the file"),
+                expected=asked.expected,
+                unused=asked.unused,
+            )
+            verification = _stamp(target, file, metadata, verification)
+            write_json(aside / "verify.json", verification.as_dict())
+            draw(verification, aside / "verify.html")
+        refused = verification is not None and not verification.passed
+        size = file.stat().st_size
+        latency = 0.0 if refused else _latency_ms(target.exporter.load(file, 1), job.trained.image.input_shape)
+        write_text(aside / "labels.txt", label_lines(job.trained.labels))
+        if job.calibration and target.precision == "int8":
+            write_csv(aside / "calibration.csv", ("path", "label", "sha256"), job.calibration.rows)
+            write_json(aside / "quantization.json", prepared.quantization)
+        if refused:
+            file.unlink()
+        else:
+            stage(f"Bundling {target}")
+            _complete(job, target, file, asked.expected, verification)
+        final = rejected if refused else kept
+        if refused:
+            _put(aside, final)
+        else:
+            with whole_file(_archive(kept)) as archive:
+                write_archive(aside, archive, kept.name)
+                _put(aside, final)
+            shutil.rmtree(rejected, ignore_errors=True)  # what it says is no longer so
+    return Exported(target, final / ("verify.html" if refused else file.name), size, verification, latency)
+
+
+def _complete(
+    job: Job, target: Target, file: Path, expected: NDArray[np.float32] | None, verification: Verification | None
+) -> None:
+    metadata = target.exporter.read_metadata(file)
+    if metadata is None:
+        raise ExportError(f"The {target} file does not give back the metadata that was written into it.")
+    photos = []
+    if job.photos and job.data is not None and expected is not None:
+        photos = choose_photos(job.data, job.split, expected, metadata.image)
+    complete_bundle(
+        Contents(
+            exporter=target.exporter,
+            file=file,
+            metadata=metadata,
+            trained=job.trained,
+            photos=photos,
+            verification=verification,
+        )
+    )
+
+
+def _metadata(job: Job, target: Target, digest: str) -> Metadata:
+    trained = job.trained
+    int8 = target.precision == "int8"
+    return Metadata(
+        labels=trained.labels,
+        image=trained.image,
+        precision=target.precision,
+        architecture=trained.architecture,
+        source=trained.run.name if trained.run else trained.name,
+        model_digest=digest,
+        data_digest=trained.run.info["data"]["digest"] if trained.run else "",
+        calibration_digest=job.calibration.digest if job.calibration and int8 else "",
+        versions=versions() | installed(target.exporter.versions),
+    )
+
+
+def _stamp(target: Target, file: Path, metadata: Metadata, verification: Verification) -> Verification:
+    """Writes what verification found into the file, and makes sure that nothing but its metadata changed."""
+    shape = (1, *metadata.image.input_shape)
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    before = target.exporter.load(file, 1).predict(pixels)
+    stamped = replace(metadata, verification=verification.summary())
+    target.exporter.write_metadata(file, stamped)
+    if not np.array_equal(before, target.exporter.load(file, 1).predict(pixels), equal_nan=True):
+        raise ExportError(f"Writing metadata into the {target} file changed its answers.", "That is a bug; report it.")
+    return replace(verification, metadata=stamped).of_file(file)
+
+
+def _latency_ms(runtime: Runtime, shape: tuple[int, int, int]) -> float:
+    pixels = np.zeros((1, *shape), np.uint8)
+    times = []
+    for _ in range(_WARM_UP + _TIMED):
+        start = time.perf_counter()
+        runtime.predict(pixels)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[_WARM_UP:]) * 1000
+
+
+def _folder(job: Job, target: Target) -> Path:
+    return job.folder / f"{job.trained.architecture}-{target.exporter.name}-{target.precision}"
+
+
+def _refused(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.refused")
+
+
+def _archive(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.zip")
+
+
+def _refuse_foreign(final: Path) -> None:
+    """What is in the way is replaced only where it is an export of ours."""
+    strange: list[str] = []
+    if final.is_dir():
+        ours = made_by_us(final)
+        strange = sorted(entry.name for entry in final.iterdir() if entry.name not in ours)
+    elif final.exists():
+        strange = [final.name]
+    archive = _archive(final)
+    if not strange and archive.exists() and not packed_by_us(archive, final.name):
+        final, strange = archive, [archive.name]
+    if strange:
+        raise ExportError(
+            f"{final} is in the way: it holds files that no export made, such as '{strange[0]}'.",
+            "Move them away, or choose another folder with --out.",
+        )
+
+
+def _put(aside: Path, final: Path) -> None:
+    """Renames a whole folder into its place, in one step where nothing is there and in two where something is."""
+    old = final.with_name(f".{final.name}.{os.getpid()}.old")
+    try:
+        if final.exists():
+            final.rename(old)
+        aside.rename(final)
+    except OSError as error:
+        raise ExportError(f"Could not write {final}: {error.strerror}.", "Choose another folder with --out.") from error
+    finally:
+        # Also where Ctrl-C or SIGTERM came in between.
+        if old.exists() and not final.exists():
+            old.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def refuse(made: Sequence[Exported]) -> None:
+    """Raises ``ExportError`` where a file could not be made, and else ``VerificationError`` where one was refused."""
+    refused = [item for item in made if item.refused]
+    failed = [(item.target, item.error) for item in made if item.error is not None]
+    if failed:
+        raise _failure(failed, refused, len(made))
+    if not refused:
+        return
+    lines = [
+        f"{item.target}: {reason}" for item in refused if item.verification for reason in item.verification.failures
+    ]
+    lines += [hint for item in refused if (hint := _hint(item, made))]
+    raise VerificationError(
+        f"{len(refused)} of {len(made)} file(s) do not predict like Keras and were not kept.",
+        "\n  ".join([*lines, *(f"Report: {item.path}" for item in refused)]),
+    )
+
+
+def _failure(
+    failed: Sequence[tuple[Target, ExportError | PluginCodeError]], refused: Sequence[Exported], count: int
+) -> ExportError | PluginCodeError:
+    """One error for all: each cause once, with the files that it keeps from being made."""
+    targets: dict[str, list[str]] = {}
+    for target, error in failed:
+        targets.setdefault(str(error), []).append(str(target))
+    if count == len(failed) and len(targets) == 1:
+        return failed[0][1]
+    causes = [f"{', '.join(names)}: {error}" for error, names in targets.items()]
+    reports = [f"{item.target} does not predict like Keras and was not kept. Report: {item.path}" for item in refused]
+    return ExportError(f"{len(failed)} of {count} file(s) could not be made.", "\n  ".join([*causes, *reports]))
+
+
+def _hint(item: Exported, made: Sequence[Exported]) -> str | None:
+    """What would give a file in place of a refused one; nothing that was tried in vain."""
+    options = acceptance(item.verification) if item.verification else None
+    if options is None:
+        return None
+    others = {other.target.precision: other for other in made if other.target.exporter == item.target.exporter}
+    larger = [name for name in ("float16", "float32") if name in item.target.exporter.precisions]
+    kept = [name for name in larger if name in others and others[name].kept]
+    untried = [name for name in larger if name not in others]
+    instead = ""
+    if item.target.precision == "int8" and kept:
+        instead = f" The {kept[0]} file was kept."
+    elif item.target.precision == "int8" and untried:
+        instead = f" Or export --precision {untried[0]}, which computes in floating point."
+    return f"{item.target}: {options} would keep this file, if you can accept its report.{instead}"

@@ -1,0 +1,207 @@
+"""What can be computed before the file is written: BatchNorm and normalisation disappear into convolutions.
+
+Every step leaves the answers as they are, to float32 rounding, and makes the graph smaller: what remains are
+convolutions with a bias, activations and the odd addition, which is what converters and runtimes know best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from zoo.exporting.graph import TRAINING_ONLY, Call, Graph, copy_layer, to_array
+
+#: Value of the channel that carries the offset of a normalisation: the largest pixel, so that 8 bits hold it exactly.
+ONES = 255.0
+
+#: Layers that multiply with a kernel and add a bias.
+LINEAR = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense, layers.Conv2DTranspose)
+
+Array = NDArray[np.floating[Any]]
+
+
+def fold(model: keras.Model) -> keras.Model:
+    """The same function in fewer layers.
+
+    Layers that only train are left out. Activations given to a convolution or dense layer become layers of their own.
+    Recurrent layers are unrolled, because runtimes differ most in loops. BatchNorm after a convolution goes into its
+    kernel and bias. Normalisation of the pixels goes into the first convolution.
+
+    Args:
+        model: Functional, raw pixels in, probabilities out. It is not changed.
+
+    Returns:
+        A functional model of its own weights, whose input is called ``image``.
+
+    Raises:
+        ExportError: Keras knows no graph of the model.
+    """
+    return _fold_normalisation(_fold_batch_norm(_take_apart(model)))
+
+
+def scale_outputs(layer: keras.Layer, kernel: Array, scale: Array) -> NDArray[np.float32]:
+    """The kernel of a linear layer with every output channel multiplied by its entry of ``scale``."""
+    if isinstance(layer, layers.DepthwiseConv2D):
+        return np.asarray(kernel * scale.reshape(kernel.shape[-2:]), np.float32)
+    if isinstance(layer, layers.Conv2DTranspose):
+        return np.asarray(kernel * scale[:, None], np.float32)
+    return np.asarray(kernel * scale, np.float32)
+
+
+def _take_apart(model: keras.Model) -> keras.Model:
+    graph = Graph(model)
+
+    def change(call: Call, values: list[Any]) -> Any:
+        layer = call.operation
+        if isinstance(layer, TRAINING_ONLY):
+            return values[0]
+        if isinstance(layer, LINEAR) and layer.activation is not keras.activations.linear and graph.called_once(call):
+            name = graph.free_name(f"{call.name}_activation")
+            return layers.Activation(layer.activation, name=name, dtype="float32")(
+                copy_layer(layer, activation="linear", name=call.name)(values[0])
+            )
+        if isinstance(layer, layers.RNN) and not layer.unroll and call.sources[0][0].shapes[0][1]:
+            return call.invoke(copy_layer(layer, unroll=True, name=call.name), values)
+        return None
+
+    return graph.rebuild(change)
+
+
+def _fold_batch_norm(model: keras.Model) -> keras.Model:
+    graph = Graph(model)
+    folded: dict[Call, Call] = {}
+    for call in graph.calls:
+        before = call.only_source
+        if (
+            isinstance(call.operation, layers.BatchNormalization)
+            and before is not None
+            and isinstance(before.operation, LINEAR)
+            and before.only_user is call
+            and graph.called_once(before)
+            and graph.called_once(call)
+            and _last_axis(call)
+        ):
+            folded[before] = call
+
+    def change(call: Call, values: list[Any]) -> Any:
+        if call in folded:
+            return _with_norm(call, folded[call].operation)(values[0])
+        return values[0] if call in folded.values() else None
+
+    return graph.rebuild(change)
+
+
+def _last_axis(call: Call) -> bool:
+    axis = call.operation.axis
+    return bool((axis[0] if isinstance(axis, (list, tuple)) else axis) in (-1, len(call.operation.input.shape) - 1))
+
+
+def _with_norm(call: Call, norm: layers.BatchNormalization) -> keras.Layer:
+    layer = call.operation
+    # In float64: gamma / sqrt(variance) of a nearly dead channel is large.
+    variance = to_array(norm.moving_variance).astype(np.float64)
+    gamma = to_array(norm.gamma) if norm.scale else np.ones_like(variance)
+    beta = to_array(norm.beta) if norm.center else np.zeros_like(variance)
+    scale = gamma / np.sqrt(variance + norm.epsilon)
+    bias = to_array(layer.bias) if layer.use_bias else np.zeros_like(variance)
+    folded = copy_layer(layer, with_weights=False, use_bias=True, name=call.name)
+    kernel = scale_outputs(layer, to_array(layer.kernel).astype(np.float64), scale)
+    folded.set_weights([kernel, beta + (bias - to_array(norm.moving_mean)) * scale])
+    return folded
+
+
+@dataclass(frozen=True)
+class _Normalisation:
+    """Layers that turn pixels into ``scale * pixel + offset``, and the convolution that reads them."""
+
+    calls: Sequence[Call]
+    convolution: Call
+    padded: bool
+    scale: Array
+    offset: Array
+
+
+def _fold_normalisation(model: keras.Model) -> keras.Model:
+    """Scale and offset of the pixels go into the first convolution.
+
+    Where the convolution pads with zeros, the offset is missing in the padding, so it cannot go into the bias. It goes
+    into a fourth channel instead that is constant inside the picture and, like the others, zero in the padding: exact,
+    in 8 bits too, and one convolution as before.
+    """
+    graph = Graph(model)
+    found = _find_normalisation(graph)
+    if found is None:
+        return model
+    constant = found.padded and bool(np.any(found.offset))
+
+    def change(call: Call, values: list[Any]) -> Any:
+        if call in found.calls:
+            if constant and call is found.calls[0]:
+                return keras.ops.pad(values[0], ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=ONES)
+            return values[0]
+        if call is found.convolution:
+            return _with_normalisation(call.operation, found, constant, values[0].shape)(values[0])
+        return None
+
+    return graph.rebuild(change)
+
+
+def _find_normalisation(graph: Graph) -> _Normalisation | None:
+    scale: Array = np.ones(3, np.float64)
+    offset: Array = np.zeros(3, np.float64)
+    calls: list[Call] = []
+    call = graph.input.only_user
+    while call is not None and isinstance(call.operation, (layers.Rescaling, layers.Normalization)):
+        affine = _affine(call.operation)
+        if affine is None:
+            return None
+        scale, offset = scale * affine[0], offset * affine[0] + affine[1]
+        calls.append(call)
+        call = call.only_user
+    padded = call is not None and isinstance(call.operation, layers.ZeroPadding2D)
+    if padded:
+        assert call is not None
+        call = call.only_user
+    if not calls or call is None or not isinstance(call.operation, layers.Conv2D) or not graph.called_once(call):
+        return None
+    layer = call.operation
+    if layer.groups != 1 or layer.data_format != "channels_last":
+        return None
+    padded = padded or (layer.padding == "same" and max(layer.kernel_size) > 1)
+    return _Normalisation(calls, call, padded, scale, offset)
+
+
+def _affine(layer: keras.Layer) -> tuple[Array, Array] | None:
+    """Scale and offset of each colour, where the layer is that simple."""
+    if isinstance(layer, layers.Rescaling):
+        scale: Array = np.asarray(layer.scale, np.float64)
+        offset: Array = np.asarray(layer.offset, np.float64)
+    else:
+        mean, deviation = to_array(layer.mean), np.maximum(np.sqrt(to_array(layer.variance)), keras.config.epsilon())
+        scale, offset = (deviation, mean) if layer.invert else (1 / deviation, -mean / deviation)
+    if scale.size not in (1, 3) or offset.size not in (1, 3):
+        return None
+    return np.broadcast_to(scale.reshape(-1), (3,)), np.broadcast_to(offset.reshape(-1), (3,))
+
+
+def _with_normalisation(
+    layer: layers.Conv2D, found: _Normalisation, constant: bool, shape: tuple[int | None, ...]
+) -> layers.Conv2D:
+    kernel: Array = to_array(layer.kernel).astype(np.float64)
+    offset = (kernel * found.offset[:, None]).sum(axis=2, keepdims=True)
+    bias: Array = to_array(layer.bias).astype(np.float64) if layer.use_bias else np.zeros(layer.filters)
+    kernel = kernel * found.scale[:, None]
+    if constant:
+        kernel = np.concatenate([kernel, offset / ONES], axis=2)
+    else:
+        bias = bias + offset.sum(axis=(0, 1, 2))
+    folded = layers.Conv2D.from_config(layer.get_config() | {"use_bias": True, "dtype": "float32"})
+    folded.build(shape)
+    folded.set_weights([kernel.astype(np.float32), bias.astype(np.float32)])
+    return folded

@@ -1,0 +1,173 @@
+"""int8 that keeps its accuracy: everything that can be done on the Keras model, so that every format gains.
+
+    measure channels -> centre and equalise them -> choose ranges -> round weights, correct biases -> distil
+    -> spare what suffers -> mark tensors
+
+The result is a Keras model that computes like an 8-bit one: weights are multiples of a step per output channel, and a
+``FakeQuantize`` layer after every tensor that is to be stored in 8 bits rounds it. What each step gains is in
+docs/decisions/0006-int8.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from zoo.exporting.fold import LINEAR
+from zoo.exporting.graph import Call, Graph, copy_layer
+from zoo.exporting.quantize.center import center
+from zoo.exporting.quantize.distill import Distilled, Teacher, distill, trained_calls
+from zoo.exporting.quantize.equalize import equalize
+from zoo.exporting.quantize.ranges import Range, choose_ranges, measure_channels
+from zoo.exporting.quantize.rounding import fake_quantize, round_to_inputs
+from zoo.exporting.quantize.run import Pixels, channel_axes, rounded_calls, run
+from zoo.exporting.quantize.sensitivity import Fidelity, InFloat, answers, spare
+
+#: Images that channels and ranges are measured on; more moved no range on the sets tried. All are learnt from.
+_MEASURED_IMAGES = 128
+#: Images that weights are rounded on; all of them are in memory at once, at every layer in turn.
+_ROUNDING_IMAGES = 64
+#: With fewer images nothing is learnt: too little would be left to see whether it helped.
+_LEAST_TO_LEARN = 40
+
+Stage = Callable[[str], None]
+
+
+@keras.saving.register_keras_serializable("zoo")
+class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
+    """Rounds to one of 256 values from ``low`` to ``high``, as storing in 8 bits does.
+
+    Args:
+        low: Zero or below; moved a little, so that zero is one of the values.
+        high: Zero or above.
+    """
+
+    def __init__(self, low: float, high: float, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.low = low
+        self.high = high
+
+    def call(self, inputs: Any) -> Any:
+        return fake_quantize(inputs, self.low, self.high)
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        # Keras 3.15 takes a tensor times a number for a sparse one, which could not be rounded symbolically.
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "low": self.low, "high": self.high}
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A model that computes with 8 bits.
+
+    Args:
+        model: With rounded weights, and a ``FakeQuantize`` layer after every tensor to be stored in 8 bits.
+        calibrated: How it answers the calibration images, beside the float model.
+        distilled: What learning from the float model brought; ``None`` where there were too few images.
+        in_float: Tensors that stay in float, because 8 bits cost too many answers.
+    """
+
+    model: keras.Model
+    calibrated: Fidelity
+    distilled: Distilled | None
+    in_float: tuple[InFloat, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of ``quantization.json``."""
+        return {
+            "calibrated": asdict(self.calibrated),
+            "distilled": self.distilled and asdict(self.distilled) | {"kept": self.distilled.kept},
+            "in_float": [asdict(tensor) for tensor in self.in_float],
+        }
+
+
+def quantize(
+    model: keras.Model, images: Pixels, min_agreement: float = 0.0, stage: Stage = lambda text: None
+) -> Quantized:
+    """A model that computes with 8 bits.
+
+    Args:
+        model: Folded (``zoo.exporting.fold``); it is changed.
+        images: Calibration images, uint8 ``(n, height, width, 3)``, in an order that puts every kind among the first
+            hundred; that many are enough to measure on, some hundred more to learn from.
+        min_agreement: Share of them that should be answered like before; where fewer are, tensors stay in float.
+        stage: Told what is being done.
+    """
+    graph = Graph(model)
+    measured = images[:_MEASURED_IMAGES]
+    stage("measuring the range of every channel")
+    expected = answers(graph, measured, {})
+    channels = measure_channels(graph, measured, rounded_calls(graph))
+    center(graph, channels)
+    equalize(graph, channels)
+    stage("choosing the range of every tensor")
+    ranges = choose_ranges(graph, measured, channels)
+    teacher = Teacher(graph, images) if len(images) >= _LEAST_TO_LEARN and trained_calls(graph) else None
+    stage("rounding weights")
+    round_weights(graph, measured[:: max(1, len(measured) // _ROUNDING_IMAGES)][:_ROUNDING_IMAGES], ranges)
+    distilled = None
+    if teacher is not None:
+        stage("learning from the float model")
+        distilled = distill(graph, teacher, ranges)
+    ranges, reached, spared = spare(graph, measured, expected, ranges, channels, min_agreement, stage)
+    for tensor in spared:
+        stage(f"{tensor.name} stays in float32, {tensor.extra_bytes / 1e6:.2f} MB more")
+    return Quantized(mark(graph, ranges), reached, distilled, spared)
+
+
+def round_weights(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> None:
+    """Rounds every kernel in place, and moves every bias by what rounding shifted the output on average.
+
+    Layer after layer, each on the inputs that the layers before it give once rounded.
+    """
+
+    def visit(call: Call, values: list[Any]) -> Any:
+        layer = call.operation
+        if isinstance(layer, LINEAR) and graph.called_once(call):
+            (inputs,) = values
+            before = layer(inputs)
+            layer.kernel.assign(round_to_inputs(layer, inputs))
+            value = layer(inputs)
+            if layer.use_bias:
+                shift = ops.mean(before - value, axis=channel_axes(value))
+                layer.bias.assign_add(shift)
+                value = value + shift
+        else:
+            value = call.invoke(layer, values)
+        return fake_quantize(value, *ranges[call]) if call in ranges else value
+
+    run(graph, ops.convert_to_tensor(images, "float32"), visit)
+
+
+def mark(graph: Graph, ranges: dict[Call, Range]) -> keras.Model:
+    """A copy of the model with a ``FakeQuantize`` layer after every call that has a range."""
+
+    def rounding(call: Call) -> FakeQuantize:
+        low, high = ranges[call]
+        return FakeQuantize(low, high, name=graph.free_name(f"{call.name}_8bit"), dtype="float32")
+
+    first = rounding(graph.input)
+
+    def change(call: Call, values: list[Any]) -> Any:
+        values = [
+            first(value) if source is graph.input else value
+            for value, (source, _) in zip(values, call.sources, strict=True)
+        ]
+        if call not in ranges and graph.input not in [source for source, _ in call.sources]:
+            return None
+        layer = call.operation
+        if isinstance(layer, keras.Layer):
+            layer = copy_layer(layer, name=call.name)
+        value = call.invoke(layer, values)
+        return rounding(call)(value) if call in ranges else value
+
+    return graph.rebuild(change)
+
+
+__all__ = ["FakeQuantize", "Quantized", "quantize"]

@@ -1,0 +1,73 @@
+"""Centring: channels are shifted so that all of them reach as far below zero as above.
+
+A tensor without a ReLU is stored from the smallest value of any channel to the largest. A channel whose values lie
+mostly on one side uses half of that. Subtracting its middle where it is made, in a bias, and adding it where it is
+read, in the biases of the convolutions there, changes nothing in real numbers and lets equalisation stretch it further
+(Wei et al.: Outlier Suppression+, EMNLP 2023, where channels of language models are shifted and scaled).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from zoo.exporting.fold import LINEAR
+from zoo.exporting.graph import Call, Graph, to_array
+from zoo.exporting.quantize.equalize import Space, find_spaces
+from zoo.exporting.quantize.ranges import Channels
+
+Array = NDArray[np.float64]
+
+
+def center(graph: Graph, channels: dict[Call, Channels]) -> None:
+    """Shifts the channels of a model in place; its answers stay as they are.
+
+    Args:
+        graph: Of a folded model; its biases change.
+        channels: What ``measure_channels`` found; changed along with the model.
+    """
+    for space in find_spaces(graph):
+        if not _takes_shifts(space):
+            continue
+        parts = _parts(space)
+        watched = [call for call in space.calls if call in channels]
+        # Some tensors are sums of others: the shifts of the makers that bring all tensors closest to their middles.
+        ties = np.stack([parts[call] for call in watched])
+        middles = np.stack([channels[call].middle for call in watched])
+        shifts, *_ = np.linalg.lstsq(ties, middles)
+        for call, shift in zip(space.makers, shifts, strict=True):
+            call.operation.bias.assign(to_array(call.operation.bias) - shift)
+        for call in watched:
+            channels[call].shift(-(parts[call] @ shifts))
+        for call in space.users:
+            layer = call.operation
+            (source,) = (source for source, _ in call.sources)
+            kernel = to_array(layer.kernel).astype(np.float64)
+            layer.bias.assign(to_array(layer.bias) + (parts[source] @ shifts) @ kernel.reshape(-1, kernel.shape[-1]))
+
+
+def _takes_shifts(space: Space) -> bool:
+    """Whether nothing but sums stands between its makers and its users, and no user adds zeros around what it reads."""
+    return (
+        not space.fixed
+        and bool(space.makers and space.users)
+        and all(isinstance(call.operation, (*LINEAR, layers.Add)) for call in space.calls)
+        and all(call.operation.use_bias for call in (*space.makers, *space.users))
+        and all(_pointwise(call.operation) for call in space.users)
+    )
+
+
+def _pointwise(layer: object) -> bool:
+    return isinstance(layer, layers.Dense) or (isinstance(layer, layers.Conv2D) and layer.kernel_size == (1, 1))
+
+
+def _parts(space: Space) -> dict[Call, Array]:
+    """Of every tensor, how often each maker is in its sum."""
+    parts: dict[Call, Array] = {}
+    for call in space.calls:
+        if call in space.makers:
+            parts[call] = np.eye(len(space.makers))[space.makers.index(call)]
+        else:
+            parts[call] = np.sum([parts[source] for source, _ in call.sources], axis=0)
+    return parts

@@ -1,0 +1,210 @@
+"""Distillation: the rounded model learns to give the float model's answers with the bits it has.
+
+Rounding is done layer by layer, each for itself. What is left, errors of early layers among it, is seen only at the
+end. So weights and biases are trained for a few hundred images with the float model as teacher: on what goes into the
+last layer and on what comes out of it, both with every rounding in place. Rounding has no slope; its gradient is taken
+to be that of the identity (Bengio et al. 2013, straight-through). Weights move in units of their own step and biases
+in those of the tensor they are added to, by so little that most of them round to what they were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from zoo.exporting.fold import LINEAR
+from zoo.exporting.graph import Call, Graph
+from zoo.exporting.quantize.ranges import Range
+from zoo.exporting.quantize.rounding import LARGEST, fake_quantize, steps
+from zoo.exporting.quantize.run import Pixels, batches, run
+
+_STEPS, _BATCH = 150, 8
+#: Of Adam: the part of a step that a weight or bias moves at once, at first; it falls to zero along a cosine.
+_LEARNING_RATE = 0.01
+#: Images that are learnt from, mirrored ones included.
+_MOST_IMAGES = 512
+#: One image of so many is held out, and says whether the lesson is kept.
+_HELD_OUT = 5
+
+Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What was learnt, measured on images that nothing was learnt from.
+
+    Args:
+        images: Learnt from, mirrored ones included.
+        before, after: Squared error of the last layer's inputs and outputs over their variance, summed.
+    """
+
+    images: int
+    before: float
+    after: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether it helped; the model is left as it was otherwise."""
+        return self.after < self.before
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What a model holds at its end.
+
+    Args:
+        features: Inputs of its last layer with weights, ``(n, ...)``.
+        logits: Outputs of it, moved so that those of an image have a mean of zero.
+    """
+
+    features: Values
+    logits: Values
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Variance of both, over images."""
+        return max(float(self.features.var(axis=0).mean()), 1e-12), max(float(np.square(self.logits).mean()), 1e-12)
+
+
+class Teacher:
+    """The answers of a float model, asked before its weights are rounded.
+
+    Args:
+        graph: Of the float model, already centred and equalised.
+        images: Calibration images, uint8; one in five of them is only looked at, to say whether the lesson helped.
+    """
+
+    def __init__(self, graph: Graph, images: Pixels) -> None:
+        # Mirrored images are safe whatever the classes are: the float model's answer for them is the target, no label.
+        held = np.arange(len(images)) % _HELD_OUT == 0
+        own = images[~held]
+        self.images = np.concatenate([own, own[:, :, ::-1]])[:_MOST_IMAGES]
+        self.held_out = images[held]
+        self.taught = _ask(graph, self.images, {})
+        self.expected = _ask(graph, self.held_out, {})
+
+
+def trained_calls(graph: Graph) -> list[Call]:
+    """Convolutions and dense layers whose weights are their own."""
+    return [call for call in graph.calls if isinstance(call.operation, LINEAR) and graph.called_once(call)]
+
+
+def distill(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], seed: int = 0) -> Distilled:
+    """Trains the weights and biases of a rounded model in place; weights stay multiples of their step.
+
+    Args:
+        graph: Of the rounded model.
+        teacher: Made from the same graph before it was rounded.
+        ranges: Of every tensor in 8 bits.
+        seed: Of the order of images.
+    """
+    before = _error(teacher.expected, _ask(graph, teacher.held_out, ranges))
+    old = [(call.operation, call.operation.get_weights()) for call in trained_calls(graph)]
+    _train(graph, teacher, ranges, seed)
+    after = _error(teacher.expected, _ask(graph, teacher.held_out, ranges))
+    found = Distilled(len(teacher.images), before, after)
+    if not found.kept:
+        for layer, weights in old:
+            layer.set_weights(weights)
+    return found
+
+
+def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], seed: int) -> None:
+    import tensorflow as tf
+
+    students = [_Student(call, ranges) for call in trained_calls(graph)]
+    learnt = [variable for student in students for variable in student.variables]
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, _STEPS), beta_2=0.99)
+    optimizer.build(learnt)
+    feature_spread, logit_spread = teacher.taught.spread
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def step(images: Any, features: Any, logits: Any) -> None:
+        with tf.GradientTape() as tape:
+            current = [pair for student in students for pair in student.current()]
+            with keras.StatelessScope(state_mapping=current):
+                found_features, found_logits = _end(graph, images, ranges)
+            loss = ops.mean(ops.square(found_features - features)) / feature_spread
+            loss += ops.mean(ops.square(found_logits - logits)) / logit_spread
+        optimizer.apply(tape.gradient(loss, learnt), learnt)
+
+    random = np.random.default_rng(seed)
+    waiting: list[int] = []
+    for _ in range(_STEPS):
+        while len(waiting) < _BATCH:
+            waiting += random.permutation(len(teacher.images)).tolist()
+        chosen, waiting = waiting[:_BATCH], waiting[_BATCH:]
+        parts = (teacher.images, teacher.taught.features, teacher.taught.logits)
+        step(*(ops.convert_to_tensor(part[chosen], "float32") for part in parts))
+    for student in students:
+        for variable, value in student.current():
+            variable.assign(value)
+
+
+class _Student:
+    """Weights and biases of one layer, in units of what they are rounded to."""
+
+    def __init__(self, call: Call, ranges: dict[Call, Range]) -> None:
+        import tensorflow as tf
+
+        self.layer = call.operation
+        self.step = steps(self.layer).astype(np.float32)
+        stored = np.round(ops.convert_to_numpy(self.layer.kernel) / self.step)
+        # The largest of a channel stays 127 steps: whoever stores the weights finds the step by it.
+        self.free = (np.abs(stored) < LARGEST).astype(np.float32)
+        self.kernel = tf.Variable(stored)
+        self.variables = [self.kernel]
+        stored_in = ranges.get(call) or (ranges.get(call.only_user) if call.only_user else None)
+        if self.layer.use_bias and stored_in:
+            self.unit = np.float32((stored_in[1] - stored_in[0]) / 255)
+            self.bias = np.array(self.layer.bias)
+            self.shift = tf.Variable(np.zeros_like(self.bias))
+            self.variables.append(self.shift)
+
+    def current(self) -> list[tuple[Any, Any]]:
+        """The layer's variables, each with the value it has by now."""
+        stored = self.kernel * self.free + ops.stop_gradient(self.kernel * (1 - self.free))
+        stored = ops.clip(stored, -LARGEST, LARGEST)
+        stored = stored + ops.stop_gradient(ops.round(stored) - stored)
+        found = [(self.layer.kernel, stored * self.step)]
+        if len(self.variables) > 1:
+            found.append((self.layer.bias, self.bias + self.shift * self.unit))
+        return found
+
+
+def _end(graph: Graph, images: Any, ranges: dict[Call, Range]) -> tuple[Any, Any]:
+    """Inputs of the last layer with weights, and its outputs around their mean."""
+    last = trained_calls(graph)[-1]
+    found = {}
+
+    def visit(call: Call, values: list[Any]) -> Any:
+        if call is last:
+            found["features"] = values[0]
+        value = call.invoke(call.operation, values)
+        value = fake_quantize(value, *ranges[call]) if call in ranges else value
+        if call is last:
+            found["logits"] = value - ops.mean(value, axis=-1, keepdims=True)
+        return value
+
+    run(graph, images, visit)
+    return found["features"], found["logits"]
+
+
+def _ask(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> Ending:
+    ends = [_end(graph, ops.convert_to_tensor(batch, "float32"), ranges) for batch in batches(images)]
+    features, logits = (
+        np.concatenate([ops.convert_to_numpy(part) for part in parts]) for parts in zip(*ends, strict=True)
+    )
+    return Ending(features, logits)
+
+
+def _error(expected: Ending, found: Ending) -> float:
+    pairs = ((expected.features, found.features), (expected.logits, found.logits))
+    return float(
+        sum(np.square(one - other).mean() / spread for (one, other), spread in zip(pairs, expected.spread, strict=True))
+    )

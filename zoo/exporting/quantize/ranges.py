@@ -1,0 +1,179 @@
+"""How far the values of every tensor reach, and which range to store in 8 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from zoo.exporting.graph import Call, Graph
+from zoo.exporting.quantize.run import Pixels, batches, cap, channel_axes, passes_through, run
+
+#: Smallest and largest value that 8 bits hold, zero always among them.
+Range = tuple[float, float]
+
+Array = NDArray[np.float64]
+#: Root mean squares beyond which a value is an outlier that may be cut. Of 5, 7, 8, 10, 12, 15 and 20 the best on
+#: MobileNetV2 (docs/decisions/0006-int8.md); without a limit a single value takes the steps from all others.
+_OUTLIER = 10.0
+_BINS = 2048
+_LEVELS = 255
+#: Places looked at in each direction of a map.
+_PLACES = 28
+
+
+@dataclass
+class Channels:
+    """What the channels of one tensor were seen to hold.
+
+    Args:
+        low, high: Smallest and largest value of each channel.
+        mean, square: Mean of the values and of their squares of each channel.
+    """
+
+    low: Array
+    high: Array
+    mean: Array
+    square: Array
+
+    @property
+    def reach(self) -> Array:
+        """Largest absolute value of each channel, outliers left out."""
+        largest = np.maximum(np.abs(self.low), np.abs(self.high))
+        return np.asarray(np.minimum(largest, _OUTLIER * np.sqrt(self.square)))
+
+    @property
+    def middle(self) -> Array:
+        """Halfway between smallest and largest value of each channel, outliers left out."""
+        far = _OUTLIER * np.sqrt(np.maximum(self.square - self.mean**2, 0))
+        return np.asarray((np.maximum(self.low, self.mean - far) + np.minimum(self.high, self.mean + far)) / 2)
+
+    def shift(self, by: Array) -> None:
+        """Adds a constant to each channel."""
+        variance = np.maximum(self.square - self.mean**2, 0)
+        self.low, self.high, self.mean = self.low + by, self.high + by, self.mean + by
+        self.square = variance + self.mean**2
+
+    def scale(self, by: Array) -> None:
+        """Multiplies each channel by a positive constant."""
+        self.low, self.high, self.mean, self.square = self.low * by, self.high * by, self.mean * by, self.square * by**2
+
+
+def measure_channels(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dict[Call, Channels]:
+    """Runs calibration images and keeps what the channels of some tensors held.
+
+    Args:
+        graph: The model.
+        images: uint8 ``(n, height, width, 3)``, one at least.
+        calls: Whose outputs to watch.
+    """
+    watched = set(calls)
+    found: dict[Call, Channels] = {}
+
+    def watch(call: Call, value: object) -> None:
+        if call not in watched:
+            return
+        axes = channel_axes(value)
+        low, high = (np.asarray(reduce(value, axis=axes), np.float64) for reduce in (ops.min, ops.max))
+        # Not the mean of squares, whose float32 has lost the variance of a channel far from zero.
+        mean, variance = (np.asarray(moment, np.float64) for moment in ops.moments(value, axes))
+        share = count / len(images)
+        mean, square = mean * share, (variance + mean**2) * share
+        if call in found:
+            seen = found[call]
+            low, high = np.minimum(seen.low, low), np.maximum(seen.high, high)
+            mean, square = seen.mean + mean, seen.square + square
+        found[call] = Channels(low, high, mean, square)
+
+    def visit(call: Call, values: list[object]) -> object:
+        value = call.invoke(call.operation, values)
+        watch(call, value)
+        return value
+
+    for batch in batches(images):
+        count = len(batch)
+        image = ops.convert_to_tensor(batch, "float32")
+        watch(graph.input, image)
+        run(graph, image, visit)
+    return found
+
+
+def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) -> dict[Call, Range]:
+    """For every tensor the range that loses least, rounding within it and clipping beyond it together.
+
+    The input keeps 0 to 255, so that pixels enter as they are.
+
+    Args:
+        graph: The model.
+        images: Calibration images, uint8.
+        channels: What ``measure_channels`` found on the same model and images.
+    """
+    limits = {
+        # Equalisation may have scaled an outlier beyond where a ReLU cuts.
+        call: (float(min(seen.low.min(), 0.0)), min(float(max(seen.high.max(), 0.0)), cap(call.operation)) + 1e-6)
+        for call, seen in channels.items()
+    }
+    histograms = dict.fromkeys(limits, np.zeros(_BINS, np.int64))
+
+    def visit(call: Call, values: list[object]) -> object:
+        value = call.invoke(call.operation, values)
+        if call in limits:
+            counts, _ = np.histogram(ops.convert_to_numpy(_sample(value)), _BINS, limits[call])
+            histograms[call] = histograms[call] + counts
+        return value
+
+    for batch in batches(images):
+        run(graph, ops.convert_to_tensor(batch, "float32"), visit)
+    chosen = {call: best_range(histograms[call], *limits[call]) for call in limits}
+    chosen[graph.input] = (0.0, 255.0)
+    for call in chosen:  # in the order of the graph
+        # Integer kernels average stored values, and store the average in the same steps.
+        if isinstance(call.operation, layers.AveragePooling2D) and (source := _stored_source(call)) in chosen:
+            chosen[call] = chosen[source]
+    return chosen
+
+
+def _stored_source(call: Call) -> Call | None:
+    """The call whose stored values a call reads, whatever has passed them on."""
+    source = call.only_source
+    while source is not None and passes_through(source):
+        source = source.only_source
+    return source
+
+
+def _sample(value: Any) -> Any:
+    """Every place of a small map, some of a large one: a distribution needs no more."""
+    if len(value.shape) != 4:
+        return value
+    return value[:, :: max(1, value.shape[1] // _PLACES), :: max(1, value.shape[2] // _PLACES)]
+
+
+def best_range(counts: NDArray[np.int64], low: float, high: float) -> Range:
+    """The part of ``low`` to ``high`` that 8 bits store with the least mean squared error.
+
+    Args:
+        counts: Histogram of the values, in bins of equal width from ``low`` to ``high``.
+        low: Zero or below.
+        high: Above zero.
+    """
+    centres = low + (np.arange(len(counts)) + 0.5) * (high - low) / len(counts)
+    shares = counts / max(counts.sum(), 1)
+
+    def error(low: float, high: float) -> float:
+        step = (high - low) / _LEVELS
+        beyond = np.maximum(low - centres, 0) + np.maximum(centres - high, 0)
+        # Rounding is uniform within a step; beyond the range the error is the distance to it.
+        return float((shares * np.where(beyond > 0, beyond**2, step**2 / 12)).sum())
+
+    best, least = (low, high), error(low, high)
+    for _ in range(2):  # each end in turn, given the other
+        for share in np.linspace(0.3, 1, 71).tolist():
+            for candidate in ((best[0], high * share), (low * share, best[1])):
+                lost = error(*candidate)
+                if lost < least:
+                    best, least = candidate, lost
+    return best

@@ -1,0 +1,96 @@
+"""Running a model call by call, so that every value on the way can be looked at, changed and forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from keras import activations, layers
+from numpy.typing import NDArray
+
+from zoo.exporting.fold import LINEAR
+from zoo.exporting.graph import Call, Graph
+
+Pixels = NDArray[np.uint8]
+Value = TypeVar("Value")
+
+#: Images that are run at once while statistics are taken.
+BATCH = 16
+
+#: Layers whose outputs are some of their inputs: 8 bits in, the same 8 bits out.
+_PASSING = (layers.ZeroPadding2D, layers.Cropping2D, layers.MaxPooling2D, layers.Flatten, layers.Reshape)
+
+
+def run(graph: Graph, image: Value, visit: Callable[[Call, list[Value]], Value]) -> Value:
+    """Carries a value through a graph.
+
+    Args:
+        graph: The model.
+        image: The value of the input.
+        visit: Makes the value of a call from those of its sources.
+
+    Returns:
+        The value of the graph's output. Others are let go as soon as nobody needs them.
+    """
+    waiting = {call: len(call.users) for call in graph.calls}
+    values = {graph.input: image}
+    for call in graph.calls[1:]:
+        values[call] = visit(call, [_one(values[source], index) for source, index in call.sources])
+        for source in {source for source, _ in call.sources}:
+            waiting[source] -= 1
+            if not waiting[source]:
+                del values[source]
+    return values[graph.output[0]]
+
+
+def _one(value: Any, index: int) -> Any:
+    return value[index] if isinstance(value, (list, tuple)) else value
+
+
+def batches(images: Pixels) -> Iterator[Pixels]:
+    """Parts of a few images each."""
+    for start in range(0, len(images), BATCH):
+        yield images[start : start + BATCH]
+
+
+def passes_through(call: Call) -> bool:
+    """Whether the outputs of a call are some of its inputs, so that they need no rounding of their own."""
+    return isinstance(call.operation, _PASSING) or type(call.operation).__name__ == "Pad"
+
+
+def is_relu(operation: Any) -> bool:
+    """Whether an operation is a ReLU, capped or not, that converters join to the convolution before it."""
+    if isinstance(operation, layers.ReLU):
+        return not operation.negative_slope and not operation.threshold
+    return isinstance(operation, layers.Activation) and operation.activation in (
+        activations.relu,
+        activations.relu6,
+    )
+
+
+def cap(operation: Any) -> float:
+    """Where an operation cuts its values; infinite where it does not."""
+    if isinstance(operation, layers.ReLU):
+        return np.inf if operation.max_value is None else float(operation.max_value)
+    return 6.0 if isinstance(operation, layers.Activation) and operation.activation is activations.relu6 else np.inf
+
+
+def rounded_calls(graph: Graph) -> list[Call]:
+    """The calls whose outputs are stored in 8 bits.
+
+    Not among them: what only passes values on, or has several outputs; a convolution or sum whose ReLU is computed with
+    it; and the probabilities, which stay in floating point.
+    """
+    found = []
+    for call in graph.calls:
+        after = call.only_user
+        joined = isinstance(call.operation, (*LINEAR, layers.Add)) and after is not None and is_relu(after.operation)
+        if call is not graph.output[0] and not passes_through(call) and not joined and len(call.shapes) == 1:
+            found.append(call)
+    return found
+
+
+def channel_axes(value: Any) -> Sequence[int]:
+    """All axes but the last."""
+    return tuple(range(len(value.shape) - 1))

@@ -1,0 +1,140 @@
+"""Which tensors 8 bits are too few for, asked only where the answers suffer.
+
+The calibration images say whether they do: how many of them the 8-bit model answers like the float one. Where that is
+less than wanted, the tensors with the most rounding noise are tried in float, one at a time, and what helps most stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from zoo.exporting.fold import LINEAR
+from zoo.exporting.graph import Call, Graph
+from zoo.exporting.quantize.ranges import Channels, Range
+from zoo.exporting.quantize.rounding import fake_quantize
+from zoo.exporting.quantize.run import Pixels, batches, run
+from zoo.figures import percent
+
+#: Tensors that are tried, the noisiest first; images they are tried on; tensors that may stay in float.
+_TRIED, _IMAGES, _MOST = 12, 32, 4
+
+Answers = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """An 8-bit model beside the float one, on calibration images.
+
+    Args:
+        agreement: Share of the images with the same answer, 0 to 1.
+        divergence: Mean Kullback-Leibler divergence from the float model's probabilities, in nats.
+    """
+
+    agreement: float
+    divergence: float
+
+
+@dataclass(frozen=True)
+class InFloat:
+    """A tensor that stays in float.
+
+    Args:
+        name: Of the layer that makes it.
+        before, after: The model without and with this exception, on the calibration images it was tried on.
+        extra_bytes: What the weights take more, of the layers that make and read it.
+    """
+
+    name: str
+    before: Fidelity
+    after: Fidelity
+    extra_bytes: int
+
+
+def answers(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> Answers:
+    """What a graph answers with some of its tensors in 8 bits, float32 ``(n, classes)``."""
+
+    def visit(call: Call, values: list[Any]) -> Any:
+        value = call.invoke(call.operation, values)
+        return fake_quantize(value, *ranges[call]) if call in ranges else value
+
+    found = []
+    for batch in batches(images):
+        image = ops.convert_to_tensor(batch, "float32")
+        found.append(ops.convert_to_numpy(run(graph, image, visit)))
+    return np.concatenate(found)
+
+
+def fidelity(expected: Answers, found: Answers) -> Fidelity:
+    """Compares probabilities of two models on the same images."""
+    small = 1e-9
+    divergence = (expected * (np.log(expected + small) - np.log(found + small))).sum(axis=1).mean()
+    return Fidelity(float((expected.argmax(axis=1) == found.argmax(axis=1)).mean()), float(divergence))
+
+
+def spare(
+    graph: Graph,
+    images: Pixels,
+    expected: Answers,
+    ranges: dict[Call, Range],
+    channels: dict[Call, Channels],
+    wanted: float,
+    stage: Callable[[str], None],
+) -> tuple[dict[Call, Range], Fidelity, tuple[InFloat, ...]]:
+    """Leaves tensors in float until enough images are answered like by the float model.
+
+    Args:
+        graph: Of the rounded model.
+        images: Calibration images.
+        expected: The float model's answers on them.
+        ranges: Of every tensor in 8 bits.
+        channels: What their channels hold.
+        wanted: Least agreement, 0 to 1.
+        stage: Told what is being done.
+
+    Returns:
+        The ranges that are left, what the model is like with them, and the tensors that stay in float.
+    """
+    reached = fidelity(expected, answers(graph, images, ranges))
+    few = slice(0, _IMAGES)
+    spared: list[InFloat] = []
+    while reached.agreement < wanted and len(spared) < _MOST:
+        stage(f"{percent(reached.agreement)} like float: looking for the tensor that 8 bits suit least")
+        before = fidelity(expected[few], answers(graph, images[few], ranges))
+        tried = []
+        for call in _noisiest(graph, ranges, channels):
+            left = {other: value for other, value in ranges.items() if other is not call}
+            tried.append((fidelity(expected[few], answers(graph, images[few], left)), call, left))
+        if not tried:
+            break
+        after, call, left = min(tried, key=lambda trial: trial[0].divergence)
+        if after.divergence >= before.divergence * 0.9:
+            break  # no single tensor is to blame
+        ranges = left
+        spared.append(InFloat(call.name, before, after, _extra_bytes(call)))
+        reached = fidelity(expected, answers(graph, images, ranges))
+    return ranges, reached, tuple(spared)
+
+
+def _noisiest(graph: Graph, ranges: dict[Call, Range], channels: dict[Call, Channels]) -> list[Call]:
+    """Tensors by the power of their rounding over that of their values, the worst first; never the pixels."""
+
+    def noise(call: Call) -> float:
+        low, high = ranges[call]
+        return float(((high - low) / 255) ** 2 / 12 / max(channels[call].square.mean(), 1e-12))
+
+    return sorted((call for call in ranges if call is not graph.input), key=noise, reverse=True)[:_TRIED]
+
+
+def _extra_bytes(call: Call) -> int:
+    """Three bytes more a weight of the convolutions that then compute in float."""
+    before = call.only_source
+    layers = [call, *call.users, *([before] if before else [])]
+    return sum(
+        3 * int(np.prod(layer.operation.kernel.shape)) for layer in layers if isinstance(layer.operation, LINEAR)
+    )

@@ -1,0 +1,119 @@
+"""A bundle in a temporary folder with the runner of this installation, to start without running code from elsewhere.
+
+A bundle may come from anybody. What it brings as ``run.py`` and ``runner/`` is left behind; its model, pictures and
+figures are taken, once their checksums are as they should be.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from zoo.edge.bundle import BUNDLE_VERSION, SPEC, fingerprint, read_bundle, seal
+from zoo.edge.selftest import GOLDEN
+from zoo.errors import ExportError, UsageError, VerificationError
+from zoo.exporting.golden import draw_samples
+from zoo.exporting.runner import requirements, runner_files
+from zoo.exporting.unpack import unpacked
+from zoo.interfaces import Exporter
+from zoo.parity import exporter_of
+from zoo.registry import exporters
+
+
+@contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """Gives a folder whose ``run.py`` answers with the model of a bundle, of its archive, or of a lone exported file.
+
+    Of a lone file there are no photos: drawn pictures take their place.
+
+    Raises:
+        UsageError: There is no such thing, it is a file without our metadata, or its format has no runner.
+        VerificationError: A file of the bundle is not as it was made.
+        ExportError: A lone file is damaged.
+    """
+    if path.is_dir():
+        with _staged_bundle(path, path) as folder:
+            yield folder
+    elif path.suffix.lower() == ".zip":
+        with unpacked(path) as bundle, _staged_bundle(bundle, path) as folder:
+            yield folder
+    else:
+        with _staged_file(path) as folder:
+            yield folder
+
+
+@contextmanager
+def _staged_bundle(source: Path, named: Path) -> Iterator[Path]:
+    bundle = read_bundle(source)
+    if altered := bundle.altered():
+        raise VerificationError(
+            f"The bundle {named} is damaged: {' '.join(altered)}", "Copy it anew, or export the model again."
+        )
+    exporter = exporters().get(str(bundle.values["format"]))
+    runner = _runner(exporter)
+    if not bundle.model.endswith(exporter.suffix):
+        # Beside `run.py` a model called `numpy.py` would be imported.
+        raise VerificationError(
+            f"The bundle {named} is refused: its model '{bundle.model}' is no {exporter.suffix} file.",
+            "Export the model again.",
+        )
+    with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
+        for name in bundle.files:
+            if name == bundle.model or name.startswith("golden/"):
+                _copy(source / name, Path(folder, name))
+        _write(Path(folder), bundle.values, exporter, runner)
+        yield Path(folder)
+
+
+@contextmanager
+def _staged_file(path: Path) -> Iterator[Path]:
+    exporter = exporter_of(path)
+    runner = _runner(exporter)
+    metadata = exporter.read_metadata(path)
+    if metadata is None:
+        raise UsageError(
+            f"'{path}' has none of zoo's metadata: nothing says what precision it has, nor what it should be shown.",
+            "Give a file that 'zoo export' wrote, or its bundle.",
+        )
+    values = metadata.as_dict() | {"version": BUNDLE_VERSION, "model": path.name, "format": exporter.name}
+    samples = draw_samples(metadata.image)
+    golden = {"images": [{"file": sample.name, "origin": "drawn"} for sample in samples]}
+    with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
+        place = Path(folder, GOLDEN)
+        place.parent.mkdir()
+        place.write_text(json.dumps(golden))
+        for sample in samples:
+            (place.parent / sample.name).write_bytes(sample.content)
+        _copy(path, Path(folder, path.name))
+        _write(Path(folder), values, exporter, runner)
+        yield Path(folder)
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise ExportError(f"Could not copy {source} to {target}: {error.strerror or error}.") from error
+
+
+def _runner(exporter: Exporter) -> dict[str, str]:
+    runner = runner_files(exporter)
+    if not runner:
+        raise UsageError(f"The format {exporter.name} has no runner for devices, so there is nothing to time.")
+    return runner
+
+
+def _write(folder: Path, values: Mapping[str, Any], exporter: Exporter, runner: Mapping[str, str]) -> None:
+    for name, source in runner.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(source, "utf-8")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    made = {path.relative_to(folder).as_posix(): fingerprint(path) for path in files}
+    values = dict(values) | {"runtime": {"requires": list(requirements(exporter))}, "files": made}
+    (folder / SPEC).write_text(json.dumps(seal(values)), "utf-8")

@@ -1,5 +1,0 @@
-"""Runs on disk."""
-
-from zoo.runs.run import DEFAULT_ROOT, Run, create_run, find_runs, open_run, refuse_name
-
-__all__ = ["DEFAULT_ROOT", "Run", "create_run", "find_runs", "open_run", "refuse_name"]
