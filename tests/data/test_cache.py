@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from tests.conftest import PhotoFolder, draw_photo, zoo_environment
 from zoo.audit.records import Records
 from zoo.cli.overlap import tell_files
-from zoo.data import cache as cache_module
 from zoo.data import load_data
 from zoo.data.arrays import Place
 from zoo.data.cache import ImageCache
+from zoo.data.cache import images as cache_module
+from zoo.data.cache.folder import segment_path
 from zoo.data.ingest import ingest
 from zoo.data.segments import Segment
 from zoo.data.source import list_source
@@ -211,7 +212,7 @@ def test_what_killed_processes_left_is_removed(own_cache: Path, monkeypatch: pyt
     left = [own_cache / "images" / name for name in ("a.123.tmp", "b.u8", "c.456.tmp", "d.u8")]
     for path in left:
         path.write_bytes(bytes(IMAGE_BYTES))
-    for path in [*left[:2], *(cache.segment_path(segment.name) for segment, _ in read_back(cache, 2).values())]:
+    for path in [*left[:2], *(segment_path(own_cache, segment.name) for segment, _ in read_back(cache, 2).values())]:
         os.utime(path, (time.time() - 7200, time.time() - 7200))
     cache.make_room(IMAGE_BYTES, keep=set())
     assert [path.exists() for path in left] == [False, False, True, True]  # the young ones may be in the making
@@ -257,8 +258,8 @@ def test_two_processes_that_share_a_full_cache_lose_no_photo(
     """Only one of the two data sets fits, so that each process evicts what the other has just written."""
     roots = [photo_folder({"a": 17, "b": 17}, "first"), photo_folder({"c": 17, "d": 17}, "second")]
     code = (
-        "import sys, time; from zoo.data import cache, load_data; from zoo.image_spec import ImageSpec\n"
-        "from zoo.images import listen\n"
+        "import sys, time; from zoo.data import load_data; from zoo.data.cache import images as cache\n"
+        "from zoo.image_spec import ImageSpec; from zoo.images import listen\n"
         f"cache.SEGMENT_BYTES = {5 * IMAGE_BYTES}\n"
         "decode = listen.decode; listen.decode = lambda data: time.sleep(0.01) or decode(data)\n"
         "spec = ImageSpec(height_px=20, width_px=24)\n"
@@ -289,7 +290,7 @@ def test_what_the_cache_loses_while_it_is_filled_is_decoded_again(
                 other.clear()
             else:
                 for path in (own_cache / "images").glob("*.u8"):
-                    other._forget_segment(path.stem)
+                    other._table.forget(path.stem)
 
     monkeypatch.setattr(cache_module, "SEGMENT_BYTES", 4 * IMAGE_BYTES)
     found = ingest(broken, SPEC, ImageCache(), lose)
@@ -368,6 +369,25 @@ def test_a_cache_without_checksums_is_made_again(photo_folder: PhotoFolder, own_
     data = load_data(str(root), SPEC)
     assert np.array_equal(data.pixels.read(range(6)), expected)
     assert not segment.exists()
+
+
+def test_remarks_of_earlier_releases_are_no_refusals(photo_folder: PhotoFolder, own_cache: Path) -> None:
+    """They stood in the table of refusals, under the decoder's name and a suffix."""
+    root = photo_folder({"a": 3, "b": 3})
+    path = root / "b" / "photo_001.jpg"
+    path.write_bytes(path.read_bytes()[:-2])
+    make_old(root)
+    notes = load_data(str(root), SPEC).notes
+    assert "without its end mark" in notes[0]
+    (segment,) = (own_cache / "images").glob("*.u8")
+    with contextlib.closing(sqlite3.connect(own_cache / "index.sqlite")) as connection, connection:
+        connection.execute("INSERT INTO rejects SELECT sha256, decoder || ' remarks', remark FROM remarks")
+        connection.execute("DROP TABLE remarks")
+        connection.execute("PRAGMA user_version = 2")
+    assert load_data(str(root), SPEC).notes == notes
+    assert segment.exists()
+    with contextlib.closing(sqlite3.connect(own_cache / "index.sqlite")) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM rejects").fetchone() == (0,)
 
 
 def test_clearing_leaves_other_files_alone(own_cache: Path) -> None:

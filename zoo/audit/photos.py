@@ -99,7 +99,7 @@ def read_photos(source: str, records: Records, progress: Progress | None = None)
     listing = list_source(path)
     cache = ImageCache()
     try:
-        known = cache.known_files([entry.path for entry in listing.entries])
+        known = cache.contents.files([entry.path for entry in listing.entries])
         finder = FactFinder(records, {sha256 for _, sha256 in known.values()})
         found = ingest(listing.entries, SPEC, cache, progress, finder)
     finally:

@@ -97,7 +97,7 @@ def ingest(
     image_bytes = int(np.prod(spec.input_shape))
     contents = _unchanged(entries, cache)
     known = list(dict.fromkeys(contents.values()))
-    reasons = cache.rejected(known, DECODER)
+    reasons = cache.contents.refusals(known, DECODER)
     places = cache.rows(key, known, image_bytes)
     failed: dict[str, str] = {}
     decoded = 0
@@ -127,9 +127,9 @@ def ingest(
                     progress(done, len(todo))
         finally:
             reasons.update(refused)
-            cache.remember_files(states)
-            cache.remember_rejected(refused, DECODER)
-            cache.remember_remarks(remarks, DECODER)
+            cache.contents.remember_files(states)
+            cache.contents.remember_refusals(refused, DECODER)
+            cache.contents.remember_remarks(remarks, DECODER)
 
     def unsettled() -> list[Entry]:
         settled = places.keys() | reasons.keys()
@@ -149,12 +149,12 @@ def ingest(
         in_cache = functools.partial(cache.knows, key, DECODER) if attempt == 0 else places.__contains__
         places |= cache.write_images(key, new_images(todo, in_cache), image_bytes)
         unknown = [sha256 for sha256 in dict.fromkeys(contents.values()) if sha256 not in places]
-        reasons |= cache.rejected(unknown, DECODER)
+        reasons |= cache.contents.refusals(unknown, DECODER)
         places |= cache.rows(key, unknown, image_bytes)
     if unsettled():
         raise cache.unkept()
     usable = [entry for entry in entries if entry.path not in failed and contents.get(entry.path) in places]
-    remarks = cache.remarks(list(dict.fromkeys(contents[entry.path] for entry in usable)), DECODER)
+    remarks = cache.contents.remarks(list(dict.fromkeys(contents[entry.path] for entry in usable)), DECODER)
     return Ingested(
         entries=tuple(usable),
         contents=tuple(contents[entry.path] for entry in usable),
@@ -173,7 +173,7 @@ def ingest(
 def _unchanged(entries: Iterable[Entry], cache: ImageCache) -> dict[str, str]:
     """Path to SHA-256 of the files whose size, time and inode are as they were when they were last read."""
     paths = [entry.path for entry in entries]
-    known = cache.known_files(paths)
+    known = cache.contents.files(paths)
     found: dict[str, str] = {}
     for path, (state, sha256) in known.items():
         try:

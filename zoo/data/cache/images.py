@@ -1,0 +1,230 @@
+"""The cache: arrays by content, made where they are missing, mapped where they are there."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import uuid
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data.arrays import Place
+from zoo.data.cache import room
+from zoo.data.cache.contents import Contents
+from zoo.data.cache.folder import cache_folder, images_folder, segment_path, size_bytes, unusable
+from zoo.data.cache.index import Index
+from zoo.data.cache.table import SegmentRow, SegmentTable
+from zoo.data.segments import DamagedSegmentError, Segment, map_segment
+from zoo.errors import DataError
+
+SEGMENT_BYTES = 64 * 2**20
+
+#: Times that an image is decoded, if the cache loses it, before this is an error. The second time must do, as what is
+#: written is mapped at once; unless somebody clears the cache in that moment.
+ATTEMPTS = 3
+
+
+class ImageCache:
+    """The index and the segments of one cache folder.
+
+    Args:
+        folder: Where it is; ``cache_folder()`` where nothing is said.
+
+    Raises:
+        DataError: The folder cannot be used.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or cache_folder()
+        #: Cached arrays of segments that were found damaged, by the key that they were kept under.
+        self.damaged: dict[str, int] = {}
+        self._local = threading.local()
+        try:
+            images_folder(self.folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unusable(self.folder, error) from error
+        self._index = Index(self.folder)
+        #: What is known of files and contents.
+        self.contents = Contents(self._index)
+        self._table = SegmentTable(self._index)
+
+    def close(self) -> None:
+        self._index.close()
+
+    def knows(self, spec: str, decoder: str, sha256: str) -> bool:
+        """Whether a content is decoded for ``spec`` or was refused by ``decoder``. May be called from any thread."""
+        if not hasattr(self._local, "index"):
+            self._local.index = sqlite3.connect(self._index.path, timeout=60)
+        index = self._local.index
+        query = (
+            "SELECT segments.name, segments.bytes FROM images JOIN segments ON segments.name = images.segment"
+            " WHERE images.spec = ? AND images.sha256 = ?"
+        )
+        place = index.execute(query, (spec, sha256)).fetchone()
+        if place:
+            return bool(size_bytes(segment_path(self.folder, place[0])) == place[1])
+        refused = "SELECT 1 FROM rejects WHERE sha256 = ? AND decoder = ?"
+        return index.execute(refused, (sha256, decoder)).fetchone() is not None
+
+    def rows(self, spec: str, contents: Sequence[str], row_bytes: int) -> dict[str, Place]:
+        """Content to where its array is, of those contents that are cached for ``spec``.
+
+        The segments are mapped, so that no other process can take them away, and checked. A damaged one is dropped,
+        and counted in ``damaged``.
+        """
+        found: dict[str, tuple[str, int]] = {}
+        segments: dict[str, SegmentRow] = {}
+        for sha256, segment, row in self._table.find(spec, contents):
+            if (row + 1) * row_bytes <= segment.size_bytes:
+                found[sha256] = segment.name, row
+                segments[segment.name] = segment
+        mapped = {name: made for name, segment in segments.items() if (made := self._map(segment, spec))}
+        self._table.used(mapped)
+        return {sha256: (mapped[name], row) for sha256, (name, row) in found.items() if name in mapped}
+
+    def row_bytes(self, spec: str) -> int:
+        """Bytes of one row of what is kept under ``spec``; 0 where nothing is."""
+        return self._table.row_bytes(spec)
+
+    def filled(
+        self,
+        spec: str,
+        contents: Sequence[str],
+        row_bytes: int,
+        make: Callable[[Sequence[str]], Iterable[tuple[str, NDArray[Any]]]],
+    ) -> dict[str, Place]:
+        """Content to where its array is, of all of them; what the cache does not have is made and written.
+
+        Args:
+            spec, contents, row_bytes: As for ``rows``.
+            make: Makes the arrays of some contents.
+
+        Raises:
+            DataError: The cache cannot be written, is too small, or does not keep what is written.
+        """
+        places: dict[str, Place] = {}
+        for _ in range(ATTEMPTS):
+            wanted = list(dict.fromkeys(sha256 for sha256 in contents if sha256 not in places))
+            places |= self.rows(spec, wanted, row_bytes)
+            missing = [sha256 for sha256 in wanted if sha256 not in places]
+            if not missing:
+                return places
+            self.make_room(len(missing) * row_bytes, keep=places.values())
+            places |= self.write_images(spec, make(missing), row_bytes)
+        if any(sha256 not in places for sha256 in contents):
+            raise self.unkept()
+        return places
+
+    def unkept(self) -> DataError:
+        """The error for arrays that were written ``ATTEMPTS`` times and were gone or damaged every time."""
+        return DataError(
+            f"The image cache in {self.folder} does not keep what is written to it.",
+            "Another process may be clearing it, or the disk may be damaged. Set ZOO_CACHE_DIR to another folder.",
+        )
+
+    def write_images(self, spec: str, images: Iterable[tuple[str, NDArray[Any]]], image_bytes: int) -> dict[str, Place]:
+        """Appends images, or features of images, in segments; what came before an interruption is kept.
+
+        Args:
+            spec: Key of all that made them but the content: ImageSpec and decoder, backbone and view.
+            images: ``(sha256, pixels)``, each of ``image_bytes`` bytes.
+            image_bytes: Bytes of one image.
+
+        Returns:
+            Where each is. They are mapped, so that no other process can take them away.
+
+        Raises:
+            DataError: The disk is full or the folder cannot be written.
+        """
+        rows_each = max(1, SEGMENT_BYTES // image_bytes)
+        source = iter(images)
+        places: dict[str, Place] = {}
+        while True:
+            name = uuid.uuid4().hex
+            aside = images_folder(self.folder) / f"{name}.{os.getpid()}.tmp"
+            contents: list[str] = []
+            sums: list[int] = [0]  # of the first so many images
+            try:
+                try:
+                    aside.parent.mkdir(parents=True, exist_ok=True)
+                    with aside.open("wb") as file:
+                        for sha256, pixels in source:
+                            data = np.ascontiguousarray(pixels).data.cast("B")
+                            file.write(data)
+                            contents.append(sha256)
+                            sums.append(zlib.crc32(data, sums[-1]))
+                            if len(contents) == rows_each:
+                                break
+                finally:
+                    if contents:
+                        places |= self._adopt(aside, name, spec, contents, sums, image_bytes)
+            except (OSError, sqlite3.Error) as error:
+                raise unusable(self.folder, error) from error
+            finally:
+                aside.unlink(missing_ok=True)
+            if len(contents) < rows_each:
+                return places
+
+    def make_room(self, wanted_bytes: int, keep: Iterable[Place]) -> None:
+        """Evicts the segments unused for longest until ``wanted_bytes`` more fit below the bound.
+
+        Args:
+            wanted_bytes: About to be written.
+            keep: What the caller is using. What other processes are using is theirs for as long as they run: they
+                have it mapped.
+
+        Raises:
+            DataError: They cannot fit, into the bound or onto the disk.
+        """
+        room.make_room(self.folder, self._table, wanted_bytes, {segment.name for segment, _ in keep})
+
+    def usage(self) -> room.CacheUsage:
+        return room.usage(self.folder, self._table)
+
+    def clear(self) -> None:
+        """Closes the cache, and removes everything that it made."""
+        self.close()
+        room.clear(self.folder)
+
+    def _map(self, segment: SegmentRow, spec: str) -> Segment | None:
+        """A segment; ``None``, and its rows forgotten, where it is gone or damaged."""
+        try:
+            return map_segment(segment_path(self.folder, segment.name), segment.size_bytes, segment.crc32)
+        except FileNotFoundError:
+            self._table.forget(segment.name)
+        except DamagedSegmentError:
+            self.damaged[spec] = self.damaged.get(spec, 0) + self._table.forget(segment.name)
+        return None
+
+    def _adopt(
+        self, aside: Path, name: str, spec: str, contents: list[str], sums: list[int], image_bytes: int
+    ) -> dict[str, Place]:
+        """Gives a written segment its name and enters its rows; rows that did not reach the disk are left out."""
+        whole = min(len(contents), size_bytes(aside) // image_bytes)
+        if whole <= 0:
+            return {}
+        row = SegmentRow(name, whole * image_bytes, sums[whole])
+        try:
+            with aside.open("r+b") as file:
+                file.truncate(row.size_bytes)
+                os.fsync(file.fileno())
+            aside.rename(segment_path(self.folder, name))
+        except FileNotFoundError:  # another process has just cleared the cache
+            return {}
+        # Mapped before others hear of it: from now on it can be evicted.
+        segment = self._map(row, spec)
+        if segment is None:
+            return {}
+        self._table.enter(row, spec, contents[:whole])
+        return {sha256: (segment, place) for place, sha256 in enumerate(contents[:whole])}
+
+
+def damage_note(count: int, what: str = "images") -> str:
+    """What the user should read when cached arrays were damaged."""
+    return f"{count} of the cached {what} were damaged on the disk. They were dropped and made again."

@@ -1,0 +1,103 @@
+"""Room in the cache: what is evicted, what killed processes left, what it holds, and how it is cleared."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.data.cache.folder import bound_bytes, images_folder, remove_segments, segment_path, size_bytes, unusable
+from zoo.data.cache.table import SegmentTable
+from zoo.data.database import empty_database
+from zoo.errors import DataError
+
+#: Files younger than this may still be written, or be about to be entered.
+_YOUNG_S = 3600
+
+#: The disk keeps this much free.
+_SPARE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class CacheUsage:
+    """What the cache holds: folder, bytes on disk, images, and the bound in bytes."""
+
+    folder: Path
+    size_bytes: int
+    images: int
+    bound_bytes: int
+
+
+def make_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collection[str]) -> None:
+    """Evicts the segments unused for longest until ``wanted_bytes`` more fit below the bound.
+
+    Args:
+        folder: Of the cache.
+        table: Its segments.
+        wanted_bytes: About to be written.
+        keep: Names of segments that stay.
+
+    Raises:
+        DataError: They cannot fit, into the bound or onto the disk.
+    """
+    _remove_leftovers(folder, table)
+    bound = bound_bytes()
+    sizes = table.sizes()
+    total = sum(sizes.values())
+    evicted: dict[str, int] = {}
+    for name, size in sizes.items():
+        if total + wanted_bytes <= bound:
+            break
+        if name not in keep:
+            evicted[name] = size
+            total -= size
+    needed = total + wanted_bytes
+    if needed > bound:
+        raise DataError(
+            f"The decoded images need {needed / 1e9:.2f} GB; the cache may hold {bound / 1e9:.2f} GB.",
+            "Raise ZOO_CACHE_GB, or use a smaller image size.",
+        )
+    free = shutil.disk_usage(folder).free + sum(evicted.values())
+    if wanted_bytes > free - _SPARE_BYTES:
+        raise DataError(
+            f"The decoded images need {wanted_bytes / 1e9:.2f} GB in {folder}; {free / 1e9:.2f} GB are free.",
+            "Free some space (`zoo cache --clear`), or set ZOO_CACHE_DIR to a larger disk.",
+        )
+    for name in evicted:  # only now: what cannot fit shall not cost what is there
+        table.forget(name)
+
+
+def usage(folder: Path, table: SegmentTable) -> CacheUsage:
+    """What the cache holds."""
+    size = sum(size_bytes(path) for path in folder.rglob("*") if path.is_file())
+    return CacheUsage(folder, size, table.image_count(), bound_bytes())
+
+
+def clear(folder: Path) -> None:
+    """Removes everything the cache made, and nothing else that may be in its folder.
+
+    The databases are emptied rather than removed: another process may be using them, and goes on.
+    """
+    for path in (folder / "index.sqlite", folder / "audit.sqlite"):
+        try:
+            empty_database(path)
+        except sqlite3.Error as error:
+            raise unusable(folder, error) from error
+    remove_segments(folder)
+    for name in ("datasets", "openimages"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "precision.json").unlink(missing_ok=True)
+
+
+def _remove_leftovers(folder: Path, table: SegmentTable) -> None:
+    """What processes that were killed left: temporaries, and segments that never came into the index."""
+    indexed = {segment_path(folder, name) for name in table.sizes()}
+    segments, temporaries = (images_folder(folder).glob(pattern) for pattern in ("*.u8", "*.tmp"))
+    for path in (*temporaries, *segments):
+        with contextlib.suppress(FileNotFoundError):  # its process has just given it its name
+            if path not in indexed and time.time() - path.stat().st_mtime > _YOUNG_S:
+                path.unlink()
