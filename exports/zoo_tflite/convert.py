@@ -11,10 +11,9 @@ import tensorflow as tf
 from ai_edge_litert.schema_py_generated import TensorType
 from tensorflow.lite.python.convert_phase import ConverterError
 
-from zoo import ExportError
+from zoo import ExportError, atomic
 from zoo.exported import INPUT, OUTPUT
 from zoo.quiet import stderr_aside
-from zoo.run_folder import atomic
 from zoo_tflite import batch, channel, failure, half, model_file
 from zoo_tflite.operators import operators
 

@@ -11,9 +11,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from zoo import ExportError, Metadata
+from zoo import ExportError, Metadata, atomic
 from zoo.exported import INPUT, OUTPUT, label_lines
-from zoo.run_folder import atomic
 from zoo_tflite import metadata_schema as standard
 from zoo_tflite import model_file
 from zoo_tflite.metadata_schema import table
