@@ -89,7 +89,7 @@ def test_the_core_knows_no_plugin() -> None:
     [
         "--help",
         "list",
-        "plugins",
+        "plugin list",
         "train --help",
         "export --help",
         "verify --help",

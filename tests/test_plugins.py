@@ -37,7 +37,7 @@ class Case:
     Args:
         code: Of its module; ``None``: there is none.
         reason: What the one line on stderr says.
-        status: In ``zoo plugins``.
+        status: In ``zoo plugin list``.
         requires: Of its distribution.
     """
 
@@ -121,7 +121,7 @@ def test_one_plugin_is_named_and_everything_else_works(
     (line,) = listed.err.strip().splitlines()
     assert line.startswith("zoo: plugin 'zoo-broken' ")
     assert case.reason in line
-    rows = {row["distribution"]: row for row in json.loads(run_zoo("plugins", "--json").out)}
+    rows = {row["distribution"]: row for row in json.loads(run_zoo("plugin", "list", "--json").out)}
     assert rows["zoo-broken"]["status"] == case.status
     assert case.reason in rows["zoo-broken"]["reason"]
     assert bool(rows["zoo-broken"]["offers"]) == (case.status == "warned")
@@ -238,7 +238,7 @@ def check_contested(run_zoo: RunZoo, name: str, distributions: list[str], settle
     assert all(distribution in line for distribution in distributions)
     assert f"ZOO_DISABLE_PLUGINS={settled_by} settles it" in line
     assert listed.out.count("(contested)") == 2
-    rows: list[dict[str, Any]] = json.loads(run_zoo("plugins", "--json").out)
+    rows: list[dict[str, Any]] = json.loads(run_zoo("plugin", "list", "--json").out)
     for distribution in distributions:
         (row,) = [
             row for row in rows if f"architecture {name}" in row["offers"] and row["distribution"] == distribution
@@ -354,7 +354,7 @@ def test_stdout_may_be_closed(fake_plugin: FakePlugin, site: Path) -> None:
     fake_plugin("zoo-good", GOOD)
     command = 'exec "$0" "$@" >&-'
     done = subprocess.run(
-        ["bash", "-c", command, *zoo_command("plugins")],
+        ["bash", "-c", command, *zoo_command("plugin", "list")],
         env=zoo_environment(site),
         capture_output=True,
         text=True,

@@ -46,7 +46,7 @@ def test_nothing_comes_from_the_repository(installed: Installed, work: Path) -> 
 
 
 def test_all_distributions_are_found_and_agree(installed: Installed, work: Path) -> None:
-    plugins = installed.run("zoo", "plugins", "--json", cwd=work)
+    plugins = installed.run("zoo", "plugin", "list", "--json", cwd=work)
     assert (plugins.returncode, plugins.stderr) == (0, "")
     rows = json.loads(plugins.stdout)
     assert len({row["distribution"] for row in rows}) == len(PROJECTS)

@@ -25,8 +25,7 @@ COMMANDS = {
     "compare": ("zoo.cli.compare", "Put runs side by side, and say which differences are noise."),
     "data": ("zoo.cli.data", "Check, split and fetch folders of photos."),
     "list": ("zoo.cli.list", "Show architectures, data sets and exporters."),
-    "plugins": ("zoo.cli.plugins", "Show installed plugins and what became of them."),
-    "plugin": ("zoo.cli.plugin", "Write an architecture plugin, and check one."),
+    "plugin": ("zoo.cli.plugin", "Show installed plugins, write one, and check one."),
     "cache": ("zoo.cli.cache", "Show or clear the cache of decoded images."),
 }
 

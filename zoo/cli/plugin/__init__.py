@@ -7,6 +7,7 @@ import click
 from zoo.cli.lazy import LazyGroup
 
 COMMANDS = {
+    "list": ("zoo.cli.plugin.list", "Show installed plugins and what became of them."),
     "new": ("zoo.cli.plugin.new", "Write a complete, small distribution with an architecture in it."),
     "check": ("zoo.cli.plugin.check", "Run the conformance checks on an architecture."),
 }
@@ -14,4 +15,4 @@ COMMANDS = {
 
 @click.group("plugin", cls=LazyGroup, table=COMMANDS)
 def command() -> None:
-    """Write an architecture plugin, and check one."""
+    """Show installed plugins, write one, and check one."""

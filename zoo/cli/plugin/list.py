@@ -1,4 +1,4 @@
-"""``zoo plugins``."""
+"""``zoo plugin list``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo.registry import plugin_manager
 _NAMES_SHOWN = 4
 
 
-@click.command("plugins")
+@click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
     """Show installed plugins: distribution, version, what each offers, and what became of it.
