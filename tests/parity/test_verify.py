@@ -222,7 +222,18 @@ def test_the_options_that_a_refusal_names_are_those_that_help(subject: Subject, 
 def test_further_images_count_for_agreement(subject: Subject, tmp_path: Path) -> None:
     unused = Unused(replace(subject.data, splits=("val",) * 60), subject.expected)
     exported = coarse_int8(subject).write(tmp_path / "model.npz")
-    found = verify(LINEAR, exported, subject.reference, subject.data, TEST, expected=subject.expected, unused=unused)
+    asked: list[tuple[int, int]] = []
+    found = verify(
+        LINEAR,
+        exported,
+        subject.reference,
+        subject.data,
+        TEST,
+        progress=lambda *done: asked.append(done),
+        expected=subject.expected,
+        unused=unused,
+    )
+    assert asked == [(count, 60) for count in range(1, 61)] * 2  # up to a thousand images: nobody waits in the dark
     own, together, _ = found.gates
     assert (own.splits, together.splits) == ({"test": 60}, {"test": 60, "val": 60})
     assert own.value == together.value

@@ -57,7 +57,7 @@ def verify(
         split: Which of them.
         gates: Limits; those of the file's precision where they are not given.
         threads: Of the runtime.
-        progress: Called for each side in turn.
+        progress: Called for each side in turn, and for the further images.
         expected: Keras's answers, where they are known: ``keras_answers`` on the same split.
         unused: Further images that the gate of agreement counts, where there is one.
 
@@ -87,7 +87,10 @@ def verify(
         files = tuple(data.names[index] for index in indices)
         keras = Predictions(reference.labels, files, data.classes[indices], expected)
         labels = metadata.labels if metadata else reference.labels
-        others = by_label(ask(runtime, spec, unused.data, unused.indices)[0], labels, keras.labels) if unused else None
+        others = None
+        if unused is not None:
+            found, _ = ask(runtime, spec, unused.data, unused.indices, progress)
+            others = by_label(found, labels, keras.labels)
         chosen = None if split == VAL else recorded_choice(reference.run)
         own = unused_choice(unused, others) if unused is not None and others is not None and chosen else None
         values = compare_values(keras, answers, labels, chosen, own or chosen)
