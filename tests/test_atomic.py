@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.atomic import folder_aside, read_csv, read_text, whole_file, write_csv, write_text
+from zoo.atomic import folder_aside, put_folder, read_csv, read_text, whole_file, write_csv, write_text
 from zoo.errors import TrainingError
 from zoo.locks import locked
 
@@ -57,7 +57,9 @@ def test_names_of_any_bytes_survive_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pid", [99999, os.getpid()], ids=["another", "the same"])  # in a container it may be the same
 def test_what_killed_processes_left_is_swept(tmp_path: Path, pid: int) -> None:
     final = tmp_path / "net-onnx-int8"
-    for left in (f".{final.name}.{pid}", f".{final.name}.{pid}.old", ".net-onnx-int8.other.99999", ".mine"):
+    refused = tmp_path / f"{final.name}.refused"
+    lefts = (f".{final.name}.{pid}", f".{final.name}.{pid}.old", f".{final.name}.{pid}.refused.old")
+    for left in (*lefts, ".net-onnx-int8.other.99999", ".mine"):
         (tmp_path / left).mkdir()
         (tmp_path / left / "file").write_text(left)
     (tmp_path / f".{final.name}.99998.zip").write_text("half")
@@ -69,5 +71,36 @@ def test_what_killed_processes_left_is_swept(tmp_path: Path, pid: int) -> None:
         f".{final.name}.77777",  # its process lives
         ".net-onnx-int8.other.99999",
         final.name,  # moved away to make room, and nothing had taken its place
+        refused.name,
     ]
+    assert (refused / "file").read_text() == f".{final.name}.{pid}.refused.old"
     assert (final / "file").read_text() == f".{final.name}.{pid}.old"
+
+
+@pytest.mark.parametrize("ending", ["", ".refused"])
+def test_what_made_room_is_swept_after_a_kill(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    final = tmp_path / f"net-onnx-int8{ending}"
+    for content in ("first", "second"):
+        with folder_aside(tmp_path / "net-onnx-int8") as aside:
+            (aside / "file").write_text(content)
+            with monkeypatch.context() as killed:
+                killed.setattr("shutil.rmtree", lambda *arguments, **options: None)  # as if the process ended there
+                put_folder(aside, final)
+        assert (final / "file").read_text() == content
+    assert len([path for path in tmp_path.iterdir() if path.name.endswith(".old")]) == 1
+    with folder_aside(tmp_path / "net-onnx-int8"):
+        assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".old")] == []
+    assert (final / "file").read_text() == "second"
+
+
+@pytest.mark.parametrize("ending", ["", ".refused"])
+def test_what_made_room_comes_back_where_the_new_one_cannot_take_it(tmp_path: Path, ending: str) -> None:
+    final = tmp_path / f"net-onnx-int8{ending}"
+    final.mkdir()
+    (final / "file").write_text("first")
+    with folder_aside(tmp_path / "net-onnx-int8") as aside:
+        aside.rmdir()
+        with pytest.raises(FileNotFoundError):
+            put_folder(aside, final)
+    assert (final / "file").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".old")] == []

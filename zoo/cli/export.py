@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from zoo.data import ImageData
     from zoo.evaluation.trained import TrainedModel
     from zoo.exporting.calibration import Calibration
-    from zoo.exporting.export import Exported, Target
+    from zoo.exporting.job import Exported, Target
     from zoo.interfaces import Exporter
     from zoo.parity import Verification
     from zoo.reporter import Reporter
@@ -97,7 +97,9 @@ def command(
         tell_pixels(trained, images, split, pixels, reporter)
     from dataclasses import replace
 
-    from zoo.exporting.export import Job, export, refuse
+    from zoo.exporting.export import export
+    from zoo.exporting.job import Job
+    from zoo.exporting.outcome import refuse
     from zoo.parity import default_gates
     from zoo.report.verification import write_verification_page
 
@@ -138,7 +140,7 @@ def command(
 def _targets(formats: tuple[str, ...], precisions: tuple[str, ...]) -> list[Target]:
     """Every format in every precision asked for, in the order asked."""
     from zoo.errors import unknown_name
-    from zoo.exporting.export import Target
+    from zoo.exporting.job import Target
 
     for option, values in (("--format", formats), ("--precision", precisions)):
         for value in values:

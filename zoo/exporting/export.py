@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import statistics
 import time
@@ -15,106 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.atomic import folder_aside, make_folder, whole_file, write_csv, write_json, write_text
-from zoo.data import ImageData
-from zoo.errors import ExportError, PluginCodeError, VerificationError
+from zoo.errors import ExportError, PluginError, UsageError
 from zoo.evaluation.digest import model_digest
-from zoo.evaluation.trained import TrainedModel
 from zoo.exported import Metadata, Runtime, label_lines
-from zoo.exporting.archive import packed_by_us, write_archive
-from zoo.exporting.bundle import Contents, complete_bundle, made_by_us
-from zoo.exporting.calibration import Calibration
+from zoo.exporting.archive import write_archive
+from zoo.exporting.bundle import Contents, complete_bundle
 from zoo.exporting.golden import choose_photos
-from zoo.interfaces import Exporter
+from zoo.exporting.job import Draw, Exported, Job, Progress, Stage, Target
+from zoo.exporting.place import archive_of, folder_of, put, refuse_foreign, refused_folder
 from zoo.machine import installed, versions
 from zoo.parity import (
-    Gates,
     Unused,
     Verification,
-    acceptance,
     ask_unused,
     default_gates,
     keras_answers,
     stored_problem,
     verify,
 )
-from zoo.plugin_manager import blamed
-from zoo.registry import distribution_of
 
 if TYPE_CHECKING:
     import keras
 
-Stage = Callable[[str], None]
-Progress = Callable[[int, int], None]
-#: Writes the page of a verification; the part of the program that draws is above this one.
-Draw = Callable[[Verification, Path], Any]
-
 _WARM_UP, _TIMED = 5, 40
-
-
-@dataclass(frozen=True)
-class Target:
-    """A file to make."""
-
-    exporter: Exporter
-    precision: str
-
-    def __str__(self) -> str:
-        return f"{self.exporter.name} {self.precision}"
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A file that was made, was refused, or could not be made.
-
-    Args:
-        target: Format and precision.
-        path: Of the file; of a refused one, of its report; of one that could not be made, of its folder.
-        size_bytes: Of the file.
-        verification: ``None`` where none was wanted.
-        latency_ms: Median time of one image, on one thread of this machine.
-        error: Why the file could not be made.
-    """
-
-    target: Target
-    path: Path
-    size_bytes: int
-    verification: Verification | None
-    latency_ms: float
-    error: ExportError | PluginCodeError | None = None
-
-    @property
-    def refused(self) -> bool:
-        return self.verification is not None and not self.verification.passed
-
-    @property
-    def kept(self) -> bool:
-        """Whether the file stands under its name."""
-        return self.error is None and not self.refused
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What to export.
-
-    Args:
-        trained: The model.
-        folder: Where each file gets a folder of its own.
-        data: Images to verify on; ``None`` leaves verification out, and marks the files.
-        split: Of the data.
-        calibration: Images to calibrate on; ``None`` where no precision needs any.
-        gates: Limits by precision, where the default ones do not apply.
-        photos: Whether a few of the images may travel in the bundle.
-        unused: Further images on which the agreement of 8-bit files counts; ``None`` without any.
-    """
-
-    trained: TrainedModel
-    folder: Path
-    data: ImageData | None
-    split: str
-    calibration: Calibration | None
-    gates: dict[str, Gates]
-    photos: bool = True
-    unused: ImageData | None = None
 
 
 def export(
@@ -136,8 +58,8 @@ def export(
         ExportError: A folder cannot be written. A conversion that fails is an ``error`` of its target instead.
     """
     for target in targets:
-        for folder in (_folder(job, target), _refused(_folder(job, target))):
-            _refuse_foreign(folder)  # before the work, not after it
+        for folder in (folder_of(job, target), refused_folder(folder_of(job, target))):
+            refuse_foreign(folder)  # before the work, not after it
     model = job.trained.load()
     digest = model_digest(model)
     expected = None
@@ -160,8 +82,8 @@ def export(
                 raise ready
             asked = _Asked(expected, unused if in_8_bits else None)
             made.append(_export_one(job, target, ready, digest, asked, draw, stage, progress))
-        except (ExportError, PluginCodeError) as error:
-            made.append(Exported(target, _folder(job, target), 0, None, 0.0, error))
+        except (ExportError, PluginError, UsageError) as error:
+            made.append(Exported(target, folder_of(job, target), 0, None, 0.0, error))
     return made
 
 
@@ -220,13 +142,12 @@ def _export_one(
     stage: Stage,
     progress: Callable[[str], Progress],
 ) -> Exported:
-    kept = _folder(job, target)
-    rejected = _refused(kept)
+    kept = folder_of(job, target)
+    rejected = refused_folder(kept)
     with folder_aside(kept) as aside:
         file = aside / f"{job.trained.architecture}{target.exporter.suffix}"
         stage(f"Converting to {target}")
-        with blamed(distribution_of(target.exporter), f"converting to {target}"):
-            target.exporter.convert(prepared.model, file, target.precision)
+        target.exporter.convert(prepared.model, file, target.precision)
         if problem := stored_problem(target.exporter, file, target.precision, prepared.model):
             raise ExportError(
                 problem, f"Export without --precision {target.precision}, and report it to whoever wrote the exporter."
@@ -264,11 +185,11 @@ def _export_one(
             _complete(job, target, file, asked.expected, verification)
         final = rejected if refused else kept
         if refused:
-            _put(aside, final)
+            put(aside, final)
         else:
-            with whole_file(_archive(kept)) as archive:
+            with whole_file(archive_of(kept)) as archive:
                 write_archive(aside, archive, kept.name)
-                _put(aside, final)
+                put(aside, final)
             shutil.rmtree(rejected, ignore_errors=True)  # what it says is no longer so
     return Exported(target, final / ("verify.html" if refused else file.name), size, verification, latency)
 
@@ -330,98 +251,3 @@ def _latency_ms(runtime: Runtime, shape: tuple[int, int, int]) -> float:
         runtime.predict(pixels)
         times.append(time.perf_counter() - start)
     return statistics.median(times[_WARM_UP:]) * 1000
-
-
-def _folder(job: Job, target: Target) -> Path:
-    return job.folder / f"{job.trained.architecture}-{target.exporter.name}-{target.precision}"
-
-
-def _refused(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.refused")
-
-
-def _archive(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.zip")
-
-
-def _refuse_foreign(final: Path) -> None:
-    """What is in the way is replaced only where it is an export of ours."""
-    strange: list[str] = []
-    if final.is_dir():
-        ours = made_by_us(final)
-        strange = sorted(entry.name for entry in final.iterdir() if entry.name not in ours)
-    elif final.exists():
-        strange = [final.name]
-    archive = _archive(final)
-    if not strange and archive.exists() and not packed_by_us(archive, final.name):
-        final, strange = archive, [archive.name]
-    if strange:
-        raise ExportError(
-            f"{final} is in the way: it holds files that no export made, such as '{strange[0]}'.",
-            "Move them away, or choose another folder with --out.",
-        )
-
-
-def _put(aside: Path, final: Path) -> None:
-    """Renames a whole folder into its place, in one step where nothing is there and in two where something is."""
-    old = final.with_name(f".{final.name}.{os.getpid()}.old")
-    try:
-        if final.exists():
-            final.rename(old)
-        aside.rename(final)
-    except OSError as error:
-        raise ExportError(f"Could not write {final}: {error.strerror}.", "Choose another folder with --out.") from error
-    finally:
-        # Also where Ctrl-C or SIGTERM came in between.
-        if old.exists() and not final.exists():
-            old.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def refuse(made: Sequence[Exported]) -> None:
-    """Raises ``ExportError`` where a file could not be made, and else ``VerificationError`` where one was refused."""
-    refused = [item for item in made if item.refused]
-    failed = [(item.target, item.error) for item in made if item.error is not None]
-    if failed:
-        raise _failure(failed, refused, len(made))
-    if not refused:
-        return
-    lines = [
-        f"{item.target}: {reason}" for item in refused if item.verification for reason in item.verification.failures
-    ]
-    lines += [hint for item in refused if (hint := _hint(item, made))]
-    raise VerificationError(
-        f"{len(refused)} of {len(made)} file(s) do not predict like Keras and were not kept.",
-        "\n  ".join([*lines, *(f"Report: {item.path}" for item in refused)]),
-    )
-
-
-def _failure(
-    failed: Sequence[tuple[Target, ExportError | PluginCodeError]], refused: Sequence[Exported], count: int
-) -> ExportError | PluginCodeError:
-    """One error for all: each cause once, with the files that it keeps from being made."""
-    targets: dict[str, list[str]] = {}
-    for target, error in failed:
-        targets.setdefault(str(error), []).append(str(target))
-    if count == len(failed) and len(targets) == 1:
-        return failed[0][1]
-    causes = [f"{', '.join(names)}: {error}" for error, names in targets.items()]
-    reports = [f"{item.target} does not predict like Keras and was not kept. Report: {item.path}" for item in refused]
-    return ExportError(f"{len(failed)} of {count} file(s) could not be made.", "\n  ".join([*causes, *reports]))
-
-
-def _hint(item: Exported, made: Sequence[Exported]) -> str | None:
-    """What would give a file in place of a refused one; nothing that was tried in vain."""
-    options = acceptance(item.verification) if item.verification else None
-    if options is None:
-        return None
-    others = {other.target.precision: other for other in made if other.target.exporter == item.target.exporter}
-    larger = [name for name in ("float16", "float32") if name in item.target.exporter.precisions]
-    kept = [name for name in larger if name in others and others[name].kept]
-    untried = [name for name in larger if name not in others]
-    instead = ""
-    if item.target.precision == "int8" and kept:
-        instead = f" The {kept[0]} file was kept."
-    elif item.target.precision == "int8" and untried:
-        instead = f" Or export --precision {untried[0]}, which computes in floating point."
-    return f"{item.target}: {options} would keep this file, if you can accept its report.{instead}"
