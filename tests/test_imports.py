@@ -32,7 +32,7 @@ LAYERS = [
     ["image_spec", "augmentation", "recipe", "exported"],
     ["interfaces"],
     ["hookspecs"],
-    ["plugin_watch", "plugin_manager"],
+    ["plugin_guard", "plugin_watch", "plugin_manager"],
     ["registry", "weights"],
     ["images", "edge", "machine", "run_folder", "data", "fetch"],
     ["evaluation", "training", "parity", "exporting", "foreign"],

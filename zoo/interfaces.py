@@ -1,4 +1,8 @@
-"""What plugins return: named, frozen records. Nothing here needs Keras; builders import it when they are called."""
+"""What plugins return: named, frozen records. Nothing here needs Keras; builders import it when they are called.
+
+A field that holds a function says in its metadata what the function ``does``, in the words of an error message
+(``{args}`` are its arguments), and which types it ``returns``. ``zoo.plugin_guard`` reads both.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +48,14 @@ class Weights:
 
     name: str
     summary: str
-    labels: Callable[[], tuple[str, ...]]
-    load: Callable[[keras.Model, bool], None]
-    aliases: Callable[[], Mapping[str, str]] = dict
+    labels: Callable[[], tuple[str, ...]] = field(
+        metadata={"does": "naming the classes of the weights '{name}' of '{owner}'", "returns": (tuple,)}
+    )
+    load: Callable[[keras.Model, bool], None] = field(metadata={"does": "loading the weights '{name}' of '{owner}'"})
+    aliases: Callable[[], Mapping[str, str]] = field(
+        default=dict,
+        metadata={"does": "naming the classes of the weights '{name}' of '{owner}' otherwise", "returns": (Mapping,)},
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +79,7 @@ class Architecture:
 
     name: str
     summary: str
-    build: Callable[..., keras.Model]
+    build: Callable[..., keras.Model] = field(metadata={"does": "building '{name}'"})
     recipes: Mapping[str, Recipe] = field(default_factory=lambda: {"default": Recipe()})
     image: ImageSpec = field(default_factory=ImageSpec)
     backbone: str | None = None
@@ -99,7 +108,7 @@ class Dataset:
 
     name: str
     summary: str
-    write: Callable[[Path], None]
+    write: Callable[[Path], None] = field(metadata={"does": "writing the data set '{name}'"})
     image: ImageSpec | None = None
     flip: Flip = "auto"
 
@@ -123,7 +132,9 @@ class App:
         licence: Who made the files that are not zoo's, and under which licence, Markdown.
     """
 
-    files: Callable[[], Mapping[str, bytes]]
+    files: Callable[[], Mapping[str, bytes]] = field(
+        metadata={"does": "gathering the files of its app", "returns": (Mapping,)}
+    )
     start: str
     manual: str
     licence: str = ""
@@ -170,12 +181,18 @@ class Exporter:
     summary: str
     suffix: str
     precisions: tuple[str, ...]
-    convert: Callable[[keras.Model, Path, str], None]
-    write_metadata: Callable[[Path, Metadata], None]
-    read_metadata: Callable[[Path], Metadata | None]
-    load: Callable[[Path, int], Runtime]
+    convert: Callable[[keras.Model, Path, str], None] = field(metadata={"does": "converting to {name} {args[2]}"})
+    write_metadata: Callable[[Path, Metadata], None] = field(metadata={"does": "writing metadata into {args[0]}"})
+    read_metadata: Callable[[Path], Metadata | None] = field(
+        metadata={"does": "reading the metadata of {args[0]}", "returns": (Metadata, type(None))}
+    )
+    load: Callable[[Path, int], Runtime] = field(
+        metadata={"does": "loading {args[0]}", "then": "predicting with {args[0]}"}
+    )
     versions: tuple[str, ...] = ()
-    stored: Callable[[Path], Mapping[str, int]] | None = None
+    stored: Callable[[Path], Mapping[str, int]] | None = field(
+        default=None, metadata={"does": "counting what {args[0]} stores", "returns": (Mapping,)}
+    )
     runtime_module: str = ""
     requires: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict, hash=False)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, EntryPoint, EntryPoints, distributions, entry_points
 from pathlib import Path
@@ -17,8 +15,9 @@ from typing import Any
 import pluggy
 
 from zoo import __version__, hookspecs
-from zoo.errors import PluginCodeError, PluginError, Terminated, ZooError
+from zoo.errors import PluginError, Terminated
 from zoo.interfaces import Architecture, Dataset, Exporter
+from zoo.plugin_guard import blame_callback, one_line
 from zoo.plugin_watch import watched
 
 GROUP = "zoo"
@@ -99,10 +98,10 @@ class PluginManager:
             except Terminated:
                 raise
             except (Exception, SystemExit) as error:
-                self._report(distribution, f"is left out of this run: zoo_callbacks: {_one_line(error)}", error)
+                self._report(distribution, f"is left out of this run: zoo_callbacks: {one_line(error)}", error)
             else:
                 for callback in added:
-                    _blame(callback, distribution)
+                    blame_callback(callback, distribution)
                 found += added
         return found
 
@@ -121,7 +120,7 @@ class PluginManager:
         except BaseException as error:  # SystemExit, and whatever else a module may raise
             if self._pluggy.has_plugin(identity):
                 self._pluggy.unregister(name=identity)
-            reason = _one_line(error)
+            reason = one_line(error)
             self._report(found.distribution, f"is not used: {reason}", error)
             return replace(plugin, status="failed", reason=reason)
         if seen.remarks:
@@ -132,7 +131,7 @@ class PluginManager:
 
     def _records(self, found: _Installed, identity: str) -> Iterator[Any]:
         if found.entry is None:
-            raise PluginError(f"its metadata cannot be read: {_one_line(found.broken or ValueError())}")
+            raise PluginError(f"its metadata cannot be read: {one_line(found.broken or ValueError())}")
         if unmet := _unmet(found.requires):
             raise PluginError(f"it needs {ZOO}{unmet}, and this is {__version__}")
         plugin = found.entry.load()
@@ -240,48 +239,6 @@ def _guard_others() -> None:
     importlib.metadata.Distribution.entry_points = property(entry_points_or_none)  # type: ignore[assignment, method-assign]
 
 
-@contextmanager
-def blamed(distribution: str, what: str) -> Iterator[None]:
-    """Names the plugin whose code runs in the block, where it raises or ends the program.
-
-    Args:
-        distribution: Of the plugin.
-        what: What it was doing, such as ``building 'tiny_net'``.
-
-    Raises:
-        PluginCodeError: With what was raised as its cause. An error for the user and an interruption pass.
-    """
-    try:
-        yield
-    except (ZooError, Terminated):
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginCodeError(
-            f"The plugin '{distribution}' failed {what}: {_one_line(error)}",
-            f"ZOO_DISABLE_PLUGINS={distribution} leaves the plugin out.",
-            error,
-        ) from error
-
-
-def _blame(callback: Any, distribution: str) -> None:
-    """Makes every call of a plugin's callback name the plugin where it fails."""
-    for name in dir(type(callback)):
-        if not name.startswith("on_") and name not in ("set_model", "set_params", "get_state", "set_state"):
-            continue
-        method = getattr(callback, name)
-        if callable(method) and not hasattr(method, "_is_default"):  # Keras looks which ones are its own
-            setattr(callback, name, _blamed_call(method, distribution, f"in {type(callback).__name__}.{name}"))
-
-
-def _blamed_call(method: Callable[..., Any], distribution: str, what: str) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with blamed(distribution, what):
-            return method(*args, **kwargs)
-
-    return call
-
-
 def _unmet(requires: tuple[str, ...]) -> str:
     """What a distribution's metadata asks of zoo's version and does not get, such as ``>=0.9``; empty where it does."""
     for line in requires:
@@ -348,8 +305,3 @@ def _listed(names: list[str]) -> str:
 def _normal(distribution: str) -> str:
     """PEP 503: names that differ by case, dash, dot or underscore alone are one."""
     return re.sub(r"[-_.]+", "-", distribution.strip()).lower()
-
-
-def _one_line(error: BaseException) -> str:
-    text = error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())[:300]

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from zoo.errors import UsageError, unknown_name
 from zoo.interfaces import Architecture, Dataset, Exporter
+from zoo.plugin_guard import guarded
 from zoo.plugin_manager import ZOO, PluginManager
 
 Record = TypeVar("Record", Architecture, Dataset, Exporter)
@@ -16,11 +17,14 @@ Record = TypeVar("Record", Architecture, Dataset, Exporter)
 
 @dataclass(frozen=True)
 class Offer(Generic[Record]):
-    """A record and where it comes from."""
+    """A record and where it comes from. Its functions name the plugin where they fail."""
 
     record: Record
     distribution: str
     version: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "record", guarded(self.record, self.distribution))
 
 
 class Registry(Generic[Record]):
@@ -68,13 +72,6 @@ class Registry(Generic[Record]):
     def get(self, name: str) -> Record:
         """The record of a name; raises as ``offer`` does."""
         return self.offer(name).record
-
-
-def distribution_of(record: Architecture | Exporter) -> str:
-    """The distribution that offers an architecture or an exporter; where none does, its name."""
-    offers = architectures() if isinstance(record, Architecture) else exporters()
-    owners = [offer.distribution for offer in offers if offer.record is record]
-    return owners[0] if owners else record.name
 
 
 @cache

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from zoo.cli.stream import Answered, Named
     from zoo.edge.classify import Classifier
     from zoo.exported import TensorInfo
-    from zoo.interfaces import Exporter
 
 #: More are taken only where they are asked for: each holds the model once more.
 MOST_THREADS = 8
@@ -158,25 +157,17 @@ def _file(path: Path, request: Request) -> Answering:
     from zoo.parity.formats import exporter_of
 
     exporter = exporter_of(path)
-    try:
-        metadata = exporter.read_metadata(path)
-        if metadata is not None and (request.spec or request.labels):
-            raise UsageError(
-                f"'{path}' says itself what its classes are called and how a photo becomes its input.",
-                "Leave out --spec and --labels.",
-            )
-        image, labels, values = complete(path, metadata, request.spec, request.labels)
-        least = min_confidence(request.min_confidence, values, f"'{request.spec or path}'")
-        if metadata is None:
-            refuse_unfit(path, exporter.load(path, 1), image, labels)
-        return _in_threads(lambda: Classifier(exporter.load(path, 1), image, labels, least), request)
-    except ModuleNotFoundError as error:
-        raise _not_installed(exporter, error) from error
-
-
-def _not_installed(exporter: Exporter, error: ModuleNotFoundError) -> UsageError:
-    wanted = " ".join(f'"{requirement}"' for requirement in exporter.requires) or error.name
-    return UsageError(f"'{error.name}' is not installed.", f"python -m pip install {wanted}")
+    metadata = exporter.read_metadata(path)
+    if metadata is not None and (request.spec or request.labels):
+        raise UsageError(
+            f"'{path}' says itself what its classes are called and how a photo becomes its input.",
+            "Leave out --spec and --labels.",
+        )
+    image, labels, values = complete(path, metadata, request.spec, request.labels)
+    least = min_confidence(request.min_confidence, values, f"'{request.spec or path}'")
+    if metadata is None:
+        refuse_unfit(path, exporter.load(path, 1), image, labels)
+    return _in_threads(lambda: Classifier(exporter.load(path, 1), image, labels, least), request)
 
 
 def _in_threads(load: Callable[[], Classifier], request: Request) -> Answering:

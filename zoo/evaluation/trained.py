@@ -12,8 +12,6 @@ from zoo.array_files import check_keras_file
 from zoo.errors import TrainingError
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture, Weights
-from zoo.plugin_manager import blamed
-from zoo.registry import distribution_of
 from zoo.run_folder import Run
 
 if TYPE_CHECKING:
@@ -64,9 +62,8 @@ def pretrained(architecture: Architecture, weights: Weights) -> TrainedModel:
     labels = weights.labels()
 
     def load() -> keras.Model:
-        with blamed(distribution_of(architecture), f"building '{architecture.name}' with its weights"):
-            model = architecture.build(architecture.image.input_shape, len(labels))
-            weights.load(model, True)
+        model = architecture.build(architecture.image.input_shape, len(labels))
+        weights.load(model, True)
         return model
 
     return TrainedModel(

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.errors import PluginError, UsageError
+from zoo.errors import PluginCodeError, PluginError, UsageError
 from zoo.interfaces import Architecture
 from zoo.recipe import Recipe
 
@@ -50,11 +50,12 @@ def build_model(
     try:
         with dtype_policy(precision):
             model = architecture.build(input_shape, num_classes, **(options or {}))
-    except TypeError as error:
-        if options and "unexpected keyword argument" in str(error):
+    except (TypeError, PluginCodeError) as error:
+        cause = error.cause if isinstance(error, PluginCodeError) else error
+        if options and isinstance(cause, TypeError) and "unexpected keyword argument" in str(cause):
             raise UsageError(
-                f"Architecture '{architecture.name}' does not take every option given: {error}."
-            ) from error
+                f"Architecture '{architecture.name}' does not take every option given: {cause}."
+            ) from cause
         raise
     if not isinstance(model, keras.Model):
         raise PluginError(f"Architecture '{architecture.name}' built {type(model).__name__}, not a keras.Model.")

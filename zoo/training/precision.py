@@ -15,10 +15,9 @@ from zoo.data.cache import cache_folder
 from zoo.interfaces import Architecture
 from zoo.locks import locked
 from zoo.machine import machine
-from zoo.plugin_manager import blamed
 from zoo.recipe import Recipe
 from zoo.records import read_object
-from zoo.registry import architectures, distribution_of
+from zoo.registry import architectures
 from zoo.run_folder import Run
 from zoo.training.model import build_model, compile_model, devices
 
@@ -115,8 +114,7 @@ def _step_seconds(
     precision: str,
 ) -> float:
     """The quickest of a few training steps, in seconds."""
-    with blamed(distribution_of(architecture), f"building '{architecture.name}'"):
-        model = build_model(architecture, input_shape, classes, options, precision)
+    model = build_model(architecture, input_shape, classes, options, precision)
     compile_model(model, recipe, steps_per_epoch=100)
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (recipe.batch_size, *input_shape), np.uint8)

@@ -17,9 +17,8 @@ from zoo.data.cache import damage_note
 from zoo.errors import TrainingError, UsageError
 from zoo.evaluation.predict import predict
 from zoo.interfaces import Architecture
-from zoo.plugin_manager import blamed
 from zoo.recipe import Recipe
-from zoo.registry import distribution_of, plugin_manager
+from zoo.registry import plugin_manager
 from zoo.reporter import Reporter
 from zoo.run_folder import Run
 from zoo.training.batches import TrainingBatches
@@ -77,8 +76,7 @@ def train(
     checkpoint = run.path / "checkpoints" / "last.npz"
     resumed = checkpoint.is_file()
     if start_weights and not resumed:
-        with blamed(distribution_of(architecture), f"loading the first weights of '{architecture.name}'"):
-            start_weights(model)
+        start_weights(model)
     # The plugins' first: their positions, by which their state is kept, do not depend on an option.
     added = [*plugin_manager().callbacks(recipe=recipe, run_dir=run.path), *(callbacks or [])]
     harness = Harness(run, model, data, reporter, added, patience=recipe.early_stopping_epochs)
@@ -130,8 +128,7 @@ def _build(run: Run, architecture: Architecture, data: ImageData, precision: str
     dropout = run.recipe.dropout
     if dropout is not None:
         options = options | {"dropout": dropout}
-    with blamed(distribution_of(architecture), f"building '{architecture.name}'"):
-        return build_model(architecture, data.spec.input_shape, len(data.labels), options, precision)
+    return build_model(architecture, data.spec.input_shape, len(data.labels), options, precision)
 
 
 MakePhase = Callable[[keras.Model, ImageData, Run, Reporter], Phase]

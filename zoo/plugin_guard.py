@@ -1,0 +1,188 @@
+"""The one seam through which zoo calls into plugins: whatever a plugin raises while it works names the plugin.
+
+``guarded`` makes a record whose functions do so, and the registry hands out no other. The fields of the records say in
+their ``does`` what each function is doing, and in ``returns`` what must come of it; ``zoo.interfaces`` has them.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from zoo.errors import DataError, ExportError, PluginCodeError, PluginError, Terminated, UsageError, ZooError
+from zoo.interfaces import App, Dataset, Exporter
+
+if TYPE_CHECKING:
+    from zoo.exported import TensorInfo
+
+Record = TypeVar("Record")
+
+#: The machine's fault, not the plugin's.
+_WITHOUT_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+def guarded(record: Record, distribution: str, owner: str = "") -> Record:
+    """The same record; each of its functions names the plugin where it fails, and so does what an exporter loads.
+
+    It equals the record that it was made from. A record that is guarded already stays as it is.
+
+    Args:
+        record: What a plugin returned.
+        distribution: The distribution that installed the plugin.
+        owner: Name of the record that this one belongs to.
+    """
+    changes: dict[str, Any] = {}
+    for field in fields(record):  # type: ignore[arg-type]
+        value = getattr(record, field.name)
+        if "does" in field.metadata:
+            if value is not None and not isinstance(value, _Guard):
+                changes[field.name] = _Guard(value, record, field.metadata, distribution, owner)
+        elif isinstance(value, tuple) and value and all(map(is_dataclass, value)):
+            changes[field.name] = tuple(guarded(part, distribution, record.name) for part in value)  # type: ignore[attr-defined]
+        elif isinstance(value, App):
+            changes[field.name] = guarded(value, distribution, record.name)  # type: ignore[attr-defined]
+    return replace(record, **changes) if changes else record  # type: ignore[type-var]
+
+
+class _Guard:
+    """A function of a record. It equals the function, so that records can be compared."""
+
+    def __init__(
+        self, function: Callable[..., Any], record: Any, about: Any, distribution: str, owner: str = ""
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self._function, self._record, self._about = function, record, about
+        self._distribution, self._owner = distribution, owner
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            result = self._function(*args, **kwargs)
+        except (ZooError, Terminated):
+            raise
+        except (Exception, SystemExit) as error:
+            self._explain(error, args)
+        expected = self._about.get("returns")
+        if expected and not isinstance(result, expected):
+            names = " or ".join("None" if kind is type(None) else kind.__name__ for kind in expected)
+            seen = f"it returned {result!r:.80}, not {names}"
+            raise PluginError(
+                f"The plugin '{self._distribution}' failed {self._doing(args)}: {seen}.",
+                f"ZOO_DISABLE_PLUGINS={self._distribution} leaves the plugin out.",
+            )
+        if then := self._about.get("then"):
+            return _Runtime(result, self._distribution, then.format(args=args))
+        return result
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._function == (other._function if isinstance(other, _Guard) else other))
+
+    def __hash__(self) -> int:
+        return hash(self._function)
+
+    def _doing(self, args: tuple[Any, ...]) -> str:
+        name = getattr(self._record, "name", self._owner)
+        padded = (*args, *[""] * 3)
+        return str(self._about["does"].format(name=name, owner=self._owner, args=padded)).strip()
+
+    def _explain(self, error: BaseException, args: tuple[Any, ...]) -> NoReturn:
+        if isinstance(error, OSError) and error.errno in _WITHOUT_ROOM:
+            kind = DataError if isinstance(self._record, Dataset) else ExportError
+            raise kind(f"Could not finish {self._doing(args)}: {error.strerror}.", "Free some space.") from error
+        if isinstance(error, ModuleNotFoundError) and isinstance(self._record, Exporter):
+            package = (error.name or "").partition(".")[0]
+            if package and package != str(getattr(self, "__module__", "")).partition(".")[0]:
+                wanted = [line for line in self._record.requires if _module(line) == package.lower()]
+                command = " ".join(f'"{line}"' for line in wanted) or package
+                raise UsageError(f"'{error.name}' is not installed.", f"python -m pip install {command}") from error
+        _blame(self._distribution, self._doing(args), error)
+
+
+class _Runtime:
+    """What an exporter loaded. ``predict`` is called in hot loops: it costs a call more."""
+
+    __slots__ = ("_distribution", "_doing", "_runtime")
+
+    def __init__(self, runtime: Any, distribution: str, doing: str) -> None:
+        self._runtime, self._distribution, self._doing = runtime, distribution, doing
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        with blamed(self._distribution, self._doing):
+            return tuple(self._runtime.inputs)
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        with blamed(self._distribution, self._doing):
+            return tuple(self._runtime.outputs)
+
+    def predict(self, images: Any) -> Any:
+        try:
+            return self._runtime.predict(images)
+        except (ZooError, Terminated):
+            raise
+        except (Exception, SystemExit) as error:
+            _blame(self._distribution, self._doing, error)
+
+
+@contextmanager
+def blamed(distribution: str, what: str) -> Iterator[None]:
+    """Names the plugin whose code runs in the block, where it raises or ends the program.
+
+    For hooks and for what they return; functions of records name their plugin by themselves.
+
+    Args:
+        distribution: Of the plugin.
+        what: What it was doing, such as ``building 'tiny_net'``.
+
+    Raises:
+        PluginCodeError: With what was raised as its cause. An error for the user and an interruption pass.
+    """
+    try:
+        yield
+    except (ZooError, Terminated):
+        raise
+    except (Exception, SystemExit) as error:
+        _blame(distribution, what, error)
+
+
+def blame_callback(callback: Any, distribution: str) -> None:
+    """Makes every call of a plugin's Keras callback name the plugin where it fails."""
+    for name in dir(type(callback)):
+        if not name.startswith("on_") and name not in ("set_model", "set_params", "get_state", "set_state"):
+            continue
+        method = getattr(callback, name)
+        if callable(method) and not hasattr(method, "_is_default"):  # Keras looks which ones are its own
+            setattr(callback, name, _blamed_call(method, distribution, f"in {type(callback).__name__}.{name}"))
+
+
+def one_line(error: BaseException) -> str:
+    """An error as a part of a line."""
+    text = error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:300]
+
+
+def _blamed_call(method: Callable[..., Any], distribution: str, what: str) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with blamed(distribution, what):
+            return method(*args, **kwargs)
+
+    return call
+
+
+def _blame(distribution: str, what: str, error: BaseException) -> NoReturn:
+    raise PluginCodeError(
+        f"The plugin '{distribution}' failed {what}: {one_line(error)}",
+        f"ZOO_DISABLE_PLUGINS={distribution} leaves the plugin out.",
+        error,
+    ) from error
+
+
+def _module(requirement: str) -> str:
+    """The module that a requirement most likely brings: ``ai-edge-litert>=2.3`` brings ``ai_edge_litert``."""
+    return re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0].replace("-", "_").lower()
