@@ -29,12 +29,13 @@ def listed(arguments: Sequence[str]) -> Iterator[tuple[str, Picture]]:
         if argument == "-":
             yield "-", sys.stdin.buffer.read()
         elif path.is_dir():
-            yield from _below(path)
+            yield from below(path)
         else:
             yield argument, path
 
 
-def _below(folder: Path) -> Iterator[tuple[str, Picture]]:
+def below(folder: Path) -> Iterator[tuple[str, Picture]]:
+    """Path and picture of all files below a folder, as ``listed`` takes them; why a folder could not be listed last."""
     unreadable: list[OSError] = []
     empty = True
     waiting = [str(folder)]
