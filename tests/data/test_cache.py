@@ -394,7 +394,7 @@ def test_clearing_leaves_other_files_alone(own_cache: Path) -> None:
     cache = ImageCache()
     cache.write_images("spec", images(2), IMAGE_BYTES)
     assert cache.usage().images == 2
-    for made in ("precision.json", "openimages/0123/classes.csv", "datasets/digits-1/0/1.png"):
+    for made in ("precision.json", "openimages/0123/classes.csv", "datasets/digits-1/0/1.png", "given/01ab/images.csv"):
         (own_cache / made).parent.mkdir(parents=True, exist_ok=True)
         (own_cache / made).write_text("{}")
     with Records() as records:

@@ -1,6 +1,7 @@
 """From ``--data`` to labelled, split, cached images."""
 
 from zoo.data.dataset import ImageData, load_data, load_for_evaluation, load_recorded
+from zoo.data.given import as_source
 from zoo.data.named import named_dataset
 from zoo.data.source import SPLITS, TEST, TRAIN, VAL, Skipped
 
@@ -11,6 +12,7 @@ __all__ = [
     "VAL",
     "ImageData",
     "Skipped",
+    "as_source",
     "load_data",
     "load_for_evaluation",
     "load_recorded",

@@ -17,7 +17,8 @@ from zoo.images.signatures import SUFFIXES
 
 TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
 
-_SPLIT_NAMES = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
+#: Names that a split may have, each with the split.
+SPLIT_NAMES = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
 
 #: Left behind by operating systems and tools; never a class, never a picture. Hidden names (a dot first) likewise.
 _SYSTEM_NAMES = frozenset(
@@ -151,7 +152,7 @@ def _split_folders(root: Path) -> dict[str, str]:
     there is none, as in a test set alone, all folders must have names of splits and hold folders.
     """
     folders = _folders(root)
-    names = {name: _SPLIT_NAMES[name.lower()] for name in folders if name.lower() in _SPLIT_NAMES}
+    names = {name: SPLIT_NAMES[name.lower()] for name in folders if name.lower() in SPLIT_NAMES}
     trains = [name for name, split in names.items() if split == TRAIN]
     deciding = trains or (folders if len(names) == len(folders) else [])
     return names if deciding and all(_folders(root / name) for name in deciding) else {}
@@ -272,9 +273,9 @@ def _add_row(listing: Listing, csv_path: Path, line: int, row: dict[str, str | N
             shown = value.replace("\0", "\\0")
             listing.skipped.append(Skipped(f"line {line}", f"line {line}: its {column} '{shown}' holds a null byte"))
             return
-    if split and split not in _SPLIT_NAMES:
+    if split and split not in SPLIT_NAMES:
         raise DataError(
-            f"'{csv_path}', line {line}: unknown split {split!r}.", f"Known: {', '.join(_SPLIT_NAMES)}, or nothing."
+            f"'{csv_path}', line {line}: unknown split {split!r}.", f"Known: {', '.join(SPLIT_NAMES)}, or nothing."
         )
     if name in seen:
         other = f", with the label '{label}' instead of '{seen[name]}'" if label != seen[name] else ""
@@ -284,4 +285,4 @@ def _add_row(listing: Listing, csv_path: Path, line: int, row: dict[str, str | N
     recorded = (row.get("sha256") or "").strip().lower()
     if recorded:
         listing.recorded[name] = recorded
-    listing.entries.append(Entry(os.path.join(listing.root, name), name, label, _SPLIT_NAMES.get(split)))  # noqa: PTH118
+    listing.entries.append(Entry(os.path.join(listing.root, name), name, label, SPLIT_NAMES.get(split)))  # noqa: PTH118

@@ -1,0 +1,90 @@
+"""A pair ``(images, labels)``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data.given.labels import Labels
+from zoo.data.given.parts import Item, Part
+from zoo.errors import DataError, UsageError
+from zoo.images import ImageError, decode
+from zoo.images.arrays import EXPECTED, as_array, as_picture, check_batch, described, is_array
+from zoo.images.pillow import encoded, is_pillow
+
+
+def from_pair(images: Any, labels: Any, class_names: Any) -> Part:
+    """Images that lie in memory, or in something that is indexed like it.
+
+    Args:
+        images: An array ``(n, height, width, 3)``, ``(n, height, width, 1)`` or ``(n, height, width)``, or a list of
+            pictures of different sizes. It is read as it is needed, and never changed.
+        labels: One for each.
+        class_names: For labels that are numbers.
+
+    Raises:
+        UsageError: It is no such pair.
+        DataError: Shapes, lengths or labels are not as they must be. Values are checked as they are read.
+    """
+    count = len_of_images(images, "images")
+    names = Labels(class_names).read(labels, count)
+
+    def items() -> Iterator[Item]:
+        for place, label in enumerate(names):
+            yield Item(picture(_taken(images, place), f"images[{place}]"), label)
+
+    return Part(items, count)
+
+
+def _taken(images: Any, place: int) -> Any:
+    try:
+        return images[place]
+    except Exception as error:  # such as of an HDF5 file that was closed, or is damaged
+        raise DataError(f"Could not read images[{place}]: {error}.", "Check where the images come from.") from error
+
+
+def len_of_images(images: Any, name: str) -> int:
+    """How many pictures an array or a list holds; their values are not looked at.
+
+    Raises:
+        UsageError: It is neither.
+        DataError: The array is not one of pictures.
+    """
+    if isinstance(images, (list, tuple)):
+        return len(images)
+    if not is_array(images) or is_pillow(images):
+        raise UsageError(
+            f"Expected an array or a list of images. Received: {name}, {described(images)}.",
+            f"Give (images, labels), where images are {EXPECTED}.",
+        )
+    try:
+        shape = tuple(np.shape(images))
+    except Exception as error:  # such as of an HDF5 file that was closed
+        raise DataError(f"Could not read {name}: {error}.", "Check where the images come from.") from error
+    if np.ma.is_masked(images) or np.dtype(object) == getattr(images, "dtype", None):
+        as_array(images, name)  # says why not
+    check_batch(shape, name)
+    return int(shape[0])
+
+
+def picture(value: Any, name: str) -> NDArray[np.uint8]:
+    """Pixels of one item: an array, or an image of Pillow as its file would be read.
+
+    Raises:
+        DataError: It is no picture.
+    """
+    if isinstance(value, (str, bytes, os.PathLike)):
+        raise DataError(
+            f"Expected pixels. Received: {name}, {described(value)}.",
+            'Paths belong into a table: pandas.DataFrame({"path": paths, "label": labels}).',
+        )
+    if not is_pillow(value):
+        return as_picture(value, name)
+    try:
+        return decode(encoded(value))
+    except ImageError as error:
+        raise DataError(f"Could not read {name}: {error.reason}.", "Leave it out, with its label.") from error

@@ -1,0 +1,177 @@
+"""Given images as files beside the cache, so that everything after this goes from file to label as with any photos.
+
+    <cache>/given/<digest>/images.csv           path, label, split and SHA-256 of every image
+    <cache>/given/<digest>/train/000017.png     number 17 of the images given for train; images/ without a split
+
+The digest is one over contents, labels and splits, so that what is given again is found again. Images of an iterable
+are known only once they are written, and may come in another order each time: their order is not part of the digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.atomic import folder_aside, read_csv, write_csv
+from zoo.data.cache import cache_folder
+from zoo.data.given import png
+from zoo.data.given.parts import Part
+from zoo.data.ingest import Progress
+from zoo.errors import DataError, TrainingError
+from zoo.images.arrays import MULTIPLY
+
+MANIFEST = "images.csv"
+
+_COLUMNS = ("path", "label", "split", "sha256")
+
+#: Space that is left free on the disk.
+_SPARE_BYTES = 64 * 2**20
+
+#: Two threads of one process would fill the same folder.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A line of the manifest; ``size_bytes`` of a file that is ours, -1 of one that is the user's."""
+
+    path: str
+    label: str
+    split: str
+    sha256: str
+    size_bytes: int
+
+    def cells(self) -> tuple[str, str, str, str]:
+        return self.path, self.label, self.split, self.sha256
+
+
+def store(parts: Sequence[Part], progress: Progress | None = None) -> Path:
+    """Writes what is not there yet.
+
+    Args:
+        parts: Everything that was given.
+        progress: Called with images done and images to do. Where all can be read twice, it counts twice: once as they
+            are looked at, and once as they are written.
+
+    Returns:
+        The manifest, a CSV file as ``zoo train --data`` takes it.
+
+    Raises:
+        DataError: An image is none, none exceeds 1, or the disk is full.
+        TrainingError: The cache folder cannot be made.
+    """
+    folder = cache_folder() / "given"
+    again = all(part.again for part in parts)
+    if again:
+        rows = list(_rows(parts, None, progress))
+        place = folder / _digest(rows)
+        if _is_whole(place, rows):
+            return place / MANIFEST
+        _check_space(rows)
+    with _ONE_AT_A_TIME:
+        try:
+            with folder_aside(folder / "new") as aside:
+                rows = list(_rows(parts, aside, progress))
+                write_csv(aside / MANIFEST, _COLUMNS, (row.cells() for row in rows))
+                place = folder / _digest(rows if again else sorted(rows, key=lambda row: row.cells()[1:]))
+                if not _is_whole(place, rows):
+                    _put(aside, place)
+        except (OSError, TrainingError) as error:
+            raise _unwritable(folder, error) from error
+    return place / MANIFEST
+
+
+def _rows(parts: Sequence[Part], folder: Path | None, progress: Progress | None) -> Iterator[_Row]:
+    """The manifest, line by line; with ``folder``, images are written into it."""
+    known = sum(part.count or 0 for part in parts)
+    numbers: Counter[str] = Counter()
+    brightest, done = 0, 0
+    for part in parts:
+        for item in part.items():
+            split = item.split or ""
+            if isinstance(item.image, str):
+                brightest = 255  # of a file of the user's, nothing is known
+                yield _Row(item.image, item.label, split, "", -1)
+            else:
+                if brightest <= 1:
+                    brightest = max(brightest, int(item.image.max()))
+                data = png.encode(item.image)
+                below = split or "images"
+                path = f"{below}/{numbers[below]:06d}.png"
+                if folder is not None:
+                    if not numbers[below]:
+                        (folder / below).mkdir()
+                    (folder / path).write_bytes(data)
+                numbers[below] += 1
+                yield _Row(path, item.label, split, hashlib.sha256(data).hexdigest(), len(data))
+            done += 1
+            if progress:
+                progress(done, max(done, known))
+    if done == 0:
+        raise DataError("There are no images in what was given.", "Give at least two images of each class.")
+    if brightest == 1:
+        raise DataError(
+            f"No value of the {done} images exceeds 1; 255 is white.",
+            MULTIPLY,
+        )
+
+
+def _digest(rows: Sequence[_Row]) -> str:
+    """Names of written files follow from their order; those of the user's are part of what was given."""
+    digest = hashlib.sha256()
+    for row in rows:
+        cells = ("" if row.sha256 else row.path, *row.cells()[1:])
+        digest.update(repr(cells).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
+
+
+def _is_whole(place: Path, rows: Sequence[_Row]) -> bool:
+    """Whether everything was written before, and is there."""
+    sizes = {row.sha256: row.size_bytes for row in rows}
+    try:
+        found = read_csv(place / MANIFEST)
+        return len(found) == len(rows) and all(
+            os.stat(place / line["path"]).st_size == sizes[line["sha256"]]  # noqa: PTH116 - a million of them
+            for line in found
+            if line["sha256"]
+        )
+    except (OSError, KeyError):
+        return False
+
+
+def _put(aside: Path, place: Path) -> None:
+    """Gives a folder its name; what is left there of one that was damaged makes room."""
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        aside.rename(place)
+    except OSError:
+        if not (place / MANIFEST).is_file():  # else another process was quicker, and its copy is as good
+            raise
+
+
+def _check_space(rows: Sequence[_Row]) -> None:
+    needed = sum(row.size_bytes for row in rows if row.sha256)
+    folder = cache_folder()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free - _SPARE_BYTES
+    if needed > free:
+        raise DataError(
+            f"The images need {needed / 1e9:.2f} GB in {cache_folder()}; {max(free, 0) / 1e9:.2f} GB are free.",
+            _MORE_SPACE,
+        )
+
+
+def _unwritable(folder: Path, error: OSError | TrainingError) -> DataError:
+    if isinstance(error, TrainingError):
+        return DataError(error.message, _MORE_SPACE)
+    return DataError(f"Could not write the images to {folder}: {error.strerror or error}.", _MORE_SPACE)
+
+
+_MORE_SPACE = "Free some space (`zoo cache --clear`), or set ZOO_CACHE_DIR to a larger disk."
