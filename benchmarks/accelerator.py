@@ -161,6 +161,7 @@ def zoo_epochs(data: Any, recipe: Any, folder: Path) -> list[float]:
     from zoo.registry import architectures
     from zoo.reporter import Reporter
     from zoo.run_folder import create_run
+    from zoo.run_folder.info import RunInfo
     from zoo.training.trainer import train
 
     ends = []
@@ -169,7 +170,15 @@ def zoo_epochs(data: Any, recipe: Any, folder: Path) -> list[float]:
         def epoch(self, epoch: int, row: Any, best: bool) -> None:
             ends.append(time.perf_counter())
 
-    run = create_run(folder, "mobilenetv2", {"recipe": recipe.as_dict(), "precision": recipe.precision, "seed": 0})
+    info = RunInfo(
+        architecture="mobilenetv2",
+        labels=data.labels,
+        image=data.spec,
+        recipe=recipe,
+        precision=recipe.precision,
+        seed=0,
+    )
+    run = create_run(folder, info)
     train(run, architectures().get("mobilenetv2"), data, Clock())
     return np.diff(ends).tolist()
 

@@ -30,7 +30,7 @@ def main() -> None:
     from zoo.audit.duplicates import groups
     from zoo.audit.features import backbone_features, find_backbone
     from zoo.audit.suspects import held_out, label_suspects
-    from zoo.cli.backend import start_keras
+    from zoo.backend import start_keras
     from zoo.reporter import Reporter
 
     offer = find_backbone()

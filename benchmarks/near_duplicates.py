@@ -136,7 +136,7 @@ def _measure(name: str, photos: list[Path], root: Path, arguments: argparse.Name
     from zoo.audit.duplicates import find_twins
     from zoo.audit.photos import read_photos
     from zoo.audit.records import Records
-    from zoo.cli.backend import start_keras
+    from zoo.backend import start_keras
     from zoo.images import decode
 
     for number, path in enumerate(photos):

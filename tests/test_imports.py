@@ -27,7 +27,7 @@ HEAVY = (
 
 #: Left never imports right; parts on one line may not import each other unless they are listed in order.
 LAYERS = [
-    ["errors", "quiet", "figures", "locks", "records", "terminal", "array_files", "keras_internals"],
+    ["errors", "quiet", "figures", "locks", "records", "terminal", "array_files", "keras_internals", "backend"],
     ["reporter", "progress", "atomic"],
     ["image_spec", "augmentation", "recipe", "exported"],
     ["interfaces"],
@@ -38,6 +38,7 @@ LAYERS = [
     ["evaluation", "training", "parity", "exporting", "foreign"],
     ["audit"],
     ["report", "testing"],
+    ["workflows"],
     ["cli"],
 ]
 

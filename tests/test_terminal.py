@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FakePlugin, RunZoo, zoo_command, zoo_environment
-from zoo.cli.summary import warn
+from zoo.progress import LogReporter
 from zoo.terminal import guard_terminal
 
 pty = pytest.importorskip("pty")
@@ -62,7 +62,7 @@ def test_a_warning_on_a_terminal_holds_no_escape_sequences(monkeypatch: pytest.M
         monkeypatch.setattr("sys.stderr", terminal)
         monkeypatch.setattr("sys.stdout", io.StringIO())
         guard_terminal()
-        warn(["All images are predicted as 'cat'."])
+        LogReporter().warning("All images are predicted as 'cat'.")
         sys.stderr.flush()
         written = os.read(ours, 4096)
     os.close(ours)

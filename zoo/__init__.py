@@ -1,7 +1,11 @@
 """From a folder of photos to a verified image classifier on an edge device.
 
-The names below are the public interface for plugins; importing them loads neither Keras nor a backend.
+``zoo.train``, ``zoo.load``, ``zoo.export`` and the other verbs do what the command line does; they are imported when
+they are first used. The records are the public interface for plugins. Importing them loads neither Keras nor a backend.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from zoo.augmentation import Augmentation
 from zoo.errors import DataError, ExportError, PluginError, TrainingError, UsageError, VerificationError, ZooError
@@ -11,7 +15,30 @@ from zoo.image_spec import ImageSpec
 from zoo.interfaces import App, Architecture, Dataset, Exporter, Weights
 from zoo.recipe import Recipe
 
+if TYPE_CHECKING:
+    from zoo.workflows.api import check, compare, evaluate, export, load, predict, runs, train, verify
+    from zoo.workflows.models import ExportedFile, Model, Run
+
 __version__ = "0.1.0"
+
+#: Verbs, and what they return, each with the module that it comes from once it is used.
+_LAZY = {
+    **dict.fromkeys(
+        ("check", "compare", "evaluate", "export", "load", "predict", "runs", "train", "verify"), "zoo.workflows.api"
+    ),
+    **dict.fromkeys(("ExportedFile", "Model", "Run"), "zoo.workflows.models"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
 
 __all__ = [
     "App",
@@ -20,11 +47,14 @@ __all__ = [
     "DataError",
     "Dataset",
     "ExportError",
+    "ExportedFile",
     "Exporter",
     "ImageSpec",
     "Metadata",
+    "Model",
     "PluginError",
     "Recipe",
+    "Run",
     "Runtime",
     "TensorInfo",
     "TrainingError",
@@ -33,5 +63,14 @@ __all__ = [
     "Weights",
     "ZooError",
     "__version__",
+    "check",
+    "compare",
+    "evaluate",
+    "export",
     "hookimpl",
+    "load",
+    "predict",
+    "runs",
+    "train",
+    "verify",
 ]

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    import click
     import keras
 
+    from zoo import Run
     from zoo.interfaces import Architecture, Dataset, Exporter
     from zoo.recipe import Recipe
 
@@ -36,3 +38,13 @@ def zoo_datasets() -> Iterable[Dataset]:  # type: ignore[empty-body]
 @hookspec
 def zoo_callbacks(recipe: Recipe, run_dir: Path) -> Iterable[keras.callbacks.Callback]:  # type: ignore[empty-body]
     """Keras callbacks to add to a training run, such as an experiment tracker's."""
+
+
+@hookspec
+def zoo_run_finished(run: Run) -> None:
+    """A training run is finished: metrics, model and report stand. It is called once, after all of them."""
+
+
+@hookspec
+def zoo_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
+    """Commands to add to ``zoo``."""

@@ -44,6 +44,9 @@ class Weights:
         labels: Returns the class names in the order of the outputs they were trained with.
         aliases: Returns other names of those classes, such as WordNet ids, each with the class name it stands for.
         load: ``load(model, with_head)`` fills a model that ``build`` made; without the head only the backbone.
+        top1: Share of the ImageNet validation photos that they are right about, 0 to 1, as whoever trained them
+            published it. Where nobody names an architecture, ``zoo train --data`` takes the one with the best.
+            ``None``: not known, or the weights must be downloaded first.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Weights:
         default=dict,
         metadata={"does": "naming the classes of the weights '{name}' of '{owner}' otherwise", "returns": (Mapping,)},
     )
+    top1: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,6 +105,41 @@ class PluginManager:
                 found += added
         return found
 
+    def run_finished(self, run: Any) -> None:
+        """Tells all plugins that a run is finished; one that raises is named and passed over: the run stands."""
+        for impl in self._pluggy.hook.zoo_run_finished.get_hookimpls():
+            distribution = impl.plugin_name.partition(":")[0]
+            try:
+                impl.function(**{name: run for name in impl.argnames if name == "run"})
+            except Terminated:
+                raise
+            except (Exception, SystemExit) as error:
+                self._report(distribution, f"did not take note of the run: {one_line(error)}", error)
+
+    def commands(self) -> dict[str, tuple[str, Any]]:
+        """Commands of plugins, by name, with the distribution that each comes from; of two alike the first.
+
+        A plugin that raises, or returns something else, is named and passed over.
+        """
+        import click
+
+        found: dict[str, tuple[str, Any]] = {}
+        for impl in self._pluggy.hook.zoo_commands.get_hookimpls():
+            distribution = impl.plugin_name.partition(":")[0]
+            try:
+                returned: Any = impl.function()
+                for command in returned:
+                    if not isinstance(command, click.Command) or not command.name:
+                        raise PluginError(f"it returned {command!r:.80}, not a click.Command with a name")
+                    if command.name in found:
+                        raise PluginError(f"'{command.name}' is a command of {found[command.name][0]} already")
+                    found[command.name] = (distribution, command)
+            except Terminated:
+                raise
+            except (Exception, SystemExit) as error:
+                self._report(distribution, f"adds no command: zoo_commands: {one_line(error)}", error)
+        return found
+
     def _load(self, found: _Installed, disabled: set[str]) -> LoadedPlugin:
         name, module = (found.entry.name, found.entry.module) if found.entry else ("", "")
         plugin = LoadedPlugin(name, found.distribution, found.version, module, "ok")

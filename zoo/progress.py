@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import sys
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -15,10 +17,25 @@ from zoo.terminal import readable
 #: In a log, one line a counted stage is due after so many seconds.
 _LOG_EVERY_S = 15.0
 
+#: A notebook draws the bar anew so often: every drawing is a message to the browser.
+_REDRAW_EVERY_S = 0.1
+
 
 def make_reporter() -> Reporter:
-    """The live one where a person watches, the plain one else. Both write to stderr; stdout is for results."""
+    """The live one where a person watches, on a terminal or in a notebook; the plain one else.
+
+    What it writes goes to stderr, or below the cell of the notebook: stdout is for results.
+    """
+    if _in_notebook():
+        return NotebookReporter()
     return TerminalReporter() if sys.stderr.isatty() else LogReporter()
+
+
+def _in_notebook() -> bool:
+    if "IPython" not in sys.modules:
+        return False
+    shell = sys.modules["IPython"].get_ipython()
+    return shell is not None and hasattr(shell, "kernel")
 
 
 class LogReporter(Reporter):
@@ -32,6 +49,9 @@ class LogReporter(Reporter):
 
     def note(self, text: str) -> None:
         _say(f"Note: {text}")
+
+    def warning(self, text: str) -> None:
+        _say(f"WARNING: {readable(text)}")
 
     def counter(self, text: str) -> Callable[[int, int], None]:
         last = time.monotonic()
@@ -51,28 +71,45 @@ class LogReporter(Reporter):
         _say(self._clock.line(epoch, row, best))
 
 
-class TerminalReporter(Reporter):
-    """A bar that shows where the epoch is, and one line an epoch above it that stays."""
+class QuietReporter(Reporter):
+    """Warnings alone."""
+
+    def warning(self, text: str) -> None:
+        _say(f"WARNING: {readable(text)}")
+
+
+class LiveReporter(Reporter):
+    """A bar that shows where the epoch is, and a line an epoch above it that stays; where is left to the subclass."""
 
     def __init__(self) -> None:
-        self._console = Console(file=sys.__stderr__, highlight=False)
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
+        self._open = False
         self._steps = 0
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line that stays; ``style`` is empty, ``yellow`` or ``bold red``."""
+        raise NotImplementedError
+
+    def draw(self, done: int, total: int, text: str) -> None:
+        """The bar, which begins where there is none."""
+        raise NotImplementedError
+
+    def erase(self) -> None:
+        """Takes the bar away."""
+        raise NotImplementedError
 
     def stage(self, text: str) -> None:
         self._close()
-        self._console.print(readable(text, keep="\n"), markup=False)
+        self.say(readable(text, keep="\n"))
 
     def note(self, text: str) -> None:
-        self._console.print(f"Note: {readable(text)}", style="yellow", markup=False)
+        self.say(f"Note: {readable(text)}", "yellow")
+
+    def warning(self, text: str) -> None:
+        self.say(f"WARNING: {readable(text)}", "bold red")
 
     def counter(self, text: str) -> Callable[[int, int], None]:
         def count(done: int, total: int) -> None:
-            if self._bar is None:
-                self._open(total)
-            assert self._bar is not None
-            self._bar.update(self._task, completed=done, total=total, text=f"{readable(text)} {done}/{total}")
+            self._draw(done, total, f"{readable(text)} {done}/{total}")
             if done >= total:
                 self._close()
 
@@ -82,33 +119,87 @@ class TerminalReporter(Reporter):
         self._clock = _Clock(epochs, images, first_epoch)
         self._steps = steps
         self._epoch = first_epoch
-        self._open(steps)
+        self._close()
+        self._draw(0, steps, "")
 
     def batch(self, step: int, logs: Mapping[str, float]) -> None:
-        if self._bar is not None:
-            text = self._clock.running(self._epoch, step, self._steps, logs)
-            self._bar.update(self._task, completed=step, text=text)
+        if self._open:
+            self._draw(step, self._steps, self._clock.running(self._epoch, step, self._steps, logs))
 
     def epoch(self, epoch: int, row: Mapping[str, float], best: bool) -> None:
-        self._console.print(self._clock.line(epoch, row, best), markup=False)
+        self.say(self._clock.line(epoch, row, best))
         self._epoch = epoch
-        if self._bar is not None:
-            self._bar.update(self._task, completed=0)
 
     def trained(self) -> None:
         self._close()
 
-    def _open(self, total: int) -> None:
-        self._close()
-        columns = (BarColumn(bar_width=24), TextColumn("{task.fields[text]}", markup=False))
-        self._bar = Progress(*columns, console=self._console, transient=True)
-        self._task = self._bar.add_task("", total=total, text="")
-        self._bar.start()
+    def _draw(self, done: int, total: int, text: str) -> None:
+        self._open = True
+        self.draw(done, total, text)
 
     def _close(self) -> None:
+        if self._open:
+            self._open = False
+            self.erase()
+
+
+class TerminalReporter(LiveReporter):
+    """On a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._console = Console(file=sys.__stderr__, highlight=False)
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+
+    def say(self, text: str, style: str = "") -> None:
+        self._console.print(text, style=style or None, markup=False)
+
+    def draw(self, done: int, total: int, text: str) -> None:
+        if self._bar is None:
+            columns = (BarColumn(bar_width=24), TextColumn("{task.fields[text]}", markup=False))
+            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._task = self._bar.add_task("", total=total, text=text)
+            self._bar.start()
+        self._bar.update(self._task, completed=done, total=total, text=text)
+
+    def erase(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+class NotebookReporter(LiveReporter):
+    """Below the cell of a notebook. It needs nothing but the kernel: no widgets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: Any = None
+        self._last = 0.0
+
+    def say(self, text: str, style: str = "") -> None:
+        print(text, flush=True)
+
+    def draw(self, done: int, total: int, text: str) -> None:
+        if self._shown is not None and time.monotonic() - self._last < _REDRAW_EVERY_S:
+            return
+        self._last = time.monotonic()
+        page = _html(f'<progress value="{done}" max="{max(total, 1)}"></progress> <code>{html.escape(text)}</code>')
+        if self._shown is None:
+            self._shown = sys.modules["IPython"].display.display(page, display_id=True)
+        else:
+            self._shown.update(page)
+
+    def erase(self) -> None:
+        if self._shown is not None:
+            self._shown.update(_html(""))
+            self._shown = None
+
+
+def _html(text: str) -> Any:
+    from IPython.display import HTML
+
+    return HTML(text)
 
 
 class _Clock:

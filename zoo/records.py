@@ -68,7 +68,8 @@ def read_object(text: str | bytes) -> dict[str, Any]:
 def read_record(kind: type[Record], values: Any) -> Record:
     """A dataclass from the values of a JSON object, each checked against the type of its field.
 
-    Fields that the dataclass does not have are left out. A list becomes a tuple where the field is one.
+    Fields that the dataclass does not have are left out. A list becomes a tuple where the field is one. A record inside
+    it that has ``from_dict`` is read by that.
 
     Raises:
         ValueError: A value is missing or of another type; the message names it.
@@ -97,7 +98,7 @@ def _checked(kind: Any, value: Any, place: tuple[str, ...]) -> Any:
         _refuse_null_bytes(list(value), place)
         return {str(name): _checked(item, inner, (*place, str(name))) for name, inner in value.items()}
     if is_dataclass(kind):
-        return _record(kind, value, place)
+        return _own_reading(kind, value, place) if place and hasattr(kind, "from_dict") else _record(kind, value, place)
     return _scalar(kind, value, place)
 
 
@@ -112,6 +113,17 @@ def _record(kind: Any, value: Any, place: tuple[str, ...]) -> Any:
         elif field.default is MISSING and field.default_factory is MISSING:
             raise _RefusedError((*place, field.name), "is missing")
     return kind(**made)
+
+
+def _own_reading(kind: Any, value: Any, place: tuple[str, ...]) -> Any:
+    """A record inside another one that reads older forms of itself."""
+    if not isinstance(value, dict):
+        raise _RefusedError(place, f"must be an object; received {_shown(value)}")
+    _refuse_null_bytes(value, place)
+    try:
+        return kind.from_dict(value)
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise _RefusedError(place, f"cannot be used: {error}") from None
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What training tells whoever watches. The command line draws it; this one says nothing."""
+"""What long work tells whoever watches. ``zoo.progress`` draws it; this one says nothing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ class Reporter:
 
     def note(self, text: str) -> None:
         """Something the user should read."""
+
+    def warning(self, text: str) -> None:
+        """Something the user must read: a result may be of no use."""
 
     def counter(self, text: str) -> Callable[[int, int], None]:
         """A function to call with items done and items to do, while a stage counts."""

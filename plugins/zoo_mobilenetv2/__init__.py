@@ -81,6 +81,7 @@ ARCHITECTURE = Architecture(
             labels=imagenet_labels,
             load=load_imagenet,
             aliases=wordnet_ids,
+            top1=0.7188,  # as torchvision states for these weights
         ),
     ),
 )

@@ -97,7 +97,7 @@ def test_a_picture_unlike_its_class_is_an_outlier() -> None:
 
 
 def test_a_picture_that_says_it_is_missing_is_found_among_ants(shared_data: Path) -> None:
-    from zoo.cli.backend import start_keras
+    from zoo.backend import start_keras
 
     found = audit(str(shared_data / "hymenoptera_small" / "train"), start_backend=start_keras)
     assert "ants/imageNotFound.gif" in {finding.files[0] for finding in found.by_kind["outlier"]}
@@ -105,7 +105,7 @@ def test_a_picture_that_says_it_is_missing_is_found_among_ants(shared_data: Path
 
 
 def test_most_of_the_flipped_labels_of_real_photos_are_found_and_no_others(shared_data: Path) -> None:
-    from zoo.cli.backend import start_keras
+    from zoo.backend import start_keras
 
     offer = find_backbone()
     assert offer is not None

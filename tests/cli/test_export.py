@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FakePlugin, PhotoFolder, Result, RunZoo, zoo_command, zoo_environment
-from zoo.cli.export import _targets
 from zoo.errors import ExportError
 from zoo.evaluation.trained import of_run
 from zoo.parity import stored_problem
 from zoo.registry import Offer, Registry, exporters
 from zoo.run_folder import open_run
+from zoo.workflows.export import _targets
 
 FORMATS = [offer.record.name for offer in exporters() if not offer.record.variant_of]
 
@@ -116,10 +116,10 @@ def test_a_file_says_what_it_is_and_that_it_was_verified(
     assert said.labels == run.labels
     assert said.image == run.image_spec
     assert (said.precision, said.architecture, said.source) == (precision, "simple_cnn", run.name)
-    assert said.data_digest == run.info["data"]["digest"]
+    assert said.data_digest == run.info.data.digest
     assert said.verified
-    assert (said.verification["split"], said.verification["n"]) == ("test", run.metrics["n"])
-    assert said.verification["keras_accuracy"] == pytest.approx(run.metrics["accuracy"])
+    assert (said.verification["split"], said.verification["n"]) == ("test", run.metrics.n)
+    assert said.verification["keras_accuracy"] == pytest.approx(run.metrics.accuracy)
     assert {"keras", "numpy", "tensorflow"} <= said.versions.keys()
     assert bool(said.calibration_digest) == (precision == "int8")
 
@@ -131,7 +131,7 @@ def test_a_file_comes_with_its_labels_and_its_report(exported: Result, newest: P
     assert (folder / "labels.txt").read_text().splitlines() == list(run.labels)
     record = json.loads((folder / "verify.json").read_text())
     assert record["passed"] is True
-    assert (record["format"], record["precision"], record["n"]) == (name, precision, run.metrics["n"])
+    assert (record["format"], record["precision"], record["n"]) == (name, precision, run.metrics.n)
     assert record["file_bytes"] == file_of(newest, name, precision).stat().st_size
     assert "Verified" in (folder / "verify.html").read_text(encoding="utf-8")
     assert (folder / "calibration.csv").exists() == (precision == "int8")
@@ -167,7 +167,7 @@ def test_an_exporter_that_ignores_int8_is_named(
         onnx, name="careless", convert=lambda model, path, precision: onnx.convert(model, path, "float32")
     )
     registry = Registry("exporter", [Offer(careless, "zoo-careless", "1")])
-    monkeypatch.setattr("zoo.cli.export.exporters", lambda: registry)
+    monkeypatch.setattr("zoo.workflows.export.exporters", lambda: registry)
     done = zoo("export", newest, "--precision", "float16", "--no-verify", "--out", "out")
     assert done.code == 5
     assert "The exporter 'careless' was asked for float16, and its file stores" in done.err
@@ -322,7 +322,7 @@ def test_a_format_that_fails_keeps_nobody_from_the_others(
     x = keras.layers.GlobalAveragePooling2D()(image)
     keras.Model(image, keras.layers.Dense(10, activation="softmax")(x)).save(tmp_path / "small.keras")
     failing = Offer(replace(exporters().get("onnx"), name="broken", convert=fail), "zoo-broken", "1")
-    monkeypatch.setattr("zoo.cli.export.exporters", lambda: Registry("exporter", [failing, *exporters()]))
+    monkeypatch.setattr("zoo.workflows.export.exporters", lambda: Registry("exporter", [failing, *exporters()]))
     done = zoo("export", "small.keras", "--labels", labels, "--no-verify", "--out", "out")
     assert done.code == 5
     assert f"Error: 1 of {1 + len(FORMATS)} file(s) could not be made." in done.err
@@ -352,7 +352,7 @@ def test_an_exporter_that_raises_is_named_and_keeps_nobody_from_the_others(
     keras.Model(image, keras.layers.Dense(10, activation="softmax")(x)).save(tmp_path / "small.keras")
     failing = Offer(replace(exporters().get("onnx"), name="broken", convert=fail), "zoo-broken", "1")
     monkeypatch.setattr(
-        "zoo.cli.export.exporters", lambda: Registry("exporter", [failing, exporters().offer("tflite")])
+        "zoo.workflows.export.exporters", lambda: Registry("exporter", [failing, exporters().offer("tflite")])
     )
     monkeypatch.setattr("zoo.registry.exporters", lambda: Registry("exporter", [failing]))
     done = zoo("export", "small.keras", "--labels", labels, "--no-verify", "--out", "out")
@@ -540,6 +540,6 @@ def test_a_format_that_does_not_come_in_a_precision_keeps_nobody_from_the_others
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plain = Offer(replace(exporters().get("onnx"), name="plain", precisions=("float32",)), "zoo-plain", "1")
-    monkeypatch.setattr("zoo.cli.export.exporters", lambda: Registry("exporter", [*exporters(), plain]))
+    monkeypatch.setattr("zoo.workflows.export.exporters", lambda: Registry("exporter", [*exporters(), plain]))
     assert {target.exporter.name for target in _targets((), ("int8",))} == set(FORMATS)
     assert {target.exporter.name for target in _targets((), ("float32",))} == {*FORMATS, "plain"}

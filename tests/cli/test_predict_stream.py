@@ -13,11 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.conftest import draw_photo
-from zoo.cli.stream import in_batches, one_by_one
 from zoo.edge.classify import Classifier
 from zoo.exported import TensorInfo
 from zoo.image_spec import ImageSpec
 from zoo.images import ImageError, load_image
+from zoo.workflows.stream import in_batches, one_by_one
 
 if TYPE_CHECKING:
     from zoo.edge.sources import Picture

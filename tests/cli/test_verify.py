@@ -11,12 +11,12 @@ import pytest
 
 from tests.conftest import FakePlugin, PhotoFolder, RunZoo
 from zoo.atomic import write_csv
-from zoo.cli.overlap import calibrating_images
 from zoo.errors import DataError
 from zoo.evaluation.digest import model_digest
 from zoo.evaluation.trained import of_run
 from zoo.exported import Metadata
 from zoo.run_folder import open_run
+from zoo.workflows.overlap import calibrating_images
 
 #: Holds the Keras model, its metadata, and what is added to the first probability.
 PLUGIN = """
@@ -82,7 +82,7 @@ def test_a_faithful_file_is_verified_on_the_run_s_test_images(
     page = tmp_path / "pages" / "digits.html"
     done = run_zoo("verify", file, "--against", digits_run, "--report", page)
     assert done.code == 0, done.err
-    n = open_run(digits_run).metrics["n"]
+    n = open_run(digits_run).metrics.n
     assert f"digits.kzip (zipped, float32) against {digits_run.name} on {n} test images of digits" in done.out
     assert f"the same on all {n} images" in done.out
     assert "100.0 % of the images" in done.out

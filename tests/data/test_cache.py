@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from tests.conftest import PhotoFolder, draw_photo, zoo_environment
 from zoo.audit.records import Records
-from zoo.cli.overlap import tell_files
 from zoo.data import load_data
 from zoo.data.arrays import Place
 from zoo.data.cache import ImageCache
@@ -31,6 +30,7 @@ from zoo.data.source import list_source
 from zoo.errors import DataError, UsageError
 from zoo.image_spec import ImageSpec
 from zoo.images import load_image
+from zoo.workflows.overlap import tell_files
 
 SPEC = ImageSpec(height_px=20, width_px=24)
 IMAGE_BYTES = 20 * 24 * 3

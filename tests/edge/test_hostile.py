@@ -11,11 +11,11 @@ from zoo_onnx.metadata import KEY, read_metadata
 
 from tests.hostile import mutants
 from zoo import ImageSpec, Metadata, UsageError, ZooError
-from zoo.cli.foreign import complete
 from zoo.edge.bench import _model, _runtime
 from zoo.edge.bundle import read_bundle, seal
 from zoo.edge.confidence import min_confidence
 from zoo.edge.selftest import read_golden
+from zoo.workflows.foreign import complete
 
 METADATA = Metadata(
     labels=("a", "b"),

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.made_runs import begin_run
 from zoo.atomic import write_csv, write_json
 from zoo.errors import UsageError
 from zoo.evaluation import Predictions, compare, compute_metrics
 from zoo.evaluation.paired import adjust, paired_test
-from zoo.image_spec import ImageSpec
 from zoo.recipe import Recipe
-from zoo.run_folder import Run, create_run
+from zoo.run_folder import Run
 
 LABELS = ("rugby", "soccer")
 
@@ -30,23 +30,20 @@ def answers(right: Sequence[bool], files: Sequence[str] | None = None, labels: t
 
 def finished(tmp_path: Path, given: Predictions, contents: Sequence[str] | None = None, **info: Any) -> Run:
     described = {
-        "recipe": Recipe().as_dict(),
-        "image": ImageSpec().as_dict(),
         "labels": list(given.labels),
-        "seed": 0,
         "recipe_name": "default",
         "parameters": 123456,
         "timings": {"train_s": 61.0},
         "data": {"digest": "d", "counts": {"train": dict.fromkeys(given.labels, 50)}},
         **info,
     }
-    run = create_run(tmp_path, info.pop("architecture", "simple_cnn"), described)
+    run = begin_run(tmp_path, **described)
     hashes = contents or [f"sha-{file}" for file in given.files]
     labels = [given.labels[i] for i in given.true]
     split = [(file, label, "test", sha) for file, label, sha in zip(given.files, labels, hashes, strict=True)]
     write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), split)
     given.write_csv(run.path / "predictions.csv")
-    write_json(run.path / "metrics.json", compute_metrics(given, None))
+    write_json(run.path / "metrics.json", compute_metrics(given, None).as_dict())
     return run
 
 

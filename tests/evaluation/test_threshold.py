@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -119,9 +121,9 @@ def test_a_good_model_answers_most_images() -> None:
 
 
 def test_metrics_hold_the_curve() -> None:
-    found = compute_metrics(drawn(800, 1), choice=choose(drawn(400, 0)))["min_confidence"]
-    assert found["chosen_on"] == "val"
-    assert [set(point) for point in found["curve"]] == [
-        {"target_accuracy", "suggested", "coverage", "accuracy"} for _ in found["curve"]
+    found = compute_metrics(drawn(800, 1), choice=choose(drawn(400, 0))).min_confidence
+    assert found.chosen_on == "val"
+    assert [set(asdict(point)) for point in found.curve] == [
+        {"target_accuracy", "suggested", "coverage", "accuracy"} for _ in found.curve
     ]
-    assert found["curve"]
+    assert found.curve

@@ -17,7 +17,7 @@ from zoo.errors import DataError, ExportError
 from zoo.evaluation.recorded import recorded_images
 from zoo.exporting.calibration import choose, halve
 from zoo.image_spec import ImageSpec
-from zoo.run_folder import open_run
+from zoo.run_folder import Run, open_run
 
 SPEC = ImageSpec(height_px=24, width_px=24)
 
@@ -80,7 +80,7 @@ def test_a_run_is_calibrated_on_what_it_was_trained_on(digits_run: Path) -> None
 def test_a_run_whose_training_images_changed_is_told_so(digits_run: Path, photo_folder: PhotoFolder) -> None:
     run = open_run(digits_run)
     moved = photo_folder({"a": 2}, name="moved")
-    changed = replace(run, info={**run.info, "data": {**run.info["data"], "source": str(moved), "root": str(moved)}})
+    changed = Run(run.path, replace(run.info, data=replace(run.info.data, source=str(moved), root=str(moved))))
     with pytest.raises(DataError, match="no such file"):
         recorded_images(changed, TRAIN)
 

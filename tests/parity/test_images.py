@@ -78,8 +78,8 @@ def test_a_file_takes_the_thresholds_that_the_run_s_validation_images_chose(run:
     assert recorded_choice(run) is None  # measured without validation images, as older runs are
     point = {"target_accuracy": 0.98, "suggested": 0.7, "coverage": 0.9, "accuracy": 0.98}
     record = {**point, "chosen_on": "val", "chosen_images": 40, "images": 8, "curve": [point | {"suggested": 0.6}]}
-    write_json(run.path / "metrics.json", run.metrics | {"min_confidence": record})
+    write_json(run.path / "metrics.json", run.metrics.as_dict() | {"min_confidence": record})
     assert recorded_choice(open_run(run.path)) == Choice((0.98, 0.7), ((0.98, 0.6),), 40)
-    write_json(run.path / "metrics.json", run.metrics | {"min_confidence": record | {"curve": [1]}})
-    with pytest.raises(TrainingError, match="is damaged"):
+    write_json(run.path / "metrics.json", run.metrics.as_dict() | {"min_confidence": record | {"curve": [1]}})
+    with pytest.raises(TrainingError, match=r"min_confidence\.curve"):
         recorded_choice(open_run(run.path))

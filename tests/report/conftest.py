@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from tests.conftest import draw_photo
+from tests.made_runs import begin_run
 from zoo.atomic import write_csv, write_json
 from zoo.evaluation import Predictions, compute_metrics
 from zoo.image_spec import ImageSpec
 from zoo.recipe import Recipe
-from zoo.run_folder import Run, create_run
+from zoo.run_folder import Run
 
 MakeRun = Callable[..., Run]
 
@@ -92,12 +93,12 @@ def write_run(
         "best_epoch": max(1, epochs - 3),
         **(info or {}),
     }
-    run = create_run(runs, architecture, described)
+    run = begin_run(runs, architecture=architecture, **described)
     write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), rows)
     write_csv(run.path / "skipped.csv", ("path", "reason"), skipped)
     _write_history(run.path / "history.csv", epochs, rng)
     predictions.write_csv(run.path / "predictions.csv")
-    write_json(run.path / "metrics.json", {**compute_metrics(predictions, counts["train"]), "split": "test"})
+    write_json(run.path / "metrics.json", compute_metrics(predictions, counts["train"]).as_dict())
     return run
 
 

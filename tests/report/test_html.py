@@ -147,7 +147,7 @@ def test_names_are_text_whatever_is_in_them(make_run: MakeRun) -> None:
 
 def test_pictures_that_are_gone_or_changed_show_as_missing(make_run: MakeRun) -> None:
     run = make_run(each=20, strength=0.0)
-    photos = Path(run.info["data"]["root"])
+    photos = Path(run.info.data.root)
     whole = Page(write_report(run)).text
     assert "picture missing" not in whole
     for file in photos.rglob("*.jpg"):
@@ -155,7 +155,7 @@ def test_pictures_that_are_gone_or_changed_show_as_missing(make_run: MakeRun) ->
             file.unlink()
         else:
             file.write_bytes(b"no longer a picture")
-    wrong = round((1 - run.metrics["accuracy"]) * run.metrics["n"])
+    wrong = round((1 - run.metrics.accuracy) * run.metrics.n)
     samples = 12
     assert Page(write_report(open_run(run.path))).text.count("picture missing") == wrong + samples > samples
 
@@ -164,10 +164,10 @@ def test_an_old_run_with_the_basics_alone_still_has_a_page(make_run: MakeRun) ->
     full = make_run(each=8)
     for name in ("history.csv", "split.csv", "skipped.csv"):
         (full.path / name).unlink()
-    kept = {key: full.info[key] for key in ("format", "architecture", "labels", "image", "recipe", "seed")}
+    kept = {key: full.info.as_dict()[key] for key in ("format", "architecture", "labels", "image", "recipe", "seed")}
     write_json(full.path / "run.json", kept)
     few = ("n", "accuracy", "accuracy_interval")
-    write_json(full.path / "metrics.json", {key: full.metrics[key] for key in few})
+    write_json(full.path / "metrics.json", {key: full.metrics.as_dict()[key] for key in few})
     page = Page(write_report(open_run(full.path)))
     assert "simple_cnn is right on" in page.words
     assert "Recipe and environment" in page.words
@@ -198,7 +198,7 @@ def test_confidence_is_judged_only_beyond_chance(make_run: MakeRun, mean: float,
     run = make_run(epochs=1)
     low, high = wilson_interval(3, 4)
     figures = {"n": 4, "accuracy": 0.75, "accuracy_interval": [low, high], "mean_confidence": mean}
-    write_json(run.path / "metrics.json", {**run.metrics, **figures})
+    write_json(run.path / "metrics.json", {**run.metrics.as_dict(), **figures})
     assert said in Page(write_report(open_run(run.path))).words
 
 
@@ -259,7 +259,7 @@ def test_real_photographs_with_a_page_of_reasonable_size(tmp_path: Path, shared_
 
 def test_a_file_name_that_is_no_utf8_is_found_and_shown(tmp_path: Path, make_run: MakeRun) -> None:
     run = make_run(each=10, strength=0.0)
-    photos = Path(run.info["data"]["root"])
+    photos = Path(run.info.data.root)
     rows = run.split()
     sample = next(row for row in rows if row["split"] == "train")
     odd = "class0/caf\udce9.jpg"

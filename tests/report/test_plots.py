@@ -64,7 +64,7 @@ def bins() -> tuple[list[dict[str, object]], float]:
     probabilities = rng.dirichlet(np.ones(3), 90)
     files = tuple(map(str, range(90)))
     metrics = compute_metrics(Predictions(("a", "b", "c"), files, rng.integers(0, 3, 90), probabilities))
-    return metrics["calibration_bins"], metrics["expected_calibration_error"]
+    return metrics.calibration_bins, metrics.expected_calibration_error
 
 
 def photos(n: int, side: int = 32) -> np.ndarray:

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 
 from tests.hostile import mutants
+from tests.made_runs import begin_run
 from zoo import ImageSpec, Recipe, TrainingError, UsageError, ZooError
 from zoo.atomic import write_csv, write_json, write_text
-from zoo.cli.planning import make_plan
-from zoo.cli.runs import described, find_run
 from zoo.cli.summary import one_line, per_class_lines
 from zoo.edge.confidence import min_confidence
 from zoo.evaluation import compare, compute_metrics
 from zoo.evaluation.predictions import Predictions
 from zoo.evaluation.trained import of_run
-from zoo.run_folder import Run, create_run, find_runs
+from zoo.run_folder import Run, find_runs
 from zoo.training.plan import refuse_other_plan
+from zoo.workflows.finding import described, find_run
+from zoo.workflows.planning import TrainRequest, make_plan
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def run(tmp_path: Path) -> Run:
         "best_epoch": 2,
         "leaks": {"test_images": 1, "of": 4, "accuracy_without": 0.5, "n": 3},
     }
-    made = create_run(tmp_path / "runs", "simple_cnn", info, "balls")
+    made = begin_run(tmp_path / "runs", "balls", **info)
     found = Predictions(
         ("a", "b"), tuple("wxyz"), np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.3, 0.7]])
     )
@@ -65,7 +66,7 @@ def run(tmp_path: Path) -> Run:
     write_csv(
         made.path / "split.csv", ("path", "label", "split", "sha256"), [(name, "a", "test", "00") for name in "wxyz"]
     )
-    metrics = {**compute_metrics(found, {"a": 3, "b": 4}), "split": "test"}
+    metrics = compute_metrics(found, {"a": 3, "b": 4}).as_dict()
     metrics["calibration_bins"] = metrics["calibration_bins"][:1]  # all of one kind, and each is changed 20 times
     write_json(made.path / "metrics.json", metrics)
     return made
@@ -74,19 +75,19 @@ def run(tmp_path: Path) -> Run:
 def use(path: Path, file: str = "metrics.json") -> Run:
     """Everything that commands do with a run before they load Keras."""
     run = find_run(str(path), path.parent)
-    assert run.record.architecture == run.architecture
+    assert run.info.architecture == run.architecture
     trained = of_run(run)
-    assert f"trained on {run.info['data']['source']}" in described(run.architecture, trained)
-    make_plan(None, {}, run)
+    assert f"trained on {run.info.data.source}" in described(run.architecture, trained)
+    make_plan(TrainRequest(), run)
     refuse_other_plan(run, {})
     run.split()
-    run.history()
+    assert run.history == {}
     list(find_runs(path.parent))
     if file == "run.json":
         return run
     one_line(run.metrics)
     per_class_lines(run.metrics)
-    min_confidence("auto" if run.metrics["min_confidence"] else None, run.metrics, trained.name)
+    min_confidence("auto" if run.metrics.min_confidence else None, run.metrics.as_dict(), trained.name)
     compare([run]).render()
     return run
 
@@ -115,8 +116,7 @@ def test_every_value_of_every_field_is_checked(run: Run) -> None:
 
 @pytest.mark.parametrize("architecture", ["../../x", "/tmp/x", "a/b", "..", "", 3, None, "simple_cnn\0"])
 def test_an_architecture_is_never_a_path(run: Run, architecture: Any) -> None:
-    run.info["architecture"] = architecture
-    run.save_info()
+    write_json(run.path / "run.json", run.info.as_dict() | {"architecture": architecture})
     with pytest.raises(TrainingError, match=r"run\.json.*'architecture'"):
         find_run("balls", run.path.parent)
 
@@ -128,7 +128,7 @@ def test_rows_of_a_damaged_table_are_refused(run: Run) -> None:
             run.split()
     write_text(run.path / "history.csv", "epoch,loss\n1,high\n")
     with pytest.raises(TrainingError, match=r"history\.csv: could not convert"):
-        run.history()
+        assert run.history == {}
 
 
 def test_a_threshold_without_its_accuracy_is_refused_before_it_is_drawn(run: Run) -> None:
@@ -139,8 +139,7 @@ def test_a_threshold_without_its_accuracy_is_refused_before_it_is_drawn(run: Run
 
 
 def test_a_newer_field_of_the_recipe_is_not_left_out_in_silence(run: Run) -> None:
-    run.info["recipe"]["teacher"] = "x"
-    run.save_info()
+    write_json(run.path / "run.json", run.info.as_dict() | {"recipe": {**Recipe().as_dict(), "teacher": "x"}})
     with pytest.raises(TrainingError, match="teacher"):
         find_run("balls", run.path.parent)
 

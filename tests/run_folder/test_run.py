@@ -11,19 +11,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.made_runs import begin_run
 from zoo import ImageSpec, Recipe, TrainingError, UsageError
-from zoo.run_folder import create_run, find_runs, open_run
+from zoo.run_folder import find_runs, open_run
 
 INFO = {"labels": ["a", "b"], "image": ImageSpec().as_dict(), "recipe": Recipe().as_dict(), "seed": 3}
 
 
 def test_a_run_reads_back_what_was_written(tmp_path: Path) -> None:
-    run = open_run(create_run(tmp_path, "simple_cnn", INFO).path)
+    run = open_run(begin_run(tmp_path, **INFO).path)
     assert (run.architecture, run.labels, run.seed) == ("simple_cnn", ("a", "b"), 3)
     assert run.recipe == Recipe()
     assert run.image_spec == ImageSpec()
     assert not run.finished
-    assert run.history() == {}
+    assert run.history == {}
 
 
 def test_the_newest_run_does_not_depend_on_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,8 +35,8 @@ def test_the_newest_run_does_not_depend_on_the_clock(tmp_path: Path, monkeypatch
     for clock in ("2026-05-01T12:00", "2026-04-01T12:00", "2026-04-01T12:00", "2001-01-01T00:00", "2026-05-02T00:00"):
         now_ns = int(datetime.fromisoformat(f"{clock}+00:00").timestamp()) * 10**9
         monkeypatch.setattr("time.time_ns", lambda now_ns=now_ns: now_ns)
-        run = create_run(tmp_path, "simple_cnn", INFO)
-        assert run.info["created_at"] == f"{clock}:00+00:00"
+        run = begin_run(tmp_path, **INFO)
+        assert run.info.created_at == f"{clock}:00+00:00"
         made.append(run.name)
     for name in made:
         (tmp_path / name / "metrics.json").write_text("{}")
@@ -49,7 +50,7 @@ def test_names_are_in_utc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     time.tzset()
     try:
         monkeypatch.setattr("time.time_ns", lambda: 1_767_225_600 * 10**9)
-        assert create_run(tmp_path, "simple_cnn", INFO).name == "simple_cnn-20260101-000000"
+        assert begin_run(tmp_path, **INFO).name == "simple_cnn-20260101-000000"
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -57,12 +58,12 @@ def test_names_are_in_utc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_runs_of_many_processes_stand_in_one_order(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom zoo.run_folder import create_run\n"
-        f"for _ in range(5): create_run(Path(sys.argv[1]), 'simple_cnn', {INFO!r})"
+        "import sys\nfrom pathlib import Path\nfrom tests.made_runs import begin_run\n"
+        "for _ in range(5): begin_run(Path(sys.argv[1]))"
     )
     started = [subprocess.Popen([sys.executable, "-c", code, tmp_path]) for _ in range(4)]
     assert [process.wait(60) for process in started] == [0] * 4
-    orders = [open_run(path).info["order"] for path in tmp_path.iterdir()]
+    orders = [open_run(path).info.order for path in tmp_path.iterdir()]
     assert len(set(orders)) == len(orders) == 20
 
 
@@ -70,14 +71,14 @@ def test_a_run_beside_one_from_the_end_of_time_can_be_read(tmp_path: Path) -> No
     path = tmp_path / "simple_cnn-99991231-235959"
     path.mkdir()
     (path / "run.json").write_text(json.dumps({"format": 1, "architecture": "simple_cnn", **INFO}))
-    assert open_run(create_run(tmp_path, "simple_cnn", INFO).path).seed == 3
+    assert open_run(begin_run(tmp_path, **INFO).path).seed == 3
 
 
 def test_a_run_has_the_name_that_was_asked_for(tmp_path: Path) -> None:
-    assert create_run(tmp_path, "simple_cnn", INFO, "balls").path == tmp_path / "balls"
+    assert begin_run(tmp_path, "balls").path == tmp_path / "balls"
     with pytest.raises(UsageError, match="There is already a 'balls'"):
-        create_run(tmp_path, "simple_cnn", INFO, "balls")
-    assert create_run(tmp_path, "simple_cnn", INFO, "Bälle 2.1-x").path.is_dir()
+        begin_run(tmp_path, "balls")
+    assert begin_run(tmp_path, "Bälle 2.1-x").path.is_dir()
     for name in (
         "",
         ".",
@@ -96,12 +97,12 @@ def test_a_run_has_the_name_that_was_asked_for(tmp_path: Path) -> None:
         "y" * 300,
     ):
         with pytest.raises(UsageError, match="must be the name of a folder"):
-            create_run(tmp_path, "simple_cnn", INFO, name)
+            begin_run(tmp_path, name, **INFO)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["Bälle 2.1-x", "balls"]
 
 
 def test_runs_of_one_second_do_not_meet(tmp_path: Path) -> None:
-    assert len({create_run(tmp_path, "simple_cnn", INFO).path for _ in range(5)}) == 5
+    assert len({begin_run(tmp_path, **INFO).path for _ in range(5)}) == 5
 
 
 def test_only_finished_runs_are_found_the_newest_first(tmp_path: Path) -> None:

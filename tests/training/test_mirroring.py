@@ -16,7 +16,6 @@ from tests.conftest import RunZoo
 from tests.training.arrows import write_arrows
 from zoo import ImageSpec, Recipe, UsageError
 from zoo.augmentation import NAMED, Flip
-from zoo.cli.planning import make_plan
 from zoo.data import ImageData, load_data
 from zoo.run_folder import open_run
 from zoo.training.mirroring import choose_flip
@@ -24,6 +23,7 @@ from zoo.training.mirroring.measure import measured_swap
 from zoo.training.mirroring.names import named_swap
 from zoo.training.mirroring.way import Way
 from zoo.training.plan import refuse_other_plan
+from zoo.workflows.planning import TrainRequest, make_plan
 
 SMALL = ImageSpec(height_px=32, width_px=32)
 
@@ -193,8 +193,8 @@ def test_a_data_set_that_declares_its_flip_is_not_measured(arrows: ImageData) ->
 
 def test_a_recipe_file_and_the_command_line_set_single_ranges(run_zoo: RunZoo, tmp_path: Path) -> None:
     (tmp_path / "calm.yaml").write_text("flip: none\nview: 0.9,1.1\naugmentation: article\n")
-    asked = {"recipe": str(tmp_path / "calm.yaml"), "shift": 0.0}
-    ranges = make_plan("simple_cnn", asked, None).recipe.ranges
+    asked = TrainRequest(architecture="simple_cnn", recipe=str(tmp_path / "calm.yaml"), settings={"shift": 0.0})
+    ranges = make_plan(asked, None).recipe.ranges
     assert ranges == replace(NAMED["article"], flip="none", view=(0.9, 1.1), shift=0.0)
     refused = run_zoo("train", "simple_cnn", "--flip", "sideways")
     assert refused.code == 2
@@ -213,15 +213,15 @@ def test_arrows_are_learnt_by_a_plain_command(run_zoo: RunZoo, tmp_path: Path) -
     assert "Images are not mirrored" in done.err
     (path,) = (tmp_path / "runs").iterdir()
     run = open_run(path)
-    assert run.metrics["accuracy"] >= 0.8  # mirrored: at most 0.75
-    assert run.info["flip"]["asked"] == "auto"
-    assert run.info["recipe"]["augmentation"]["flip"] == run.info["flip"]["chosen"] == "none"
+    assert run.metrics.accuracy >= 0.8  # mirrored: at most 0.75
+    assert run.info.flip.asked == "auto"
+    assert run.recipe.ranges.flip == run.info.flip.chosen == "none"
     page = (path / "report.html").read_text()
     assert "Images are not mirrored" in page
     assert "mirrored and coloured" not in page
-    assert run.asked_recipe.ranges.flip == "auto"
-    again = make_plan(None, {}, run)
-    assert again.recipe == run.asked_recipe
+    assert run.info.asked_recipe.ranges.flip == "auto"
+    again = make_plan(TrainRequest(), run)
+    assert again.recipe == run.info.asked_recipe
     for asked in ({}, {"flip": "auto"}, {"flip": "none"}, {"augmentation": "strong"}):
         refuse_other_plan(run, asked)
     with pytest.raises(UsageError, match="flip: 'auto' in the run, 'horizontal' asked"):
@@ -231,7 +231,7 @@ def test_arrows_are_learnt_by_a_plain_command(run_zoo: RunZoo, tmp_path: Path) -
 def test_the_digits_are_not_mirrored(digits_run: Path) -> None:
     run = open_run(digits_run)
     assert run.recipe.ranges.flip == "none"
-    assert run.info["flip"]["asked"] == "auto"
+    assert run.info.flip.asked == "auto"
     assert "not mirrored" in (digits_run / "report.html").read_text()
 
 
@@ -243,5 +243,5 @@ def test_a_run_of_an_earlier_version_keeps_its_mirroring(digits_run: Path, tmp_p
     (tmp_path / "old" / "run.json").write_text(json.dumps(info))
     run = open_run(tmp_path / "old")
     assert run.recipe == open_run(digits_run).recipe.with_values({"flip": "horizontal"})
-    assert make_plan(None, {"seed": 1}, run).recipe == run.recipe
+    assert make_plan(TrainRequest(seed=1), run).recipe == run.recipe
     refuse_other_plan(run, {"augmentation": "strong", "data": "digits"})

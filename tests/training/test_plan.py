@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zoo.cli.planning import make_plan
+from tests.made_runs import begin_run
 from zoo.errors import UsageError
-from zoo.run_folder import Run, create_run, open_run
+from zoo.run_folder import Run, open_run
 from zoo.training.plan import refuse_other_plan
+from zoo.workflows.planning import TrainRequest, make_plan
 
 
 @pytest.fixture(autouse=True)
@@ -22,25 +23,26 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def started(architecture: str, **asked: Any) -> Run:
     """A run as ``zoo train`` records it before it trains."""
-    plan = make_plan(architecture, asked, None)
-    info = {
-        "data": {"source": plan.source},
-        "recipe_name": plan.recipe_name,
-        "recipe": plan.recipe.as_dict(),
-        "image": plan.image.as_dict(),
-        "labels": ["a", "b"],
-        "weights": plan.weights,
-        "options": plan.options,
-        "seed": plan.seed,
-        "split_seed": plan.split_seed,
-    }
-    return open_run(create_run(Path("runs"), architecture, info).path)
+    plan = make_plan(TrainRequest(architecture=architecture, **asked), None)
+    run = begin_run(
+        Path("runs"),
+        architecture=architecture,
+        data={"source": plan.source},
+        recipe_name=plan.recipe_name,
+        recipe=plan.recipe.as_dict(),
+        image=plan.image.as_dict(),
+        weights=plan.weights,
+        options=plan.options,
+        seed=plan.seed,
+        split_seed=plan.split_seed,
+    )
+    return open_run(run.path)
 
 
 def test_a_recipe_file_that_was_edited_is_refused() -> None:
     file = Path("quick.yaml")
     file.write_text("epochs: 3\nlearning_rate: 0.002\n")
-    run = started("simple_cnn", recipe="quick.yaml", batch_size=8)
+    run = started("simple_cnn", recipe="quick.yaml", settings={"batch_size": 8})
     refuse_other_plan(run, {"recipe": "./quick.yaml", "batch_size": 8})
     file.write_text("epochs: 3\nlearning_rate: 0.2\nmixup_alpha: 0.1\n")
     with pytest.raises(UsageError) as refused:
@@ -61,7 +63,7 @@ def test_another_file_with_the_same_recipe_will_do() -> None:
 def test_the_same_weights_and_some_of_the_options_are_no_other_plan() -> None:
     np.savez("w.npz", x=np.zeros(1))
     np.savez("other.npz", x=np.zeros(1))
-    run = started("mobilenetv2", weights="w.npz", options=("width=0.5", "dropout=0.1"))
+    run = started("mobilenetv2", weights="w.npz", options={"width": 0.5, "dropout": 0.1})
     for same in ({"weights": "./w.npz"}, {"options": {"width": 0.5}}, {"options": {"width": 0.5, "dropout": 0.1}}):
         refuse_other_plan(run, same)
     with pytest.raises(UsageError, match=r"weights: '.*/w\.npz' in the run, '.*/other\.npz' asked"):
@@ -82,7 +84,7 @@ def test_what_else_differs_is_shown() -> None:
 @pytest.mark.parametrize("name", ["imagenet", "none"])
 def test_a_file_in_the_way_is_not_taken_for_weights_of_that_name(name: str) -> None:
     Path(name).write_text("a list of mine")
-    assert make_plan("mobilenetv2", {"weights": name}, None).weights == name
+    assert make_plan(TrainRequest(architecture="mobilenetv2", weights=name), None).weights == name
 
 
 @pytest.mark.parametrize(
@@ -99,5 +101,5 @@ def test_a_file_in_the_way_is_not_taken_for_weights_of_that_name(name: str) -> N
 def test_a_recipe_that_is_no_flat_mapping_is_refused(text: str) -> None:
     Path("deep.yaml").write_text(text)
     with pytest.raises(UsageError, match=r"recipe 'deep\.yaml'") as caught:
-        make_plan("simple_cnn", {"recipe": "deep.yaml"}, None)
+        make_plan(TrainRequest(architecture="simple_cnn", recipe="deep.yaml"), None)
     assert len(str(caught.value)) < 1000

@@ -57,23 +57,20 @@ def test_a_repeated_run_keeps_its_precision_as_long_as_its_steps_are_the_same(
 ) -> None:
     import keras
 
+    from tests.made_runs import begin_run
     from zoo.machine import machine
-    from zoo.run_folder import create_run
     from zoo.training.precision import resolve_precision
 
     offer, recipe = architectures().offer("simple_cnn"), Recipe()
-    info = {
-        "labels": ["a", "b"],
-        "image": ImageSpec(height_px=32, width_px=32).as_dict(),
-        "recipe": recipe.as_dict(),
-        "seed": 0,
-        "options": {},
-        "precision": "mixed_bfloat16",
-        "distribution": f"{offer.distribution} {offer.version}",
-        "machine": machine(),
-        "backend": keras.backend.backend(),
-    }
-    run = create_run(tmp_path, "simple_cnn", info)
+    run = begin_run(
+        tmp_path,
+        image=ImageSpec(height_px=32, width_px=32).as_dict(),
+        recipe=recipe.as_dict(),
+        precision="mixed_bfloat16",
+        distribution=f"{offer.distribution} {offer.version}",
+        machine=machine(),
+        backend=keras.backend.backend(),
+    )
     assert resolve_precision(offer.record, (32, 32, 3), 2, {}, recipe, run) == "mixed_bfloat16"
     assert not measured
     for other in (replace(recipe, optimizer="lamb"), replace(recipe, batch_size=4)):

@@ -91,7 +91,7 @@ def test_a_run_that_was_interrupted_at_its_report_gets_it(
     assert "epoch" not in done.err
     assert "Accuracy" in done.out
     assert 'id="augmentation"' in (path / "report.html").read_text()
-    assert open_run(path).info["timings"]["total_s"] > 0
+    assert open_run(path).info.timings["total_s"] > 0
     assert (path / "model.keras").read_bytes() == model
     assert "nothing to resume" in run_zoo("train", "--resume", path).out
 

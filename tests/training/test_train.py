@@ -46,18 +46,18 @@ def test_a_finished_run_holds_everything(digits_run: Path) -> None:
     expected = {"run.json", "split.csv", "skipped.csv", "history.csv", "model.keras", "predictions.csv", "metrics.json"}
     assert expected | {"plots", "report.html"} <= names
     assert not [name for name in names if name.startswith(".")]
-    assert run.metrics["accuracy"] > 0.5  # six epochs; guessing gives 0.1
-    assert run.metrics["n"] == sum(run.info["data"]["counts"]["test"].values())
-    assert run.info["parameters"] > 0
-    assert 1 <= run.info["best_epoch"] <= 6
-    assert len(run.history()["val_loss"]) == 6
+    assert run.metrics.accuracy > 0.5  # six epochs; guessing gives 0.1
+    assert run.metrics.n == sum(run.info.data.counts["test"].values())
+    assert run.info.parameters > 0
+    assert 1 <= run.info.best_epoch <= 6
+    assert len(run.history["val_loss"]) == 6
     assert {row["split"] for row in run.split()} == {"train", "val", "test"}
 
 
 def test_the_saved_model_needs_nothing_of_ours_and_answers_as_recorded(digits_run: Path, tmp_path: Path) -> None:
     run = open_run(digits_run)
     tests = [row for row in run.split() if row["split"] == "test"][:8]
-    paths = [str(Path(run.info["data"]["root"]) / row["path"]) for row in tests]
+    paths = [str(Path(run.info.data.root) / row["path"]) for row in tests]
     code = (
         "import sys, json, cv2, numpy as np\n"
         "class NoZoo:\n"
@@ -98,7 +98,7 @@ def test_a_repeated_run_keeps_the_precision_that_was_measured(
     env = {"ZOO_CACHE_DIR": str(tmp_path / "empty-cache")}
     assert run_zoo("train", "--repeat", path, "--runs", "again", env=env).code == 0
     (again,) = (tmp_path / "again").iterdir()
-    assert open_run(again).info["precision"] == open_run(path).info["precision"]
+    assert open_run(again).info.precision == open_run(path).info.precision
     assert not (tmp_path / "empty-cache" / "precision.json").exists()  # nothing was measured
     assert run_zoo("train", "--repeat", path, "--batch-size", "4", "--runs", "other", env=env).code == 0
     assert (tmp_path / "empty-cache" / "precision.json").exists()  # what was measured holds for its batches
@@ -244,7 +244,7 @@ def test_early_stopping_ends_before_the_last_epoch(run_zoo: RunZoo, tmp_path: Pa
     done = run_zoo("train", "simple_cnn", *arguments, "--augmentation", "none", "--optimizer", "sgd")
     assert done.code == 0, done.err
     (path,) = (tmp_path / "runs").iterdir()
-    assert len(open_run(path).history()["epoch"]) < 40
+    assert len(open_run(path).history["epoch"]) < 40
     assert 'id="augmentation"' not in (path / "report.html").read_text()  # it would show the same picture many times
 
 

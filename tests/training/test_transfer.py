@@ -54,9 +54,9 @@ def test_cached_features_train_the_same_head(photos: Path, run_zoo: RunZoo, tmp_
     assert len(head) == 2
     for name in cached:
         assert np.abs(cached[name] - loop[name]).max() < (2e-4 if name in head else 1e-12), name
-    losses = [open_run(run).history()["loss"] for run in runs.values()]
+    losses = [open_run(run).history["loss"] for run in runs.values()]
     assert np.allclose(*losses, rtol=1e-3)
-    assert open_run(runs["cached"]).history()["loss"][-1] < open_run(runs["cached"]).history()["loss"][0]
+    assert open_run(runs["cached"]).history["loss"][-1] < open_run(runs["cached"]).history["loss"][0]
 
 
 def test_the_backbone_is_asked_once(photos: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_an_interrupted_fine_tuning_resumes_to_the_same_weights(
     done = run_zoo("train", "--resume", killed)
     assert done.code == 0, done.err
     assert (killed / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
-    histories = [open_run(run).history() for run in (killed, whole)]
+    histories = [open_run(run).history for run in (killed, whole)]
     assert {**histories[0], "seconds": []} == {**histories[1], "seconds": []}
 
 
@@ -148,9 +148,9 @@ def test_a_resume_in_the_head_phase_computes_no_feature_again_and_its_time_count
     done = run_zoo("train", "--resume", run, env={"ZOO_CACHE_DIR": str(cache)})
     assert done.code == 0, done.err
     assert sorted(path.name for path in (cache / "images").iterdir()) == segments
-    timings = open_run(run).info["timings"]
+    timings = open_run(run).info.timings
     assert timings["features_s"] >= info["timings"]["features_s"] > 1000
-    epochs_s = sum(open_run(run).history()["seconds"])
+    epochs_s = sum(open_run(run).history["seconds"])
     assert timings["train_s"] == pytest.approx(timings["features_s"] + epochs_s, abs=0.02)
     assert timings["total_s"] > timings["train_s"]
 
@@ -204,7 +204,7 @@ def test_a_users_own_weights_are_taken(photos: Path, run_zoo: RunZoo, tmp_path: 
     (again,) = (tmp_path / "again").iterdir()
     assert json.loads((again / "run.json").read_text())["weights"] == str(model)
     # The head of a run on the same classes is taken too: it starts where that run ended.
-    assert open_run(again).history()["loss"][0] < open_run(only_run(tmp_path)).history()["loss"][0]
+    assert open_run(again).history["loss"][0] < open_run(only_run(tmp_path)).history["loss"][0]
 
 
 def test_a_pretrained_model_is_measured_untrained(run_zoo: RunZoo, shared_data: Path, tmp_path: Path) -> None:

@@ -23,12 +23,16 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self._table = table
 
+    def more(self) -> Mapping[str, click.Command]:
+        """Commands beside those of the table; looked for only where they may be meant."""
+        return {}
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._table)
+        return [*self._table, *self.more()]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in self._table:
-            return None
+            return self.more().get(name)
         command = importlib.import_module(self._table[name][0]).command
         assert isinstance(command, click.Command)
         return command
@@ -45,10 +49,13 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in self._table.items()])
+        if more := self.more():
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in more.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self._table and not args[0].startswith("-"):
-            raise unknown_name("command", args[0], self._table)
+        if args and args[0] not in self._table and not args[0].startswith("-") and args[0] not in self.more():
+            raise unknown_name("command", args[0], [*self._table, *self.more()])
         return super().resolve_command(ctx, args)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Mapping
 from types import FrameType
 from typing import NoReturn
 
@@ -22,6 +23,8 @@ COMMANDS = {
     "verify": ("zoo.cli.verify", "Check that an exported file answers like its Keras model."),
     "predict": ("zoo.cli.predict", "Say what photos show: a run, an exported file, a bundle."),
     "bench": ("zoo.cli.bench", "Time exported models on this device, and compare devices."),
+    "runs": ("zoo.cli.runs", "Show finished runs: what was trained on what, and how good it is."),
+    "show": ("zoo.cli.show", "Show all about a run, an architecture or an exporter."),
     "compare": ("zoo.cli.compare", "Put runs side by side, and say which differences are noise."),
     "data": ("zoo.cli.data", "Check, split and fetch folders of photos."),
     "list": ("zoo.cli.list", "Show architectures, data sets and exporters."),
@@ -30,8 +33,18 @@ COMMANDS = {
 }
 
 
+class _WithPlugins(LazyGroup):
+    """The commands of zoo and those that plugins add; a plugin cannot take the place of one of zoo's."""
+
+    def more(self) -> Mapping[str, click.Command]:
+        from zoo.registry import plugin_manager
+
+        found = plugin_manager().commands()
+        return {name: command for name, (_, command) in found.items() if name not in COMMANDS}
+
+
 @click.group(
-    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=_WithPlugins, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(__version__, prog_name="zoo")
 def cli() -> None:

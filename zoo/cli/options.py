@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from zoo.augmentation import RANGES, Augmentation
+from zoo.errors import UsageError
 from zoo.image_spec import INTERPOLATIONS, RESIZE_RULES
 from zoo.recipe import FIELDS, Recipe, field_choices, read_field
+from zoo.records import read_json
+from zoo.reporter import Reporter
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def reporter_for(quiet: bool) -> Reporter:
+    """Who tells of the work."""
+    from zoo.progress import QuietReporter, make_reporter
+
+    return QuietReporter() if quiet else make_reporter()
 
 
 def runs_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,6 +92,35 @@ def image_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return function
+
+
+def read_image(size: str | None, resize: str | None, interpolation: str | None) -> dict[str, Any]:
+    """What these options say of the ImageSpec, by the names of its fields."""
+    given = {"resize": resize, "interpolation": interpolation}
+    return (read_size(size) if size else {}) | {name: value for name, value in given.items() if value is not None}
+
+
+def read_size(text: str) -> dict[str, int]:
+    """``224`` or ``320x240`` (width, height) as ImageSpec fields."""
+    match = re.fullmatch(r"(\d{1,6})(?:[xX](\d{1,6}))?", text.strip())
+    if not match:
+        raise UsageError(f"--size must be pixels, such as 224 or 320x240 (width x height). Received: {text!r}.")
+    width, height = int(match[1]), int(match[2] or match[1])
+    return {"width_px": width, "height_px": height}
+
+
+def read_options(texts: Iterable[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` as keyword arguments; a value is a number where it reads as one."""
+    options: dict[str, Any] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name.isidentifier():
+            raise UsageError(f"--option must be NAME=VALUE, such as width=0.5. Received: {text!r}.")
+        try:
+            options[name] = read_json(value)
+        except ValueError:
+            options[name] = value
+    return options
 
 
 def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -72,32 +72,31 @@ def command(
     skipped; the command then ends with 4.
     """
     from zoo.atomic import writable
-    from zoo.cli.answering import Request, open_model
     from zoo.edge.sources import listed
     from zoo.images import ImageError
     from zoo.progress import make_reporter
+    from zoo.workflows.predict import PredictRequest, open_model
 
     if csv_path is not None:
         writable(csv_path)
     total, widest = _count(pictures)
-    answering = open_model(
-        Request(
-            model=model,
-            runs=runs,
-            weights=weights,
-            threads=threads,
-            min_confidence=min_confidence,
-            spec=spec,
-            labels=labels,
-            pixels=pixels,
-            pictures=total,
-        )
+    reporter = make_reporter()
+    request = PredictRequest(
+        model=model,
+        runs=runs,
+        weights=weights,
+        threads=threads,
+        min_confidence=min_confidence,
+        spec=spec,
+        labels=labels,
+        pixels=pixels,
+        pictures=total,
     )
+    answering = open_model(request, reporter)
     for note in answering.notes:
-        click.echo(f"Note: {note}", err=True)
+        reporter.note(note)
     top = min(top, len(answering.labels))
     says_known = min_confidence is not None
-    reporter = make_reporter()
     # A bar and answers on one terminal would write over each other, and the answers are progress enough.
     shows_answers = sys.stdout.isatty() and (as_json or csv_path is None)
     counter = (lambda done, total: None) if shows_answers else reporter.counter("predicting")

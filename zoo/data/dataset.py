@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from zoo.data.source import SPLITS, TEST, TRAIN, Entry, Listing, Skipped, list_s
 from zoo.data.splits import Labelled, assign_splits
 from zoo.errors import DataError
 from zoo.image_spec import ImageSpec
+from zoo.run_folder.info import DataInfo
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,17 @@ class ImageData:
         labels = [self.labels[index] for index in self.classes]
         return list(zip(self.names, labels, self.splits, self.contents, strict=True))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> DataInfo:
         """What ``run.json`` records of it."""
-        return {
-            "source": self.source,
-            "root": str(self.root),
-            "digest": self.digest,
-            "counts": self.counts,
-            "split_origin": dict(self.origin),
-            "skipped": len(self.skipped),
-            "notes": list(self.notes),
-        }
+        return DataInfo(
+            source=self.source,
+            root=str(self.root),
+            digest=self.digest,
+            counts=self.counts,
+            split_origin=dict(self.origin),
+            skipped=len(self.skipped),
+            notes=tuple(self.notes),
+        )
 
 
 def load_data(source: str, spec: ImageSpec, *, split_seed: int = 0, progress: Progress | None = None) -> ImageData:

@@ -77,7 +77,7 @@ def min_confidence(asked: str | None, values: Mapping[str, Any], source: str) ->
 def _curve(record: Any) -> list[tuple[float, float]] | None:
     """Accuracies wanted and their thresholds, the lowest first; ``None`` where the record is damaged."""
     others = record.get("curve", []) if isinstance(record, Mapping) else None
-    if not isinstance(others, list):
+    if not isinstance(others, list | tuple):
         return None
     own = [record] if "target_accuracy" in record else []
     points = [(_share(point, "target_accuracy"), _share(point, "suggested")) for point in (*own, *others)]

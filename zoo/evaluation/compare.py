@@ -106,7 +106,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
         TrainingError: A run folder is damaged.
     """
     _check(runs)
-    runs = sorted(runs, key=lambda run: (-float(run.metrics["accuracy"]), run.name))
+    runs = sorted(runs, key=lambda run: (-run.metrics.accuracy, run.name))
     names = _names(runs)
     answers = [Predictions.read_csv(run.path / "predictions.csv") for run in runs]
     contents = [_contents(run) for run in runs]
@@ -164,43 +164,42 @@ def _contents(run: Run) -> dict[str, str]:
 
 def _summary(run: Run, name: str) -> RunSummary:
     metrics = run.metrics
-    counts = run.info.get("data", {}).get("counts", {}).get("train")
-    low, high = metrics["accuracy_interval"]
+    counts = run.info.data.counts.get("train")
     return RunSummary(
         name=name,
         architecture=run.architecture,
-        recipe=run.info.get("recipe_name"),
+        recipe=run.info.recipe_name,
         seed=run.seed,
-        test_images=metrics["n"],
+        test_images=metrics.n,
         train_images=sum(counts.values()) if counts else None,
-        accuracy=metrics["accuracy"],
-        accuracy_interval=(low, high),
-        macro_f1=metrics.get("macro_f1"),
-        log_loss=metrics.get("log_loss"),
-        expected_calibration_error=metrics.get("expected_calibration_error"),
-        parameters=run.info.get("parameters"),
-        train_s=run.info.get("timings", {}).get("train_s"),
+        accuracy=metrics.accuracy,
+        accuracy_interval=metrics.accuracy_interval,
+        macro_f1=metrics.macro_f1,
+        log_loss=metrics.log_loss,
+        expected_calibration_error=metrics.expected_calibration_error,
+        parameters=run.info.parameters,
+        train_s=run.info.timings.get("train_s"),
     )
 
 
 def _groups(runs: Sequence[Run]) -> tuple[SeedGroup, ...]:
     found: dict[str, list[Run]] = {}
     for run in runs:
-        data = run.info.get("data", {})
-        made_with = [run.info.get(name) for name in ("precision", "weights", "options", "backend")]
-        settings = (run.architecture, run.info["recipe"], run.info["image"], *made_with)
-        found.setdefault(repr((*settings, data.get("digest"))), []).append(run)
+        info = run.info
+        made_with = (info.precision, info.weights, info.options, info.backend)
+        settings = (run.architecture, info.recipe, info.image, *made_with, info.data.digest)
+        found.setdefault(repr(settings), []).append(run)
     return tuple(_group(group) for group in found.values() if len(group) > 1)
 
 
 def _group(runs: Sequence[Run]) -> SeedGroup:
     of_seed: dict[int, list[float]] = {}
     for run in runs:
-        of_seed.setdefault(run.seed, []).append(float(run.metrics["accuracy"]))
+        of_seed.setdefault(run.seed, []).append(run.metrics.accuracy)
     accuracies = [statistics.fmean(repeated) for repeated in of_seed.values()]
     return SeedGroup(
         architecture=runs[0].architecture,
-        recipe=runs[0].info.get("recipe_name"),
+        recipe=runs[0].info.recipe_name,
         runs=len(runs),
         seeds=tuple(sorted(of_seed)),
         accuracy_mean=statistics.fmean(accuracies),
@@ -225,7 +224,7 @@ def _notes(
         notes.append(f"p values are adjusted for {len(pairs)} comparisons (Holm): all pairs of runs.")
     if any(group.runs > len(group.seeds) for group in groups):
         notes.append("Runs of one seed repeat each other: for mean and deviation they count as one.")
-    digests = {run.info.get("data", {}).get("digest") for run in runs}
+    digests = {run.info.data.digest for run in runs}
     if len(digests) > 1:
         notes.append("The runs were trained on different data or splits.")
     return tuple(notes)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zoo.atomic import make_folder, write_json
 from zoo.data import TEST, VAL, ImageData
 from zoo.evaluation.metrics import compute_metrics
 from zoo.evaluation.predict import predict_split
 from zoo.evaluation.threshold import choose
+from zoo.run_folder.info import Metrics
 
 if TYPE_CHECKING:
     import keras
@@ -23,7 +24,7 @@ def evaluate(
     train_counts: Mapping[str, int] | None,
     progress: Callable[[int, int], None] | None = None,
     validation: ImageData | None = None,
-) -> dict[str, Any]:
+) -> Metrics:
     """The model's answers on the test images of ``data``, and the figures they give.
 
     Writes ``predictions.csv`` and then ``metrics.json`` into ``folder``.
@@ -37,7 +38,7 @@ def evaluate(
         validation: Data whose validation images choose the threshold of confidence; ``None`` where there are none.
 
     Returns:
-        The content of ``metrics.json``; see ``compute_metrics``.
+        The content of ``metrics.json``.
 
     Raises:
         DataError: There are no test images.
@@ -47,8 +48,7 @@ def evaluate(
     if validation is not None and validation.indices(VAL).size:
         choice = choose(predict_split(model, validation, VAL, progress))
     metrics = compute_metrics(predictions, train_counts, choice)
-    metrics["split"] = TEST
     make_folder(folder)
     predictions.write_csv(folder / "predictions.csv")
-    write_json(folder / "metrics.json", metrics)
+    write_json(folder / "metrics.json", metrics.as_dict())
     return metrics

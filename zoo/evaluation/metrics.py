@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from zoo.evaluation.intervals import wilson_interval
 from zoo.evaluation.predictions import Predictions
 from zoo.evaluation.threshold import Choice, suggest_threshold
 from zoo.evaluation.warnings import model_warnings
+from zoo.run_folder.info import Bin, ClassMetrics, Confused, Metrics
 
 #: Bins of the reliability diagram, of equal width, closed on the right (Guo et al. 2017).
 CALIBRATION_BINS = 15
@@ -26,38 +26,13 @@ _MOST_CONFUSED = 20
 
 def compute_metrics(
     predictions: Predictions, train_counts: Mapping[str, int] | None = None, choice: Choice | None = None
-) -> dict[str, Any]:
-    """Everything ``metrics.json`` says, ready for JSON. Shares are from 0 to 1; ``null`` is "not defined here".
+) -> Metrics:
+    """The figures of predictions on labelled images; ``Metrics`` says what each is.
 
     Args:
         predictions: Answers on the test images, at least one.
         train_counts: Class name to training images, for ``per_class``; ``None``: not known.
         choice: Thresholds that the validation images chose; ``None``: each half of these images chooses for the other.
-
-    Returns:
-        n: Test images.
-        classes: Number of classes.
-        accuracy, accuracy_interval: Share of right answers; its 95 % Wilson interval ``[low, high]``.
-        majority_class, majority_class_baseline: The class most frequent among *these* images (the first of equals), and
-            its share of them: the no-information rate, which no answer that is always the same can exceed.
-        macro_f1, balanced_accuracy: Means of F1 and of recall over the classes that have test images.
-        evaluated_classes: How many those are.
-        top_k_accuracy: ``{"3": .., "5": ..}`` where there are more than 5 classes, else ``null``; of equal
-            probabilities the first class counts as the larger.
-        log_loss, log_loss_clip: Mean of -ln p(true class) in nats, p clipped to [clip, 1 - clip].
-        mean_confidence: Mean probability of the predicted class.
-        expected_calibration_error: Mean distance of confidence and accuracy over ``calibration_bins``, weighted by
-            their counts (Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3).
-        calibration_bins: ``{low, high, count, confidence, accuracy}`` each; the last two ``null`` in an empty bin.
-        min_confidence: From which confidence on an answer is worth giving, the fields of ``Threshold``; ``null`` where
-            too few images, or too few right predictions, suggest none.
-        warnings: Signs that the model is of no use on these images: ``{kind, sentence, values}`` each, of
-            ``zoo.evaluation.warnings``.
-        per_class: ``{label, train_images, support, predicted, precision, recall, f1}`` each, in the order of labels.
-            ``support`` counts test images; with none precision, recall and F1 are ``null``. Precision is ``null``
-            for a class that was never predicted.
-        confusion_matrix: Counts, rows true, columns predicted, both in the order of labels.
-        most_confused: The most frequent mistakes, ``{true, predicted, count}``, at most 20.
 
     Raises:
         DataError: There are no test images.
@@ -69,27 +44,27 @@ def compute_metrics(
     confusion = np.zeros((k, k), np.int64)
     np.add.at(confusion, (predictions.true, predictions.predicted), 1)
     per_class = _per_class(predictions, train_counts)
-    tested = [row for row in per_class if row["support"]]
-    return {
-        "n": n,
-        "classes": k,
-        "accuracy": right / n,
-        "accuracy_interval": list(wilson_interval(right, n)),
+    tested = [row for row in per_class if row.support]
+    return Metrics(
+        n=n,
+        classes=k,
+        accuracy=right / n,
+        accuracy_interval=wilson_interval(right, n),
         **_majority(predictions),
-        "macro_f1": float(np.mean([row["f1"] for row in tested])),
-        "balanced_accuracy": float(np.mean([row["recall"] for row in tested])),
-        "evaluated_classes": len(tested),
-        "top_k_accuracy": _top_k(predictions) if k > max(TOP_K) else None,
-        "log_loss": _log_loss(predictions),
-        "log_loss_clip": LOG_LOSS_CLIP,
-        "mean_confidence": float(predictions.confidence.astype(np.float64).mean()),
+        macro_f1=float(np.mean([row.f1 or 0.0 for row in tested])),
+        balanced_accuracy=float(np.mean([row.recall or 0.0 for row in tested])),
+        evaluated_classes=len(tested),
+        top_k_accuracy=_top_k(predictions) if k > max(TOP_K) else None,
+        log_loss=_log_loss(predictions),
+        log_loss_clip=LOG_LOSS_CLIP,
+        mean_confidence=float(predictions.confidence.astype(np.float64).mean()),
         **_calibration(predictions),
-        "min_confidence": _min_confidence(predictions, choice),
-        "warnings": [asdict(warning) for warning in model_warnings(predictions)],
-        "per_class": per_class,
-        "confusion_matrix": confusion.tolist(),
-        "most_confused": _most_confused(predictions.labels, confusion),
-    }
+        min_confidence=suggest_threshold(predictions, choice),
+        warnings=model_warnings(predictions),
+        per_class=per_class,
+        confusion_matrix=tuple(map(tuple, confusion.tolist())),
+        most_confused=_most_confused(predictions.labels, confusion),
+    )
 
 
 def _majority(predictions: Predictions) -> dict[str, Any]:
@@ -101,7 +76,7 @@ def _majority(predictions: Predictions) -> dict[str, Any]:
     }
 
 
-def _per_class(predictions: Predictions, train_counts: Mapping[str, int] | None) -> list[dict[str, Any]]:
+def _per_class(predictions: Predictions, train_counts: Mapping[str, int] | None) -> tuple[ClassMetrics, ...]:
     from sklearn.metrics import precision_recall_fscore_support
 
     precision, recall, f1, support = precision_recall_fscore_support(
@@ -112,18 +87,18 @@ def _per_class(predictions: Predictions, train_counts: Mapping[str, int] | None)
     def known(value: float, index: int) -> float | None:
         return None if support[index] == 0 or np.isnan(value) else float(value)
 
-    return [
-        {
-            "label": label,
-            "train_images": int(train_counts.get(label, 0)) if train_counts is not None else None,
-            "support": int(support[index]),
-            "predicted": int(predicted[index]),
-            "precision": known(precision[index], index),
-            "recall": known(recall[index], index),
-            "f1": known(f1[index], index),
-        }
+    return tuple(
+        ClassMetrics(
+            label=label,
+            train_images=int(train_counts.get(label, 0)) if train_counts is not None else None,
+            support=int(support[index]),
+            predicted=int(predicted[index]),
+            precision=known(precision[index], index),
+            recall=known(recall[index], index),
+            f1=known(f1[index], index),
+        )
         for index, label in enumerate(predictions.labels)
-    ]
+    )
 
 
 def _top_k(predictions: Predictions) -> dict[str, float]:
@@ -148,25 +123,20 @@ def _calibration(predictions: Predictions) -> dict[str, Any]:
     confidences = _means(confidence, place, counts)
     accuracies = _means(predictions.correct.astype(np.float64), place, counts)
     gaps = np.abs(confidences - accuracies)
-    bins = [
-        {
-            "low": float(edges[index]),
-            "high": float(edges[index + 1]),
-            "count": int(counts[index]),
-            "confidence": float(confidences[index]) if counts[index] else None,
-            "accuracy": float(accuracies[index]) if counts[index] else None,
-        }
+    bins = tuple(
+        Bin(
+            low=float(edges[index]),
+            high=float(edges[index + 1]),
+            count=int(counts[index]),
+            confidence=float(confidences[index]) if counts[index] else None,
+            accuracy=float(accuracies[index]) if counts[index] else None,
+        )
         for index in range(CALIBRATION_BINS)
-    ]
+    )
     return {
         "expected_calibration_error": float((gaps * counts).sum() / counts.sum()),
         "calibration_bins": bins,
     }
-
-
-def _min_confidence(predictions: Predictions, choice: Choice | None) -> dict[str, Any] | None:
-    threshold = suggest_threshold(predictions, choice)
-    return asdict(threshold) | {"curve": [asdict(point) for point in threshold.curve]} if threshold else None
 
 
 def _means(
@@ -176,13 +146,13 @@ def _means(
     return np.bincount(place, weights=values, minlength=len(counts)) / np.maximum(counts, 1)
 
 
-def _most_confused(labels: tuple[str, ...], confusion: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+def _most_confused(labels: tuple[str, ...], confusion: npt.NDArray[np.int64]) -> tuple[Confused, ...]:
     mistakes = confusion.copy()
     np.fill_diagonal(mistakes, 0)
     order = np.argsort(-mistakes, axis=None, kind="stable")[:_MOST_CONFUSED]
     found = [(int(index) // len(labels), int(index) % len(labels)) for index in order]
-    return [
-        {"true": labels[true], "predicted": labels[predicted], "count": int(mistakes[true, predicted])}
+    return tuple(
+        Confused(true=labels[true], predicted=labels[predicted], count=int(mistakes[true, predicted]))
         for true, predicted in found
         if mistakes[true, predicted]
-    ]
+    )

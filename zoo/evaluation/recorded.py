@@ -35,10 +35,10 @@ def recorded_rows(
     partly: bool = False,
 ) -> ImageData:
     """The same of some of the rows of ``split.csv``."""
-    described = run.info["data"]
-    named = named_dataset(described["source"])
-    root = find_source(described["source"])[1] if named else Path(described["root"])
-    return load_recorded(rows, described["source"], root, run.image_spec, run.labels, partly=partly, progress=progress)
+    described = run.info.data
+    named = named_dataset(described.source)
+    root = find_source(described.source)[1] if named else Path(described.root)
+    return load_recorded(rows, described.source, root, run.image_spec, run.labels, partly=partly, progress=progress)
 
 
 def validation_images(run: Run, progress: Callable[[int, int], None] | None = None) -> ImageData | None:

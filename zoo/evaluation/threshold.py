@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.evaluation.predictions import Predictions
+from zoo.run_folder.info import Point, Threshold
 
 #: Accuracies of the curve; those that a model has without a threshold are left out.
 TARGETS = (0.9, 0.95, 0.98, 0.99, 0.995)
@@ -25,41 +26,6 @@ LEAST_REJECTED = 0.01
 
 #: A threshold that fewer images than this reach says nothing.
 FEWEST_ANSWERS = 20
-
-
-@dataclass(frozen=True)
-class Point:
-    """A threshold, and what it brings.
-
-    Args:
-        target_accuracy: Share of right answers that was asked for, 0 to 1.
-        suggested: Probability of the likeliest class below which the answer should be "unknown", 0 to 1.
-        coverage: Share of the images that get an answer.
-        accuracy: Share of right answers among those; ``None`` without any.
-    """
-
-    target_accuracy: float
-    suggested: float
-    coverage: float
-    accuracy: float | None
-
-
-@dataclass(frozen=True)
-class Threshold(Point):
-    """The suggestion, and a curve to choose another point from.
-
-    Args:
-        images: Number of images that coverage and accuracy were measured on; none of them chose a threshold that was
-            applied to itself.
-        chosen_on: ``val``: validation images; ``halves``: the other half of the images measured on.
-        chosen_images: Number of images that chose.
-        curve: For each of ``TARGETS`` that the model does not reach by itself and that can be reached.
-    """
-
-    images: int
-    chosen_on: str
-    chosen_images: int
-    curve: tuple[Point, ...]
 
 
 @dataclass(frozen=True)
@@ -126,14 +92,14 @@ def suggest_threshold(predictions: Predictions, choice: Choice | None = None) ->
         if all(least is not None for least, _ in applied):
             curve.append(_measure(predictions, (wanted, threshold), [(least or 0.0, half) for least, half in applied]))
     return Threshold(
-        point.target_accuracy,
-        point.suggested,
-        point.coverage,
-        point.accuracy,
-        len(predictions),
-        chosen_on,
-        choice.images,
-        tuple(curve),
+        target_accuracy=point.target_accuracy,
+        suggested=point.suggested,
+        coverage=point.coverage,
+        accuracy=point.accuracy,
+        images=len(predictions),
+        chosen_on=chosen_on,
+        chosen_images=choice.images,
+        curve=tuple(curve),
     )
 
 
@@ -144,7 +110,10 @@ def _measure(
     for least, images in applied:
         answered |= images & (predictions.confidence >= least)
     accuracy = float(predictions.correct[answered].mean()) if answered.any() else None
-    return Point(*chosen, float(answered.mean()), accuracy)
+    target_accuracy, suggested = chosen
+    return Point(
+        target_accuracy=target_accuracy, suggested=suggested, coverage=float(answered.mean()), accuracy=accuracy
+    )
 
 
 def _part(predictions: Predictions, images: NDArray[np.bool_]) -> Predictions:

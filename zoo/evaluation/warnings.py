@@ -6,15 +6,12 @@ labels in another order than the outputs. Each needs labelled images.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.evaluation.predictions import Predictions
 from zoo.figures import percent
+from zoo.run_folder.info import ModelWarning
 
 #: p value up to which an accuracy counts as above that of always predicting the commonest class.
 SIGNIFICANCE = 0.05
@@ -24,21 +21,6 @@ _ORDER_SIGNIFICANCE = 0.001
 
 #: Labels that a sentence names one by one.
 _MOST_LABELS = 30
-
-
-@dataclass(frozen=True)
-class ModelWarning:
-    """A reason to doubt the model.
-
-    Args:
-        kind: ``baseline``, ``one_class`` or ``label_order``.
-        sentence: For people.
-        values: The figures in it, shares without rounding.
-    """
-
-    kind: str
-    sentence: str
-    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 def model_warnings(predictions: Predictions) -> tuple[ModelWarning, ...]:

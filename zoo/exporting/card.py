@@ -71,18 +71,18 @@ For HEIC photos, which iPhones save, install `pi-heif` besides."""
 def _figures(run: Run | None) -> str:
     if run is None or not run.finished:
         return ""
-    metrics, data = run.metrics, run.info["data"]
+    metrics, data = run.metrics, run.info.data
     words = {"train": "training", "val": "validation", "test": "test"}
-    counts = ", ".join(f"{sum(data['counts'][split].values())} {word} images" for split, word in words.items())
-    accuracy, low, high = map(percent, (metrics["accuracy"], *metrics["accuracy_interval"]))
+    counts = ", ".join(f"{sum(data.counts.get(split, {}).values())} {word} images" for split, word in words.items())
+    accuracy, low, high = map(percent, (metrics.accuracy, *metrics.accuracy_interval))
     return f"""## Training
 
 | | |
 |---|---|
-| data | {_line(PurePath(data["source"]).name)}: {counts} |
-| accuracy on the {metrics["n"]} test images | {accuracy} (95 % interval {low} to {high}) |
-| macro F1 | {metrics["macro_f1"]:.3f} |
-| always answering their commonest class | {percent(metrics["majority_class_baseline"])} |
+| data | {_line(PurePath(data.source).name)}: {counts} |
+| accuracy on the {metrics.n} test images | {accuracy} (95 % interval {low} to {high}) |
+| macro F1 | {metrics.macro_f1:.3f} |
+| always answering their commonest class | {percent(metrics.majority_class_baseline or 0.0)} |
 
 These are figures of the trained model, on photos from where its training photos came from. On others it may do
 worse."""

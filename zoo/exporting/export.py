@@ -225,7 +225,7 @@ def _metadata(job: Job, target: Target, digest: str) -> Metadata:
         architecture=trained.architecture,
         source=trained.run.name if trained.run else trained.name,
         model_digest=digest,
-        data_digest=trained.run.info["data"]["digest"] if trained.run else "",
+        data_digest=trained.run.info.data.digest if trained.run else "",
         calibration_digest=job.calibration.digest if job.calibration and int8 else "",
         versions=versions() | installed(target.exporter.versions),
     )

@@ -27,6 +27,7 @@ def ahead(
         most: Results that wait or are being made; four for each thread where nothing is said.
     """
     most = most or 4 * workers
+    before = cv2.getNumThreads()
     with ThreadPoolExecutor(workers, "zoo-decode", initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         pending: deque[Future[_Result]] = deque()
         try:
@@ -39,3 +40,4 @@ def ahead(
         finally:
             for future in pending:
                 future.cancel()
+            cv2.setNumThreads(before)

@@ -103,8 +103,8 @@ def recorded_choice(run: Run | None) -> Choice | None:
     """The thresholds that the validation images of a run chose; ``None`` where they chose none, as in older runs."""
     if run is None or not run.finished:
         return None
-    record = run.metrics.get("min_confidence")
-    if not isinstance(record, dict) or record.get("chosen_on") != "val":
+    found = run.metrics.min_confidence
+    if found is None or found.chosen_on != "val":
         return None
-    points = [(float(point["target_accuracy"]), float(point["suggested"])) for point in (record, *record["curve"])]
-    return Choice(points[0], tuple(points[1:]), int(record["chosen_images"]))
+    first, *others = ((point.target_accuracy, point.suggested) for point in (found, *found.curve))
+    return Choice(first, tuple(others), found.chosen_images)

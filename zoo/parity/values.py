@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from zoo.evaluation import Predictions, compute_metrics, exact_interval, tango_interval, wilson_interval
 from zoo.evaluation.threshold import Choice
-from zoo.evaluation.warnings import ModelWarning, model_warnings
+from zoo.evaluation.warnings import model_warnings
+from zoo.run_folder.info import ModelWarning
 
 #: Outputs must be probabilities: from 0 to 1, and rows that sum to 1, each give or take this. The gates may not ask for
 #: values, as those of int8 do not, and logits would agree in every answer.
@@ -237,14 +238,15 @@ def _as_predictions(keras: Predictions, answers: NDArray[np.float32]) -> Predict
 
 
 def _quality(right: NDArray[np.bool_], answers: Predictions | None, choice: Choice | None) -> Quality:
-    metrics = compute_metrics(answers, choice=choice) if answers else {}
+    metrics = compute_metrics(answers, choice=choice) if answers else None
+    threshold = metrics.min_confidence if metrics else None
     count = int(right.sum())
     return Quality(
         accuracy=count / len(right),
         accuracy_interval=wilson_interval(count, len(right)),
-        log_loss=metrics.get("log_loss"),
-        calibration_error=metrics.get("expected_calibration_error"),
-        min_confidence=metrics.get("min_confidence"),
+        log_loss=metrics.log_loss if metrics else None,
+        calibration_error=metrics.expected_calibration_error if metrics else None,
+        min_confidence=asdict(threshold) if threshold else None,
     )
 
 

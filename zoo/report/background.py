@@ -16,6 +16,7 @@ from zoo.report.findings import Findings
 from zoo.report.markup import Column, beside, chart, esc, facts, name, section, table, tile, tiles
 from zoo.report.style import Target, Theme
 from zoo.report.text import duration, percent, plural, thousands
+from zoo.run_folder.info import FlipInfo
 from zoo.training.augment import augments
 
 _MOST_SKIPPED = 50
@@ -24,7 +25,7 @@ _MOST_AUGMENTED = 24
 
 def training(findings: Findings, folder: Path) -> str:
     """Accuracy and loss over the epochs."""
-    history, best = findings.history, findings.run.info.get("best_epoch")
+    history, best = findings.history, findings.run.info.best_epoch
     if not history.get("loss"):
         return ""
     plots.plot_curves(history, folder / "curves.png", best_epoch=best)
@@ -50,7 +51,7 @@ def _harder(recipe: Recipe) -> str:
 
 def _curve(findings: Findings, panel: str) -> Any:
     def draw(target: Target, theme: Theme) -> None:
-        best = findings.run.info.get("best_epoch")
+        best = findings.run.info.best_epoch
         plots.plot_curves(findings.history, target, best_epoch=best, panels=(panel,), theme=theme)
 
     return draw
@@ -81,7 +82,7 @@ def data(findings: Findings, folder: Path) -> str:
         rows = [_count_row(label, [counts[split].get(label, 0) for split in counts]) for label in findings.run.labels]
         rows.append(_count_row("all classes", [sum(of_class.values()) for of_class in counts.values()]))
         parts.append(beside(figure, table("Images per class and split", columns, rows, quiet=True)))
-    notes = "".join(f"<li>{esc(note)}</li>" for note in findings.data.get("notes") or ())
+    notes = "".join(f"<li>{esc(note)}</li>" for note in findings.run.info.data.notes)
     parts.append(f"<ul>{notes}</ul>" if notes else "")
     parts.append(_skipped(findings))
     return section("data", "Data", *parts)
@@ -92,7 +93,7 @@ def _count_row(title: str, numbers: list[int]) -> tuple[str, ...]:
 
 
 def _origin(findings: Findings) -> str:
-    source, origin = findings.data.get("source"), findings.data.get("split_origin") or {}
+    source, origin = findings.run.info.data.source, findings.run.info.data.split_origin
     said = []
     if source:
         said.append(f"From <code>{name(source)}</code>.")
@@ -142,7 +143,7 @@ def _groups(found: Mapping[str, Sequence[grids.Picture]]) -> Iterator[str]:
 def augmented(findings: Findings, pictures: npt.NDArray[np.generic] | None, folder: Path) -> str:
     """What augmentation makes of the training images."""
     recipe = findings.run.recipe
-    flip = _flip(findings.run.info.get("flip") or {})
+    flip = _flip(findings.run.info.flip)
     if pictures is None or not len(pictures) or not augments(recipe):
         return section("augmentation", "Augmentation", flip) if flip else ""
     grids.plot_augmented(pictures, folder / "augmented.png")
@@ -159,10 +160,9 @@ def augmented(findings: Findings, pictures: npt.NDArray[np.generic] | None, fold
     return section("augmentation", "Augmentation", f"<p>{note}</p>{flip}", shown)
 
 
-def _flip(chosen: Mapping[str, Any]) -> str:
+def _flip(chosen: FlipInfo | None) -> str:
     """Why images are not mirrored, or what speaks against it."""
-    warning = chosen.get("warning")
-    return f"<p>{esc(warning)}</p>" if warning else ""
+    return f"<p>{esc(chosen.warning)}</p>" if chosen and chosen.warning else ""
 
 
 def _changes(ranges: Augmentation) -> str:
@@ -184,7 +184,7 @@ def settings(findings: Findings) -> str:
     """Recipe and environment."""
     run, info = findings.run, findings.run.info
     recipe = [(esc(key), esc(_setting(value))) for key, value in run.recipe.settings().items()]
-    title = f"Recipe “{info['recipe_name']}”" if info.get("recipe_name") else "Recipe"
+    title = f"Recipe “{info.recipe_name}”" if info.recipe_name else "Recipe"
     both = beside(facts(title, recipe), facts("Environment", _environment(findings)))
     return section("settings", "Recipe and environment", both)
 
@@ -199,25 +199,23 @@ def _setting(value: Any) -> Any:
 def _environment(findings: Findings) -> Iterator[tuple[str, str]]:
     run, info = findings.run, findings.run.info
     yield "run", name(run.path.absolute())
-    yield "architecture", name(run.architecture) + (f" ({esc(info['distribution'])})" if "distribution" in info else "")
+    yield "architecture", name(run.architecture) + (f" ({esc(info.distribution)})" if info.distribution else "")
     yield "image", esc(run.image_spec)
     yield "seed", esc(run.seed)
-    for key in ("backend", "precision", "zoo_version"):
-        if info.get(key):
-            yield key.replace("_", " "), esc(info[key])
-    for key, value in (info.get("machine") or {}).items():
+    for title, text in (("backend", info.backend), ("precision", info.precision), ("zoo version", info.zoo_version)):
+        if text:
+            yield title, esc(text)
+    for key, value in {**info.machine, **info.versions}.items():
         yield esc(key), esc(value)
-    for key, value in (info.get("versions") or {}).items():
-        yield esc(key), esc(value)
-    for key, value in (info.get("timings") or {}).items():
-        yield esc(key.removesuffix("_s")) + " time", duration(value)
-    if findings.data.get("digest"):
-        yield "data digest", f"<code>{esc(findings.data['digest'])}</code>"
+    for key, seconds in info.timings.items():
+        yield esc(key.removesuffix("_s")) + " time", duration(seconds)
+    if info.data.digest:
+        yield "data digest", f"<code>{esc(info.data.digest)}</code>"
 
 
 def repeat(findings: Findings) -> str:
     """The command that does it all again."""
-    command = findings.run.info.get("command")
+    command = findings.run.info.command
     if not command:
         return ""
     return section("repeat", "Repeat it", f'<pre class="scroll" tabindex="0"><code>{esc(command)}</code></pre>')

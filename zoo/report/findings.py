@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from zoo.evaluation.predictions import Predictions
 from zoo.report.grids import MOST_MISTAKES, Mistake, Picture
 from zoo.report.pictures import Pictures
 from zoo.run_folder import Run
+from zoo.run_folder.info import Metrics
 
 _MOST_SAMPLES = 42
 _MOST_SAMPLES_OF_A_CLASS = 6
@@ -33,18 +34,13 @@ class Findings:
     """
 
     run: Run
-    metrics: dict[str, Any]
+    metrics: Metrics
     history: dict[str, list[float]]
-    counts: dict[str, dict[str, int]]
+    counts: dict[str, Mapping[str, int]]
     mistakes: list[Mistake]
     mistakes_in_all: int
     samples: dict[str, list[Picture]]
     skipped: list[dict[str, str]]
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """What ``run.json`` says about the data; empty where it says nothing."""
-        return dict(self.run.info.get("data") or {})
 
 
 def read_findings(run: Run) -> Findings:
@@ -59,11 +55,11 @@ def read_findings(run: Run) -> Findings:
     predictions = Predictions.read_csv(run.path / "predictions.csv")
     split = run.split() if (run.path / "split.csv").is_file() else []
     pictures = Pictures(run, {row["path"]: row.get("sha256") or "" for row in split})
-    counts = (run.info.get("data") or {}).get("counts") or {}
+    counts = run.info.data.counts
     return Findings(
         run=run,
         metrics=run.metrics,
-        history=run.history(),
+        history=run.history,
         counts={name: of_class for name, of_class in counts.items() if sum(of_class.values())},
         mistakes=_mistakes(predictions, pictures),
         mistakes_in_all=int((~predictions.correct).sum()),

@@ -41,7 +41,7 @@ def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None) -> 
     if findings.mistakes:
         plot_mistakes(findings.mistakes, plots / "mistakes.png")
     parts = (
-        warnings_section(warning["sentence"] for warning in findings.metrics.get("warnings", ())),
+        warnings_section(warning.sentence for warning in findings.metrics.warnings),
         sections.mistakes(findings),
         sections.per_class(findings),
         sections.confusion(findings, plots),
@@ -63,7 +63,7 @@ def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None) -> 
         scale=sections.scale(findings),
         key_figures=sections.key_figures(findings),
         sections="\n\n".join(part for part in parts if part),
-        version=esc(run.info.get("zoo_version") or ""),
+        version=esc(run.info.zoo_version),
     )
     path = run.path / "report.html"
     write_bytes(path, page.encode("utf-8"))
@@ -71,7 +71,7 @@ def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None) -> 
 
 
 def _data_name(findings: Findings) -> str:
-    return PurePath(findings.data.get("source") or "").name
+    return PurePath(findings.run.info.data.source).name
 
 
 def _title(findings: Findings) -> str:

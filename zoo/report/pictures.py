@@ -27,9 +27,9 @@ class Pictures:
             run: The run.
             contents: SHA-256 by name; a file with another content is not the one that the model saw.
         """
-        data = run.info.get("data", {})
-        source = Path(data.get("source") or ".")
-        self._roots = [Path(root) for root in (data.get("root"), source, source.parent) if root]
+        data = run.info.data
+        source = Path(data.source or ".")
+        self._roots = [Path(root) for root in (data.root, source, source.parent) if root]
         self._spec = run.image_spec
         self._contents = contents
 

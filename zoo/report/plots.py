@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from zoo.evaluation.intervals import wilson_interval
 from zoo.report.style import LIGHT, Target, Theme, drawing, percent_ticks, plain
 from zoo.report.text import percent, shorten, thousands
+from zoo.run_folder.info import Bin
 
 #: More classes than this have no room for their names.
 _NAMED_BARS = 40
@@ -196,7 +197,7 @@ def _write_counts(axes: Axes, counts: npt.NDArray[np.float64], shares: npt.NDArr
             axes.text(column, row + 0.16, percent(float(shares[row, column])), fontsize=8.5, **where)
 
 
-def plot_reliability(bins: Sequence[Mapping[str, Any]], error: float, target: Target, *, theme: Theme = LIGHT) -> None:
+def plot_reliability(bins: Sequence[Bin], error: float, target: Target, *, theme: Theme = LIGHT) -> None:
     """Does "90 % sure" mean right nine times in ten? Accuracy by confidence above, how often each occurs below.
 
     Args:
@@ -210,9 +211,9 @@ def plot_reliability(bins: Sequence[Mapping[str, Any]], error: float, target: Ta
         _accuracy_by_confidence(upper, bins, theme)
         figure.suptitle(f"Calibration error {percent(error)}", x=0.02, ha="left", fontsize=10.5, fontweight="bold")
         figure.legend(loc="outside lower left", ncols=3, columnspacing=1.2)
-        middles = [(item["low"] + item["high"]) / 2 for item in bins]
-        width = (bins[0]["high"] - bins[0]["low"]) * 0.86
-        lower.bar(middles, [item["count"] for item in bins], width=width, color=theme.muted)
+        middles = [(item.low + item.high) / 2 for item in bins]
+        width = (bins[0].high - bins[0].low) * 0.86
+        lower.bar(middles, [item.count for item in bins], width=width, color=theme.muted)
         lower.set_ylabel("images")
         lower.set_xlabel("confidence: probability of the predicted class")
         lower.yaxis.set_major_locator(MaxNLocator(3, integer=True, min_n_ticks=1))
@@ -222,16 +223,16 @@ def plot_reliability(bins: Sequence[Mapping[str, Any]], error: float, target: Ta
         figure.align_ylabels()
 
 
-def _accuracy_by_confidence(axes: Axes, bins: Sequence[Mapping[str, Any]], theme: Theme) -> None:
-    filled = [item for item in bins if item["count"]]
-    middles = [(item["low"] + item["high"]) / 2 for item in filled]
-    accuracies = [item["accuracy"] for item in filled]
-    bounds = [wilson_interval(round(item["accuracy"] * item["count"]), item["count"]) for item in filled]
+def _accuracy_by_confidence(axes: Axes, bins: Sequence[Bin], theme: Theme) -> None:
+    filled = [item for item in bins if item.count]
+    middles = [(item.low + item.high) / 2 for item in filled]
+    accuracies = [item.accuracy or 0.0 for item in filled]
+    bounds = [wilson_interval(round((item.accuracy or 0.0) * item.count), item.count) for item in filled]
     reach = [
         [max(0.0, accuracy - low) for accuracy, (low, _) in zip(accuracies, bounds, strict=True)],
         [max(0.0, high - accuracy) for accuracy, (_, high) in zip(accuracies, bounds, strict=True)],
     ]
-    width = (bins[0]["high"] - bins[0]["low"]) * 0.86
+    width = (bins[0].high - bins[0].low) * 0.86
     axes.bar(middles, accuracies, width=width, color=theme.accent, label="accuracy")
     axes.errorbar(middles, accuracies, reach, fmt="none", ecolor=theme.text, elinewidth=1, label="95 % interval")
     axes.plot([0, 1], [0, 1], color=theme.wrong, linewidth=1.3, linestyle=(0, (4, 3)), label="perfectly calibrated")

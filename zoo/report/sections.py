@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from zoo.report import plots
 from zoo.report.findings import Findings
 from zoo.report.markup import Column, bar, beside, chart, esc, name, section, table, tile, tiles
 from zoo.report.text import ABSENT, duration, magnitude, number, percent, plural, thousands
+from zoo.run_folder.info import Metrics
 
 _TOP_K = "the true class is among the {k} most probable"
 
@@ -17,15 +16,15 @@ _TOP_K = "the true class is among the {k} most probable"
 def verdict(findings: Findings) -> str:
     """One sentence: accuracy with its interval against always answering the commonest class of the test images."""
     metrics = findings.metrics
-    low, high = metrics["accuracy_interval"]
+    low, high = metrics.accuracy_interval
     sentence = (
-        f"{name(findings.run.architecture)} is right on <strong>{percent(metrics['accuracy'])}</strong> of "
-        f"{plural(metrics['n'], 'test image')} (95&nbsp;% interval {percent(low)} to {percent(high)})"
+        f"{name(findings.run.architecture)} is right on <strong>{percent(metrics.accuracy)}</strong> of "
+        f"{plural(metrics.n, 'test image')} (95&nbsp;% interval {percent(low)} to {percent(high)})"
     )
-    baseline = metrics.get("majority_class_baseline")
+    baseline = metrics.majority_class_baseline
     if baseline is None:
         return f"{sentence}."
-    most = name(metrics["majority_class"])
+    most = name(metrics.majority_class)
     always = f"the {percent(baseline)} that always answering “{most}”, their commonest class, would reach"
     if low > baseline:
         return f"{sentence}, clearly more than {always}."
@@ -37,14 +36,14 @@ def verdict(findings: Findings) -> str:
 def scale(findings: Findings) -> str:
     """The same as a picture: a line from 0 to 100 % with accuracy, interval and baseline on it."""
     metrics = findings.metrics
-    low, high = metrics["accuracy_interval"]
-    baseline = metrics.get("majority_class_baseline")
+    low, high = metrics.accuracy_interval
+    baseline = metrics.majority_class_baseline
     mark = "" if baseline is None else f'<i class="baseline" style="--at:{baseline:.4f}"></i>'
     key = "" if baseline is None else '<span class="key baseline">always their commonest class</span>'
     return (
         '<div class="scale" aria-hidden="true"><div class="track">'
         f'<i class="interval" style="--at:{low:.4f};--to:{high:.4f}"></i>{mark}'
-        f'<i class="point" style="--at:{metrics["accuracy"]:.4f}"></i></div>'
+        f'<i class="point" style="--at:{metrics.accuracy:.4f}"></i></div>'
         '<div class="ends"><span>0&nbsp;%</span><span>100&nbsp;%</span></div>'
         f'<p><span class="key point">accuracy</span><span class="key interval">95&nbsp;% interval</span>{key}</p></div>'
     )
@@ -53,21 +52,21 @@ def scale(findings: Findings) -> str:
 def key_figures(findings: Findings) -> str:
     """Tiles with the figures that everybody looks for."""
     metrics, info = findings.metrics, findings.run.info
-    right = round(metrics["accuracy"] * metrics["n"])
+    right = round(metrics.accuracy * metrics.n)
     shown = [
-        ("Accuracy", percent(metrics["accuracy"]), f"{thousands(right)} of {plural(metrics['n'], 'test image')}"),
-        ("Macro F1", number(metrics.get("macro_f1")), "mean over the classes with test images"),
-        ("Balanced accuracy", percent(metrics.get("balanced_accuracy")), "mean recall over the classes"),
-        ("Log loss", number(metrics.get("log_loss")), "nats; 0 is certain and right"),
+        ("Accuracy", percent(metrics.accuracy), f"{thousands(right)} of {plural(metrics.n, 'test image')}"),
+        ("Macro F1", number(metrics.macro_f1), "mean over the classes with test images"),
+        ("Balanced accuracy", percent(metrics.balanced_accuracy), "mean recall over the classes"),
+        ("Log loss", number(metrics.log_loss), "nats; 0 is certain and right"),
         (
             "Calibration error",
-            percent(metrics.get("expected_calibration_error")),
-            f"mean confidence {percent(metrics.get('mean_confidence'))}",
+            percent(metrics.expected_calibration_error),
+            f"mean confidence {percent(metrics.mean_confidence)}",
         ),
-        ("Parameters", magnitude(info.get("parameters")), esc(info.get("precision") or "")),
-        ("Training time", duration((info.get("timings") or {}).get("train_s")), _epochs(findings)),
+        ("Parameters", magnitude(info.parameters), esc(info.precision)),
+        ("Training time", duration(info.timings.get("train_s")), _epochs(findings)),
     ]
-    for k, share in reversed((metrics.get("top_k_accuracy") or {}).items()):
+    for k, share in reversed(tuple((metrics.top_k_accuracy or {}).items())):
         shown.insert(1, (f"Top-{k} accuracy", percent(share), _TOP_K.format(k=k)))
     items = "\n".join(
         f"<div><dt>{title}</dt><dd>{value}</dd><dd class='note'>{note}</dd></div>"
@@ -79,7 +78,7 @@ def key_figures(findings: Findings) -> str:
 
 def _epochs(findings: Findings) -> str:
     epochs = max((len(column) for column in findings.history.values()), default=0)
-    best = findings.run.info.get("best_epoch")
+    best = findings.run.info.best_epoch
     kept = f", the best was {best}" if best else ""
     return f"{plural(epochs, 'epoch')}{kept}" if epochs else ""
 
@@ -87,7 +86,7 @@ def _epochs(findings: Findings) -> str:
 def mistakes(findings: Findings) -> str:
     """The gallery of wrong answers, the most confident first."""
     if not findings.mistakes:
-        said = f"<p>Nothing: all {plural(findings.metrics['n'], 'test image')} were answered rightly.</p>"
+        said = f"<p>Nothing: all {plural(findings.metrics.n, 'test image')} were answered rightly.</p>"
         return section("mistakes", "What went wrong", said)
     spec = findings.run.image_spec
     left = findings.mistakes_in_all - len(findings.mistakes)
@@ -114,9 +113,8 @@ def mistakes(findings: Findings) -> str:
 
 def per_class(findings: Findings) -> str:
     """Precision, recall and F1 of each class, the weakest first."""
-    rows: list[dict[str, Any]] = list(findings.metrics.get("per_class") or [])
-    rows.sort(key=lambda row: 2.0 if row["f1"] is None else row["f1"])
-    untested = sum(row["f1"] is None for row in rows)
+    rows = sorted(findings.metrics.per_class, key=lambda row: 2.0 if row.f1 is None else row.f1)
+    untested = sum(row.f1 is None for row in rows)
     columns = (
         Column("Class", figures=False),
         Column("Recall", "Share of the images of this class that are found"),
@@ -127,12 +125,12 @@ def per_class(findings: Findings) -> str:
     )
     cells = (
         (
-            name(row["label"]),
-            bar(row["recall"], percent(row["recall"])),
-            bar(row["precision"], percent(row["precision"])),
-            number(row["f1"]),
-            thousands(row["support"]),
-            thousands(row.get("train_images")),
+            name(row.label),
+            bar(row.recall, percent(row.recall)),
+            bar(row.precision, percent(row.precision)),
+            number(row.f1),
+            thousands(row.support),
+            thousands(row.train_images),
         )
         for row in rows
     )
@@ -148,11 +146,11 @@ def per_class(findings: Findings) -> str:
 
 def confusion(findings: Findings, folder: Path) -> str:
     """The confusion matrix, and beside it the pairs that are confused most often."""
-    matrix, labels = findings.metrics.get("confusion_matrix"), findings.run.labels
+    matrix, labels = findings.metrics.confusion_matrix, findings.run.labels
     if not matrix:
         return ""
-    pairs = findings.metrics.get("most_confused") or []
-    worst = "; ".join(f"{pair['true']} taken for {pair['predicted']} {pair['count']} times" for pair in pairs[:3])
+    pairs = findings.metrics.most_confused or ()
+    worst = "; ".join(f"{pair.true} taken for {pair.predicted} {pair.count} times" for pair in pairs[:3])
     figure = chart(
         lambda target, theme: plots.plot_confusion(matrix, labels, target, theme=theme),
         f"Confusion matrix of {len(labels)} classes. {worst or 'No image is confused'}.",
@@ -164,18 +162,18 @@ def confusion(findings: Findings, folder: Path) -> str:
 
 
 def _confused(findings: Findings) -> str:
-    pairs = findings.metrics.get("most_confused") or []
+    pairs = findings.metrics.most_confused or ()
     if len(findings.run.labels) < 3 or not pairs:
         return ""
     columns = (Column("True class", figures=False), Column("Taken for", figures=False), Column("Times"))
-    rows = [(name(pair["true"]), name(pair["predicted"]), thousands(pair["count"])) for pair in pairs]
+    rows = [(name(pair.true), name(pair.predicted), thousands(pair.count)) for pair in pairs]
     return table("Confused most often", columns, rows[:10])
 
 
 def calibration(findings: Findings, folder: Path) -> str:
     """How far the probabilities can be trusted."""
-    bins, error = (findings.metrics.get(key) for key in ("calibration_bins", "expected_calibration_error"))
-    if not bins or error is None:
+    bins, error = findings.metrics.calibration_bins, findings.metrics.expected_calibration_error
+    if not bins:
         return ""
     figure = chart(
         lambda target, theme: plots.plot_reliability(bins, error, target, theme=theme),
@@ -191,21 +189,21 @@ def calibration(findings: Findings, folder: Path) -> str:
     return section("calibration", "How far to trust its confidence", beside(figure, f"<div>{text}</div>"))
 
 
-def _mood(metrics: Mapping[str, Any]) -> str:
+def _mood(metrics: Metrics) -> str:
     """Whether it is too sure, or not sure enough; only where chance alone would not say the same."""
-    low, high = metrics["accuracy_interval"]
-    mean = metrics["mean_confidence"]
+    low, high = metrics.accuracy_interval
+    mean = metrics.mean_confidence
     figures = (
-        f"mean confidence {percent(mean)}, accuracy {percent(metrics['accuracy'])} "
+        f"mean confidence {percent(mean)}, accuracy {percent(metrics.accuracy)} "
         f"(95&nbsp;% interval {percent(low)} to {percent(high)})"
     )
     if low <= mean <= high:
-        return f"On average, {plural(metrics['n'], 'test image')} show it neither too sure nor too unsure: {figures}."
+        return f"On average, {plural(metrics.n, 'test image')} show it neither too sure nor too unsure: {figures}."
     return f"On average it is {'too sure of itself' if mean > high else 'less sure than it could be'}: {figures}."
 
 
 def _scaled(findings: Findings) -> str:
-    temperature = findings.run.info.get("temperature")
+    temperature = findings.run.info.temperature
     if not temperature:
         return ""
     return (
@@ -215,23 +213,23 @@ def _scaled(findings: Findings) -> str:
 
 
 def _unknown(findings: Findings) -> str:
-    found = findings.metrics.get("min_confidence")
+    found = findings.metrics.min_confidence
     if not found:
         return ""
     chose = {
-        "val": f"{thousands(found.get('chosen_images'))} validation images chose these thresholds. They also chose the "
+        "val": f"{thousands(found.chosen_images)} validation images chose these thresholds. They also chose the "
         "epoch and the temperature; the test images only measured.",
         "halves": "Each half of the test images chose the thresholds for the other half.",
-    }.get(found.get("chosen_on"), "The test images chose this threshold, so its figures flatter.")  # of older runs
+    }.get(found.chosen_on, "The test images chose this threshold, so its figures flatter.")  # of older runs
     columns = (Column("Accuracy wanted"), Column("Threshold"), Column("Answered"), Column("Right of these"))
-    points = sorted([found, *found.get("curve", ())], key=lambda point: float(point["target_accuracy"]))
+    points = sorted([found, *found.curve], key=lambda point: point.target_accuracy)
     rows = [
-        tuple(percent(point[key]) for key in ("target_accuracy", "suggested", "coverage", "accuracy"))
-        for point in {point["target_accuracy"]: point for point in points}.values()
+        tuple(map(percent, (point.target_accuracy, point.suggested, point.coverage, point.accuracy)))
+        for point in {point.target_accuracy: point for point in points}.values()
     ]
     return (
-        f"<p>With at least {percent(found['suggested'])} an answer was right {percent(found['accuracy'])} of the time; "
-        f"{percent(found['coverage'])} of these {thousands(found['images'])} images got one. Below that, "
+        f"<p>With at least {percent(found.suggested)} an answer was right {percent(found.accuracy)} of the time; "
+        f"{percent(found.coverage)} of these {thousands(found.images)} images got one. Below that, "
         "<code>zoo predict --min-confidence auto</code> says that it does not know; <code>accuracy=0.98</code> takes "
         f"another row. {chose}</p>" + table("Thresholds of confidence", columns, rows, quiet=True)
     )

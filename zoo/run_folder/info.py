@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from zoo.augmentation import Flip
-from zoo.errors import TrainingError
 from zoo.image_spec import ImageSpec
 from zoo.recipe import Recipe
-from zoo.records import read_record
 
 #: The name of an architecture becomes part of file names.
 _ARCHITECTURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -46,7 +43,14 @@ class Leaks:
 
 @dataclass(frozen=True, kw_only=True)
 class FlipInfo:
-    """Whether images are mirrored: what was asked, what was chosen, and the warning that goes with it."""
+    """How training images are mirrored, and why.
+
+    Args:
+        asked: The recipe's ``flip``.
+        chosen: What ``auto`` became; else what was asked.
+        warning: Why images are not mirrored though ``auto`` would, or what speaks against the mirroring that was
+            asked for. Empty or ``None`` where nothing does.
+    """
 
     asked: Flip
     chosen: Flip
@@ -66,7 +70,7 @@ class RunInfo:
     architecture: str
     labels: tuple[str, ...]
     image: ImageSpec
-    recipe: Mapping[str, Any]
+    recipe: Recipe
     seed: int
     format: int = 1
     order: int | None = None
@@ -102,21 +106,14 @@ class RunInfo:
         if self.order is not None and not 0 <= self.order <= LATEST:
             raise ValueError(f"'order' must be microseconds since 1970; received {self.order}")
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> RunInfo:
-        """The record of a JSON object.
+    @property
+    def asked_recipe(self) -> Recipe:
+        """The recipe as it was asked for: with ``flip`` as it was before the data set decided what ``auto`` is."""
+        return self.recipe.with_values({"flip": self.flip.asked}) if self.flip else self.recipe
 
-        Raises:
-            ValueError: A value is missing or of another type, or a recipe has a field that does not exist here.
-            UsageError: A value of the recipe or of the image rule is out of its range.
-        """
-        found = read_record(cls, dict(values))
-        ImageSpec.from_dict(values["image"])  # refuses a field that it does not know
-        try:
-            Recipe.from_dict(found.recipe)
-        except (TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise ValueError(f"'recipe' cannot be used: {error}") from None
-        return found
+    def as_dict(self) -> dict[str, Any]:
+        """What ``run.json`` holds, ready for JSON."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,33 +149,50 @@ class Confused:
     count: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Warned:
-    """One row of ``warnings``."""
+@dataclass(frozen=True)
+class ModelWarning:
+    """A sign that the model is of no use on the images it was measured on.
+
+    Args:
+        kind: ``baseline``, ``one_class`` or ``label_order``.
+        sentence: For people.
+        values: The figures in it, shares without rounding.
+    """
 
     kind: str
     sentence: str
-    values: Mapping[str, Any] | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One row of the curve of ``min_confidence``."""
+    """A threshold of confidence, and what it brings.
 
-    target_accuracy: float
-    suggested: float
-    coverage: float
-    accuracy: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Threshold:
-    """``min_confidence``; older runs have neither a curve nor what chose it."""
+    Args:
+        target_accuracy: Share of right answers that was asked for, 0 to 1.
+        suggested: Probability of the likeliest class below which the answer should be "unknown", 0 to 1.
+        coverage: Share of the images that get an answer.
+        accuracy: Share of right answers among those; ``None`` without any.
+    """
 
     suggested: float
     target_accuracy: float = 0.0
     coverage: float = 0.0
-    accuracy: float = 0.0
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold(Point):
+    """The suggestion, and a curve to choose another point from; older runs have neither a curve nor what chose it.
+
+    Args:
+        images: Number of images that coverage and accuracy were measured on; none of them chose a threshold that was
+            applied to itself.
+        chosen_on: ``val``: validation images; ``halves``: the other half of the images measured on.
+        chosen_images: Number of images that chose.
+        curve: Other accuracies that the model does not reach by itself and that can be reached.
+    """
+
     images: int = 0
     chosen_on: str = ""
     chosen_images: int = 0
@@ -187,7 +201,34 @@ class Threshold:
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """The content of ``metrics.json``; ``zoo.evaluation.compute_metrics`` says what the figures are."""
+    """How good a model is on labelled images: the content of ``metrics.json``.
+
+    Shares are from 0 to 1; ``None`` is "not defined here".
+
+    Args:
+        n: Images measured on.
+        accuracy, accuracy_interval: Share of right answers; its 95 % Wilson interval ``(low, high)``.
+        split: Which images of the data those are.
+        classes: Number of classes.
+        majority_class, majority_class_baseline: The class most frequent among *these* images (the first of equals), and
+            its share of them: the no-information rate, which no answer that is always the same can exceed.
+        macro_f1, balanced_accuracy: Means of F1 and of recall over the classes that have images.
+        evaluated_classes: How many those are.
+        top_k_accuracy: ``{"3": .., "5": ..}`` where there are more than 5 classes, else ``None``; of equal
+            probabilities the first class counts as the larger.
+        log_loss, log_loss_clip: Mean of -ln p(true class) in nats, p clipped to [clip, 1 - clip].
+        mean_confidence: Mean probability of the predicted class.
+        expected_calibration_error: Mean distance of confidence and accuracy over ``calibration_bins``, weighted by
+            their counts (Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3).
+        calibration_bins: Bins of equal width; confidence and accuracy are ``None`` in an empty one.
+        min_confidence: From which confidence on an answer is worth giving; ``None`` where too few images, or too few
+            right predictions, suggest none.
+        warnings: Signs that the model is of no use on these images.
+        per_class: In the order of labels. With no images precision, recall and F1 are ``None``; precision is ``None``
+            for a class that was never predicted.
+        confusion_matrix: Counts, rows true, columns predicted, both in the order of labels.
+        most_confused: The most frequent mistakes, at most 20.
+    """
 
     n: int
     accuracy: float
@@ -206,7 +247,7 @@ class Metrics:
     expected_calibration_error: float = 0.0
     calibration_bins: tuple[Bin, ...] | None = None
     min_confidence: Threshold | None = None
-    warnings: tuple[Warned, ...] = ()
+    warnings: tuple[ModelWarning, ...] = ()
     per_class: tuple[ClassMetrics, ...] = ()
     confusion_matrix: tuple[tuple[int, ...], ...] | None = None
     most_confused: tuple[Confused, ...] | None = None
@@ -219,6 +260,10 @@ class Metrics:
         if matrix is not None and not all(len(row) == len(matrix) for row in matrix):
             raise ValueError("'confusion_matrix' must be square")
 
+    def as_dict(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds, ready for JSON."""
+        return asdict(self)
+
     def refuse_other_labels(self, labels: tuple[str, ...]) -> None:
         """Raises ``ValueError`` where the figures are of other classes than the run's."""
         rows = [row.label for row in self.per_class]
@@ -226,14 +271,3 @@ class Metrics:
         confused = {label for pair in self.most_confused or () for label in (pair.true, pair.predicted)}
         if (rows and tuple(rows) != labels) or (matrix and len(matrix) != len(labels)) or confused - set(labels):
             raise ValueError("the classes are not those of run.json")
-
-
-class Recorded(dict[str, Any]):
-    """Values of a file of a run. One that is missing is an error of the file, not of the program."""
-
-    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
-        super().__init__({name: Recorded(path, item) if type(item) is dict else item for name, item in values.items()})
-        self._path = path
-
-    def __missing__(self, name: str) -> Any:
-        raise TrainingError(f"{self._path} is damaged: '{name}' is missing.", "The run is damaged; train again.")

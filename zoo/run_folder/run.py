@@ -2,6 +2,7 @@
 
 run.json          arguments, recipe, ImageSpec, labels, seed, data digest and counts, versions, backend, timings, and
                   its place in the order of runs; ``RunInfo`` is its record
+zoo.yaml          what `zoo train --repeat` takes to train the same once more
 split.csv         path, label, split, sha256 of every image used
 skipped.csv       path and reason of every file that could not be used
 history.csv       one row an epoch
@@ -19,7 +20,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -31,55 +32,51 @@ from zoo.image_spec import ImageSpec
 from zoo.locks import locked
 from zoo.recipe import Recipe
 from zoo.records import read_object, read_record
-from zoo.run_folder.info import LATEST, Metrics, Recorded, RunInfo
+from zoo.run_folder.info import LATEST, Metrics, RunInfo
 
 RUN_FORMAT = 1
 DEFAULT_ROOT = Path("runs")
 
 
-@dataclass(frozen=True)
 class Run:
-    """A run folder and the content of its ``run.json``, which fits ``RunInfo``."""
+    """A run folder and what its ``run.json`` says.
 
-    path: Path
-    info: dict[str, Any]
+    Args:
+        path: Of the folder.
+        info: The record; ``update`` changes it, here and in the file.
+    """
+
+    def __init__(self, path: Path, info: RunInfo) -> None:
+        self.path = path
+        self.info = info
+
+    def __repr__(self) -> str:
+        return f"<Run {self.path}>"
 
     @property
     def name(self) -> str:
         return self.path.name
 
     @property
-    def record(self) -> RunInfo:
-        """``run.json`` as it stands now, with types."""
-        return RunInfo.from_dict(self.info)
-
-    @property
     def architecture(self) -> str:
-        return str(self.info["architecture"])
+        return self.info.architecture
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the model's outputs."""
-        return tuple(self.info["labels"])
+        return self.info.labels
 
     @property
     def image_spec(self) -> ImageSpec:
-        return ImageSpec.from_dict(self.info["image"])
+        return self.info.image
 
     @property
     def recipe(self) -> Recipe:
-        return Recipe.from_dict(self.info["recipe"])
-
-    @property
-    def asked_recipe(self) -> Recipe:
-        """The recipe as it was asked for: with ``flip`` as it was before the data set decided what ``auto`` is."""
-        recipe = self.recipe
-        asked = (self.info.get("flip") or {}).get("asked", recipe.ranges.flip)
-        return recipe.with_values({"flip": asked})
+        return self.info.recipe
 
     @property
     def seed(self) -> int:
-        return int(self.info["seed"])
+        return self.info.seed
 
     @property
     def model_path(self) -> Path:
@@ -90,14 +87,15 @@ class Run:
         return (self.path / "metrics.json").is_file()
 
     @cached_property
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> Metrics:
         """``metrics.json``; only a finished run has it."""
         path = self.path / "metrics.json"
         with _reading(path):
-            values = read_object(read_text(path))
-            read_record(Metrics, values).refuse_other_labels(self.labels)
-            return Recorded(path, values)
+            metrics = read_record(Metrics, read_object(read_text(path)))
+            metrics.refuse_other_labels(self.labels)
+            return metrics
 
+    @property
     def history(self) -> dict[str, list[float]]:
         """Column name to one value an epoch; empty before the first epoch."""
         path = self.path / "history.csv"
@@ -125,15 +123,27 @@ class Run:
                     raise ValueError(f"row {number} holds a null byte")
             return rows
 
-    def save_info(self) -> None:
-        write_json(self.path / "run.json", self.info)
+    def update(self, **changes: Any) -> None:
+        """Replaces fields of ``info``, and writes ``run.json`` anew."""
+        self.info = replace(self.info, **changes)
+        write_json(self.path / "run.json", self.info.as_dict())
+
+    def add_seconds(self, timing: str, seconds: float) -> None:
+        """Adds to one of the timings; an interrupted run has some of it already."""
+        timings = self.info.timings
+        self.update(timings={**timings, timing: round(timings.get(timing, 0.0) + seconds, 2)})
 
 
-def create_run(root: Path, architecture: str, info: dict[str, Any], name: str | None = None) -> Run:
+def create_run(root: Path, info: RunInfo, name: str | None = None) -> Run:
     """Makes a folder in ``root`` and writes its ``run.json``.
 
     The folder is ``<architecture>-<timestamp>``, in UTC, unless ``name`` says otherwise. Two runs started in the same
     second get two folders.
+
+    Args:
+        root: Folder of runs; it is made where there is none.
+        info: What is known before training; its format, its order and its date are set here.
+        name: Of the folder.
 
     Raises:
         UsageError: There is something of that ``name``.
@@ -143,12 +153,11 @@ def create_run(root: Path, architecture: str, info: dict[str, Any], name: str | 
     with locked(root / ".lock", remove=True):
         now = time.time_ns() // 1000
         order = min(LATEST, max([now, *(_order(run) + 1 for run in _all_runs(root))]))
-        path = _make_named(root, name) if name is not None else _make_dated(root, architecture, now)
+        path = _make_named(root, name) if name is not None else _make_dated(root, info.architecture, now)
         moment = datetime.fromtimestamp(now / 1e6, UTC).isoformat(timespec="seconds")
-        described = {"format": RUN_FORMAT, "architecture": architecture, "order": order, "created_at": moment, **info}
-        run = Run(path, described)
+        run = Run(path, info)
         try:
-            run.save_info()
+            run.update(format=RUN_FORMAT, order=order, created_at=moment)
         except BaseException:
             path.rmdir()
             raise
@@ -218,14 +227,13 @@ def open_run(path: Path) -> Run:
         hint = "A run is a folder with a run.json, such as runs/simple_cnn-20260131-120000."
         raise UsageError(f"No run at '{path}'.", hint)
     with _reading(file):
-        info = read_object(read_text(file))
-    if not {"architecture", "labels", "image", "recipe", "seed"} <= set(info):
+        values = read_object(read_text(file))
+    if not {"architecture", "labels", "image", "recipe", "seed"} <= set(values):
         raise TrainingError(f"{file} is not a run description.", "Train again.")
-    if info.get("format") != RUN_FORMAT:
-        raise UsageError(f"{path} has run format {info.get('format')!r:.40}; this zoo reads {RUN_FORMAT}.")
+    if values.get("format") != RUN_FORMAT:
+        raise UsageError(f"{path} has run format {values.get('format')!r:.40}; this zoo reads {RUN_FORMAT}.")
     with _reading(file):
-        RunInfo.from_dict(info)
-    return Run(path, Recorded(file, info))
+        return Run(path, read_record(RunInfo, values))
 
 
 def find_runs(root: Path, architecture: str | None = None) -> Iterator[Run]:
@@ -245,8 +253,8 @@ def _all_runs(root: Path) -> Iterator[Run]:
 
 def _order(run: Run) -> int:
     """Where a run stands among others, in microseconds since 1970; a run of before tells by its name or its file."""
-    if "order" in run.info and run.info["order"] is not None:
-        return int(run.info["order"])
+    if run.info.order is not None:
+        return run.info.order
     if stamp := re.search(r"\d{8}-\d{6}", run.name):
         try:  # names were in local time
             return int(datetime.strptime(stamp.group(), "%Y%m%d-%H%M%S").timestamp() * 1e6)

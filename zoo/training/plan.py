@@ -100,18 +100,18 @@ def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
     was: dict[str, Any] = {
         "architecture": run.architecture,
         "seed": run.seed,
-        "split_seed": run.info["split_seed"],
-        "weights": run.info["weights"],
-        "data": run.info["data"]["source"],
+        "split_seed": run.info.split_seed,
+        "weights": run.info.weights,
+        "data": run.info.data.source,
         **run.image_spec.as_dict(),
-        **run.asked_recipe.settings(),
-        **_named_options(run.info["options"]),
+        **run.info.asked_recipe.settings(),
+        **_named_options(run.info.options),
     }
     now: dict[str, Any] = {name: value for name, value in asked.items() if name not in ("recipe", "options")}
     if "weights" in asked:
         now["weights"] = find_weights(architectures().get(run.architecture), asked["weights"])
     named = find_recipe(architectures().get(run.architecture), asked["recipe"]) if "recipe" in asked else None
-    recipe = named or run.asked_recipe
+    recipe = named or run.info.asked_recipe
     now |= recipe.with_values({name: asked[name] for name in FIELDS if name in asked}).settings()
     now.pop("augmentation", None)
     if now["flip"] in ("auto", run.recipe.ranges.flip):  # `auto` leaves the choice to zoo, which made it then

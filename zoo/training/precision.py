@@ -44,7 +44,7 @@ def resolve_precision(
     if recipe.precision != "auto":
         return recipe.precision
     if repeated and _measured_the_same(repeated, architecture, input_shape, classes, options, recipe):
-        return str(repeated.info["precision"])
+        return repeated.info.precision
     path = cache_folder() / "precision.json"
     key = _key(architecture, input_shape, classes, options, recipe)
     known = _read(path)
@@ -94,10 +94,10 @@ def _measured_the_same(
 ) -> bool:
     info, was = run.info, run.recipe
     return (
-        (info.get("machine"), info.get("backend")) == (machine(), keras.backend.backend())
-        and (run.architecture, run.image_spec.input_shape, len(run.labels), info.get("options"))
+        (info.machine, info.backend) == (machine(), keras.backend.backend())
+        and (run.architecture, run.image_spec.input_shape, len(run.labels), info.options)
         == (architecture.name, input_shape, classes, dict(options))
-        and info.get("distribution") in _plugin(architecture)
+        and info.distribution in _plugin(architecture)
         and (was.precision, _step(was)) == ("auto", _step(recipe))
     )
 

@@ -72,7 +72,7 @@ def train(
     """
     recipe = run.recipe
     keras.utils.set_random_seed(run.seed)
-    model = _build(run, architecture, data, run.info["precision"])
+    model = _build(run, architecture, data, run.info.precision)
     checkpoint = run.path / "checkpoints" / "last.npz"
     resumed = checkpoint.is_file()
     if start_weights and not resumed:
@@ -102,16 +102,17 @@ def train(
         )
     final = _build(run, architecture, data, "float32")
     set_weights(final.weights, harness.best)
-    if recipe.calibrate == "temperature":
-        run.info["temperature"] = _calibrate(final, data)
+    temperature = _calibrate(final, data) if recipe.calibrate == "temperature" else None
     with whole_file(run.model_path) as aside:
         final.save(aside)
-    run.info["parameters"] = final.count_params()
-    run.info["best_epoch"] = harness.progress.best_epoch
-    timings = run.info.setdefault("timings", {})
+    timings = run.info.timings
     epochs_s = sum(row["seconds"] for row in harness.progress.history)
-    timings["train_s"] = round(epochs_s + timings.get("features_s", 0.0), 2)
-    run.save_info()
+    run.update(
+        temperature=temperature,
+        parameters=final.count_params(),
+        best_epoch=harness.progress.best_epoch,
+        timings={**timings, "train_s": round(epochs_s + timings.get("features_s", 0.0), 2)},
+    )
     reporter.trained()
     return final
 
@@ -124,10 +125,9 @@ def _calibrate(model: keras.Model, data: ImageData) -> float | None:
 
 
 def _build(run: Run, architecture: Architecture, data: ImageData, precision: str) -> keras.Model:
-    options = run.info.get("options", {})
-    dropout = run.recipe.dropout
-    if dropout is not None:
-        options = options | {"dropout": dropout}
+    options = dict(run.info.options)
+    if run.recipe.dropout is not None:
+        options["dropout"] = run.recipe.dropout
     return build_model(architecture, data.spec.input_shape, len(data.labels), options, precision)
 
 
@@ -169,9 +169,7 @@ def _timed(run: Run, timing: str) -> Iterator[None]:
     try:
         yield
     finally:
-        timings = run.info.setdefault("timings", {})
-        timings[timing] = round(timings.get(timing, 0.0) + time.perf_counter() - start, 2)
-        run.save_info()
+        run.add_seconds(timing, time.perf_counter() - start)
 
 
 def _image_phase(

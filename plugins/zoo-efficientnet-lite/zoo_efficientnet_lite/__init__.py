@@ -90,6 +90,7 @@ def architecture(variant: Variant) -> Architecture:
                 labels=imagenet_labels,
                 load=partial(load_imagenet, variant),
                 aliases=wordnet_ids,
+                top1=variant.top1,
             ),
         ),
     )

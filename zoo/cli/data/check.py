@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from zoo.errors import UsageError
 from zoo.terminal import readable
 
 
@@ -42,19 +41,11 @@ def command(data: str, as_json: bool, html: Path | None, fail_on: str, backbone:
     from zoo.audit.findings import failing
 
     fatal = failing(fail_on)
-    if html is not None and html.is_dir():
-        raise UsageError(f"--html names a page to write; {html} is a folder.")
-    from zoo.audit.audit import audit
     from zoo.audit.text import summary
-    from zoo.cli.backend import start_keras
     from zoo.progress import make_reporter
+    from zoo.workflows.check import CheckRequest, check
 
-    reporter = make_reporter()
-    found = audit(data, backbone=backbone, start_backend=start_keras, reporter=reporter)
-    if html is not None:
-        from zoo.report.audit import write_audit_page
-
-        write_audit_page(found, html)
+    found = check(CheckRequest(data=data, backbone=backbone, html=html), make_reporter())
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=2, default=str))
     else:

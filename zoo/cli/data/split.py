@@ -81,7 +81,7 @@ def command(
     from zoo.atomic import make_folder
     from zoo.audit.audit import read_and_compare
     from zoo.audit.division import divide
-    from zoo.cli.backend import start_keras
+    from zoo.backend import start_keras
     from zoo.data.card import write_card
     from zoo.progress import make_reporter
 

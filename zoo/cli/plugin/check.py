@@ -55,7 +55,7 @@ def command(name: str, checks: tuple[str, ...], expected: tuple[str, ...], size_
 
     choose_checks(checks or None)
     expected_of(record, reasons)
-    from zoo.cli.backend import start_keras
+    from zoo.backend import start_keras
 
     start_keras()
     from zoo.testing import run_checks

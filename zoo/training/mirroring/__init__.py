@@ -8,12 +8,11 @@ classes are read and the training images are measured.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 from zoo.augmentation import Flip
 from zoo.data import ImageData
 from zoo.recipe import Recipe
+from zoo.run_folder.info import FlipInfo
 from zoo.training.augment import augments
 from zoo.training.mirroring.measure import measured_swap
 from zoo.training.mirroring.names import named_swap
@@ -23,27 +22,7 @@ from zoo.training.mirroring.way import WORDS, Way
 _UPSIDE_DOWN_DEGREES = 135
 
 
-@dataclass(frozen=True)
-class FlipChoice:
-    """How training images are mirrored, and why.
-
-    Args:
-        asked: The recipe's ``flip``.
-        chosen: What ``auto`` became; else what was asked.
-        warning: Why images are not mirrored though ``auto`` would, or what speaks against the mirroring that was
-            asked for. Empty where nothing does.
-    """
-
-    asked: Flip
-    chosen: Flip
-    warning: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """What ``run.json`` records."""
-        return {"asked": self.asked, "chosen": self.chosen, "warning": self.warning}
-
-
-def choose_flip(recipe: Recipe, data: ImageData, declared: Flip) -> FlipChoice:
+def choose_flip(recipe: Recipe, data: ImageData, declared: Flip) -> FlipInfo:
     """Decides what ``auto`` means for a data set, and checks what was asked for explicitly.
 
     Args:
@@ -53,17 +32,21 @@ def choose_flip(recipe: Recipe, data: ImageData, declared: Flip) -> FlipChoice:
     """
     asked = recipe.ranges.flip
     if not augments(recipe):
-        return FlipChoice(asked, asked, "")
+        return FlipInfo(asked=asked, chosen=asked, warning="")
     if asked == "auto" and declared != "auto":
         off = f"Images are not mirrored: a mirrored image of {data.source} is not one that the data set could hold."
-        return FlipChoice(asked, declared, _with_way_out(off) if declared == "none" else "")
+        return FlipInfo(asked=asked, chosen=declared, warning=_with_way_out(off) if declared == "none" else "")
     wanted: Flip = "horizontal" if asked == "auto" else asked
     found = next(filter(None, (_swap(data, way) for way in _ways(wanted, recipe.ranges.rotation_degrees))), None)
     if not found:
-        return FlipChoice(asked, wanted, "")
+        return FlipInfo(asked=asked, chosen=wanted, warning="")
     if asked == "auto":
-        return FlipChoice(asked, "none", _with_way_out(f"Images are not mirrored: {found}"))
-    return FlipChoice(asked, wanted, f"{found[0].upper()}{found[1:]} Training changes them all the same, as asked.")
+        return FlipInfo(asked=asked, chosen="none", warning=_with_way_out(f"Images are not mirrored: {found}"))
+    return FlipInfo(
+        asked=asked,
+        chosen=wanted,
+        warning=f"{found[0].upper()}{found[1:]} Training changes them all the same, as asked.",
+    )
 
 
 def _ways(flip: Flip, rotation_degrees: float) -> Iterator[Way]:

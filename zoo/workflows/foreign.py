@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli.runs import read_labels
 from zoo.errors import UsageError
 from zoo.image_spec import ImageSpec
 from zoo.records import read_object, read_record
+from zoo.workflows.finding import read_labels
 
 if TYPE_CHECKING:
     from zoo.exported import Metadata, Runtime

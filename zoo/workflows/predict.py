@@ -1,24 +1,26 @@
-"""What MODEL names in ``zoo predict``, made ready to answer."""
+"""Prediction: whatever can answer about photos, made ready to."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from zoo.edge.confidence import min_confidence
 from zoo.errors import UsageError, VerificationError, did_you_mean
 from zoo.registry import architectures, exporters
+from zoo.reporter import Reporter
+from zoo.run_folder import DEFAULT_ROOT
+from zoo.workflows.host import host_kept
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from zoo.cli.stream import Answered, Named
     from zoo.edge.classify import Classifier
-    from zoo.exported import TensorInfo
+    from zoo.exported import Metadata, TensorInfo
+    from zoo.workflows.stream import Answered, Named
 
 #: More are taken only where they are asked for: each holds the model once more.
 MOST_THREADS = 8
@@ -28,8 +30,8 @@ _PICTURES_A_THREAD = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """What the command line asks for.
+class PredictRequest:
+    """Which model is to answer.
 
     Args:
         model: A bundle's folder or archive, an exported file, a run or an architecture.
@@ -44,7 +46,7 @@ class Request:
     """
 
     model: str
-    runs: Path
+    runs: Path = DEFAULT_ROOT
     weights: str | None = None
     threads: int | None = None
     min_confidence: str | None = None
@@ -69,16 +71,21 @@ class Answering:
     notes: tuple[str, ...] = ()
 
 
-def open_model(request: Request) -> Answering:
-    """Finds a model by what the command line calls it, and loads it.
+def open_model(request: PredictRequest, reporter: Reporter) -> Answering:
+    """Finds a model and loads it.
 
     Raises:
         UsageError: It is no model, or a file that does not say enough, or its runtime is not installed.
         VerificationError: The bundle is damaged.
         ExportError: The file is damaged.
     """
+    with host_kept():
+        return _open(request, reporter)
+
+
+def _open(request: PredictRequest, reporter: Reporter) -> Answering:
     path = Path(request.model)
-    kind = "keras" if request.weights is not None else _kind(path, request)
+    kind = "keras" if request.weights is not None else kind_of(request)
     if kind != "lone" and request.pixels:
         raise UsageError(f"--pixels goes with a lone .keras file, not with '{path}'.")
     if kind == "lone" and request.spec:
@@ -100,14 +107,21 @@ def open_model(request: Request) -> Answering:
         raise UsageError(
             f"--threads goes with a bundle or an exported file, not with '{path}'.", "Keras takes all cores by itself."
         )
-    return _keras(request)
+    return _keras(request, reporter)
 
 
-def _kind(path: Path, request: Request) -> str:
-    """``bundle``, ``archive``, ``file``, ``keras`` or ``lone``, a model from elsewhere."""
-    from zoo.cli.runs import is_lone
+def kind_of(request: PredictRequest) -> str:
+    """What a model is: ``bundle``, ``archive``, ``file``, ``lone``, a Keras file from elsewhere, or ``keras``.
+
+    The last is a run, by its folder, name or model, or an architecture.
+
+    Raises:
+        UsageError: It is no model.
+    """
+    from zoo.workflows.finding import is_lone
 
     text = request.model
+    path = Path(text)
     if is_lone(path, request.labels):
         return "lone"
     if path.is_dir():
@@ -136,7 +150,21 @@ def _kind(path: Path, request: Request) -> str:
     )
 
 
-def _bundle(folder: Path, named: Path, request: Request) -> Answering:
+def metadata_of(request: PredictRequest) -> Metadata | None:
+    """What an exported file says of itself, be it in a bundle or an archive; ``None`` where it has none of ours."""
+    from zoo.edge.bundle import read_bundle
+    from zoo.exporting.staged import staged
+    from zoo.parity.formats import exporter_of
+
+    path = Path(request.model)
+    if kind_of(request) == "file":
+        return exporter_of(path).read_metadata(path)
+    with staged(path) as folder:
+        model = read_bundle(folder).model_path
+        return exporter_of(model).read_metadata(model)
+
+
+def _bundle(folder: Path, named: Path, request: PredictRequest) -> Answering:
     from zoo.edge.bundle import read_bundle
     from zoo.edge.classify import open_bundle
 
@@ -151,10 +179,10 @@ def _bundle(folder: Path, named: Path, request: Request) -> Answering:
     return _in_threads(lambda: open_bundle(bundle, load, 1, least), request)
 
 
-def _file(path: Path, request: Request) -> Answering:
-    from zoo.cli.foreign import complete, refuse_unfit
+def _file(path: Path, request: PredictRequest) -> Answering:
     from zoo.edge.classify import Classifier
     from zoo.parity.formats import exporter_of
+    from zoo.workflows.foreign import complete, refuse_unfit
 
     exporter = exporter_of(path)
     metadata = exporter.read_metadata(path)
@@ -170,9 +198,9 @@ def _file(path: Path, request: Request) -> Answering:
     return _in_threads(lambda: Classifier(exporter.load(path, 1), image, labels, least), request)
 
 
-def _in_threads(load: Callable[[], Classifier], request: Request) -> Answering:
-    from zoo.cli.stream import one_by_one
+def _in_threads(load: Callable[[], Classifier], request: PredictRequest) -> Answering:
     from zoo.machine import core_count
+    from zoo.workflows.stream import one_by_one
 
     threads = request.threads or min(core_count(), MOST_THREADS)
     worth = max(1, -(-request.pictures // _PICTURES_A_THREAD))
@@ -181,17 +209,17 @@ def _in_threads(load: Callable[[], Classifier], request: Request) -> Answering:
     return Answering(classifiers[0].labels, lambda pictures, top: one_by_one(classifiers, pictures, top))
 
 
-def _keras(request: Request) -> Answering:
-    from zoo.cli.backend import start_keras
-    from zoo.cli.runs import described, find_model
-    from zoo.cli.stream import in_batches
+def _keras(request: PredictRequest, reporter: Reporter) -> Answering:
+    from zoo.backend import start_keras
     from zoo.edge.classify import Classifier
     from zoo.evaluation.predict import BATCH_SIZE, answers
+    from zoo.workflows.finding import described, find_model
+    from zoo.workflows.stream import in_batches
 
     found = find_model(request.model, request.runs, request.weights, request.labels, request.pixels)
     if request.model == found.architecture:
-        print(f"Using {described(request.model, found)}", file=sys.stderr)
-    measured: Mapping[str, Any] = found.run.metrics if found.run else {}
+        reporter.note(f"Using {described(request.model, found)}")
+    measured = found.run.metrics.as_dict() if found.run else {}
     least = min_confidence(request.min_confidence, measured, found.name)
     start_keras()
     model = found.load()

@@ -1,0 +1,100 @@
+"""What ``zoo export`` tells of the files that it made, refused or could not make."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from zoo.figures import percent
+
+if TYPE_CHECKING:
+    from zoo.evaluation.trained import TrainedModel
+    from zoo.exporting.job import Exported
+    from zoo.workflows.export import ExportRequest
+
+
+def as_dict(item: Exported) -> dict[str, Any]:
+    """A row of ``--json``."""
+    return {
+        "file": str(item.path),
+        "format": item.target.exporter.name,
+        "precision": item.target.precision,
+        "bytes": item.size_bytes,
+        "status": _status(item),
+        "verification": item.verification.summary() if item.verification else None,
+        "latency_ms": item.latency_ms,
+    } | ({"error": str(item.error)} if item.error else {})
+
+
+def _status(item: Exported) -> str:
+    if item.error is not None:
+        return "failed"
+    if item.verification is None:
+        return "unverified"
+    return "refused" if item.refused else "verified"
+
+
+def _verdict(item: Exported) -> str:
+    """The status for people: few images are never called a proof."""
+    thin = item.verification is not None and item.verification.thin
+    return "passed, thin evidence" if thin else _status(item)
+
+
+def told(made: tuple[Exported, ...], verify_options: list[str]) -> list[str]:
+    """A table of all files, and what to do with those that were kept, a line each.
+
+    Args:
+        made: The files.
+        verify_options: What ``zoo verify`` takes to ask the same once more.
+    """
+    from zoo.evaluation.table import table
+    from zoo.parity import thin_evidence
+
+    header = ("format", "precision", "size", "", "agreement", "accuracy", "of Keras", "max difference", "latency")
+    lines = ["\n" + table(header, [_cells(item) for item in made], left=2)]
+    lines += [
+        f"{item.target}: {sentence}"
+        for item in made
+        if item.verification
+        for sentence in thin_evidence(item.verification)
+    ]
+    kept = [item for item in made if item.kept]
+    lines += [f"  {item.path}" for item in kept]
+    if kept:
+        lines.append(f"To verify it again: {shlex.join(['zoo', 'verify', str(kept[0].path), *verify_options])}")
+    return [*lines, *dict.fromkeys(_start(item, kept) for item in kept)]
+
+
+def _cells(item: Exported) -> tuple[str, ...]:
+    values = item.verification.values if item.verification else None
+    largest = values.difference.max if values and values.difference else None
+    return (
+        item.target.exporter.name,
+        item.target.precision,
+        "-" if item.error else f"{item.size_bytes / 1e6:.2f} MB",
+        _verdict(item),
+        "-" if values is None else percent(values.agreement),
+        "-" if values is None else percent(values.file.accuracy),
+        "-" if values is None else percent(values.keras.accuracy),
+        "-" if largest is None else f"{largest:.2g}",
+        f"{item.latency_ms:.3g} ms" if item.kept else "-",
+    )
+
+
+def _start(item: Exported, kept: list[Exported]) -> str:
+    """How to run a bundle; of those that are run alike, the first."""
+    app = item.target.exporter.app
+    first = next(other for other in kept if other.target.exporter.app == app)
+    folder = first.path.parent
+    if app:
+        return app.start.format(folder=shlex.quote(str(folder)))
+    return f"On a device: {shlex.quote(f'{folder}.zip')}, pip install -r requirements.txt, python run.py photo.jpg"
+
+
+def verify_options(request: ExportRequest, trained: TrainedModel) -> list[str]:
+    """What to give ``zoo verify`` so that it asks the same once more."""
+    options: dict[str, object] = {"--against": trained.run.path if trained.run else request.model}
+    options |= {"--weights": request.weights, "--labels": request.labels, "--pixels": request.pixels}
+    options |= {"--data": request.data or (None if trained.run else "PHOTOS")}
+    options |= {f"--{name.replace('_', '-')}": value for name, value in request.gates.items()}
+    return [str(part) for option in options.items() if option[1] is not None for part in option]

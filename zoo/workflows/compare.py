@@ -1,0 +1,46 @@
+"""Putting runs side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.reporter import Reporter
+from zoo.run_folder import DEFAULT_ROOT
+from zoo.workflows.finding import described, find_run
+
+if TYPE_CHECKING:
+    from zoo.evaluation.compare import Comparison
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareRequest:
+    """What to compare.
+
+    Args:
+        models: Runs, by folder or name, or architectures: the newest finished run of each.
+        runs: Folder of runs.
+    """
+
+    models: tuple[str, ...]
+    runs: Path = DEFAULT_ROOT
+
+
+def compare(request: CompareRequest, reporter: Reporter) -> Comparison:
+    """Runs side by side, and which differences between them are more than noise.
+
+    The test is paired: it looks at the images that one run gets right and the other wrong.
+
+    Raises:
+        UsageError: No run, one named twice, one unfinished, class names that differ, or no shared test image.
+        TrainingError: A run folder is damaged.
+    """
+    from zoo.evaluation import compare as side_by_side
+    from zoo.evaluation.trained import of_run
+
+    found = [find_run(text, request.runs) for text in request.models]
+    for text, run in zip(request.models, found, strict=True):
+        if text == run.architecture:
+            reporter.note(f"{text}: {described(text, of_run(run))}")
+    return side_by_side(found)

@@ -1,0 +1,117 @@
+"""Measuring a model: a run on its own test images or on others, or an architecture with pretrained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.errors import DataError, UsageError
+from zoo.reporter import Reporter
+from zoo.run_folder import DEFAULT_ROOT, Run
+from zoo.run_folder.info import Metrics
+from zoo.workflows.finding import described, find_trained
+from zoo.workflows.host import host_kept
+from zoo.workflows.overlap import tell_files, tell_overlap
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateRequest:
+    """What to measure.
+
+    Args:
+        model: A run, by its folder or its name, or an architecture: its newest finished run, or with its weights.
+        data: Images to measure on: a folder, a CSV or a name; ``None``: the test images of the run.
+        weights: Name of pretrained weights; ``model`` then is an architecture.
+        runs: Folder of runs.
+    """
+
+    model: str
+    data: str | None = None
+    weights: str | None = None
+    runs: Path = DEFAULT_ROOT
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What came out.
+
+    Args:
+        metrics: The figures.
+        folder: Holds ``metrics.json`` and ``predictions.csv``.
+        report: The page, made anew where a run was measured on its own test images.
+    """
+
+    metrics: Metrics
+    folder: Path
+    report: Path | None = None
+
+
+def evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
+    """Measures a model on images.
+
+    On a run's own test images, metrics and report are made anew; on other images they go to an ``evaluations`` folder.
+
+    Raises:
+        UsageError: There is no such model, or it is not said on which images.
+        DataError: The images are not as they were, or cannot be used.
+    """
+    with host_kept():
+        return _evaluate(request, reporter)
+
+
+def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
+    found = find_trained(request.model, request.runs, request.weights)
+    from zoo.data import TEST, load_for_evaluation
+    from zoo.evaluation.recorded import recorded_images, validation_images
+
+    counter = reporter.counter("decoding")
+    if request.data is not None:
+        images = load_for_evaluation(request.data, found.image, found.labels, aliases=found.aliases, progress=counter)
+        parent = found.run.path if found.run else request.runs
+        tell_overlap(found, images, TEST, reporter)
+        name = "" if found.run else f"{found.architecture}-"
+        folder = parent / "evaluations" / f"{name}{Path(request.data).stem or 'data'}-{images.digest[:8]}"
+    elif found.run:
+        images = recorded_images(found.run, TEST, counter)
+        folder = found.run.path
+    else:
+        raise UsageError(f"On which images should {found.name} be measured?", "Give them with --data.")
+    tell_files(images, reporter)
+    from zoo.backend import start_keras
+    from zoo.evaluation.evaluate import evaluate as measure
+
+    start_keras()
+    reporter.stage(f"Measuring {described(request.model, found)}, on {len(images.names)} images")
+    validation = validation_images(found.run, counter) if found.run else None
+    counts = found.run.info.data.counts.get("train") if found.run else None
+    metrics = measure(found.load(), images, folder, counts, reporter.counter("predicting"), validation)
+    for warning in metrics.warnings:
+        reporter.warning(warning.sentence)
+    if found.run is None or request.data is not None:
+        return Evaluated(metrics, folder)
+    from zoo.report.html import write_report
+    from zoo.run_folder import open_run
+
+    run = open_run(found.run.path)  # with its new metrics
+    return Evaluated(metrics, folder, write_report(run, _augmented(run, counter)))
+
+
+def _augmented(run: Run, counter: Callable[[int, int], None]) -> NDArray[np.uint8] | None:
+    """Pictures for the report, where there is something to show and the training images are still to be had."""
+    from zoo.data import TRAIN
+    from zoo.evaluation.recorded import recorded_images
+    from zoo.training.augment import augments
+    from zoo.training.samples import augmented_samples
+
+    if not augments(run.recipe):
+        return None
+    try:
+        return augmented_samples(recorded_images(run, TRAIN, counter), run.recipe, run.seed)
+    except DataError:
+        return None

@@ -1,0 +1,256 @@
+"""Export: a trained model to files for other runtimes, each verified against Keras."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.errors import UsageError, unknown_name
+from zoo.interfaces import PRECISIONS
+from zoo.registry import exporters
+from zoo.reporter import Reporter
+from zoo.run_folder import DEFAULT_ROOT
+from zoo.workflows.finding import described, find_model
+from zoo.workflows.host import host_kept
+from zoo.workflows.overlap import tell_files, tell_overlap
+from zoo.workflows.pixels import tell_pixels
+
+if TYPE_CHECKING:
+    from zoo.data import ImageData
+    from zoo.evaluation.trained import TrainedModel
+    from zoo.exporting.calibration import Calibration
+    from zoo.exporting.job import Exported as ExportedTarget
+    from zoo.exporting.job import Target
+    from zoo.interfaces import Exporter
+    from zoo.parity import Verification
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRequest:
+    """What to export.
+
+    Args:
+        model: A run, by folder or name; an architecture: its newest finished run, or with its pretrained weights; or a
+            ``.keras`` file.
+        formats: Names of exporters; empty: all that make a file of their own in every precision asked for.
+        precisions: ``float32``, ``float16``, ``int8``; empty: ``float32``.
+        data: Images to verify on; ``None``: the run's test images. int8 is calibrated on the run's training images, or
+            on half of these where there is no run.
+        weights: Name of pretrained weights; ``model`` then is an architecture.
+        labels: A text file of class names, for a lone ``.keras`` file.
+        pixels: The range of pixels that a lone ``.keras`` file expects.
+        runs: Folder of runs.
+        out: Folder for the files; ``None``: ``exports`` of the run.
+        verify: Whether files are compared with Keras; without, they say that they are unverified.
+        photos: Whether photos may travel in bundles and their reports.
+        gates: Fields of ``Gates`` that take the place of the precision's own.
+    """
+
+    model: str
+    formats: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    data: str | None = None
+    weights: str | None = None
+    labels: Path | None = None
+    pixels: str | None = None
+    runs: Path = DEFAULT_ROOT
+    out: Path | None = None
+    verify: bool = True
+    photos: bool = True
+    gates: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What came out.
+
+    Args:
+        model: The model that was exported.
+        targets: A file each that was made, was refused, or could not be made, in the order asked.
+    """
+
+    model: TrainedModel
+    targets: tuple[ExportedTarget, ...]
+
+    def refuse(self) -> None:
+        """Raises ``VerificationError`` or ``ExportError`` where a file was refused or could not be made."""
+        from zoo.exporting.outcome import refuse
+
+        refuse(self.targets)
+
+
+def export(request: ExportRequest, reporter: Reporter) -> Exported:
+    """Writes a model to files, each verified against Keras; one that does not answer like Keras is not kept.
+
+    ``Exported.refuse`` says what was not kept; nothing is raised for it here, so that the other files are told.
+
+    Raises:
+        UsageError: There is no such model or format, or it is not said on which images to verify.
+        DataError: The images cannot be used.
+        ExportError: A folder cannot be written.
+    """
+    with host_kept():
+        return _export(request, reporter)
+
+
+def _export(request: ExportRequest, reporter: Reporter) -> Exported:
+    targets = _targets(request.formats, request.precisions)
+    for record in dict.fromkeys(target.exporter for target in targets):
+        if record.app:
+            record.app.files()  # raises where something that goes into a bundle is missing: now, not after the work
+    _refuse_idle(request, targets)
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters read nothing else; a .keras file fits every backend
+    trained = find_model(request.model, request.runs, request.weights, request.labels, request.pixels)
+    if not request.verify and request.data and trained.run is not None:
+        raise UsageError("--no-verify leaves nothing for --data to do: a run is calibrated on its own training images.")
+    reporter.stage(f"Exporting {described(request.model, trained)}")
+    for note in trained.notes:
+        reporter.note(note)
+    images, split, calibration = _images(trained, request, targets, reporter)
+    unused = _unused(trained, request.data, images, split, calibration, reporter)
+    from zoo.backend import start_keras
+
+    start_keras()
+    if images is not None:
+        tell_pixels(trained, images, split, request.pixels, reporter)
+    from zoo.exporting.export import export as make
+    from zoo.exporting.job import Job
+    from zoo.parity import default_gates
+    from zoo.report.verification import write_verification_page
+
+    job = Job(
+        trained=trained,
+        folder=request.out or (trained.run.path if trained.run else request.runs / trained.architecture) / "exports",
+        data=images,
+        split=split,
+        calibration=calibration,
+        gates={precision: replace(default_gates(precision), **request.gates) for precision in PRECISIONS},
+        photos=request.photos,
+        unused=unused,
+    )
+
+    def draw(found: Verification, path: Path) -> None:
+        if images:
+            # The page of a file that is kept travels with it.
+            hidden = not request.photos and found.passed
+            write_verification_page(found, None if hidden else images.root, path)
+
+    made = make(job, targets, draw, reporter.stage, reporter.counter)
+    for sentence in dict.fromkeys(text for item in made if item.verification for text in item.verification.warnings):
+        reporter.warning(sentence)
+    return Exported(trained, tuple(made))
+
+
+def _refuse_idle(request: ExportRequest, targets: list[Target]) -> None:
+    """Refuses options that would do nothing."""
+    calibrates = request.data and _in_8_bits(targets) and "max_difference" not in request.gates
+    if not request.verify and (request.data or request.gates) and not calibrates:
+        options = "--data, --min-agreement, --max-accuracy-drop or --max-difference"
+        raise UsageError(f"--no-verify leaves nothing for {options} to do.")
+
+
+def _targets(formats: tuple[str, ...], precisions: tuple[str, ...]) -> list[Target]:
+    """Every format in every precision asked for, in the order asked."""
+    from zoo.exporting.job import Target
+
+    for option, values in (("--format", formats), ("--precision", precisions)):
+        for value in values:
+            if "," in value:
+                again = " ".join(f"{option} {part.strip()}" for part in value.split(","))
+                raise UsageError(f"{option} takes one value at a time. Received: '{value}'.", f"Repeat it: {again}")
+    for precision in precisions:
+        if precision not in PRECISIONS:
+            raise unknown_name("precision", precision, PRECISIONS)
+    wanted = set(precisions or ("float32",))
+    records = [exporters().get(name) for name in formats] or _all_that_offer(wanted)
+    if not records:
+        raise UsageError(f"No exporter is installed that offers {', '.join(sorted(wanted))}.", "See `zoo list`.")
+    targets = []
+    for record in dict.fromkeys(records):
+        for precision in dict.fromkeys(precisions or ("float32",)):
+            if precision not in record.precisions:
+                offered = ", ".join(record.precisions)
+                raise UsageError(f"The format '{record.name}' does not come in {precision}.", f"It offers: {offered}.")
+            targets.append(Target(record, precision))
+    return targets
+
+
+def _all_that_offer(precisions: set[str]) -> list[Exporter]:
+    """The file formats that nobody has to name. One of a plugin that cannot do it keeps nobody from the others."""
+    return [
+        offer.record
+        for offer in exporters()
+        if not offer.record.variant_of
+        and not exporters().contested(offer.record.name)
+        and precisions <= set(offer.record.precisions)
+    ]
+
+
+def _in_8_bits(targets: list[Target]) -> bool:
+    return any(target.precision == "int8" for target in targets)
+
+
+def _images(
+    trained: TrainedModel, request: ExportRequest, targets: list[Target], reporter: Reporter
+) -> tuple[ImageData | None, str, Calibration | None]:
+    """What to verify on and what to calibrate on."""
+    from zoo.data import TRAIN
+    from zoo.evaluation.recorded import recorded_images
+    from zoo.exporting.calibration import choose, halve, leave_out
+    from zoo.parity import verification_images
+
+    counter = reporter.counter("decoding")
+    images, split = None, ""
+    if request.verify or request.data:
+        if request.data is None and trained.run is None:
+            raise UsageError(
+                f"On which images should {trained.name} be verified?",
+                "Give a folder of class folders with --data, or export unverified files with --no-verify.",
+            )
+        images, split = verification_images(trained, request.data, counter)
+        tell_files(images, reporter)
+        if request.data is not None:
+            tell_overlap(trained, images, split, reporter)
+        elif split != "test":
+            reporter.note(f"The run has no test images; files are verified on its {split} images, which chose it.")
+    calibration = None
+    if _in_8_bits(targets):
+        if trained.run is not None:
+            training = recorded_images(trained.run, TRAIN, counter, partly=True)
+            lost = sum(trained.run.info.data.counts[TRAIN].values()) - len(training.names)
+            if lost:
+                reporter.note(f"{lost} training image(s) are gone or changed: int8 is calibrated on the others.")
+            calibration = choose(training, trained.run.seed)
+        elif images is not None:
+            images = halve(images)
+            calibration = choose(images)
+            images = leave_out(images, calibration)
+            verified = len(images.indices(split))
+            reporter.note(f"Calibrating on {len(calibration.rows)} of these images, verifying on {verified} others.")
+        else:
+            raise UsageError(
+                "int8 needs photos to measure the range of every tensor on; a model without a run has none.",
+                "Give a folder of class folders with --data.",
+            )
+    return (images if request.verify else None), split, calibration
+
+
+def _unused(
+    trained: TrainedModel,
+    source: str | None,
+    images: ImageData | None,
+    split: str,
+    calibration: Calibration | None,
+    reporter: Reporter,
+) -> ImageData | None:
+    """Images of the run beside its test images on which the agreement of 8-bit files counts."""
+    if source is not None or images is None or calibration is None:
+        return None
+    from zoo.parity import unused_images
+
+    judged = {images.contents[index] for index in images.indices(split)}
+    calibrating = {sha256 for *_, sha256 in calibration.rows}
+    return unused_images(trained, judged, calibrating, reporter.counter("decoding"))

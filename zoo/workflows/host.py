@@ -1,0 +1,41 @@
+"""Leaving the process as it was: it may be somebody's notebook or server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_VARIABLES = ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL")
+
+
+@contextmanager
+def host_kept() -> Iterator[None]:
+    """Puts back what a workflow changes of the process.
+
+    Those are environment variables, the level of TensorFlow's log, the threads of OpenCV, and the random generators of
+    Python and NumPy. Keras keeps the seed that a training sets.
+    """
+    before = {name: os.environ.get(name) for name in _VARIABLES}
+    log = logging.getLogger("tensorflow")
+    level = log.level
+    threads = sys.modules["cv2"].getNumThreads() if "cv2" in sys.modules else -1  # -1: OpenCV's own choice
+    state = random.getstate()
+    numpy_state = sys.modules["numpy"].random.get_state() if "numpy" in sys.modules else None
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        log.setLevel(level)
+        if "cv2" in sys.modules:
+            sys.modules["cv2"].setNumThreads(threads)
+        random.setstate(state)
+        if numpy_state is not None:
+            sys.modules["numpy"].random.set_state(numpy_state)

@@ -1,0 +1,148 @@
+"""``zoo.yaml``: everything that ``zoo train`` takes, in a file. Every run writes its own; ``--repeat`` reads one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from zoo.atomic import write_text
+from zoo.errors import UsageError, unknown_name
+from zoo.records import read_record, refuse_deep
+from zoo.registry import datasets
+from zoo.training.plan import Plan
+from zoo.workflows.planning import TrainRequest
+
+NAME = "zoo.yaml"
+
+_HINT = "Its fields are those of zoo.yaml in any run folder."
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Image:
+    """How photos become pixels; what is left out is the architecture's."""
+
+    height_px: int | None = None
+    width_px: int | None = None
+    resize: str | None = None
+    interpolation: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PlanFile:
+    """The content of the file, every field optional.
+
+    Args:
+        recipe: The name of a recipe; or a mapping of its fields, ``base`` among them for the recipe it begins from.
+        data: A path is relative to the folder of the file.
+    """
+
+    architecture: str | None = None
+    data: str | None = None
+    name: str | None = None
+    image: _Image = field(default_factory=_Image)
+    recipe: str | Mapping[str, Any] | None = None
+    weights: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    split_seed: int | None = None
+    tensorboard: bool = False
+
+
+def read_plan(path: Path, request: TrainRequest) -> TrainRequest:
+    """A request with everything that it leaves open taken from a file.
+
+    Args:
+        path: The file.
+        request: What was asked for beside it, which has precedence.
+
+    Raises:
+        UsageError: The file cannot be read, or holds something else.
+    """
+    values = _read(path)
+    _refuse_unknown(path, values, _PlanFile, "field")
+    try:
+        found = read_record(_PlanFile, values)
+    except ValueError as error:
+        raise UsageError(f"'{path}' cannot be used: {error}.", _HINT) from None
+    if isinstance(values.get("image"), Mapping):
+        _refuse_unknown(path, values["image"], _Image, "field of 'image'")
+    recipe: str | None = found.recipe if isinstance(found.recipe, str) else None
+    settings: dict[str, Any] = {}
+    if isinstance(found.recipe, Mapping):
+        settings = dict(found.recipe)
+        recipe = settings.pop("base", None)
+    if request.recipe is not None:  # another recipe, with its own values
+        recipe, settings = request.recipe, {}
+    image = {name: value for name, value in vars(found.image).items() if value is not None}
+    return replace(
+        request,
+        architecture=request.architecture or found.architecture,
+        data=request.data or _beside(path, found.data),
+        name=request.name or found.name,
+        image={**image, **request.image},
+        recipe=recipe,
+        settings={**settings, **request.settings},
+        weights=request.weights or found.weights,
+        options={**found.options, **request.options},
+        seed=found.seed if request.seed is None else request.seed,
+        split_seed=found.split_seed if request.split_seed is None else request.split_seed,
+        tensorboard=request.tensorboard or found.tensorboard,
+        repeat=None,
+    )
+
+
+def write_plan(folder: Path, plan: Plan, tensorboard: bool) -> None:
+    """Writes ``zoo.yaml`` into a run folder: what trains the same once more."""
+    import yaml
+
+    image = plan.image.as_dict()
+    del image["version"]
+    values = {
+        "architecture": plan.architecture.name,
+        "data": plan.source,
+        "image": image,
+        "recipe": {name: _plain(value) for name, value in plan.recipe.settings().items()},
+        "weights": plan.weights,
+        "options": dict(plan.options),
+        "seed": plan.seed,
+        "split_seed": plan.split_seed,
+        "tensorboard": tensorboard,
+    }
+    head = f"# zoo train --repeat {NAME} trains this once more; options on the command line have precedence.\n"
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None)
+    write_text(folder / NAME, head + text)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        refuse_deep(values)
+    except RecursionError:
+        raise UsageError(f"Could not read '{path}': it is nested too deeply.", _HINT) from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())[:200]
+        raise UsageError(f"Could not read '{path}': {reason}.", _HINT) from error
+    if not isinstance(values, dict):
+        raise UsageError(f"'{path}' is not a mapping of fields to values.", _HINT)
+    return {str(name): value for name, value in values.items()}
+
+
+def _refuse_unknown(path: Path, values: Mapping[str, Any], record: type, kind: str) -> None:
+    known = [item.name for item in fields(record)]
+    for name in values:
+        if name not in known:
+            raise unknown_name(f"{kind} in '{path}'", str(name)[:80], known)
+
+
+def _beside(path: Path, data: str | None) -> str | None:
+    if data is None or data in datasets():
+        return data
+    return str(path.absolute().parent / Path(data).expanduser())

@@ -1,0 +1,180 @@
+"""From a request to a plan: what was asked, over what a repeated run had, over the architecture's defaults."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from zoo.data.named import find_source
+from zoo.errors import UsageError
+from zoo.image_spec import ImageSpec
+from zoo.registry import architectures
+from zoo.run_folder import DEFAULT_ROOT, Run
+from zoo.training.plan import Plan, find_recipe, image_for
+from zoo.training.start import RANDOM, default_weights, find_weights
+
+DEFAULT_DATA = "digits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest:
+    """What to train. What is ``None`` or empty is left to the repeated run or the architecture.
+
+    Args:
+        architecture: Its name.
+        data: A folder of class folders, a CSV, or the name of a data set.
+        image: Fields of the ``ImageSpec``: ``height_px``, ``width_px``, ``resize``, ``interpolation``.
+        recipe: Name of a recipe, or a YAML file of recipe fields.
+        settings: Fields of the recipe, and ranges of its augmentation, that take the place of the recipe's own.
+        weights: ``imagenet``, ``none``, or an ``.npz`` or ``.keras`` file.
+        options: Of the architecture, such as ``width``.
+        seed: Of weights, shuffling and augmentation.
+        split_seed: Of the splits that are made.
+        runs: Folder of runs.
+        name: Of the new run.
+        resume: A run to continue exactly; nothing else then may differ from what it was started with.
+        repeat: A run whose settings a new one starts with.
+        tensorboard: Whether TensorBoard logs are written into the run.
+        callbacks: Keras callbacks to add; one with ``get_state()`` and ``set_state(state)`` is resumed too.
+    """
+
+    architecture: str | None = None
+    data: str | None = None
+    image: Mapping[str, Any] = field(default_factory=dict)
+    recipe: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    split_seed: int | None = None
+    runs: Path = DEFAULT_ROOT
+    name: str | None = None
+    resume: Path | None = None
+    repeat: Path | None = None
+    tensorboard: bool = False
+    callbacks: tuple[Any, ...] = ()
+
+    def asked(self) -> dict[str, Any]:
+        """What is not left open, by name; the fields of image and recipe beside the others."""
+        given = {name: getattr(self, name) for name in ("architecture", "data", "recipe", "weights", "seed")}
+        given |= {"split_seed": self.split_seed, "options": dict(self.options) or None, **self.image, **self.settings}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def command(self) -> str:
+        """The command line that asks for the same; callbacks cannot be told in it."""
+        return shlex.join(["zoo", "train", *self._arguments()])
+
+    def _arguments(self) -> Iterator[str]:
+        if self.architecture:
+            yield self.architecture
+        image = dict(self.image)
+        width, height = image.pop("width_px", None), image.pop("height_px", None)
+        given: dict[str, Any] = {"data": self.data}
+        if width or height:
+            given["size"] = width if width == height else f"{width}x{height}"
+        given |= {**image, "recipe": self.recipe, "weights": self.weights}
+        given |= {"seed": self.seed, "split_seed": self.split_seed}
+        given |= {"runs": None if self.runs == DEFAULT_ROOT else self.runs}
+        given |= {"resume": self.resume, "repeat": self.repeat, "name": self.name}
+        for name, value in given.items():
+            if value is not None:
+                yield from (_flag(name), str(value))
+        for name, value in self.options.items():
+            yield from ("--option", f"{name}={value}")
+        if self.tensorboard:
+            yield "--tensorboard"
+        for name, value in self.settings.items():
+            yield from (_flag(name), as_text(value))
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def as_text(value: Any) -> str:
+    """A setting of a recipe as ``zoo train`` takes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, tuple | list):
+        return ",".join(f"{part:g}" for part in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def make_plan(request: TrainRequest, repeated: Run | None) -> Plan:
+    """The plan of a new run.
+
+    Args:
+        request: What was asked for.
+        repeated: The run that ``request.repeat`` names.
+
+    Raises:
+        UsageError: A name nobody offers, a value that does not fit.
+    """
+    name = request.architecture or (repeated.architecture if repeated else None)
+    if name is None:
+        raise UsageError(
+            "Which architecture?",
+            f"Known: {', '.join(offer.record.name for offer in architectures())}. With --data of your own, the one with"
+            " the best pretrained weights is taken.",
+        )
+    record = architectures().get(name)
+    source = request.data or (repeated.info.data.source if repeated else DEFAULT_DATA)
+    if repeated and request.architecture in (None, repeated.architecture):
+        weights, options = repeated.info.weights, dict(repeated.info.options)
+        recipe_name, recipe = repeated.info.recipe_name, repeated.info.asked_recipe
+        image = repeated.image_spec
+    else:
+        weights, options = request.weights or default_weights(record), {}
+        recipe_name = "scratch" if weights == RANDOM and "scratch" in record.recipes else "default"
+        recipe = record.recipes[recipe_name]
+        image = image_for(record, source)
+    if request.recipe is not None:
+        recipe_name, recipe = request.recipe, find_recipe(record, request.recipe)
+    if request.weights == RANDOM != weights and "scratch" in record.recipes:
+        recipe_name, recipe = "scratch", record.recipes["scratch"]
+    find_source(source)  # a mistyped path is told before anything heavy is loaded
+    return Plan(
+        architecture=record,
+        source=source,
+        image=_changed(image, request.image),
+        weights=find_weights(record, request.weights or weights),
+        options=options | dict(request.options),
+        recipe_name=recipe_name,
+        recipe=recipe.with_values(request.settings),
+        seed=_first(request.seed, lambda run: run.seed, repeated),
+        split_seed=_first(request.split_seed, lambda run: run.info.split_seed, repeated),
+    )
+
+
+def best_pretrained() -> tuple[str, float] | None:
+    """The architecture whose weights are right about most of the ImageNet validation photos, and about what share.
+
+    Those whose weights must be downloaded do not count, nor do names that two distributions offer.
+    """
+    known = architectures()
+    offered = [
+        (weights.top1, offer.record.name)
+        for offer in known
+        if offer.record.weights and not known.contested(offer.record.name)
+        for weights in offer.record.weights[:1]
+        if weights.top1 is not None
+    ]
+    top1, name = max(offered, default=(None, ""))
+    return None if top1 is None else (name, top1)
+
+
+def _first(asked: int | None, of: Callable[[Run], int], repeated: Run | None) -> int:
+    if asked is not None:
+        return asked
+    return of(repeated) if repeated else 0
+
+
+def _changed(image: ImageSpec, fields: Mapping[str, Any]) -> ImageSpec:
+    try:
+        return replace(image, **fields)
+    except TypeError:
+        known = ", ".join(name for name in image.as_dict() if name != "version")
+        raise UsageError(f"An image rule has no field {', '.join(fields)}.", f"Known: {known}.") from None

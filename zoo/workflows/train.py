@@ -1,0 +1,362 @@
+"""Training: from photos to a measured run with its report."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import shlex
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.atomic import write_csv
+from zoo.errors import TrainingError, UsageError, ZooError
+from zoo.figures import percent
+from zoo.locks import locked
+from zoo.registry import architectures, plugin_manager
+from zoo.reporter import Reporter
+from zoo.run_folder import Run as RunFolder
+from zoo.run_folder import create_run, open_run, refuse_name
+from zoo.workflows.host import host_kept
+from zoo.workflows.leaks import find_and_record, measure_without
+from zoo.workflows.models import Run
+from zoo.workflows.plan_file import read_plan, write_plan
+from zoo.workflows.planning import TrainRequest, best_pretrained, make_plan
+
+if TYPE_CHECKING:
+    from zoo.data import ImageData
+
+_training = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came out of a training.
+
+    Args:
+        run: The finished run.
+        report: Its page.
+        already: Whether the run that was to be resumed was finished before.
+    """
+
+    run: RunFolder
+    report: Path
+    already: bool = False
+
+
+def train(request: TrainRequest, reporter: Reporter) -> Trained:
+    """Trains a model, or continues a run, measures it on its test images and writes the report.
+
+    Args:
+        request: What to train.
+        reporter: Hears of every stage, batch and epoch.
+
+    Raises:
+        UsageError: The request does not fit what is installed, or another training goes on in this process.
+        DataError: The images cannot be used.
+        TrainingError: The loss is not finite, or a run cannot be read or written.
+    """
+    if not _training.acquire(blocking=False):
+        raise UsageError(
+            "Another training goes on in this process.",
+            "Wait until it is done, or train in a process of its own: they would share random numbers and Keras.",
+        )
+    try:
+        with host_kept():
+            return _resume(request, reporter) if request.resume else _begin(request, reporter)
+    finally:
+        _training.release()
+
+
+def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
+    start = time.perf_counter()
+    command = request.command()
+    repeated = None
+    if request.repeat is not None and request.repeat.suffix.lower() in (".yaml", ".yml"):
+        request = read_plan(request.repeat, request)
+    elif request.repeat is not None:
+        repeated = open_run(_run_folder(request.repeat))
+    if request.name is not None:
+        _refuse_name(request.runs, request.name)
+    if request.architecture is None and repeated is None and request.data is not None:
+        request = _with_best(request, reporter)
+    plan = make_plan(request, repeated)
+    from zoo.backend import start_keras
+    from zoo.data import load_data, named_dataset
+    from zoo.machine import machine, versions
+    from zoo.run_folder.info import RunInfo
+    from zoo.training.mirroring import choose_flip
+
+    reporter.stage(f"Reading {plan.source} as {plan.image}")
+    data = load_data(plan.source, plan.image, split_seed=plan.split_seed, progress=reporter.counter("decoding"))
+    load_s = time.perf_counter() - start
+    _announce(data, reporter)
+    named = named_dataset(plan.source)
+    flip = choose_flip(plan.recipe, data, named.flip if named else "auto")
+    if flip.warning:
+        reporter.note(flip.warning)
+    recipe = plan.recipe.with_values({"flip": flip.chosen})
+    reporter.stage("Starting Keras")
+    backend = start_keras()
+    from zoo.training.precision import resolve_precision
+
+    offer = architectures().offer(plan.architecture.name)
+    precision = resolve_precision(
+        plan.architecture, data.spec.input_shape, len(data.labels), plan.options, recipe, repeated
+    )
+    info = RunInfo(
+        architecture=plan.architecture.name,
+        labels=data.labels,
+        image=plan.image,
+        recipe=recipe,
+        seed=plan.seed,
+        zoo_version=versions().get("keras-edge-zoo", "unknown"),
+        distribution=f"{offer.distribution} {offer.version}",
+        command=command,
+        data=data.describe(),
+        recipe_name=plan.recipe_name,
+        weights=plan.weights,
+        options=plan.options,
+        split_seed=plan.split_seed,
+        tensorboard=request.tensorboard,
+        backend=backend,
+        precision=precision,
+        versions=versions(),
+        machine=machine(),
+        timings={"load_s": round(load_s, 2)},
+        flip=flip,
+    )
+    run = create_run(request.runs, info, request.name)
+    with _alone(run), _kept_if_worth_it(run):
+        write_plan(run.path, plan, request.tensorboard)
+        write_csv(run.path / "skipped.csv", ("path", "reason"), [(item.name, item.reason) for item in data.skipped])
+        # Last: from here on, the run can be resumed.
+        write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), data.rows())
+        return _finish(run, data, request.callbacks, reporter, start)
+
+
+def _with_best(request: TrainRequest, reporter: Reporter) -> TrainRequest:
+    """The request with the best pretrained architecture, where one is installed."""
+    best = best_pretrained()
+    if best is None:
+        return request
+    name, top1 = best
+    reporter.note(
+        f"No architecture is named, so {name} is trained: of those installed, its weights are the best on ImageNet"
+        f" ({percent(top1)} right, as published). `zoo list` shows the others."
+    )
+    return replace(request, architecture=name)
+
+
+def _refuse_name(runs: Path, name: str) -> None:
+    refuse_name(runs, name)
+    if name in architectures():
+        raise UsageError(
+            f"--name cannot be '{name}', the name of an architecture: commands could not tell them apart.",
+            f"Choose another one, such as --name {name}-1.",
+        )
+
+
+def _announce(data: ImageData, reporter: Reporter) -> None:
+    totals = {split: sum(counts.values()) for split, counts in data.counts.items()}
+    made = [split for split, origin in data.origin.items() if origin == "made" and totals[split]]
+    shares = ", ".join(f"{total} {split}" for split, total in totals.items())
+    divided = f" (split here: {', '.join(made)})" if made else ""
+    reporter.stage(f"{len(data.names)} images in {len(data.labels)} classes: {shares}{divided}")
+    for note in data.notes:
+        reporter.note(note)
+    if data.skipped:
+        first = data.skipped[0]
+        unused = f"{len(data.skipped)} file(s) not used, see skipped.csv"
+        reporter.note(f"{unused}; such as {first.name}: {first.reason}")
+
+
+def _resume(request: TrainRequest, reporter: Reporter) -> Trained:
+    start = time.perf_counter()
+    if request.repeat:
+        raise UsageError("--resume continues a run and --repeat starts a new one.", "Give one of them.")
+    if request.name is not None:
+        raise UsageError("A run keeps its name: --name goes with a new run, not with --resume.")
+    from zoo.data.named import find_source
+    from zoo.training.plan import refuse_other_plan
+
+    assert request.resume is not None
+    run = open_run(_run_folder(request.resume))
+    asked = request.asked()
+    if "data" in asked:
+        asked["data"] = find_source(asked["data"])[0]
+    refuse_other_plan(run, asked)
+    if run.finished and (run.path / "report.html").is_file():
+        return Trained(run, run.path / "report.html", already=True)
+    if not _resumable(run):
+        raise TrainingError(
+            f"{run.path} was stopped before its images were recorded: it has no split.csv.",
+            shlex.join(["zoo", "train", "--repeat", str(run.path)]) + " starts it again.",
+        )
+    with _alone(run):
+        return _resume_alone(open_run(run.path), request, reporter, start)  # as it is now that nobody else writes it
+
+
+def _resume_alone(run: RunFolder, request: TrainRequest, reporter: Reporter, start: float) -> Trained:
+    from zoo.data import load_data
+    from zoo.training.plan import refuse_other_data
+
+    source = run.info.data.source
+    reporter.stage(f"Resuming {run.path} on {source}")
+    counter = reporter.counter("decoding")
+    data = load_data(source, run.image_spec, split_seed=run.info.split_seed, progress=counter)
+    refuse_other_data(run, data)
+    if not run.finished:
+        _refuse_other_backend(run)
+        _tell_other_version(run, reporter)
+    run.update(tensorboard=request.tensorboard or run.info.tensorboard)
+    before_s = sum(run.history.get("seconds", [])) + run.info.timings.get("features_s", 0.0)
+    return _finish(run, data, request.callbacks, reporter, start - before_s)
+
+
+def _refuse_other_backend(run: RunFolder) -> None:
+    from zoo.backend import start_keras
+
+    backend = start_keras()
+    if backend != run.info.backend:
+        raise UsageError(
+            f"{run.path} was started on {run.info.backend}; this is {backend}.",
+            f"Set KERAS_BACKEND={run.info.backend}.",
+        )
+
+
+def _tell_other_version(run: RunFolder, reporter: Reporter) -> None:
+    offer = architectures().offer(run.architecture)
+    now, was = f"{offer.distribution} {offer.version}", run.info.distribution
+    if now != was:
+        reporter.note(f"This run began with {was}; {now} is installed, and may build or train another model.")
+
+
+def _finish(run: RunFolder, data: ImageData, callbacks: tuple[Any, ...], reporter: Reporter, start: float) -> Trained:
+    """Does what is left to do: of a run that was interrupted after it was measured, the report."""
+    from zoo.report.html import write_report
+    from zoo.training.samples import augmented_samples
+
+    measured = run.finished
+    with _telling_how_to_resume(run, reporter):
+        leaks = find_and_record(run, data, reporter)
+        if not measured:
+            _train_and_measure(run, data, callbacks, reporter)
+        if not measured or "total_s" not in run.info.timings:
+            run.update(timings={**run.info.timings, "total_s": round(time.perf_counter() - start, 2)})
+        for warning in run.metrics.warnings:
+            reporter.warning(warning.sentence)
+        measure_without(run, leaks)
+        reporter.stage("Drawing the report")
+        report = write_report(run, augmented_samples(data, run.recipe, run.seed))  # last: it says that all is done
+    plugin_manager().run_finished(Run(run, lambda quiet: reporter))
+    return Trained(run, report)
+
+
+def _train_and_measure(run: RunFolder, data: ImageData, callbacks: tuple[Any, ...], reporter: Reporter) -> None:
+    from zoo.evaluation.evaluate import evaluate
+    from zoo.training.start import start_weights
+    from zoo.training.trainer import train as fit
+
+    info = run.info
+    reporter.stage(
+        f"Training {run.architecture} in {run.path}: {sum(data.counts['train'].values())} images,"
+        f" {info.precision} on {info.backend}, weights: {info.weights}"
+    )
+    architecture = architectures().get(run.architecture)
+    start_with = start_weights(architecture, info.weights, data.labels)
+    added = [*map(_answerable, callbacks), *_tensorboard(run)]
+    model = fit(run, architecture, data, reporter, start_weights=start_with, callbacks=added)
+    reporter.stage("Measuring")
+    evaluate(model, data, run.path, data.counts["train"], validation=data)
+
+
+def _answerable(callback: Any) -> Any:
+    """A callback of whoever called; where it fails, the error says so, and that the run can go on."""
+    import keras
+
+    if not isinstance(callback, keras.callbacks.Callback):
+        raise UsageError(
+            f"callbacks takes objects of keras.callbacks.Callback. Received: {callback!r:.80}.",
+            "Derive a class from it, or leave it out.",
+        )
+    for name in dir(type(callback)):
+        method = getattr(callback, name)
+        if name.startswith("on_") and callable(method) and not hasattr(method, "_is_default"):
+            setattr(callback, name, _explained(method, f"{type(callback).__name__}.{name}"))
+    return callback
+
+
+def _explained(method: Callable[..., Any], name: str) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except ZooError:
+            raise
+        except Exception as error:
+            raise TrainingError(
+                f"The callback {name} failed: {type(error).__name__}: {error}",
+                "Mend it or leave it out; what was trained up to the last checkpoint can be resumed.",
+            ) from error
+
+    return call
+
+
+def _tensorboard(run: RunFolder) -> list[Any]:
+    if not run.info.tensorboard:
+        return []
+    import keras
+
+    return [keras.callbacks.TensorBoard(log_dir=str(run.path / "tensorboard"))]
+
+
+@contextlib.contextmanager
+def _telling_how_to_resume(run: RunFolder, reporter: Reporter) -> Iterator[None]:
+    """On the way out of an interruption, says how to go on."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, ZooError) as error:
+        how = shlex.join(["zoo", "train", "--resume", str(run.path)])
+        if _trained(run):
+            epochs = len(run.history.get("epoch", []))
+            reporter.note(f"Stopped after {epochs} epoch(s). Continue: {how}")
+        elif not isinstance(error, ZooError):  # after an error nothing is kept
+            reporter.note(f"Stopped before an epoch was complete. Begin again: {how}")
+        raise
+    finally:
+        reporter.trained()
+
+
+def _alone(run: RunFolder) -> contextlib.AbstractContextManager[None]:
+    """Keeps a run to this process: two that train it would write each other's files."""
+    busy = UsageError(f"Another command is training {run.path}.", "Wait until it is done, or stop it first.")
+    return locked(run.path / ".lock", busy, remove=True)
+
+
+@contextlib.contextmanager
+def _kept_if_worth_it(run: RunFolder) -> Iterator[None]:
+    """Removes a run that failed before its first epoch, or was interrupted before it could be resumed."""
+    try:
+        yield
+    except BaseException as error:
+        if (isinstance(error, ZooError) and not _trained(run)) or not _resumable(run):
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+
+
+def _trained(run: RunFolder) -> bool:
+    """Whether at least one epoch is kept."""
+    return (run.path / "checkpoints" / "last.npz").is_file()
+
+
+def _resumable(run: RunFolder) -> bool:
+    return (run.path / "split.csv").is_file()
+
+
+def _run_folder(path: Path) -> Path:
+    return path.parent if path.name == "run.json" else path

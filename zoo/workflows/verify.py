@@ -1,0 +1,162 @@
+"""Verification: an exported file and the Keras model it was made from, asked about the same image files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.atomic import make_folder, writable
+from zoo.edge.bundle import read_bundle
+from zoo.errors import VerificationError
+from zoo.reporter import Reporter
+from zoo.run_folder import DEFAULT_ROOT
+from zoo.workflows.finding import described, find_model
+from zoo.workflows.host import host_kept
+from zoo.workflows.overlap import calibrating_images, tell_files, tell_overlap
+from zoo.workflows.pixels import tell_pixels
+
+if TYPE_CHECKING:
+    from zoo.data import ImageData
+    from zoo.parity import Verification
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyRequest:
+    """What to verify.
+
+    Args:
+        file: An exported file, or the folder of a bundle.
+        against: What it should predict like: a run, an architecture, or a ``.keras`` file.
+        weights: Name of pretrained weights; ``against`` then is an architecture.
+        labels, pixels: What a lone ``.keras`` file does not say itself.
+        data: Images to ask both about; ``None``: the test images of the run.
+        runs: Folder of runs.
+        threads: Of the file's runtime.
+        gates: Fields of ``Gates`` that take the place of the precision's own.
+        report: A page to write.
+    """
+
+    file: Path
+    against: str
+    weights: str | None = None
+    labels: Path | None = None
+    pixels: str | None = None
+    data: str | None = None
+    runs: Path = DEFAULT_ROOT
+    threads: int = 1
+    gates: Mapping[str, float] = field(default_factory=dict)
+    report: Path | None = None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What came out.
+
+    Args:
+        file: That was asked.
+        reference: Name of the model that it should predict like.
+        verification: All figures, and whether the gates are met.
+        report: The page, where one was wanted.
+    """
+
+    file: Path
+    reference: str
+    verification: Verification
+    report: Path | None = None
+
+    def refuse(self) -> None:
+        """Raises ``VerificationError`` where the answers differ by more than the file's precision allows."""
+        from zoo.parity import acceptance
+
+        if self.verification.passed:
+            return
+        options = acceptance(self.verification)
+        hints = [f"{options} would let it pass."] if options else []
+        raise VerificationError(
+            f"{self.file} does not predict like {self.reference}.",
+            "\n  ".join([*self.verification.failures, *hints]),
+        )
+
+
+def verify(request: VerifyRequest, reporter: Reporter) -> Verified:
+    """Asks both about the same photos, from the files on.
+
+    Raises:
+        UsageError: There is no such file or model.
+        DataError: The images cannot be used.
+        ExportError: The file cannot be read or asked.
+    """
+    with host_kept():
+        return _verify(request, reporter)
+
+
+def _verify(request: VerifyRequest, reporter: Reporter) -> Verified:
+    from zoo.parity import (
+        ask_unused,
+        default_gates,
+        exporter_of,
+        keras_answers,
+        precision_of,
+        unused_images,
+        verification_images,
+    )
+    from zoo.parity import verify as compare
+
+    file = read_bundle(request.file).model_path if request.file.is_dir() else request.file
+    report = None
+    if request.report is not None:
+        make_folder(request.report.parent)
+        report = writable(request.report)
+    exporter = exporter_of(file)
+    metadata, runtime = exporter.read_metadata(file), exporter.load(file, request.threads)  # before the work
+    precision = precision_of(metadata, runtime.inputs)
+    reference = find_model(request.against, request.runs, request.weights, request.labels, request.pixels)
+    for note in reference.notes:
+        reporter.note(note)
+    images, split = verification_images(reference, request.data, reporter.counter("decoding"))
+    tell_files(images, reporter)
+    calibrating = calibrating_images(file)
+    tell_overlap(reference, images, split, reporter, calibrating or ())
+    unused = None
+    if precision == "int8":
+        images = _without(images, split, calibrating or set())
+        if request.data is None:
+            judged = {images.contents[index] for index in images.indices(split)}
+            unused = unused_images(reference, judged, calibrating, reporter.counter("decoding"))
+    if request.data is None and split != "test":
+        reporter.note(f"The run has no test images; these are its {split} images, which chose the model.")
+    from zoo.backend import start_keras
+
+    start_keras()
+    tell_pixels(reference, images, split, request.pixels, reporter)
+    reporter.stage(f"Asking Keras: {described(request.against, reference)}")
+    expected = keras_answers(reference, images, split, reporter.counter("asking Keras"))
+    reporter.stage(f"Asking {file}")
+    found = compare(
+        exporter,
+        file,
+        reference,
+        images,
+        split,
+        gates=replace(default_gates(precision), **request.gates),
+        threads=request.threads,
+        progress=reporter.counter("asking the file"),
+        expected=expected,
+        unused=ask_unused(reference, unused, reporter.counter("asking Keras")),
+    )
+    if report is not None:
+        from zoo.report.verification import write_verification_page
+
+        write_verification_page(found, images.root, report)
+    return Verified(file, reference.name, found, report)
+
+
+def _without(images: ImageData, split: str, calibrating: set[str]) -> ImageData:
+    """Leaves out the images that made the file, as long as others are left."""
+    splits = tuple(
+        "train" if name == split and content in calibrating else name
+        for name, content in zip(images.splits, images.contents, strict=True)
+    )
+    return replace(images, splits=splits) if split in splits else images
