@@ -334,7 +334,7 @@ def test_progress_is_counted() -> None:
     assert seen == [(done, 24) for done in range(1, 25)] * 2
     seen.clear()
     as_source(generated(), progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(done, done) for done in range(1, 25)]
+    assert seen == [*((done, done + 1) for done in range(1, 25)), (24, 24)]
 
 
 # -- bad input -------------------------------------------------------------------------------------------------------
@@ -520,7 +520,7 @@ def test_an_iterable_that_is_endless() -> None:
 
     assert "more than 100 images and does not say how many there are" in refused(endless(), max_images=100)
     unknown = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).filter(lambda image, label: True)
-    assert "raise the limit: max_images=200" in refused(unknown, max_images=20)
+    assert "raise the limit: data=zoo.data.as_source(data, max_images=200)" in refused(unknown, max_images=20)
     known = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
     assert pixels_and_labels(as_source(known, max_images=20)) == EXPECTED
     assert pixels_and_labels(as_source(unknown, max_images=24)) == EXPECTED

@@ -85,7 +85,7 @@ def _refuse_endless(images: int, size_bytes: int, max_images: int) -> None:
     if images > max_images:
         raise DataError(
             f"The iterable gave more than {max_images} images and does not say how many there are: it may have no end.",
-            f"If it has one, raise the limit: max_images={10 * max_images}.",
+            f"If it has one, raise the limit: data=zoo.data.as_source(data, max_images={10 * max_images}).",
         )
     if size_bytes > bound_bytes():
         raise DataError(

@@ -89,7 +89,8 @@ def store(parts: Sequence[Part], progress: Progress | None = None) -> Path:
 
 def _rows(parts: Sequence[Part], folder: Path | None, progress: Progress | None) -> Iterator[_Row]:
     """The manifest, line by line; with ``folder``, images are written into it."""
-    known = sum(part.count or 0 for part in parts)
+    counts = [part.count for part in parts]
+    total = None if None in counts else sum(count or 0 for count in counts)
     numbers: Counter[str] = Counter()
     brightest, done = 0, 0
     for part in parts:
@@ -111,8 +112,10 @@ def _rows(parts: Sequence[Part], folder: Path | None, progress: Progress | None)
                 numbers[below] += 1
                 yield _Row(path, item.label, split, hashlib.sha256(data).hexdigest(), len(data))
             done += 1
-            if progress:
-                progress(done, max(done, known))
+            if progress:  # as long as nobody knows how many are left, there is another
+                progress(done, done + 1 if total is None else total)
+    if progress and total is None and done:
+        progress(done, done)
     if done == 0:
         raise DataError("There are no images in what was given.", "Give at least two images of each class.")
     if brightest == 1:
