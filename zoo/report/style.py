@@ -135,6 +135,11 @@ def plain(axes: Axes, grid: str | None = None) -> None:
 def _save(figure: Figure, target: Target) -> None:
     # No version of matplotlib inside: the same figures give the same bytes.
     options: dict[str, Any] = {"format": "png", "metadata": {"Software": None}}
+    layout = figure.get_layout_engine()
+    if layout:
+        # savefig would draw everything once more, to be sure that the layout is done.
+        layout.execute(figure)
+        figure.set_layout_engine(None)
     if isinstance(target, io.BytesIO):
         figure.savefig(target, **options)
         return

@@ -97,7 +97,10 @@ def unfreeze(model: keras.Model, backbone_end: str, share: float) -> None:
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
-    """Optimizer, schedule and loss as the recipe says; the optimizer has its variables from the start."""
+    """Optimizer, schedule, loss and metrics as the recipe says; all have their variables from the start.
+
+    TensorFlow traces the training step a second time if the first trace created a variable.
+    """
     model.compile(
         optimizer=_optimizer(recipe, steps_per_epoch, model.trainable_variables),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
@@ -106,6 +109,9 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
         jit_compile=False if keras.backend.backend() == "tensorflow" and not on_accelerator() else "auto",
     )
     model.optimizer.build(model.trainable_variables)
+    one_image = keras.ops.ones((1, *model.output_shape[1:]))
+    model.compute_metrics(None, one_image, one_image)
+    model.reset_metrics()
 
 
 def devices() -> list[str]:
