@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +25,11 @@ from tests import warm
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-#: Files of three minutes and more, or near it.
-LONGEST = ("test_clean_environment.py", "test_matrix.py", "test_train.py", "test_transfer.py")
+#: Files of a minute and more, or near it.
+LONGEST = (
+    *("test_clean_environment.py", "test_foreign_models.py", "test_matrix.py", "test_applications_model.py"),
+    *("test_applications_conformance.py", "test_efficientnet_lite.py", "test_quantize.py", "test_train.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -118,17 +124,28 @@ def site(tmp_path: Path) -> Path:
 @pytest.fixture
 def fake_plugin(site: Path) -> FakePlugin:
     """``fake_plugin("zoo-resnet", code)``: a distribution as pip leaves it, with one entry point; nothing is mocked."""
+    return partial(install, site)
 
-    def install(distribution: str, code: str | None, *, version: str = "1.0") -> None:
-        module = distribution.replace("-", "_")
-        if code is not None:
-            (site / f"{module}.py").write_text(code)
-        info = site / f"{module}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[zoo]\n{module} = {module}\n")
 
-    return install
+def install(site: Path, distribution: str, code: str | None, *, version: str = "1.0") -> None:
+    """Puts a distribution into a folder of installed ones; without ``code`` its module is missing."""
+    module = distribution.replace("-", "_")
+    if code is not None:
+        (site / f"{module}.py").write_text(code)
+    info = site / f"{module}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+    (info / "entry_points.txt").write_text(f"[zoo]\n{module} = {module}\n")
+
+
+@pytest.fixture
+def tiny_net(site: Path) -> None:
+    """The architecture ``tiny_net``, for ``run_zoo``."""
+    install_tiny_net(site)
+
+
+def install_tiny_net(site: Path) -> None:
+    install(site, "zoo-tiny", (REPOSITORY / "tests" / "tiny_net.py").read_text())
 
 
 @dataclass(frozen=True)
@@ -186,6 +203,25 @@ def run_command(*arguments: str | Path, cwd: Path, environment: dict[str, str], 
     result = Result(code, out.decode(), err.decode())
     assert not (check and code), result.err
     return result
+
+
+def interrupt(
+    number: signal.Signals, shown: str, *arguments: str | Path, cwd: Path, environment: dict[str, str]
+) -> Result:
+    """The real command, sent a signal as soon as it has shown a text on stderr."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = warm.start([str(argument) for argument in arguments], cwd, environment, out, err)
+        deadline = time.monotonic() + 300
+        while not err.is_file() or shown not in err.read_text():
+            assert process.exitcode is None, err.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        assert process.pid
+        os.kill(process.pid, number)
+        process.join(60)
+        assert process.exitcode is not None
+        return Result(process.exitcode, out.read_text(), err.read_text())
 
 
 def zoo_command(*arguments: str | Path) -> Sequence[str]:

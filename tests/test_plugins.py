@@ -330,7 +330,7 @@ def test_who_is_being_waited_for_is_named_on_interruption(
 
 
 def test_callbacks_that_are_none_are_left_out_of_a_run(
-    run_zoo: RunZoo, fake_plugin: FakePlugin, tmp_path: Path
+    tiny_net: None, run_zoo: RunZoo, fake_plugin: FakePlugin, tmp_path: Path
 ) -> None:
     fake_plugin("zoo-odd", f"{HOOK}def zoo_callbacks(recipe, run_dir): return ['not a callback']")
     fake_plugin(
@@ -340,7 +340,7 @@ def test_callbacks_that_are_none_are_left_out_of_a_run(
         f"    mark = pathlib.Path({str(tmp_path / 'ended')!r})\n"
         "    return [keras.callbacks.LambdaCallback(on_train_end=lambda logs: mark.touch())]",
     )
-    arguments = ("train", "simple_cnn", "--epochs", "1", "--precision", "float32")
+    arguments = ("train", "tiny_net", "--head-epochs", "0", "--epochs", "1", "--precision", "float32")
     done = run_zoo(*arguments)
     assert done.code == 0, done.err
     assert (tmp_path / "ended").exists()

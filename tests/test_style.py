@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
+from tests.mutations import FAULTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-
-
-@pytest.mark.parametrize("arguments", [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]], ids=" ".join)
-def test_linters_are_content(arguments: list[str]) -> None:
-    command = [sys.executable, "-m", *arguments, *(["."] if arguments[0] == "ruff" else [])]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_links_of_the_documentation_lead_somewhere() -> None:
@@ -51,4 +42,20 @@ def test_ci_runs_the_two_commands_of_the_readme() -> None:
     assert len(commands) == 2
     assert commands[0].endswith("zoo train simple_cnn")
     assert commands[1].endswith("pytest")
-    assert "README.md" in (REPOSITORY / ".ci" / "run").read_text()
+    script = (REPOSITORY / ".ci" / "run").read_text()
+    assert "README.md" in script
+    linters = "ruff check && .venv/bin/ruff format --check && .venv/bin/mypy"
+    assert linters in script
+    assert linters.replace(".venv/bin/", "") in (REPOSITORY / "CONTRIBUTING.md").read_text()
+
+
+def test_every_deliberate_fault_can_be_applied() -> None:
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 30
+    lost = [
+        f"{fault.name}: {fault.file} has its text {found} times, expected once"
+        for fault in FAULTS
+        if (found := (REPOSITORY / fault.file).read_text(encoding="utf-8").count(fault.right)) != 1
+    ]
+    assert not lost, "\n".join(lost)
+    tests = {test.partition("::")[0] for fault in FAULTS for test in fault.tests}
+    assert not [test for test in tests if not (REPOSITORY / test).is_file()]

@@ -1,9 +1,9 @@
 """The real command in a process of its own, forked from one that has already imported the heavy packages.
 
 Half of the time of a short command is the import of TensorFlow. A fork of a process that has imported it, and has never
-run an operation, gives the same process without the wait: own memory, own descriptors, own exit code. It imports all of
-zoo anew. Where the import itself is the point (what is loaded, what is printed meanwhile, another backend), the command
-is started cold.
+run an operation, gives the same process without the wait: own memory, own descriptors, own signals, own exit code. Zoo
+is imported too, and no function of it was called: plugins are discovered anew. Where the import itself is the point
+(what is loaded, what is printed meanwhile, another backend), the command is started cold.
 """
 
 from __future__ import annotations
@@ -11,17 +11,29 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-#: Commands that load TensorFlow whatever they are given.
-HEAVY = ("train", "evaluate", "export", "verify", "compare")
+#: Commands that load TensorFlow, or another of the packages below, on most arguments.
+HEAVY = ("train", "evaluate", "export", "verify", "compare", "predict", "bench", "data", "plugin")
+
+_ZOO = Path(__file__).resolve().parents[1] / "zoo"
+
+#: Modules that are not for import, or that need packages only some commands need.
+_LEFT_OUT = ("__main__", "parametrize")
 
 _PRELOADED = [
     *("tensorflow", "keras", "cv2", "scipy.stats", "sklearn.linear_model", "matplotlib.pyplot"),
-    *("onnx", "onnxruntime", "ai_edge_litert.interpreter"),
+    *("onnx", "onnxruntime", "ai_edge_litert.interpreter", "urllib3"),
+    *(
+        ".".join(path.relative_to(_ZOO.parent).with_suffix("").parts).removesuffix(".__init__")
+        for path in sorted(_ZOO.rglob("*.py"))
+        if path.stem not in _LEFT_OUT
+    ),
 ]
 
 _context = multiprocessing.get_context("forkserver")
@@ -44,16 +56,7 @@ def run(
     """
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = _context.Process(target=_main, args=(list(arguments), str(cwd), dict(environment), out, err))
-        level = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # the server's, from its start on
-        try:
-            process.start()
-        finally:
-            if level is None:
-                del os.environ["TF_CPP_MIN_LOG_LEVEL"]
-            else:
-                os.environ["TF_CPP_MIN_LOG_LEVEL"] = level
+        process = start(arguments, cwd, environment, out, err)
         process.join(timeout_s)
         if process.exitcode is None:
             process.kill()
@@ -62,11 +65,28 @@ def run(
         return process.exitcode, out.read_bytes(), err.read_bytes()
 
 
+def start(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], out: Path, err: Path) -> BaseProcess:
+    """``zoo ARGUMENTS``, running, with its output in two files."""
+    process = _context.Process(target=_main, args=(list(arguments), str(cwd), dict(environment), out, err))
+    level = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # the server's, from its start on
+    try:
+        process.start()
+    finally:
+        if level is None:
+            del os.environ["TF_CPP_MIN_LOG_LEVEL"]
+        else:
+            os.environ["TF_CPP_MIN_LOG_LEVEL"] = level
+    return process
+
+
 def _main(arguments: list[str], cwd: str, environment: dict[str, str], out: Path, err: Path) -> None:
     for path, descriptor in ((out, 1), (err, 2)):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOCTTY, 0o600)
         os.dup2(file, descriptor)
         os.close(file)
+    # A shell starts background jobs with Ctrl-C ignored, and the tests may run in one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from zoo_web.onnxruntime_web import PACKAGE, VARIABLE, install_command, runtime_files
 
-from tests.conftest import run_command, zoo_environment
+from tests.conftest import made_once, run_command, zoo_environment
 from zoo import ExportError
 
 PRECISIONS = ("float32", "float16", "int8")
@@ -45,13 +45,15 @@ def onnxruntime_web(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def web_exports(digits_run: Path, onnxruntime_web: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``zoo export --format web`` made of the digits run, in every precision. Read it only."""
-    folder = tmp_path_factory.mktemp("web")
-    precisions = [part for name in PRECISIONS for part in ("--precision", name)]
-    environment = zoo_environment(folder) | {VARIABLE: str(onnxruntime_web)}
-    arguments = ("export", digits_run, "--format", "web", *precisions, "--out", folder / "out")
-    done = run_command(*arguments, cwd=folder, environment=environment, check=True)
-    (folder / "out" / "said.txt").write_text(done.out)
-    return folder / "out"
+
+    def make(folder: Path) -> None:
+        precisions = [part for name in PRECISIONS for part in ("--precision", name)]
+        environment = zoo_environment(folder) | {VARIABLE: str(onnxruntime_web)}
+        arguments = ("export", digits_run, "--format", "web", *precisions, "--out", folder)
+        done = run_command(*arguments, cwd=folder.parent, environment=environment, check=True)
+        (folder / "said.txt").write_text(done.out.replace(str(folder), "OUT"))
+
+    return made_once(tmp_path_factory, "web-exports", make)
 
 
 @pytest.fixture

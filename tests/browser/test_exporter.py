@@ -48,8 +48,8 @@ def test_a_bundle_is_a_page_with_all_it_needs(web_exports: Path, precision: str)
 
 def test_the_command_ends_with_how_to_open_it(web_exports: Path) -> None:
     said = (web_exports / "said.txt").read_text()
-    folder = web_exports / "simple_cnn-web-float32"
-    assert f"In a browser: python -m http.server --bind 127.0.0.1 --directory {folder}" in said
+    served = "OUT/simple_cnn-web-float32"
+    assert f"In a browser: python -m http.server --bind 127.0.0.1 --directory {served}" in said
     assert "run.py" not in said
     assert said.count("verified") == len(PRECISIONS)
 

@@ -6,14 +6,13 @@ import csv
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pytest
 
-from tests.conftest import RunZoo, zoo_command, zoo_environment
+from tests.conftest import RunZoo, run_command, zoo_environment
 
 QUICK = ("--seconds", "0.02", "--threads", "1")
 
@@ -28,10 +27,9 @@ def measured(digits_exports: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         digits_exports / "simple_cnn-tflite-float32.zip",
         digits_exports / "simple_cnn-tflite-float32" / "simple_cnn.tflite",
     ]
-    command = zoo_command("bench", *given, *QUICK, "--out", out, "--device", "here")
-    done = subprocess.run(command, env=zoo_environment(folder), capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith(f"written to {out}\n")
+    command = ("bench", *given, *QUICK, "--out", out, "--device", "here")
+    done = run_command(*command, cwd=folder, environment=zoo_environment(folder), check=True)
+    assert done.out.endswith(f"written to {out}\n")
     found: dict[str, Any] = json.loads(out.read_text())
     return found
 

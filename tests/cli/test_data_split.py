@@ -18,7 +18,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_manifest_keeps_twins_together_trains_and_notices_changes(
-    photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path
+    photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
     root = photo_folder({"a": 30, "b, c": 30})
     for number in range(6):
@@ -40,8 +40,8 @@ def test_a_manifest_keeps_twins_together_trains_and_notices_changes(
     assert "zoo data split" in card
 
     draw_photo(root / "a" / "photo_010.jpg", 90, 12345)
-    options = ("--size", "32", "--epochs", "1")
-    trained = run_zoo("train", "simple_cnn", "--data", "lists/split.csv", *options)
+    options = ("--head-epochs", "0", "--epochs", "1")
+    trained = run_zoo("train", "tiny_net", "--data", "lists/split.csv", *options)
     assert trained.code == 0, trained.err
     assert "1 file(s) changed since the manifest was written, such as '../photos/a/photo_010.jpg'" in trained.err
     assert "Near-duplicates of test images were not looked for: at 32 px" in trained.err
@@ -136,13 +136,15 @@ def test_bad_input_leaves_nothing(
     assert not (tmp_path / "dataset.md").exists()
 
 
-def test_training_says_which_test_images_leak(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path) -> None:
+def test_training_says_which_test_images_leak(
+    photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
     root = photo_folder({"train/a": 12, "train/b": 12, "test/a": 6, "test/b": 6})
     for number in range(3):
         original = read_image(root / "train" / "a" / f"photo_{number:03d}.jpg")
         write_image(root / "test" / "a" / f"copy_{number}.jpg", original[:, ::-1])
     (root / "test" / "a" / "copy_3.jpg").write_bytes((root / "train" / "a" / "photo_003.jpg").read_bytes())
-    done = run_zoo("train", "simple_cnn", "--data", root, "--size", "96", "--epochs", "1")
+    done = run_zoo("train", "tiny_net", "--data", root, "--size", "96", "--head-epochs", "0", "--epochs", "1")
     assert done.code == 0, done.err
     assert "WARNING: 4 of 16 test images (25 %) have a twin in train or val" in done.err
     assert done.err.count("too good") == 1, "what has the same bytes is told with the others"

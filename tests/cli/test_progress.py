@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import pty
-import subprocess
 from pathlib import Path
 
-from tests.conftest import zoo_command, zoo_environment
+from tests import warm
+from tests.conftest import zoo_environment
 
 
-def test_a_terminal_shows_a_bar_with_speed_and_time_left(tmp_path: Path, site: Path) -> None:
+def test_a_terminal_shows_a_bar_with_speed_and_time_left(tiny_net: None, tmp_path: Path, site: Path) -> None:
     parent, child = pty.openpty()
-    command = zoo_command("train", "simple_cnn", "--size", "16", "--epochs", "2", "--precision", "float32")
+    command = ["train", "tiny_net", "--head-epochs", "0", "--epochs", "2", "--precision", "float32"]
     environment = {**zoo_environment(site), "TERM": "xterm"}
-    with (tmp_path / "out").open("wb") as out:
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=out, stderr=child)
+    process = warm.start(command, tmp_path, environment, tmp_path / "out", Path(os.ttyname(child)))
     os.close(child)
     shown = b""
     while True:
@@ -27,7 +26,8 @@ def test_a_terminal_shows_a_bar_with_speed_and_time_left(tmp_path: Path, site: P
             break
         shown += part
     os.close(parent)
-    assert process.wait(60) == 0, shown.decode()
+    process.join(60)
+    assert process.exitcode == 0, shown.decode()
     text = shown.decode()
     assert "epoch 1/2  loss" in text
     assert "img/s" in text

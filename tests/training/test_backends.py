@@ -28,14 +28,14 @@ main()
 """
 
 
-@pytest.mark.parametrize("architecture", ["simple_cnn", "mobilenetv2"])
+@pytest.mark.parametrize("epochs", [("0", "2"), ("2", "0")], ids=["images", "cached features"])
 def test_jax_trains_without_tensorflow_and_the_run_is_exported(
-    photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path, architecture: str
+    photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path, epochs: tuple[str, str]
 ) -> None:
     pytest.importorskip("jax", reason="jax is not installed")
     photos = photo_folder({"red": 12, "blue": 12})
-    steps = ["--epochs", "2"] if architecture == "simple_cnn" else ["--head-epochs", "2"]
-    command = ["train", architecture, "--data", str(photos), "--size", "32", "--precision", "float32", *steps]
+    steps = ["--head-epochs", epochs[0], "--epochs", epochs[1]]
+    command = ["train", "tiny_net", "--data", str(photos), "--precision", "float32", *steps]
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TENSORFLOW, *command],
         cwd=tmp_path,

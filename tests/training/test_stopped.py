@@ -12,11 +12,23 @@ from tests.conftest import FakePlugin, PhotoFolder, RunZoo
 from zoo.locks import locked
 from zoo.run_folder import open_run
 
-QUICK = ["--size", "16", "--epochs", "1", "--batch-size", "8", "--precision", "float32"]
+QUICK = [
+    "tiny_net",
+    "--head-epochs",
+    "0",
+    "--size",
+    "16",
+    "--epochs",
+    "1",
+    "--batch-size",
+    "8",
+    "--precision",
+    "float32",
+]
 
 
 @pytest.fixture
-def photos(photo_folder: PhotoFolder) -> Path:
+def photos(photo_folder: PhotoFolder, tiny_net: None) -> Path:
     return photo_folder({"a": 12, "b": 12})
 
 
@@ -54,7 +66,7 @@ CTRL_C = "raise KeyboardInterrupt"
 def test_a_disk_that_is_full_at_the_beginning_leaves_nothing(
     file: str, photos: Path, trouble: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
-    done = run_zoo("train", "simple_cnn", "--data", photos, *QUICK, env={"TROUBLE": f"{file} {FULL}"})
+    done = run_zoo("train", *QUICK, "--data", photos, env={"TROUBLE": f"{file} {FULL}"})
     assert done.code == 4
     assert f"{file}.{'npz' if file == 'last' else 'csv'}: No space left on device" in done.err
     assert list((tmp_path / "runs").iterdir()) == []
@@ -63,7 +75,7 @@ def test_a_disk_that_is_full_at_the_beginning_leaves_nothing(
 def test_a_run_without_its_images_says_how_to_start_it_again(
     photos: Path, trouble: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
-    killed = run_zoo("train", "simple_cnn", "--data", photos, *QUICK, env={"TROUBLE": f"split {KILL}"})
+    killed = run_zoo("train", *QUICK, "--data", photos, env={"TROUBLE": f"split {KILL}"})
     assert killed.code == -signal.SIGKILL
     (run,) = (tmp_path / "runs").iterdir()
     done = run_zoo("train", "--resume", run)
@@ -76,7 +88,7 @@ def test_a_run_without_its_images_says_how_to_start_it_again(
 def test_a_run_that_was_interrupted_at_its_report_gets_it(
     photos: Path, trouble: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
-    interrupted = run_zoo("train", "simple_cnn", "--data", photos, *QUICK, env={"TROUBLE": f"report {CTRL_C}"})
+    interrupted = run_zoo("train", *QUICK, "--data", photos, env={"TROUBLE": f"report {CTRL_C}"})
     assert interrupted.code == 130
     (path,) = (tmp_path / "runs").iterdir()
     assert f"Continue: zoo train --resume runs/{path.name}" in interrupted.err
@@ -156,7 +168,7 @@ def test_a_plugin_that_fails_in_training_is_named(
 def test_a_run_is_trained_by_one_process_at_a_time(
     photos: Path, trouble: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
-    interrupted = run_zoo("train", "simple_cnn", "--data", photos, *QUICK, env={"TROUBLE": f"report {CTRL_C}"})
+    interrupted = run_zoo("train", *QUICK, "--data", photos, env={"TROUBLE": f"report {CTRL_C}"})
     (path,) = (tmp_path / "runs").iterdir()
     assert not (path / ".lock").exists()
     with locked(path / ".lock"):
@@ -172,7 +184,7 @@ def test_a_disk_that_fills_up_later_says_how_to_go_on(
 ) -> None:
     """The bound on the size of files is the system's; it is set after the first epoch, when history.csv is written."""
     statement = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
-    done = run_zoo("train", "simple_cnn", "--data", photos, *QUICK, env={"TROUBLE": f"history {statement}"})
+    done = run_zoo("train", *QUICK, "--data", photos, env={"TROUBLE": f"history {statement}"})
     assert done.code == 4, done.err
     assert "model.keras: File too large" in done.err
     (path,) = (tmp_path / "runs").iterdir()

@@ -88,11 +88,13 @@ def test_a_model_whose_logits_are_not_one_linear_layer_s_is_left_alone(head) -> 
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
-def test_a_run_says_its_temperature_and_the_recipe_can_leave_it_out(photo_folder: PhotoFolder, run_zoo: RunZoo) -> None:
+def test_a_run_says_its_temperature_and_the_recipe_can_leave_it_out(
+    photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo
+) -> None:
     data = photo_folder({"rugby": 24, "soccer": 24})
     options = ["--data", data, "--size", "32", "--epochs", "2", "--precision", "float32"]
     for runs, more in (("on", []), ("off", ["--calibrate", "none"])):
-        done = run_zoo("train", "simple_cnn", *options, "--runs", runs, *more, cwd=data.parent)
+        done = run_zoo("train", "tiny_net", *options, "--runs", runs, *more, cwd=data.parent)
         assert done.code == 0, done.err
     (on,), (off,) = ((data.parent / runs).iterdir() for runs in ("on", "off"))
     temperature = json.loads((on / "run.json").read_text())["temperature"]

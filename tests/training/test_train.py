@@ -9,26 +9,38 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.conftest import PhotoFolder, RunZoo, run_command, zoo_command, zoo_environment
+from tests.conftest import (
+    FakePlugin,
+    PhotoFolder,
+    RunZoo,
+    install_tiny_net,
+    interrupt,
+    run_command,
+    zoo_command,
+    zoo_environment,
+)
 from zoo.augmentation import NAMED
 from zoo.run_folder import open_run
 
 #: Small, but with everything that has a state: augmentation, mixup, averaged weights, a schedule, dropout.
-SETTINGS = ["--size", "16", "--epochs", "5", "--mixup-alpha", "0.2", "--ema-momentum", "0.9", "--precision", "float32"]
+SETTINGS = ["--size", "16", "--head-epochs", "0", "--unfreeze", "1", "--epochs", "5", "--batch-size", "64"]
+SETTINGS += ["--mixup-alpha", "0.2", "--ema-momentum", "0.9", "--precision", "float32"]
+#: An epoch of the smallest network.
+QUICK = ["tiny_net", "--size", "16", "--head-epochs", "0", "--epochs", "1", "--precision", "float32"]
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path:
     """A run of SETTINGS on the digits that nothing disturbed."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    run_command("train", "simple_cnn", *SETTINGS, cwd=folder, environment=zoo_environment(folder), check=True)
+    install_tiny_net(folder)
+    run_command("train", "tiny_net", *SETTINGS, cwd=folder, environment=zoo_environment(folder), check=True)
     (run,) = (folder / "runs").iterdir()
     return run
 
@@ -80,7 +92,7 @@ def test_the_saved_model_needs_nothing_of_ours_and_answers_as_recorded(digits_ru
     assert np.abs(answers - expected).max() < 1e-5
 
 
-def test_the_same_seed_is_the_same_run(uninterrupted: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+def test_the_same_seed_is_the_same_run(uninterrupted: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path) -> None:
     done = run_zoo("train", "--repeat", uninterrupted)
     assert done.code == 0, done.err
     (again,) = (tmp_path / "runs").iterdir()
@@ -89,10 +101,10 @@ def test_the_same_seed_is_the_same_run(uninterrupted: Path, run_zoo: RunZoo, tmp
 
 
 def test_a_repeated_run_keeps_the_precision_that_was_measured(
-    photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path
+    photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
-    small = ["--data", photo_folder({"a": 12, "b": 12}), "--size", "16", "--epochs", "1", "--batch-size", "8"]
-    first = run_zoo("train", "simple_cnn", *small, "--precision", "auto", "--runs", "first")
+    small = ["--data", photo_folder({"a": 12, "b": 12}), "--batch-size", "8"]
+    first = run_zoo("train", *QUICK, *small, "--precision", "auto", "--runs", "first")
     assert first.code == 0, first.err
     (path,) = (tmp_path / "first").iterdir()
     env = {"ZOO_CACHE_DIR": str(tmp_path / "empty-cache")}
@@ -106,32 +118,16 @@ def test_a_repeated_run_keeps_the_precision_that_was_measured(
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_run_resumes_to_the_same_weights(
-    number: signal.Signals, uninterrupted: Path, run_zoo: RunZoo, tmp_path: Path, site: Path
+    number: signal.Signals, uninterrupted: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path, site: Path
 ) -> None:
-    log = tmp_path / "log"
-    with log.open("wb") as file:
-        command = zoo_command("train", "simple_cnn", *SETTINGS)
-        process = subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env=zoo_environment(site),
-            stderr=file,
-            # A shell starts background jobs with Ctrl-C ignored, and these tests may run in one.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        deadline = time.monotonic() + 300
-        while b"epoch 2/5" not in log.read_bytes():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(number)
-        process.wait(60)
+    command = ["train", "tiny_net", *SETTINGS]
+    stopped = interrupt(number, "epoch 2/5", *command, cwd=tmp_path, environment=zoo_environment(site))
     (run,) = (tmp_path / "runs").iterdir()
     assert not (run / "metrics.json").exists()
     if number != signal.SIGKILL:
-        assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}[number]
-        assert f"zoo train --resume {run.relative_to(tmp_path)}" in log.read_text()
-        assert "Traceback" not in log.read_text()
+        assert stopped.code == {signal.SIGTERM: 143, signal.SIGINT: 130}[number]
+        assert f"zoo train --resume {run.relative_to(tmp_path)}" in stopped.err
+        assert "Traceback" not in stopped.err
     done = run_zoo("train", "--resume", run)
     assert done.code == 0, done.err
     assert "epoch 5/5" in done.err
@@ -142,10 +138,10 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
 
 
 @pytest.fixture
-def interrupted(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path) -> Path:
+def interrupted(photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path) -> Path:
     """A run on photos that is not finished, as a crash after training leaves it."""
     photos = photo_folder({"a": 12, "b": 12})
-    done = run_zoo("train", "simple_cnn", "--data", photos, "--size", "16", "--epochs", "1", "--precision", "float32")
+    done = run_zoo("train", *QUICK, "--data", photos)
     assert done.code == 0, done.err
     (run,) = (tmp_path / "runs").iterdir()
     (run / "metrics.json").unlink()
@@ -166,7 +162,7 @@ def test_a_resumed_run_refuses_other_settings_and_other_data(
     other = run_zoo("train", "--resume", interrupted, "--epochs", "7", "--learning-rate", "0.1")
     assert other.code == 2
     assert "epochs: 1 in the run, 7 asked" in other.err
-    assert "learning_rate: 0.005 in the run, 0.1 asked" in other.err
+    assert "learning_rate: 0.001 in the run, 0.1 asked" in other.err
     photos = tmp_path / "photos"
     shutil.copy(photos / "a" / "photo_000.jpg", photos / "b" / "new.jpg")
     (photos / "a" / "photo_003.jpg").unlink()
@@ -239,9 +235,21 @@ def test_a_loss_that_is_no_number_is_a_message_and_leaves_nothing(run_zoo: RunZo
     assert list((tmp_path / "runs").iterdir()) == []
 
 
-def test_early_stopping_ends_before_the_last_epoch(run_zoo: RunZoo, tmp_path: Path) -> None:
-    arguments = ["--size", "16", "--epochs", "40", "--learning-rate", "1e-9", "--early-stopping-epochs", "2"]
-    done = run_zoo("train", "simple_cnn", *arguments, "--augmentation", "none", "--optimizer", "sgd")
+def test_early_stopping_ends_before_the_last_epoch(
+    photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    arguments = [
+        *QUICK,
+        "--data",
+        photo_folder({"a": 12, "b": 12}),
+        "--epochs",
+        "40",
+        "--learning-rate",
+        "1e-9",
+        "--early-stopping-epochs",
+        "2",
+    ]
+    done = run_zoo("train", *arguments, "--augmentation", "none", "--optimizer", "sgd")
     assert done.code == 0, done.err
     (path,) = (tmp_path / "runs").iterdir()
     assert len(open_run(path).history["epoch"]) < 40
@@ -294,9 +302,7 @@ def test_compare_says_what_is_noise(digits_run: Path, uninterrupted: Path, run_z
 
 
 def test_a_plugins_callback_is_called_and_resumed_and_a_broken_one_passed_over(
-    run_zoo: RunZoo,
-    fake_plugin,
-    tmp_path: Path,  # type: ignore[no-untyped-def]
+    tiny_net: None, run_zoo: RunZoo, fake_plugin: FakePlugin, tmp_path: Path
 ) -> None:
     fake_plugin(
         "zoo-tracker",
@@ -314,7 +320,7 @@ def test_a_plugins_callback_is_called_and_resumed_and_a_broken_one_passed_over(
         "zoo-broken",
         "from zoo import hookimpl\n@hookimpl\ndef zoo_callbacks(recipe): raise ValueError('no server')\n",
     )
-    done = run_zoo("train", "simple_cnn", "--size", "16", "--epochs", "2")
+    done = run_zoo("train", *QUICK, "--epochs", "2")
     assert done.code == 0, done.err
     assert "zoo: plugin 'zoo-broken' is left out of this run: zoo_callbacks: ValueError: no server" in done.err.replace(
         ":zoo_broken", ""
@@ -326,9 +332,7 @@ def test_a_plugins_callback_is_called_and_resumed_and_a_broken_one_passed_over(
 
 
 def test_a_callback_that_begins_anew_with_training_goes_on_where_it_was(
-    run_zoo: RunZoo,
-    fake_plugin,
-    tmp_path: Path,  # type: ignore[no-untyped-def]
+    tiny_net: None, run_zoo: RunZoo, fake_plugin: FakePlugin, tmp_path: Path
 ) -> None:
     fake_plugin(
         "zoo-counter",
@@ -350,7 +354,7 @@ def test_a_callback_that_begins_anew_with_training_goes_on_where_it_was(
         "        def set_state(self, state): self.epochs = state\n"
         "    return [Counter()]\n",
     )
-    killed = run_zoo("train", "simple_cnn", "--size", "16", "--epochs", "5", env={"KILL": "1"})
+    killed = run_zoo("train", *QUICK, "--epochs", "5", env={"KILL": "1"})
     assert killed.code == -signal.SIGKILL
     (run,) = (tmp_path / "runs").iterdir()
     assert (run / "checkpoints" / "last.npz").is_file()
@@ -359,15 +363,15 @@ def test_a_callback_that_begins_anew_with_training_goes_on_where_it_was(
     assert (run / "counted.txt").read_text() == "5"
 
 
-def test_tensorboard_logs_are_written(run_zoo: RunZoo, tmp_path: Path) -> None:
-    done = run_zoo("train", "simple_cnn", "--size", "16", "--epochs", "1", "--tensorboard")
+def test_tensorboard_logs_are_written(tiny_net: None, run_zoo: RunZoo, tmp_path: Path) -> None:
+    done = run_zoo("train", *QUICK, "--tensorboard")
     assert done.code == 0, done.err
     assert list((tmp_path / "runs").rglob("tensorboard/**/events.out.tfevents*"))
 
 
-def test_cache_is_shown_and_cleared(run_zoo: RunZoo, tmp_path: Path) -> None:
+def test_cache_is_shown_and_cleared(tiny_net: None, run_zoo: RunZoo, tmp_path: Path) -> None:
     env = {"ZOO_CACHE_DIR": str(tmp_path / "cache")}
-    assert run_zoo("train", "simple_cnn", "--size", "16", "--epochs", "1", env=env).code == 0
+    assert run_zoo("train", *QUICK, env=env).code == 0
     shown = run_zoo("cache", env=env)
     assert "1797 images" in shown.out
     assert run_zoo("cache", "--clear", env=env).code == 0

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.conftest import FakePlugin, PhotoFolder, RunZoo, zoo_command, zoo_environment
+from tests import tiny_net as tiny_plugin
+from tests.conftest import FakePlugin, PhotoFolder, RunZoo, interrupt, zoo_environment
 from zoo.run_folder import open_run
 
-#: A small input keeps these quick; ImageNet weights take any size.
-SMALL = ["--size", "64", "--precision", "float32"]
+SMALL = ["--precision", "float32"]
 PLAIN = ["--augmentation", "none", "--head-views", "1", "--optimizer", "adam", "--schedule", "constant"]
 
 
@@ -37,8 +35,8 @@ def weights(run: Path) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
     return {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.weights}
 
 
-def test_cached_features_train_the_same_head(photos: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
-    common = ["train", "mobilenetv2", "--data", photos, *SMALL, *PLAIN, "--early-stopping-epochs", "0"]
+def test_cached_features_train_the_same_head(photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path) -> None:
+    common = ["train", "tiny_net", "--data", photos, *SMALL, *PLAIN, "--early-stopping-epochs", "0"]
     phases = {
         "cached": ["--head-epochs", "3", "--head-learning-rate", "0.01", "--epochs", "0"],
         "in_the_loop": ["--head-epochs", "0", "--epochs", "3", "--learning-rate", "0.01", "--unfreeze", "0"],
@@ -59,10 +57,10 @@ def test_cached_features_train_the_same_head(photos: Path, run_zoo: RunZoo, tmp_
     assert open_run(runs["cached"]).history["loss"][-1] < open_run(runs["cached"]).history["loss"][0]
 
 
-def test_the_backbone_is_asked_once(photos: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+def test_the_backbone_is_asked_once(photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path) -> None:
     arguments = [
         "train",
-        "mobilenetv2",
+        "tiny_net",
         "--data",
         photos,
         *SMALL,
@@ -82,11 +80,11 @@ def test_the_backbone_is_asked_once(photos: Path, run_zoo: RunZoo, tmp_path: Pat
 
 
 def test_an_interrupted_fine_tuning_resumes_to_the_same_weights(
-    photos: Path, run_zoo: RunZoo, tmp_path: Path, site: Path
+    photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path, site: Path
 ) -> None:
     arguments = [
         "train",
-        "mobilenetv2",
+        "tiny_net",
         "--data",
         photos,
         *SMALL,
@@ -98,18 +96,8 @@ def test_an_interrupted_fine_tuning_resumes_to_the_same_weights(
         "2",
     ]
     assert run_zoo(*arguments, "--runs", "whole").code == 0
-    log = tmp_path / "log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            zoo_command(*arguments, "--runs", "killed"), cwd=tmp_path, env=zoo_environment(site), stderr=file
-        )
-        deadline = time.monotonic() + 300
-        while b"epoch 4/6" not in log.read_bytes():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait(60)
+    command = [*arguments, "--runs", "killed"]
+    interrupt(signal.SIGKILL, "epoch 4/6", *command, cwd=tmp_path, environment=zoo_environment(site))
     (killed,) = (tmp_path / "killed").iterdir()
     (whole,) = (tmp_path / "whole").iterdir()
     done = run_zoo("train", "--resume", killed)
@@ -120,7 +108,7 @@ def test_an_interrupted_fine_tuning_resumes_to_the_same_weights(
 
 
 def test_a_resume_in_the_head_phase_computes_no_feature_again_and_its_time_counts(
-    photos: Path, run_zoo: RunZoo, fake_plugin: FakePlugin, tmp_path: Path
+    photos: Path, tiny_net: None, run_zoo: RunZoo, fake_plugin: FakePlugin, tmp_path: Path
 ) -> None:
     fake_plugin(
         "zoo-killer",
@@ -136,7 +124,7 @@ def test_a_resume_in_the_head_phase_computes_no_feature_again_and_its_time_count
         "    return [Killer()]\n",
     )
     cache = tmp_path / "cache"
-    arguments = ["train", "mobilenetv2", "--data", photos, *SMALL, "--head-epochs", "2", "--epochs", "0"]
+    arguments = ["train", "tiny_net", "--data", photos, *SMALL, "--head-epochs", "2", "--epochs", "0"]
     killed = run_zoo(*arguments, env={"ZOO_CACHE_DIR": str(cache), "KILL": "1"})
     assert killed.code == -signal.SIGKILL, killed.err
     segments = sorted(path.name for path in (cache / "images").iterdir())
@@ -156,22 +144,21 @@ def test_a_resume_in_the_head_phase_computes_no_feature_again_and_its_time_count
 
 
 def test_the_result_is_one_plain_model_and_frozen_layers_did_not_move(
-    photos: Path, run_zoo: RunZoo, tmp_path: Path
+    photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
-    arguments = ["--head-epochs", "0", "--epochs", "1", "--unfreeze", "0.2", "--learning-rate", "0.001"]
-    done = run_zoo("train", "mobilenetv2", "--data", photos, *SMALL, *arguments)
+    arguments = ["--head-epochs", "0", "--epochs", "1", "--unfreeze", "0.5", "--learning-rate", "0.001"]
+    done = run_zoo("train", "tiny_net", "--data", photos, *SMALL, *arguments)
     assert done.code == 0, done.err
     trained = weights(only_run(tmp_path))
     import keras
-    from zoo_mobilenetv2 import ARCHITECTURE, load_imagenet
 
-    start = ARCHITECTURE.build((64, 64, 3), 3)
-    load_imagenet(start, False)
+    start = tiny_plugin.build((32, 32, 3), 3)
+    tiny_plugin.load(start, False)
     before = {variable.path: keras.ops.convert_to_numpy(variable) for variable in start.weights}
-    assert np.array_equal(trained["stem/kernel"], before["stem/kernel"])
-    assert not np.array_equal(trained["top/kernel"], before["top/kernel"])
+    assert np.array_equal(trained["conv_1/kernel"], before["conv_1/kernel"])
+    assert not np.array_equal(trained["conv_2/kernel"], before["conv_2/kernel"])
     statistics = [name for name in trained if name.endswith(("moving_mean", "moving_variance"))]
-    assert len(statistics) == 104
+    assert len(statistics) == 4
     assert all(np.array_equal(trained[name], before[name]) for name in statistics)
 
 
@@ -195,11 +182,11 @@ def test_weights_that_cannot_be_are_refused(photos: Path, run_zoo: RunZoo, tmp_p
         assert not list((tmp_path / "runs").glob("*"))  # nothing half-made is left
 
 
-def test_a_users_own_weights_are_taken(photos: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
+def test_a_users_own_weights_are_taken(photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path) -> None:
     quick = [*SMALL, "--head-epochs", "1", "--epochs", "0"]
-    assert run_zoo("train", "mobilenetv2", "--data", photos, *quick).code == 0
+    assert run_zoo("train", "tiny_net", "--data", photos, *quick).code == 0
     model = only_run(tmp_path) / "model.keras"
-    done = run_zoo("train", "mobilenetv2", "--data", photos, *quick, "--weights", model, "--runs", "again")
+    done = run_zoo("train", "tiny_net", "--data", photos, *quick, "--weights", model, "--runs", "again")
     assert done.code == 0, done.err
     (again,) = (tmp_path / "again").iterdir()
     assert json.loads((again / "run.json").read_text())["weights"] == str(model)

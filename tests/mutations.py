@@ -1,0 +1,335 @@
+"""Do the tests have teeth? Thirty deliberate faults, each of which the tests that are named beside it must find.
+
+    python tests/mutations.py                    all of them, in about ten minutes on two cores
+    python tests/mutations.py label-order crop   some of them
+    python tests/mutations.py --tests-of COMMIT  with the tests as they were at a commit
+
+Every fault is applied alone, in a temporary copy of the working tree. The tests must pass on the copy without a fault,
+and fail with it. Exit code 1 where a fault was not found. ``tests/test_style.py`` checks that each can be applied.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+#: Folders that modules are imported from.
+ROOTS = ("", "plugins", "exports", "plugins/zoo-efficientnet-lite", "plugins/zoo-keras-applications")
+
+#: Longest time that the tests of one fault may take.
+TIMEOUT_S = 900
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A deliberate fault.
+
+    Args:
+        name: Short.
+        file: Below the repository.
+        right: Text that occurs once in it.
+        wrong: What takes its place.
+        tests: What pytest is given: files, or tests of them.
+    """
+
+    name: str
+    file: str
+    right: str
+    wrong: str
+    tests: tuple[str, ...]
+
+
+FAULTS = (
+    # From a photo's file to pixels
+    Fault("crop", "zoo/images/resize.py", "= (256, 224)", "= (240, 224)", ("tests/images/test_resize.py",)),
+    Fault(
+        "averaging",
+        "zoo/images/resize.py",
+        "interpolation=cv2.INTER_AREA)",
+        "interpolation=cv2.INTER_LINEAR)",
+        ("tests/images/test_resize.py",),
+    ),
+    Fault("padding", "zoo/images/resize.py", "PAD_VALUE = 114", "PAD_VALUE = 0", ("tests/images/test_resize.py",)),
+    Fault(
+        "colour-order",
+        "zoo/images/decode.py",
+        "return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if blue_first else pixels",
+        "return pixels",
+        ("tests/images/test_decode.py",),
+    ),
+    Fault(
+        "transparency",
+        "zoo/images/decode.py",
+        "    return cv2.bitwise_not(darkness)",
+        "    return cv2.multiply(rgb, opacity, scale=1 / 255)",
+        ("tests/images/test_decode.py",),
+    ),
+    Fault(
+        "orientation",
+        "zoo/images/decode.py",
+        "return cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)",
+        "return cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE)  # twice",
+        ("tests/images/test_orientation.py",),
+    ),
+    # Data sets and splits
+    Fault(
+        "label-order",
+        "zoo/data/dataset.py",
+        "wanted = labels or tuple(sorted({entry.label for entry in listing.entries}))",
+        "wanted = labels or tuple(sorted({entry.label for entry in listing.entries}, reverse=True))",
+        ("tests/data/test_dataset.py",),
+    ),
+    Fault(
+        "split-seed",
+        "zoo/data/splits.py",
+        'f"{seed}:{purpose}:{content}"',
+        'f"0:{purpose}:{content}"',
+        ("tests/data/test_splits.py",),
+    ),
+    Fault(
+        "given-split",
+        "zoo/data/splits.py",
+        "image.given if image.given in (VAL, TEST) else",
+        "image.given if image.given == VAL else",
+        ("tests/data/test_splits.py", "tests/data/test_dataset.py"),
+    ),
+    Fault(
+        "cache-checksum",
+        "zoo/data/segments.py",
+        "if len(self._mapped) != size_bytes or self._checksum() != crc32:",
+        "if len(self._mapped) != size_bytes:",
+        ("tests/data/test_cache.py",),
+    ),
+    # Training
+    Fault(
+        "mirroring",
+        "zoo/training/augment.py",
+        'ranges.flip in ("auto", "horizontal", "both")',
+        "True",
+        ("tests/training/test_augment.py",),
+    ),
+    Fault(
+        "mixed-targets",
+        "zoo/training/augment.py",
+        "weights * targets + (1 - weights) * targets[partners]",
+        "targets",
+        ("tests/training/test_augment.py", "tests/training/test_batches.py"),
+    ),
+    Fault(
+        "weight-decay",
+        "zoo/training/model.py",
+        'len(variable.shape) > 1 and variable.name not in ("bias", "gamma", "beta")',
+        "True",
+        ("tests/training/test_weight_decay.py",),
+    ),
+    Fault(
+        "second-trace",
+        "zoo/training/model.py",
+        "    model.compute_metrics(None, one_image, one_image)\n",
+        "",
+        ("tests/training/test_model.py",),
+    ),
+    Fault(
+        "frozen-statistics",
+        "zoo/training/model.py",
+        "index >= frozen and not isinstance(layer, keras.layers.BatchNormalization)",
+        "index >= frozen",
+        ("tests/training/test_transfer.py::test_the_result_is_one_plain_model_and_frozen_layers_did_not_move",),
+    ),
+    Fault(
+        "resumed-optimizer",
+        "zoo/training/checkpoint.py",
+        'set_weights(optimizer.variables, _numbered(file, "optimizer"))',
+        '_numbered(file, "optimizer")',
+        ("tests/training/test_train.py::test_an_interrupted_run_resumes_to_the_same_weights",),
+    ),
+    Fault(
+        "temperature",
+        "zoo/training/temperature.py",
+        "weights / np.float32(temperature)",
+        "weights * np.float32(temperature)",
+        ("tests/training/test_temperature.py",),
+    ),
+    # Figures
+    Fault(
+        "wilson",
+        "zoo/evaluation/intervals.py",
+        "half = z / (1 + z * z / n)",
+        "half = z",
+        ("tests/evaluation/test_intervals.py",),
+    ),
+    Fault(
+        "whole-from-part",
+        "zoo/figures.py",
+        "if rounded >= 100 and share < 1 - _EQUAL:",
+        "if False:",
+        ("tests/test_figures.py",),
+    ),
+    # Export and verification
+    Fault(
+        "folded-bias",
+        "zoo/exporting/fold.py",
+        "beta + (bias - to_array(norm.moving_mean)) * scale",
+        "beta + bias - to_array(norm.moving_mean) * scale",
+        ("tests/exporting/test_fold.py",),
+    ),
+    Fault(
+        "calibrates-on-test-images",
+        "zoo/exporting/calibration.py",
+        "indices = data.indices(TRAIN)",
+        "indices = data.indices(TEST)",
+        ("tests/exporting/test_calibration.py",),
+    ),
+    Fault(
+        "labels-in-the-file",
+        "zoo/parity/contract.py",
+        "*_labels(metadata.labels, reference.labels),",
+        "",
+        ("tests/parity/test_contract.py", "tests/exporting/test_teeth.py"),
+    ),
+    Fault(
+        "gate-of-values",
+        "zoo/parity/gates.py",
+        "value is not None and value - limit <= _ROUNDING",
+        "value is not None",
+        ("tests/parity/test_verify.py", "tests/parity/test_values.py"),
+    ),
+    Fault(
+        "gate-of-agreement",
+        "zoo/parity/gates.py",
+        "passed = flips <= most_flips(found.images, limit)",
+        "passed = flips <= 2 * most_flips(found.images, limit)",
+        ("tests/parity/test_verify.py", "tests/parity/test_evidence.py"),
+    ),
+    Fault(
+        "metadata",
+        "exports/zoo_tflite/metadata.py",
+        "return label_lines(labels).encode",
+        "return label_lines(tuple(sorted(labels))).encode",
+        ("tests/exports/test_tflite.py",),
+    ),
+    # Files, processes, errors
+    Fault(
+        "half-written-file",
+        "zoo/atomic.py",
+        'aside = path.with_name(f".{path.stem[:60]}.{os.getpid()}{path.suffix}")',
+        "aside = path",
+        ("tests/test_atomic.py",),
+    ),
+    Fault(
+        "lock",
+        "zoo/locks.py",
+        "timeout=0 if busy else WAIT_S",
+        "timeout=0",
+        ("tests/test_locks.py", "tests/training/test_precision.py"),
+    ),
+    Fault(
+        "exit-code",
+        "zoo/errors.py",
+        "class VerificationError(ZooError):\n    exit_code = 6",
+        "class VerificationError(ZooError):\n    exit_code = 5",
+        ("tests/test_errors.py",),
+    ),
+    Fault(
+        "plugin-that-exits",
+        "zoo/plugin_manager.py",
+        "except BaseException as error:  # SystemExit, and whatever else a module may raise",
+        "except Exception as error:",
+        ("tests/test_plugins.py",),
+    ),
+    Fault(
+        "terminal",
+        "zoo/terminal.py",
+        'return character.encode("unicode_escape").decode()',
+        "return character",
+        ("tests/test_terminal.py",),
+    ),
+    Fault(
+        "private-address",
+        "zoo/fetch/addresses.py",
+        "if not is_public(address):",
+        'if address.startswith("127."):',
+        ("tests/fetch/test_addresses.py",),
+    ),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="faults; all of them where none is named")
+    parser.add_argument("--tests-of", metavar="COMMIT", help="takes the tests of this commit")
+    asked = parser.parse_args(arguments)
+    known = {fault.name: fault for fault in FAULTS}
+    unknown = sorted(set(asked.names) - known.keys())
+    if unknown:
+        parser.error(f"unknown faults: {', '.join(unknown)}. Known: {', '.join(known)}.")
+    chosen = [known[name] for name in asked.names] or list(FAULTS)
+    with tempfile.TemporaryDirectory(prefix="zoo-mutations-") as folder:
+        copy = Path(folder) / "zoo"
+        copy_tree(copy, asked.tests_of)
+        sound, said = passes(sorted({test for fault in chosen for test in fault.tests}), copy)
+        if not sound:
+            print(f"The tests fail without a fault: {said}")
+            return 1
+        missed = [fault.name for fault in chosen if not found(fault, copy)]
+    print(f"{len(chosen) - len(missed)} of {len(chosen)} faults were found.")
+    if missed:
+        print(f"Not found: {', '.join(missed)}.")
+    return int(bool(missed))
+
+
+def copy_tree(copy: Path, tests_of: str | None) -> None:
+    """The files that git knows, as they are in the working tree; the tests of a commit where one is named."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        if (REPOSITORY / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, copy / name)
+    if tests_of:
+        shutil.rmtree(copy / "tests")
+        archive = subprocess.run(["git", "archive", tests_of, "tests"], cwd=REPOSITORY, check=True, capture_output=True)
+        subprocess.run(["tar", "-x", "-C", copy], input=archive.stdout, check=True)
+
+
+def found(fault: Fault, copy: Path) -> bool:
+    """Whether the tests of a fault fail with it; says so in a line."""
+    path = copy / fault.file
+    text = path.read_text(encoding="utf-8")
+    start = time.monotonic()
+    path.write_text(text.replace(fault.right, fault.wrong), encoding="utf-8")
+    try:
+        survived, said = passes(fault.tests, copy)
+    finally:
+        path.write_text(text, encoding="utf-8")
+    verdict = "NOT FOUND" if survived else f"found by {said}"
+    print(f"{fault.name:28} {verdict} ({time.monotonic() - start:.0f} s)", flush=True)
+    return not survived
+
+
+def passes(tests: Sequence[str], copy: Path) -> tuple[bool, str]:
+    """Whether tests pass, and the first that does not."""
+    paths = os.pathsep.join(str(copy / root) for root in ROOTS)
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    # Photographs and weights are looked for beside the repository.
+    environment.setdefault("ZOO_TEST_DATA", str(REPOSITORY.parent / "shared" / "data"))
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(
+        command, cwd=copy, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    first = failed[0].split(" ", 1)[1].split(" - ")[0] if failed else done.stdout.strip()[-200:]
+    return done.returncode == 0, first
+
+
+if __name__ == "__main__":
+    sys.exit(main())
