@@ -16,7 +16,9 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import DupFd
 from pathlib import Path
+from typing import Any
 
 #: Commands that load TensorFlow, or another of the packages below, on most arguments.
 HEAVY = ("train", "evaluate", "export", "verify", "compare", "predict", "bench", "data", "plugin")
@@ -65,9 +67,12 @@ def run(
         return process.exitcode, out.read_bytes(), err.read_bytes()
 
 
-def start(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], out: Path, err: Path) -> BaseProcess:
-    """``zoo ARGUMENTS``, running, with its output in two files."""
-    process = _context.Process(target=_main, args=(list(arguments), str(cwd), dict(environment), out, err))
+def start(
+    arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], out: Path, err: Path | int
+) -> BaseProcess:
+    """``zoo ARGUMENTS``, running, with its output in two files; a descriptor, such as a terminal's, may take errors."""
+    shown = DupFd(err) if isinstance(err, int) else err
+    process = _context.Process(target=_main, args=(list(arguments), str(cwd), dict(environment), out, shown))
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # the server's, from its start on
     try:
@@ -80,9 +85,10 @@ def start(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], o
     return process
 
 
-def _main(arguments: list[str], cwd: str, environment: dict[str, str], out: Path, err: Path) -> None:
-    for path, descriptor in ((out, 1), (err, 2)):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOCTTY, 0o600)
+def _main(arguments: list[str], cwd: str, environment: dict[str, str], out: Path, err: Any) -> None:
+    for target, descriptor in ((out, 1), (err, 2)):
+        is_path = isinstance(target, Path)
+        file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600) if is_path else target.detach()
         os.dup2(file, descriptor)
         os.close(file)
     # A shell starts background jobs with Ctrl-C ignored, and the tests may run in one.

@@ -175,7 +175,7 @@ def test_missing_weights_are_a_broken_installation(tmp_path, monkeypatch):
 
 @dataclass(frozen=True)
 class Reference:
-    """What torchvision's model answers for 200 pictures prepared in one way."""
+    """What torchvision's model answers for 200 pictures prepared in one way; tests take some of them."""
 
     pixels: np.ndarray
     true: np.ndarray
@@ -221,10 +221,10 @@ def test_with_float32_weights_every_answer_is_torchvisions(reference, shared_dat
     for variable in model.weights:
         variable.assign(original.pop(variable.path))
     assert not original
-    answers = logits(model, reference.pixels)
-    np.testing.assert_array_equal(answers.argmax(axis=1), reference.top1)
+    answers = logits(model, reference.pixels[::4])
+    np.testing.assert_array_equal(answers.argmax(axis=1), reference.top1[::4])
     # The table has three decimals; the rest is ours.
-    np.testing.assert_allclose(answers.max(axis=1), reference.logit, rtol=0, atol=5e-4 + 1e-4)
+    np.testing.assert_allclose(answers.max(axis=1), reference.logit[::4], rtol=0, atol=5e-4 + 1e-4)
 
 
 def test_with_the_shipped_float16_weights_the_answers_are_the_same(reference, shipped):

@@ -1,6 +1,7 @@
 """What a plugin should prove of itself: its parts, its answers against the original, and what happens to bad weights."""
 
 import csv
+import os
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -119,10 +120,13 @@ def test_damaged_weights_are_refused_with_both_checksums(tmp_path, monkeypatch):
 #: Of 100 photos, cropped as for the original: the right label first, and among the first five. PyTorch has the same.
 RIGHT = {LITE0: (91, 99), LITE1: (94, 99), LITE2: (95, 100)}
 
+#: All 100 photos take a minute and more; the 20 of which the original's logits are known show the same faults.
+ALL = bool(os.environ.get("ZOO_TEST_ALL_ARCHITECTURES"))
+
 
 @each_variant
 def test_logits_are_those_of_the_original_and_float16_changes_no_label(variant, shared_data):
-    photos = rows(shared_data)[::2]
+    photos = rows(shared_data)[:: 2 if ALL else 10]
     pixels = np.stack([cropped(shared_data / "nips17_sample" / row["file"], variant.size_px) for row in photos])
     true = np.array([int(row["true_index"]) for row in photos])
     model = build(variant, (variant.size_px, variant.size_px, 3), 1000)
@@ -134,7 +138,8 @@ def test_logits_are_those_of_the_original_and_float16_changes_no_label(variant, 
     exact = logits(model, pixels)
     top_1 = exact.argmax(axis=1)
     top_5 = np.argsort(-exact, axis=1)[:, :5]
-    assert (int((top_1 == true).sum()), int((top_5 == true[:, None]).any(axis=1).sum())) == RIGHT[variant]
+    right = int((top_1 == true).sum()), int((top_5 == true[:, None]).any(axis=1).sum())
+    assert right == RIGHT[variant] if ALL else min(right[0] - 17, right[1] - 19) >= 0
     expected = {row["file"]: row for row in logits_of_pytorch() if row["architecture"] == variant.name}
     compared = [
         (row, expected[photo["file"]]) for photo, row in zip(photos, exact, strict=True) if photo["file"] in expected
@@ -145,9 +150,10 @@ def test_logits_are_those_of_the_original_and_float16_changes_no_label(variant, 
         np.testing.assert_allclose(row[::100], [float(theirs[str(index)]) for index in range(0, 1000, 100)], atol=1e-4)
 
     weights.load_imagenet(variant, model, True)
-    shipped = logits(model, pixels[::5])
-    assert np.abs(shipped - exact[::5]).max() < 0.1
-    assert (shipped.argmax(axis=1) == top_1[::5]).all()
+    some = slice(None, None, 5 if ALL else 2)
+    shipped = logits(model, pixels[some])
+    assert np.abs(shipped - exact[some]).max() < 0.1
+    assert (shipped.argmax(axis=1) == top_1[some]).all()
 
 
 def logits(model, pixels):
