@@ -76,7 +76,7 @@ def subject(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pyte
     epochs = (
         ("--head-epochs", "20", "--epochs", "0") if architecture.backbone else ("--epochs", "9", "--min-steps", "0")
     )
-    _zoo(work, "train", request.param, "--data", photos, "--size", "64", "--precision", "float32", *epochs)
+    _zoo(work, "train", request.param, "--data", photos, "--size", "96", "--precision", "float32", *epochs)
     (path,) = (work / "runs").iterdir()
     every = [part for precision in PRECISIONS for part in ("--precision", precision)]
     _zoo(work, "export", path, "--out", work / "exports", "--no-verify", *every)
@@ -97,7 +97,7 @@ def _zoo(work: Path, *arguments: str | Path) -> None:
 @pytest.mark.parametrize(("name", "precision"), FILES, ids=["-".join(pair) for pair in FILES])
 def test_answers_photographs_like_keras_elsewhere(subject: Subject, name: str, precision: str) -> None:
     exporter, path = exporters().get(name), _file(subject, name, precision)
-    # Pictures of 64 px, forty to calibrate on and a test photo a percent: more flips than of a model made in earnest.
+    # Pictures of 96 px, forty to calibrate on and a test photo a percent: more flips than of a model made in earnest.
     gates = Gates(min_agreement=0.95, max_accuracy_drop=0.03) if precision == "int8" else default_gates(precision)
     found = verify(exporter, path, subject.trained, subject.data, TEST, gates, expected=subject.expected)
     assert found.failures == ()
