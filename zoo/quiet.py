@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 
 @contextmanager
@@ -47,45 +48,80 @@ def stderr_aside(
 
 
 class Messages:
-    """What compiled libraries have written to stderr since it was turned aside.
+    """What compiled libraries write to stderr between ``begin`` and ``end``, while descriptor 2 is turned aside.
 
-    Args:
-        file: Where it goes now; ``None`` where it cannot be told apart from what Python writes.
+    What Python writes goes on to where it went. For that, ``sys.stderr`` is another stream meanwhile where it writes to
+    descriptor 2 itself, as in a program that did not call ``zoo.terminal.guard_terminal``. Beginning and ending take
+    microseconds, so that it can be done for every picture.
     """
 
-    def __init__(self, file: BinaryIO | None) -> None:
-        self._descriptor = None if file is None else file.fileno()
+    def __init__(self) -> None:
+        self._file: BinaryIO | None = None
+        self._process = 0
+        self._kept: int | None = None  # where descriptor 2 led
+        self._claimed: set[bytes] = set()
+        self._python: tuple[TextIO, TextIO] | None = None
+
+    def begin(self) -> None:
+        """Turns the descriptor aside; does nothing in a process that was started without a stderr."""
+        if self._file is None or self._process != os.getpid():  # after a fork, not the file of the parent
+            self._file, self._process = _unnamed_file(), os.getpid()
+        try:
+            self._kept = os.dup(2)
+        except OSError:
+            return
+        stream = sys.stderr
+        if isinstance(stream, io.TextIOWrapper) and _is_descriptor_2(stream):
+            stream.flush()
+            replaced = open(  # noqa: SIM115 - until the end
+                self._kept, "w", buffering=1, encoding=stream.encoding, errors=stream.errors, closefd=False
+            )
+            sys.stderr = replaced
+            self._python = stream, replaced
+        os.dup2(self._file.fileno(), 2)
+
+    def end(self) -> None:
+        """Turns it back. What nobody has claimed comes out."""
+        if self._kept is None or self._file is None:
+            return
+        if self._python is not None:
+            stream, replaced = self._python
+            replaced.flush()
+            if sys.stderr is replaced:
+                sys.stderr = stream
+            self._python = None
+        os.dup2(self._kept, 2)
+        os.close(self._kept)
+        self._kept = None
+        if self.size():
+            lines = self._written(0).splitlines(keepends=True)
+            self._file.seek(0)
+            self._file.truncate()
+            if left := b"".join(line for line in lines if line.strip() and line.strip() not in self._claimed):
+                os.write(2, left)
+        self._claimed.clear()
 
     def size(self) -> int:
         """Number of bytes so far."""
-        return 0 if self._descriptor is None else os.fstat(self._descriptor).st_size
+        return 0 if self._file is None else os.fstat(self._file.fileno()).st_size
 
-    def since(self, size: int) -> str:
-        """The text that was written after so many bytes, on one line."""
-        if self._descriptor is None:
-            return ""
-        written = os.pread(self._descriptor, self.size() - size, size)
-        return " ".join(written.decode("utf-8", "replace").split())
+    def since(self, size: int) -> list[bytes]:
+        """The lines that were written after so many bytes, each once."""
+        return list(dict.fromkeys(line.strip() for line in self._written(size).splitlines() if line.strip()))
+
+    def claim(self, lines: Iterable[bytes]) -> None:
+        """Keeps lines from coming out at the end: somebody tells what they say."""
+        self._claimed.update(lines)
+
+    def _written(self, after: int) -> bytes:
+        return b"" if self._file is None else os.pread(self._file.fileno(), self.size() - after, after)
 
 
-@contextmanager
-def messages_aside() -> Iterator[Messages]:
-    """Turns descriptor 2 aside; what Python writes goes on to where it went.
-
-    Where Python's stderr has no descriptor of its own, as in a program that did not call ``guard_terminal``, nothing is
-    turned aside.
-    """
-    if len(stderr_descriptors()) == 1:
-        yield Messages(None)
-        return
-    with _unnamed_file() as aside:
-        kept = os.dup(2)
-        os.dup2(aside.fileno(), 2)
-        try:
-            yield Messages(aside)
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+def _is_descriptor_2(stream: io.TextIOWrapper) -> bool:
+    try:
+        return stream.fileno() == 2
+    except (OSError, ValueError):  # a stream in memory, or a closed one
+        return False
 
 
 def stderr_descriptors() -> set[int]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Result, RunZoo, draw_photo, zoo_command, zoo_environment
+from tests.images.test_listen import half_gray
 
 PHOTOS = 5
 
@@ -116,6 +117,20 @@ def test_bad_files_are_named_and_skipped(
     # Notes in a folder are left out without a word.
     assert sorted(skipped) == ["Skipped not-there.jpg", "Skipped photos/below_0/broken.jpg"]
     assert done.err.endswith("Error: 2 of 7 files were skipped.\n")
+
+
+def test_a_photo_that_is_used_though_damaged_is_named_once(onnx: Path, run_zoo: RunZoo, photos: Path) -> None:
+    for number in range(40):
+        draw_photo(photos / "more" / f"{number}.jpg", hue=4 * number, seed=number)
+    damaged = [photos / "below_0" / "2.jpg", photos / "more" / "7.jpg"]
+    damaged[0].write_bytes(half_gray(damaged[0].read_bytes()))
+    damaged[1].write_bytes(damaged[1].read_bytes()[:-2])
+    done = run_zoo("predict", onnx, photos, "--json", "--csv", "answers.csv", "--threads", "4")
+    assert (done.code, len(done.out.splitlines())) == (0, 45)
+    assert done.err.splitlines() == [
+        f"Note: {damaged[0]}: the decoder warns: Corrupt JPEG data: premature end of data segment.",
+        f"Note: {damaged[1]}: JPEG without its end mark, otherwise whole.",
+    ]
 
 
 def test_a_bundle_needs_nothing_heavy(digits_exports: Path, photos: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.conftest import draw_photo
+from tests.images.test_listen import half_gray
 from zoo.edge.classify import Classifier
 from zoo.exported import TensorInfo
 from zoo.image_spec import ImageSpec
@@ -49,6 +50,8 @@ def photos(tmp_path: Path) -> list[Path]:
         draw_photo(path, hue=15 * number, seed=number)
     paths[4].write_bytes(b"no picture")
     paths[7].unlink()
+    draw_photo(paths[9].with_suffix(".jpg"), hue=9, seed=9)
+    paths[9].write_bytes(half_gray(paths[9].with_suffix(".jpg").read_bytes()))
     return paths
 
 
@@ -70,7 +73,8 @@ def test_answers_come_in_the_order_of_the_pictures(photos: list[Path], way: str)
     for (name, answer), (_, picture) in zip(found, pictures, strict=True):
         if name not in bad:
             assert isinstance(picture, Path)
-            assert answer == expected.answer(expected.probabilities(load_image(picture, SPEC)))
+            remark = "the decoder warns: Corrupt JPEG data: premature end of data segment" if name == "9.png" else ""
+            assert answer == expected.answer(expected.probabilities(load_image(picture, SPEC)), remark=remark)
 
 
 def test_ten_thousand_pictures_take_no_more_memory_than_a_thousand(photos: list[Path]) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import draw_photo
 from tests.edge.conftest import RunBundle, runner_command
+from tests.images.test_listen import half_gray
 from zoo.atomic import read_csv
 from zoo.image_spec import ImageSpec
 from zoo.images import load_image
@@ -62,6 +63,18 @@ def test_folders_broken_files_and_standard_input(onnx_bundle: Path, run_bundle: 
     assert piped.out.removeprefix("-").split(",")[0] == fine.out.splitlines()[0].removeprefix(str(photos / "a two.png"))
     assert piped.out.count("%") == 2
     assert run_bundle(onnx_bundle, "-").err == "Skipped -: empty file.\n"
+
+
+def test_a_photo_that_is_used_though_damaged_is_named(onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path) -> None:
+    for number in range(3):
+        draw_photo(tmp_path / "photos" / f"{number}.jpg", 20, number)
+    damaged = tmp_path / "photos" / "1.jpg"
+    damaged.write_bytes(half_gray(damaged.read_bytes()))
+    for options in ([], ["--json"]):
+        done = run_bundle(onnx_bundle, tmp_path / "photos", *options)
+        assert (done.code, len(done.out.splitlines())) == (0, 3)
+        warning = "the decoder warns: Corrupt JPEG data: premature end of data segment."
+        assert done.err == f"Note: {damaged}: {warning}\n"
 
 
 def test_notes_and_licences_in_a_folder_are_left_out(onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path) -> None:

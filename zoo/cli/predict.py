@@ -72,6 +72,7 @@ def command(
     skipped; the command then ends with 4.
     """
     from zoo.atomic import writable
+    from zoo.edge.main import as_note
     from zoo.edge.sources import listed
     from zoo.images import ImageError
     from zoo.progress import make_reporter
@@ -110,6 +111,8 @@ def command(
                     skipped += 1
                 else:
                     show(name, answer)
+                    if answer.remark:
+                        click.echo(as_note(name, answer), err=True)
                 counter(done, max(done, total))
         finally:
             reporter.trained()  # takes the bar away

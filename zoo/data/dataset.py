@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +42,7 @@ class ImageData:
         origin: Split to ``given`` or ``made``.
         skipped: Files that could not be used.
         notes: Sentences the user should read.
-        damaged: How many of the images were damaged in the cache, and decoded again.
+        file_notes: Those of them that are about files and the cache, not about how the data is laid out or divided.
     """
 
     source: str
@@ -56,7 +57,7 @@ class ImageData:
     origin: Mapping[str, str]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
-    damaged: int = 0
+    file_notes: tuple[str, ...]
 
     def indices(self, split: str) -> NDArray[np.int64]:
         """Positions of the images of a split."""
@@ -231,6 +232,7 @@ def _load(
     finally:
         cache.close()
     skipped = (*listing.skipped, *ingested.skipped)
+    file_notes = (*([damage_note(ingested.damaged)] if ingested.damaged else []), *_remarks(ingested))
     present = {entry.label for entry in ingested.entries}
     wanted = labels or tuple(sorted({entry.label for entry in listing.entries}))
     if labels is None or not present:
@@ -252,22 +254,22 @@ def _load(
         pixels=ingested.pixels,
         origin={TEST: "given"},
         skipped=skipped,
-        notes=(
-            *listing.notes,
-            *_changed(listing, ingested),
-            *([damage_note(ingested.damaged)] if ingested.damaged else []),
-            *_remarks(ingested),
-        ),
-        damaged=ingested.damaged,
+        notes=(*listing.notes, *_changed(listing, ingested), *file_notes),
+        file_notes=file_notes,
     )
 
 
 def _remarks(ingested: Ingested) -> list[str]:
-    """A sentence for every remark, with the number of files it was made on."""
+    """A sentence for every kind of remark, with the number of files and one of them.
+
+    Remarks that differ in their numbers alone are of one kind.
+    """
     files: dict[str, list[str]] = {}
     for name, remark in ingested.remarks.items():
-        files.setdefault(remark, []).append(name)
-    return [f"{len(names)} file(s) used, such as {names[0]!r}: {remark}." for remark, names in files.items()]
+        files.setdefault(re.sub(r"\d+", "", remark), []).append(name)
+    return [
+        f"{len(names)} file(s) used, such as {names[0]!r}: {ingested.remarks[names[0]]}." for names in files.values()
+    ]
 
 
 def _changed(listing: Listing, ingested: Ingested) -> list[str]:

@@ -17,7 +17,7 @@ from zoo.data.arrays import CachedArrays
 from zoo.data.cache import ATTEMPTS, FileState, ImageCache
 from zoo.data.source import Entry, Skipped
 from zoo.image_spec import SPEC_VERSION, ImageSpec
-from zoo.images import DECODER_VERSION, ImageError, MissingDecoderError, read_file, remark, resize
+from zoo.images import DECODER_VERSION, ImageError, MissingDecoderError, read_file, resize
 from zoo.images.ahead import ahead
 from zoo.images.listen import Listener, listening
 from zoo.machine import core_count
@@ -208,11 +208,10 @@ def _read(
     if cached and not wanted:
         return _Read(entry, state, sha256)
     try:
-        pixels, warning = listener.decode(data)
-        said = remark(data, pixels) or (f"the decoder warns: {warning.rstrip('.')}" if warning else "")
+        pixels, remark = listener.decode(data)
         if observer is not None and wanted:
-            observer.see(sha256, data, pixels, said)
-        return _Read(entry, state, sha256, pixels=None if cached else resize(pixels, spec), remark=said)
+            observer.see(sha256, data, pixels, remark)
+        return _Read(entry, state, sha256, pixels=None if cached else resize(pixels, spec), remark=remark)
     except MissingDecoderError as error:
         return _Read(entry, reason=error.reason)  # not to be remembered: the next run may have it
     except ImageError as error:

@@ -63,13 +63,13 @@ def work(bundle: Bundle, load: Load, kind: str, pictures: Sequence[Path], thread
 def _speed(classifier: Classifier, pictures: Sequence[Path], threads: int, seconds: float) -> dict[str, Any]:
     import numpy as np
 
-    from zoo.images import decode, read_file
+    from zoo.images import look, read_file
 
-    pixels = [classifier.pixels(path) for path in pictures]
+    pixels = [classifier.look(path)[0] for path in pictures]
     shown, seen = _endlessly(pixels), _endlessly(pictures)
     model = _timed(lambda: classifier.probabilities(next(shown)), seconds, _LEAST_RUNS)
     photo = _timed(lambda: classifier.classify(next(seen)), seconds, _LEAST_RUNS)
-    megapixels = [np.prod(decode(read_file(path)).shape[:2]) / 1e6 for path in pictures]
+    megapixels = [np.prod(look(read_file(path))[0].shape[:2]) / 1e6 for path in pictures]
     batches = [{"size": 1, "images_per_s": model["images_per_s"], "runs": model["runs"]}]
     for size in BATCHES if classifier.runtime.inputs[0].shape[0] is None else ():
         batch = np.stack([pixels[place % len(pixels)] for place in range(size)])

@@ -13,7 +13,7 @@ import numpy as np
 from zoo.edge.bundle import Bundle
 from zoo.errors import VerificationError
 from zoo.image_spec import ImageSpec
-from zoo.images import decode, load_image, resize
+from zoo.images import load_with_remark, look, resize
 from zoo.quiet import stderr_aside
 
 if TYPE_CHECKING:
@@ -34,12 +34,15 @@ class Answer:
         probability: Its probability, 0 to 1.
         top: The likeliest classes with their probabilities, as many as were asked for.
         known: Whether the probability reaches the threshold; below it the model should be taken not to know.
+        remark: What a user should know of the picture, such as damage that its decoder painted over; empty where there
+            is nothing to say.
     """
 
     label: str
     probability: float
     top: tuple[tuple[str, float], ...]
     known: bool = True
+    remark: str = ""
 
 
 class Classifier:
@@ -78,27 +81,29 @@ class Classifier:
             ImageError: It is no usable picture.
             VerificationError: The model answers with something that is no number.
         """
-        return self.answer(self.probabilities(self.pixels(picture)), top)
+        pixels, remark = self.look(picture)
+        return self.answer(self.probabilities(pixels), top, remark)
 
-    def pixels(self, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What the model sees of it: RGB, uint8 of the size of the image rule."""
+    def look(self, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> tuple[NDArray[np.uint8], str]:
+        """What the model sees of it, RGB, uint8 of the size of the image rule; and a remark on it, mostly empty."""
         if isinstance(picture, np.ndarray):
-            return resize(picture, self.image)
+            return resize(picture, self.image), ""
         if isinstance(picture, bytes):
-            return resize(decode(picture), self.image)
-        return load_image(picture, self.image)
+            pixels, remark = look(picture)
+            return resize(pixels, self.image), remark
+        return load_with_remark(picture, self.image)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Of every class, float32 ``(classes,)``."""
         return np.asarray(self.runtime.predict(pixels[None])[0], np.float32)
 
-    def answer(self, probabilities: NDArray[np.float32], top: int = 1) -> Answer:
+    def answer(self, probabilities: NDArray[np.float32], top: int = 1, remark: str = "") -> Answer:
         """The likeliest classes; of two alike, the first in the order of the labels."""
         if not np.isfinite(probabilities).all():
             raise VerificationError("The model answers with values that are no numbers.", "Try run.py --selftest.")
         order = np.argsort(-probabilities, kind="stable")[: max(top, 1)].tolist()
         likeliest = tuple((self.labels[place], float(probabilities[place])) for place in order)
-        return Answer(*likeliest[0], likeliest, known=likeliest[0][1] >= self._least)
+        return Answer(*likeliest[0], likeliest, known=likeliest[0][1] >= self._least, remark=remark)
 
 
 def load_quietly(load: Load, path: Path, threads: int) -> Runtime:

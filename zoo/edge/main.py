@@ -166,6 +166,8 @@ def _classify(classifier: Classifier, pictures: Iterable[tuple[str, Picture]], o
             skipped = True
         else:
             print(as_json(name, answer) if options.json else as_text(name, answer), flush=True)
+            if answer.remark:
+                print(as_note(name, answer), file=sys.stderr, flush=True)
     return DataError.exit_code if skipped else 0
 
 
@@ -182,6 +184,11 @@ def as_text(name: str, answer: Answer) -> str:
     """One line for people."""
     shown = ", ".join(f"{readable(label)} {percent(probability)}" for label, probability in answer.top)
     return f"{readable(name)}: {shown if answer.known else f'unknown ({shown})'}"
+
+
+def as_note(name: str, answer: Answer) -> str:
+    """One line on a picture that was used although something is odd about it."""
+    return f"Note: {readable(name)}: {readable(answer.remark)}."
 
 
 def _bench(folder: Path, options: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ from zoo.fetch.names import digest
 from zoo.fetch.orient import turned
 from zoo.fetch.patience import Hosts, Patience
 from zoo.fetch.transfer import Remote, Transfer
-from zoo.images import ImageError, decode, probe
+from zoo.images import ImageError, look, probe
 
 DEFAULT_JOBS = 32
 DEFAULT_MAX_BYTES = 50 * 10**6
@@ -228,7 +228,7 @@ class Downloader:
             raise unwritable(part, error) from error
         try:
             with self._decoding:
-                decode(data)
+                look(data)
                 upright = turned(data, item.turn_degrees)
         except ImageError as error:
             remove_file(part)

@@ -6,7 +6,7 @@ import struct
 
 import cv2
 
-from zoo.images import ImageError, decode, probe
+from zoo.images import ImageError, look, probe
 
 #: Degrees counter-clockwise to the EXIF orientation that asks a viewer for them.
 _EXIF_ORIENTATION = {90: 8, 180: 3, 270: 6}
@@ -30,7 +30,7 @@ def turned(data: bytes, degrees: int) -> bytes:
         return data
     if probe(data).format == "JPEG":
         return _with_orientation(data, _EXIF_ORIENTATION[degrees])
-    image = cv2.rotate(decode(data), _TURNS[degrees])
+    image = cv2.rotate(look(data)[0], _TURNS[degrees])
     done, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
         raise ImageError("could not be turned")

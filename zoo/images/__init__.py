@@ -2,6 +2,9 @@
 
     load_image(path, spec) = resize(decode(read_file(path)), spec)
 
+``look`` decodes as well, and returns with the pixels what a user should know of the picture. ``decode`` by itself lets
+decoders write to stderr.
+
 Training, evaluation, calibration, verification and the runner on the device all take it. It needs NumPy and OpenCV
 only, for HEIC photos ``pi-heif`` besides, and is copied onto the device as it stands, with ``zoo.errors`` and
 ``zoo.image_spec``.
@@ -10,9 +13,9 @@ only, for HEIC photos ``pi-heif`` besides, and is copied onto the device as it s
 from zoo.images.decode import DECODER_VERSION, decode
 from zoo.images.errors import ImageError, MissingDecoderError
 from zoo.images.formats.header import ImageHeader
-from zoo.images.load import MAX_FILE_BYTES, load_image, read_file
+from zoo.images.listen import look
+from zoo.images.load import MAX_FILE_BYTES, load_image, load_with_remark, read_file
 from zoo.images.probe import MAX_PIXELS, probe
-from zoo.images.remarks import remark
 from zoo.images.resize import resize
 
 __all__ = [
@@ -24,8 +27,9 @@ __all__ = [
     "MissingDecoderError",
     "decode",
     "load_image",
+    "load_with_remark",
+    "look",
     "probe",
     "read_file",
-    "remark",
     "resize",
 ]

@@ -1,23 +1,29 @@
-"""What a decoder says of a file that it decodes all the same, such as damage that it painted over."""
+"""What is worth saying of a picture that is used, such as damage that its decoder painted over and wrote about."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.images.decode import decode
-from zoo.quiet import Messages, messages_aside
+from zoo.images.errors import ImageError
+from zoo.images.remarks import remark
+from zoo.quiet import Messages
+
+#: Lines of a decoder that a remark repeats; a damaged TIFF may give hundreds.
+_MOST_LINES = 2
 
 
 class Listener:
     """Decodes in any number of threads, and knows which file a message on stderr is about.
 
     The descriptor belongs to the whole process, so a message may be about any of the files that are being decoded at
-    that moment. Each of these is decoded once more, while no other is.
+    that moment, or come from a model that computes meanwhile. Each of these files is decoded once more, while no other
+    is: what its decoder says, it says both times.
     """
 
     def __init__(self, messages: Messages) -> None:
@@ -26,20 +32,29 @@ class Listener:
         self._decoding = 0
 
     def decode(self, data: bytes) -> tuple[NDArray[np.uint8], str]:
-        """What ``zoo.images.decode`` returns, and what the decoder said; mostly nothing.
+        """What ``zoo.images.decode`` returns, and a remark on the picture; mostly an empty one.
 
         Raises:
             ImageError: As ``zoo.images.decode`` does.
         """
         with self._beside_others():
             before = self._messages.size()
-            pixels = decode(data)
-            if self._messages.size() == before:
-                return pixels, ""
+            try:
+                pixels = decode(data)
+                if self._messages.size() == before:
+                    return pixels, remark(data, pixels)
+            except ImageError:
+                if self._messages.size() == before:
+                    raise
+            heard = self._messages.since(before)
         with self._alone():
             before = self._messages.size()
-            pixels = decode(data)
-            return pixels, self._messages.since(before)
+            try:
+                pixels = decode(data)
+            finally:
+                said = [line for line in self._messages.since(before) if line in heard]
+                self._messages.claim(said)
+            return pixels, remark(data, pixels) or _warning(said)
 
     @contextmanager
     def _beside_others(self) -> Iterator[None]:
@@ -59,8 +74,64 @@ class Listener:
             yield
 
 
+def look(data: bytes) -> tuple[NDArray[np.uint8], str]:
+    """Decodes a picture, and says what a user should know of it.
+
+    Args:
+        data: The whole file.
+
+    Returns:
+        What ``zoo.images.decode`` returns, and a few words without a full stop; empty where there is nothing to say.
+
+    Raises:
+        ImageError: As ``zoo.images.decode`` does.
+    """
+    with listening() as listener:
+        return listener.decode(data)
+
+
 @contextmanager
 def listening() -> Iterator[Listener]:
-    """A listener, while what decoders write to stderr is turned aside."""
-    with messages_aside() as messages:
-        yield Listener(messages)
+    """The listener of this process, while what decoders write to stderr is turned aside.
+
+    Blocks may lie in each other and in several threads; stderr comes back when the last one ends.
+    """
+    listener = _SHARED.enter()
+    try:
+        yield listener
+    finally:
+        _SHARED.leave()
+
+
+class _Shared:
+    """One listener for all: the descriptor can be turned aside only once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._messages = Messages()
+        self._listener = Listener(self._messages)
+        self._users = 0
+
+    def enter(self) -> Listener:
+        with self._lock:
+            if not self._users:
+                self._messages.begin()
+            self._users += 1
+            return self._listener
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._messages.end()
+
+
+_SHARED = _Shared()
+
+
+def _warning(lines: Sequence[bytes]) -> str:
+    if not lines:
+        return ""
+    shown = [" ".join(line.decode("utf-8", "replace").split()).rstrip(".") for line in lines[:_MOST_LINES]]
+    more = [f"and {len(lines) - _MOST_LINES} more lines"] if len(lines) > _MOST_LINES else []
+    return f"the decoder warns: {'; '.join([*shown, *more])}"

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.image_spec import ImageSpec
-from zoo.images.decode import decode
 from zoo.images.errors import ImageError
+from zoo.images.listen import look
 from zoo.images.resize import resize
 from zoo.images.signatures import HEAD_BYTES, identify
 
@@ -52,9 +52,26 @@ def load_image(path: str | os.PathLike[str], spec: ImageSpec) -> npt.NDArray[np.
     Raises:
         ImageError: The file cannot be read or is no usable picture; it names the path and the reason.
     """
+    return load_with_remark(path, spec)[0]
+
+
+def load_with_remark(path: str | os.PathLike[str], spec: ImageSpec) -> tuple[npt.NDArray[np.uint8], str]:
+    """What ``load_image`` returns, and what a user should know of the picture.
+
+    Args:
+        path, spec: As for ``load_image``.
+
+    Returns:
+        The pixels, and a few words without a full stop, such as ``the decoder warns: Premature end of JPEG file``;
+        empty where there is nothing to say.
+
+    Raises:
+        ImageError: As ``load_image`` does.
+    """
     data = read_file(path)
     try:
-        return resize(decode(data), spec)
+        pixels, remark = look(data)
+        return resize(pixels, spec), remark
     except ImageError as error:
         raise type(error)(error.reason, path) from None
 

@@ -55,11 +55,9 @@ def calibrating_images(file: Path) -> set[str] | None:
 
 
 def tell_files(images: ImageData, reporter: Reporter) -> None:
-    """Says which files could not be used, and that the cache had damaged images."""
-    from zoo.data.cache import damage_note
-
-    if images.damaged:
-        reporter.note(damage_note(images.damaged))
+    """Says which files could not be used, which are used although something is odd, and what the cache had damaged."""
+    for note in images.file_notes:
+        reporter.note(note)
     if images.skipped:
         first = images.skipped[0]
         reporter.note(f"{len(images.skipped)} file(s) not used; such as {first.name}: {first.reason}")

@@ -74,31 +74,32 @@ def in_batches(
         pictures, top: As above.
     """
 
-    def decoded(named: Named) -> tuple[str, NDArray[np.uint8] | ImageError]:
+    def decoded(named: Named) -> tuple[str, tuple[NDArray[np.uint8], str] | ImageError]:
         name, picture = named
         if isinstance(picture, ImageError):
             return name, picture
         try:
-            return name, classifier.pixels(picture)
+            return name, classifier.look(picture)
         except ImageError as error:
             return name, error
 
     def answers() -> Iterator[Answered]:
         rows = iter(predict(np.stack(batch)) if batch else ())
-        for name, error in waiting:
-            yield name, error or classifier.answer(next(rows), top)
+        for name, found in waiting:
+            yield name, found if isinstance(found, ImageError) else classifier.answer(next(rows), top, found)
         waiting.clear()
         batch.clear()
 
-    # Of an unusable picture the reason waits its turn: answers come in the order of the pictures.
-    waiting: list[tuple[str, ImageError | None]] = []
+    # Of each picture a remark, or the reason why it is unusable: answers come in the order of the pictures.
+    waiting: list[tuple[str, str | ImageError]] = []
     batch: list[NDArray[np.uint8]] = []
     for name, made in ahead(decoded, pictures, min(_MOST_DECODERS, core_count())):
         if isinstance(made, ImageError):
             waiting.append((name, made))
         else:
-            waiting.append((name, None))
-            batch.append(made)
+            pixels, remark = made
+            waiting.append((name, remark))
+            batch.append(pixels)
         if len(batch) == batch_size or len(waiting) >= 2 * batch_size:
             yield from answers()
     yield from answers()

@@ -13,7 +13,7 @@ from zoo.fetch.errors import RefusedError
 from zoo.fetch.folder import Credit, Failure, ImageFolder
 from zoo.fetch.imagenet.source import Copy, Member
 from zoo.fetch.names import folded, safe_name, short_digest
-from zoo.images import ImageError, decode, probe
+from zoo.images import ImageError, look, probe
 from zoo.images.ahead import ahead
 
 TERMS = "ImageNet terms of access: non-commercial research and education; each image belongs to its author"
@@ -123,7 +123,7 @@ def _looked_at(
     if not isinstance(found, bytes):
         return one, found
     try:
-        decode(found)
+        look(found)
         return one, (found, SUFFIX[probe(found).format])
     except ImageError as error:
         return one, RefusedError(error.reason)
