@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.audit.test_division import many
-from zoo.audit.manifest import copy_file, link_file, read_kept, split_folders, write_manifest
+from zoo.audit.manifest import (
+    copy_file,
+    link_file,
+    read_kept,
+    refuse_existing,
+    split_folders,
+    write_division,
+    write_manifest,
+)
 from zoo.audit.photos import Photo
+from zoo.data.card import CardPart
 from zoo.errors import DataError, UsageError
 
 
@@ -56,8 +67,7 @@ def test_a_folder_is_no_manifest(tmp_path: Path) -> None:
 
 
 def fill(folder: Path, photos: list[Photo], place: object = copy_file) -> None:
-    with split_folders(folder, photos, ["train"] * len(photos), place):  # type: ignore[arg-type]
-        pass
+    split_folders(folder, photos, ["train"] * len(photos), place)  # type: ignore[arg-type]
 
 
 def refusal(folder: Path, photos: list[Photo], place: object = copy_file) -> DataError:
@@ -109,3 +119,81 @@ def test_copies_keep_content_and_time(photos: list[Photo], tmp_path: Path) -> No
     copy = tmp_path / "copied" / "train" / "a" / "0.jpg"
     assert copy.read_bytes() == b"a/0.jpg"
     assert copy.stat().st_mtime == 1e9
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing after it happens."""
+
+
+def kill_at(moment: int, patch: pytest.MonkeyPatch) -> None:
+    """Every file and folder gets its name through these two: before and after each call is a moment."""
+    passed = 0
+
+    def watched(function: Callable[..., None]) -> Callable[..., None]:
+        def call(*arguments: object, **named: object) -> None:
+            nonlocal passed
+            passed += 1
+            if passed == moment:
+                raise Killed
+            function(*arguments, **named)
+            passed += 1
+            if passed == moment:
+                raise Killed
+
+        return call
+
+    patch.setattr(os, "rename", watched(os.rename))
+    patch.setattr(os, "replace", watched(os.replace))
+    patch.setattr(shutil, "rmtree", lambda *arguments, **named: None)  # who is killed does not clean up
+
+
+@pytest.mark.parametrize("place", [copy_file, link_file])
+def test_a_split_that_was_killed_can_be_run_again(
+    place: Callable[[str, Path], None], photos: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = ["train", "val", "test"]
+    part = CardPart(key="split", title="Split", command="zoo", sources=[], counts={})
+
+    def divide(root: Path) -> None:
+        refuse_existing(root / "lists" / "manifest.csv", root / "placed")
+        write_division(root / "lists" / "manifest.csv", photos, splits, part, root / "placed", place)
+
+    def everything(root: Path) -> dict[str, bytes]:
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+    (tmp_path / "whole").mkdir()
+    divide(tmp_path / "whole")
+    expected = everything(tmp_path / "whole")
+    assert len(expected) == 5
+    moments = 6  # the folder, the card and the manifest
+    for moment in range(1, moments + 1):
+        root = tmp_path / f"killed{moment}"
+        (root / "placed").mkdir(parents=True)
+        with monkeypatch.context() as patch:
+            kill_at(moment, patch)
+            with pytest.raises(Killed):
+                divide(root)
+        if moment < moments:
+            divide(root)
+        assert everything(root) == expected, moment
+    with monkeypatch.context() as patch:  # there is no seventh
+        kill_at(moments + 1, patch)
+        (tmp_path / "last").mkdir()
+        divide(tmp_path / "last")
+
+
+@pytest.mark.parametrize("change", ["another file", "other content", "fewer files"])
+def test_a_folder_that_holds_something_else_is_refused(change: str, photos: list[Photo], tmp_path: Path) -> None:
+    folder = tmp_path / "copied"
+    fill(folder, photos)
+    file = folder / "train" / "a" / "0.jpg"
+    if change == "another file":
+        (folder / "train" / "a" / "mine.jpg").write_text("mine")
+    elif change == "other content":
+        file.write_text("mine")
+    else:
+        file.unlink()
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(UsageError, match="is not an empty folder"):
+        fill(folder, photos)
+    assert sorted(folder.rglob("*")) == before

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from zoo.atomic import folder_aside, make_folder, write_csv
 from zoo.audit.photos import Photo
-from zoo.data.source import list_source
+from zoo.data.card import CardPart, write_card
+from zoo.data.source import SPLITS, list_source
 from zoo.errors import DataError, TrainingError, UsageError
 
 HEADER = ("path", "label", "split", "sha256")
@@ -27,14 +28,58 @@ def refuse_existing(manifest: Path, folder: Path | None, keep: Path | None = Non
             if read
             else "Give another name with --out, or remove it.",
         )
-    if folder is not None and (folder.is_symlink() or (folder.exists() and not _empty(folder))):
-        raise UsageError(f"{folder} exists and is not an empty folder.", "Give a new folder.")
+    if folder is not None and (folder.is_symlink() or (folder.exists() and not _may_be_ours(folder))):
+        raise _taken(folder)
     if folder is not None and manifest.resolve().is_relative_to(folder.resolve()):
         raise UsageError(f"The manifest {manifest} would lie in {folder}.", "Give --out a place beside that folder.")
 
 
-def _empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
+def _may_be_ours(folder: Path) -> bool:
+    """Whether a folder is empty, or holds folders of splits alone: a command that was killed may have made it."""
+    return folder.is_dir() and {path.name for path in folder.iterdir()} <= set(SPLITS)
+
+
+def _taken(folder: Path) -> UsageError:
+    return UsageError(
+        f"{folder} exists and is not an empty folder.",
+        "Give a new folder. (The same command on the same photos completes what an interrupted one left.)",
+    )
+
+
+def write_division(
+    manifest: Path,
+    photos: Sequence[Photo],
+    splits: Sequence[str],
+    part: CardPart,
+    folder: Path | None = None,
+    place: Callable[[str, Path], None] | None = None,
+) -> Path:
+    """Writes folders of copies or links where these are asked for, the card, and last the manifest.
+
+    Killed at any point, it can be called again with the same arguments: as long as there is no manifest, a folder that
+    holds exactly what would be written is left as it is.
+
+    Args:
+        manifest: The CSV file.
+        photos, splits: What goes where.
+        part: Of the card beside the manifest.
+        folder: Filled as ``split_folders`` does.
+        place: ``copy_file`` or ``link_file``; goes with ``folder``.
+
+    Returns:
+        The card.
+
+    Raises:
+        UsageError: ``folder`` holds something else, or a label cannot name a folder.
+        DataError: A file cannot be read, links are not supported, or the folder cannot be written.
+        TrainingError: The disk is full, or the folder of the manifest cannot be written.
+    """
+    if folder is not None and place is not None:
+        split_folders(folder, photos, splits, place)
+    make_folder(manifest.parent)
+    card = write_card(manifest.parent, part)
+    write_manifest(manifest, photos, splits)
+    return card
 
 
 def read_kept(path: Path) -> Mapping[str, str]:
@@ -112,43 +157,67 @@ def link_file(source: str, target: Path) -> None:
 _WITHOUT_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
-@contextmanager
 def split_folders(
     folder: Path, photos: Sequence[Photo], splits: Sequence[str], place: Callable[[str, Path], None]
-) -> Iterator[None]:
-    """Fills ``folder/<split>/<class>/`` beside its place, and gives it its name when the block ends without an error.
+) -> None:
+    """Fills ``folder/<split>/<class>/`` beside its place, and gives it its name when it is whole.
 
     Args:
-        folder: Does not exist, or is empty.
+        folder: Does not exist, is empty, or already holds exactly this.
         photos, splits: What goes where.
         place: ``copy_file`` or ``link_file``.
 
     Raises:
-        UsageError: A label that cannot name a folder.
+        UsageError: A label that cannot name a folder, or a folder that holds something else.
         DataError: A file cannot be read, links are not supported, or the folder cannot be written.
     """
     for label in sorted({photo.label for photo in photos}):
         if label.startswith(".") or "/" in label or os.sep in label or "\0" in label:
             raise UsageError(f"The class {label!r} cannot name a folder.", "Use the manifest: it needs no copies.")
+    taken: set[str] = set()
+    planned = {
+        f"{split}/{photo.label}/{_free_name(photo, split, taken)}": photo
+        for photo, split in zip(photos, splits, strict=True)
+    }
     try:
         make_folder(folder.absolute().parent)
-    except TrainingError as error:
-        raise DataError(error.message, "Give a folder that can be written, or use the manifest alone.") from error
-    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            if not _holds(folder, planned, place):
+                raise _taken(folder)
+            return
         with folder_aside(folder.absolute()) as aside:
-            taken: set[str] = set()
-            for photo, split in zip(photos, splits, strict=True):
-                into = aside / split / photo.label
-                into.mkdir(parents=True, exist_ok=True)
-                place(photo.path, into / _free_name(photo, split, taken))
-            yield
+            for name, photo in planned.items():
+                target = aside / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                place(photo.path, target)
             if folder.is_dir():
                 folder.rmdir()
             aside.rename(folder)
+    except TrainingError as error:
+        raise DataError(error.message, "Give a folder that can be written, or use the manifest alone.") from error
     except OSError as error:
         full = error.errno in _WITHOUT_ROOM
         hint = "Free some space." if full else "Give a folder that can be written, or use the manifest alone."
         raise DataError(f"Could not write {folder}: {error.strerror or error}.", hint) from error
+
+
+def _holds(folder: Path, planned: Mapping[str, Photo], place: Callable[[str, Path], None]) -> bool:
+    """Whether a folder holds these files and no others."""
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not _is_folder(path)}
+    return found.keys() == planned.keys() and all(
+        _is_placed(found[name], photo, place) for name, photo in planned.items()
+    )
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _is_placed(path: Path, photo: Photo, place: Callable[[str, Path], None]) -> bool:
+    if path.is_symlink() or place is link_file:
+        return place is link_file and path.is_symlink() and path.readlink() == Path(photo.path).absolute()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == photo.sha256
 
 
 def _free_name(photo: Photo, split: str, taken: set[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +67,7 @@ def command(
     zoo data split photos/ --keep manifest.csv --out manifest2.csv
     """
     from zoo.audit.division import check_expression, check_shares
-    from zoo.audit.manifest import copy_file, link_file, read_kept, refuse_existing, split_folders, write_manifest
+    from zoo.audit.manifest import copy_file, link_file, read_kept, refuse_existing, write_division
 
     check_shares(test, val)
     if group_by is not None:
@@ -78,11 +77,9 @@ def command(
     folder = copy or link
     refuse_existing(out, folder, keep)
     kept = read_kept(keep) if keep else {}
-    from zoo.atomic import make_folder
     from zoo.audit.audit import read_and_compare
     from zoo.audit.division import divide
     from zoo.backend import start_keras
-    from zoo.data.card import write_card
     from zoo.progress import make_reporter
 
     photos, twins = read_and_compare(data, backbone, start_keras, make_reporter())
@@ -90,16 +87,7 @@ def command(
     division = divide(photos.photos, twins, test, val, seed, group_by, kept)
     told += _told_of_groups(photos, division)
     part = _card(photos, division, out, told)  # reads files of the user: before anything is written
-    placed = (
-        nullcontext()
-        if folder is None
-        else split_folders(folder, photos.photos, division.splits, copy_file if copy else link_file)
-    )
-    with placed:
-        make_folder(out.parent)
-        card = write_card(out.parent, part)
-        # Last: as long as there is no manifest, the same command can be run again.
-        write_manifest(out, photos.photos, division.splits)
+    card = write_division(out, photos.photos, division.splits, part, folder, copy_file if copy else link_file)
     for line in _summary(photos, division, told):
         click.echo(readable(line))
     click.echo(f"  manifest  {out}\n  card      {card}" + (f"\n  folder    {folder}" if folder else ""))
