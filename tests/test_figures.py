@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zoo.figures import percent, points
+from zoo.report.style import percent_ticks
 
 
 @pytest.mark.parametrize(
@@ -18,10 +19,18 @@ from zoo.figures import percent, points
         (0.0, "0.0 %"),
         (0.94, "94.0 %"),
         (1.05, "105.0 %"),
+        (-1e-17, "0.0 %"),
     ],
 )
 def test_no_part_becomes_a_whole_and_nothing_comes_of_nothing_only(share: float, text: str) -> None:
     assert percent(share) == text
+
+
+@pytest.mark.parametrize("digits", [0, 1])
+def test_an_axis_names_no_share_beyond_nothing_and_all(digits: int) -> None:
+    ticks = percent_ticks(digits)
+    shown = [ticks(share) for share in (-0.02, -1e-17, 0.5, 1 + 1e-12, 1.02)]
+    assert shown == ["", percent(0, digits), percent(0.5, digits), percent(1, digits), ""]
 
 
 def test_decimals_as_wanted() -> None:

@@ -27,7 +27,7 @@ def percent(share: float, digits: int = 1) -> str:
         rounded = 100 - least
     elif rounded <= 0 and share > _EQUAL:
         rounded = least
-    return f"{rounded:.{digits}f} %"
+    return f"{rounded + 0.0:.{digits}f} %"  # never -0
 
 
 def points(difference: float, digits: int = 1, *, signed: bool = True) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -13,7 +14,7 @@ from zoo.figures import percent
 from zoo.parity import Gates, default_gates
 from zoo.parity.evidence import loses_accuracy, most_flips, proves_accuracy, proves_agreement
 from zoo.parity.gates import Agreed, GateResult, Paired
-from zoo.parity.text import gate_interval, gate_verdict, images_text
+from zoo.parity.text import _thin, gate_figures, gate_interval, gate_verdict, images_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "decisions" / "0011-gates-and-chance.md"
@@ -90,6 +91,30 @@ def test_every_set_of_images_must_keep_the_limit() -> None:
     )
     assert (test.passed, everything.passed) == (False, True)
     assert (images_text(test), images_text(everything)) == ("100 test images", "1000 images (100 test, 900 training)")
+
+
+@pytest.mark.parametrize("limit", [0, 0.01, 0.3, 0.49, 0.5, 0.51, 0.98, 1])
+def test_no_figure_of_a_gate_is_out_of_range(limit: float) -> None:
+    """Whatever the limits are, a share is from 0 % to 100 %, and a difference from -100 to 100 points."""
+    gates = Gates(min_agreement=limit, max_accuracy_drop=limit)
+    said = []
+    for images in (1, 3, 50):
+        for flips in {0, 1, images // 2, images}:
+            for only_keras, only_file in ((0, 0), (flips, 0), (0, flips)):
+                results = gates.judge(
+                    difference=None,
+                    flip_margin=0,
+                    agreed=[Agreed(splits={"test": images}, agreeing=images - flips)],
+                    paired=Paired(images=images, only_keras=only_keras, only_file=only_file),
+                )
+                for gate in results:
+                    said += [*gate_figures(gate), gate_interval(gate), *([_thin(gate)] if gate.thin else [])]
+    shares = [float(share) for text in said for share in re.findall(r"(-?[\d.]+) %", text)]
+    changes = [float(change) for text in said for change in re.findall(r"(-?[\d.]+)(?: to [-\d.]+)? points", text)]
+    assert all(0 <= share <= 100 for share in shares)
+    assert all(-100 <= change <= 100 for change in changes)
+    assert len(shares) > 50
+    assert not [text for text in said if "cannot tell 0.0 % from" in text]
 
 
 def test_a_limit_without_room_for_chance_has_none() -> None:

@@ -47,11 +47,17 @@ def most_flips(images: int, min_agreement: float) -> int:
 def proves_agreement(images: int, flips: int, min_agreement: float) -> bool:
     """Whether a bad file would flip as few of so many images in at most 5 % of cases.
 
-    Where the limit allows no flip, every single one refuses the file, and nothing is left to chance.
+    Where the limit allows no flip, every single one refuses the file, and nothing is left to chance. Where it allows
+    all of them, no file is bad.
     """
     from scipy.stats import binom
 
-    return min_agreement == 1 or bool(binom.cdf(flips, images, min(1.0, BAD * (1 - min_agreement))) <= ERROR)
+    return min_agreement in (0, 1) or bool(binom.cdf(flips, images, 1 - bad_agreement(min_agreement)) <= ERROR)
+
+
+def bad_agreement(min_agreement: float) -> float:
+    """Agreement of a bad file, 0 to 1: it flips twice as much as the limit allows, and at most everything."""
+    return max(0.0, 1 - BAD * (1 - min_agreement))
 
 
 def loses_accuracy(images: int, only_keras: int, only_file: int, max_drop: float) -> bool:

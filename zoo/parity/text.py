@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from zoo.evaluation.table import table
 from zoo.figures import percent, points
 from zoo.parity.ask import TensorError
-from zoo.parity.evidence import BAD
+from zoo.parity.evidence import BAD, bad_agreement
 from zoo.parity.gates import GateResult
 from zoo.parity.result import Verification
 from zoo.parity.values import Values
@@ -85,7 +85,7 @@ def thin_evidence(verification: Verification) -> tuple[str, ...]:
 def _thin(gate: GateResult) -> str:
     seen = f"(95 % interval {gate_interval(gate)})"
     if gate.name == "min_agreement":
-        bad = 1 - BAD * (1 - gate.limit)
+        bad = bad_agreement(gate.limit)
         same = round((gate.value or 0) * gate.images)
         return (
             f"Agreement passed on thin evidence: {same} of {images_text(gate)} cannot tell {percent(gate.limit)} from "
@@ -93,7 +93,7 @@ def _thin(gate: GateResult) -> str:
         )
     if gate.limit == 0:
         return f"Accuracy passed on thin evidence: {images_text(gate)} cannot tell a small loss from none {seen}."
-    allowed, bad_loss = points(gate.limit, signed=False), points(BAD * gate.limit, signed=False)
+    allowed, bad_loss = points(gate.limit, signed=False), points(min(1.0, BAD * gate.limit), signed=False)
     return (
         f"Accuracy passed on thin evidence: {images_text(gate)} cannot tell a loss of {allowed} points from one of "
         f"{bad_loss} points {seen}."

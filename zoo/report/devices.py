@@ -107,7 +107,7 @@ def _scales(axes: Axes, rows: Sequence[Row], narrow: bool) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     margin = max((max(accuracies) - min(accuracies)) * 0.25, 0.02)
     axes.set_ylim(max(0.0, min(accuracies) - margin), min(1.0, max(accuracies)) + margin)
-    axes.yaxis.set_major_formatter(percent_ticks() if margin > 0.02 else _fine_percent())
+    axes.yaxis.set_major_formatter(percent_ticks(0 if margin > 0.02 else 1))
     label = "milliseconds for one image, the model alone,", "on the fastest number of threads"
     axes.set_xlabel(("\n" if narrow else " ").join(label))
     axes.set_ylabel("accuracy of the file on the images it was verified on")
@@ -119,10 +119,6 @@ def _scales(axes: Axes, rows: Sequence[Row], narrow: bool) -> None:
 
 def _decades(latencies: Sequence[float]) -> float:
     return math.log10(max(latencies) / min(latencies))
-
-
-def _fine_percent() -> FuncFormatter:
-    return FuncFormatter(lambda value, place: percent(value) if value <= 1 else "")
 
 
 @dataclass(frozen=True)

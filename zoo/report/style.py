@@ -117,9 +117,13 @@ def drawing(
             _save(figure, target)
 
 
-def percent_ticks() -> FuncFormatter:
-    """Ticks for shares from 0 to 1, as ``80 %``."""
-    return FuncFormatter(lambda share, place: percent(share, 0))
+def percent_ticks(digits: int = 0) -> FuncFormatter:
+    """Ticks for shares, as ``80 %``; none beyond 0 and 1, where an axis leaves room."""
+    return FuncFormatter(lambda share, place: percent(share, digits) if -_TICK <= share <= 1 + _TICK else "")
+
+
+#: By how much matplotlib may miss a round tick.
+_TICK = 1e-9
 
 
 def plain(axes: Axes, grid: str | None = None) -> None:
