@@ -92,6 +92,11 @@ class Recipe:
         """The augmentation as a record, whether it was given by name or not."""
         return read_augmentation(self.augmentation)
 
+    @property
+    def augments(self) -> bool:
+        """Whether training sees more than the plain images; a head alone sees the views that are computed for it."""
+        return not self.ranges.changes_nothing and (self.epochs > 0 or self.head_views > 1)
+
     def as_dict(self) -> dict[str, Any]:
         """What ``run.json`` records; the augmentation is a mapping of its ranges."""
         return asdict(self)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,33 @@ def test_other_recipes_are_no_seeds(tmp_path: Path) -> None:
     first = finished(tmp_path, answers([True] * 10))
     second = finished(tmp_path, answers([True] * 10), recipe=Recipe(epochs=3).as_dict())
     assert compare([first, second]).groups == ()
+
+
+def test_runs_from_before_the_ranges_were_recorded_are_seeds_of_the_same_recipe(tmp_path: Path) -> None:
+    now = Recipe(augmentation="strong", epochs=7).with_values({"flip": "horizontal"}).as_dict()
+    before = Recipe(epochs=7).as_dict() | {"augmentation": "strong"}  # by its name, which meant a horizontal flip
+    before.pop("precision")  # a field that came later has its default
+    image = ImageSpec().as_dict()
+    image.pop("interpolation")
+    runs = [
+        finished(tmp_path, answers(right(100, range(10))), recipe=now, seed=0, options={}),
+        finished(tmp_path, answers(right(100, range(12))), recipe=before, seed=1),
+        finished(tmp_path, answers(right(100, range(14))), recipe=now | {"epochs": 8}, seed=2),
+    ]
+    (group,) = compare(runs).groups
+    assert group.seeds == (0, 1)
+
+
+def test_an_augmentation_that_no_image_saw_is_no_other_recipe(tmp_path: Path) -> None:
+    alone = Recipe(epochs=0, head_epochs=3)
+    recipes = [replace(alone, augmentation=name).as_dict() for name in ("strong", "none")]
+    recipes.append(replace(alone, head_views=2).as_dict())
+    runs = [
+        finished(tmp_path, answers(right(100, range(10))), recipe=recipe, seed=seed)
+        for seed, recipe in enumerate(recipes)
+    ]
+    (group,) = compare(runs).groups
+    assert group.seeds == (0, 1)
 
 
 def test_several_comparisons_are_adjusted(tmp_path: Path) -> None:

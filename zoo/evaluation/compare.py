@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -13,6 +13,7 @@ from zoo.evaluation.paired import PairedTest, adjust, paired_test
 from zoo.evaluation.predictions import Predictions
 from zoo.evaluation.table import table
 from zoo.figures import percent, points
+from zoo.recipe import Recipe
 from zoo.run_folder import Run
 
 
@@ -187,9 +188,14 @@ def _groups(runs: Sequence[Run]) -> tuple[SeedGroup, ...]:
     for run in runs:
         info = run.info
         made_with = (info.precision, info.weights, info.options, info.backend)
-        settings = (run.architecture, info.recipe, info.image, *made_with, info.data.digest)
+        settings = (run.architecture, _as_trained(run.recipe), info.image, *made_with, info.data.digest)
         found.setdefault(repr(settings), []).append(run)
     return tuple(_group(group) for group in found.values() if len(group) > 1)
+
+
+def _as_trained(recipe: Recipe) -> Recipe:
+    """The recipe without what had no effect. As a record: earlier releases wrote the same recipe in another way."""
+    return recipe if recipe.augments else replace(recipe, augmentation="none")
 
 
 def _group(runs: Sequence[Run]) -> SeedGroup:

@@ -17,7 +17,6 @@ from zoo.report.markup import Column, beside, chart, esc, facts, name, section, 
 from zoo.report.style import Target, Theme
 from zoo.report.text import duration, percent, plural, thousands
 from zoo.run_folder.info import FlipInfo
-from zoo.training.augment import augments
 
 _MOST_SKIPPED = 50
 _MOST_AUGMENTED = 24
@@ -43,7 +42,7 @@ def training(findings: Findings, folder: Path) -> str:
 
 def _harder(recipe: Recipe) -> str:
     """What makes an image harder in training than in validation."""
-    said = ["on augmented images"] if augments(recipe) else []
+    said = ["on augmented images"] if recipe.augments else []
     if recipe.dropout != 0:
         said.append("with any dropout the model has" if recipe.dropout is None else "with dropout")
     return f", {' and '.join(said)}" if said else ""
@@ -144,7 +143,7 @@ def augmented(findings: Findings, pictures: npt.NDArray[np.generic] | None, fold
     """What augmentation makes of the training images."""
     recipe = findings.run.recipe
     flip = _flip(findings.run.info.flip)
-    if pictures is None or not len(pictures) or not augments(recipe):
+    if pictures is None or not len(pictures) or not recipe.augments:
         return section("augmentation", "Augmentation", flip) if flip else ""
     grids.plot_augmented(pictures, folder / "augmented.png")
     found = grids.as_pictures(pictures)[:_MOST_AUGMENTED]

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.augmentation import Augmentation
-from zoo.recipe import Recipe
 
 #: Random numbers an image takes: rotation, shift along both sides, view (2), horizontal flip, brightness, contrast,
 #: saturation, vertical flip. New ones come last, so that a seed keeps its images.
@@ -22,11 +21,6 @@ _DRAWS = 10
 
 #: Images whose pixels stay in the processor's cache from one step to the next.
 _TOGETHER = 16
-
-
-def augments(recipe: Recipe) -> bool:
-    """Whether training sees more than the plain images; a head alone sees the views that are computed for it."""
-    return not recipe.ranges.changes_nothing and (recipe.epochs > 0 or recipe.head_views > 1)
 
 
 def random_generator(seed: int, epoch: int, index: int) -> np.random.Generator:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from zoo.data import TRAIN, ImageData
 from zoo.recipe import Recipe
-from zoo.training.augment import augment, augments, random_generator
+from zoo.training.augment import augment, random_generator
 
 
 def augmented_samples(data: ImageData, recipe: Recipe, seed: int, count: int = 24) -> NDArray[np.uint8] | None:
@@ -17,7 +17,7 @@ def augmented_samples(data: ImageData, recipe: Recipe, seed: int, count: int = 2
         uint8 ``(images, versions, height, width, 3)``: up to 4 images, ``count`` pictures in all. ``None`` where
         training sees the plain images alone.
     """
-    if not augments(recipe):
+    if not recipe.augments:
         return None
     indices = data.indices(TRAIN)
     chosen = indices[np.linspace(0, len(indices) - 1, min(4, len(indices))).astype(int)]

@@ -106,10 +106,9 @@ def _augmented(run: Run, counter: Callable[[int, int], None]) -> NDArray[np.uint
     """Pictures for the report, where there is something to show and the training images are still to be had."""
     from zoo.data import TRAIN
     from zoo.evaluation.recorded import recorded_images
-    from zoo.training.augment import augments
     from zoo.training.samples import augmented_samples
 
-    if not augments(run.recipe):
+    if not run.recipe.augments:
         return None
     try:
         return augmented_samples(recorded_images(run, TRAIN, counter), run.recipe, run.seed)

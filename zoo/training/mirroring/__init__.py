@@ -13,7 +13,6 @@ from zoo.augmentation import Flip
 from zoo.data import ImageData
 from zoo.recipe import Recipe
 from zoo.run_folder.info import FlipInfo
-from zoo.training.augment import augments
 from zoo.training.mirroring.measure import measured_swap
 from zoo.training.mirroring.names import named_swap
 from zoo.training.mirroring.way import WORDS, Way
@@ -31,7 +30,7 @@ def choose_flip(recipe: Recipe, data: ImageData, declared: Flip) -> FlipInfo:
         declared: What the record of a named data set says; ``auto`` where it says nothing.
     """
     asked = recipe.ranges.flip
-    if not augments(recipe):
+    if not recipe.augments:
         return FlipInfo(asked=asked, chosen=asked, warning="")
     if asked == "auto" and declared != "auto":
         off = f"Images are not mirrored: a mirrored image of {data.source} is not one that the data set could hold."
