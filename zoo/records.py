@@ -1,6 +1,6 @@
 """JSON that may come from anywhere: read in one place, and checked against the types of a record before use.
 
-This module needs nothing but the standard library, so that the device can read with it too.
+This module needs the standard library and ``zoo.text_files`` alone, so that the device can read with it too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from zoo.text_files import decode_text
 
 #: No file of ours nests deeper than ten. Beyond the bound, copying or printing a value would end in a RecursionError.
 DEEPEST = 64
@@ -34,6 +36,8 @@ def read_json(text: str | bytes) -> Any:
     Raises:
         ValueError: It is not JSON, is not UTF-8, holds a number of thousands of digits or is nested too deeply.
     """
+    if isinstance(text, bytes):  # json itself would guess the encoding, and take a null byte for a part of UTF-16
+        text = decode_text(text, strict=True)
     try:
         value = json.loads(text)
     except RecursionError:

@@ -173,7 +173,7 @@ def test_csv_rows_that_say_nothing_are_skipped_with_their_line(tmp_path: Path) -
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 def test_csv_in_utf_16_is_called_so(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "list.csv").write_text("path,label\n1.jpg,a\n", encoding=encoding)
-    with pytest.raises(DataError, match=r"UTF-16 text, not UTF-8.\n.*CSV UTF-8"):
+    with pytest.raises(DataError, match=r"it is UTF-16 text, not UTF-8\.\n.*CSV UTF-8"):
         list_source(tmp_path / "list.csv")
 
 

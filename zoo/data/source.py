@@ -14,6 +14,7 @@ from pathlib import Path
 
 from zoo.errors import DataError, UsageError
 from zoo.images.signatures import SUFFIXES
+from zoo.text_files import decode_csv
 
 TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
 
@@ -115,6 +116,9 @@ def list_source(path: Path) -> Listing:
 
 
 _LOOSE = "beside the class folders, so it has no class"
+
+#: For a CSV file that is not read.
+CSV_HINT = "Save it as CSV in UTF-8; Excel calls this 'CSV UTF-8'."
 
 _LAYOUT_HINT = (
     "Expected photos/<class>/*.jpg, photos/train/<class>/*.jpg, or a CSV with the columns path,label[,split]."
@@ -225,9 +229,10 @@ def _list_csv(path: Path) -> Listing:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"Could not read '{path}': {error.strerror}.") from error
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:64]:
-        raise DataError(f"'{path}' is UTF-16 text, not UTF-8.", "Save it as UTF-8; Excel calls this 'CSV UTF-8'.")
-    text = content.decode("utf-8-sig", "surrogateescape")
+    try:
+        text = decode_csv(content)
+    except ValueError as error:
+        raise DataError(f"Could not read '{path}': {error}.", CSV_HINT) from None
     # Not splitlines: to it a name may hold the end of a line, such as U+2028 or U+0085.
     reader = csv.DictReader(io.StringIO(text, newline=""))
     columns = [name.strip() for name in reader.fieldnames or ()]

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from zoo.data.source import CSV_HINT
 from zoo.errors import DataError, UsageError
 from zoo.fetch.addresses import check_url
 from zoo.fetch.download import Wanted
 from zoo.fetch.errors import RefusedError
 from zoo.fetch.folder import Credit, Failure
 from zoo.fetch.names import Names, safe_name, short_digest
+from zoo.text_files import decode_csv
 
 _REQUIRED = ("url", "label")
 _DIGESTS = {"md5": 32, "sha256": 64}
@@ -82,11 +84,13 @@ def read_url_list(path: Path, folders: Names) -> UrlList:
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line and cells of each row, by the lower-case name of the column."""
     try:
-        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        text = decode_csv(path.read_bytes())
     except FileNotFoundError:
         raise UsageError(f"There is no file '{path}'.") from None
     except OSError as error:
         raise UsageError(f"Could not read '{path}': {error.strerror}.") from error
+    except ValueError as error:
+        raise DataError(f"Could not read '{path}': {error}.", CSV_HINT) from None
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
         columns = [name.strip().lower() for name in next(reader, [])]

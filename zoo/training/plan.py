@@ -14,6 +14,7 @@ from zoo.interfaces import Architecture
 from zoo.recipe import FIELDS, Recipe
 from zoo.registry import architectures
 from zoo.run_folder import Run
+from zoo.text_files import decode_text
 from zoo.training.start import find_weights
 
 
@@ -66,7 +67,7 @@ def find_recipe(architecture: Architecture, name: str) -> Recipe:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(decode_text(path.read_bytes(), strict=True))
     except RecursionError:
         raise UsageError(f"Could not read the recipe '{path}': it is nested too deeply.", _MAPPING) from None
     except (OSError, ValueError, yaml.YAMLError) as error:

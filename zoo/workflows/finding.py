@@ -8,6 +8,7 @@ from zoo.errors import UsageError, did_you_mean, unknown_name
 from zoo.evaluation.trained import TrainedModel, of_run, pretrained
 from zoo.registry import architectures
 from zoo.run_folder import Run, find_runs, open_run
+from zoo.text_files import decode_text, refuse_null_bytes
 
 
 def find_run(text: str, root: Path) -> Run:
@@ -151,7 +152,8 @@ def read_labels(path: Path) -> tuple[str, ...]:
     if not path.is_file():
         raise UsageError(f"There is no file '{path}'.", "--labels takes a text file with one class name a line.")
     try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows' editor writes a mark before the first name
-    except (OSError, UnicodeDecodeError) as error:
+        text = decode_text(path.read_bytes(), strict=True)
+        refuse_null_bytes(text)
+    except (OSError, ValueError) as error:
         raise UsageError(f"Could not read '{path}': {error}.", "Save it as UTF-8, one class name a line.") from error
     return tuple(line.strip() for line in text.split("\n") if line.strip())

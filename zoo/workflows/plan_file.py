@@ -11,6 +11,7 @@ from zoo.atomic import write_text
 from zoo.errors import UsageError, unknown_name
 from zoo.records import read_record, refuse_deep
 from zoo.registry import datasets
+from zoo.text_files import decode_text
 from zoo.training.plan import Plan
 from zoo.workflows.planning import TrainRequest
 
@@ -123,7 +124,7 @@ def _read(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(decode_text(path.read_bytes(), strict=True))
         refuse_deep(values)
     except RecursionError:
         raise UsageError(f"Could not read '{path}': it is nested too deeply.", _HINT) from None
