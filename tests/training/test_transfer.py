@@ -64,6 +64,8 @@ def test_the_backbone_is_asked_once(photos: Path, tiny_net: None, run_zoo: RunZo
         "--data",
         photos,
         *SMALL,
+        "--augmentation",
+        "strong",
         "--head-views",
         "3",
         "--head-epochs",
@@ -92,6 +94,8 @@ def test_an_interrupted_fine_tuning_resumes_to_the_same_weights(
         "3",
         "--epochs",
         "3",
+        "--augmentation",
+        "strong",
         "--head-views",
         "2",
     ]

@@ -32,6 +32,7 @@ class Plan:
         recipe: The recipe with every field the user set.
         seed: Of the first weights, shuffling, augmentation and dropout.
         split_seed: Of the splits that are made; apart from ``seed``, so that seeds are compared on the same images.
+        notes: Sentences on settings that do less than they say.
     """
 
     architecture: Architecture
@@ -43,6 +44,7 @@ class Plan:
     recipe: Recipe
     seed: int
     split_seed: int
+    notes: tuple[str, ...] = ()
 
 
 def image_for(architecture: Architecture, source: str) -> ImageSpec:
@@ -64,6 +66,23 @@ def find_recipe(architecture: Architecture, name: str) -> Recipe:
     path = Path(name)
     if path.suffix.lower() not in (".yaml", ".yml"):
         raise unknown_name(f"recipe of {architecture.name}", name, architecture.recipes)
+    values = _read_recipe(path)
+    base = values.pop("base", "default")
+    if base not in architecture.recipes:
+        raise unknown_name(f"recipe of {architecture.name}", str(base), architecture.recipes)
+    return architecture.recipes[base].with_values(values)
+
+
+def fields_set_by(architecture: Architecture, name: str) -> frozenset[str]:
+    """Names of the fields that a YAML file sets; none of a named recipe.
+
+    Raises:
+        UsageError: As ``find_recipe`` does.
+    """
+    return frozenset() if name in architecture.recipes else frozenset(_read_recipe(Path(name))) - {"base"}
+
+
+def _read_recipe(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
@@ -78,10 +97,7 @@ def find_recipe(architecture: Architecture, name: str) -> Recipe:
         # Nothing of it is printed: a few lines of YAML can stand for more text than memory holds.
         if not isinstance(field, str) or isinstance(value, dict | list | set | tuple):
             raise UsageError(f"The recipe '{path}' has a field that is a list or a mapping, not a value.", _MAPPING)
-    base = values.pop("base", "default")
-    if base not in architecture.recipes:
-        raise unknown_name(f"recipe of {architecture.name}", str(base), architecture.recipes)
-    return architecture.recipes[base].with_values({str(field): value for field, value in values.items()})
+    return values
 
 
 _MAPPING = "A recipe is a mapping of fields to values, for example: learning_rate: 0.001"

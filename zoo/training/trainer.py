@@ -14,7 +14,7 @@ import keras
 from zoo.atomic import whole_file
 from zoo.data import TRAIN, VAL, ImageData
 from zoo.data.cache import damage_note
-from zoo.errors import TrainingError, UsageError
+from zoo.errors import TrainingError
 from zoo.evaluation.predict import predict
 from zoo.interfaces import Architecture
 from zoo.recipe import Recipe
@@ -23,6 +23,7 @@ from zoo.reporter import Reporter
 from zoo.run_folder import Run
 from zoo.training.batches import TrainingBatches
 from zoo.training.checkpoint import restore_model, restore_optimizer
+from zoo.training.effects import refuse_missing_backbone
 from zoo.training.features import FeatureBatches, compute_features
 from zoo.training.harness import Harness
 from zoo.training.model import build_model, compile_model, set_weights, split_model, unfreeze
@@ -98,11 +99,11 @@ def train(
         shutil.rmtree(checkpoint.parent, ignore_errors=True)  # who resumed would only come here again
         raise TrainingError(
             "The loss was not finite from the first epoch on; there is nothing to keep.",
-            f"Lower the learning rate (it was {recipe.learning_rate:g}), or set --clip-norm 1.",
+            f"Lower the learning rate ({_first_rate(recipe)}), or set --clip-norm 1.",
         )
     final = _build(run, architecture, data, "float32")
     set_weights(final.weights, harness.best)
-    temperature = _calibrate(final, data) if recipe.calibrate == "temperature" else None
+    temperature = _calibrate(final, data, reporter) if recipe.calibrate == "temperature" else None
     with whole_file(run.model_path) as aside:
         final.save(aside)
     timings = run.info.timings
@@ -117,11 +118,23 @@ def train(
     return final
 
 
-def _calibrate(model: keras.Model, data: ImageData) -> float | None:
+def _first_rate(recipe: Recipe) -> str:
+    """The rate that training began with, and the field that sets it."""
+    name = "head_learning_rate" if recipe.head_epochs else "learning_rate"
+    return f"{name} was {getattr(recipe, name):g}"
+
+
+def _calibrate(model: keras.Model, data: ImageData, reporter: Reporter) -> float | None:
     """Makes the model as sure as it is right on the validation images, and returns the temperature this took."""
     validation = data.indices(VAL)
+    if not validation.size:
+        reporter.note("The confidence is not calibrated: there are no validation images.")
+        return None
     temperature = fit_temperature(predict(model, data, validation), data.classes[validation])
-    return round(temperature, 4) if divide_logits(model, temperature) else None
+    if divide_logits(model, temperature):
+        return round(temperature, 4)
+    reporter.note("The confidence is not calibrated: the model has no linear layer right before its softmax.")
+    return None
 
 
 def _build(run: Run, architecture: Architecture, data: ImageData, precision: str) -> keras.Model:
@@ -136,12 +149,8 @@ MakePhase = Callable[[keras.Model, ImageData, Run, Reporter], Phase]
 
 def _phases(recipe: Recipe, architecture: Architecture) -> Iterator[MakePhase]:
     """The phases of a recipe, to be made when their turn comes: a head phase computes its features then."""
+    refuse_missing_backbone(recipe, architecture)
     backbone = architecture.backbone
-    if backbone is None and (recipe.head_epochs or recipe.unfreeze < 1):
-        raise UsageError(
-            f"The recipe trains a head on a frozen backbone; {architecture.name} declares no backbone.",
-            "Use --head-epochs 0 --unfreeze 1, or another architecture.",
-        )
     if recipe.head_epochs and backbone is not None:
         yield lambda *about: _head_phase(recipe, backbone, *about)
     if recipe.epochs:

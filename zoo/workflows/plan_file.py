@@ -84,7 +84,7 @@ def read_plan(path: Path, request: TrainRequest) -> TrainRequest:
         name=request.name or found.name,
         image={**image, **request.image},
         recipe=recipe,
-        settings={**settings, **request.settings},
+        file_settings=settings,
         weights=request.weights or found.weights,
         options={**found.options, **request.options},
         seed=found.seed if request.seed is None else request.seed,

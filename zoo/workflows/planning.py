@@ -11,9 +11,11 @@ from typing import Any
 from zoo.data.named import find_source
 from zoo.errors import UsageError
 from zoo.image_spec import ImageSpec
+from zoo.recipe import Recipe
 from zoo.registry import architectures
 from zoo.run_folder import DEFAULT_ROOT, Run
-from zoo.training.plan import Plan, find_recipe, image_for
+from zoo.training.effects import effect_notes, refuse_missing_backbone, refuse_without_effect
+from zoo.training.plan import Plan, fields_set_by, find_recipe, image_for
 from zoo.training.start import RANDOM, default_weights, find_weights
 
 DEFAULT_DATA = "digits"
@@ -28,7 +30,10 @@ class TrainRequest:
         data: A folder of class folders, a CSV, or the name of a data set.
         image: Fields of the ``ImageSpec``: ``height_px``, ``width_px``, ``resize``, ``interpolation``.
         recipe: Name of a recipe, or a YAML file of recipe fields.
-        settings: Fields of the recipe, and ranges of its augmentation, that take the place of the recipe's own.
+        settings: Fields of the recipe, and ranges of its augmentation, that take the place of the recipe's own. One that
+            would have no effect is refused.
+        file_settings: The same from a plan file, which holds all fields, with or without effect; ``settings`` have
+            precedence.
         weights: ``imagenet``, ``none``, or an ``.npz`` or ``.keras`` file.
         options: Of the architecture, such as ``width``.
         seed: Of weights, shuffling and augmentation.
@@ -46,6 +51,7 @@ class TrainRequest:
     image: Mapping[str, Any] = field(default_factory=dict)
     recipe: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    file_settings: Mapping[str, Any] = field(default_factory=dict)
     weights: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
@@ -131,22 +137,38 @@ def make_plan(request: TrainRequest, repeated: Run | None) -> Plan:
         recipe_name = "scratch" if weights == RANDOM and "scratch" in record.recipes else "default"
         recipe = record.recipes[recipe_name]
         image = image_for(record, source)
+    given = set(request.settings)
     if request.recipe is not None:
         recipe_name, recipe = request.recipe, find_recipe(record, request.recipe)
-    if request.weights == RANDOM != weights and "scratch" in record.recipes:
+        given |= fields_set_by(record, request.recipe)
+    elif request.weights == RANDOM != weights and "scratch" in record.recipes:
         recipe_name, recipe = "scratch", record.recipes["scratch"]
+    weights = find_weights(record, request.weights or weights)
+    recipe = recipe.with_values(request.file_settings).with_values(request.settings)
+    refuse_missing_backbone(recipe, record)
+    refuse_without_effect(recipe, given)
+    _refuse_dropout_twice(recipe, request.options)
     find_source(source)  # a mistyped path is told before anything heavy is loaded
     return Plan(
         architecture=record,
         source=source,
         image=_changed(image, request.image),
-        weights=find_weights(record, request.weights or weights),
+        weights=weights,
         options=options | dict(request.options),
         recipe_name=recipe_name,
-        recipe=recipe.with_values(request.settings),
+        recipe=recipe,
         seed=_first(request.seed, lambda run: run.seed, repeated),
         split_seed=_first(request.split_seed, lambda run: run.info.split_seed, repeated),
+        notes=tuple(effect_notes(recipe, given, weights)),
     )
+
+
+def _refuse_dropout_twice(recipe: Recipe, options: Mapping[str, Any]) -> None:
+    if "dropout" in options and recipe.dropout is not None:
+        raise UsageError(
+            f"--option dropout={options['dropout']} has no effect: the recipe sets dropout to {recipe.dropout:g}.",
+            f"Give --dropout {options['dropout']} instead.",
+        )
 
 
 def best_pretrained() -> tuple[str, float] | None:

@@ -91,10 +91,14 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
     from zoo.run_folder.info import RunInfo
     from zoo.training.mirroring import choose_flip
 
+    for note in plan.notes:
+        reporter.note(note)
     reporter.stage(f"Reading {plan.source} as {plan.image}")
     data = load_data(plan.source, plan.image, split_seed=plan.split_seed, progress=reporter.counter("decoding"))
     load_s = time.perf_counter() - start
     _announce(data, reporter)
+    if request.split_seed is not None and "made" not in data.origin.values():
+        reporter.note("--split-seed has no effect: the data has splits of its own.")
     named = named_dataset(plan.source)
     flip = choose_flip(plan.recipe, data, named.flip if named else "auto")
     if flip.warning:

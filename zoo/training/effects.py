@@ -1,0 +1,143 @@
+"""Recipe fields that somebody set and that do nothing, or less than they say, in the recipe they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from zoo.augmentation import NAMED, RANGES
+from zoo.errors import UsageError
+from zoo.interfaces import Architecture
+from zoo.recipe import Recipe
+from zoo.training.start import RANDOM
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Fields that do nothing under a condition.
+
+    Args:
+        fields: Their names.
+        holds: The condition.
+        reason: Why they do nothing, as the end of a sentence.
+        remedy: What would give them an effect, as an order.
+    """
+
+    fields: tuple[str, ...]
+    holds: Callable[[Recipe], bool]
+    reason: str
+    remedy: str
+
+
+_RULES = (
+    _Rule(
+        ("weight_decay",),
+        lambda recipe: recipe.optimizer == "adam",
+        "the optimizer adam does not decay weights",
+        "Use adamw, lamb or sgd",
+    ),
+    _Rule(
+        ("learning_rate", "min_steps", "unfreeze"),
+        lambda recipe: not recipe.epochs,
+        "the recipe trains the head alone (epochs is 0)",
+        "Set epochs to train on images; head_learning_rate is the rate of the head",
+    ),
+    _Rule(
+        ("head_learning_rate", "head_views"),
+        lambda recipe: not recipe.head_epochs,
+        "the recipe trains no head first (head_epochs is 0)",
+        "Set head_epochs; learning_rate is the rate of training on images",
+    ),
+    _Rule(
+        ("augmentation", *RANGES),
+        lambda recipe: not recipe.epochs and recipe.head_views == 1,
+        "the recipe trains the head alone, on images as they are (head_views is 1)",
+        "Set head_views to 2 or more, or epochs to train on images",
+    ),
+    _Rule(
+        ("head_views",),
+        lambda recipe: recipe.ranges.changes_nothing,
+        "the augmentation changes nothing, so all views of an image are the same",
+        "Set an augmentation",
+    ),
+    _Rule(
+        ("aspect",),
+        lambda recipe: recipe.ranges.aspect == "free" and recipe.ranges.view == (1.0, 1.0),
+        "both sides of the view are drawn from 1 to 1",
+        "Set a view, such as 0.8,1.2",
+    ),
+)
+
+
+def refuse_without_effect(recipe: Recipe, given: Collection[str]) -> None:
+    """Raises ``UsageError`` where a field was set that does nothing in a recipe.
+
+    Args:
+        recipe: With all fields as they are going to be.
+        given: Names of fields that somebody set.
+    """
+    found = _without_effect(recipe, given)
+    if found:
+        raise UsageError(
+            " ".join(f"Recipe field '{field}' has no effect: {rule.reason}." for field, rule in found.items()),
+            " ".join(dict.fromkeys(f"{rule.remedy}, or leave the field out." for rule in found.values())),
+        )
+
+
+def effect_notes(recipe: Recipe, given: Collection[str], weights: str) -> list[str]:
+    """Sentences on fields that do less than they say.
+
+    Args:
+        recipe: With all fields as they are going to be.
+        given: Names of fields that somebody set.
+        weights: What training starts from.
+    """
+    notes = []
+    # With `min_steps`, training on images lasts longer than `epochs` says; how long, only the data tells.
+    phases = [("the head", recipe.head_epochs), ("images", 0 if recipe.min_steps else recipe.epochs)]
+    lengths = [(name, epochs) for name, epochs in phases if epochs]
+    for name, epochs in lengths:
+        if "warmup_epochs" in given and recipe.warmup_epochs > epochs / 5:
+            notes.append(
+                f"Warm-up takes a fifth of the epochs at most: of the {epochs} on {name}, {epochs / 5:g} instead of"
+                f" {recipe.warmup_epochs:g}."
+            )
+    patience, longest = recipe.early_stopping_epochs, max((epochs for _, epochs in lengths), default=0)
+    known = not (recipe.epochs and recipe.min_steps)
+    if "early_stopping_epochs" in given and known and patience and patience >= longest - 1:
+        notes.append(
+            f"Early stopping has no effect: it waits for {patience} epochs without a better one, and {longest} epochs"
+            " are trained."
+        )
+    if weights == RANDOM and (recipe.head_epochs or recipe.unfreeze < 1):
+        notes.append("A frozen backbone without pretrained weights keeps its random weights: expect a poor model.")
+    return notes
+
+
+def refuse_missing_backbone(recipe: Recipe, architecture: Architecture) -> None:
+    """Raises ``UsageError`` where a recipe freezes a backbone and the architecture declares none."""
+    if architecture.backbone is None and (recipe.head_epochs or recipe.unfreeze < 1):
+        raise UsageError(
+            f"The recipe trains a head on a frozen backbone; {architecture.name} declares no backbone.",
+            "Use --head-epochs 0 --unfreeze 1, or another architecture.",
+        )
+
+
+def _without_effect(recipe: Recipe, given: Collection[str]) -> dict[str, _Rule]:
+    """Fields to the first rule that says why they do nothing."""
+    values = recipe.settings()
+    found: dict[str, _Rule] = {}
+    for rule in _RULES:
+        for field in rule.fields:
+            if field in given and not _asks_nothing(field, recipe, values.get(field)) and rule.holds(recipe):
+                found.setdefault(field, rule)
+    return found
+
+
+def _asks_nothing(field: str, recipe: Recipe, value: object) -> bool:
+    """Whether a value means that nothing shall happen."""
+    if field == "augmentation":
+        return recipe.ranges.changes_nothing
+    if field in RANGES:
+        return value == getattr(NAMED["none"], field) or value == "auto"
+    return value == {"weight_decay": 0, "min_steps": 0, "unfreeze": 0, "head_views": 1}.get(field)
