@@ -114,7 +114,16 @@ class Messages:
         self._claimed.update(lines)
 
     def _written(self, after: int) -> bytes:
-        return b"" if self._file is None else os.pread(self._file.fileno(), self.size() - after, after)
+        if self._file is None:
+            return b""
+        descriptor, count = self._file.fileno(), self.size() - after
+        if hasattr(os, "pread"):
+            return os.pread(descriptor, count, after)
+        os.lseek(descriptor, after, os.SEEK_SET)  # Windows: writers share this position
+        try:
+            return os.read(descriptor, count)
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_END)
 
 
 def _is_descriptor_2(stream: io.TextIOWrapper) -> bool:
