@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from zoo.audit.manifest import read_kept
+from zoo.data.card import licences_beside
 from zoo.data.source import list_source
 from zoo.errors import ZooError
 from zoo.fetch.names import Names
@@ -34,6 +35,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "data.csv": ("path,label\n1.jpg,a\n2.jpg,b\n", list_source),
     "manifest.csv": ("path,label,split,sha256\n1.jpg,a,train,11\n", read_kept),
     "urls.csv": ("url,label\nhttps://example.com/1.jpg,a\n", lambda path: read_url_list(path, Names([]))),
+    "attribution.csv": ("path,licence\n1.jpg,CC0\n", lambda path: licences_beside(path.parent)),
     "labels.txt": ("cat\ndog\n", read_labels),
     "spec.json": ('{"image": {"height_px": 32, "width_px": 32}, "labels": ["a", "b"]}', spec),
     "recipe.yaml": ("epochs: 3\nlearning_rate: 0.01\n", recipe),

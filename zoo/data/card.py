@@ -6,6 +6,8 @@ command's, nor what people wrote round them.
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,8 +15,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from zoo.atomic import read_csv, read_text, write_text
+from zoo.atomic import read_text, write_text
+from zoo.data.source import CSV_HINT
+from zoo.errors import DataError
 from zoo.terminal import readable
+from zoo.text_files import decode_csv
 
 CARD_NAME = "dataset.md"
 
@@ -59,11 +64,19 @@ def write_card(folder: Path, part: CardPart) -> Path:
 
 
 def licences_beside(folder: Path) -> dict[str, int]:
-    """Licence to number of images, by the column ``licence`` of the ``attribution.csv`` in a folder of images."""
+    """Licence to number of images, by the column ``licence`` of the ``attribution.csv`` in a folder of images.
+
+    Raises:
+        DataError: That file is no UTF-8 text, or no CSV.
+    """
     path = folder / "attribution.csv"
     if not path.is_file():
         return {}
-    return dict(Counter((row.get("licence") or "").strip() or "not stated" for row in read_csv(path)))
+    try:
+        rows = csv.DictReader(io.StringIO(decode_csv(path.read_bytes()), newline=""))
+        return dict(Counter((row.get("licence") or "").strip() or "not stated" for row in rows))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"Could not read '{path}': {error}.", CSV_HINT) from None
 
 
 def _markdown(part: CardPart) -> str:
