@@ -29,7 +29,7 @@ def test_no_part_becomes_a_whole_and_nothing_comes_of_nothing_only(share: float,
 @pytest.mark.parametrize("digits", [0, 1])
 def test_an_axis_names_no_share_beyond_nothing_and_all(digits: int) -> None:
     ticks = percent_ticks(digits)
-    shown = [ticks(share) for share in (-0.02, -1e-17, 0.5, 1 + 1e-12, 1.02)]
+    shown = [ticks(share).replace("\N{NO-BREAK SPACE}", " ") for share in (-0.02, -1e-17, 0.5, 1 + 1e-12, 1.02)]
     assert shown == ["", percent(0, digits), percent(0.5, digits), percent(1, digits), ""]
 
 

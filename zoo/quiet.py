@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def stderr_aside(
         return
     show = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
     sys.stderr.flush()
-    with _unnamed_file() as aside:
+    with os.fdopen(_unnamed_file(), "w+b") as aside:
         kept = {descriptor: os.dup(descriptor) for descriptor in stderr_descriptors()}
         for descriptor in kept:
             os.dup2(aside.fileno(), descriptor)
@@ -56,54 +56,56 @@ class Messages:
     """
 
     def __init__(self) -> None:
-        self._file: BinaryIO | None = None
         self._process = 0
-        self._kept: int | None = None  # where descriptor 2 led
+        self._file = -1  # where the descriptor leads meanwhile; open for as long as the process runs
+        self._own: TextIO | None = None  # Python's stderr meanwhile; stays open, for somebody may have kept it
+        self._kept = -1  # where the descriptor led
+        self._python: TextIO | None = None  # Python's stderr before
         self._claimed: set[bytes] = set()
-        self._python: tuple[TextIO, TextIO] | None = None
 
     def begin(self) -> None:
         """Turns the descriptor aside; does nothing in a process that was started without a stderr."""
-        if self._file is None or self._process != os.getpid():  # after a fork, not the file of the parent
-            self._file, self._process = _unnamed_file(), os.getpid()
         try:
             self._kept = os.dup(2)
         except OSError:
             return
+        if self._process != os.getpid():  # the first time, and after a fork: not the file of the parent
+            self._process, self._file = os.getpid(), _unnamed_file()
         stream = sys.stderr
         if isinstance(stream, io.TextIOWrapper) and _is_descriptor_2(stream):
             stream.flush()
-            replaced = open(  # noqa: SIM115 - until the end
-                self._kept, "w", buffering=1, encoding=stream.encoding, errors=stream.errors, closefd=False
-            )
-            sys.stderr = replaced
-            self._python = stream, replaced
-        os.dup2(self._file.fileno(), 2)
+            if self._own is None:
+                self._own = open(  # noqa: SIM115
+                    os.dup(2), "w", buffering=1, encoding=stream.encoding, errors=stream.errors, closefd=False
+                )
+            else:
+                os.dup2(2, self._own.fileno(), inheritable=False)
+            self._python, sys.stderr = stream, self._own
+        os.dup2(self._file, 2)
 
     def end(self) -> None:
         """Turns it back. What nobody has claimed comes out."""
-        if self._kept is None or self._file is None:
+        if self._kept < 0:
             return
-        if self._python is not None:
-            stream, replaced = self._python
-            replaced.flush()
-            if sys.stderr is replaced:
-                sys.stderr = stream
+        if self._python is not None and self._own is not None:
+            self._own.flush()
+            if sys.stderr is self._own:
+                sys.stderr = self._python
             self._python = None
         os.dup2(self._kept, 2)
         os.close(self._kept)
-        self._kept = None
+        self._kept = -1
         if self.size():
             lines = self._written(0).splitlines(keepends=True)
-            self._file.seek(0)
-            self._file.truncate()
+            os.lseek(self._file, 0, os.SEEK_SET)
+            os.ftruncate(self._file, 0)
             if left := b"".join(line for line in lines if line.strip() and line.strip() not in self._claimed):
                 os.write(2, left)
         self._claimed.clear()
 
     def size(self) -> int:
         """Number of bytes so far."""
-        return 0 if self._file is None else os.fstat(self._file.fileno()).st_size
+        return 0 if self._file < 0 else os.fstat(self._file).st_size
 
     def since(self, size: int) -> list[bytes]:
         """The lines that were written after so many bytes, each once."""
@@ -114,16 +116,16 @@ class Messages:
         self._claimed.update(lines)
 
     def _written(self, after: int) -> bytes:
-        if self._file is None:
+        count = self.size() - after
+        if count <= 0:
             return b""
-        descriptor, count = self._file.fileno(), self.size() - after
         if hasattr(os, "pread"):
-            return os.pread(descriptor, count, after)
-        os.lseek(descriptor, after, os.SEEK_SET)  # Windows: writers share this position
+            return os.pread(self._file, count, after)
+        os.lseek(self._file, after, os.SEEK_SET)  # Windows: writers share this position
         try:
-            return os.read(descriptor, count)
+            return os.read(self._file, count)
         finally:
-            os.lseek(descriptor, 0, os.SEEK_END)
+            os.lseek(self._file, 0, os.SEEK_END)
 
 
 def _is_descriptor_2(stream: io.TextIOWrapper) -> bool:
@@ -138,9 +140,11 @@ def stderr_descriptors() -> set[int]:
     return {2} if sys.__stderr__ is None else {2, sys.__stderr__.fileno()}
 
 
-def _unnamed_file() -> BinaryIO:
+def _unnamed_file() -> int:
+    """Descriptor of a new file without a name."""
     if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("stderr"), "w+b")
+        return os.memfd_create("stderr")
     import tempfile  # loads OpenSSL: too slow for the runner on a device where there is another way
 
-    return tempfile.TemporaryFile()
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
