@@ -1,6 +1,6 @@
 """Which threshold of confidence to suggest: rules compared on training photos, by cross-validation.
 
-    python benchmarks/thresholds.py --features CACHE photos/rugby_soccer/train photos/trashnet/train ...
+    python benchmarks/thresholds.py --features CACHE rugby_soccer/train flowers5/train trashnet/train ccby_coarse
 
 A head on MobileNetV2's features is trained on 68 % of the photos of a folder, the temperature is fitted and the
 threshold chosen on 12 %, and 20 % measure; twelve seeded divisions. Features are kept in CACHE.

@@ -143,7 +143,12 @@ def stderr_descriptors() -> set[int]:
 def _unnamed_file() -> int:
     """Descriptor of a new file without a name."""
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("stderr")
+        import fcntl
+
+        descriptor = os.memfd_create("stderr")
+        # Linux does not lock the position of such a file: threads would write over each other.
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)
+        return descriptor
     import tempfile  # loads OpenSSL: too slow for the runner on a device where there is another way
 
     with tempfile.TemporaryFile() as file:

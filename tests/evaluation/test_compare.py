@@ -178,8 +178,6 @@ def test_runs_from_before_the_ranges_were_recorded_are_seeds_of_the_same_recipe(
     now = Recipe(augmentation="strong", epochs=7).with_values({"flip": "horizontal"}).as_dict()
     before = Recipe(epochs=7).as_dict() | {"augmentation": "strong"}  # by its name, which meant a horizontal flip
     before.pop("precision")  # a field that came later has its default
-    image = ImageSpec().as_dict()
-    image.pop("interpolation")
     runs = [
         finished(tmp_path, answers(right(100, range(10))), recipe=now, seed=0, options={}),
         finished(tmp_path, answers(right(100, range(12))), recipe=before, seed=1),

@@ -123,12 +123,7 @@ def test_an_architecture_without_backbone_has_no_head_phase() -> None:
 def test_a_recipe_that_is_named_counts_beside_other_weights() -> None:
     """With a repeated run of pretrained weights, `--weights none` begins from `scratch`, unless a recipe is named."""
     plan = planned("mobilenetv2", {})
-    run = begin_run(
-        Path("runs"),
-        architecture="mobilenetv2",
-        recipe=plan.recipe.as_dict(),
-        image=plan.image.as_dict(),
-        weights="imagenet",
-    )
+    image, recipe = plan.image.as_dict(), plan.recipe.as_dict()
+    run = begin_run(Path("runs"), architecture="mobilenetv2", recipe=recipe, image=image, weights="imagenet")
     assert planned(None, {"weights": "none"}, run).recipe_name == "scratch"
     assert planned(None, {"weights": "none", "recipe": "article"}, run).recipe_name == "article"

@@ -30,8 +30,8 @@ class TrainRequest:
         data: A folder of class folders, a CSV, or the name of a data set.
         image: Fields of the ``ImageSpec``: ``height_px``, ``width_px``, ``resize``, ``interpolation``.
         recipe: Name of a recipe, or a YAML file of recipe fields.
-        settings: Fields of the recipe, and ranges of its augmentation, that take the place of the recipe's own. One that
-            would have no effect is refused.
+        settings: Fields of the recipe, and ranges of its augmentation, that take the place of the recipe's own. A field
+            that would have no effect is refused.
         file_settings: The same from a plan file, which holds all fields, with or without effect; ``settings`` have
             precedence.
         weights: ``imagenet``, ``none``, or an ``.npz`` or ``.keras`` file.
