@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -51,10 +52,17 @@ class Listener:
             before = self._messages.size()
             try:
                 pixels = decode(data)
-            finally:
-                said = [line for line in self._messages.since(before) if line in heard]
-                self._messages.claim(said)
+            except ImageError:  # says it all, unless the user asked for the messages of OpenCV
+                if "OPENCV_LOG_LEVEL" not in os.environ:
+                    self._messages.claim(self._said(before, heard))
+                raise
+            said = self._said(before, heard)
+            self._messages.claim(said)
             return pixels, remark(data, pixels) or _warning(said)
+
+    def _said(self, before: int, heard: Sequence[bytes]) -> list[bytes]:
+        """What the decoder wrote since then, of what it wrote the first time."""
+        return [line for line in self._messages.since(before) if line in heard]
 
     @contextmanager
     def _beside_others(self) -> Iterator[None]:
