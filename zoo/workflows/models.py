@@ -68,8 +68,8 @@ class Model:
                 model's own threshold; ``accuracy=0.98``: the one for that share of right answers.
 
         Returns:
-            ``Answer(label, probability, top, known, remark)``, or a list of them in the order of the pictures; ``remark``
-            is what is odd about a picture that is used, such as damage that its decoder painted over.
+            ``Answer(label, probability, top, known, remark)``, or a list of them in the order of the pictures. The
+            remark says what is odd about a picture that is used, such as damage that its decoder painted over.
 
         Raises:
             DataError: A picture cannot be used; the message names it. ``zoo predict`` passes over such files.
