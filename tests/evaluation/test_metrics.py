@@ -9,7 +9,6 @@ import sklearn.metrics as reference
 
 from zoo.errors import DataError
 from zoo.evaluation import Predictions, compute_metrics, wilson_interval
-from zoo.records import read_record
 from zoo.run_folder.info import Bin, Confused, Metrics
 
 
@@ -107,7 +106,7 @@ def test_a_class_never_predicted_has_no_precision_but_an_f1_of_zero() -> None:
 
 def test_a_thousand_classes_are_valid_json() -> None:
     metrics = compute_metrics(answers(1000, 300, strength=4), {f"c{i}": i for i in range(1000)})
-    assert read_record(Metrics, json.loads(json.dumps(metrics.as_dict(), allow_nan=False))) == metrics
+    assert Metrics.from_dict(json.loads(json.dumps(metrics.as_dict(), allow_nan=False))) == metrics
     assert sum(map(sum, metrics.confusion_matrix)) == 300
     assert metrics.majority_class_baseline == max(row.support for row in metrics.per_class) / 300
     assert 0 < metrics.accuracy <= metrics.top_k_accuracy["3"] <= metrics.top_k_accuracy["5"] < 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo.evaluation.metric import defined
 from zoo.figures import percent, points
 from zoo.run_folder import Run
 from zoo.run_folder.info import Metrics
@@ -51,7 +52,4 @@ def per_class_lines(metrics: Metrics, most: int = 20) -> list[str]:
         lines.append(f"  {row.label:<{width}}  {values[0]:>9}  {values[1]:>6}  {values[2]:>5}  {row.support:>6}")
     if len(rows) > most:
         lines.append(f"  and {len(rows) - most} more classes in metrics.json")
-    overall = f"  macro F1 {metrics.macro_f1:.3f}, log loss {metrics.log_loss:.3f}"
-    overall += f", calibration error {metrics.expected_calibration_error:.3f}"
-    overall += "".join(f", top-{k} {percent(value)}" for k, value in (metrics.top_k_accuracy or {}).items())
-    return [*lines, overall]
+    return [*lines, "  " + ", ".join(f"{metric.title} {metric.format(value)}" for metric, value in defined(metrics))]

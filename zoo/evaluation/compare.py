@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
 from zoo.errors import UsageError
+from zoo.evaluation import metric
 from zoo.evaluation.paired import PairedTest, adjust, paired_test
 from zoo.evaluation.predictions import Predictions
 from zoo.evaluation.table import table
@@ -19,7 +20,10 @@ from zoo.run_folder import Run
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """One line of the comparison. Shares are from 0 to 1, the loss in nats; ``None``: the run does not say."""
+    """One line of the comparison. Shares are from 0 to 1; ``None``: the run does not say.
+
+    ``scalars`` are the metrics of ``zoo.evaluation.metric`` by name; in JSON they stand beside the other fields.
+    """
 
     name: str
     architecture: str
@@ -29,11 +33,13 @@ class RunSummary:
     train_images: int | None
     accuracy: float
     accuracy_interval: tuple[float, float]
-    macro_f1: float | None
-    log_loss: float | None
-    expected_calibration_error: float | None
+    scalars: Mapping[str, float | None]
     parameters: int | None
     train_s: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        values = asdict(self)
+        return {**values, **values.pop("scalars")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +86,7 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         pairs = [{**asdict(pair), "sentence": pair.sentence} for pair in self.pairs]
-        return {**asdict(self), "pairs": pairs}
+        return {**asdict(self), "runs": [run.as_dict() for run in self.runs], "pairs": pairs}
 
     def render(self) -> str:
         """Plain text for a terminal: a table, a sentence for each run behind the best, and the notes."""
@@ -175,9 +181,7 @@ def _summary(run: Run, name: str) -> RunSummary:
         train_images=sum(counts.values()) if counts else None,
         accuracy=metrics.accuracy,
         accuracy_interval=metrics.accuracy_interval,
-        macro_f1=metrics.macro_f1,
-        log_loss=metrics.log_loss,
-        expected_calibration_error=metrics.expected_calibration_error,
+        scalars={each.name: metrics.scalars.get(each.name) for each in metric.METRICS},
         parameters=run.info.parameters,
         train_s=run.info.timings.get("train_s"),
     )
@@ -237,16 +241,15 @@ def _notes(
 
 
 def _runs_table(runs: Sequence[RunSummary]) -> str:
-    header = ("run", "recipe", "accuracy", "95 % interval", "macro F1", "log loss", "ECE", "parameters", "training")
+    shown = [each for each in metric.METRICS if any(run.scalars[each.name] is not None for run in runs)]
+    header = ("run", "recipe", "accuracy", "95 % interval", *(each.title for each in shown), "parameters", "training")
     rows = [
         (
             run.name,
             run.recipe or "-",
             percent(run.accuracy),
             f"{percent(run.accuracy_interval[0])} to {percent(run.accuracy_interval[1])}",
-            "-" if run.macro_f1 is None else f"{run.macro_f1:.3f}",
-            "-" if run.log_loss is None else f"{run.log_loss:.3f}",
-            "-" if run.expected_calibration_error is None else f"{run.expected_calibration_error:.3f}",
+            *(each.text(run.scalars[each.name]) for each in shown),
             "-" if run.parameters is None else f"{run.parameters:,}",
             "-" if run.train_s is None else f"{run.train_s:.0f} s",
             str(run.seed),

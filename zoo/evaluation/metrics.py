@@ -10,17 +10,13 @@ import numpy.typing as npt
 
 from zoo.errors import DataError
 from zoo.evaluation.intervals import wilson_interval
+from zoo.evaluation.metric import LOG_LOSS_CLIP, compute_scalars
 from zoo.evaluation.predictions import Predictions
+from zoo.evaluation.reliability import calibration_bins
 from zoo.evaluation.threshold import Choice, suggest_threshold
 from zoo.evaluation.warnings import model_warnings
-from zoo.run_folder.info import Bin, ClassMetrics, Confused, Metrics
+from zoo.run_folder.info import ClassMetrics, Confused, Metrics
 
-#: Bins of the reliability diagram, of equal width, closed on the right (Guo et al. 2017).
-CALIBRATION_BINS = 15
-#: Probabilities are clipped to [clip, 1 - clip] before the logarithm: one float32 zero must not make the loss infinite.
-LOG_LOSS_CLIP = float(np.finfo(np.float32).eps)
-#: Answers that top-k accuracy looks at, for tasks with more classes than the largest of them.
-TOP_K = (3, 5)
 _MOST_CONFUSED = 20
 
 
@@ -44,21 +40,17 @@ def compute_metrics(
     confusion = np.zeros((k, k), np.int64)
     np.add.at(confusion, (predictions.true, predictions.predicted), 1)
     per_class = _per_class(predictions, train_counts)
-    tested = [row for row in per_class if row.support]
     return Metrics(
         n=n,
         classes=k,
         accuracy=right / n,
         accuracy_interval=wilson_interval(right, n),
         **_majority(predictions),
-        macro_f1=float(np.mean([row.f1 or 0.0 for row in tested])),
-        balanced_accuracy=float(np.mean([row.recall or 0.0 for row in tested])),
-        evaluated_classes=len(tested),
-        top_k_accuracy=_top_k(predictions) if k > max(TOP_K) else None,
-        log_loss=_log_loss(predictions),
+        evaluated_classes=sum(row.support > 0 for row in per_class),
+        scalars=compute_scalars(predictions),
         log_loss_clip=LOG_LOSS_CLIP,
         mean_confidence=float(predictions.confidence.astype(np.float64).mean()),
-        **_calibration(predictions),
+        calibration_bins=calibration_bins(predictions),
         min_confidence=suggest_threshold(predictions, choice),
         warnings=model_warnings(predictions),
         per_class=per_class,
@@ -99,51 +91,6 @@ def _per_class(predictions: Predictions, train_counts: Mapping[str, int] | None)
         )
         for index, label in enumerate(predictions.labels)
     )
-
-
-def _top_k(predictions: Predictions) -> dict[str, float]:
-    true = predictions.true[:, None]
-    of_true = np.take_along_axis(predictions.probabilities, true, axis=1)
-    earlier = np.arange(len(predictions.labels)) < true
-    ahead = (predictions.probabilities > of_true) | ((predictions.probabilities == of_true) & earlier)
-    rank = ahead.sum(axis=1)
-    return {str(k): float(np.mean(rank < k)) for k in TOP_K}
-
-
-def _log_loss(predictions: Predictions) -> float:
-    of_true = predictions.probabilities[np.arange(len(predictions)), predictions.true].astype(np.float64)
-    return float(-np.log(np.clip(of_true, LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP)).mean())
-
-
-def _calibration(predictions: Predictions) -> dict[str, Any]:
-    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-    confidence = predictions.confidence.astype(np.float64)
-    place = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, CALIBRATION_BINS - 1)
-    counts = np.bincount(place, minlength=CALIBRATION_BINS)
-    confidences = _means(confidence, place, counts)
-    accuracies = _means(predictions.correct.astype(np.float64), place, counts)
-    gaps = np.abs(confidences - accuracies)
-    bins = tuple(
-        Bin(
-            low=float(edges[index]),
-            high=float(edges[index + 1]),
-            count=int(counts[index]),
-            confidence=float(confidences[index]) if counts[index] else None,
-            accuracy=float(accuracies[index]) if counts[index] else None,
-        )
-        for index in range(CALIBRATION_BINS)
-    )
-    return {
-        "expected_calibration_error": float((gaps * counts).sum() / counts.sum()),
-        "calibration_bins": bins,
-    }
-
-
-def _means(
-    values: npt.NDArray[np.float64], place: npt.NDArray[np.intp], counts: npt.NDArray[np.intp]
-) -> npt.NDArray[np.float64]:
-    """Mean of the values in each bin, 0 where it is empty."""
-    return np.bincount(place, weights=values, minlength=len(counts)) / np.maximum(counts, 1)
 
 
 def _most_confused(labels: tuple[str, ...], confusion: npt.NDArray[np.int64]) -> tuple[Confused, ...]:

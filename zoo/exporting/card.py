@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from zoo import __version__
 from zoo.atomic import write_text
+from zoo.evaluation.metric import defined
 from zoo.exporting.runner import requirements
 from zoo.figures import percent
 from zoo.parity.text import gate_figures, gate_interval, gate_name, thin_evidence
@@ -27,7 +28,7 @@ def write_card(path: Path, contents: Contents) -> None:
         _about(contents),
         f"## Run\n\n{_manual(contents)}",
         contents.exporter.notes.get(metadata.precision, ""),
-        _figures(contents.trained.run),
+        training_figures(contents.trained.run),
         _verification(contents),
         _unknown(contents),
         _photos(contents),
@@ -68,12 +69,14 @@ $ venv/bin/python run.py --help            # folders, JSON, a watched folder, a 
 For HEIC photos, which iPhones save, install `pi-heif` besides."""
 
 
-def _figures(run: Run | None) -> str:
+def training_figures(run: Run | None) -> str:
+    """The section about the run: its data and its metrics; empty without a finished run."""
     if run is None or not run.finished:
         return ""
     metrics, data = run.metrics, run.info.data
     words = {"train": "training", "val": "validation", "test": "test"}
     counts = ", ".join(f"{sum(data.counts.get(split, {}).values())} {word} images" for split, word in words.items())
+    others = "\n".join(f"| {metric.title} | {metric.format(value)} |" for metric, value in defined(metrics))
     accuracy, low, high = map(percent, (metrics.accuracy, *metrics.accuracy_interval))
     return f"""## Training
 
@@ -81,7 +84,7 @@ def _figures(run: Run | None) -> str:
 |---|---|
 | data | {_line(PurePath(data.source).name)}: {counts} |
 | accuracy on the {metrics.n} test images | {accuracy} (95 % interval {low} to {high}) |
-| macro F1 | {metrics.macro_f1:.3f} |
+{others}
 | always answering their commonest class | {percent(metrics.majority_class_baseline or 0.0)} |
 
 These are figures of the trained model, on photos from where its training photos came from. On others it may do

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from zoo.evaluation.metric import defined
 from zoo.report import plots
 from zoo.report.findings import Findings
 from zoo.report.markup import Column, bar, beside, chart, esc, name, section, table, tile, tiles
-from zoo.report.text import ABSENT, duration, magnitude, number, percent, plural, thousands
+from zoo.report.text import ABSENT, duration, magnitude, number, percent, plural, thousands, unbroken
 from zoo.run_folder.info import Metrics
-
-_TOP_K = "the true class is among the {k} most probable"
 
 
 def verdict(findings: Findings) -> str:
@@ -55,19 +54,13 @@ def key_figures(findings: Findings) -> str:
     right = round(metrics.accuracy * metrics.n)
     shown = [
         ("Accuracy", percent(metrics.accuracy), f"{thousands(right)} of {plural(metrics.n, 'test image')}"),
-        ("Macro F1", number(metrics.macro_f1), "mean over the classes with test images"),
-        ("Balanced accuracy", percent(metrics.balanced_accuracy), "mean recall over the classes"),
-        ("Log loss", number(metrics.log_loss), "nats; 0 is certain and right"),
-        (
-            "Calibration error",
-            percent(metrics.expected_calibration_error),
-            f"mean confidence {percent(metrics.mean_confidence)}",
+        *(
+            (esc(metric.title[0].upper() + metric.title[1:]), esc(unbroken(metric.format(value))), esc(metric.meaning))
+            for metric, value in defined(metrics)
         ),
         ("Parameters", magnitude(info.parameters), esc(info.precision)),
         ("Training time", duration(info.timings.get("train_s")), _epochs(findings)),
     ]
-    for k, share in reversed(tuple((metrics.top_k_accuracy or {}).items())):
-        shown.insert(1, (f"Top-{k} accuracy", percent(share), _TOP_K.format(k=k)))
     items = "\n".join(
         f"<div><dt>{title}</dt><dd>{value}</dd><dd class='note'>{note}</dd></div>"
         for title, value, note in shown
@@ -173,7 +166,7 @@ def _confused(findings: Findings) -> str:
 def calibration(findings: Findings, folder: Path) -> str:
     """How far the probabilities can be trusted."""
     bins, error = findings.metrics.calibration_bins, findings.metrics.expected_calibration_error
-    if not bins:
+    if not bins or error is None:
         return ""
     figure = chart(
         lambda target, theme: plots.plot_reliability(bins, error, target, theme=theme),

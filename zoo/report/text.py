@@ -39,7 +39,12 @@ def _cut(text: str, width: int) -> str:
 
 def percent(share: float | None, digits: int = 1) -> str:
     """``0.94`` as ``94.0 %``, in one piece where lines break; ``None`` is absent."""
-    return ABSENT if share is None else figures.percent(share, digits).replace(" ", "\u00a0")
+    return ABSENT if share is None else unbroken(figures.percent(share, digits))
+
+
+def unbroken(text: str) -> str:
+    """A figure and its unit in one piece where lines break."""
+    return text.replace(" ", "\u00a0")
 
 
 def number(value: float | None, digits: int = 3) -> str:

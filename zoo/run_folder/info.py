@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from zoo.augmentation import Flip
+from zoo.errors import did_you_mean
 from zoo.image_spec import ImageSpec
 from zoo.recipe import Recipe
+from zoo.records import read_record
 
 #: The name of an architecture becomes part of file names.
 _ARCHITECTURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -212,14 +214,11 @@ class Metrics:
         classes: Number of classes.
         majority_class, majority_class_baseline: The class most frequent among *these* images (the first of equals), and
             its share of them: the no-information rate, which no answer that is always the same can exceed.
-        macro_f1, balanced_accuracy: Means of F1 and of recall over the classes that have images.
-        evaluated_classes: How many those are.
-        top_k_accuracy: ``{"3": .., "5": ..}`` where there are more than 5 classes, else ``None``; of equal
-            probabilities the first class counts as the larger.
-        log_loss, log_loss_clip: Mean of -ln p(true class) in nats, p clipped to [clip, 1 - clip].
+        scalars: Every other metric that is one number, by name; ``zoo.evaluation.metric`` lists them. Each is an
+            attribute too, such as ``macro_f1``, and stands beside the other fields in ``metrics.json``.
+        evaluated_classes: Number of classes that have images.
+        log_loss_clip: For the log loss, probabilities are clipped to [clip, 1 - clip].
         mean_confidence: Mean probability of the predicted class.
-        expected_calibration_error: Mean distance of confidence and accuracy over ``calibration_bins``, weighted by
-            their counts (Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3).
         calibration_bins: Bins of equal width; confidence and accuracy are ``None`` in an empty one.
         min_confidence: From which confidence on an answer is worth giving; ``None`` where too few images, or too few
             right predictions, suggest none.
@@ -237,14 +236,10 @@ class Metrics:
     classes: int | None = None
     majority_class: str | None = None
     majority_class_baseline: float | None = None
-    macro_f1: float = 0.0
-    balanced_accuracy: float = 0.0
+    scalars: Mapping[str, float | None] = field(default_factory=dict)
     evaluated_classes: int = 0
-    top_k_accuracy: Mapping[str, float] | None = None
-    log_loss: float = 0.0
     log_loss_clip: float = 0.0
     mean_confidence: float = 0.0
-    expected_calibration_error: float = 0.0
     calibration_bins: tuple[Bin, ...] | None = None
     min_confidence: Threshold | None = None
     warnings: tuple[ModelWarning, ...] = ()
@@ -260,9 +255,36 @@ class Metrics:
         if matrix is not None and not all(len(row) == len(matrix) for row in matrix):
             raise ValueError("'confusion_matrix' must be square")
 
+    def __getattr__(self, name: str) -> float | None:
+        scalars: Mapping[str, float | None] = self.__dict__.get("scalars", {})
+        if name not in scalars:
+            raise AttributeError(f"There is no metric '{name}'.{did_you_mean(name, scalars)}")
+        return scalars[name]
+
+    @property
+    def top_k_accuracy(self) -> dict[str, float] | None:
+        """Top-k accuracies by k; ``None`` where there are 5 classes or fewer."""
+        values = {k: self.scalars.get(f"top_{k}_accuracy") for k in ("3", "5")}
+        return {k: value for k, value in values.items() if value is not None} or None
+
     def as_dict(self) -> dict[str, Any]:
         """What ``metrics.json`` holds, ready for JSON."""
-        return asdict(self)
+        values = asdict(self)
+        return {**values, **values.pop("scalars")}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Metrics:
+        """What ``metrics.json`` says; older runs list their top-k accuracies by k.
+
+        Raises:
+            ValueError: A value is missing or of another type; the message names it.
+        """
+        own = {field.name for field in fields(cls)} - {"scalars"}
+        scalars = {name: value for name, value in values.items() if name not in own}
+        by_k = scalars.pop("top_k_accuracy", None)
+        scalars |= {f"top_{k}_accuracy": share for k, share in by_k.items()} if isinstance(by_k, dict) else {}
+        numbers = {name: value for name, value in scalars.items() if not isinstance(value, list | dict)}
+        return read_record(cls, {name: values[name] for name in own & values.keys()} | {"scalars": numbers})
 
     def refuse_other_labels(self, labels: tuple[str, ...]) -> None:
         """Raises ``ValueError`` where the figures are of other classes than the run's."""

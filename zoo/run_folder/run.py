@@ -91,7 +91,7 @@ class Run:
         """``metrics.json``; only a finished run has it."""
         path = self.path / "metrics.json"
         with _reading(path):
-            metrics = read_record(Metrics, read_object(read_text(path)))
+            metrics = Metrics.from_dict(read_object(read_text(path)))
             metrics.refuse_other_labels(self.labels)
             return metrics
 

@@ -89,13 +89,14 @@ def _of_run(run: Run) -> dict[str, Any]:
         "state": "finished" if run.finished else "not finished",
     }
     if run.finished:
+        from zoo.evaluation.metric import defined
+
         metrics = run.metrics
         facts["measured"] = {
             "accuracy": metrics.accuracy,
             "95 % interval": list(metrics.accuracy_interval),
             "test images": metrics.n,
-            "macro F1": metrics.macro_f1,
-            "calibration error": metrics.expected_calibration_error,
+            **{metric.title: value for metric, value in defined(metrics)},
         }
         facts["warnings"] = [warning.sentence for warning in metrics.warnings]
         facts["report"] = str(run.path / "report.html")

@@ -1,0 +1,147 @@
+"""The metrics that are one number. Terminal, report, comparison, model card and ``metrics.json`` take them from here.
+
+To add one, write a function of the predictions and an entry in ``METRICS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from zoo.evaluation.predictions import Predictions
+from zoo.evaluation.reliability import calibration_bins
+from zoo.figures import percent
+from zoo.run_folder.info import Metrics
+
+#: Probabilities are clipped to [clip, 1 - clip] before the logarithm: one float32 zero must not make the loss infinite.
+LOG_LOSS_CLIP = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric that is one number.
+
+    Args:
+        name: In ``metrics.json``, and of the attribute of ``run.metrics``.
+        title: For people, such as ``macro F1``.
+        compute: Its value from predictions on labelled images; ``None`` where it is not defined for them.
+        format: Its value as text.
+        meaning: What it says, in a few words, for the report.
+    """
+
+    name: str
+    title: str
+    compute: Callable[[Predictions], float | None]
+    format: Callable[[float], str]
+    meaning: str
+
+    def text(self, value: float | None) -> str:
+        """The value as text; a hyphen where it is not defined."""
+        return "-" if value is None else self.format(value)
+
+
+def compute_scalars(predictions: Predictions) -> dict[str, float | None]:
+    """Every metric by name."""
+    return {metric.name: metric.compute(predictions) for metric in METRICS}
+
+
+def defined(metrics: Metrics) -> Iterator[tuple[Metric, float]]:
+    """Every metric that is defined on the measured images, with its value."""
+    for metric in METRICS:
+        value = metrics.scalars.get(metric.name)
+        if value is not None:
+            yield metric, value
+
+
+def top_k_accuracy(predictions: Predictions, k: int) -> float | None:
+    """Share of images whose true class is among the ``k`` most probable; defined for more than 5 classes.
+
+    Of equal probabilities the first class counts as the larger.
+    """
+    if len(predictions.labels) <= 5:
+        return None
+    true = predictions.true[:, None]
+    of_true = np.take_along_axis(predictions.probabilities, true, axis=1)
+    earlier = np.arange(len(predictions.labels)) < true
+    ahead = (predictions.probabilities > of_true) | ((predictions.probabilities == of_true) & earlier)
+    return float(np.mean(ahead.sum(axis=1) < k))
+
+
+def macro_f1(predictions: Predictions) -> float:
+    """Mean of F1 over the classes that have images."""
+    from sklearn.metrics import f1_score
+
+    tested = np.unique(predictions.true)
+    return float(f1_score(predictions.true, predictions.predicted, labels=tested, average="macro", zero_division=0))
+
+
+def balanced_accuracy(predictions: Predictions) -> float:
+    """Mean of recall over the classes that have images."""
+    found = [predictions.correct[predictions.true == label].mean() for label in np.unique(predictions.true)]
+    return float(np.mean(found))
+
+
+def log_loss(predictions: Predictions) -> float:
+    """Mean of -ln p(true class) in nats, p clipped to [clip, 1 - clip]."""
+    of_true = predictions.probabilities[np.arange(len(predictions)), predictions.true].astype(np.float64)
+    return float(-np.log(np.clip(of_true, LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP)).mean())
+
+
+def expected_calibration_error(predictions: Predictions) -> float:
+    """Mean distance of confidence and accuracy over the bins of the reliability diagram, weighted by their counts.
+
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3.
+    """
+    bins = calibration_bins(predictions)
+    gaps = [abs((each.confidence or 0.0) - (each.accuracy or 0.0)) * each.count for each in bins]
+    return sum(gaps) / len(predictions)
+
+
+def number(value: float) -> str:
+    return f"{value:.3f}"
+
+
+#: All of them, in the order in which they are shown.
+METRICS: tuple[Metric, ...] = (
+    *(
+        Metric(
+            name=f"top_{k}_accuracy",
+            title=f"top-{k} accuracy",
+            compute=partial(top_k_accuracy, k=k),
+            format=percent,
+            meaning=f"the true class is among the {k} most probable",
+        )
+        for k in (3, 5)
+    ),
+    Metric(
+        name="macro_f1",
+        title="macro F1",
+        compute=macro_f1,
+        format=number,
+        meaning="mean over the classes with test images",
+    ),
+    Metric(
+        name="balanced_accuracy",
+        title="balanced accuracy",
+        compute=balanced_accuracy,
+        format=percent,
+        meaning="mean recall over the classes",
+    ),
+    Metric(
+        name="log_loss",
+        title="log loss",
+        compute=log_loss,
+        format=number,
+        meaning="nats; 0 is certain and right",
+    ),
+    Metric(
+        name="expected_calibration_error",
+        title="calibration error",
+        compute=expected_calibration_error,
+        format=percent,
+        meaning="mean distance of confidence and accuracy",
+    ),
+)
