@@ -146,10 +146,10 @@ def test_training_says_which_test_images_leak(
     (root / "test" / "a" / "copy_3.jpg").write_bytes((root / "train" / "a" / "photo_003.jpg").read_bytes())
     done = run_zoo("train", "tiny_net", "--data", root, "--size", "96", "--head-epochs", "0", "--epochs", "1")
     assert done.code == 0, done.err
-    assert "WARNING: 4 of 16 test images (25 %) have a twin in train or val" in done.err
+    assert "WARNING: 4 of 16 test images (25 %) have a near-duplicate in train or val" in done.err
     assert done.err.count("too good") == 1, "what has the same bytes is told with the others"
     assert "not looked for" not in done.err
-    assert "Without the 4 test images that have a twin in train or val:" in done.out
+    assert "Without the 4 test images that have a near-duplicate in train or val:" in done.out
     (run,) = (tmp_path / "runs").iterdir()
     assert {row["test"] for row in rows_of(run / "leaks.csv")} == {f"test/a/copy_{number}.jpg" for number in range(4)}
-    assert "have a twin in train or val" in (run / "report.html").read_text()
+    assert "have a near-duplicate in train or val" in (run / "report.html").read_text()
