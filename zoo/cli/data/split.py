@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from zoo.errors import DataError, UsageError
 from zoo.figures import percent
 from zoo.terminal import readable
-
-if TYPE_CHECKING:
-    from zoo.audit.division import Division
-    from zoo.audit.photos import Photos
-    from zoo.data.card import CardPart
 
 
 @click.command("split")
@@ -66,98 +57,39 @@ def command(
     zoo data split photos/ --group-by 'subject(\\d+)' --out split.csv
     zoo data split photos/ --keep manifest.csv --out manifest2.csv
     """
-    from zoo.audit.division import check_expression, check_shares
-    from zoo.audit.manifest import copy_file, link_file, read_kept, refuse_existing, write_division
-
-    check_shares(test, val)
-    if group_by is not None:
-        check_expression(group_by)
-    if copy and link:
-        raise UsageError("--copy and --link both make a folder.", "Give one of them.")
-    folder = copy or link
-    refuse_existing(out, folder, keep)
-    kept = read_kept(keep) if keep else {}
-    from zoo.audit.audit import read_and_compare
-    from zoo.audit.division import divide
-    from zoo.backend import start_keras
     from zoo.progress import make_reporter
+    from zoo.workflows.split import SplitRequest
+    from zoo.workflows.split import split as divide
 
-    photos, twins = read_and_compare(data, backbone, start_keras, make_reporter())
-    told = _told_of_kept(photos, kept, keep) if keep else []
-    division = divide(photos.photos, twins, test, val, seed, group_by, kept)
-    told += _told_of_groups(photos, division)
-    part = _card(photos, division, out, told)  # reads files of the user: before anything is written
-    card = write_division(out, photos.photos, division.splits, part, folder, copy_file if copy else link_file)
-    for line in _summary(photos, division, told):
-        click.echo(readable(line))
-    click.echo(f"  manifest  {out}\n  card      {card}" + (f"\n  folder    {folder}" if folder else ""))
-
-
-def _counts(photos: Photos, splits: Sequence[str]) -> dict[str, dict[str, int]]:
-    counts = {split: dict.fromkeys(photos.labels, 0) for split in ("train", "val", "test") if split in splits}
-    for photo, split in zip(photos.photos, splits, strict=True):
-        counts[split][photo.label] += 1
-    return counts
-
-
-def _told_of_kept(photos: Photos, kept: Mapping[str, str], keep: Path) -> list[str]:
-    contents = set(photos.contents)
-    here = sum(sha256 in kept for sha256 in photos.contents)
-    if not here:
-        raise DataError(
-            f"None of the {len(kept)} photos that '{keep}' names is in '{photos.source}'.",
-            "Give the manifest of this data, or leave out --keep.",
-        )
-    return [f"Kept as in {keep.name}: {here}. New: {len(photos) - here}. Gone since: {len(kept.keys() - contents)}."]
-
-
-def _told_of_groups(photos: Photos, division: Division) -> list[str]:
-    lines = []
-    if division.groups:
-        lines.append(f"{division.grouped} photos belong together in {division.groups} groups, each kept on one side.")
-    if division.torn:
-        group = sorted(division.torn[0], key=lambda index: division.splits[index])
-        shown = [f"{photos.photos[index].name} ({division.splits[index]})" for index in (group[0], group[-1])]
-        lines.append(
-            f"{len(division.torn)} group(s) of photos that belong together lie on several sides, such as"
-            f" {' and '.join(shown)}: they are kept there, and measure too well. New ones of them are held out."
-        )
-    return lines
-
-
-def _summary(photos: Photos, division: Division, told: Sequence[str]) -> list[str]:
-    counts = _counts(photos, division.splits)
-    width = max(len(label) for label in (*photos.labels, "class"))
-    lines = [f"{'class':<{width}}" + "".join(f"  {split:>14}" for split in counts)]
-    rows = [(label, [of[label] for of in counts.values()]) for label in photos.labels]
-    rows.append(("all", [sum(of.values()) for of in counts.values()]))
-    for label, every in rows:
-        cells = "".join(f"  {count:>6} ({percent(count / max(sum(every), 1), 0):>5})" for count in every)
-        lines.append(f"{label:<{width}}{cells}")
-    lines += told
-    if any(photo.split for photo in photos.photos):
-        lines.append("The splits that the data had are not used.")
-    if photos.skipped:
-        first = photos.skipped[0]
-        lines.append(f"{len(photos.skipped)} file(s) left out; such as {first.name}: {first.reason}")
-    return lines
-
-
-def _card(photos: Photos, division: Division, out: Path, told: Sequence[str]) -> CardPart:
-    from zoo.data.card import CardPart, licences_beside
-
-    notes = [
-        f"The manifest is {out.name}; its hashes say whether a file is still the one that was split.",
-        *told,
-    ]
-    if photos.skipped:
-        notes.append(f"{len(photos.skipped)} files could not be used and are left out.")
-    return CardPart(
-        key="split",
-        title="Split",
-        command=shlex.join(["zoo", *sys.argv[1:]]),
-        sources=[(photos.source, len(photos))],
-        counts=_counts(photos, division.splits),
-        licences=licences_beside(photos.root),
-        notes=notes,
+    request = SplitRequest(
+        data=data,
+        test=test,
+        val=val,
+        seed=seed,
+        group_by=group_by,
+        keep=keep,
+        out=out,
+        copy=copy,
+        link=link,
+        backbone=backbone,
     )
+    found = divide(request, make_reporter())
+    for line in (*_table(found.counts), *found.told):
+        click.echo(readable(line))
+    click.echo(
+        f"  manifest  {out}\n  card      {found.card}" + (f"\n  folder    {found.folder}" if found.folder else "")
+    )
+
+
+def _table(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """A line a class, and one for all: photos of each split, with their share."""
+    rows: dict[str, list[int]] = {}
+    for of_class in counts.values():
+        for label, count in of_class.items():
+            rows.setdefault(label, []).append(count)
+    width = max(len(label) for label in (*rows, "class"))
+    yield f"{'class':<{width}}" + "".join(f"  {split:>14}" for split in counts)
+    totals = [sum(of_class.values()) for of_class in counts.values()]
+    for label, every in (*rows.items(), ("all", totals)):
+        cells = "".join(f"  {count:>6} ({percent(count / max(sum(every), 1), 0):>5})" for count in every)
+        yield f"{label:<{width}}{cells}"

@@ -1,0 +1,116 @@
+"""How ``zoo predict`` shows answers: a table that grows, plain lines, JSON or a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.errors import DataError
+from zoo.figures import percent
+from zoo.terminal import readable
+
+if TYPE_CHECKING:
+    from zoo.edge.classify import Answer
+
+    #: Takes a file's name and its answer.
+    Show = Callable[[str, Answer], None]
+
+#: Columns of names and labels are no wider than this; what is longer pushes the rest of its line to the right.
+_WIDEST = 48
+
+
+def counted(pictures: Sequence[str]) -> tuple[int, int]:
+    """How many there are, and the length of the longest name. They are counted and not kept: memory stays flat."""
+    from zoo.edge.sources import listed
+    from zoo.images import ImageError
+
+    total, usable, widest = 0, 0, 0
+    for argument in pictures:
+        # Standard input can be read only once.
+        for name, picture in [("-", b"")] if argument == "-" else listed([argument]):
+            total += 1
+            usable += not isinstance(picture, ImageError)
+            widest = max(widest, len(name))
+    if not usable:
+        raise DataError(f"There are no images in {', '.join(pictures)}.", "Hidden files and folders are left out.")
+    return total, widest
+
+
+@contextmanager
+def answers_shown(
+    path: Path | None, as_json: bool, top: int, widths: tuple[int, int], says_known: bool
+) -> Iterator[Show]:
+    """Gives a function that answers are shown with, as they come.
+
+    Args:
+        path: A CSV file to write them to.
+        as_json: Whether a line of JSON is printed for each.
+        top: Classes of each.
+        widths: Of the longest name and of the longest label.
+        says_known: Whether there is a threshold, so that an answer may be "unknown".
+    """
+    from zoo.edge import main as runner
+
+    # While a bar is drawn, `sys.stdout` leads to it.
+    stream = sys.stdout
+
+    def say(text: str) -> None:
+        print(text, file=stream, flush=True)
+
+    def show(name: str, answer: Answer) -> None:
+        for way in ways:
+            way(name, answer)
+
+    ways: list[Show] = []
+    with ExitStack() as opened:
+        if path is not None:
+            ways.append(opened.enter_context(_csv(path, top, says_known)))
+        if as_json:
+            ways.append(lambda name, answer: say(runner.as_json(name, answer)))
+        elif path is None and stream.isatty():
+            ways.append(_table(say, widths, top, says_known))
+        elif path is None:
+            ways.append(lambda name, answer: say(runner.as_text(name, answer)))
+        yield show
+
+
+def _table(say: Callable[[str], None], widths: tuple[int, int], top: int, says_known: bool) -> Show:
+    """A table whose rows appear one by one: its widths are known beforehand."""
+    name_width, label_width = (max(min(width, _WIDEST), 5) for width in widths)
+
+    def line(name: str, label: str, confidence: str, rest: str) -> None:
+        say(f"{name:<{name_width}}  {label:<{label_width}}  {confidence:>10}  {rest}".rstrip())
+
+    def show(name: str, answer: Answer) -> None:
+        likely = [f"{readable(label)} {percent(share)}" for label, share in answer.top]
+        if answer.known:
+            line(readable(name), readable(answer.label), percent(answer.probability), ", ".join(likely[1:]))
+        else:
+            line(readable(name), "unknown", "", ", ".join(likely))
+
+    line("file", "label", "confidence", "next best" if top > 1 or says_known else "")
+    return show
+
+
+@contextmanager
+def _csv(path: Path, top: int, says_known: bool) -> Iterator[Show]:
+    from zoo.atomic import whole_file
+
+    def show(name: str, answer: Answer) -> None:
+        cells = [cell for likely in answer.top for cell in likely]
+        said = [str(answer.known).lower(), answer.label if answer.known else ""] if says_known else []
+        writer.writerow([name, *said, *cells])
+
+    # surrogateescape: a file name that is not UTF-8 comes back as the bytes it was.
+    with whole_file(path) as aside, aside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        # Everything but numbers is quoted: a lone carriage return in a name is a line end otherwise.
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        more = [f"{column}_{place}" for place in range(2, top + 1) for column in ("label", "probability")]
+        # What is unknown has no label, but a likeliest class all the same.
+        first = ["known", "label", "likeliest"] if says_known else ["label"]
+        writer.writerow(["file", *first, "probability", *more])
+        yield show
