@@ -27,20 +27,10 @@ HEAVY = (
 
 #: Left never imports right; parts on one line may not import each other unless they are listed in order.
 LAYERS = [
-    [
-        "errors",
-        "quiet",
-        "figures",
-        "locks",
-        "text_files",
-        "records",
-        "terminal",
-        "array_files",
-        "keras_internals",
-        "backend",
-    ],
+    ["errors", "quiet", "figures", "locks", "text_files", "records", "terminal", "array_files"],
+    ["named_function", "keras_internals", "backend"],
     ["reporter", "progress", "atomic"],
-    ["image_spec", "augmentation", "recipe", "exported"],
+    ["image_spec", "keras_names", "augmentation", "recipe", "exported"],
     ["interfaces"],
     ["hookspecs"],
     ["plugin_guard", "plugin_watch", "plugin_manager"],

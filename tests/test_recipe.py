@@ -25,6 +25,17 @@ def test_it_survives_its_own_dictionary() -> None:
     assert set(recipe.settings()) | {"augmentation"} == set(FIELDS)
 
 
+def test_names_of_keras_and_functions_survive_every_way_of_writing_them() -> None:
+    recipe = Recipe().with_values(
+        {"optimizer": '{"name": "sgd", "momentum": 0.5}', "augmentation": "photos.rain:heavy"}
+    )
+    assert recipe.optimizer == {"name": "sgd", "momentum": 0.5}
+    assert recipe.ranges == Augmentation(function="photos.rain:heavy")
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
+    assert Recipe().with_values(recipe.settings()) == recipe
+    assert Recipe().with_values({"augmentation": '{"shift": 0.1}'}).ranges == Augmentation(shift=0.1)
+
+
 def test_an_augmentation_is_the_start_and_ranges_override_it() -> None:
     recipe = Recipe().with_values({"flip": "none", "view": "0.9,1.1", "augmentation": "article", "shift": "0"})
     assert recipe.ranges == replace(NAMED["article"], flip="none", view=(0.9, 1.1), shift=0.0)
@@ -61,6 +72,11 @@ def test_an_augmentation_that_is_only_named_mirrored_its_images() -> None:
     ("field", "value", "message"),
     [
         ("epochs", "many", "must be a whole number"),
+        ("optimizer", "{name: sgd}", "is not valid JSON"),
+        ("optimizer", {"momentum": 0.5}, "needs a name"),
+        ("optimizer", {"name": "sgd", "momentum": {}}, "setting 'momentum' that is no value"),
+        ("loss", 3, "needs a name"),
+        ("augmentation", "strang", "Did you mean 'strong'"),
         ("epochs", "2.5", "must be a whole number"),
         ("epochs", 0, "trains nothing"),
         ("epochs", -1, "must be from 0 to"),
@@ -68,8 +84,8 @@ def test_an_augmentation_that_is_only_named_mirrored_its_images() -> None:
         ("learning_rate", "nan", "must be a number"),
         ("learning_rate", -1, "must be from"),
         ("learning_rate", True, "must be a number"),
-        ("optimizer", "adma", "cannot be 'adma'"),
-        ("augmentation", "weak", "none, article, strong"),
+        ("optimizer", "adam w", "needs a name"),
+        ("augmentation", "weak", "Known: article, none"),
         ("augmentation", {"flap": "none"}, "Did you mean 'flip'"),
         ("flip", "sideways", "auto, none, horizontal, vertical, both"),
         ("view", "0.8", "must be two numbers"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from zoo.errors import UsageError, unknown_name
+from zoo.keras_names import read_mapping
+from zoo.named_function import NotFoundError, is_name, name_of
 
 Aspect = float | Literal["free"]
 Flip = Literal["auto", "none", "horizontal", "vertical", "both"]
@@ -43,6 +45,10 @@ class Augmentation:
         brightness: Largest change of the brightness factor, 0 to 1.
         contrast: Largest change of the contrast factor, about the mean of the image, 0 to 1.
         saturation: Largest change of the saturation factor, 0 to 1.
+        function: ``package.module:function`` that changes the images after the ranges did; empty: none. It is called
+            as ``function(images, random)``: a batch, uint8 ``(n, height, width, 3)``, and a ``numpy.random.Generator``
+            that is the same whenever the same batch is made. It returns a batch of that shape and type. Several
+            threads may call it at once.
     """
 
     flip: Flip = "none"
@@ -53,6 +59,7 @@ class Augmentation:
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
+    function: str = ""
 
     def __post_init__(self) -> None:
         if self.flip not in FLIPS:
@@ -71,6 +78,11 @@ class Augmentation:
                 "For example: 0.8,1.2.",
             )
         object.__setattr__(self, "view", (float(smallest), float(largest)))
+        if self.function and not is_name(self.function):
+            raise UsageError(
+                f"Recipe field 'augmentation' cannot be the function {self.function!r}.",
+                "Write package.module:function.",
+            )
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -78,7 +90,10 @@ class Augmentation:
     @property
     def digest(self) -> str:
         """8 hexadecimal digits that name the ranges in a cache."""
-        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
+        values = self.as_dict()
+        if not self.function:  # as before there were any
+            del values["function"]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
     def changes_nothing(self) -> bool:
@@ -86,6 +101,9 @@ class Augmentation:
         plain = replace(self, aspect=1.0) if self.aspect == "free" and self.view == (1.0, 1.0) else self
         return plain == NAMED["none"]
 
+
+#: What ``Recipe.augmentation`` takes; ``Recipe.ranges`` is the record of it.
+AnyAugmentation = Augmentation | AugmentationName | str | Mapping[str, Any] | Callable[..., Any]
 
 #: The augmentations that have a name.
 NAMED: dict[str, Augmentation] = {
@@ -106,22 +124,43 @@ NAMED: dict[str, Augmentation] = {
 }
 
 #: The ranges, by name.
-RANGES: tuple[str, ...] = tuple(field.name for field in fields(Augmentation))
+RANGES: tuple[str, ...] = tuple(field.name for field in fields(Augmentation) if field.name != "function")
 
 
 def read_augmentation(value: Any) -> Augmentation:
-    """An augmentation from its name, from a mapping of ranges, or as it is.
+    """An augmentation from its name, from a mapping of ranges (or such JSON), from a function or its name, or as it is.
 
     Raises:
-        UsageError: There is no such name or range, or a value does not fit its range.
+        UsageError: There is no such name or range, a value does not fit its range, or no other process could find the
+            function.
     """
     if isinstance(value, Augmentation):
         return value
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        value = read_mapping("augmentation", value)
     if isinstance(value, Mapping):
-        return Augmentation(**{name: read_range(name, given) for name, given in value.items()})
-    if not isinstance(value, str) or value not in NAMED:
-        raise UsageError(f"Recipe field 'augmentation' cannot be {value!r}.", f"Known: {', '.join(NAMED)}.")
+        ranges = {name: read_range(name, given) for name, given in value.items() if name != "function"}
+        function = value.get("function") or ""
+        return Augmentation(**ranges, function=_importable(function) if callable(function) else str(function))
+    if is_name(value):
+        return Augmentation(function=value)
+    if callable(value):
+        return Augmentation(function=_importable(value))
+    if not isinstance(value, str):
+        raise UsageError(f"Recipe field 'augmentation' cannot be {value!r:.80}.", f"Known: {', '.join(NAMED)}.")
+    if value not in NAMED:
+        raise unknown_name("augmentation", value, [*NAMED, "package.module:function"])
     return NAMED[value]
+
+
+def _importable(function: Any) -> str:
+    try:
+        return name_of(function)
+    except NotFoundError as error:
+        raise UsageError(
+            f"The augmentation function cannot be found by name: {error}. A resumed run would not find it.",
+            "Write it at the top level of a module that can be imported, and pass that one or its name.",
+        ) from None
 
 
 def read_range(name: str, value: Any) -> Any:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args, get_origin
 
-from zoo.augmentation import FLIPS, NAMED, RANGES, Augmentation, AugmentationName, read_augmentation, read_range
+from zoo.augmentation import FLIPS, NAMED, RANGES, AnyAugmentation, Augmentation, read_augmentation, read_range
 from zoo.errors import UsageError, unknown_name
+from zoo.keras_names import KerasName, read_keras_name
 
-Optimizer = Literal["adam", "adamw", "lamb", "sgd"]
 Schedule = Literal["constant", "cosine"]
 ClassWeights = Literal["none", "balanced"]
 Calibrate = Literal["none", "temperature"]
@@ -22,20 +22,25 @@ class Recipe:
     """Everything that decides a training run but the data, the architecture and the seed.
 
     Args:
-        optimizer: ``adam``, ``adamw``, ``lamb`` (You et al. 2020: steps in proportion to each layer's weights) or
-            ``sgd`` (Nesterov momentum 0.9).
+        optimizer: ``adam``, ``adamw``, ``lamb`` (You et al. 2020: steps in proportion to each layer's weights),
+            ``sgd`` (Nesterov momentum 0.9), or another optimizer of Keras, such as ``nadam``; with settings of its own
+            as a mapping, such as ``{"name": "rmsprop", "momentum": 0.9}``.
+        loss: ``categorical_crossentropy``, or another loss of Keras that takes one-hot targets and probabilities, such
+            as ``categorical_focal_crossentropy``; with settings as for ``optimizer``. Whatever it is, ``val_loss``
+            stays the cross-entropy.
         learning_rate: Peak learning rate.
         schedule: ``constant``, or ``cosine`` decay to zero over all epochs.
         warmup_epochs: Epochs of linear warm-up from zero, a fifth of all at most; fractions allowed.
-        weight_decay: Decoupled weight decay, for ``adamw``, ``lamb`` and ``sgd``: before every step, kernels shrink by
+        weight_decay: Decoupled weight decay, for every optimizer but ``adam``: before every step, kernels shrink by
             this share of the current learning rate. Biases and the variables of normalisation layers do not decay.
         clip_norm: Largest global norm of a gradient; 0 turns it off.
         epochs: Most epochs to train on images; 0 leaves it at the head.
         min_steps: Least steps to train on images: a small data set, whose epochs are short, gets more of them. Setting
             ``epochs`` sets it to 0.
         batch_size: Images per step.
-        augmentation: ``none``; ``article``, the founding tutorial's ranges; or ``strong``. A named augmentation sets
-            all ranges, of which each can then be set alone. In a plugin also a record of ranges.
+        augmentation: ``none``; ``article``, the founding tutorial's ranges; ``strong``; ``package.module:function``,
+            a function of your own; or a mapping of ranges, and of ``function`` where one comes after them. A named
+            augmentation sets all ranges, of which each can then be set alone.
         mixup_alpha: Parameter of the Beta distribution of mixup (Zhang et al. 2018); 0 turns it off.
         label_smoothing: Share of the target spread over all classes, 0 to 1.
         class_weights: ``balanced`` weighs every class by the inverse of its share of the training images.
@@ -55,7 +60,8 @@ class Recipe:
         precision: ``float32``, ``mixed_bfloat16``, or ``auto``: the second where it measures faster on this machine.
     """
 
-    optimizer: Optimizer = "adam"
+    optimizer: KerasName = "adam"
+    loss: KerasName = "categorical_crossentropy"
     learning_rate: float = 1e-3
     schedule: Schedule = "cosine"
     warmup_epochs: float = 0.0
@@ -64,7 +70,7 @@ class Recipe:
     epochs: int = 60
     min_steps: int = 0
     batch_size: int = 32
-    augmentation: Augmentation | AugmentationName = "strong"
+    augmentation: AnyAugmentation = "strong"
     mixup_alpha: float = 0.0
     label_smoothing: float = 0.0
     class_weights: ClassWeights = "balanced"
@@ -80,6 +86,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "augmentation", read_augmentation(self.augmentation))
+        for name in KERAS_NAMED:
+            object.__setattr__(self, name, read_keras_name(name, getattr(self, name)))
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -115,10 +123,11 @@ class Recipe:
         return cls(**read)
 
     def settings(self) -> dict[str, Any]:
-        """Every field by the name it is set with: the ranges of the augmentation stand beside the other fields."""
-        return {
-            name: getattr(self.ranges if name in RANGES else self, name) for name in FIELDS if name != "augmentation"
-        }
+        """Every field by the name it is set with: the ranges of the augmentation stand beside the other fields, and
+        ``augmentation`` is the name of a function, where there is one."""
+        values = {name: getattr(self.ranges if name in RANGES else self, name) for name in FIELDS}
+        values["augmentation"] = self.ranges.function
+        return {name: value for name, value in values.items() if name != "augmentation" or value}
 
     def with_values(self, values: Mapping[str, Any]) -> Recipe:
         """A copy with some fields replaced; text is read as the field's type.
@@ -160,6 +169,12 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("unfreeze", 0, 1),
 )
 
+#: Fields that name a class of Keras.
+KERAS_NAMED = ("optimizer", "loss")
+
+#: Fields that may be a mapping.
+MAPPINGS = (*KERAS_NAMED, "augmentation")
+
 _TYPES = typing.get_type_hints(Recipe)
 
 
@@ -196,6 +211,8 @@ def read_field(name: str, value: Any) -> Any:
         return read_range(name, value)
     if name == "augmentation":
         return read_augmentation(value)
+    if name in KERAS_NAMED:
+        return read_keras_name(name, value)
     choices = field_choices(name)
     if choices:
         if value not in choices:

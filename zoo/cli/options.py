@@ -131,7 +131,7 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
         option = click.option(
             f"--{name.replace('_', '-')}",
             name,
-            metavar="|".join(choices) or _METAVARS.get(name, "N"),
+            metavar=_METAVARS.get(name) or "|".join(choices) or "N",
             help=f"Recipe: {_documented(name)}",
             callback=_read_field,
         )
@@ -140,7 +140,13 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 #: What a value looks like, where it is neither a number nor one of a few names.
-_METAVARS = {"view": "LOW,HIGH", "aspect": "N|free"}
+_METAVARS = {
+    "view": "LOW,HIGH",
+    "aspect": "N|free",
+    "optimizer": "NAME|JSON",
+    "loss": "NAME|JSON",
+    "augmentation": "NAME|MODULE:FUNCTION|JSON",
+}
 
 
 def _read_field(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:

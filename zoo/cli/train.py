@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ def command(
     from zoo.workflows.planning import TrainRequest
     from zoo.workflows.train import train
 
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # a function that a recipe names may lie here, as with `python -m`
     settings = {name: value for name in FIELDS if (value := asked.pop(name)) is not None}
     request = TrainRequest(
         image=read_image(size, resize, interpolation), options=read_options(options), settings=settings, **asked

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.augmentation import Augmentation
+from zoo.keras_names import as_json
 from zoo.recipe import Recipe
 from zoo.report import grids, plots
 from zoo.report.findings import Findings
@@ -174,6 +175,7 @@ def _changes(ranges: Augmentation) -> str:
         "mirrored top to bottom": ranges.flip == "vertical",
         "mirrored both ways": ranges.flip == "both",
         "coloured": max(ranges.brightness, ranges.contrast, ranges.saturation) > 0,
+        f"changed by <code>{esc(ranges.function)}</code>": bool(ranges.function),
     }
     *most, last = [word for word, does in done.items() if does]
     return f"{', '.join(most)} and {last}" if most else last
@@ -192,6 +194,8 @@ def _setting(value: Any) -> Any:
     """A setting as ``zoo train`` takes it."""
     if value is None:
         return "none"
+    if isinstance(value, Mapping):
+        return as_json(value)
     return ",".join(f"{part:g}" for part in value) if isinstance(value, tuple) else value
 
 

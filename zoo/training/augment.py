@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.augmentation import Augmentation
+from zoo.errors import TrainingError, UsageError, ZooError
+from zoo.named_function import NotFoundError, find_function
 
 #: Random numbers an image takes: rotation, shift along both sides, view (2), horizontal flip, brightness, contrast,
 #: saturation, vertical flip. New ones come last, so that a seed keeps its images.
@@ -29,7 +32,7 @@ def random_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
 
 
 def augment(images: NDArray[np.uint8], ranges: Augmentation, randoms: Iterable[np.random.Generator]) -> None:
-    """Augments images in place.
+    """Augments images in place, as the ranges say; ``call_function`` comes after it.
 
     All but the pixels is computed for many images at once: threads that do one after another wait for each other to let
     go of the interpreter.
@@ -39,7 +42,7 @@ def augment(images: NDArray[np.uint8], ranges: Augmentation, randoms: Iterable[n
         ranges: How far the changes may go; ``flip="auto"`` counts as ``horizontal``.
         randoms: Where the choices for each image come from.
     """
-    if ranges.changes_nothing:
+    if replace(ranges, function="").changes_nothing:
         return
     draws = np.array([random.random(_DRAWS) for random in randoms])
     height, width = images.shape[1:3]
@@ -66,6 +69,67 @@ def augment(images: NDArray[np.uint8], ranges: Augmentation, randoms: Iterable[n
                 cv2.transform(source, colour, dst=target)
         else:
             images[part] = warped
+
+
+def call_function(images: NDArray[np.uint8], augmentation: Augmentation, random: np.random.Generator) -> None:
+    """Changes a batch in place as the function of the augmentation does; without one it stays as it is.
+
+    Args:
+        images: uint8 RGB ``(n, height, width, 3)``.
+        augmentation: Names the function.
+        random: Where its choices come from.
+
+    Raises:
+        UsageError: The function cannot be found.
+        TrainingError: It failed, or returned something else than such a batch.
+    """
+    if not augmentation.function:
+        return
+    function = find_augmentation(augmentation.function)
+    try:
+        changed = function(images.copy(), random)
+    except ZooError:
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"The augmentation '{augmentation.function}' failed: {type(error).__name__}: {error}",
+            "It is called as function(images, random), random a numpy.random.Generator.",
+        ) from error
+    images[:] = _checked(changed, images.shape, augmentation.function)
+
+
+def find_augmentation(name: str) -> Any:
+    """The function of that name.
+
+    Raises:
+        UsageError: It cannot be found; the message says what could not be imported.
+    """
+    try:
+        return find_function(name)
+    except NotFoundError as error:
+        raise UsageError(
+            f"The augmentation '{name}' cannot be used: {error}.",
+            "Its module must be importable: installed, in the current folder, or on PYTHONPATH.",
+        ) from error
+
+
+def _checked(changed: Any, shape: tuple[int, ...], name: str) -> NDArray[np.uint8]:
+    if not isinstance(changed, np.ndarray):
+        received = f"{type(changed).__name__}"
+    elif changed.dtype != np.uint8:
+        span = (
+            f", values {changed.min():g} to {changed.max():g}" if changed.size and changed.dtype.kind in "iuf" else ""
+        )
+        received = f"{changed.dtype}{span}"
+    elif changed.shape != shape:
+        received = f"shape {changed.shape}"
+    else:
+        return changed
+    raise TrainingError(
+        f"The augmentation '{name}' must return a batch as it was given: a NumPy array, uint8 0..255, {shape}. "
+        f"Received: {received}.",
+        "Return np.clip(np.rint(images), 0, 255).astype(np.uint8), every image in the size in which it came.",
+    )
 
 
 def _between(low: float, high: float, draw: NDArray[np.float64]) -> NDArray[np.float64]:

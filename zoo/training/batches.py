@@ -15,7 +15,7 @@ from zoo.data import ImageData
 from zoo.images.ahead import ahead
 from zoo.machine import core_count
 from zoo.recipe import Recipe
-from zoo.training.augment import augment, mixup, random_generator
+from zoo.training.augment import augment, call_function, mixup, random_generator
 
 #: ``(images uint8 or features float32, targets float32, weights float32)``.
 Batch = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 #: Streams of random numbers that belong to no image.
-_SHUFFLE, _MIXUP = 2**40, 2**41
+_SHUFFLE, _MIXUP, _FUNCTION = 2**40, 2**41, 2**42
 
 #: Each of them holds a batch, and the more there are, the longer they wait for the interpreter's lock.
 _MOST_WORKERS = 8
@@ -54,7 +54,7 @@ class TrainingBatches:
     def batch(self, epoch: int, step: int) -> Batch:
         """The batch of a step: images uint8 ``(n, height, width, 3)``, one-hot targets, weight of each image."""
         chosen = self._order(epoch)[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
-        images = self.inputs(epoch, chosen)
+        images = self.inputs(epoch, step, chosen)
         classes = self.data.classes[chosen]
         targets = np.eye(len(self.data.labels), dtype=np.float32)[classes]
         weights = self.class_weights[classes]
@@ -62,11 +62,12 @@ class TrainingBatches:
             mixup(images, targets, self.recipe.mixup_alpha, random_generator(self.seed, epoch, _MIXUP + step))
         return images, targets, weights
 
-    def inputs(self, epoch: int, chosen: NDArray[np.int64]) -> NDArray[Any]:
-        """What the model sees of the images at ``chosen`` in an epoch."""
+    def inputs(self, epoch: int, step: int, chosen: NDArray[np.int64]) -> NDArray[Any]:
+        """What the model sees of the images at ``chosen`` in a step of an epoch."""
         randoms = (random_generator(self.seed, epoch, index) for index in chosen.tolist())
         images = self.data.pixels.read(chosen)
         augment(images, self.recipe.ranges, randoms)
+        call_function(images, self.recipe.ranges, random_generator(self.seed, epoch, _FUNCTION + step))
         return images
 
     @cached_property

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from zoo.augmentation import NAMED, RANGES
 from zoo.errors import UsageError
 from zoo.interfaces import Architecture
+from zoo.keras_names import name_and_settings
 from zoo.recipe import Recipe
 from zoo.training.start import RANDOM
 
@@ -32,7 +33,7 @@ class _Rule:
 _RULES = (
     _Rule(
         ("weight_decay",),
-        lambda recipe: recipe.optimizer == "adam",
+        lambda recipe: name_and_settings(recipe.optimizer)[0].lower() == "adam",
         "the optimizer adam does not decay weights",
         "Use adamw, lamb or sgd",
     ),

@@ -7,6 +7,7 @@ few augmented versions of every training image, and the head trains on what it s
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,13 +16,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.augmentation import Augmentation
 from zoo.data import TRAIN, ImageData
 from zoo.data.arrays import CachedArrays, Place
 from zoo.data.cache import ImageCache
 from zoo.data.ingest import DECODER, Progress
 from zoo.evaluation.predict import BATCH_SIZE, answers
 from zoo.recipe import Recipe
-from zoo.training.augment import augment, random_generator
+from zoo.training.augment import augment, call_function, find_augmentation, random_generator
 from zoo.training.batches import TrainingBatches, made_ahead
 
 #: Changed whenever the same view of the same image would have other pixels.
@@ -50,7 +52,7 @@ class FeatureBatches(TrainingBatches):
 
     views: tuple[CachedArrays, ...] = ()
 
-    def inputs(self, epoch: int, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+    def inputs(self, epoch: int, step: int, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
         batch = np.empty((len(chosen), *self.data.pixels.shape), np.float32)
         turns = (epoch + chosen) % len(self.views)
         for turn in np.unique(turns).tolist():
@@ -79,7 +81,7 @@ def compute_features(
     try:
         jobs: list[tuple[str, int, dict[str, int]]] = []
         for view in range(recipe.head_views):
-            name = f"{recipe.ranges.digest}-{view}-v{_VIEWS_VERSION}" if view else "plain"
+            name = f"{augmentation_digest(recipe.ranges)}-{view}-v{_VIEWS_VERSION}" if view else "plain"
             key = f"features-{digest}-{data.spec.digest}-{DECODER}-{name}"
             jobs.append((key, view, {data.contents[index]: index for index in (train if view else everything)}))
         views = _all_views(cache, backbone, data, recipe, jobs, progress)
@@ -92,6 +94,18 @@ def compute_features(
         for view in views
     )
     return Features(replace(data, pixels=arrays[0]), arrays, damaged)
+
+
+def augmentation_digest(augmentation: Augmentation) -> str:
+    """What augmented images depend on: the ranges, and the source of the function's module where there is one."""
+    if not augmentation.function:
+        return augmentation.digest
+    module = inspect.getmodule(find_augmentation(augmentation.function))
+    try:
+        source = inspect.getsource(module) if module else ""
+    except (OSError, TypeError):
+        source = ""
+    return hashlib.sha256(f"{augmentation.digest}\n{source}".encode()).hexdigest()[:8]
 
 
 def weights_digest(model: keras.Model) -> str:
@@ -150,6 +164,8 @@ def _view(data: ImageData, chosen: Sequence[int], view: int, recipe: Recipe) -> 
     """Pixels of one view: a function of content and view alone, so that its features can be cached."""
     images = data.pixels.read(chosen)
     if view:
-        randoms = (random_generator(0, view, int(data.contents[index][:15], 16)) for index in chosen)
-        augment(images, recipe.ranges, randoms)
+        numbers = [int(data.contents[index][:15], 16) for index in chosen]
+        augment(images, recipe.ranges, (random_generator(0, view, number) for number in numbers))
+        for place, number in enumerate(numbers):  # one by one, as batches depend on what the cache has already
+            call_function(images[place : place + 1], recipe.ranges, random_generator(1, view, number))
     return images

@@ -11,7 +11,7 @@ from zoo.data import ImageData, named_dataset
 from zoo.errors import TrainingError, UsageError, unknown_name
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture
-from zoo.recipe import FIELDS, Recipe
+from zoo.recipe import FIELDS, MAPPINGS, Recipe
 from zoo.registry import architectures
 from zoo.run_folder import Run
 from zoo.text_files import decode_text
@@ -95,9 +95,19 @@ def _read_recipe(path: Path) -> dict[str, Any]:
         raise UsageError(f"The recipe '{path}' is not a mapping of fields to values.", _MAPPING)
     for field, value in values.items():
         # Nothing of it is printed: a few lines of YAML can stand for more text than memory holds.
-        if not isinstance(field, str) or isinstance(value, dict | list | set | tuple):
+        fits = _is_flat(value) if field in MAPPINGS else not isinstance(value, dict | list | set | tuple)
+        if not isinstance(field, str) or not fits:
             raise UsageError(f"The recipe '{path}' has a field that is a list or a mapping, not a value.", _MAPPING)
     return values
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether it is a value, or a mapping of values and of short lists of values."""
+    inner = value.values() if isinstance(value, dict) else [value]
+    lists = [each for each in inner if isinstance(each, list) and len(each) <= 64]
+    plain = [each for each in inner if not isinstance(each, dict | list | set | tuple)]
+    flat = all(not isinstance(each, dict | list | set | tuple) for items in lists for each in items)
+    return len(lists) + len(plain) == len(inner) and flat
 
 
 _MAPPING = "A recipe is a mapping of fields to values, for example: learning_rate: 0.001"
@@ -121,6 +131,7 @@ def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
         "weights": run.info.weights,
         "data": run.info.data.source,
         **run.image_spec.as_dict(),
+        "augmentation": "",
         **run.info.asked_recipe.settings(),
         **_named_options(run.info.options),
     }
@@ -129,8 +140,8 @@ def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
         now["weights"] = find_weights(architectures().get(run.architecture), asked["weights"])
     named = find_recipe(architectures().get(run.architecture), asked["recipe"]) if "recipe" in asked else None
     recipe = named or run.info.asked_recipe
-    now |= recipe.with_values({name: asked[name] for name in FIELDS if name in asked}).settings()
-    now.pop("augmentation", None)
+    recipe = recipe.with_values({name: asked[name] for name in FIELDS if name in asked})
+    now |= {"augmentation": "", **recipe.settings()}
     if now["flip"] in ("auto", run.recipe.ranges.flip):  # `auto` leaves the choice to zoo, which made it then
         del now["flip"]
     now |= _named_options(asked.get("options", {}))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from zoo.data import TRAIN, ImageData
 from zoo.recipe import Recipe
-from zoo.training.augment import augment, random_generator
+from zoo.training.augment import augment, call_function, random_generator
 
 
 def augmented_samples(data: ImageData, recipe: Recipe, seed: int, count: int = 24) -> NDArray[np.uint8] | None:
@@ -25,4 +25,5 @@ def augmented_samples(data: ImageData, recipe: Recipe, seed: int, count: int = 2
     samples = np.stack([data.pixels.read(chosen)] * versions)
     for epoch, images in enumerate(samples):
         augment(images, recipe.ranges, (random_generator(seed, epoch, index) for index in chosen.tolist()))
+        call_function(images, recipe.ranges, random_generator(seed, epoch, 0))
     return samples.swapaxes(0, 1)

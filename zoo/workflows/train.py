@@ -89,8 +89,10 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
     from zoo.data import load_data, named_dataset
     from zoo.machine import machine, versions
     from zoo.run_folder.info import RunInfo
+    from zoo.training.check import check_recipe
     from zoo.training.mirroring import choose_flip
 
+    check_recipe(plan.recipe, plan.image.input_shape)
     for note in plan.notes:
         reporter.note(note)
     reporter.stage(f"Reading {plan.source} as {plan.image}")

@@ -1,0 +1,30 @@
+"""What a recipe names outside of zoo: found and tried before a photo is read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.recipe import Recipe
+from zoo.training.augment import call_function
+
+
+def check_recipe(recipe: Recipe, input_shape: tuple[int, int, int]) -> None:
+    """Finds the optimizer, the loss and the augmentation function of a recipe, and tries the last two.
+
+    Keras is started for names alone that are not zoo's own.
+
+    Raises:
+        UsageError: A name is not found, or a setting does not fit; or the loss cannot train a classifier.
+        TrainingError: The augmentation function does not return what it must.
+    """
+    call_function(np.zeros((2, *input_shape), np.uint8), recipe.ranges, np.random.default_rng(0))
+    if recipe.optimizer in ("adam", "adamw", "lamb", "sgd") and recipe.loss == "categorical_crossentropy":
+        return
+    from zoo.backend import start_keras
+
+    start_keras()
+    from zoo.training.loss import make_loss
+    from zoo.training.optimizer import make_optimizer
+
+    make_optimizer(recipe, 1, [])
+    make_loss(recipe)

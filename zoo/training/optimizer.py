@@ -1,0 +1,94 @@
+"""The optimizer of a recipe, with its schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import keras
+
+from zoo.keras_names import name_and_settings
+from zoo.recipe import Recipe
+from zoo.training.keras_parts import make_part
+
+#: Names of recipes that bring settings of their own.
+OURS = {
+    "adam": ("Adam", {}),
+    "adamw": ("AdamW", {}),
+    "lamb": ("Lamb", {}),
+    "sgd": ("SGD", {"momentum": 0.9, "nesterov": True}),
+}
+
+#: What the harness sets, and the field of the recipe that decides it.
+_INSTEAD = {
+    "learning_rate": "Set the recipe field learning_rate; schedule and warmup_epochs shape it.",
+    "weight_decay": "Set the recipe field weight_decay.",
+    "global_clipnorm": "Set the recipe field clip_norm.",
+    "use_ema": "Set the recipe field ema_momentum.",
+    "ema_momentum": "Set the recipe field ema_momentum.",
+    "ema_overwrite_frequency": "Set the recipe field ema_momentum; the averaged weights are validated and kept.",
+    "gradient_accumulation_steps": "Set a larger batch_size.",
+    "loss_scale_factor": "Leave it out: neither float32 nor bfloat16 needs it.",
+    "name": "Leave it out.",
+}
+
+
+def make_optimizer(
+    recipe: Recipe, steps_per_epoch: int, variables: Iterable[keras.Variable]
+) -> keras.optimizers.Optimizer:
+    """The optimizer of a recipe; biases and the variables of normalisation layers do not decay.
+
+    Raises:
+        UsageError: Keras has no such optimizer, or it does not take a setting or its value.
+    """
+    decay = weight_decay(recipe)
+    optimizer = make_part(
+        "optimizer",
+        recipe.optimizer,
+        keras.optimizers,
+        keras.optimizers.Optimizer,
+        ours=OURS,
+        given={
+            "learning_rate": _schedule(recipe, steps_per_epoch),
+            "weight_decay": decay,
+            "global_clipnorm": recipe.clip_norm or None,
+            "use_ema": recipe.ema_momentum > 0,
+            "ema_momentum": recipe.ema_momentum or 0.99,
+        },
+        instead=_INSTEAD,
+    )
+    kept = [variable for variable in variables if not decays(variable)]
+    if decay is not None and kept:
+        optimizer.exclude_from_weight_decay(var_list=kept)
+    return optimizer
+
+
+def weight_decay(recipe: Recipe) -> float | None:
+    """The weight decay that the optimizer is given; Adam has none, AdamW is the one with it."""
+    return None if name_and_settings(recipe.optimizer)[0].lower() == "adam" else recipe.weight_decay
+
+
+def decays(variable: keras.Variable) -> bool:
+    """Whether weight decay applies to a variable: to kernels, and neither to biases nor to the scales and offsets of
+    normalisation.
+
+    These have one axis whatever a layer calls them; those with more (the biases of an attention's heads, the scales of
+    a LayerNormalization over several axes) are known by Keras's names.
+    """
+    return len(variable.shape) > 1 and variable.name not in ("bias", "gamma", "beta")
+
+
+def _schedule(recipe: Recipe, steps_per_epoch: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    warmup_steps = round(min(recipe.warmup_epochs, recipe.epochs / 5) * steps_per_epoch)
+    if recipe.schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warmup_steps else recipe.learning_rate,
+            decay_steps=max(1, recipe.epochs * steps_per_epoch - warmup_steps),
+            warmup_target=recipe.learning_rate if warmup_steps else None,
+            warmup_steps=warmup_steps,
+        )
+    if warmup_steps:
+        # A cosine that never decays: warm-up, then constant.
+        return keras.optimizers.schedules.CosineDecay(
+            0.0, 1, alpha=1.0, warmup_target=recipe.learning_rate, warmup_steps=warmup_steps
+        )
+    return recipe.learning_rate
