@@ -79,7 +79,7 @@ def test_runs_of_before_are_read(tmp_path: Path) -> None:
         del older[name]
     metrics = Metrics.from_dict({**older, "top_k_accuracy": {"3": 0.7, "5": 0.9}})
     assert (metrics.top_3_accuracy, metrics.top_k_accuracy) == (0.7, {"3": 0.7, "5": 0.9})
-    assert metrics.macro_f1 == run.metrics.macro_f1
+    assert (metrics.macro_f1, metrics.balanced_accuracy) == (run.metrics.macro_f1, None)
     with pytest.raises(AttributeError, match=r"There is no metric 'macrof1'. Did you mean 'macro_f1'"):
         _ = metrics.macrof1
     with pytest.raises(ValueError, match="macro_f1' must be a number"):

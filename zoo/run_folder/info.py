@@ -201,6 +201,10 @@ class Threshold(Point):
     curve: tuple[Point, ...] = ()
 
 
+#: Metrics that are attributes of every run, whether its ``metrics.json`` has them or not.
+_FIRST_METRICS = ("macro_f1", "balanced_accuracy", "log_loss", "expected_calibration_error")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
     """How good a model is on labelled images: the content of ``metrics.json``.
@@ -257,6 +261,8 @@ class Metrics:
 
     def __getattr__(self, name: str) -> float | None:
         scalars: Mapping[str, float | None] = self.__dict__.get("scalars", {})
+        if name not in scalars and name in _FIRST_METRICS:
+            return None  # a run of before does not say
         if name not in scalars:
             raise AttributeError(f"There is no metric '{name}'.{did_you_mean(name, scalars)}")
         return scalars[name]
