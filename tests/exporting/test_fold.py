@@ -412,3 +412,31 @@ def test_recurrent_layers_are_unrolled(kind: type[keras.Layer]) -> None:
     model = classifier(lambda x: kind(6)(layers.Reshape((16, 48))(x)))
     (layer,) = [layer for layer in folded(model).layers if isinstance(layer, kind)]
     assert layer.unroll
+
+
+@pytest.mark.parametrize(
+    "normalise",
+    [
+        layers.UnitNormalization(),
+        lambda x: keras.ops.normalize(x, axis=(1, 2), epsilon=1e-3),
+        lambda x: keras.ops.normalize(x, order=2, epsilon=1e-30),
+    ],
+)
+def test_vectors_of_zeros_are_normalised_without_the_inverse_root_of_zero(normalise: Callable[[Any], Any]) -> None:
+    model = classifier(lambda x: normalise(layers.ReLU()(layers.Conv2D(4, 3)(x))))
+    made = folded(model)
+    (layer,) = (layer for layer in made.layers if type(layer).__name__ == "UnitLength")
+    zeros = np.zeros((1, 2, 2, 4), np.float32)
+    assert not np.any(layer(zeros))
+    with tf.GradientTape() as tape:  # finite only where no inverse root of zero is on the way
+        values = tf.constant(zeros)
+        tape.watch(values)
+        total = tf.reduce_sum(layer(values))
+    assert np.isfinite(tape.gradient(total, values)).all()
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert again.get_config() == layer.get_config()
+
+
+def test_a_normalisation_of_another_order_stays() -> None:
+    model = classifier(lambda x: keras.ops.normalize(layers.Conv2D(4, 3)(x), order=1))
+    assert "UnitLength" not in kinds(folded(model))

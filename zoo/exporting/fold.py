@@ -30,8 +30,9 @@ def fold(model: keras.Model) -> keras.Model:
     """The same function in fewer layers.
 
     Layers that only train are left out. Activations given to a convolution or dense layer become layers of their own.
-    Recurrent layers are unrolled, because runtimes differ most in loops. BatchNorm after a convolution goes into its
-    kernel and bias. Normalisation of the pixels goes into the first convolution.
+    Recurrent layers are unrolled, because runtimes differ most in loops. Normalisation to unit length takes the inverse
+    root of no zero, which Keras cuts and LiteRT makes NaN of. BatchNorm after a convolution goes into its kernel and
+    bias. Normalisation of the pixels goes into the first convolution.
 
     Args:
         model: Functional, raw pixels in, probabilities out. It is not changed.
@@ -68,9 +69,44 @@ def _take_apart(model: keras.Model) -> keras.Model:
             )
         if isinstance(layer, layers.RNN) and not layer.unroll and call.sources[0][0].shapes[0][1]:
             return call.invoke(copy_layer(layer, unroll=True, name=call.name), values)
+        if (least := _least_length(layer)) is not None:
+            name = graph.free_name(f"{call.name}_length")
+            return UnitLength(layer.axis, least, name=name, dtype="float32")(values[0])
         return None
 
     return graph.rebuild(change)
+
+
+@keras.saving.register_keras_serializable("zoo")
+class UnitLength(layers.Layer):  # type: ignore[misc]
+    """Divides by the Euclidean length along some axes; a vector shorter than ``least`` is divided by ``least``.
+
+    Args:
+        axis: One axis or several.
+        least: Above zero.
+    """
+
+    def __init__(self, axis: int | Sequence[int], least: float, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.axis = axis
+        self.least = least
+
+    def call(self, inputs: Any) -> Any:
+        length = keras.ops.sum(keras.ops.square(inputs), axis=self.axis, keepdims=True)
+        least = max(self.least**2, float(np.finfo(np.float32).tiny))
+        return inputs * keras.ops.rsqrt(keras.ops.maximum(length, least))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis, "least": self.least}
+
+
+def _least_length(operation: Any) -> float | None:
+    """What a normalisation to unit length divides by at least; ``None`` where the operation is another one."""
+    if isinstance(operation, layers.UnitNormalization):
+        return 1e-12
+    if type(operation).__name__ == "Normalize" and operation.order == 2:
+        return float(keras.config.epsilon() if operation.epsilon is None else operation.epsilon)
+    return None
 
 
 def _fold_batch_norm(model: keras.Model) -> keras.Model:
