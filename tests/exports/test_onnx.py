@@ -389,14 +389,15 @@ def test_a_layer_without_operator_is_named(tmp_path, capfd):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_exact_gelu_has_operators(tmp_path):
+@pytest.mark.parametrize("activation", ["gelu", "celu"])
+def test_activations_that_tf2onnx_does_not_know_have_operators(activation, tmp_path):
     image = keras.Input((16, 16, 3), name="image")
     x = keras.layers.Conv2D(8, 3)(keras.layers.Rescaling(1 / 30, -4)(image))
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Activation("gelu")(x))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Activation(activation)(x))
     model = keras.Model(image, keras.layers.Dense(3, activation="softmax", name="probabilities")(x))
-    ONNX.convert(model, tmp_path / "gelu.onnx", "float32")
+    ONNX.convert(model, tmp_path / "model.onnx", "float32")
     pixels = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
-    answers = ONNX.load(tmp_path / "gelu.onnx", 1).predict(pixels)
+    answers = ONNX.load(tmp_path / "model.onnx", 1).predict(pixels)
     np.testing.assert_allclose(answers, model.predict(pixels, verbose=0), atol=1e-6)
 
 
