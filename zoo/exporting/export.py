@@ -16,6 +16,12 @@ from numpy.typing import NDArray
 from zoo.atomic import folder_aside, make_folder, whole_file, write_csv, write_json, write_text
 from zoo.errors import ExportError, PluginError, UsageError
 from zoo.evaluation.digest import model_digest
+from zoo.evaluation.trained import TrainedModel
+from zoo.exporting.archive import packed_by_us, write_archive
+from zoo.exporting.blame import stored_error
+from zoo.exporting.bundle import Contents, complete_bundle, made_by_us
+from zoo.exporting.calibration import Calibration
+from zoo.exporting.golden import choose_photos
 from zoo.exported import Metadata, Runtime, label_lines
 from zoo.exporting.archive import write_archive
 from zoo.exporting.bundle import Contents, complete_bundle
@@ -149,9 +155,7 @@ def _export_one(
         stage(f"Converting to {target}")
         target.exporter.convert(prepared.model, file, target.precision)
         if problem := stored_problem(target.exporter, file, target.precision, prepared.model):
-            raise ExportError(
-                problem, f"Export without --precision {target.precision}, and report it to whoever wrote the exporter."
-            )
+            raise stored_error(problem, target.precision, prepared.model)
         metadata = _metadata(job, target, digest)
         target.exporter.write_metadata(file, metadata)
         verification = None

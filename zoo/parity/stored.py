@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import keras
 
 #: An int8 file holds at least this share of the kernels' elements in 8 bits; some tensors may stay in float.
-_LEAST_IN_8_BITS = 0.25
+LEAST_IN_8_BITS = 0.25
 #: A float16 file holds at least this share of the elements of large tensors in 16 bits; small ones may stay in float32.
 _LEAST_IN_HALF = 0.5
 _LARGE = 65_536
@@ -36,7 +36,7 @@ def stored_problem(exporter: Exporter, path: Path, precision: str, model: keras.
     large = sum(prod(shape) for shape in shapes if prod(shape) >= _LARGE)
     names: tuple[str, ...]
     if precision == "int8":
-        names, least = ("int8", "uint8"), _LEAST_IN_8_BITS * kernels
+        names, least = ("int8", "uint8"), LEAST_IN_8_BITS * kernels
     elif precision == "float16":
         names, least = ("float16",), _LEAST_IN_HALF * large
     else:
