@@ -149,7 +149,7 @@ def _translate_expm1(graph: Any, node: Any, name: str, arguments: list[Any]) -> 
 
 
 #: Operations of TensorFlow that tf2onnx does not know, and ONNX has the parts of.
-_HANDLERS = {"Erfc": (_translate_erfc, []), "Expm1": (_translate_expm1, [])}
+_HANDLERS: dict[str, Any] = {"Erfc": (_translate_erfc, []), "Expm1": (_translate_expm1, [])}
 
 
 def _is_onnx(node: onnx.NodeProto) -> bool:

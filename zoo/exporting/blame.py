@@ -21,7 +21,7 @@ def stored_error(problem: str, precision: str, model: keras.Model) -> ExportErro
         precision: Of the file.
         model: The prepared model that was converted.
     """
-    from zoo.export.fold import LINEAR
+    from zoo.exporting.fold import LINEAR
 
     sizes = {
         layer: sum(prod(kernel.shape) for kernel in layer.weights if len(kernel.shape) > 1) for layer in model.layers
@@ -34,7 +34,7 @@ def stored_error(problem: str, precision: str, model: keras.Model) -> ExportErro
         )
     largest = max(others, key=lambda layer: others[layer])
     return ExportError(
-        f"int8 stores the weights of convolutions and dense layers in 8 bits, and {percent(share)} of the weights of this "
-        f"model belong to other layers. The largest is the {type(largest).__name__} layer '{largest.name}'.",
+        f"int8 stores the weights of convolutions and dense layers in 8 bits, and {percent(share)} of the weights of "
+        f"this model belong to other layers. The largest is the {type(largest).__name__} layer '{largest.name}'.",
         "Export --precision float16, which stores the weights of every layer in 16 bits.",
     )

@@ -16,14 +16,9 @@ from numpy.typing import NDArray
 from zoo.atomic import folder_aside, make_folder, whole_file, write_csv, write_json, write_text
 from zoo.errors import ExportError, PluginError, UsageError
 from zoo.evaluation.digest import model_digest
-from zoo.evaluation.trained import TrainedModel
-from zoo.exporting.archive import packed_by_us, write_archive
-from zoo.exporting.blame import stored_error
-from zoo.exporting.bundle import Contents, complete_bundle, made_by_us
-from zoo.exporting.calibration import Calibration
-from zoo.exporting.golden import choose_photos
 from zoo.exported import Metadata, Runtime, label_lines
 from zoo.exporting.archive import write_archive
+from zoo.exporting.blame import stored_error
 from zoo.exporting.bundle import Contents, complete_bundle
 from zoo.exporting.golden import choose_photos
 from zoo.exporting.job import Draw, Exported, Job, Progress, Stage, Target
