@@ -51,35 +51,47 @@ class Fault:
 
 FAULTS = (
     # From a photo's file to pixels
-    Fault("crop", "zoo/images/resize.py", "= (256, 224)", "= (240, 224)", ("tests/images/test_resize.py",)),
+    Fault(
+        "crop",
+        "zoo/images/resize.py",
+        "= (256, 224)",
+        "= (240, 224)",
+        ("tests/images/test_resize.py::test_crop_agrees_with_the_recipe_of_the_published_weights",),
+    ),
     Fault(
         "averaging",
         "zoo/images/resize.py",
         "interpolation=cv2.INTER_AREA)",
         "interpolation=cv2.INTER_LINEAR)",
-        ("tests/images/test_resize.py",),
+        ("tests/images/test_resize.py::test_area_is_the_mean_of_the_pixels_it_covers",),
     ),
-    Fault("padding", "zoo/images/resize.py", "PAD_VALUE = 114", "PAD_VALUE = 0", ("tests/images/test_resize.py",)),
+    Fault(
+        "padding",
+        "zoo/images/resize.py",
+        "PAD_VALUE = 114",
+        "PAD_VALUE = 0",
+        ("tests/images/test_resize.py::test_odd_padding_goes_to_the_end",),
+    ),
     Fault(
         "colour-order",
         "zoo/images/decode.py",
         "return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if blue_first else pixels",
         "return pixels",
-        ("tests/images/test_decode.py",),
+        ("tests/images/test_decode.py::test_pixels_are_those_pillow_reads",),
     ),
     Fault(
         "transparency",
         "zoo/images/decode.py",
         "    return cv2.bitwise_not(darkness)",
         "    return cv2.multiply(rgb, opacity, scale=1 / 255)",
-        ("tests/images/test_decode.py",),
+        ("tests/images/test_decode.py::test_alpha_is_composited_on_white",),
     ),
     Fault(
         "orientation",
         "zoo/images/decode.py",
         "return cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)",
         "return cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE)  # twice",
-        ("tests/images/test_orientation.py",),
+        ("tests/images/test_orientation.py::test_every_orientation_of_every_format",),
     ),
     # Data sets and splits
     Fault(
@@ -87,28 +99,34 @@ FAULTS = (
         "zoo/data/dataset.py",
         "wanted = labels or tuple(sorted({entry.label for entry in listing.entries}))",
         "wanted = labels or tuple(sorted({entry.label for entry in listing.entries}, reverse=True))",
-        ("tests/data/test_dataset.py",),
+        (
+            "tests/data/test_dataset.py::test_digits_come_with_the_package",
+            "tests/data/test_dataset.py::test_the_digest_is_of_contents_not_of_places",
+        ),
     ),
     Fault(
         "split-seed",
         "zoo/data/splits.py",
         'f"{seed}:{purpose}:{content}"',
         'f"0:{purpose}:{content}"',
-        ("tests/data/test_splits.py",),
+        ("tests/data/test_splits.py::test_another_seed_is_another_split",),
     ),
     Fault(
         "given-split",
         "zoo/data/splits.py",
         "image.given if image.given in (VAL, TEST) else",
         "image.given if image.given == VAL else",
-        ("tests/data/test_splits.py", "tests/data/test_dataset.py"),
+        (
+            "tests/data/test_splits.py::test_given_splits_stand_and_missing_ones_come_out_of_train",
+            "tests/data/test_dataset.py::test_evaluation_takes_the_test_split_or_everything",
+        ),
     ),
     Fault(
         "cache-checksum",
         "zoo/data/segments.py",
         "if len(self._mapped) != size_bytes or self._checksum() != crc32:",
         "if len(self._mapped) != size_bytes:",
-        ("tests/data/test_cache.py",),
+        ("tests/data/test_cache.py::test_damaged_pixels_are_decoded_again_and_said",),
     ),
     # Training
     Fault(
@@ -116,14 +134,17 @@ FAULTS = (
         "zoo/training/augment.py",
         'ranges.flip in ("auto", "horizontal", "both")',
         "True",
-        ("tests/training/test_augment.py",),
+        (
+            "tests/training/test_augment.py::test_flips_alone_move_nothing_else",
+            "tests/training/test_augment.py::test_a_flip_that_is_turned_off_changes_no_other_image",
+        ),
     ),
     Fault(
         "mixed-targets",
         "zoo/training/augment.py",
         "weights * targets + (1 - weights) * targets[partners]",
         "targets",
-        ("tests/training/test_augment.py", "tests/training/test_batches.py"),
+        ("tests/training/test_augment.py::test_mixup_mixes_pixels_and_targets_alike",),
     ),
     Fault(
         "weight-decay",
@@ -158,7 +179,7 @@ FAULTS = (
         "zoo/training/temperature.py",
         "weights / np.float32(temperature)",
         "weights * np.float32(temperature)",
-        ("tests/training/test_temperature.py",),
+        ("tests/training/test_temperature.py::test_the_weights_take_it_and_the_answers_stay",),
     ),
     # Figures
     Fault(
@@ -181,42 +202,42 @@ FAULTS = (
         "zoo/exporting/fold.py",
         "beta + (bias - to_array(norm.moving_mean)) * scale",
         "beta + bias - to_array(norm.moving_mean) * scale",
-        ("tests/exporting/test_fold.py",),
+        ("tests/exporting/test_fold.py::test_batch_norm_goes_into_the_layer_before_it",),
     ),
     Fault(
         "calibrates-on-test-images",
         "zoo/exporting/calibration.py",
         "indices = data.indices(TRAIN)",
         "indices = data.indices(TEST)",
-        ("tests/exporting/test_calibration.py",),
+        ("tests/exporting/test_calibration.py::test_only_training_images_are_taken_and_the_list_says_which",),
     ),
     Fault(
         "labels-in-the-file",
         "zoo/parity/contract.py",
         "*_labels(metadata.labels, reference.labels),",
         "",
-        ("tests/parity/test_contract.py", "tests/exporting/test_teeth.py"),
+        ("tests/parity/test_contract.py",),
     ),
     Fault(
         "gate-of-values",
         "zoo/parity/gates.py",
         "value is not None and value - limit <= _ROUNDING",
         "value is not None",
-        ("tests/parity/test_verify.py", "tests/parity/test_values.py"),
+        ("tests/parity/test_values.py", "tests/parity/test_verify.py::test_one_nudged_weight_fails"),
     ),
     Fault(
         "gate-of-agreement",
         "zoo/parity/gates.py",
         "passed = flips <= most_flips(found.images, limit)",
         "passed = flips <= 2 * most_flips(found.images, limit)",
-        ("tests/parity/test_verify.py", "tests/parity/test_evidence.py"),
+        ("tests/parity/test_evidence.py",),
     ),
     Fault(
         "metadata",
         "exports/zoo_tflite/metadata.py",
         "return label_lines(labels).encode",
         "return label_lines(tuple(sorted(labels))).encode",
-        ("tests/exports/test_tflite.py",),
+        ("tests/exports/test_tflite.py::test_labels_and_our_json_can_be_unzipped",),
     ),
     # Files, processes, errors
     Fault(
@@ -224,14 +245,14 @@ FAULTS = (
         "zoo/atomic.py",
         'aside = path.with_name(f".{path.stem[:60]}.{os.getpid()}{path.suffix}")',
         "aside = path",
-        ("tests/test_atomic.py",),
+        ("tests/test_atomic.py::test_a_failed_write_leaves_the_old_file_and_nothing_else",),
     ),
     Fault(
         "lock",
         "zoo/locks.py",
         "timeout=0 if busy else WAIT_S",
         "timeout=0",
-        ("tests/test_locks.py", "tests/training/test_precision.py"),
+        ("tests/test_locks.py",),
     ),
     Fault(
         "exit-code",
@@ -245,21 +266,21 @@ FAULTS = (
         "zoo/plugin_manager.py",
         "except BaseException as error:  # SystemExit, and whatever else a module may raise",
         "except Exception as error:",
-        ("tests/test_plugins.py",),
+        ("tests/test_plugins.py::test_one_plugin_is_named_and_everything_else_works[not even an Exception]",),
     ),
     Fault(
         "terminal",
         "zoo/terminal.py",
         'return character.encode("unicode_escape").decode()',
         "return character",
-        ("tests/test_terminal.py",),
+        ("tests/test_terminal.py::test_escape_sequences_of_others_are_spelt_out",),
     ),
     Fault(
         "private-address",
         "zoo/fetch/addresses.py",
         "if not is_public(address):",
         'if address.startswith("127."):',
-        ("tests/fetch/test_addresses.py",),
+        ("tests/fetch/test_addresses.py::test_private",),
     ),
 )
 
