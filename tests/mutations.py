@@ -2,7 +2,6 @@
 
     python tests/mutations.py                    all of them, in about ten minutes on two cores
     python tests/mutations.py label-order crop   some of them
-    python tests/mutations.py --tests-of COMMIT  with the tests as they were at a commit
 
 Every fault is applied alone, in a temporary copy of the working tree. The tests must pass on the copy without a fault,
 and fail with it. Exit code 1 where a fault was not found. ``tests/test_style.py`` checks that each can be applied.
@@ -288,7 +287,6 @@ FAULTS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="faults; all of them where none is named")
-    parser.add_argument("--tests-of", metavar="COMMIT", help="takes the tests of this commit")
     asked = parser.parse_args(arguments)
     known = {fault.name: fault for fault in FAULTS}
     unknown = sorted(set(asked.names) - known.keys())
@@ -297,7 +295,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [known[name] for name in asked.names] or list(FAULTS)
     with tempfile.TemporaryDirectory(prefix="zoo-mutations-") as folder:
         copy = Path(folder) / "zoo"
-        copy_tree(copy, asked.tests_of)
+        copy_tree(copy)
         sound, said = passes(sorted({test for fault in chosen for test in fault.tests}), copy)
         if not sound:
             print(f"The tests fail without a fault: {said}")
@@ -309,17 +307,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(missed))
 
 
-def copy_tree(copy: Path, tests_of: str | None) -> None:
-    """The files that git knows, as they are in the working tree; the tests of a commit where one is named."""
+def copy_tree(copy: Path) -> None:
+    """The files that git knows, as they are in the working tree."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     for name in filter(None, listed.stdout.split("\0")):
         if (REPOSITORY / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, copy / name)
-    if tests_of:
-        shutil.rmtree(copy / "tests")
-        archive = subprocess.run(["git", "archive", tests_of, "tests"], cwd=REPOSITORY, check=True, capture_output=True)
-        subprocess.run(["tar", "-x", "-C", copy], input=archive.stdout, check=True)
 
 
 def found(fault: Fault, copy: Path) -> bool:
