@@ -123,7 +123,7 @@ def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], seed: int)
     optimizer.build(learnt)
     feature_spread, logit_spread = teacher.taught.spread
 
-    @tf.function  # type: ignore[untyped-decorator]
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def step(images: Any, features: Any, logits: Any) -> None:
         with tf.GradientTape() as tape:
             current = [pair for student in students for pair in student.current()]
