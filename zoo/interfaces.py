@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.augmentation import FLIPS, Flip
-from zoo.errors import PluginError
+from zoo.errors import ExportError, PluginError
 from zoo.exported import Metadata, Runtime
 from zoo.image_spec import ImageSpec
 from zoo.recipe import Recipe
@@ -108,6 +108,7 @@ class Dataset:
         image: The ImageSpec that suits it where neither user nor architecture insists; ``None``: the architecture's.
         flip: What ``flip="auto"`` of a recipe means for its images: ``none`` where a mirrored image is not one that the
             data set could hold, as with text. ``auto`` leaves it to the check of the class names and images.
+        expected_failures: Conformance checks it cannot pass (``zoo plugin check``), each with the reason.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Dataset:
     write: Callable[[Path], None] = field(metadata={"does": "writing the data set '{name}'"})
     image: ImageSpec | None = None
     flip: Flip = "auto"
+    expected_failures: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         _check_name("Dataset", self.name)
@@ -163,6 +165,9 @@ class Exporter:
         write_metadata: ``write_metadata(path, metadata)`` stores it inside the file, in place of what it said before.
         read_metadata: ``read_metadata(path)`` returns it; ``None`` where a file has none of ours.
         load: ``load(path, threads)`` makes a file ready to answer.
+        parts: ``parts(path)`` names the files that ``convert`` writes beside a file and that ``load`` needs as well,
+            such as the weights that an XML refers to: in the same folder, the file itself not among them. They need not
+            be there. A file of ours is moved, copied and removed together with its parts. Without it a file is all.
         versions: Packages whose versions decide what the file holds.
         stored: ``stored(path)`` counts the numbers that the file's constants hold, by NumPy name of their type, such as
             ``{"int8": 2200000, "float32": 40000}``. A file that ``int8`` or ``float16`` is asked of and that holds
@@ -177,6 +182,7 @@ class Exporter:
         app: What runs the file instead, where that is not Python.
         variant_of: Name of the exporter whose files these are, where only the bundle is another. ``zoo export`` makes a
             variant if ``--format`` names it, and a file by itself counts as the other's.
+        expected_failures: Conformance checks it cannot pass (``zoo plugin check``), each with the reason.
 
     All of them raise ``ExportError`` where a layer cannot be translated or a file cannot be read.
     """
@@ -193,6 +199,9 @@ class Exporter:
     load: Callable[[Path, int], Runtime] = field(
         metadata={"does": "loading {args[0]}", "then": "predicting with {args[0]}"}
     )
+    parts: Callable[[Path], tuple[Path, ...]] | None = field(
+        default=None, metadata={"does": "naming the parts of {args[0]}", "returns": (tuple,)}
+    )
     versions: tuple[str, ...] = ()
     stored: Callable[[Path], Mapping[str, int]] | None = field(
         default=None, metadata={"does": "counting what {args[0]} stores", "returns": (Mapping,)}
@@ -202,6 +211,7 @@ class Exporter:
     notes: Mapping[str, str] = field(default_factory=dict, hash=False)
     app: App | None = None
     variant_of: str = ""
+    expected_failures: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         _check_name("Exporter", self.name)
@@ -211,3 +221,21 @@ class Exporter:
             )
         if self.app and self.runtime_module:
             raise PluginError(f"Exporter '{self.name}' names both a runtime module and an app; a bundle has one.")
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """An exported file and its parts, the file first.
+
+        Raises:
+            ExportError: A part is missing.
+            PluginError: A part does not lie beside the file.
+        """
+        parts = self.parts(path) if self.parts else ()
+        for part in parts:
+            if part.parent != path.parent or part == path:
+                raise PluginError(f"Exporter '{self.name}' names the part '{part}', which is no file beside '{path}'.")
+            if not part.is_file():
+                raise ExportError(
+                    f"{path} is not whole: its part '{part.name}' is missing beside it.",
+                    "Copy all files of the model, or export it again.",
+                )
+        return (path, *parts)

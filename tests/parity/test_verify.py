@@ -333,7 +333,7 @@ def test_the_summary_and_the_record_are_plain_json(subject: Subject, tmp_path: P
 def test_the_record_follows_the_file_when_its_metadata_is_written(subject: Subject, tmp_path: Path) -> None:
     found = subject.verify(tmp_path, subject.file)
     later = subject.with_metadata(verification=found.summary()).write(tmp_path / "final.npz")
-    moved = found.of_file(later)
+    moved = found.of_files((later,))
     assert moved.file == "final.npz"
     assert moved.file_sha256 != found.file_sha256
     assert moved.values is found.values

@@ -207,7 +207,7 @@ def _model(bundle: Bundle) -> dict[str, Any]:
     return {
         "file": bundle.model,
         "sha256": made["sha256"],
-        "bytes": made["bytes"],
+        "bytes": bundle.model_bytes,
         "format": values["format"],
         "precision": values["precision"],
         "architecture": values["architecture"],

@@ -57,6 +57,7 @@ class Spec:
     image: ImageSpec
     runtime: Requirements
     files: Mapping[str, MadeFile]
+    parts: tuple[str, ...] = ()
     verification: Proof | None = None
     min_confidence: Mapping[str, Any] | None = None
 
@@ -68,6 +69,7 @@ class Bundle:
     Args:
         folder: Where it lies.
         model: Name of the model file.
+        parts: Names of the files that belong to it.
         labels: Class names in the order of the outputs.
         image: How files become the input.
         requires: What ``pip`` has to install, such as ``onnxruntime>=1.23``.
@@ -82,10 +84,16 @@ class Bundle:
     requires: tuple[str, ...]
     files: Mapping[str, tuple[int, str]]
     values: Mapping[str, Any]
+    parts: tuple[str, ...] = ()
 
     @property
     def model_path(self) -> Path:
         return self.folder / self.model
+
+    @property
+    def model_bytes(self) -> int:
+        """Size of the model file with its parts, as they were made."""
+        return sum(self.files[name][0] for name in (self.model, *self.parts))
 
     def altered(self) -> list[str]:
         """A sentence for every file that is missing, truncated or altered since the bundle was made."""
@@ -120,11 +128,11 @@ def read_bundle(folder: Path) -> Bundle:
                 "Use the runner that came with it: run.py in the bundle.",
             )
         spec = read_record(Spec, values)
-        strange = [name for name in (spec.model, *spec.files) if not _inside(name)]
+        strange = [name for name in (spec.model, *spec.parts, *spec.files) if not _inside(name)]
         if strange:
             raise VerificationError(f"{SPEC} names a file outside the bundle: {strange[0]!r:.80}.", _AGAIN)
-        if spec.model not in spec.files:
-            raise ValueError(f"'files' does not name the model {spec.model!r:.80}")
+        if unlisted := [name for name in (spec.model, *spec.parts) if name not in spec.files]:
+            raise ValueError(f"'files' does not name {unlisted[0]!r:.80}, which the model is made of")
         return Bundle(
             folder=folder,
             model=spec.model,
@@ -133,6 +141,7 @@ def read_bundle(folder: Path) -> Bundle:
             requires=spec.runtime.requires,
             files={name: (made.bytes, made.sha256) for name, made in spec.files.items()},
             values=values,
+            parts=spec.parts,
         )
     except ZooError:
         raise

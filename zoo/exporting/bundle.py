@@ -29,8 +29,12 @@ from zoo.exporting.runner import requirements, runner_files
 from zoo.interfaces import Exporter
 from zoo.parity import Verification
 
+#: Reports beside the exported file, which a refused file leaves too.
+_REPORTS = {"verify.json", "verify.html", "labels.txt", "calibration.csv", "quantization.json"}
 #: Written after the program.
 _LAST = {"LICENSE", "NOTICE", "README.md", SPEC}
+#: Names that no part of an exported file may have.
+OF_THE_BUNDLE = {*_REPORTS, *_LAST, "golden", "run.py", "runner", "requirements.txt"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +95,10 @@ def _write_program(folder: Path, exporter: Exporter) -> None:
 
 def made_by_us(folder: Path) -> set[str]:
     """Names directly in a folder that an export may have put there; a folder among them only with all that is in it."""
-    reports = {"verify.json", "verify.html", "labels.txt", "calibration.csv", "quantization.json"}
     try:
         recorded = set(read_bundle(folder).values["files"])
     except ZooError:
-        return reports  # of a refused file: it left no model
+        return _REPORTS  # of a refused file: it left no model
     try:
         strange = {
             path.relative_to(folder).parts[0]
@@ -106,7 +109,7 @@ def made_by_us(folder: Path) -> set[str]:
         }
     except (RecursionError, OSError):  # no export nests so deep
         strange = {path.name for path in folder.iterdir() if path.is_dir()}
-    return reports | ({SPEC} | {name.split("/")[0] for name in recorded} | {"__pycache__"}) - (strange - {SPEC})
+    return _REPORTS | ({SPEC} | {name.split("/")[0] for name in recorded} | {"__pycache__"}) - (strange - {SPEC})
 
 
 def _spec(contents: Contents, runtime: Runtime) -> dict[str, Any]:
@@ -116,6 +119,7 @@ def _spec(contents: Contents, runtime: Runtime) -> dict[str, Any]:
     return {
         "version": BUNDLE_VERSION,
         "model": contents.file.name,
+        "parts": [path.name for path in exporter.files(contents.file)[1:]],
         "format": exporter.name,
         "precision": metadata.precision,
         "runtime": {"requires": list(requirements(exporter))},

@@ -44,9 +44,14 @@ def _about(contents: Contents) -> str:
     more = f" and {left} more (`labels.txt`)" if left > 0 else ""
     return (
         f"An image classifier, {len(metadata.labels)} classes: {shown}{more}.\n\n"
-        f"`{contents.file.name}` was made from {_line(metadata.source)} by keras-edge-zoo {__version__}. "
+        f"{_files(contents)} was made from {_line(metadata.source)} by keras-edge-zoo {__version__}. "
         f"It sees pictures as {metadata.image}; `spec.json` says all of this to programs."
     )
+
+
+def _files(contents: Contents) -> str:
+    file, *parts = (f"`{path.name}`" for path in contents.exporter.files(contents.file))
+    return f"{file}, together with {', '.join(parts)}," if parts else file
 
 
 def _manual(contents: Contents) -> str:

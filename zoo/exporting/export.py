@@ -19,7 +19,7 @@ from zoo.evaluation.digest import model_digest
 from zoo.exported import Metadata, Runtime, label_lines
 from zoo.exporting.archive import write_archive
 from zoo.exporting.blame import stored_error
-from zoo.exporting.bundle import Contents, complete_bundle
+from zoo.exporting.bundle import OF_THE_BUNDLE, Contents, complete_bundle
 from zoo.exporting.golden import choose_photos
 from zoo.exporting.job import Draw, Exported, Job, Progress, Stage, Target
 from zoo.exporting.place import archive_of, folder_of, put, refuse_foreign, refused_folder
@@ -33,6 +33,7 @@ from zoo.parity import (
     stored_problem,
     verify,
 )
+from zoo.parity.result import size_bytes
 
 if TYPE_CHECKING:
     import keras
@@ -149,6 +150,7 @@ def _export_one(
         file = aside / f"{job.trained.architecture}{target.exporter.suffix}"
         stage(f"Converting to {target}")
         target.exporter.convert(prepared.model, file, target.precision)
+        files = _written(target, file)
         if problem := stored_problem(target.exporter, file, target.precision, prepared.model):
             raise stored_error(problem, target.precision, prepared.model)
         metadata = _metadata(job, target, digest)
@@ -171,14 +173,15 @@ def _export_one(
             write_json(aside / "verify.json", verification.as_dict())
             draw(verification, aside / "verify.html")
         refused = verification is not None and not verification.passed
-        size = file.stat().st_size
+        size = size_bytes(files)
         latency = 0.0 if refused else _latency_ms(target.exporter.load(file, 1), job.trained.image.input_shape)
         write_text(aside / "labels.txt", label_lines(job.trained.labels))
         if job.calibration and target.precision == "int8":
             write_csv(aside / "calibration.csv", ("path", "label", "sha256"), job.calibration.rows)
             write_json(aside / "quantization.json", prepared.quantization)
         if refused:
-            file.unlink()
+            for path in files:
+                path.unlink()
         else:
             stage(f"Bundling {target}")
             _complete(job, target, file, asked.expected, verification)
@@ -191,6 +194,26 @@ def _export_one(
                 put(aside, final)
             shutil.rmtree(rejected, ignore_errors=True)  # what it says is no longer so
     return Exported(target, final / ("verify.html" if refused else file.name), size, verification, latency)
+
+
+def _written(target: Target, file: Path) -> tuple[Path, ...]:
+    """The file and its parts.
+
+    Raises:
+        PluginError: Nothing was written, or something else too, or a part has a name of a file of the bundle.
+        ExportError: A part is missing.
+    """
+    who = f"The exporter '{target.exporter.name}'"
+    if not file.is_file():
+        raise PluginError(f"{who} was asked for {file.name} and wrote no such file.")
+    files = target.exporter.files(file)
+    strange = sorted(path.name for path in file.parent.iterdir() if path not in files)
+    if strange:
+        hint = "Whoever wrote the exporter names it in `parts`, or removes it."
+        raise PluginError(f"{who} wrote '{strange[0]}', which is neither the file nor a part of it.", hint)
+    if taken := sorted({path.name for path in files} & OF_THE_BUNDLE):
+        raise PluginError(f"{who} wrote a part '{taken[0]}'; a file of the bundle has that name.")
+    return files
 
 
 def _complete(
@@ -239,7 +262,7 @@ def _stamp(target: Target, file: Path, metadata: Metadata, verification: Verific
     target.exporter.write_metadata(file, stamped)
     if not np.array_equal(before, target.exporter.load(file, 1).predict(pixels), equal_nan=True):
         raise ExportError(f"Writing metadata into the {target} file changed its answers.", "That is a bug; report it.")
-    return replace(verification, metadata=stamped).of_file(file)
+    return replace(verification, metadata=stamped).of_files(target.exporter.files(file))
 
 
 def _latency_ms(runtime: Runtime, shape: tuple[int, int, int]) -> float:

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +57,19 @@ def _staged_bundle(source: Path, named: Path) -> Iterator[Path]:
         )
     exporter = exporters().get(str(bundle.values["format"]))
     runner = _runner(exporter)
+    # Beside `run.py` a file called `numpy.py` would be imported.
     if not bundle.model.endswith(exporter.suffix):
-        # Beside `run.py` a model called `numpy.py` would be imported.
         raise VerificationError(
             f"The bundle {named} is refused: its model '{bundle.model}' is no {exporter.suffix} file.",
             "Export the model again.",
         )
+    if strange := [name for name in bundle.parts if "/" in name or name.endswith(tuple(all_suffixes()))]:
+        raise VerificationError(
+            f"The bundle {named} is refused: its model has a part '{strange[0]}'.", "Export the model again."
+        )
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
         for name in bundle.files:
-            if name == bundle.model or name.startswith("golden/"):
+            if name in (bundle.model, *bundle.parts) or name.startswith("golden/"):
                 _copy(source / name, Path(folder, name))
         _write(Path(folder), bundle.values, exporter, runner)
         yield Path(folder)
@@ -80,7 +85,13 @@ def _staged_file(path: Path) -> Iterator[Path]:
             f"'{path}' has none of zoo's metadata: nothing says what precision it has, nor what it should be shown.",
             "Give a file that 'zoo export' wrote, or its bundle.",
         )
-    values = metadata.as_dict() | {"version": BUNDLE_VERSION, "model": path.name, "format": exporter.name}
+    files = exporter.files(path)
+    values = metadata.as_dict() | {
+        "version": BUNDLE_VERSION,
+        "model": path.name,
+        "parts": [part.name for part in files[1:]],
+        "format": exporter.name,
+    }
     samples = draw_samples(metadata.image)
     golden = {"images": [{"file": sample.name, "origin": "drawn"} for sample in samples]}
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
@@ -89,7 +100,8 @@ def _staged_file(path: Path) -> Iterator[Path]:
         place.write_text(json.dumps(golden))
         for sample in samples:
             (place.parent / sample.name).write_bytes(sample.content)
-        _copy(path, Path(folder, path.name))
+        for file in files:
+            _copy(file, Path(folder, file.name))
         _write(Path(folder), values, exporter, runner)
         yield Path(folder)
 

@@ -14,6 +14,7 @@ def exporter_of(path: Path) -> Exporter:
 
     Raises:
         UsageError: There is no such file, nobody reads its suffix, or two exporters do.
+        ExportError: One of its parts is missing.
     """
     records = [offer.record for offer in exporters() if not offer.record.variant_of]
     if not path.is_file():
@@ -29,7 +30,9 @@ def exporter_of(path: Path) -> Exporter:
             f"'{path}' may be of the formats {' and '.join(names)}: both have the suffix '{path.suffix}'.",
             "Leave the distribution of one out: ZOO_DISABLE_PLUGINS.",
         )
-    return exporters().get(names[0])
+    exporter = exporters().get(names[0])
+    exporter.files(path)
+    return exporter
 
 
 def _known(records: list[Exporter]) -> str:

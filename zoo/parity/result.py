@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ class Verification:
 
     Args:
         file: Name of the exported file.
-        file_sha256, file_bytes: Of its content.
+        file_sha256: Of its content.
+        file_bytes: Of the file with its parts.
+        parts: Names of the files that belong to it, each with its SHA-256.
         format: Name of the exporter.
         precision: What the file says, or what its input suggests.
         metadata: What the file says about itself.
@@ -49,6 +51,7 @@ class Verification:
     file: str
     file_sha256: str
     file_bytes: int
+    parts: Mapping[str, str]
     format: str
     precision: str
     metadata: Metadata | None
@@ -82,9 +85,9 @@ class Verification:
         """Sentences on why the model itself may be of no use, however well the file agrees with it."""
         return tuple(warning.sentence for warning in self.values.warnings) if self.values else ()
 
-    def of_file(self, path: Path) -> Verification:
-        """The same, said of the file as it is at ``path`` now: after its metadata was written, or it was renamed."""
-        return replace(self, file=path.name, file_bytes=path.stat().st_size, file_sha256=sha256_of(path))
+    def of_files(self, files: Sequence[Path]) -> Verification:
+        """The same, said of a file and its parts as they are now: after its metadata was written, or it was renamed."""
+        return replace(self, **described(files))
 
     def as_dict(self) -> dict[str, Any]:
         """The content of ``verify.json``. Labels are left out of the metadata, and what it says of a verification."""
@@ -117,6 +120,22 @@ class Verification:
             "warnings": [warning.kind for warning in values.warnings] if values else [],
             "gates": self.limits.as_dict(),
         }
+
+
+def described(files: Sequence[Path]) -> dict[str, Any]:
+    """The fields of a verification that say which files it is of; the exported file first, then its parts."""
+    file, *parts = files
+    return {
+        "file": file.name,
+        "file_sha256": sha256_of(file),
+        "file_bytes": size_bytes(files),
+        "parts": {part.name: sha256_of(part) for part in parts},
+    }
+
+
+def size_bytes(files: Sequence[Path]) -> int:
+    """Of all of them together."""
+    return sum(path.stat().st_size for path in files)
 
 
 def sha256_of(path: Path) -> str:

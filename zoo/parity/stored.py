@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.interfaces import Exporter
+from zoo.parity.result import size_bytes
 
 if TYPE_CHECKING:
     import keras
@@ -51,7 +52,7 @@ def stored_problem(exporter: Exporter, path: Path, precision: str, model: keras.
             f"{name}, and its file stores {stored.get('float32', 0):,} numbers as float32 and {found:,} as {precision}."
         )
     whole = 4 * sum(prod(shape) for shape in shapes)
-    size = path.stat().st_size
+    size = size_bytes(exporter.files(path))
     small = precision == "float16" and large < _LEAST_IN_HALF * whole / 4
     if small or whole < _LEAST_BYTES or size < _LIKE_FLOAT32 * whole:
         return None

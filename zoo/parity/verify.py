@@ -23,7 +23,7 @@ from zoo.parity.ask import TensorError, ask
 from zoo.parity.contract import check_contract, precision_of
 from zoo.parity.failures import failures
 from zoo.parity.gates import Agreed, GateResult, Gates, Paired, default_gates
-from zoo.parity.result import Verification, sha256_of
+from zoo.parity.result import Verification, described
 from zoo.parity.stored import stored_problem
 from zoo.parity.unused import Unused, recorded_choice, unused_choice
 from zoo.parity.values import Values, by_label, compare_values
@@ -66,6 +66,7 @@ def verify(
         ExportError: The exported file cannot be read or asked.
     """
     indices = _indices(reference, data, split)
+    files = exporter.files(path)
     metadata = exporter.read_metadata(path)
     runtime = exporter.load(path, threads)
     digest = model_digest(reference.load())
@@ -84,8 +85,8 @@ def verify(
         if expected is None:
             expected = keras_answers(reference, data, split, progress)
         answers, tensor = ask(runtime, spec, data, indices, progress)
-        files = tuple(data.names[index] for index in indices)
-        keras = Predictions(reference.labels, files, data.classes[indices], expected)
+        names = tuple(data.names[index] for index in indices)
+        keras = Predictions(reference.labels, names, data.classes[indices], expected)
         labels = metadata.labels if metadata else reference.labels
         others = None
         if unused is not None:
@@ -101,9 +102,7 @@ def verify(
             paired=Paired(images=len(indices), only_keras=values.only_keras, only_file=values.only_file),
         )
     return Verification(
-        file=path.name,
-        file_sha256=sha256_of(path),
-        file_bytes=path.stat().st_size,
+        **described(files),
         format=exporter.name,
         precision=precision,
         metadata=metadata,

@@ -60,6 +60,7 @@ def provenance(found: Verification) -> str:
     file = [
         ("File", name(found.file)),
         ("SHA-256", _code(found.file_sha256)),
+        *((f"{name(part)} (SHA-256)", _code(sha256)) for part, sha256 in found.parts.items()),
         ("Size", f"{thousands(found.file_bytes)} bytes"),
     ]
     if metadata:
