@@ -82,6 +82,11 @@ class PluginManager:
         loaded = [self._load(found, disabled) for found in _installed()]
         self.plugins = tuple(self._settle(loaded))
 
+    def implementations(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
+        """Distribution and function of every plugin that implements a hook."""
+        found = getattr(self._pluggy.hook, hook).get_hookimpls()
+        return [(impl.plugin_name.partition(":")[0], impl.function) for impl in found]
+
     def callbacks(self, **arguments: Any) -> list[Any]:
         """What ``zoo_callbacks`` returns, from all plugins; one that raises is named and passed over."""
         import keras

@@ -74,10 +74,10 @@ def test_results_come_one_by_one_and_in_order() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"architecture": "simpel_cnn"}, "Unknown architecture 'simpel_cnn'. Did you mean 'simple_cnn'?"),
-        ({"architecture": SOUND, "checks": ["recrod"]}, "Unknown check 'recrod'. Did you mean 'record'?"),
-        ({"architecture": SOUND, "checks": []}, "No check is named."),
-        ({"architecture": SOUND, "expected_failures": {"bilds": "x"}}, "Unknown check 'bilds'. Did you mean 'builds'?"),
+        ({"record": "simpel_cnn"}, "Did you mean 'simple_cnn'?"),
+        ({"record": SOUND, "checks": ["recrod"]}, "Unknown check 'recrod'. Did you mean 'record'?"),
+        ({"record": SOUND, "checks": []}, "No check is named."),
+        ({"record": SOUND, "expected_failures": {"bilds": "x"}}, "Unknown check 'bilds'. Did you mean 'builds'?"),
     ],
 )
 def test_names_that_are_not_known(arguments: dict[str, object], told: str) -> None:
@@ -150,7 +150,7 @@ def test_the_command_prints_json(run_zoo: RunZoo) -> None:
     done = run_zoo("plugin", "check", "simple_cnn", "--check", "record", "--check", "import_purity", "--json")
     assert done.code == 0
     found = json.loads(done.out)
-    assert (found["architecture"], found["ok"]) == ("simple_cnn", True)
+    assert (found["kind"], found["name"], found["ok"]) == ("architecture", "simple_cnn", True)
     assert [check["name"] for check in found["checks"]] == ["record", "import_purity"]
     assert set(found["checks"][0]) == {"name", "status", "expected", "seen", "mend", "seconds", "reason"}
 

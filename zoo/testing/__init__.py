@@ -1,4 +1,4 @@
-"""Does an architecture keep its promises? Named checks, for ``zoo plugin check`` and for a plugin's own tests.
+"""Does a plugin keep its promises? Named checks, for ``zoo plugin check`` and for a plugin's own tests.
 
     from zoo.testing import parametrize_with_checks
 
@@ -6,14 +6,14 @@
     def test_conformance(check):
         check()
 
-The counterpart of scikit-learn's ``check_estimator``. A check that an architecture cannot pass is named with its reason
-in ``Architecture.expected_failures``; one that passes all the same fails. What each check asks is in
-docs/reference/conformance.md. Importing this loads no Keras.
+The counterpart of scikit-learn's ``check_estimator``, for architectures, exporters, data sets and callbacks. A check
+that a record cannot pass is named with its reason in its ``expected_failures``; one that passes all the same fails.
+What each check asks is in docs/reference/conformance.md. Importing this loads no Keras.
 """
 
 from zoo.testing.checks import check_names
 from zoo.testing.parametrize import parametrize_with_checks
 from zoo.testing.result import CheckError, CheckResult
-from zoo.testing.run import run_checks
+from zoo.testing.run import check_exporter, run_checks
 
-__all__ = ["CheckError", "CheckResult", "check_names", "parametrize_with_checks", "run_checks"]
+__all__ = ["CheckError", "CheckResult", "check_exporter", "check_names", "parametrize_with_checks", "run_checks"]

@@ -99,9 +99,11 @@ class ExportedFiles:
         return path
 
     def claim(self, exporter: Exporter, path: Path, model: keras.Model) -> Path:
-        """A copy of a file that says it was made from another model."""
-        copy = path.with_name(f"claims_{path.name}")
-        copy.write_bytes(path.read_bytes())
+        """A copy of a file, in a folder of its own, that says it was made from another model."""
+        folder = self.subject.folder("claims")
+        for file in exporter.files(path):
+            (folder / file.name).write_bytes(file.read_bytes())
+        copy = folder / path.name
         said = exporter.read_metadata(path)
         assert said is not None
         exporter.write_metadata(copy, replace(said, model_digest=model_digest(model)))

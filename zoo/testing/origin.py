@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from zoo.interfaces import Architecture
+from zoo.interfaces import Architecture, Dataset, Exporter
 from zoo.registry import plugin_manager
 
 
-def plugin_module(architecture: Architecture) -> str:
-    """The module that zoo imports to find an architecture: its entry point's, or the package that builds it."""
+def plugin_module(record: Any) -> str:
+    """The module that zoo imports to find a record: its entry point's, or the package of what makes it."""
+    if not isinstance(record, Architecture | Dataset | Exporter):
+        return module_of(record.make)
     for plugin in plugin_manager().plugins:
-        if architecture in plugin.records:
+        if record in plugin.records:
             return plugin.module
-    return _module_of(architecture.build).partition(".")[0]
+    if isinstance(record, Architecture):
+        return module_of(record.build).partition(".")[0]
+    return module_of(record.convert if isinstance(record, Exporter) else record.write).partition(".")[0]
 
 
-def _module_of(build: Callable[..., Any]) -> str:
-    while hasattr(build, "func"):  # functools.partial
-        build = build.func
-    return getattr(build, "__module__", None) or type(build).__module__
+def module_of(function: Callable[..., Any]) -> str:
+    """The module that a function is written in."""
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    return getattr(function, "__module__", None) or type(function).__module__

@@ -6,6 +6,8 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from zoo.errors import PluginCodeError
+
 Status = Literal["passed", "failed", "expected_failure", "unexpected_pass", "skipped"]
 
 
@@ -70,5 +72,7 @@ class CheckResult:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's type and text without line ends and colours, cut to what can be read."""
+    """An error's type and text without line ends and colours, cut to what can be read; of a plugin's, its own."""
+    if isinstance(error, PluginCodeError):
+        error = error.cause
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", f"{type(error).__name__}: {error}").split())[:500]

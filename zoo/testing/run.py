@@ -1,4 +1,4 @@
-"""Running checks on an architecture, and judging what came of them."""
+"""Running checks on what a plugin offers, and judging what came of them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from zoo.errors import Terminated
-from zoo.interfaces import Architecture
-from zoo.registry import architectures
+from zoo.interfaces import Architecture, Dataset, Exporter
+from zoo.testing.callbacks import Callbacks
 from zoo.testing.checks import Check, choose_checks, refuse_unknown
+from zoo.testing.kinds import kind_of, resolve
 from zoo.testing.result import CheckError, CheckResult, NothingToCheckError, one_line
-from zoo.testing.subject import Subject
+from zoo.testing.workspace import Workspace
+
+Record = Architecture | Exporter | Dataset | Callbacks
 
 
 def run_checks(
-    architecture: Architecture | str,
+    record: Record | str,
     *,
     checks: Iterable[str] | None = None,
     expected_failures: Mapping[str, str] | None = None,
     size_px: int | None = None,
     each: Callable[[CheckResult], None] | None = None,
 ) -> list[CheckResult]:
-    """Runs conformance checks on an architecture, one after the other, whatever fails.
+    """Runs conformance checks on what a plugin offers, one after the other, whatever fails.
 
     Args:
-        architecture: A record, or the name of an installed architecture.
+        record: An architecture, an exporter, a data set or ``Callbacks``; or the name of one that is installed.
         checks: Names of checks; all of them where not given.
         expected_failures: Check to the reason why it cannot pass; added to those of the record.
         size_px: Side of the pictures that the costly checks work with; the smallest that builds where not given.
@@ -34,16 +37,17 @@ def run_checks(
         A result for every check, in order.
 
     Raises:
-        UsageError: There is no architecture or no check of a name, or two distributions offer the architecture.
+        UsageError: There is no record or no check of a name, or two distributions offer it.
 
     >>> [result.status for result in run_checks("simple_cnn", checks=["record"])]
     ['passed']
     """
-    record = resolve(architecture)
-    chosen = choose_checks(checks)
-    reasons = expected_of(record, expected_failures)
+    found = resolve(record)
+    kind = kind_of(found)
+    chosen = choose_checks(checks, kind.name)
+    reasons = expected_of(found, expected_failures)
     results = []
-    with Subject(record, size_px) as subject:
+    with kind.open(found, size_px) as subject:
         for check in chosen:
             results.append(run_check(check, subject, reasons.get(check.name)))
             if each:
@@ -51,23 +55,44 @@ def run_checks(
     return results
 
 
-def resolve(architecture: Architecture | str) -> Architecture:
-    """The record of a name; a record is its own."""
-    return architectures().get(architecture) if isinstance(architecture, str) else architecture
+def check_exporter(
+    exporter: Exporter | str,
+    *,
+    checks: Iterable[str] | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+) -> list[CheckResult]:
+    """Runs the conformance checks of exporters: round trip, metadata, batches, int8, parts, runtime.
+
+    Args:
+        exporter: A record, or the name of an installed exporter.
+        checks: As for ``run_checks``.
+        expected_failures: As for ``run_checks``.
+
+    Returns:
+        The results, all of them well.
+
+    Raises:
+        AssertionError: A check fails, or passes though it was expected to fail; it names all of these.
+        UsageError: As ``run_checks``.
+    """
+    results = run_checks(resolve(exporter, "exporter"), checks=checks, expected_failures=expected_failures)
+    if bad := [result for result in results if not result.ok]:
+        raise AssertionError("\n".join(map(str, bad)))
+    return results
 
 
-def expected_of(architecture: Architecture, more: Mapping[str, str] | None) -> dict[str, str]:
-    """The failures that are expected of an architecture, by its record and by the caller.
+def expected_of(record: Record, more: Mapping[str, str] | None) -> dict[str, str]:
+    """The failures that are expected of a record, by itself and by the caller.
 
     Raises:
         UsageError: One names no check.
     """
-    reasons = {**architecture.expected_failures, **(more or {})}
-    refuse_unknown(reasons)
+    reasons = {**record.expected_failures, **(more or {})}
+    refuse_unknown(reasons, kind_of(record).name)
     return reasons
 
 
-def run_check(check: Check, subject: Subject, reason: str | None = None) -> CheckResult:
+def run_check(check: Check, subject: Workspace, reason: str | None = None) -> CheckResult:
     """Runs one check.
 
     Args:
@@ -87,7 +112,7 @@ def run_check(check: Check, subject: Subject, reason: str | None = None) -> Chec
         raise
     except (Exception, SystemExit) as error:  # whatever a plugin raises
         status, seen = "failed", one_line(error)
-        mend = "The check could not be finished: call build() by hand, and look at the traceback."
+        mend = "The check could not be finished: call what it asks by hand, and look at the traceback."
     if reason is not None and status == "failed":
         status, mend = "expected_failure", ""
     elif reason is not None and status == "passed":

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from zoo.errors import Terminated
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture
 from zoo.testing.result import CheckError, one_line
+from zoo.testing.workspace import Workspace
 
 if TYPE_CHECKING:
     import keras
@@ -29,40 +24,18 @@ if TYPE_CHECKING:
 _SIDES_PX = (32, 48, 64, 80, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 
 
-class Subject:
-    """An architecture under test. What its checks share is made when the first of them asks for it.
+class Subject(Workspace):
+    """An architecture under test, and what its checks share.
 
     Args:
-        architecture: Its record.
+        record: The architecture.
         size_px: Side of the pictures that the costly checks work with; ``None``: the smallest that builds.
     """
 
-    def __init__(self, architecture: Architecture, size_px: int | None = None) -> None:
-        self.architecture = architecture
-        self._size_px = size_px
-        self._work = Path(tempfile.mkdtemp(prefix="zoo-check-"))
-        self._remover = weakref.finalize(self, shutil.rmtree, self._work, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *about: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Forgets the models, and removes the files."""
-        self.__dict__.pop("fitted", None)
-        self.__dict__.pop("exported", None)
-        self._remover()
-
-    def is_of(self, architecture: Architecture, size_px: int | None) -> bool:
-        return self.architecture is architecture and self._size_px == size_px and self._remover.alive
-
-    def folder(self, name: str) -> Path:
-        """A folder of this name, for files that last as long as the subject."""
-        path = self._work / name
-        path.mkdir(exist_ok=True)
-        return path
+    @property
+    def architecture(self) -> Architecture:
+        record: Architecture = self.record
+        return record
 
     def build(self, input_shape: tuple[int, int, int], num_classes: int, precision: str = "float32") -> keras.Model:
         """The architecture's model; Keras's global settings are the same afterwards, whatever ``build`` does to them.
@@ -131,16 +104,3 @@ class Subject:
         from zoo.testing.exported import ExportedFiles
 
         return ExportedFiles(self)
-
-    @contextmanager
-    def own_cache(self) -> Iterator[None]:
-        """Decoded images and features of checks stay out of the user's cache."""
-        before: dict[str, Any] = {"ZOO_CACHE_DIR": os.environ.get("ZOO_CACHE_DIR")}
-        os.environ["ZOO_CACHE_DIR"] = str(self.folder("cache"))
-        try:
-            yield
-        finally:
-            if before["ZOO_CACHE_DIR"] is None:
-                del os.environ["ZOO_CACHE_DIR"]
-            else:
-                os.environ["ZOO_CACHE_DIR"] = before["ZOO_CACHE_DIR"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.errors import PluginError, UsageError
+from zoo.testing.kinds import NAMES
 
 if TYPE_CHECKING:
     from zoo.testing import CheckResult
@@ -24,6 +25,7 @@ _WORDS = {
 
 @click.command("check")
 @click.argument("name")
+@click.option("--kind", type=click.Choice(NAMES), help="Of NAME, where several have it.")
 @click.option("--check", "checks", multiple=True, metavar="NAME", help="Run this check alone; repeat for several.")
 @click.option(
     "--expect",
@@ -39,21 +41,29 @@ _WORDS = {
     help="Side in px of the pictures that the costly checks work with.  [default: the smallest that builds]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(name: str, checks: tuple[str, ...], expected: tuple[str, ...], size_px: int | None, as_json: bool) -> None:
-    """Run the conformance checks on NAME, an installed architecture.
+def command(
+    name: str,
+    kind: str | None,
+    checks: tuple[str, ...],
+    expected: tuple[str, ...],
+    size_px: int | None,
+    as_json: bool,
+) -> None:
+    """Run the conformance checks on NAME: an architecture, an exporter, a data set, or a distribution with callbacks.
 
-    It is built, trained on one batch of drawn photos, saved, exported to every installed format and verified. Every
-    failure says what was expected, what was seen, and what most likely mends it. Ends with 3 where a check fails, or
-    passes though it was expected to fail.
+    An architecture is built, trained on one batch of drawn photos, saved, exported to every installed format and
+    verified. An exporter converts a small network, and its files are read, damaged and asked. Every failure says what
+    was expected, what was seen, and what most likely mends it. Ends with 3 where a check fails, or passes though it was
+    expected to fail.
     """
-    from zoo.registry import architectures
-
-    record = architectures().get(name)  # an unknown name waits for nothing
-    reasons = dict(map(_reason, expected))
     from zoo.testing.checks import choose_checks
+    from zoo.testing.kinds import kind_of, resolve
     from zoo.testing.run import expected_of
 
-    choose_checks(checks or None)
+    record = resolve(name, kind)  # an unknown name waits for nothing
+    kind = kind_of(record).name
+    reasons = dict(map(_reason, expected))
+    choose_checks(checks or None, kind)
     expected_of(record, reasons)
     from zoo.backend import start_keras
 
@@ -69,7 +79,7 @@ def command(name: str, checks: tuple[str, ...], expected: tuple[str, ...], size_
     )
     if as_json:
         ok = all(result.ok for result in results)
-        found = {"architecture": name, "ok": ok, "checks": [result.as_dict() for result in results]}
+        found = {"kind": kind, "name": name, "ok": ok, "checks": [result.as_dict() for result in results]}
         click.echo(json.dumps(found, indent=2))
     else:
         click.echo(f"\n{_summary(results)}")

@@ -9,7 +9,7 @@ import sys
 from zoo.records import read_json
 from zoo.testing.origin import plugin_module
 from zoo.testing.result import CheckError
-from zoo.testing.subject import Subject
+from zoo.testing.workspace import Workspace
 
 #: What `zoo list` and `zoo --help` start without.
 HEAVY = ("keras", "tensorflow", "jax", "torch", "cv2", "matplotlib", "numpy", "scipy", "sklearn", "pandas", "PIL")
@@ -36,8 +36,9 @@ sys.meta_path.insert(0, Watch())
 environment, folder, printed = dict(os.environ), os.getcwd(), io.StringIO()
 with contextlib.redirect_stdout(printed):
     plugin = importlib.import_module(module)
-    if callable(getattr(plugin, "zoo_architectures", None)):
-        list(plugin.zoo_architectures())
+    for hook in ("zoo_architectures", "zoo_exporters", "zoo_datasets"):
+        if callable(getattr(plugin, hook, None)):
+            list(getattr(plugin, hook)())
 changed = sorted(name for name, _ in set(environment.items()) ^ set(os.environ.items()))
 print(json.dumps({
     "loaded": {name: place for name, place in importers.items() if name in sys.modules},
@@ -47,8 +48,8 @@ print(json.dumps({
 """
 
 
-def check_import_purity(subject: Subject) -> str:
-    module = plugin_module(subject.architecture)
+def check_import_purity(subject: Workspace) -> str:
+    module = plugin_module(subject.record)
     done = subprocess.run(
         [sys.executable, "-c", _CODE],
         input=json.dumps([HEAVY, module, sys.path]),

@@ -33,13 +33,17 @@ def check_record(subject: Subject) -> str:
 Offence = tuple[str, str, str]
 
 
-def _fields(architecture: Any) -> Iterator[Offence]:
-    summary = architecture.summary
+def summary_offences(summary: Any) -> Iterator[Offence]:
+    """What is wrong with the one line that ``zoo list`` shows."""
     if not isinstance(summary, str) or not summary.strip() or len(summary.splitlines()) != 1:
         yield "a summary of one line", f"{summary!r:.80}", "Say in one line what it is good for."
     elif len(summary) > _SUMMARY_LENGTH:
         seen = f"{len(summary)} characters"
         yield f"a summary of {_SUMMARY_LENGTH} characters at most", seen, "Shorten it: `zoo list` shows it on a line."
+
+
+def _fields(architecture: Any) -> Iterator[Offence]:
+    yield from summary_offences(architecture.summary)
     if not callable(architecture.build):
         yield "build is a function", repr(architecture.build), "Name a function that returns a keras.Model."
     elif problem := _unbindable(architecture.build, {}):

@@ -1,0 +1,164 @@
+"""What a file says about itself, and what is said of files that are none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from zoo.errors import ExportError
+from zoo.interfaces import Exporter
+from zoo.testing.exporter import ExporterSubject
+from zoo.testing.result import CheckError, one_line
+
+_DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "an empty file": lambda content: b"",
+    "a text": lambda content: b"a text, and no model",
+    "half of the file": lambda content: content[: len(content) // 2],
+    "a file of zeros": lambda content: content[:8] + bytes(2000),
+}
+
+
+def check_round_trip(subject: ExporterSubject) -> str:
+    exporter = subject.exporter
+    for precision in exporter.precisions:
+        path = subject.copy(precision, "metadata")
+        if (said := exporter.read_metadata(path)) is not None:
+            raise CheckError(
+                "a file that nobody wrote metadata into has none", f"{said!r:.80}", "Return None where there is none."
+            )
+        before = exporter.load(path, 1).predict(subject.pixels(2))
+        metadata = subject.metadata(precision)
+        exporter.write_metadata(path, metadata)
+        said = exporter.read_metadata(path)
+        if said != metadata:
+            raise CheckError(
+                "metadata comes back as it was written, whatever the labels",
+                f"{said!r:.200}" if said is None else _difference(metadata.as_dict(), said.as_dict()),
+                "Store Metadata.to_json() whole; escape what the format cannot hold, such as lone surrogates.",
+            )
+        if not np.array_equal(exporter.load(path, 1).predict(subject.pixels(2)), before):
+            raise CheckError(
+                "writing metadata changes no prediction", "another prediction", "Touch nothing but the metadata."
+            )
+    return "labels of any text come back, and predictions stay the same to the bit"
+
+
+def _difference(wrote: dict[str, object], read: dict[str, object]) -> str:
+    return "; ".join(
+        f"{name}: {read[name]!r:.80} for {wrote[name]!r:.80}" for name in wrote if read[name] != wrote[name]
+    )
+
+
+def check_written_twice(subject: ExporterSubject) -> str:
+    exporter = subject.exporter
+    for precision in exporter.precisions:
+        path = subject.copy(precision, "metadata")
+        metadata = subject.metadata(precision)
+        exporter.write_metadata(path, metadata)
+        first = _contents(exporter, path)
+        exporter.write_metadata(path, metadata)
+        _same(first, _contents(exporter, path), "the same metadata written twice gives the same bytes")
+        longer = subject.longer_metadata(precision)
+        exporter.write_metadata(path, longer)
+        if exporter.read_metadata(path) != longer:
+            raise CheckError(
+                "metadata takes the place of what the file said before",
+                "the old one, or a mixture",
+                "Replace it whole.",
+            )
+        exporter.write_metadata(path, metadata)
+        _same(first, _contents(exporter, path), "metadata leaves nothing behind: back to the first gives its bytes")
+    return f"{sum(map(len, first.values()))} bytes, each time the same"
+
+
+def _contents(exporter: Exporter, path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in exporter.files(path)}
+
+
+def _same(first: dict[str, bytes], then: dict[str, bytes], expected: str) -> None:
+    if changed := [name for name in first if first[name] != then.get(name)]:
+        raise CheckError(expected, f"{changed[0]} differs", "Does it hold a date, or the old metadata beside the new?")
+
+
+def check_label_count(subject: ExporterSubject) -> str:
+    exporter, precision = subject.exporter, subject.exporter.precisions[0]
+    path = subject.copy(precision, "metadata")
+    before = _contents(exporter, path)
+    try:
+        exporter.write_metadata(path, replace(subject.metadata(precision), labels=("a", "b")))
+    except ExportError:
+        _same(before, _contents(exporter, path), "a refusal leaves the file as it was")
+        return "2 labels for 5 outputs are refused"
+    raise CheckError(
+        "labels of another number than the file's outputs are refused with an ExportError",
+        "2 labels were written into a file of 5 outputs",
+        "Compare them with the output's shape before writing.",
+    )
+
+
+def check_damaged(subject: ExporterSubject) -> str:
+    exporter, precision = subject.exporter, subject.exporter.precisions[0]
+    path = subject.copy(precision, "damaged")
+    exporter.write_metadata(path, subject.metadata(precision))
+    whole = path.read_bytes()
+    for what, damage in _DAMAGES.items():
+        path.write_bytes(damage(whole))
+        for name in ("read_metadata", "write_metadata", "load"):
+            _expect_error(subject, path, name, what)
+    path.write_bytes(whole)
+    parts = exporter.files(path)[1:]
+    for part in parts:
+        part.write_bytes(part.read_bytes()[:-1])
+        _expect_error(subject, path, "load", f"a part, {part.name}, that lacks its last byte")
+        part.unlink()
+        _expect_error(subject, path, "load", f"a part, {part.name}, that is missing")
+    path.unlink()
+    for name in ("read_metadata", "load"):
+        _expect_error(subject, path, name, "a file that is not there")
+    return f"{len(_DAMAGES) + 1 + 2 * len(parts)} kinds of damage are named"
+
+
+def _expect_error(subject: ExporterSubject, path: Path, name: str, what: str) -> None:
+    exporter = subject.exporter
+    calls: dict[str, Callable[[], object]] = {
+        "read_metadata": lambda: exporter.read_metadata(path),
+        "write_metadata": lambda: exporter.write_metadata(path, subject.metadata(exporter.precisions[0])),
+        "load": lambda: exporter.load(path, 1),
+    }
+    mend = f"Catch what the format's library raises: ExportError(f'{{path}} ...') from error, in {name}."
+    try:
+        calls[name]()
+    except ExportError as error:
+        if path.stem in error.message and len(error.message.splitlines()) == 1:
+            return
+        seen = f"{name}: {error.message!r:.200}"
+        mend = "One line that names the file."
+    except Exception as error:
+        seen = f"{name}: {one_line(error)}"
+    else:
+        seen = f"{name}: no error"
+    raise CheckError(f"{what} gives an ExportError of one line that names the file", seen, mend)
+
+
+def check_any_name(subject: ExporterSubject) -> str:
+    exporter, precision = subject.exporter, subject.exporter.precisions[0]
+    folder = subject.folder(os.fsdecode(b"caf\xe9 \xc3\xa9"))
+    path = folder / subject.path(precision).name
+    for file in exporter.files(subject.path(precision)):
+        shutil.copyfile(file, folder / file.name)
+    try:
+        exporter.write_metadata(path, subject.metadata(precision))
+        said = exporter.read_metadata(path)
+        exporter.load(path, 1).predict(subject.pixels(1))
+    except Exception as error:
+        raise CheckError(
+            "a file is read and written whatever its folder is called", one_line(error), "Read its bytes in Python."
+        ) from error
+    if said != subject.metadata(precision):
+        raise CheckError("a file is read and written whatever its folder is called", f"{said!r:.80}", "")
+    return "a folder whose name is no UTF-8"
