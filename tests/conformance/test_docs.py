@@ -72,7 +72,7 @@ def test_records_that_are_public_are_all_there_are() -> None:
     assert sorted(documented) == sorted(record.__name__ for record in RECORDS)
 
 
-@pytest.mark.parametrize("name", ["run_checks", "parametrize_with_checks"])
+@pytest.mark.parametrize("name", ["run_checks", "parametrize_with_checks", "check_exporter"])
 def test_the_reference_of_the_checks_has_their_signatures(name: str) -> None:
     page = (DOCS / "reference" / "conformance.md").read_text()
     (documented,) = re.findall(rf"^`{name}\((.*?)\)`", page, re.MULTILINE | re.DOTALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FakePlugin, RunZoo
+from tests.conftest import FakePlugin, RunZoo, Zoo
+from zoo.registry import plugin_manager
+from zoo.testing import check_names
 
 LICENCES = {"apache-2.0": "Apache License", "mit": "MIT License", "bsd-3-clause": "BSD 3-Clause License"}
 
@@ -63,8 +66,39 @@ def test_the_licence_is_whole_and_named(licence: str, tmp_path: Path, run_zoo: R
             assert "TODO" not in path.read_text()
 
 
-def test_what_it_writes_is_well_formed(tmp_path: Path, run_zoo: RunZoo) -> None:
-    run_zoo("plugin", "new", "tiny")
+OTHERS = ("exporter", "dataset", "callbacks")
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_kinds_pass_their_checks_as_they_are(
+    kind: str, zoo: Zoo, tmp_path: Path, site: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"tiny_{kind}"
+    made = zoo("plugin", "new", name, "--kind", kind)
+    assert made.code == 0, made.err
+    folder = tmp_path / f"zoo-tiny-{kind}"
+    fake_plugin(folder.name, None)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.syspath_prepend(site)
+    plugin_manager.cache_clear()
+    try:
+        (command,) = (line.strip() for line in made.out.splitlines() if "plugin check" in line)
+        done = zoo(*command.split()[1:], "--json")
+    finally:
+        plugin_manager.cache_clear()
+    assert done.code == 0, done.out
+    statuses = {check["status"] for check in json.loads(done.out)["checks"]}
+    assert statuses == {"passed"}
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+    collected = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert collected.returncode == 0, collected.stdout
+    assert f"{len(check_names(kind))} tests collected" in collected.stdout
+
+
+@pytest.mark.parametrize("kind", ["architecture", *OTHERS])
+def test_what_it_writes_is_well_formed(kind: str, tmp_path: Path, zoo: Zoo) -> None:
+    zoo("plugin", "new", "tiny", "--kind", kind)
     for arguments in (["check", "--select", "E,F,I,UP,B"], ["format", "--check"]):
         command = [sys.executable, "-m", "ruff", *arguments, "--isolated", "--line-length", "120", "."]
         done = subprocess.run(command, cwd=tmp_path / "zoo-tiny", capture_output=True, text=True, check=False)
@@ -79,13 +113,15 @@ def test_what_it_writes_is_well_formed(tmp_path: Path, run_zoo: RunZoo) -> None:
         ("tiny_", "Did you mean 'tiny'?"),  # zoo-tiny- would be no name of a distribution
         ("3d_net", "Did you mean 'd_net'?"),
         ("é", "'é' is not a valid name"),
+        ("digits --kind dataset", "There is a data set 'digits' already, in keras-edge-zoo."),
+        ("Tiny! --kind exporter", "'Tiny!' is not a valid name of an exporter. Did you mean 'tiny'?"),
         ("simple_cnn", "There is an architecture 'simple_cnn' already, in keras-edge-zoo."),
         ("onnx", "There is a package 'zoo_onnx' already."),
     ],
 )
 def test_names_that_will_not_do(name: str, told: str, tmp_path: Path, run_zoo: RunZoo) -> None:
     before = sorted(tmp_path.iterdir())
-    done = run_zoo("plugin", "new", name)
+    done = run_zoo("plugin", "new", *name.split())
     assert done.code == 2
     assert told in done.err
     assert sorted(tmp_path.iterdir()) == before

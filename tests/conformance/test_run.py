@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conformance.broken import SOUND
-from tests.conftest import RunZoo
+from tests.conftest import RunZoo, Zoo
 from zoo import UsageError
 from zoo.testing import check_names, parametrize_with_checks, run_checks
 from zoo.testing.fitted import settle_batch_norm
@@ -190,9 +190,31 @@ def test_the_command_refuses_names_before_any_work(arguments: list[str], told: s
     assert done.out == ""
 
 
-def test_the_reference_names_every_check() -> None:
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [
+        ("architecture", "Architectures"),
+        ("exporter", "Exporters"),
+        ("dataset", "Data sets"),
+        ("callbacks", "Callbacks"),
+    ],
+)
+def test_the_reference_names_every_check(kind: str, title: str) -> None:
     page = (Path(__file__).parents[2] / "docs" / "reference" / "conformance.md").read_text()
-    named = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    section = page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in row.split("`")[1::2]]
     assert sorted(named) == sorted(
-        {name if not name.startswith("export_") else "export_FORMAT_PRECISION" for name in check_names()}
+        {name if not name.startswith("export_") else "export_FORMAT_PRECISION" for name in check_names(kind)}
     )
+
+
+def test_a_name_may_be_of_any_kind(zoo: Zoo) -> None:
+    for name, kind in (("onnx", "exporter"), ("digits", "dataset")):
+        done = zoo("plugin", "check", name, "--check", "record", "--json")
+        assert done.code == 0, done.err
+        found = json.loads(done.out)
+        assert (found["kind"], found["name"], found["ok"]) == (kind, name, True)
+    done = zoo("plugin", "check", "onnx", "--kind", "architecture")
+    assert done.code == 2
+    assert "Unknown architecture 'onnx'." in done.err

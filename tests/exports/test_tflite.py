@@ -223,63 +223,12 @@ def test_int8_computes_in_8_bits_with_weights_quantised_by_channel(files):
     assert len(stem.quantization.scale) == 64
 
 
-@pytest.mark.parametrize("precision", TFLITE.precisions)
-def test_the_same_model_gives_the_same_bytes(files, plain, prepared, precision, tmp_path):
-    again = tmp_path / "again.tflite"
-    TFLITE.convert(prepared if precision == "int8" else plain, again, precision)
-    assert again.read_bytes() == files[precision].read_bytes()
-
-
 def test_conversion_says_nothing(plain, tmp_path, capfd):
     TFLITE.convert(plain, tmp_path / "model.tflite", "float32")
     assert capfd.readouterr() == ("", "")
 
 
 # Its answers
-
-
-def test_answers_like_keras_whatever_the_number_of_images(files, plain):
-    runtime = TFLITE.load(files["float32"], 2)
-    # None at all in between: Keras does not take that.
-    for count in (1, 5, 2, 0, 1):
-        images = pixels(count, seed=count)
-        answers = runtime.predict(images)
-        assert (answers.shape, answers.dtype) == ((count, 5), np.float32)
-        if count:
-            np.testing.assert_allclose(answers, keras_answers(plain, images), rtol=0, atol=1e-5)
-
-
-def test_answers_do_not_depend_on_the_images_beside(files):
-    runtime = TFLITE.load(files["float32"], 1)
-    images = pixels(3)
-    np.testing.assert_array_equal(runtime.predict(images)[2:], runtime.predict(images[2:]))
-
-
-@pytest.mark.parametrize(("precision", "difference"), [("float16", 1e-3), ("int8", 0.03)])
-def test_smaller_files_answer_nearly_so(files, plain, prepared, precision, difference):
-    images = pixels(8)
-    expected = keras_answers(prepared if precision == "int8" else plain, images)
-    answers = TFLITE.load(files[precision], 1).predict(images)
-    np.testing.assert_allclose(answers, expected, rtol=0, atol=difference)
-    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
-
-
-def test_int8_probabilities_are_finer_than_8_bits(files):
-    steps = TFLITE.load(files["int8"], 1).predict(pixels(8)) * 256
-    assert np.abs(steps - steps.round()).max() > 0.01
-
-
-@pytest.mark.parametrize(
-    "images",
-    [pixels(1).astype("float32"), pixels(1)[0], pixels(1)[:, :16]],
-    ids=["float", "without batch", "another size"],
-)
-def test_refuses_other_pixels_and_goes_on_answering(files, images):
-    runtime = TFLITE.load(files["float32"], 1)
-    expected = runtime.predict(pixels(1))
-    with pytest.raises(ValueError, match=r"Expected: uint8 \(n, 32, 32, 3\)\. Received: "):
-        runtime.predict(images)
-    np.testing.assert_array_equal(runtime.predict(pixels(1)), expected)
 
 
 # What cannot be converted
@@ -309,35 +258,7 @@ def test_a_layer_that_cannot_be_traced_is_told_in_one_line(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_int8_of_a_model_that_is_not_prepared_is_refused(plain, tmp_path):
-    with pytest.raises(ExportError, match="not prepared for int8: no tensor of the model is fake-quantised"):
-        TFLITE.convert(plain, tmp_path / "model.tflite", "int8")
-    assert not list(tmp_path.iterdir())
-
-
 # Metadata
-
-
-@pytest.mark.parametrize("precision", TFLITE.precisions)
-def test_metadata_comes_back_and_changes_no_answer(copy, precision):
-    path = copy(precision)
-    before = TFLITE.load(path, 1).predict(pixels(2))
-    assert TFLITE.read_metadata(path) is None
-    TFLITE.write_metadata(path, metadata(precision))
-    assert TFLITE.read_metadata(path) == metadata(precision)
-    np.testing.assert_array_equal(TFLITE.load(path, 1).predict(pixels(2)), before)
-
-
-def test_writing_metadata_again_replaces_it(copy):
-    path = copy()
-    TFLITE.write_metadata(path, metadata("float32"))
-    first = path.read_bytes()
-    TFLITE.write_metadata(path, metadata("float32"))
-    assert path.read_bytes() == first
-    TFLITE.write_metadata(path, metadata("float32", source="another run", labels=("a", "b", "c", "d", "longer" * 90)))
-    assert TFLITE.read_metadata(path).source == "another run"
-    TFLITE.write_metadata(path, metadata("float32"))
-    assert path.read_bytes() == first
 
 
 def test_labels_and_our_json_can_be_unzipped(copy):
@@ -358,40 +279,7 @@ def test_a_label_that_is_no_line_moves_no_other(copy):
     assert zipfile.ZipFile(path).read("labels.txt").decode().split("\n") == ["two lines", "?", "?t?", "d", "e", ""]
 
 
-def test_labels_that_are_too_few_are_refused(copy):
-    path = copy()
-    before = path.read_bytes()
-    with pytest.raises(ExportError, match=r"has 5 outputs. Received: 2 labels"):
-        TFLITE.write_metadata(path, metadata("float32", labels=("a", "b")))
-    assert path.read_bytes() == before
-
-
 # Files that are none
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda content: b"",
-        lambda content: b"a text, and no model",
-        lambda content: content[: len(content) // 2],
-        lambda content: content[:8] + bytes(2000),
-        lambda content: b"PK\x03\x04" + content[4:],
-    ],
-    ids=["empty", "text", "half", "zeros", "another format"],
-)
-def test_a_damaged_file_is_told_by_everything_that_reads_it(copy, damage):
-    path = copy()
-    TFLITE.write_metadata(path, metadata("float32"))
-    path.write_bytes(damage(path.read_bytes()))
-    for read in (
-        TFLITE.read_metadata,
-        lambda path: TFLITE.write_metadata(path, metadata("float32")),
-        lambda path: TFLITE.load(path, 1),
-        operators_of_file,
-    ):
-        with pytest.raises(ExportError, match=r"float32\.tflite is damaged or not a TFLite file"):
-            read(path)
 
 
 def test_metadata_that_was_cut_off_or_changed_is_not_taken_for_none(copy):
@@ -406,12 +294,6 @@ def test_metadata_that_was_cut_off_or_changed_is_not_taken_for_none(copy):
         TFLITE.read_metadata(path)
 
 
-def test_a_missing_file_is_told(tmp_path):
-    for read in (TFLITE.read_metadata, lambda path: TFLITE.load(path, 1)):
-        with pytest.raises(ExportError, match=r"Could not read .*none\.tflite: No such file"):
-            read(tmp_path / "none.tflite")
-
-
 def test_a_name_that_is_not_utf_8_is_no_obstacle(files, tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.tflite")
     shutil.copy(files["float32"], path)
@@ -421,11 +303,6 @@ def test_a_name_that_is_not_utf_8_is_no_obstacle(files, tmp_path):
 
 
 # What it costs to have it
-
-
-def test_importing_the_plugin_loads_no_framework():
-    loaded = _loaded_by("import zoo_tflite; zoo_tflite.zoo_exporters()")
-    assert loaded == set()
 
 
 def test_reading_metadata_needs_no_tensorflow(copy):
@@ -447,27 +324,6 @@ def _loaded_by(script):
         text=True,
     )
     return set(done.stdout.split())
-
-
-def test_the_runtime_is_a_file_that_needs_nothing_of_us(files, tmp_path):
-    shutil.copy(Path(zoo_tflite.__file__).with_name("runtime.py"), tmp_path / "runner.py")
-    shutil.copy(files["int8"], tmp_path / "model.tflite")
-    np.save(tmp_path / "pixels.npy", pixels(2))
-    script = (
-        "import sys\n"
-        "for name in ('zoo', 'zoo_tflite', 'tensorflow', 'keras'):\n    sys.modules[name] = None\n"
-        "sys.path.insert(0, '.')\n"
-        "import numpy, runner\n"
-        "runtime = runner.load('model.tflite', threads=1)\n"
-        "numpy.save('answer.npy', runtime.predict(numpy.load('pixels.npy')))\n"
-        "print(runtime.inputs[0].name, [name for name in sys.modules if name.split('.')[0] == 'tensorflow'][1:])\n"
-        "try:\n    runner.load('none.tflite')\nexcept ValueError as error:\n    print(error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
-    assert done.stdout == "image []\nCould not read none.tflite: No such file or directory.\n"
-    np.testing.assert_array_equal(np.load(tmp_path / "answer.npy"), TFLITE.load(files["int8"], 1).predict(pixels(2)))
 
 
 # MediaPipe Tasks, as it is

@@ -11,9 +11,18 @@ that a record cannot pass is named with its reason in its ``expected_failures``;
 What each check asks is in docs/reference/conformance.md. Importing this loads no Keras.
 """
 
+from zoo.testing.callbacks import Callbacks
 from zoo.testing.checks import check_names
 from zoo.testing.parametrize import parametrize_with_checks
 from zoo.testing.result import CheckError, CheckResult
 from zoo.testing.run import check_exporter, run_checks
 
-__all__ = ["CheckError", "CheckResult", "check_exporter", "check_names", "parametrize_with_checks", "run_checks"]
+__all__ = [
+    "Callbacks",
+    "CheckError",
+    "CheckResult",
+    "check_exporter",
+    "check_names",
+    "parametrize_with_checks",
+    "run_checks",
+]

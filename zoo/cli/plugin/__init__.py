@@ -8,8 +8,8 @@ from zoo.cli.lazy import LazyGroup
 
 COMMANDS = {
     "list": ("zoo.cli.plugin.list", "Show installed plugins and what became of them."),
-    "new": ("zoo.cli.plugin.new", "Write a complete, small distribution with an architecture in it."),
-    "check": ("zoo.cli.plugin.check", "Run the conformance checks on an architecture."),
+    "new": ("zoo.cli.plugin.new", "Write a complete, small distribution: an architecture, an exporter, ..."),
+    "check": ("zoo.cli.plugin.check", "Run the conformance checks on what a plugin offers."),
 }
 
 

@@ -12,7 +12,7 @@ from zoo.testing.exporter import IMAGE, LABELS, ExporterSubject
 from zoo.testing.result import CheckError, NothingToCheckError, one_line
 
 #: By how much a probability may differ from Keras. int8 files are compared with the rounded Keras model.
-TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "int8": 0.05}
+TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "int8": 0.03}
 
 #: By how much it may differ with the images beside.
 BATCH_TOLERANCE = 1e-5
