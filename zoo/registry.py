@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from zoo.errors import UsageError, unknown_name
 from zoo.interfaces import Architecture, Dataset, Exporter
@@ -93,10 +93,11 @@ def exporters() -> Registry[Exporter]:
 
 
 def _registry(kind: str, record: type[Record]) -> Registry[Record]:
-    offers = [
-        Offer(offered, plugin.distribution, plugin.version)
-        for plugin in plugin_manager().plugins
-        for offered in plugin.records
-        if isinstance(offered, record)
+    return Registry(kind, [offer for offer in _offers(plugin_manager()) if isinstance(offer.record, record)])
+
+
+@cache  # guarding dozens of records takes a thousandth of a second, and lists are asked for often
+def _offers(manager: PluginManager) -> list[Offer[Any]]:
+    return [
+        Offer(offered, plugin.distribution, plugin.version) for plugin in manager.plugins for offered in plugin.records
     ]
-    return Registry(kind, offers)
