@@ -85,6 +85,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
         "reading the metadata of model.frail",
     ),
     "load": (lambda raises: of_exporter(load=raises).load(FILE, 1), "loading model.frail"),
+    "parts": (lambda raises: of_exporter(parts=raises).files(FILE), "naming the parts of model.frail"),
     "stored": (lambda raises: of_exporter(stored=raises).stored(FILE), "counting what model.frail stores"),
     "predict": (lambda raises: loading(predict=raises).predict(None), "predicting with model.frail"),
     "inputs": (lambda raises: loading(inputs=property(raises)).inputs, "predicting with model.frail"),
