@@ -53,7 +53,9 @@ def result_of(check: str, exporter: Exporter, sound: ExporterSubject) -> CheckRe
 @pytest.mark.parametrize("check", check_names("exporter"))
 def test_a_sound_exporter_passes(check: str, sound: ExporterSubject) -> None:
     result = result_of(check, SOUND, sound)
-    assert result.status == ("skipped" if "float16" in check else "passed"), result
+    # It offers no float16, and a fresh process cannot ask this module for its hook.
+    skipped = "float16" in check or check == "runtime_isolation"
+    assert result.status == ("skipped" if skipped else "passed"), result
 
 
 def with_stray_file(model: Any, path: Path, precision: str) -> None:
@@ -159,8 +161,8 @@ BROKEN: list[tuple[str, Mapping[str, Any], str]] = [
         predicting(lambda predict, images: predict(images.astype("uint8"))),
         "float: it predicts",
     ),
-    ("int8", {"convert": in_float}, "numbers as float32 and 0 as int8"),
-    ("round_trip", {"write_metadata": stored_as_ascii}, "labels: ("),
+    ("int8", {"convert": in_float}, "numbers as float32 and 5 as int8"),
+    ("round_trip", {"write_metadata": stored_as_ascii}, "labels: ['F??e', "),
     ("round_trip", {"read_metadata": lambda path: None}, "None"),
     ("written_twice", {"write_metadata": counting}, "small_net.onnx differs"),
     ("label_count", {"write_metadata": any_number_of_labels}, "2 labels were written into a file of 5 outputs"),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from zoo.testing import parametrize_with_checks
+from zoo.testing.checks import exporter_file
+
+
+@pytest.fixture(autouse=True)
+def _closer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours are nearer to Keras than has to be asked of every runtime."""
+    for precision, difference in (("float32", 1e-5), ("float16", 1e-3), ("int8", 0.03)):
+        monkeypatch.setitem(exporter_file.TOLERANCE, precision, difference)
 
 
 @parametrize_with_checks(["onnx", "tflite"])

@@ -124,6 +124,7 @@ def test_every_part_goes_along(name: str, small: tuple[str, ...], zoo: Command, 
         assert f"{head} is not whole: its part '{tail}' is missing beside it." in done.err
 
 
+@pytest.mark.parametrize("name", ["halves"], indirect=True)
 def test_no_part_of_a_refused_file_is_left(name: str, small: tuple[str, ...], zoo: Command, tmp_path: Path) -> None:
     done = zoo("export", "small.keras", *small, "--format", name, "--out", "out", "--max-difference", "0")
     assert done.code == 6, done.err

