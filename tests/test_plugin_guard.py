@@ -206,8 +206,52 @@ def test_a_record_of_the_registry_equals_the_one_that_the_plugin_returned() -> N
         assert hash(given.name) == hash(record.name)
     build = architectures().get("simple_cnn").build
     assert list(inspect.signature(build).parameters)[:2] == ["input_shape", "num_classes"]
-    assert build.__module__ == "zoo_simple_cnn"
+    assert build.__module__ == "zoo_simple_cnn.model"
     assert exporters().get("onnx") == exporters().get("onnx")
+
+
+def test_a_function_may_be_named_and_is_found_when_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "frail_model.py").write_text("def build(input_shape, num_classes): return input_shape, num_classes\n")
+    record = replace(ARCHITECTURE, build="frail_model:build")
+    assert record == replace(ARCHITECTURE, build="frail_model:build")
+    assert record != ARCHITECTURE
+    given = handed_out(record)  # nothing is imported yet: the module is not to be found
+    monkeypatch.syspath_prepend(tmp_path)
+    assert given.build((8, 8, 3), 2) == record.build((8, 8, 3), 2) == ((8, 8, 3), 2)
+    assert list(inspect.signature(given.build).parameters) == ["input_shape", "num_classes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("frail.modl:build", "could not import 'frail.modl': ModuleNotFoundError: No module named 'frail'"),
+        ("zoo_simple_cnn.model:bulid", "'zoo_simple_cnn.model' has no 'bulid'. Did you mean 'build'?"),
+        ("zoo.interfaces:PRECISIONS", "'zoo.interfaces:PRECISIONS' is tuple, which cannot be called"),
+    ],
+)
+@pytest.mark.parametrize("place", ["build", "weights.labels", "write", "app.files", "convert"])
+def test_a_name_that_leads_to_nothing_says_of_which_record(name: str, reason: str, place: str) -> None:
+    call, doing = CALLS[place]
+    with pytest.raises(PluginError, match=r"^The plugin 'zoo-frail' failed") as told:
+        call(name)
+    assert told.value.message == f"The plugin 'zoo-frail' failed {doing}: {reason}"
+
+
+def test_a_package_that_a_named_module_needs_is_not_the_plugins_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "frail_convert.py").write_text("import frail_runtime\ndef convert(*about): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match=r"'frail_runtime' is not installed\.\n.*\"frail-runtime>=1.2\""):
+        CALLS["convert"][0]("frail_convert:convert")
+
+
+@pytest.mark.parametrize("name", ["frail_model.build", "build", ":build", "frail model:build"])
+def test_a_text_that_names_no_function_is_refused(name: str) -> None:
+    with pytest.raises(PluginError, match=r"Architecture has build=.*\n.*package\.module:function"):
+        replace(ARCHITECTURE, build=name)
 
 
 def test_metadata_that_is_fine_comes_through() -> None:

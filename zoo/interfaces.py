@@ -1,21 +1,24 @@
 """What plugins return: named, frozen records. Nothing here needs Keras; builders import it when they are called.
 
-A field that holds a function says in its metadata what the function ``does``, in the words of an error message
-(``{args}`` are its arguments), and which types it ``returns``. ``zoo.plugin_guard`` reads both.
+A function may be given as its name, ``"package.module:function"``: its module is imported when it is called, so that a
+plugin needs no functions that do nothing else. A field that holds a function says in its metadata what the function
+``does``, in the words of an error message (``{args}`` are its arguments), and which types it ``returns``.
+``zoo.plugin_guard`` reads both.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from zoo.augmentation import FLIPS, Flip
 from zoo.errors import ExportError, PluginError
 from zoo.exported import Metadata, Runtime
 from zoo.image_spec import ImageSpec
+from zoo.named_function import NamedFunction, is_name
 from zoo.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 #: What an exported file may hold.
 PRECISIONS = ("float32", "float16", "int8")
+
+#: The name of a function, ``"package.module:function"``. The record makes a function of it, which can be called.
+Named: TypeAlias = Any
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -32,6 +38,17 @@ def _check_name(kind: str, name: object) -> None:
         raise PluginError(
             f"{kind} name {name!r} is not valid.", "Use lower-case letters, digits and underscores, a letter first."
         )
+
+
+def _find_when_called(record: Any) -> None:
+    """Makes functions of the names of functions."""
+    for each in fields(record):
+        value = getattr(record, each.name)
+        if "does" in each.metadata and isinstance(value, str):
+            if not is_name(value):
+                kind = type(record).__name__
+                raise PluginError(f"{kind} has {each.name}={value!r}.", "Write a function, or package.module:function.")
+            object.__setattr__(record, each.name, NamedFunction(value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +68,20 @@ class Weights:
 
     name: str
     summary: str
-    labels: Callable[[], tuple[str, ...]] = field(
+    labels: Callable[[], tuple[str, ...]] | Named = field(
         metadata={"does": "naming the classes of the weights '{name}' of '{owner}'", "returns": (tuple,)}
     )
-    load: Callable[[keras.Model, bool], None] = field(metadata={"does": "loading the weights '{name}' of '{owner}'"})
-    aliases: Callable[[], Mapping[str, str]] = field(
+    load: Callable[[keras.Model, bool], None] | Named = field(
+        metadata={"does": "loading the weights '{name}' of '{owner}'"}
+    )
+    aliases: Callable[[], Mapping[str, str]] | Named = field(
         default=dict,
         metadata={"does": "naming the classes of the weights '{name}' of '{owner}' otherwise", "returns": (Mapping,)},
     )
     top1: float | None = None
+
+    def __post_init__(self) -> None:
+        _find_when_called(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +105,7 @@ class Architecture:
 
     name: str
     summary: str
-    build: Callable[..., keras.Model] = field(metadata={"does": "building '{name}'"})
+    build: Callable[..., keras.Model] | Named = field(metadata={"does": "building '{name}'"})
     recipes: Mapping[str, Recipe] = field(default_factory=lambda: {"default": Recipe()})
     image: ImageSpec = field(default_factory=ImageSpec)
     backbone: str | None = None
@@ -92,6 +114,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         _check_name("Architecture", self.name)
+        _find_when_called(self)
         if "default" not in self.recipes:
             raise PluginError(f"Architecture '{self.name}' has no recipe named 'default'.")
 
@@ -113,13 +136,14 @@ class Dataset:
 
     name: str
     summary: str
-    write: Callable[[Path], None] = field(metadata={"does": "writing the data set '{name}'"})
+    write: Callable[[Path], None] | Named = field(metadata={"does": "writing the data set '{name}'"})
     image: ImageSpec | None = None
     flip: Flip = "auto"
     expected_failures: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         _check_name("Dataset", self.name)
+        _find_when_called(self)
         if self.flip not in FLIPS:
             raise PluginError(f"Dataset '{self.name}' has flip={self.flip!r}.", f"Known: {', '.join(FLIPS)}.")
 
@@ -138,12 +162,15 @@ class App:
         licence: Who made the files that are not zoo's, and under which licence, Markdown.
     """
 
-    files: Callable[[], Mapping[str, bytes]] = field(
+    files: Callable[[], Mapping[str, bytes]] | Named = field(
         metadata={"does": "gathering the files of its app", "returns": (Mapping,)}
     )
     start: str
     manual: str
     licence: str = ""
+
+    def __post_init__(self) -> None:
+        _find_when_called(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,19 +218,23 @@ class Exporter:
     summary: str
     suffix: str
     precisions: tuple[str, ...]
-    convert: Callable[[keras.Model, Path, str], None] = field(metadata={"does": "converting to {name} {args[2]}"})
-    write_metadata: Callable[[Path, Metadata], None] = field(metadata={"does": "writing metadata into {args[0]}"})
-    read_metadata: Callable[[Path], Metadata | None] = field(
+    convert: Callable[[keras.Model, Path, str], None] | Named = field(
+        metadata={"does": "converting to {name} {args[2]}"}
+    )
+    write_metadata: Callable[[Path, Metadata], None] | Named = field(
+        metadata={"does": "writing metadata into {args[0]}"}
+    )
+    read_metadata: Callable[[Path], Metadata | None] | Named = field(
         metadata={"does": "reading the metadata of {args[0]}", "returns": (Metadata, type(None))}
     )
-    load: Callable[[Path, int], Runtime] = field(
+    load: Callable[[Path, int], Runtime] | Named = field(
         metadata={"does": "loading {args[0]}", "then": "predicting with {args[0]}"}
     )
-    parts: Callable[[Path], tuple[Path, ...]] | None = field(
+    parts: Callable[[Path], tuple[Path, ...]] | Named | None = field(
         default=None, metadata={"does": "naming the parts of {args[0]}", "returns": (tuple,)}
     )
     versions: tuple[str, ...] = ()
-    stored: Callable[[Path], Mapping[str, int]] | None = field(
+    stored: Callable[[Path], Mapping[str, int]] | Named | None = field(
         default=None, metadata={"does": "counting what {args[0]} stores", "returns": (Mapping,)}
     )
     runtime_module: str = ""
@@ -215,6 +246,7 @@ class Exporter:
 
     def __post_init__(self) -> None:
         _check_name("Exporter", self.name)
+        _find_when_called(self)
         if not self.precisions or not set(self.precisions) <= set(PRECISIONS):
             raise PluginError(
                 f"Exporter '{self.name}' offers the precisions {self.precisions}.", f"Known: {', '.join(PRECISIONS)}."

@@ -6,13 +6,46 @@ import importlib
 import re
 from typing import Any
 
-from zoo.errors import did_you_mean
+from zoo.errors import ZooError, did_you_mean
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 class NotFoundError(ImportError):
     """A name leads to nothing; the message says what could not be imported."""
+
+
+class NamedFunction:
+    """A function that is found when it is called. It equals another one of the same name.
+
+    >>> NamedFunction("math:hypot")(3, 4)
+    5.0
+    """
+
+    def __init__(self, name: str) -> None:
+        module, _, path = name.partition(":")
+        self._name, self.__module__, self.__qualname__ = name, module, path
+        self.__name__ = path.rpartition(".")[2]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return find_function(self._name)(*args, **kwargs)
+
+    @property
+    def __wrapped__(self) -> Any:
+        """The function, where ``inspect.signature`` looks for it."""
+        try:
+            return find_function(self._name)
+        except NotFoundError as error:
+            raise AttributeError(str(error)) from error
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NamedFunction) and self._name == other._name
+
+    def __hash__(self) -> int:
+        return hash(self._name)
+
+    def __repr__(self) -> str:
+        return f"NamedFunction('{self._name}')"
 
 
 def is_name(value: Any) -> bool:
@@ -35,6 +68,8 @@ def find_function(name: str) -> Any:
     module, _, path = name.partition(":")
     try:
         found: Any = importlib.import_module(module)
+    except ZooError:
+        raise
     except Exception as error:  # whatever its code does
         raise NotFoundError(f"could not import '{module}': {type(error).__name__}: {error}") from error
     for part in path.split("."):

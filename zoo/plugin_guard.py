@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from zoo.errors import DataError, ExportError, PluginCodeError, PluginError, Terminated, UsageError, ZooError
 from zoo.interfaces import App, Dataset, Exporter
+from zoo.named_function import NotFoundError
 
 if TYPE_CHECKING:
     from zoo.exported import TensorInfo
@@ -93,12 +94,13 @@ class _Guard:
         if isinstance(error, OSError) and error.errno in _WITHOUT_ROOM:
             kind = DataError if isinstance(self._record, Dataset) else ExportError
             raise kind(f"Could not finish {self._doing(args)}: {error.strerror}.", "Free some space.") from error
-        if isinstance(error, ModuleNotFoundError) and isinstance(self._record, Exporter):
-            package = (error.name or "").partition(".")[0]
+        missing = error.__cause__ if isinstance(error, NotFoundError) else error
+        if isinstance(missing, ModuleNotFoundError) and isinstance(self._record, Exporter):
+            package = (missing.name or "").partition(".")[0]
             if package and package != str(getattr(self, "__module__", "")).partition(".")[0]:
                 wanted = [line for line in self._record.requires if _module(line) == package.lower()]
                 command = " ".join(f'"{line}"' for line in wanted) or package
-                raise UsageError(f"'{error.name}' is not installed.", f"python -m pip install {command}") from error
+                raise UsageError(f"'{missing.name}' is not installed.", f"python -m pip install {command}") from error
         _blame(self._distribution, self._doing(args), error)
 
 
@@ -162,7 +164,8 @@ def blame_callback(callback: Any, distribution: str) -> None:
 
 def one_line(error: BaseException) -> str:
     """An error as a part of a line."""
-    text = error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+    said = error.message if isinstance(error, PluginError) else str(error)
+    text = said if isinstance(error, PluginError | NotFoundError) else f"{type(error).__name__}: {error}"
     return " ".join(text.split())[:300]
 
 

@@ -6,20 +6,12 @@ the part of it that comes from npm. This module is what the plugin manager impor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from zoo_onnx import EXPORTER
 
 from zoo import App, Exporter, hookimpl
-
-
-def files() -> Mapping[str, bytes]:
-    """See ``zoo_web.site_files.site_files``."""
-    from zoo_web.site_files import site_files
-
-    return site_files()
-
 
 MANUAL = """Any static web server will do, under any path; a browser opens no model from a plain file. Here:
 
@@ -42,7 +34,7 @@ def zoo_exporters() -> Iterable[Exporter]:
             runtime_module="",
             requires=(),
             app=App(
-                files=files,
+                files="zoo_web.site_files:site_files",
                 start="In a browser: python -m http.server --bind 127.0.0.1 --directory {folder}",
                 manual=MANUAL,
                 licence="`onnxruntime-web/` holds ONNX Runtime Web by Microsoft, MIT (`onnxruntime-web/LICENSE.txt`).",

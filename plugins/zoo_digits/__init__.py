@@ -2,28 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from zoo import Dataset, ImageSpec, hookimpl
-
-
-def write(folder: Path) -> None:
-    """Writes 1797 gray PNG files of 8x8 px into class folders ``0`` to ``9``.
-
-    Source: E. Alpaydin, C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI, CC BY 4.0; the copy inside
-    scikit-learn, whose values 0..16 become 0..255.
-    """
-    import cv2
-    import numpy as np
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    for label in digits.target_names:
-        (folder / str(label)).mkdir()
-    for index, (image, label) in enumerate(zip(pixels, digits.target, strict=True)):
-        encoded = cv2.imencode(".png", image)[1]
-        (folder / str(label) / f"digit_{index:04d}.png").write_bytes(encoded.tobytes())
 
 
 @hookimpl
@@ -32,7 +11,7 @@ def zoo_datasets() -> list[Dataset]:
         Dataset(
             name="digits",
             summary="1797 handwritten digits in 10 classes, 8x8 px (UCI, by way of scikit-learn)",
-            write=write,
+            write="zoo_digits.files:write",
             image=ImageSpec(height_px=32, width_px=32, interpolation="bilinear"),
             flip="none",  # a mirrored 2 is no digit
         )

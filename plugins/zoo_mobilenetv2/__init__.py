@@ -7,46 +7,13 @@ This module is what the plugin manager imports, so it needs no Keras: the networ
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
 
 from zoo import Architecture, ImageSpec, Recipe, Weights, hookimpl
-
-if TYPE_CHECKING:
-    import keras
-
-
-def build(input_shape: tuple[int, int, int], num_classes: int, **options: Any) -> keras.Model:
-    """See ``zoo_mobilenetv2.model.build``."""
-    from zoo_mobilenetv2 import model
-
-    return model.build(input_shape, num_classes, **options)
-
-
-def imagenet_labels() -> tuple[str, ...]:
-    """See ``zoo_mobilenetv2.weights.imagenet_labels``."""
-    from zoo_mobilenetv2 import weights
-
-    return weights.imagenet_labels()
-
-
-def wordnet_ids() -> dict[str, str]:
-    """WordNet id to class name, such as ``n01440764`` to ``tench``."""
-    from zoo_mobilenetv2 import weights
-
-    return dict(weights.imagenet_classes())
-
-
-def load_imagenet(model: keras.Model, with_head: bool) -> None:
-    """See ``zoo_mobilenetv2.weights.load_imagenet``."""
-    from zoo_mobilenetv2 import weights
-
-    weights.load_imagenet(model, with_head)
-
 
 ARCHITECTURE = Architecture(
     name="mobilenetv2",
     summary="MobileNetV2: 3.5 million parameters, 0.3 GMAC at 224 px; pretrained on ImageNet",
-    build=build,
+    build="zoo_mobilenetv2.model:build",
     recipes={
         # Chosen by cross-validation on three small sets; docs/decisions/0005-transfer-learning-recipe.md.
         "default": Recipe(
@@ -78,9 +45,9 @@ ARCHITECTURE = Architecture(
         Weights(
             name="imagenet",
             summary="ImageNet-1k, torchvision's IMAGENET1K_V1; BSD-3-Clause",
-            labels=imagenet_labels,
-            load=load_imagenet,
-            aliases=wordnet_ids,
+            labels="zoo_mobilenetv2.weights:imagenet_labels",
+            load="zoo_mobilenetv2.weights:load_imagenet",
+            aliases="zoo_mobilenetv2.weights:wordnet_ids",
             top1=0.7188,  # as torchvision states for these weights
         ),
     ),

@@ -41,3 +41,8 @@ def imagenet_classes() -> tuple[tuple[str, str], ...]:
     """``(wnid, name)`` in the order of the outputs; the wnid is WordNet's, such as ``n01440764``."""
     rows = (line.split("\t") for line in LABELS.read_text(encoding="utf-8").splitlines())
     return tuple((wnid, name) for wnid, name in rows)
+
+
+def wordnet_ids() -> dict[str, str]:
+    """WordNet id to class name, such as ``n01440764`` to ``tench``."""
+    return dict(imagenet_classes())

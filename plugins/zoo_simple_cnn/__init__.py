@@ -2,31 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from zoo import Architecture, Recipe, hookimpl
-
-if TYPE_CHECKING:
-    import keras
-
-
-def build(input_shape: tuple[int, int, int], num_classes: int, dropout: float = 0.4) -> keras.Model:
-    """The article's network, layer for layer, with the scaling inside (to -1..1, where the article has 0..1).
-
-    Args:
-        input_shape: ``(height, width, 3)`` in pixels, 8 or more a side.
-        num_classes: Classes, 1 or more.
-        dropout: Rate of the dropout before the dense layers.
-
-    Returns:
-        ``image`` (batch, height, width, 3) float32 0..255 to ``probabilities`` (batch, num_classes) float32.
-
-    Raises:
-        UsageError: A side below 8 px, which three poolings would shrink to nothing.
-    """
-    from zoo_simple_cnn.model import simple_cnn
-
-    return simple_cnn(input_shape, num_classes, dropout)
 
 
 @hookimpl
@@ -35,7 +11,7 @@ def zoo_architectures() -> list[Architecture]:
         Architecture(
             name="simple_cnn",
             summary="Three convolutions from scratch, the founding tutorial's; small and quick to train",
-            build=build,
+            build="zoo_simple_cnn.model:build",
             recipes={
                 # Steps in proportion to each layer's weights: Adam's equal steps are far too long for the dense layer,
                 # which has 50176 inputs at 224 px. docs/decisions/0003-simple-cnn-recipe.md.

@@ -8,7 +8,20 @@ from keras import layers
 from zoo import UsageError
 
 
-def simple_cnn(input_shape: tuple[int, int, int], num_classes: int, dropout: float) -> keras.Model:
+def build(input_shape: tuple[int, int, int], num_classes: int, dropout: float = 0.4) -> keras.Model:
+    """The article's network, layer for layer, with the scaling inside (to -1..1, where the article has 0..1).
+
+    Args:
+        input_shape: ``(height, width, 3)`` in pixels, 8 or more a side.
+        num_classes: Classes, 1 or more.
+        dropout: Rate of the dropout before the dense layers.
+
+    Returns:
+        ``image`` (batch, height, width, 3) float32 0..255 to ``probabilities`` (batch, num_classes) float32.
+
+    Raises:
+        UsageError: A side below 8 px, which three poolings would shrink to nothing.
+    """
     height, width, _ = input_shape
     if min(height, width) < 8:
         raise UsageError(f"simple_cnn needs images of 8 px a side or more. Received: {width}x{height}.")

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import zoo_mobilenetv2
-import zoo_simple_cnn
+import zoo_mobilenetv2.model
+import zoo_mobilenetv2.weights
+import zoo_simple_cnn.model
 from keras import layers
 
 from tests.conftest import draw_photo
@@ -38,8 +39,8 @@ def folded(model: keras.Model, images: Pixels | None = None) -> keras.Model:
 
 @pytest.fixture(scope="module")
 def mobilenetv2() -> keras.Model:
-    model = zoo_mobilenetv2.build((224, 224, 3), 1000)
-    zoo_mobilenetv2.load_imagenet(model, True)
+    model = zoo_mobilenetv2.model.build((224, 224, 3), 1000)
+    zoo_mobilenetv2.weights.load_imagenet(model, True)
     return model
 
 
@@ -65,12 +66,12 @@ def test_mobilenetv2_answers_as_before_without_the_layers_of_training(mobilenetv
 
 
 def test_simple_cnn() -> None:
-    made = folded(randomise(zoo_simple_cnn.build((32, 24, 3), 5)), pixels(6, (32, 24, 3)))
+    made = folded(randomise(zoo_simple_cnn.model.build((32, 24, 3), 5)), pixels(6, (32, 24, 3)))
     assert not {"Rescaling", "Dropout"} & set(kinds(made))
 
 
 def test_a_folded_model_is_a_plain_keras_file(tmp_path: Path) -> None:
-    made = folded(randomise(zoo_simple_cnn.build((16, 16, 3), 3)))
+    made = folded(randomise(zoo_simple_cnn.model.build((16, 16, 3), 3)))
     made.save(tmp_path / "folded.keras")
     images = pixels(4)
     again = keras.models.load_model(tmp_path / "folded.keras", compile=False)

@@ -17,7 +17,7 @@ import onnx
 import onnxruntime
 import pytest
 import tensorflow as tf
-import zoo_mobilenetv2
+import zoo_mobilenetv2.model
 import zoo_onnx
 from keras import layers
 from onnx import numpy_helper
@@ -89,7 +89,7 @@ def files(prepared, tmp_path_factory):
 @pytest.fixture(scope="module")
 def mobilenetv2():
     """In small: a third as wide, 10 classes."""
-    return randomise(zoo_mobilenetv2.build((64, 64, 3), 10, width=0.35))
+    return randomise(zoo_mobilenetv2.model.build((64, 64, 3), 10, width=0.35))
 
 
 @pytest.fixture(scope="module")

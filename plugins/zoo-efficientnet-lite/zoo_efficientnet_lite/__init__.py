@@ -7,44 +7,10 @@ zoo imports this module to ask its hooks, so it needs no Keras: the network is i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from zoo import Architecture, Recipe, Weights, hookimpl
 
 from zoo_efficientnet_lite.variants import VARIANTS, Variant
-
-if TYPE_CHECKING:
-    import keras
-
-
-def build(variant: Variant, input_shape: tuple[int, int, int], num_classes: int, **options: Any) -> keras.Model:
-    """See ``zoo_efficientnet_lite.model.build``."""
-    from zoo_efficientnet_lite import model
-
-    return model.build(variant, input_shape, num_classes, **options)
-
-
-def imagenet_labels() -> tuple[str, ...]:
-    """See ``zoo_efficientnet_lite.weights.imagenet_labels``."""
-    from zoo_efficientnet_lite import weights
-
-    return weights.imagenet_labels()
-
-
-def wordnet_ids() -> dict[str, str]:
-    """WordNet id to class name, such as ``n01440764`` to ``tench``."""
-    from zoo_efficientnet_lite import weights
-
-    return dict(weights.imagenet_classes())
-
-
-def load_imagenet(variant: Variant, model: keras.Model, with_head: bool) -> None:
-    """See ``zoo_efficientnet_lite.weights.load_imagenet``."""
-    from zoo_efficientnet_lite import weights
-
-    weights.load_imagenet(variant, model, with_head)
-
 
 RECIPES = {
     # Chosen by cross-validation on three small sets; docs/decisions/0005-transfer-learning-recipe.md.
@@ -79,7 +45,7 @@ def architecture(variant: Variant) -> Architecture:
         name=variant.name,
         summary=f"EfficientNet-Lite{variant.name[-1]}: {variant.parameters} million parameters, {variant.gmac} GMAC at "
         f"{variant.size_px} px; pretrained on ImageNet",
-        build=partial(build, variant),
+        build=f"zoo_efficientnet_lite.model:{variant.name}",
         recipes=RECIPES,
         image=variant.image,
         backbone="features",
@@ -87,9 +53,9 @@ def architecture(variant: Variant) -> Architecture:
             Weights(
                 name="imagenet",
                 summary=f"ImageNet-1k, {variant.source}; Apache-2.0",
-                labels=imagenet_labels,
-                load=partial(load_imagenet, variant),
-                aliases=wordnet_ids,
+                labels="zoo_efficientnet_lite.weights:imagenet_labels",
+                load=f"zoo_efficientnet_lite.weights:{variant.name}",
+                aliases="zoo_efficientnet_lite.weights:wordnet_ids",
                 top1=variant.top1,
             ),
         ),

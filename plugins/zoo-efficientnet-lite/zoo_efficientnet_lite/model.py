@@ -7,13 +7,14 @@ what makes it quantise well: Liu, "Higher accuracy on vision models with Efficie
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import keras
 from keras import layers
 from zoo import UsageError
 
-from zoo_efficientnet_lite.variants import Variant
+from zoo_efficientnet_lite.variants import VARIANTS, Variant
 
 #: Of Lite0: repeats, kernel, stride of the first repeat, expansion, output channels.
 STAGES = (
@@ -154,3 +155,7 @@ def _check(variant: Variant, input_shape: tuple[int, int, int], num_classes: int
         raise UsageError(f"{variant.name} needs at least 2 classes. Received: {num_classes}.")
     if not 0 <= dropout < 1:
         raise UsageError(f"{variant.name}'s dropout must be from 0 to below 1. Received: {dropout!r}.")
+
+
+# One for each row of the table; the records name them.
+efficientnet_lite0, efficientnet_lite1, efficientnet_lite2 = (partial(build, variant) for variant in VARIANTS)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.weights import load_weights
 
-from zoo_efficientnet_lite.variants import Variant
+from zoo_efficientnet_lite.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:
     import keras
@@ -40,3 +41,12 @@ def imagenet_classes() -> tuple[tuple[str, str], ...]:
     """``(wnid, name)`` in the order of the outputs; the wnid is WordNet's, such as ``n01440764``."""
     rows = (line.split("\t") for line in LABELS.read_text(encoding="utf-8").splitlines())
     return tuple((wnid, name) for wnid, name in rows)
+
+
+def wordnet_ids() -> dict[str, str]:
+    """WordNet id to class name, such as ``n01440764`` to ``tench``."""
+    return dict(imagenet_classes())
+
+
+# One for each row of the table; the records name them.
+efficientnet_lite0, efficientnet_lite1, efficientnet_lite2 = (partial(load_imagenet, variant) for variant in VARIANTS)

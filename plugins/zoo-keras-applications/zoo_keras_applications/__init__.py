@@ -7,44 +7,10 @@ zoo imports this module to ask its hooks, so it needs no Keras: the networks are
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from zoo import Architecture, ImageSpec, Recipe, Weights, hookimpl
 
 from zoo_keras_applications.applications import APPLICATIONS, Application
-
-if TYPE_CHECKING:
-    import keras
-
-
-def build(application: Application, input_shape: tuple[int, int, int], num_classes: int, **options: Any) -> keras.Model:
-    """See ``zoo_keras_applications.model.build``."""
-    from zoo_keras_applications import model
-
-    return model.build(application, input_shape, num_classes, **options)
-
-
-def load_imagenet(application: Application, model: keras.Model, with_head: bool) -> None:
-    """See ``zoo_keras_applications.weights.load_imagenet``."""
-    from zoo_keras_applications import weights
-
-    weights.load_imagenet(application, model, with_head)
-
-
-def imagenet_labels() -> tuple[str, ...]:
-    """See ``zoo_keras_applications.weights.imagenet_labels``."""
-    from zoo_keras_applications import weights
-
-    return weights.imagenet_labels()
-
-
-def wordnet_ids() -> dict[str, str]:
-    """WordNet id to class name, such as ``n01440764`` to ``tench``."""
-    from zoo_keras_applications import weights
-
-    return dict(weights.imagenet_classes())
-
 
 #: The first is mobilenetv2's, which was chosen by cross-validation (docs/decisions/0005-transfer-learning-recipe.md of
 #: zoo); nothing was searched for the others.
@@ -61,7 +27,7 @@ def architecture(application: Application) -> Architecture:
         name=application.name,
         summary=f"{application.factory} of Keras: {application.parameters} million parameters at {application.size_px} "
         "px; ImageNet weights by download",
-        build=partial(build, application),
+        build=f"zoo_keras_applications.model:{application.name}",
         recipes=RECIPES,
         image=ImageSpec(height_px=application.size_px, width_px=application.size_px),
         backbone="features",
@@ -70,9 +36,9 @@ def architecture(application: Application) -> Architecture:
             Weights(
                 name="imagenet",
                 summary=f"ImageNet-1k, {application.file} as Keras publishes it",
-                labels=imagenet_labels,
-                load=partial(load_imagenet, application),
-                aliases=wordnet_ids,
+                labels="zoo_keras_applications.weights:imagenet_labels",
+                load=f"zoo_keras_applications.weights:{application.name}",
+                aliases="zoo_keras_applications.weights:wordnet_ids",
             ),
         ),
     )

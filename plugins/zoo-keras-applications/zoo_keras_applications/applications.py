@@ -99,3 +99,5 @@ APPLICATIONS = (
     Application("inception_resnet_v2", "InceptionResNetV2", 299, 75, TF, 55.9, "inception_resnet_v2_weights_tf_dim_ordering_tf_kernels.h5", "e693bd0210a403b3192acc6073ad2e96"),
 )
 # fmt: on
+
+BY_NAME = {application.name: application for application in APPLICATIONS}

@@ -17,6 +17,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -24,7 +25,7 @@ from keras import layers
 from zoo import UsageError
 from zoo.keras_internals import maker
 
-from zoo_keras_applications.applications import Application
+from zoo_keras_applications.applications import BY_NAME, Application
 
 #: Name of the layer that gives the feature vector.
 BACKBONE = "features"
@@ -250,3 +251,10 @@ def _check(application: Application, input_shape: tuple[int, int, int], num_clas
         raise UsageError(f"{name} needs at least 2 classes. Received: {num_classes}.")
     if not (math.isfinite(dropout) and 0 <= dropout < 1):
         raise UsageError(f"{name}'s dropout must be from 0 to below 1. Received: {dropout!r}.")
+
+
+def __getattr__(name: str) -> Callable[..., keras.Model]:
+    """``build`` of an application, by its name: that is how the records name it."""
+    if name not in BY_NAME:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return partial(build, BY_NAME[name])

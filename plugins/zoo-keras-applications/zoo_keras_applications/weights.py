@@ -7,11 +7,14 @@ import hashlib
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import PluginError, UsageError
+
+from zoo_keras_applications.applications import BY_NAME
 
 if TYPE_CHECKING:
     import keras
@@ -56,6 +59,11 @@ def imagenet_classes() -> tuple[tuple[str, str], ...]:
     """``(wnid, name)`` in the order of the outputs; the wnid is WordNet's, such as ``n01440764``."""
     rows = (line.split("\t") for line in LABELS.read_text(encoding="utf-8").splitlines())
     return tuple((wnid, name) for wnid, name in rows)
+
+
+def wordnet_ids() -> dict[str, str]:
+    """WordNet id to class name, such as ``n01440764`` to ``tench``."""
+    return dict(imagenet_classes())
 
 
 def _check_fits(application: Application, model: keras.Model, with_head: bool) -> None:
@@ -126,3 +134,10 @@ def _patience() -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+def __getattr__(name: str) -> Callable[[keras.Model, bool], None]:
+    """``load_imagenet`` of an application, by its name: that is how the records name it."""
+    if name not in BY_NAME:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return partial(load_imagenet, BY_NAME[name])
