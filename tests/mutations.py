@@ -147,7 +147,7 @@ FAULTS = (
     ),
     Fault(
         "weight-decay",
-        "zoo/training/model.py",
+        "zoo/training/optimizer.py",
         'len(variable.shape) > 1 and variable.name not in ("bias", "gamma", "beta")',
         "True",
         ("tests/training/test_weight_decay.py",),
