@@ -116,7 +116,7 @@ def test_any_optimizer_of_keras_takes_the_recipes_fields(name: str) -> None:
         ("LossScaleOptimizer", "Unknown optimizer"),
         ({"name": "rmsprop", "momentun": 0.9}, r"Unknown setting of optimizer 'rmsprop' 'momentun'.*'momentum'\?"),
         ({"name": "rmsprop", "learning_rate": 0.9}, "cannot set 'learning_rate'"),
-        ({"name": "rmsprop", "gradient_accumulation_steps": 2}, "cannot set 'gradient_accumulation_steps'"),
+        ({"name": "rmsprop", "use_ema": True}, "cannot set 'use_ema'"),
         ({"name": "sgd", "momentum": 7}, "cannot be .*momentum"),
     ],
     ids=str,

@@ -26,7 +26,6 @@ _INSTEAD = {
     "use_ema": "Set the recipe field ema_momentum.",
     "ema_momentum": "Set the recipe field ema_momentum.",
     "ema_overwrite_frequency": "Set the recipe field ema_momentum; the averaged weights are validated and kept.",
-    "gradient_accumulation_steps": "Set a larger batch_size.",
     "loss_scale_factor": "Leave it out: neither float32 nor bfloat16 needs it.",
     "name": "Leave it out.",
 }
