@@ -14,6 +14,14 @@ from zoo.errors import UsageError
 #: A name such as ``nadam``, or ``{"name": "rmsprop", "momentum": 0.9}``.
 KerasName = str | Mapping[str, Any]
 
+#: Optimizers with settings of zoo's own: name in recipes to Keras's class and settings.
+OUR_OPTIMIZERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "adam": ("Adam", {}),
+    "adamw": ("AdamW", {}),
+    "lamb": ("Lamb", {}),
+    "sgd": ("SGD", {"momentum": 0.9, "nesterov": True}),
+}
+
 
 def read_keras_name(field: str, value: Any) -> KerasName:
     """A value of ``optimizer`` or ``loss``; text that begins with ``{`` is read as JSON.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from zoo.keras_names import OUR_OPTIMIZERS
 from zoo.recipe import Recipe
 from zoo.training.augment import call_function
 
@@ -18,7 +19,7 @@ def check_recipe(recipe: Recipe, input_shape: tuple[int, int, int]) -> None:
         TrainingError: The augmentation function does not return what it must.
     """
     call_function(np.zeros((2, *input_shape), np.uint8), recipe.ranges, np.random.default_rng(0))
-    if recipe.optimizer in ("adam", "adamw", "lamb", "sgd") and recipe.loss == "categorical_crossentropy":
+    if isinstance(recipe.optimizer, str) and recipe.optimizer in OUR_OPTIMIZERS and recipe.loss == Recipe.loss:
         return
     from zoo.backend import start_keras
 

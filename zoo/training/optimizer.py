@@ -6,17 +6,9 @@ from collections.abc import Iterable
 
 import keras
 
-from zoo.keras_names import name_and_settings
+from zoo.keras_names import OUR_OPTIMIZERS, name_and_settings
 from zoo.recipe import Recipe
 from zoo.training.keras_parts import make_part
-
-#: Names of recipes that bring settings of their own.
-OURS = {
-    "adam": ("Adam", {}),
-    "adamw": ("AdamW", {}),
-    "lamb": ("Lamb", {}),
-    "sgd": ("SGD", {"momentum": 0.9, "nesterov": True}),
-}
 
 #: What the harness sets, and the field of the recipe that decides it.
 _INSTEAD = {
@@ -45,7 +37,7 @@ def make_optimizer(
         recipe.optimizer,
         keras.optimizers,
         keras.optimizers.Optimizer,
-        ours=OURS,
+        ours=OUR_OPTIMIZERS,
         given={
             "learning_rate": _schedule(recipe, steps_per_epoch),
             "weight_decay": decay,
