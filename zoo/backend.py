@@ -8,14 +8,19 @@ import os
 from zoo.quiet import stderr_aside
 
 
+def hush() -> None:
+    """Keeps the notices of TensorFlow back from now on; those of errors remain."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
 def start_keras() -> str:
     """Imports Keras, wakes its backend, and returns the backend's name.
 
     TensorFlow 2.21 writes to the file descriptor before its own log level is in force, so the descriptor is turned
     aside meanwhile. What was written comes out after all if the start fails, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    hush()
     with stderr_aside():
         import keras
 

@@ -17,6 +17,9 @@ from zoo.terminal import readable
 #: In a log, one line a counted stage is due after so many seconds.
 _LOG_EVERY_S = 15.0
 
+#: How a terminal shows what must be read.
+_WARNING = "bold red"
+
 #: A notebook draws the bar anew so often: every drawing is a message to the browser.
 _REDRAW_EVERY_S = 0.1
 
@@ -105,7 +108,7 @@ class LiveReporter(Reporter):
         self.say(f"Note: {readable(text)}", "yellow")
 
     def warning(self, text: str) -> None:
-        self.say(f"WARNING: {readable(text)}", "bold red")
+        self.say(f"WARNING: {readable(text)}", _WARNING)
 
     def counter(self, text: str) -> Callable[[int, int], None]:
         def count(done: int, total: int) -> None:
@@ -170,7 +173,10 @@ class TerminalReporter(LiveReporter):
 
 
 class NotebookReporter(LiveReporter):
-    """Below the cell of a notebook. It needs nothing but the kernel: no widgets."""
+    """Below the cell of a notebook. It needs nothing but the kernel: no widgets.
+
+    There is one bar at the top of what a cell shows; the lines come below it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -178,28 +184,25 @@ class NotebookReporter(LiveReporter):
         self._last = 0.0
 
     def say(self, text: str, style: str = "") -> None:
-        print(text, flush=True)
+        print(text, file=sys.stderr if style == _WARNING else sys.stdout, flush=True)
 
     def draw(self, done: int, total: int, text: str) -> None:
-        if self._shown is not None and time.monotonic() - self._last < _REDRAW_EVERY_S:
-            return
-        self._last = time.monotonic()
-        page = _html(f'<progress value="{done}" max="{max(total, 1)}"></progress> <code>{html.escape(text)}</code>')
-        if self._shown is None:
-            self._shown = sys.modules["IPython"].display.display(page, display_id=True)
-        else:
-            self._shown.update(page)
+        if time.monotonic() - self._last >= _REDRAW_EVERY_S:
+            self._last = time.monotonic()
+            bar = f'<progress value="{done}" max="{max(total, 1)}"></progress> <code>{html.escape(text)}</code>'
+            self._show(bar, text)
 
     def erase(self) -> None:
         if self._shown is not None:
-            self._shown.update(_html(""))
-            self._shown = None
+            self._show("", "")
+            self._last = 0.0
 
-
-def _html(text: str) -> Any:
-    from IPython.display import HTML
-
-    return HTML(text)
+    def _show(self, page: str, text: str) -> None:
+        bundle = {"text/html": page, "text/plain": text}
+        if self._shown is None:
+            self._shown = sys.modules["IPython"].display.display(bundle, raw=True, display_id=True)
+        else:
+            self._shown.update(bundle, raw=True)
 
 
 class _Clock:

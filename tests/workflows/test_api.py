@@ -261,6 +261,43 @@ def test_the_process_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.Monke
     assert after == (random.random(), float(np.random.random()))
 
 
+def test_predicting_keeps_tensorflow_quiet(run: zoo.Run, photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    import logging
+    from dataclasses import replace
+
+    log = logging.getLogger("tensorflow")
+    opened, levels = run._answering(None), []
+
+    def ask(pictures: Any, top: int) -> Any:
+        levels.append(log.level)
+        return opened.ask(pictures, top)
+
+    monkeypatch.setitem(run._opened, None, replace(opened, ask=ask))
+    log.setLevel(logging.INFO)
+    assert run.predict(photos[0]).label in run.labels
+    assert (levels, log.level) == ([logging.ERROR], logging.INFO)
+
+
+def test_names_and_rules_are_taken_as_objects(run: zoo.Run, digits_exports: Path, tmp_path: Path) -> None:
+    alone = Path(shutil.copy(run.model_path, tmp_path / "alone.keras"))
+    opened = zoo.load(alone, labels=list(run.labels))
+    assert opened.labels == run.labels
+    with pytest.raises(zoo.UsageError, match="says itself what its classes are called"):
+        zoo.load(next(digits_exports.glob("*-onnx-*/*.onnx")), labels=list(run.labels), spec=run.image_spec)
+    with pytest.raises(zoo.UsageError, match="names '0' twice"):
+        zoo.load(alone, labels=["0"] * 10)
+    with pytest.raises(zoo.UsageError, match="labels must be the names"):
+        zoo.load(alone, labels=[0, 1])  # type: ignore[list-item]
+    with pytest.raises(zoo.UsageError, match=r'model\.save\("model\.keras"\)'):
+        zoo.export(run.model, "onnx")
+
+
+def test_what_is_printed_is_what_the_command_prints(run: zoo.Run) -> None:
+    assert str(run.metrics).startswith("Accuracy ")
+    found = zoo.compare(run)
+    assert str(found) == found.render()
+
+
 def test_importing_zoo_is_light_and_shows_its_verbs() -> None:
     code = (
         "import sys, time; start = time.perf_counter(); import zoo; took = time.perf_counter() - start\n"

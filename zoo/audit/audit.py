@@ -28,6 +28,7 @@ from zoo.interfaces import Architecture
 from zoo.records import read_object
 from zoo.registry import Offer
 from zoo.reporter import Reporter
+from zoo.terminal import readable
 
 #: Raised whenever the same features would give other suspects.
 _SUSPECTS_KIND = "suspects-3"
@@ -55,6 +56,14 @@ class Audit:
     unmirrored: NDArray[np.int64]
     findings: tuple[Finding, ...]
     backbone: str | None
+
+    def __str__(self) -> str:
+        from zoo.audit.text import summary
+
+        return readable("\n".join(summary(self)), keep="\n")
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))  # as the last line of a notebook's cell
 
     @cached_property
     def by_kind(self) -> Mapping[str, list[Finding]]:

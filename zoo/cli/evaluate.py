@@ -23,7 +23,7 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
     weights and all their classes. On a run's own test images, metrics and report are made anew; on other images they
     go to an evaluations/ folder.
     """
-    from zoo.cli.summary import one_line, per_class_lines
+    from zoo.cli.summary import per_class_lines
     from zoo.progress import make_reporter
     from zoo.workflows.evaluate import EvaluateRequest, evaluate
 
@@ -31,6 +31,6 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
     if as_json:
         click.echo(json.dumps(found.metrics.as_dict(), indent=2))
         return
-    for line in (one_line(found.metrics), *per_class_lines(found.metrics)):
+    for line in (str(found.metrics), *per_class_lines(found.metrics)):
         click.echo(line)
     click.echo(f"  written to {found.report or found.folder}")

@@ -10,21 +10,10 @@ from zoo.run_folder import Run
 from zoo.run_folder.info import Metrics
 
 
-def one_line(metrics: Metrics) -> str:
-    """Accuracy, its interval, and what the best answer that is always the same gives on these images."""
-    low, high = metrics.accuracy_interval
-    baseline = metrics.majority_class_baseline
-    text = f"Accuracy {percent(metrics.accuracy)} on {metrics.n} {metrics.split} images"
-    text += f" (95 % interval {percent(low)} to {percent(high)}"
-    if baseline is not None:
-        text += f"; always answering their commonest class: {percent(baseline)}"
-    return text + ")"
-
-
 def told_of_run(run: Run) -> list[str]:
     """A finished run in a line, and one more where test images have near-duplicates."""
     leaks = run.info.leaks
-    lines = [one_line(run.metrics)]
+    lines = [str(run.metrics)]
     if leaks is None:
         return lines
     if leaks.accuracy_without is None:

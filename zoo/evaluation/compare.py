@@ -88,6 +88,12 @@ class Comparison:
         pairs = [{**asdict(pair), "sentence": pair.sentence} for pair in self.pairs]
         return {**asdict(self), "runs": [run.as_dict() for run in self.runs], "pairs": pairs}
 
+    def __str__(self) -> str:
+        return self.render()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))  # as the last line of a notebook's cell
+
     def render(self) -> str:
         """Plain text for a terminal: a table, a sentence for each run behind the best, and the notes."""
         blocks = [_runs_table(self.runs)]

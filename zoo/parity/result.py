@@ -71,6 +71,14 @@ class Verification:
     threads: int
     versions: Mapping[str, str]
 
+    def __str__(self) -> str:
+        from zoo.parity.text import render
+
+        return render(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))  # as the last line of a notebook's cell
+
     @property
     def passed(self) -> bool:
         return not self.failures

@@ -9,6 +9,7 @@ from typing import Any
 
 from zoo.augmentation import Flip
 from zoo.errors import did_you_mean
+from zoo.figures import percent
 from zoo.image_spec import ImageSpec
 from zoo.recipe import Recipe
 from zoo.records import read_record
@@ -272,6 +273,18 @@ class Metrics:
         """Top-k accuracies by k; ``None`` where there are 5 classes or fewer."""
         values = {k: self.scalars.get(f"top_{k}_accuracy") for k in ("3", "5")}
         return {k: value for k, value in values.items() if value is not None} or None
+
+    def __str__(self) -> str:
+        """Accuracy, its interval, and what the best prediction that is always the same gives on these images."""
+        low, high = self.accuracy_interval
+        text = f"Accuracy {percent(self.accuracy)} on {self.n} {self.split} images"
+        text += f" (95 % interval {percent(low)} to {percent(high)}"
+        if self.majority_class_baseline is not None:
+            text += f"; always answering their commonest class: {percent(self.majority_class_baseline)}"
+        return text + ")"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))  # as the last line of a notebook's cell
 
     def as_dict(self) -> dict[str, Any]:
         """What ``metrics.json`` holds, ready for JSON."""

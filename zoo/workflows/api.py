@@ -6,18 +6,18 @@ asked for more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UsageError
+from zoo.image_spec import ImageSpec
 from zoo.reporter import Reporter
 from zoo.run_folder import DEFAULT_ROOT, find_runs
 from zoo.workflows.models import ExportedFile, Model, Run
 
 if TYPE_CHECKING:
-    import os
-
     from zoo.audit.audit import Audit
     from zoo.evaluation.compare import Comparison
     from zoo.parity import Verification
@@ -83,6 +83,10 @@ def train(
 
     Raises:
         UsageError, DataError, TrainingError: As ``zoo train`` says them.
+
+    >>> run = zoo.train("simple_cnn", data="digits", size=16, epochs=1, precision="float32", quiet=True)
+    >>> run.metrics.n
+    376
     """
     from zoo.workflows.planning import TrainRequest
     from zoo.workflows.train import train as begin
@@ -151,8 +155,8 @@ def load(
     model: AnyPath,
     *,
     weights: str | None = None,
-    spec: AnyPath | None = None,
-    labels: AnyPath | None = None,
+    spec: AnyPath | ImageSpec | None = None,
+    labels: AnyPath | Sequence[str] | None = None,
     pixels: str | None = None,
     runs: AnyPath = DEFAULT_ROOT,
 ) -> Model:
@@ -162,7 +166,9 @@ def load(
         model: A run's folder or its name in ``runs``; an exported file; a bundle's folder or ``.zip``; an architecture:
             its newest finished run, or with its pretrained weights; a ``.keras`` file, with ``labels``.
         weights: Name of pretrained weights; ``model`` then is an architecture.
-        spec, labels, pixels: What a file that is not from zoo does not say itself; as ``zoo predict`` takes them.
+        spec, labels, pixels: What a file that is not from zoo does not say itself: an ``ImageSpec`` or a JSON file of
+            one; the class names in the order of the outputs, or a text file of them; the range of pixels that a lone
+            ``.keras`` file expects, ``0..1``, ``-1..1``, ``caffe`` or ``torch``, where it is not 0 to 255.
         runs: Folder of runs.
 
     Returns:
@@ -170,16 +176,19 @@ def load(
 
     Raises:
         UsageError: There is nothing of that name, or it cannot be asked.
+
+    >>> [type(zoo.load(path)).__name__ for path in ("runs/digits", "bundle", "bundle/simple_cnn.onnx")]
+    ['Run', 'ExportedFile', 'ExportedFile']
     """
     from zoo.workflows.finding import find_model
     from zoo.workflows.predict import PredictRequest, kind_of, metadata_of
 
     request = PredictRequest(
-        model=str(model),
+        model=_named(model),
         runs=Path(runs),
         weights=weights,
-        spec=None if spec is None else Path(spec),
-        labels=None if labels is None else Path(labels),
+        spec=spec if spec is None or isinstance(spec, ImageSpec) else Path(spec),
+        labels=_labels(labels),
         pixels=pixels,
     )
     kind = "keras" if weights is not None else kind_of(request)
@@ -201,6 +210,9 @@ def runs(root: AnyPath = DEFAULT_ROOT, *, architecture: str | None = None, data:
         root: Folder of runs.
         architecture: Those of it alone.
         data: Those that were trained on it alone: a path or the name of a data set.
+
+    >>> "digits" in [run.name for run in zoo.runs(data="digits")]
+    True
     """
     from zoo.workflows.finding import trained_on
 
@@ -224,6 +236,9 @@ def evaluate(
         weights: Name of pretrained weights; ``model`` then is an architecture.
         runs: Folder of runs.
         quiet: Whether nothing but warnings is told.
+
+    >>> zoo.evaluate("runs/digits", "photos", quiet=True).n
+    6
     """
     from zoo.workflows.evaluate import EvaluateRequest
     from zoo.workflows.evaluate import evaluate as measure
@@ -241,6 +256,10 @@ def compare(*models: AnyPath | Run, runs: AnyPath = DEFAULT_ROOT) -> Comparison:
     Args:
         models: Runs, or architectures: the newest finished run of each.
         runs: Folder of runs.
+
+    >>> found = zoo.compare("runs/digits")  # print(found) shows a table
+    >>> found.runs[0].name, found.runs[0].test_images
+    ('digits', 376)
     """
     from zoo.workflows.compare import CompareRequest
     from zoo.workflows.compare import compare as side_by_side
@@ -256,7 +275,7 @@ def export(
     data: Any = None,
     class_names: Any = None,
     weights: str | None = None,
-    labels: AnyPath | None = None,
+    labels: AnyPath | Sequence[str] | None = None,
     pixels: str | None = None,
     runs: AnyPath = DEFAULT_ROOT,
     out: AnyPath | None = None,
@@ -273,7 +292,7 @@ def export(
         precision: ``float32``, ``float16`` or ``int8``.
         data, class_names: Images to verify on, as ``zoo.train`` takes them; ``None``: the test images of the run.
         weights: Name of pretrained weights; ``model`` then is an architecture.
-        labels, pixels: What a lone ``.keras`` file does not say itself.
+        labels, pixels: What a lone ``.keras`` file does not say itself, as ``zoo.load`` takes them.
         runs: Folder of runs.
         out: Folder for the bundle; ``None``: ``exports`` of the run.
         verify: Whether the file is compared with Keras; without, it says that it is unverified.
@@ -287,6 +306,10 @@ def export(
     Raises:
         VerificationError: It does not predict like Keras, and is not kept.
         ExportError: The model cannot be translated.
+
+    >>> file = zoo.export("runs/digits", "onnx", quiet=True)
+    >>> file.path.name, file.verification.agreement
+    ('simple_cnn.onnx', 1.0)
     """
     from zoo.workflows.export import ExportRequest
     from zoo.workflows.export import export as make
@@ -298,7 +321,7 @@ def export(
         precisions=(precision,),
         data=_source(data, class_names, reporter),
         weights=weights,
-        labels=None if labels is None else Path(labels),
+        labels=_labels(labels),
         pixels=pixels,
         runs=Path(runs),
         out=None if out is None else Path(out),
@@ -321,7 +344,7 @@ def verify(
     data: Any = None,
     class_names: Any = None,
     weights: str | None = None,
-    labels: AnyPath | None = None,
+    labels: AnyPath | Sequence[str] | None = None,
     pixels: str | None = None,
     runs: AnyPath = DEFAULT_ROOT,
     threads: int = 1,
@@ -338,12 +361,16 @@ def verify(
         against: What it should predict like: a run, an architecture, or a ``.keras`` file.
         data, class_names: Images to ask both, as ``zoo.train`` takes them; ``None``: the test images of the run.
         weights: Name of pretrained weights; ``against`` then is an architecture.
-        labels, pixels: What a lone ``.keras`` file does not say itself.
+        labels, pixels: What a lone ``.keras`` file does not say itself, as ``zoo.load`` takes them.
         runs: Folder of runs.
         threads: Of the file's runtime.
         report: A page to write.
         quiet: Whether nothing but warnings is told.
         gates: ``min_agreement``, ``max_accuracy_drop``, ``max_difference`` in place of the precision's own.
+
+    >>> found = zoo.verify("bundle", "runs/digits", data="photos", quiet=True)  # print(found) shows all figures
+    >>> found.passed, found.n
+    (True, 6)
     """
     from zoo.workflows.verify import VerifyRequest
     from zoo.workflows.verify import verify as ask
@@ -353,7 +380,7 @@ def verify(
         file=file.path if isinstance(file, ExportedFile) else Path(file),
         against=_named(against),
         weights=weights,
-        labels=None if labels is None else Path(labels),
+        labels=_labels(labels),
         pixels=pixels,
         data=_source(data, class_names, reporter),
         runs=Path(runs),
@@ -373,6 +400,9 @@ def predict(model: AnyPath | Model, pictures: Any, *, top: int = 1, min_confiden
     Args:
         model: Whatever ``zoo.load`` opens.
         pictures, top, min_confidence: As ``Model.predict`` takes them.
+
+    >>> zoo.predict("bundle", "photo.png").label
+    '0'
     """
     opened = model if isinstance(model, Model) else load(model)
     return opened.predict(pictures, top=top, min_confidence=min_confidence)
@@ -393,6 +423,10 @@ def check(
         backbone: The architecture whose pretrained features are used; ``None``: the first that has some.
         html: A page to write, with the pictures side by side.
         quiet: Whether nothing but warnings is told.
+
+    >>> found = zoo.check("photos", quiet=True)  # print(found) shows what to mend
+    >>> len(found.photos)
+    6
     """
     from zoo.workflows.check import CheckRequest
     from zoo.workflows.check import check as look
@@ -404,8 +438,28 @@ def check(
     return look(CheckRequest(data=source, backbone=backbone, html=None if html is None else Path(html)), reporter)
 
 
-def _named(model: AnyPath | Run) -> str:
-    return str(model.path) if isinstance(model, Run) else str(model)
+def _named(model: AnyPath | Model) -> str:
+    if isinstance(model, Run | ExportedFile):
+        return str(model.path)
+    if not isinstance(model, str | os.PathLike):
+        raise UsageError(
+            f"Expected a run, an exported file or an architecture, or the path or the name of one. "
+            f"Received: {model!r:.80}.",
+            'A Keras model has to be a file: model.save("model.keras"), and give its path.',
+        )
+    return os.fsdecode(model)
+
+
+def _labels(given: AnyPath | Sequence[str] | None) -> Path | tuple[str, ...] | None:
+    if given is None or isinstance(given, str | os.PathLike):
+        return None if given is None else Path(given)
+    names = tuple(given)
+    if not names or not all(isinstance(name, str) and name.strip() for name in names):
+        raise UsageError(
+            f"labels must be the names of the classes, or a text file of them. Received: {given!r:.80}.",
+            'Such as ["rugby", "soccer"], in the order of the outputs.',
+        )
+    return names
 
 
 def _gates(given: Mapping[str, float]) -> dict[str, float]:

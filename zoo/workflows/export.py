@@ -13,7 +13,7 @@ from zoo.interfaces import PRECISIONS
 from zoo.registry import exporters
 from zoo.reporter import Reporter
 from zoo.run_folder import DEFAULT_ROOT
-from zoo.workflows.finding import described, find_model
+from zoo.workflows.finding import Labels, described, find_model
 from zoo.workflows.host import host_kept
 from zoo.workflows.overlap import tell_files, tell_overlap
 from zoo.workflows.pixels import tell_pixels
@@ -54,7 +54,7 @@ class ExportRequest:
     precisions: tuple[str, ...] = ()
     data: str | None = None
     weights: str | None = None
-    labels: Path | None = None
+    labels: Labels | None = None
     pixels: str | None = None
     runs: Path = DEFAULT_ROOT
     out: Path | None = None

@@ -10,6 +10,9 @@ from zoo.registry import architectures
 from zoo.run_folder import Run, find_runs, open_run
 from zoo.text_files import decode_text, refuse_null_bytes
 
+#: Class names in the order of a model's outputs, or a text file of them, one a line.
+Labels = Path | tuple[str, ...]
+
 
 def find_run(text: str, root: Path) -> Run:
     """A finished run: by its folder, by its name below ``root``, or the newest of an architecture.
@@ -84,7 +87,7 @@ def find_trained(text: str, root: Path, weights: str | None = None) -> TrainedMo
     return of_run(find_run(text, root))
 
 
-def is_lone(path: Path, labels: Path | None) -> bool:
+def is_lone(path: Path, labels: Labels | None) -> bool:
     """Whether a path is a model file from elsewhere, and not the model of the run that it lies in."""
     from zoo.foreign.read import is_foreign
 
@@ -96,7 +99,7 @@ def _of_run(path: Path) -> bool:
 
 
 def find_model(
-    text: str, root: Path, weights: str | None, labels: Path | None, pixels: str | None = None
+    text: str, root: Path, weights: str | None, labels: Labels | None, pixels: str | None = None
 ) -> TrainedModel:
     """What ``find_trained`` finds, or the model of a ``.keras`` file: of the run it lies in, or a lone one.
 
@@ -115,12 +118,12 @@ def find_model(
     return find_keras_file(path, labels, pixels)
 
 
-def find_keras_file(path: Path, labels: Path | None, pixels: str | None) -> TrainedModel:
+def find_keras_file(path: Path, labels: Labels | None, pixels: str | None) -> TrainedModel:
     """The model of a lone ``.keras`` file.
 
     Args:
         path: Of the file.
-        labels: A text file of its class names, one a line, in the order of the outputs.
+        labels: Its class names.
         pixels: The range of pixels that it expects; ``None``: raw ones.
 
     Raises:
@@ -134,7 +137,8 @@ def find_keras_file(path: Path, labels: Path | None, pixels: str | None) -> Trai
     names = read_labels(labels)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UsageError(f"{labels} names '{twice[0]}' twice.", "Each class needs a name of its own.")
+        where = labels if isinstance(labels, Path) else "labels"
+        raise UsageError(f"{where} names '{twice[0]}' twice.", "Each class needs a name of its own.")
     from zoo.backend import start_keras
 
     start_keras()
@@ -143,12 +147,14 @@ def find_keras_file(path: Path, labels: Path | None, pixels: str | None) -> Trai
     return of_file(path, names, pixels)
 
 
-def read_labels(path: Path) -> tuple[str, ...]:
-    """Class names, one a line; empty lines do not count.
+def read_labels(path: Labels) -> tuple[str, ...]:
+    """Class names of a text file, one a line; empty lines do not count. Names that are given as such are returned.
 
     Raises:
         UsageError: There is no such file, or it is no text.
     """
+    if isinstance(path, tuple):
+        return path
     if not path.is_file():
         raise UsageError(f"There is no file '{path}'.", "--labels takes a text file with one class name a line.")
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.errors import UsageError
 from zoo.image_spec import ImageSpec
 from zoo.records import read_object, read_record
-from zoo.workflows.finding import read_labels
+from zoo.workflows.finding import Labels, read_labels
 
 if TYPE_CHECKING:
     from zoo.exported import Metadata, Runtime
@@ -30,15 +30,15 @@ class _Named:
 
 
 def complete(
-    path: Path, metadata: Metadata | None, spec: Path | None, labels: Path | None
+    path: Path, metadata: Metadata | None, spec: Path | ImageSpec | None, labels: Labels | None
 ) -> tuple[ImageSpec, tuple[str, ...], Mapping[str, Any]]:
     """Image rule and labels of a file, and all else that is known: from its metadata, or from what stands in for it.
 
     Args:
         path: The file.
         metadata: Of it; ``None`` where it has none of ours.
-        spec: JSON of an ``ImageSpec``, or ``spec.json`` of a bundle, which names the classes too.
-        labels: Text, one class name a line, in the order of the outputs.
+        spec: An ``ImageSpec`` or a JSON file of one, or ``spec.json`` of a bundle, which names the classes too.
+        labels: Its class names.
 
     Raises:
         UsageError: Something is missing or cannot be read.
@@ -98,7 +98,9 @@ def refuse_unfit(path: Path, runtime: Runtime, image: ImageSpec, labels: tuple[s
         )
 
 
-def _read_spec(path: Path) -> tuple[ImageSpec, Mapping[str, Any]]:
+def _read_spec(path: Path | ImageSpec) -> tuple[ImageSpec, Mapping[str, Any]]:
+    if isinstance(path, ImageSpec):
+        return path, {}
     hint = "It is the JSON of an ImageSpec, or spec.json of a bundle."
     try:
         values = read_object(path.read_bytes())

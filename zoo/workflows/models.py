@@ -10,12 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from zoo.backend import hush
 from zoo.errors import DataError
 from zoo.figures import percent
 from zoo.image_spec import ImageSpec
 from zoo.reporter import Reporter
 from zoo.run_folder import Run as RunFolder
 from zoo.run_folder.info import Metrics
+from zoo.workflows.host import host_kept
 from zoo.workflows.predict import Answering, PredictRequest, open_model
 
 if TYPE_CHECKING:
@@ -37,6 +39,13 @@ class Model:
     Args:
         request: Which model.
         make_reporter: Who tells of the work.
+
+    >>> model = zoo.load("runs/digits/model.keras")
+    >>> model.labels[:3]
+    ('0', '1', '2')
+    >>> answer = model.predict("photo.png")
+    >>> answer.label, answer.probability > 0.5
+    ('0', True)
     """
 
     def __init__(self, request: PredictRequest, make_reporter: MakeReporter) -> None:
@@ -80,12 +89,14 @@ class Model:
 
         answering = self._answering(None if min_confidence is None else str(min_confidence))
         answers = []
-        for name, answer in answering.ask(as_pictures(pictures), top):
-            if isinstance(answer, ImageError):
-                raise DataError(
-                    f"'{name}' cannot be used: {answer.reason}.", "Leave it out, or save it as JPEG or PNG."
-                )
-            answers.append(answer)
+        with host_kept():
+            hush()
+            for name, answer in answering.ask(as_pictures(pictures), top):
+                if isinstance(answer, ImageError):
+                    raise DataError(
+                        f"'{name}' cannot be used: {answer.reason}.", "Leave it out, or save it as JPEG or PNG."
+                    )
+                answers.append(answer)
         if not answers:
             raise DataError("There are no pictures in what was given.")
         return answers[0] if _is_one(pictures) else answers
@@ -144,6 +155,12 @@ class ExportedFile(Model):
     Args:
         path: Of the file; of a bundle that is an archive, of the archive.
         metadata: What the file says of itself; ``None`` where somebody else made it.
+
+    >>> file = zoo.load("bundle/simple_cnn.onnx")
+    >>> file.precision, file.image.input_shape, file.verification.passed
+    ('float32', (32, 32, 3), True)
+    >>> file.predict("photo.png").label
+    '0'
     """
 
     def __init__(
@@ -188,6 +205,16 @@ class Run(RunFolder, Model):
     Args:
         folder: Of the run.
         make_reporter: Who tells of further work.
+
+    >>> run = zoo.load("runs/digits")
+    >>> run.metrics.accuracy > 0.5, len(run.history["val_loss"]), run.report.name
+    (True, 6, 'report.html')
+    >>> [answer.label for answer in run.predict(["photo.png", "photo.png"])]
+    ['0', '0']
+    >>> run.model.output_shape
+    (None, 10)
+    >>> len(run.mistakes()) < len(run.predictions)
+    True
     """
 
     def __init__(self, folder: RunFolder, make_reporter: MakeReporter) -> None:
@@ -204,7 +231,6 @@ class Run(RunFolder, Model):
         """The trained network, a plain Keras model: raw pixels in, probabilities out."""
         from zoo.backend import start_keras
         from zoo.evaluation.trained import of_run
-        from zoo.workflows.host import host_kept
 
         with host_kept():
             start_keras()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from zoo.edge.classify import Classifier
     from zoo.exported import Metadata, TensorInfo
+    from zoo.image_spec import ImageSpec
+    from zoo.workflows.finding import Labels
     from zoo.workflows.stream import Answered, Named
 
 #: More are taken only where they are asked for: each holds the model once more.
@@ -39,8 +41,8 @@ class PredictRequest:
         weights: Name of pretrained weights; ``model`` then is an architecture.
         threads: Cores for a bundle or a file; ``None``: all, ``MOST_THREADS`` at most.
         min_confidence: ``auto`` or a probability; below it an answer is not known.
-        spec, labels: Files that say what an exported file of somebody else's does not; of a lone .keras file, the
-            labels.
+        spec, labels: What an exported file of somebody else's does not say itself, or files that do; of a lone .keras
+            file, the labels.
         pixels: The range of pixels that a lone .keras file expects.
         pictures: How many there will be.
     """
@@ -50,8 +52,8 @@ class PredictRequest:
     weights: str | None = None
     threads: int | None = None
     min_confidence: str | None = None
-    spec: Path | None = None
-    labels: Path | None = None
+    spec: Path | ImageSpec | None = None
+    labels: Labels | None = None
     pixels: str | None = None
     pictures: int = 1
 
@@ -192,7 +194,9 @@ def _file(path: Path, request: PredictRequest) -> Answering:
             "Leave out --spec and --labels.",
         )
     image, labels, values = complete(path, metadata, request.spec, request.labels)
-    least = min_confidence(request.min_confidence, values, f"'{request.spec or path}'")
+    least = min_confidence(
+        request.min_confidence, values, f"'{request.spec if isinstance(request.spec, Path) else path}'"
+    )
     if metadata is None:
         refuse_unfit(path, exporter.load(path, 1), image, labels)
     return _in_threads(lambda: Classifier(exporter.load(path, 1), image, labels, least), request)

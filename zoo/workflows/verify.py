@@ -12,7 +12,7 @@ from zoo.edge.bundle import read_bundle
 from zoo.errors import VerificationError
 from zoo.reporter import Reporter
 from zoo.run_folder import DEFAULT_ROOT
-from zoo.workflows.finding import described, find_model
+from zoo.workflows.finding import Labels, described, find_model
 from zoo.workflows.host import host_kept
 from zoo.workflows.overlap import calibrating_images, tell_files, tell_overlap
 from zoo.workflows.pixels import tell_pixels
@@ -41,7 +41,7 @@ class VerifyRequest:
     file: Path
     against: str
     weights: str | None = None
-    labels: Path | None = None
+    labels: Labels | None = None
     pixels: str | None = None
     data: str | None = None
     runs: Path = DEFAULT_ROOT
