@@ -2,6 +2,15 @@
 
 ``zoo.train``, ``zoo.load``, ``zoo.export`` and the other verbs do what the command line does; they are imported when
 they are first used. The records are the public interface for plugins. Importing them loads neither Keras nor a backend.
+
+``hookimpl`` marks the function of a plugin that zoo calls:
+
+>>> import zoo
+>>> @zoo.hookimpl
+... def zoo_architectures():
+...     return [zoo.Architecture(name="my_net", summary="Mine", build=lambda input_shape, num_classes: None)]
+>>> [architecture.name for architecture in zoo_architectures()]
+['my_net']
 """
 
 import importlib

@@ -49,6 +49,9 @@ class Augmentation:
             as ``function(images, random)``: a batch, uint8 ``(n, height, width, 3)``, and a ``numpy.random.Generator``
             that is the same whenever the same batch is made. It returns a batch of that shape and type. Several
             threads may call it at once.
+
+    >>> zoo.Recipe(augmentation=zoo.Augmentation(flip="horizontal", rotation_degrees=15)).augmentation.view
+    (1.0, 1.0)
     """
 
     flip: Flip = "none"

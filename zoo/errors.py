@@ -23,6 +23,12 @@ class ZooError(Exception):
     Args:
         message: What failed and the value received, one sentence or more.
         hint: What would work, if it is known.
+
+    >>> try:
+    ...     zoo.load("mobilenet2")
+    ... except zoo.ZooError as error:
+    ...     print(error.message)
+    'mobilenet2' is not a model, and there is no such file or folder. Did you mean 'mobilenetv2'?
     """
 
     exit_code = 1
@@ -37,10 +43,27 @@ class ZooError(Exception):
 
 
 class UsageError(ZooError):
+    """An argument, a name or a file that was asked for.
+
+    >>> zoo.ImageSpec(height_px=0)
+    Traceback (most recent call last):
+        ...
+    zoo.errors.UsageError: ImageSpec.height_px must be a whole number from 1 to 4096. Received: 0.
+    """
+
     exit_code = 2
 
 
 class PluginError(ZooError):
+    """An installed plugin.
+
+    >>> zoo.Dataset(name="My photos", summary="", write=print)
+    Traceback (most recent call last):
+        ...
+    zoo.errors.PluginError: Dataset name 'My photos' is not valid.
+      Use lower-case letters, digits and underscores, a letter first.
+    """
+
     exit_code = 3
 
 
@@ -58,18 +81,59 @@ class PluginCodeError(PluginError):
 
 
 class DataError(ZooError):
+    """Images, labels, splits.
+
+    >>> zoo.load("runs/digits").predict([])
+    Traceback (most recent call last):
+        ...
+    zoo.errors.DataError: There are no pictures in what was given.
+    """
+
     exit_code = 4
 
 
 class TrainingError(ZooError):
+    """A run: its recipe, its checkpoint, its folder.
+
+    >>> from pathlib import Path
+    >>> _ = Path("runs/damaged").mkdir(), Path("runs/damaged/run.json").write_text("{}")
+    >>> zoo.load("runs/damaged")
+    Traceback (most recent call last):
+        ...
+    zoo.errors.TrainingError: runs/damaged/run.json is not a run description.
+      Train again.
+    """
+
     exit_code = 4
 
 
 class ExportError(ZooError):
+    """A conversion, or an exported file that is damaged.
+
+    >>> from pathlib import Path
+    >>> _ = Path("damaged.onnx").write_bytes(b"no model")
+    >>> zoo.load("damaged.onnx")
+    Traceback (most recent call last):
+        ...
+    zoo.errors.ExportError: ...
+    """
+
     exit_code = 5
 
 
 class VerificationError(ZooError):
+    """An exported file that does not predict like Keras, or a bundle that was altered.
+
+    >>> import shutil
+    >>> altered = shutil.copytree("bundle", "altered")
+    >>> with open("altered/labels.txt", "a") as file:
+    ...     _ = file.write("a class more")
+    >>> zoo.load("altered")
+    Traceback (most recent call last):
+        ...
+    zoo.errors.VerificationError: The bundle altered is damaged: ...
+    """
+
     exit_code = 6
 
 

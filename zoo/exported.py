@@ -40,6 +40,12 @@ class Metadata:
         calibration_digest: SHA-256 over the calibration images, in order; empty without calibration.
         versions: Package name to version, of what wrote the file.
         verification: Summary of the verification: ``status`` (``verified`` or ``unverified``) and its figures.
+
+    >>> metadata = zoo.load("bundle").metadata
+    >>> metadata.verified, metadata.precision, metadata.labels[:3]
+    (True, 'float32', ('0', '1', '2'))
+    >>> zoo.Metadata.from_json(metadata.to_json()) == metadata
+    True
     """
 
     labels: tuple[str, ...]
@@ -104,6 +110,9 @@ class TensorInfo:
         shape: ``None`` for a dimension that is free.
         dtype: NumPy name, such as ``float32``.
         scale, zero_point: Of a quantised tensor, real = scale x (stored - zero_point); 1 and 0 of one that is not.
+
+    >>> zoo.TensorInfo(name="image", shape=(None, 224, 224, 3), dtype="uint8").scale
+    1.0
     """
 
     name: str
@@ -114,7 +123,19 @@ class TensorInfo:
 
 
 class Runtime(Protocol):
-    """An exported file, loaded and ready to answer."""
+    """An exported file, loaded and ready to predict: what ``Exporter.load`` returns.
+
+    >>> import numpy as np
+    >>> class Constant:
+    ...     inputs = (zoo.TensorInfo(name="image", shape=(None, 32, 32, 3), dtype="float32"),)
+    ...     outputs = (zoo.TensorInfo(name="probabilities", shape=(None, 2), dtype="float32"),)
+    ...
+    ...     def predict(self, images):
+    ...         return np.full((len(images), 2), 0.5, np.float32)
+    >>> runtime: zoo.Runtime = Constant()
+    >>> runtime.predict(np.zeros((1, 32, 32, 3), np.uint8))
+    array([[0.5, 0.5]], dtype=float32)
+    """
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]: ...

@@ -41,6 +41,13 @@ class ImageSpec:
 
     Raises:
         UsageError: A value is out of range.
+
+    >>> from zoo.images import load_image
+    >>> spec = zoo.ImageSpec(height_px=48, width_px=64, resize="crop")
+    >>> load_image("photo.png", spec).shape
+    (48, 64, 3)
+    >>> print(spec)
+    64x48 crop, area
     """
 
     height_px: int = 224

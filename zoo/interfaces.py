@@ -64,6 +64,11 @@ class Weights:
         top1: Share of the ImageNet validation photos that they are right about, 0 to 1, as whoever trained them
             published it. Where nobody names an architecture, ``zoo train --data`` takes the one with the best.
             ``None``: not known, or the weights must be downloaded first.
+
+    >>> def load(model, with_head):
+    ...     model.load_weights("weights.h5", skip_mismatch=not with_head)
+    >>> zoo.Weights(name="birds", summary="200 birds, MIT", labels=lambda: ("crow", "owl"), load=load).labels()
+    ('crow', 'owl')
     """
 
     name: str
@@ -101,6 +106,23 @@ class Architecture:
             the head. ``None``: it has no part worth reusing.
         weights: Pretrained weights it can start from.
         expected_failures: Conformance checks it cannot pass (``zoo plugin check``), each with the reason.
+
+    >>> import keras
+    >>> def build(input_shape, num_classes):
+    ...     image = keras.Input(input_shape, name="image")
+    ...     x = keras.layers.Rescaling(1 / 255)(image)
+    ...     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3, activation="relu")(x))
+    ...     head = keras.layers.Dense(num_classes, "softmax", dtype="float32", name="probabilities")
+    ...     return keras.Model(image, head(x))
+    >>> architecture = zoo.Architecture(
+    ...     name="one_layer",
+    ...     summary="One convolution",
+    ...     build=build,
+    ...     recipes={"default": zoo.Recipe(epochs=5)},
+    ...     image=zoo.ImageSpec(height_px=32, width_px=32),
+    ... )
+    >>> architecture.build(architecture.image.input_shape, 2).output_shape
+    (None, 2)
     """
 
     name: str
@@ -132,6 +154,12 @@ class Dataset:
         flip: What ``flip="auto"`` of a recipe means for its images: ``none`` where a mirrored image is not one that the
             data set could hold, as with text. ``auto`` leaves it to the check of the class names and images.
         expected_failures: Conformance checks it cannot pass (``zoo plugin check``), each with the reason.
+
+    >>> def write(folder):
+    ...     for label in ("dark", "bright"):
+    ...         (folder / label).mkdir()  # and image files in it
+    >>> zoo.Dataset(name="shades", summary="Dark and bright pictures", write=write).flip
+    'auto'
     """
 
     name: str
@@ -160,6 +188,12 @@ class App:
         start: What to do with a bundle, the last line that ``zoo export`` prints; ``{folder}`` stands for the bundle.
         manual: The same at more length for the model card, Markdown.
         licence: Who made the files that are not zoo's, and under which licence, Markdown.
+
+    >>> page = zoo.App(
+    ...     files=lambda: {"index.html": b"<!doctype html>"}, start="Open {folder}/index.html", manual="Open the page."
+    ... )
+    >>> list(page.files())
+    ['index.html']
     """
 
     files: Callable[[], Mapping[str, bytes]] | Named = field(
@@ -212,6 +246,13 @@ class Exporter:
         expected_failures: Conformance checks it cannot pass (``zoo plugin check``), each with the reason.
 
     All of them raise ``ExportError`` where a layer cannot be translated or a file cannot be read.
+
+    >>> from zoo_onnx import zoo_exporters
+    >>> (onnx,) = zoo_exporters()
+    >>> onnx.name, onnx.suffix, onnx.precisions
+    ('onnx', '.onnx', ('float32', 'float16', 'int8'))
+    >>> onnx.load(Path("bundle/simple_cnn.onnx"), 1).outputs[0].name
+    'probabilities'
     """
 
     name: str

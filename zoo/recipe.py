@@ -58,6 +58,14 @@ class Recipe:
         calibrate: ``temperature``: after training, one number fitted on the validation images (Guo et al. 2017) makes
             the model about as sure as it is right, and changes no answer; or ``none``.
         precision: ``float32``, ``mixed_bfloat16``, or ``auto``: the second where it measures faster on this machine.
+
+    >>> recipe = zoo.Recipe(epochs=20, learning_rate=2e-3, augmentation="article")
+    >>> recipe.augmentation.rotation_degrees
+    30.0
+    >>> zoo.Recipe(epochs=-1)
+    Traceback (most recent call last):
+        ...
+    zoo.errors.UsageError: Recipe field 'epochs' ...
     """
 
     optimizer: KerasName = "adam"
