@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+from zoo.backend import start_keras
 from zoo.errors import Terminated
 from zoo.interfaces import Architecture, Dataset, Exporter
 from zoo.testing.callbacks import Callbacks
@@ -46,6 +47,7 @@ def run_checks(
     kind = kind_of(found)
     chosen = choose_checks(checks, kind.name)
     reasons = expected_of(found, expected_failures)
+    start_keras()
     results = []
     with kind.open(found, size_px) as subject:
         for check in chosen:

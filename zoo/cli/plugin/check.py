@@ -65,9 +65,6 @@ def command(
     reasons = dict(map(_reason, expected))
     choose_checks(checks or None, kind)
     expected_of(record, reasons)
-    from zoo.backend import start_keras
-
-    start_keras()
     from zoo.testing import run_checks
 
     results = run_checks(
