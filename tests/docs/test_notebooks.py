@@ -165,7 +165,7 @@ def test_your_own_architecture(kernel_folder: Path, site: Path) -> None:
 def test_keras_to_device(kernel_folder: Path) -> None:
     done = Executed("keras-to-device.ipynb", kernel_folder)
     refuse_noise(done)
-    assert float(done.text("model.fit(")) > 0.9
+    assert float(done.result("model.fit(")["text/plain"]) > 0.9
     assert "verified>" in done.text('"tflite", "int8"')
     assert "passed=True" in done.text("file.verification")
     assert done.text('"onnx", data=') == "(1.0, True)"
