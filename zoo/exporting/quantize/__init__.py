@@ -22,7 +22,7 @@ from zoo.exporting.graph import Call, Graph, copy_layer
 from zoo.exporting.quantize.center import center
 from zoo.exporting.quantize.distill import Distilled, Teacher, distill, trained_calls
 from zoo.exporting.quantize.equalize import equalize
-from zoo.exporting.quantize.ranges import Range, choose_ranges, measure_channels
+from zoo.exporting.quantize.ranges import Range, choose_ranges, joins, measure_channels, stored_sources
 from zoo.exporting.quantize.rounding import fake_quantize, round_to_inputs
 from zoo.exporting.quantize.run import Pixels, channel_axes, rounded_calls, run
 from zoo.exporting.quantize.sensitivity import Fidelity, InFloat, answers, spare
@@ -161,6 +161,11 @@ def mark(graph: Graph, ranges: dict[Call, Range]) -> keras.Model:
         ]
         if call not in ranges and graph.input not in [source for source, _ in call.sources]:
             return None
+        if call in ranges and joins(call):
+            values = [
+                value if ranges.get(source) == ranges[call] else rounding(call)(value)
+                for value, source in zip(values, stored_sources(call), strict=True)
+            ]
         layer = call.operation
         if isinstance(layer, keras.Layer):
             layer = copy_layer(layer, name=call.name)

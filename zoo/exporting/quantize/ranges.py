@@ -132,17 +132,43 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
     chosen[graph.input] = (0.0, 255.0)
     for call in chosen:  # in the order of the graph
         # Integer kernels average stored values, and store the average in the same steps.
-        if isinstance(call.operation, layers.AveragePooling2D) and (source := _stored_source(call)) in chosen:
+        if isinstance(call.operation, layers.AveragePooling2D) and (source := stored_sources(call)[0]) in chosen:
             chosen[call] = chosen[source]
+    for call in reversed(list(chosen)):  # what is joined to others may have been joined of others itself
+        if joins(call):
+            sharing = [source for source in _read_by_it_alone(call) if source in chosen and _may_share(source)]
+            chosen |= dict.fromkeys(sharing, chosen[call])
     return chosen
 
 
-def _stored_source(call: Call) -> Call | None:
-    """The call whose stored values a call reads, whatever has passed them on."""
-    source = call.only_source
-    while source is not None and passes_through(source):
-        source = source.only_source
-    return source
+def joins(call: Call) -> bool:
+    """Whether a call puts tensors side by side, which integer kernels do with stored values of the same steps alone."""
+    return type(call.operation).__name__ == "Concatenate"
+
+
+def stored_sources(call: Call) -> list[Call]:
+    """The calls whose stored values a call reads, whatever has passed them on."""
+    return [path[-1] for path in _paths(call)]
+
+
+def _read_by_it_alone(call: Call) -> list[Call]:
+    return [path[-1] for path in _paths(call) if all(maker.only_user is not None for maker in path)]
+
+
+def _paths(call: Call) -> list[list[Call]]:
+    """For each source the calls from it back to the one that stores its values."""
+    paths = []
+    for source, _ in call.sources:
+        path = [source]
+        while passes_through(path[-1]) and path[-1].only_source is not None:
+            path.append(path[-1].only_source)
+        paths.append(path)
+    return paths
+
+
+def _may_share(call: Call) -> bool:
+    """Whether the steps of a tensor are its own: those of pixels are given, and an average has those of its source."""
+    return bool(call.sources) and not isinstance(call.operation, layers.AveragePooling2D)
 
 
 def _sample(value: Any) -> Any:
