@@ -30,8 +30,7 @@ class Kind:
         options: What the command is given besides.
         labels: Number of labels.
         heavy: Hundreds of layers: exported in float32 only, unless the whole table is asked for.
-        int8_may_fail: Agreement is lost in 8 bits, for a reason not yet investigated, most weights have no int8
-            form, as those of recurrent layers, or the converter gives up: int8 may be refused, with that cause.
+        no_int8: Parts of the error that int8 is refused with, where float32 is exported.
     """
 
     name: str
@@ -41,7 +40,7 @@ class Kind:
     options: tuple[str, ...] = ()
     labels: int = CLASSES
     heavy: bool = False
-    int8_may_fail: bool = False
+    no_int8: tuple[str, ...] = ()
 
 
 KINDS: list[Kind] = []
@@ -162,7 +161,7 @@ def sequential_unbuilt() -> keras.Model:
     return model
 
 
-@kind("Sequential with input_shape in its first layer", int8_may_fail=True)
+@kind("Sequential with input_shape in its first layer")
 def sequential_old_style() -> keras.Model:
     import warnings
 
@@ -182,7 +181,7 @@ def sequential_old_style() -> keras.Model:
     )
 
 
-@kind("nested functional and Sequential models", int8_may_fail=True)
+@kind("nested functional and Sequential models")
 def nested() -> keras.Model:
     inner = image()
     block = keras.Model(inner, conv(conv(inner, 3), 3), name="block")
@@ -271,10 +270,10 @@ def squeeze_excitation_by_reshape() -> keras.Model:
     return between(body)
 
 
-@kind("hard-swish, SiLU, GELU, ELU, Mish, PReLU, LeakyReLU", int8_may_fail=True)
+@kind("hard-swish, SiLU, GELU, ELU, CELU, Mish, PReLU, LeakyReLU")
 def activations() -> keras.Model:
     def body(x: Any) -> Any:
-        names = ("hard_swish", "silu", "gelu", "elu", "mish", "softplus", "relu6", "tanh")
+        names = ("hard_swish", "silu", "gelu", "elu", "celu", "mish", "softplus", "relu6", "tanh")
         branches = [conv(x, 4, activation=name) for name in names]
         branches.append(layers.PReLU(shared_axes=[1, 2])(conv(x, 4, activation=None)))
         return layers.Concatenate()([*branches, layers.LeakyReLU(0.1)(conv(x, 4, activation=None))])
@@ -345,7 +344,16 @@ def group_norm() -> keras.Model:
     return between(body)
 
 
-@kind("GRU over the rows", int8_may_fail=True)
+@kind("UnitNormalization and ops.normalize")
+def unit_length() -> keras.Model:
+    def body(x: Any) -> Any:
+        x = ops.normalize(conv(layers.UnitNormalization()(conv(x))), axis=-1)
+        return conv(x)
+
+    return between(body)
+
+
+@kind("GRU over the rows", no_int8=("belong to other layers", "GRU layer 'gru'", "Export --precision float16"))
 def recurrent() -> keras.Model:
     inputs = image()
     x = layers.Reshape((8, 4 * SIZE * 3))(scaled(inputs))
@@ -596,14 +604,18 @@ def subclassed() -> keras.Model:
 
 
 def fit_head(model: keras.Model, photos: NDArray[np.float32], classes: NDArray[np.int64]) -> None:
-    """Gives the last dense layer the weights that tell the photos apart, by least squares on what comes before it."""
-    last = next((layer for layer in reversed(model.layers) if isinstance(layer, layers.Dense)), None)
+    """Gives the last dense layer the weights that tell the photos apart, by least squares on what comes before it.
+
+    Before that, BatchNormalization layers are given the statistics of the photos, as training gives them: with those
+    they start with, a deep network lets so little of a photo through that float32 cannot tell what is left from noise.
+    """
+    last = next((layer for layer in reversed(_layers(model)) if isinstance(layer, layers.Dense)), None)
     if last is None or last.units > CLASSES or not model.built or not getattr(model, "inputs", None):
         return
     if not isinstance(last.kernel, keras.Variable):
         return
-    features = keras.ops.convert_to_numpy(keras.Model(model.inputs[0], last.input)(photos, training=False))
-    features = np.asarray(features, np.float64)
+    _settle(model, photos)
+    features = _inputs(last, model, photos)
     if features.ndim != 2:
         return
     middle, spread = features.mean(0), features.std(0) + 1e-6
@@ -613,3 +625,38 @@ def fit_head(model: keras.Model, photos: NDArray[np.float32], classes: NDArray[n
     found = design.T @ np.linalg.solve(design @ design.T + 3.0 * np.eye(len(design)), wanted)
     kernel = found[:-1] / spread[:, None]
     last.set_weights([kernel, found[-1] - middle @ kernel])
+
+
+def _layers(model: keras.Model) -> list[keras.Layer]:
+    """The layers of a model and of the models in it, in order."""
+    found: list[keras.Layer] = []
+    for layer in model.layers:
+        found += _layers(layer) if isinstance(layer, keras.Model) else [layer]
+    return found
+
+
+def _settle(model: keras.Model, photos: NDArray[np.float32]) -> None:
+    """Replaces the moving averages of BatchNormalization layers, frozen ones too, by the statistics of the photos."""
+    norms = [layer for layer in _layers(model) if isinstance(layer, layers.BatchNormalization)]
+    before = [(norm.momentum, norm.trainable) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.trainable = 0.0, True
+        norm.call = lambda inputs, training=None, norm=norm: type(norm).call(norm, inputs, training=True)
+    if norms:
+        model(photos, training=False)
+    for norm, (norm.momentum, norm.trainable) in zip(norms, before, strict=True):
+        del norm.call
+
+
+def _inputs(layer: keras.Layer, model: keras.Model, photos: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What a layer of a model, or of a model in it, reads."""
+    seen = []
+
+    def call(inputs: Any) -> Any:
+        seen.append(np.asarray(keras.ops.convert_to_numpy(inputs), np.float64))
+        return type(layer).call(layer, inputs)
+
+    layer.call = call
+    model(photos, training=False)
+    del layer.call
+    return seen[0]
