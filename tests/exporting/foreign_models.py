@@ -652,7 +652,7 @@ def _inputs(layer: keras.Layer, model: keras.Model, photos: NDArray[np.float32])
     """What a layer of a model, or of a model in it, reads."""
     seen = []
 
-    def call(inputs: Any) -> Any:
+    def call(inputs: Any, training: bool | None = None) -> Any:
         seen.append(np.asarray(keras.ops.convert_to_numpy(inputs), np.float64))
         return type(layer).call(layer, inputs)
 

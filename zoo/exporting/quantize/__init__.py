@@ -22,7 +22,7 @@ from zoo.exporting.graph import Call, Graph, copy_layer
 from zoo.exporting.quantize.center import center
 from zoo.exporting.quantize.distill import Distilled, Teacher, distill, trained_calls
 from zoo.exporting.quantize.equalize import equalize
-from zoo.exporting.quantize.ranges import Range, choose_ranges, joins, measure_channels, stored_sources
+from zoo.exporting.quantize.ranges import Range, choose_ranges, joins, measure_channels, share_steps, stored_sources
 from zoo.exporting.quantize.rounding import fake_quantize, round_to_inputs
 from zoo.exporting.quantize.run import Pixels, channel_axes, rounded_calls, run
 from zoo.exporting.quantize.sensitivity import Fidelity, InFloat, answers, spare
@@ -118,7 +118,7 @@ def quantize(
     ranges, reached, spared = spare(graph, measured, expected, ranges, channels, min_agreement, stage)
     for tensor in spared:
         stage(f"{tensor.name} stays in float32, {tensor.extra_bytes / 1e6:.2f} MB more")
-    return Quantized(mark(graph, ranges), reached, distilled, spared)
+    return Quantized(mark(graph, share_steps(ranges)), reached, distilled, spared)
 
 
 def round_weights(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> None:

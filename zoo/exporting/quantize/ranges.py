@@ -134,11 +134,17 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
         # Integer kernels average stored values, and store the average in the same steps.
         if isinstance(call.operation, layers.AveragePooling2D) and (source := stored_sources(call)[0]) in chosen:
             chosen[call] = chosen[source]
-    for call in reversed(list(chosen)):  # what is joined to others may have been joined of others itself
-        if joins(call):
-            sharing = [source for source in _read_by_it_alone(call) if source in chosen and _may_share(source)]
-            chosen |= dict.fromkeys(sharing, chosen[call])
     return chosen
+
+
+def share_steps(ranges: dict[Call, Range]) -> dict[Call, Range]:
+    """The ranges, with those of a tensor that is joined to others, and read nowhere else, being those of the whole."""
+    shared = dict(ranges)
+    for call in reversed(list(ranges)):  # what is joined to others may have been joined of others itself
+        if joins(call):
+            sharing = [source for source in _read_by_it_alone(call) if source in ranges and _may_share(source)]
+            shared |= dict.fromkeys(sharing, shared[call])
+    return shared
 
 
 def joins(call: Call) -> bool:
