@@ -30,6 +30,7 @@ class Kind:
         options: What the command is given besides.
         labels: Number of labels.
         heavy: Hundreds of layers: exported in float32 only, unless the whole table is asked for.
+        int8_may_fail: Most weights of its wide dense layer become 0 in 8 bits: int8 may be refused.
         no_int8: Parts of the error that int8 is refused with, where float32 is exported.
     """
 
@@ -40,6 +41,7 @@ class Kind:
     options: tuple[str, ...] = ()
     labels: int = CLASSES
     heavy: bool = False
+    int8_may_fail: bool = False
     no_int8: tuple[str, ...] = ()
 
 
@@ -161,7 +163,7 @@ def sequential_unbuilt() -> keras.Model:
     return model
 
 
-@kind("Sequential with input_shape in its first layer")
+@kind("Sequential with input_shape in its first layer", int8_may_fail=True)
 def sequential_old_style() -> keras.Model:
     import warnings
 
@@ -641,7 +643,7 @@ def _settle(model: keras.Model, photos: NDArray[np.float32]) -> None:
     before = [(norm.momentum, norm.trainable) for norm in norms]
     for norm in norms:
         norm.momentum, norm.trainable = 0.0, True
-        norm.call = lambda inputs, training=None, norm=norm: type(norm).call(norm, inputs, training=True)
+        norm.call = lambda inputs, training=None, mask=None, norm=norm: type(norm).call(norm, inputs, training=True)
     if norms:
         model(photos, training=False)
     for norm, (norm.momentum, norm.trainable) in zip(norms, before, strict=True):

@@ -31,8 +31,8 @@ def fold(model: keras.Model) -> keras.Model:
 
     Layers that only train are left out. Activations given to a convolution or dense layer become layers of their own.
     Recurrent layers are unrolled, because runtimes differ most in loops. Normalisation to unit length takes the inverse
-    root of no zero, which Keras cuts and LiteRT makes NaN of. BatchNorm after a convolution goes into its kernel and
-    bias. Normalisation of the pixels goes into the first convolution.
+    root of no zero, which Keras cuts and a runtime may make NaN of. BatchNorm after a convolution goes into its kernel
+    and bias. Normalisation of the pixels goes into the first convolution.
 
     Args:
         model: Functional, raw pixels in, probabilities out. It is not changed.
