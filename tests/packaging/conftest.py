@@ -48,13 +48,15 @@ class Installed:
         (folder,) = (self.folder / "lib").glob("python*/site-packages")
         return folder
 
-    def run(self, program: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, program: str, *arguments: str, cwd: Path, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Runs a program of the environment; nothing of the repository is on its path."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_"))}
         return subprocess.run(
             [str(self.folder / "bin" / program), *arguments],
             cwd=cwd,
-            env=environment | {"COLUMNS": "100"},
+            env=environment | {"COLUMNS": "100"} | (env or {}),
             capture_output=True,
             text=True,
             timeout=900,

@@ -1,0 +1,46 @@
+"""Training runs of zoo in MLflow: the hooks. MLflow is imported only when a run is logged."""
+
+from pathlib import Path
+
+import click
+import zoo
+
+
+@zoo.hookimpl
+def zoo_callbacks(run_dir):
+    import keras
+
+    from zoo_mlflow.tracker import live
+
+    return [keras.callbacks.LambdaCallback(on_epoch_end=live(run_dir))]
+
+
+@zoo.hookimpl
+def zoo_run_finished(run):
+    from zoo_mlflow.tracker import Tracked, sparing
+
+    with sparing(run.path):
+        Tracked(run.path).finish()
+
+
+@zoo.hookimpl
+def zoo_commands():
+    return [command]
+
+
+@click.command("mlflow")
+@click.argument("name", metavar="RUN")
+@click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of runs.")
+def command(name, runs):
+    """Log a finished run to MLflow, with the files exported from it since.
+
+    RUN is a run's folder or its name. What MLflow has of it already stays as it is, and nothing is logged twice.
+    MLFLOW_TRACKING_URI names the server and MLFLOW_EXPERIMENT_NAME the experiment (default: zoo).
+    """
+    from zoo_mlflow.tracker import Tracked, get_tracking_uri, sparing
+
+    run = zoo.load(name, runs=runs)
+    if not isinstance(run, zoo.Run):
+        raise zoo.UsageError(f"'{name}' is not a training run.", "`zoo runs` lists the finished ones.")
+    with sparing(run.path, fatal=True):
+        click.echo(f"Logged {run.path} to {get_tracking_uri()} as run {Tracked(run.path).finish()}.")
