@@ -67,13 +67,8 @@ def command(
     expected_of(record, reasons)
     from zoo.testing import run_checks
 
-    results = run_checks(
-        record,
-        checks=checks or None,
-        expected_failures=reasons,
-        size_px=size_px,
-        each=None if as_json else _show,
-    )
+    show = None if as_json else _show
+    results = run_checks(record, checks=checks or None, expected_failures=reasons, size_px=size_px, each=show)
     if as_json:
         ok = all(result.ok for result in results)
         found = {"kind": kind, "name": name, "ok": ok, "checks": [result.as_dict() for result in results]}
