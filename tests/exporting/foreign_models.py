@@ -30,7 +30,6 @@ class Kind:
         options: What the command is given besides.
         labels: Number of labels.
         heavy: Hundreds of layers: exported in float32 only, unless the whole table is asked for.
-        int8_may_fail: Most weights of its wide dense layer become 0 in 8 bits: int8 may be refused.
         no_int8: Parts of the error that int8 is refused with, where float32 is exported.
     """
 
@@ -41,7 +40,6 @@ class Kind:
     options: tuple[str, ...] = ()
     labels: int = CLASSES
     heavy: bool = False
-    int8_may_fail: bool = False
     no_int8: tuple[str, ...] = ()
 
 
@@ -163,7 +161,7 @@ def sequential_unbuilt() -> keras.Model:
     return model
 
 
-@kind("Sequential with input_shape in its first layer", int8_may_fail=True)
+@kind("Sequential with input_shape in its first layer")
 def sequential_old_style() -> keras.Model:
     import warnings
 

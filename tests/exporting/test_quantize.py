@@ -21,7 +21,7 @@ from zoo.exporting.quantize.center import center
 from zoo.exporting.quantize.distill import Teacher, distill, trained_calls
 from zoo.exporting.quantize.equalize import equalize
 from zoo.exporting.quantize.ranges import best_range, choose_ranges, measure_channels
-from zoo.exporting.quantize.rounding import round_matrix, round_nearest, round_to_inputs, steps
+from zoo.exporting.quantize.rounding import round_matrix, round_nearest, round_to_inputs, round_wide_matrix, steps
 from zoo.exporting.quantize.run import rounded_calls
 from zoo.image_spec import ImageSpec
 from zoo.images import load_image
@@ -539,21 +539,54 @@ def test_rounding_by_inputs_beats_rounding_to_the_nearest() -> None:
     assert np.abs(rounded - weights).max() < 0.1
 
 
+@pytest.mark.parametrize("rounding", [round_matrix, round_wide_matrix])
 @pytest.mark.parametrize("rows", [np.zeros((10, 5)), np.ones((10, 5)), np.eye(5)[:1]], ids=["dark", "equal", "one"])
-def test_rounding_survives_inputs_that_say_nothing(rows: NDArray[np.float64]) -> None:
+def test_rounding_survives_inputs_that_say_nothing(rows: NDArray[np.float64], rounding: Any) -> None:
     weights = np.random.default_rng(0).normal(0, 1, (5, 3)).astype(np.float32)
     weights[:, 1] = 0
-    rounded = round_matrix(weights, rows.astype(np.float32))
+    rounded = rounding(weights, rows.astype(np.float32))
     assert np.isfinite(rounded).all()
     assert np.abs(rounded - weights).max() < 0.6
     assert np.abs(rounded[:, 1]).max() < 1e-9
 
 
-def test_a_dense_layer_on_a_whole_picture_is_rounded_too() -> None:
-    """simple_cnn at 224 px has one of 50176 inputs; what they have to do with each other would fill 20 GB."""
+def test_a_dense_layer_on_a_whole_picture_is_rounded_by_its_inputs_too() -> None:
+    """What 50176 inputs have to do with each other, as those of simple_cnn at 224 px, would fill 20 GB."""
     dense = layers.Dense(3)
-    rows = np.random.default_rng(0).normal(1, 1, (8, 50176)).astype(np.float32)
+    random = np.random.default_rng(0)
+    rows = (random.normal(size=(16, 4)) @ random.normal(size=(4, 6000)) + 1).clip(0).astype(np.float32)
     dense.build(rows.shape)
-    steps = round_to_inputs(dense, rows) / (np.abs(dense.kernel).max(axis=0) / 127)
-    np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
-    assert np.abs(steps - np.asarray(dense.kernel) / (np.abs(dense.kernel).max(axis=0) / 127)).max() < 0.501
+    expected = rows @ np.asarray(dense.kernel)
+    nearest, rounded = round_nearest(dense), round_to_inputs(dense, rows)
+    assert np.square(rows @ rounded - expected).sum() < 0.01 * np.square(rows @ nearest - expected).sum()
+    stored = rounded / (np.abs(rounded).max(axis=0) / 127)
+    np.testing.assert_allclose(stored, np.round(stored), atol=1e-3)
+
+
+def test_many_inputs_are_rounded_as_few_are() -> None:
+    random = np.random.default_rng(0)
+    rows = (random.normal(size=(20, 8)) @ random.normal(size=(8, 1500)) + 1).clip(0).astype(np.float32)
+    weights = random.normal(0, 0.1, (1500, 4)).astype(np.float32)
+    wide, narrow = round_wide_matrix(weights, rows), round_matrix(weights, rows)
+    np.testing.assert_allclose(wide, narrow, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("rounding", [round_matrix, round_wide_matrix])
+def test_a_weight_that_reads_next_to_nothing_does_not_take_the_steps(rounding: Any) -> None:
+    random = np.random.default_rng(0)
+    rows = random.normal(1, 1, (30, 400)).clip(0).astype(np.float32)
+    weights = random.normal(0, 0.1, (400, 2)).astype(np.float32)
+    rows[:, 7] *= 1e-5
+    weights[7, 0] = -300
+    rounded = rounding(weights, rows)
+    assert rounded[7, 0] < -0.2
+    assert np.abs(rows @ (rounded - weights)).max() < 0.01 * np.abs(rows @ weights).max()
+
+
+@pytest.mark.parametrize("rounding", [round_matrix, round_wide_matrix])
+def test_a_weight_keeps_its_size_where_8_bits_hide_what_it_reads(rounding: Any) -> None:
+    """Beside a loud input the others are stored as 0, and are not 0 once the tensor stays in float."""
+    rows = np.zeros((24, 49), np.float32)
+    rows[:, 48] = np.random.default_rng(0).uniform(5_000, 10_000, 24)
+    weights = np.concatenate([np.eye(48), np.full((1, 48), 1e-6)]).astype(np.float32)
+    np.testing.assert_allclose(np.diag(rounding(weights, rows)), 1)

@@ -25,8 +25,12 @@ _ROWS = 6_000
 #: Share of the mean diagonal added to the inputs' second moments, so that they can be inverted.
 _DAMPING = 0.01
 _BLOCK = 64
-#: Weights an output may have; simple_cnn at 224 px has 50176, whose matrix would take 20 GB.
-_MOST_INPUTS = 4608
+#: With more weights an output than this, GPTQ works on a matrix of rows by rows instead of inputs by inputs; simple_cnn
+#: at 224 px has 50176 inputs, whose matrix would take 20 GB. That many rows are looked at then.
+_MOST_INPUTS, _WIDE_ROWS = 4608, 256
+#: Shares of the largest weight that a step is tried for, itself first: closely where a few weights are clipped a
+#: little, then down to a thousandth of it, where one weight is far from all others.
+_SHARES = (*np.linspace(1, 0.75, 26).tolist(), *(0.75 * 0.7 ** np.arange(1, 20)).tolist())
 
 
 def fake_quantize(values: Any, low: float, high: float) -> Any:
@@ -54,8 +58,7 @@ def round_nearest(layer: Any) -> NDArray[np.float32]:
 def round_to_inputs(layer: Any, inputs: Any) -> NDArray[np.float32]:
     """The kernel of a convolution or dense layer, rounded so that its outputs on ``inputs`` stay close.
 
-    A depthwise layer, with nine weights a channel, is rounded to the nearest: the rest brought nothing. So is one of
-    very many inputs, such as a dense layer on a flattened picture: a matrix of inputs by inputs is needed otherwise.
+    A depthwise layer, with nine weights a channel, is rounded to the nearest: the rest brought nothing.
 
     Args:
         layer: Keras layer.
@@ -64,11 +67,11 @@ def round_to_inputs(layer: Any, inputs: Any) -> NDArray[np.float32]:
     if not isinstance(layer, (layers.Conv2D, layers.Dense)) or getattr(layer, "groups", 1) != 1:
         return round_nearest(layer)
     kernel = to_array(layer.kernel)
-    if kernel[..., 0].size > _MOST_INPUTS:
-        return round_nearest(layer)
-    rows = _rows(layer, inputs)
+    wide = kernel[..., 0].size > _MOST_INPUTS
+    rows = _rows(layer, inputs, _WIDE_ROWS if wide else _ROWS)
     weights = kernel.reshape(-1, kernel.shape[-1])
-    return round_matrix(weights, rows).reshape(kernel.shape).astype(np.float32)
+    rounded = (round_wide_matrix if wide else round_matrix)(weights, rows)
+    return rounded.reshape(kernel.shape).astype(np.float32)
 
 
 def round_matrix(weights: NDArray[np.float32], rows: NDArray[np.float32]) -> Array:
@@ -82,43 +85,124 @@ def round_matrix(weights: NDArray[np.float32], rows: NDArray[np.float32]) -> Arr
         Multiples of each output's step, of which one at least is 127 steps: so that whoever stores them finds the step.
     """
     moments = (rows.T @ rows).astype(np.float64) / len(rows)
-    moments[np.diag_indices_from(moments)] += np.diag(moments).mean() * _DAMPING + 1e-12
-    order = np.argsort(-np.diag(moments))  # what matters most is rounded first, while the others can still make up
+    importance = _importance(rows)
+    moments[np.diag_indices_from(moments)] += _damping(importance)
+    order = np.argsort(-importance)  # what matters most is rounded first, while the others can still make up
     remaining = weights[order].astype(np.float64)
-    largest = np.abs(remaining).argmax(axis=0)
-    step = np.maximum(np.abs(remaining).max(axis=0), 1e-12) / LARGEST
-    steps = _best_steps(remaining, np.diag(moments)[order], step)
+    store = _Store(remaining, importance[order])
     factor = np.linalg.cholesky(np.linalg.inv(moments[np.ix_(order, order)])).T
     rounded = np.empty_like(remaining)
     for start in range(0, len(remaining), _BLOCK):
         stop = min(start + _BLOCK, len(remaining))
-        lost = np.empty((stop - start, remaining.shape[1]))
-        for row in range(start, stop):
-            stored = np.clip(np.round(remaining[row] / steps), -LARGEST, LARGEST)
-            stored = np.where(largest == row, np.copysign(LARGEST, weights[order[row]]), stored)
-            rounded[row] = stored * steps
-            lost[row - start] = (remaining[row] - rounded[row]) / factor[row, row]
-            remaining[row + 1 : stop] -= np.outer(factor[row, row + 1 : stop], lost[row - start])
-        remaining[stop:] -= factor[start:stop, stop:].T @ lost
+        block = slice(start, stop)
+        rounded[block], lost = _round_block(store, start, remaining[block], factor[block, block])
+        remaining[stop:] -= factor[block, stop:].T @ lost
     result = np.empty_like(rounded)
     result[order] = rounded
     return result
 
 
-def _best_steps(weights: Array, importance: Array, step: Array) -> Array:
-    """For each output the step that loses least when its largest weights are clipped."""
-    best, least = step, np.full(weights.shape[1], np.inf)
-    for share in np.linspace(0.75, 1, 26).tolist():
+def round_wide_matrix(weights: NDArray[np.float32], rows: NDArray[np.float32]) -> Array:
+    """``round_matrix`` for more inputs than rows: the same numbers, from matrices of rows by rows.
+
+    It is known what rounding has shifted the outputs on ``rows`` by. The weights that are still free make up for it in
+    the least squares sense, damped as there, which takes one equation for each row. And the part of the inverse of the
+    damped moments that a block needs follows from that of ``free @ free.T + damping`` (the Woodbury identity).
+    """
+    importance = _importance(rows)
+    damping = _damping(importance)
+    order = np.argsort(-importance)
+    original = weights[order].astype(np.float64)
+    columns = rows.T[order].astype(np.float64) / np.sqrt(len(rows))
+    store = _Store(original, importance[order])
+    rounded = np.empty_like(original)
+    shifted = np.zeros((len(rows), original.shape[1]))
+    gram = columns.T @ columns + damping * np.eye(len(rows))
+    for start in range(0, len(original), _BLOCK):
+        block = slice(start, min(start + _BLOCK, len(original)))
+        own = columns[block]
+        solved = np.linalg.solve(gram, np.hstack([own.T, shifted]))
+        inverse = (np.eye(len(own)) - own @ solved[:, : len(own)]) / damping
+        remaining = original[block] - own @ solved[:, len(own) :]
+        rounded[block], _ = _round_block(store, start, remaining, np.linalg.cholesky((inverse + inverse.T) / 2).T)
+        shifted += own.T @ (rounded[block] - original[block])
+        gram -= own.T @ own
+    result = np.empty_like(rounded)
+    result[order] = rounded
+    return result
+
+
+def _round_block(store: _Store, start: int, remaining: Array, factor: Array) -> tuple[Array, Array]:
+    """Rounds the weights of some inputs, each of which makes up for those before it.
+
+    Args:
+        store: Rounds those of one input.
+        start: Place of the first input.
+        remaining: What is left of the weights, ``(inputs, outputs)``; it is changed.
+        factor: Upper triangular; its transpose times itself is the inverse of the damped moments of the rest.
+
+    Returns:
+        The rounded weights, and what of the factor's rows is to be taken from the weights after them.
+    """
+    rounded, lost = np.empty_like(remaining), np.empty_like(remaining)
+    for row in range(len(remaining)):
+        rounded[row] = store.rounded(start + row, remaining[row])
+        lost[row] = (remaining[row] - rounded[row]) / factor[row, row]
+        remaining[row + 1 :] -= np.outer(factor[row, row + 1 :], lost[row])
+    return rounded, lost
+
+
+def _damping(importance: Array) -> float:
+    return float(importance.mean() * _DAMPING + 1e-12)
+
+
+class _Store:
+    """Rounds the weights of one input after the other.
+
+    Args:
+        weights: In the order in which they are rounded, ``(inputs, outputs)``.
+        importance: Mean square of each input.
+    """
+
+    def __init__(self, weights: Array, importance: Array) -> None:
+        self.largest = np.abs(weights).argmax(axis=0)
+        self.signs = np.sign(weights[self.largest, np.arange(weights.shape[1])])
+        self.steps = _best_steps(weights, importance)
+
+    def rounded(self, place: int, values: Array) -> Array:
+        """Multiples of the steps. The largest weight of an output stays 127 of them."""
+        stored = np.clip(np.round(values / self.steps), -LARGEST, LARGEST)
+        return np.asarray(
+            np.where(self.largest == place, np.where(self.signs < 0, -LARGEST, LARGEST), stored) * self.steps
+        )
+
+
+def _importance(rows: NDArray[np.float32]) -> Array:
+    """Mean square of each input, and of what 8 bits hide of it: an input that is always stored as 0 need not be 0."""
+    step = float(max(rows.max(), 0.0) - min(rows.min(), 0.0)) / 255
+    return np.asarray(np.square(rows, dtype=np.float64).mean(axis=0) + step**2 / 12)
+
+
+def _best_steps(weights: Array, importance: Array) -> Array:
+    """For each output the step that loses least, rounding within it and clipping beyond it together.
+
+    Args:
+        weights: ``(inputs, outputs)``.
+        importance: Mean square of each input.
+    """
+    step = np.maximum(np.abs(weights).max(axis=0), 1e-12) / LARGEST
+    best, least = step, np.full(len(step), np.inf)
+    for share in _SHARES:
         rounded = np.clip(np.round(weights / (step * share)), -LARGEST, LARGEST) * step * share
-        lost = importance @ (weights - rounded) ** 2
+        lost = importance @ np.square(weights - rounded)
         best, least = np.where(lost < least, step * share, best), np.minimum(lost, least)
-    return best
+    return np.asarray(best)
 
 
-def _rows(layer: Any, inputs: Any) -> NDArray[np.float32]:
-    """What the layer multiplies its kernel with, one row an output position, a seeded choice of them."""
+def _rows(layer: Any, inputs: Any, count: int) -> NDArray[np.float32]:
+    """What the layer multiplies its kernel with, one row an output position, a seeded choice of about ``count``."""
     random = np.random.default_rng(0)
-    wanted = -(-_ROWS // len(inputs))  # of an image: the patches of all images at once may not fit in memory
+    wanted = -(-count // len(inputs))  # of an image: the patches of all images at once may not fit in memory
     chosen = []
     for image in range(len(inputs)):
         rows = _patches(layer, inputs[image : image + 1])
