@@ -256,8 +256,8 @@ FAULTS = (
     Fault(
         "exit-code",
         "zoo/errors.py",
-        "class VerificationError(ZooError):\n    exit_code = 6",
-        "class VerificationError(ZooError):\n    exit_code = 5",
+        "    exit_code = 6",
+        "    exit_code = 5",
         ("tests/test_errors.py",),
     ),
     Fault(
