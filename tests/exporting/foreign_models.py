@@ -643,9 +643,14 @@ def _settle(model: keras.Model, photos: NDArray[np.float32]) -> None:
         norm.momentum, norm.trainable = 0.0, True
         norm.call = lambda inputs, training=None, mask=None, norm=norm: type(norm).call(norm, inputs, training=True)
     if norms:
-        model(photos, training=False)
+        _ask(model, photos)
     for norm, (norm.momentum, norm.trainable) in zip(norms, before, strict=True):
         del norm.call
+
+
+def _ask(model: keras.Model, photos: NDArray[np.float32]) -> None:
+    """Calls a model, whose one input may stand in a dictionary."""
+    model(dict.fromkeys(model.input, photos) if isinstance(model.input, dict) else photos, training=False)
 
 
 def _inputs(layer: keras.Layer, model: keras.Model, photos: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -657,6 +662,6 @@ def _inputs(layer: keras.Layer, model: keras.Model, photos: NDArray[np.float32])
         return type(layer).call(layer, inputs)
 
     layer.call = call
-    model(photos, training=False)
+    _ask(model, photos)
     del layer.call
     return seen[0]
