@@ -16,8 +16,9 @@ from tests.packaging.conftest import PROJECTS, Built
 #: Where the packages of a project lie in it.
 SOURCE_ROOTS = {".": (".", "plugins", "exports")}
 
-#: Needed by those alone who test a plugin of theirs: ``zoo.testing.parametrize_with_checks``.
-OPTIONAL = {"pytest"}
+#: Needed by those alone who test a plugin of theirs (``zoo.testing.parametrize_with_checks``), and used where it is
+#: installed (``Run.predictions``).
+OPTIONAL = {"pytest", "pandas"}
 #: Modules of a distribution that the environment of the tests need not have.
 ELSEWHERE = {"mlflow": ["mlflow-skinny"]}
 #: Of the metadata of a wheel; what an extra for users brings counts, as it is imported where it is installed.
