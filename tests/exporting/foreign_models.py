@@ -650,7 +650,8 @@ def _settle(model: keras.Model, photos: NDArray[np.float32]) -> None:
 
 def _ask(model: keras.Model, photos: NDArray[np.float32]) -> None:
     """Calls a model, whose one input may stand in a dictionary."""
-    model(dict.fromkeys(model.input, photos) if isinstance(model.input, dict) else photos, training=False)
+    taken = getattr(model, "input", None)  # a Sequential that was never called has none
+    model(dict.fromkeys(taken, photos) if isinstance(taken, dict) else photos, training=False)
 
 
 def _inputs(layer: keras.Layer, model: keras.Model, photos: NDArray[np.float32]) -> NDArray[np.float64]:
