@@ -18,6 +18,7 @@ from zoo import ImageSpec, Recipe, UsageError
 from zoo.augmentation import NAMED, Flip
 from zoo.data import ImageData, load_data
 from zoo.run_folder import open_run
+from zoo.run_folder.info import FlipInfo
 from zoo.training.mirroring import choose_flip
 from zoo.training.mirroring.measure import measured_swap
 from zoo.training.mirroring.names import named_swap
@@ -167,7 +168,7 @@ def test_photos_of_things_raise_no_alarm(shared_data: Path, arrows: ImageData, n
     )
     ways: tuple[Way, ...] = ("horizontal", "vertical", "turn")
     assert [measured_swap(data, way) for way in ways] == [None, None, None]
-    assert choose_flip(Recipe(), data, "auto").as_dict() == {"asked": "auto", "chosen": "horizontal", "warning": ""}
+    assert choose_flip(Recipe(), data, "auto") == FlipInfo(asked="auto", chosen="horizontal", warning="")
 
 
 @pytest.mark.parametrize(("flip", "chosen"), [("auto", "none"), ("horizontal", "horizontal"), ("vertical", "vertical")])
