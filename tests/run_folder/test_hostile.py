@@ -13,7 +13,7 @@ from tests.hostile import mutants
 from tests.made_runs import begin_run
 from zoo import ImageSpec, Recipe, TrainingError, UsageError, ZooError
 from zoo.atomic import write_csv, write_json, write_text
-from zoo.cli.summary import one_line, per_class_lines
+from zoo.cli.summary import per_class_lines
 from zoo.edge.confidence import min_confidence
 from zoo.evaluation import compare, compute_metrics
 from zoo.evaluation.predictions import Predictions
@@ -85,7 +85,7 @@ def use(path: Path, file: str = "metrics.json") -> Run:
     list(find_runs(path.parent))
     if file == "run.json":
         return run
-    one_line(run.metrics)
+    str(run.metrics)
     per_class_lines(run.metrics)
     min_confidence("auto" if run.metrics.min_confidence else None, run.metrics.as_dict(), trained.name)
     compare([run]).render()
