@@ -27,7 +27,7 @@ HEAVY = (
 
 #: Left never imports right; parts on one line may not import each other unless they are listed in order.
 LAYERS = [
-    ["errors", "quiet", "figures", "locks", "text_files", "records", "terminal", "array_files"],
+    ["errors", "quiet", "figures", "locks", "text_files", "yaml_files", "records", "terminal", "array_files"],
     ["named_function", "keras_internals", "backend"],
     ["reporter", "progress", "atomic"],
     ["image_spec", "keras_names", "augmentation", "recipe", "exported"],

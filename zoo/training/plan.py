@@ -14,8 +14,8 @@ from zoo.interfaces import Architecture
 from zoo.recipe import FIELDS, MAPPINGS, Recipe
 from zoo.registry import architectures
 from zoo.run_folder import Run
-from zoo.text_files import decode_text
 from zoo.training.start import find_weights
+from zoo.yaml_files import read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +83,10 @@ def fields_set_by(architecture: Architecture, name: str) -> frozenset[str]:
 
 
 def _read_recipe(path: Path) -> dict[str, Any]:
-    import yaml
-
     try:
-        values = yaml.safe_load(decode_text(path.read_bytes(), strict=True))
-    except RecursionError:
-        raise UsageError(f"Could not read the recipe '{path}': it is nested too deeply.", _MAPPING) from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"Could not read the recipe '{path}': {error}", _MAPPING) from error
+        values = read_yaml(path)
+    except ValueError as error:
+        raise UsageError(f"Could not read the recipe '{path}': {error}.", _MAPPING) from error
     if not isinstance(values, dict):
         raise UsageError(f"The recipe '{path}' is not a mapping of fields to values.", _MAPPING)
     for field, value in values.items():

@@ -11,9 +11,9 @@ from zoo.atomic import write_text
 from zoo.errors import UsageError, unknown_name
 from zoo.records import read_record, refuse_deep
 from zoo.registry import datasets
-from zoo.text_files import decode_text
 from zoo.training.plan import Plan
 from zoo.workflows.planning import TrainRequest
+from zoo.yaml_files import read_yaml
 
 NAME = "zoo.yaml"
 
@@ -121,16 +121,11 @@ def _plain(value: Any) -> Any:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    import yaml
-
     try:
-        values = yaml.safe_load(decode_text(path.read_bytes(), strict=True))
+        values = read_yaml(path)
         refuse_deep(values)
-    except RecursionError:
-        raise UsageError(f"Could not read '{path}': it is nested too deeply.", _HINT) from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())[:200]
-        raise UsageError(f"Could not read '{path}': {reason}.", _HINT) from error
+    except ValueError as error:
+        raise UsageError(f"Could not read '{path}': {error}.", _HINT) from error
     if not isinstance(values, dict):
         raise UsageError(f"'{path}' is not a mapping of fields to values.", _HINT)
     return {str(name): value for name, value in values.items()}
