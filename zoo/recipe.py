@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from zoo.augmentation import FLIPS, NAMED, RANGES, AnyAugmentation, Augmentation, read_augmentation, read_range
 from zoo.errors import UsageError, unknown_name
-from zoo.keras_names import KerasName, read_keras_name
+from zoo.keras_names import KerasName, as_json, read_keras_name
 
 Schedule = Literal["constant", "cosine"]
 ClassWeights = Literal["none", "balanced"]
@@ -239,3 +239,17 @@ def read_field(name: str, value: Any) -> Any:
     except (TypeError, ValueError, OverflowError):
         wanted = "a whole number" if kind is int else "a number"
         raise UsageError(f"Recipe field '{name}' must be {wanted}. Received: {value!r}.") from None
+
+
+def setting_as_text(value: Any) -> str:
+    """The value of a field as ``zoo train`` takes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, Augmentation):
+        named = next((name for name, ranges in NAMED.items() if ranges == value), None)
+        return named or as_json(value.as_dict())
+    if isinstance(value, Mapping):
+        return as_json(value)
+    if isinstance(value, tuple | list):
+        return ",".join(f"{part:g}" if float(f"{part:g}") == part else str(part) for part in value)
+    return str(value)

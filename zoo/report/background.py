@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.augmentation import Augmentation
-from zoo.keras_names import as_json
-from zoo.recipe import Recipe
+from zoo.recipe import Recipe, setting_as_text
 from zoo.report import grids, plots
 from zoo.report.findings import Findings
 from zoo.report.markup import Column, beside, chart, esc, facts, name, section, table, tile, tiles
@@ -184,19 +183,10 @@ def _changes(ranges: Augmentation) -> str:
 def settings(findings: Findings) -> str:
     """Recipe and environment."""
     run, info = findings.run, findings.run.info
-    recipe = [(esc(key), esc(_setting(value))) for key, value in run.recipe.settings().items()]
+    recipe = [(esc(key), esc(setting_as_text(value))) for key, value in run.recipe.settings().items()]
     title = f"Recipe “{info.recipe_name}”" if info.recipe_name else "Recipe"
     both = beside(facts(title, recipe), facts("Environment", _environment(findings)))
     return section("settings", "Recipe and environment", both)
-
-
-def _setting(value: Any) -> Any:
-    """A setting as ``zoo train`` takes it."""
-    if value is None:
-        return "none"
-    if isinstance(value, Mapping):
-        return as_json(value)
-    return ",".join(f"{part:g}" for part in value) if isinstance(value, tuple) else value
 
 
 def _environment(findings: Findings) -> Iterator[tuple[str, str]]:

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from zoo.augmentation import NAMED, Augmentation
 from zoo.data.named import find_source
 from zoo.errors import UsageError
 from zoo.image_spec import ImageSpec
-from zoo.keras_names import as_json
-from zoo.recipe import Recipe
+from zoo.recipe import Recipe, setting_as_text
 from zoo.registry import architectures
 from zoo.run_folder import DEFAULT_ROOT, Run
 from zoo.training.effects import effect_notes, refuse_missing_backbone, refuse_without_effect
@@ -95,25 +93,11 @@ class TrainRequest:
         if self.tensorboard:
             yield "--tensorboard"
         for name, value in self.settings.items():
-            yield from (_flag(name), as_text(value))
+            yield from (_flag(name), setting_as_text(value))
 
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def as_text(value: Any) -> str:
-    """A setting of a recipe as ``zoo train`` takes it."""
-    if value is None:
-        return "none"
-    if isinstance(value, Augmentation):
-        named = next((name for name, ranges in NAMED.items() if ranges == value), None)
-        return named or as_json(value.as_dict())
-    if isinstance(value, Mapping):
-        return as_json(value)
-    if isinstance(value, tuple | list):
-        return ",".join(f"{part:g}" for part in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def make_plan(request: TrainRequest, repeated: Run | None) -> Plan:
