@@ -154,12 +154,22 @@ def blamed(distribution: str, what: str) -> Iterator[None]:
 
 def blame_callback(callback: Any, distribution: str) -> None:
     """Makes every call of a plugin's Keras callback name the plugin where it fails."""
+    wrap_callback(callback, lambda method, name: _blamed_call(method, distribution, f"in {name}"))
+
+
+def wrap_callback(callback: Any, wrap: Callable[[Callable[..., Any], str], Callable[..., Any]]) -> None:
+    """Replaces every method of a Keras callback that Keras or the harness calls.
+
+    Args:
+        callback: Its own methods are replaced; those that it has from Keras stay.
+        wrap: Gives what takes the place of a method, from it and its name, such as ``Tracker.on_epoch_end``.
+    """
     for name in dir(type(callback)):
         if not name.startswith("on_") and name not in ("set_model", "set_params", "get_state", "set_state"):
             continue
         method = getattr(callback, name)
         if callable(method) and not hasattr(method, "_is_default"):  # Keras looks which ones are its own
-            setattr(callback, name, _blamed_call(method, distribution, f"in {type(callback).__name__}.{name}"))
+            setattr(callback, name, wrap(method, f"{type(callback).__name__}.{name}"))
 
 
 def one_line(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from zoo.atomic import write_csv
 from zoo.errors import TrainingError, UsageError, ZooError
 from zoo.figures import percent
 from zoo.locks import locked
+from zoo.plugin_guard import wrap_callback
 from zoo.registry import architectures, plugin_manager
 from zoo.reporter import Reporter
 from zoo.run_folder import Run as RunFolder
@@ -290,10 +291,7 @@ def _answerable(callback: Any) -> Any:
             f"callbacks takes objects of keras.callbacks.Callback. Received: {callback!r:.80}.",
             "Derive a class from it, or leave it out.",
         )
-    for name in dir(type(callback)):
-        method = getattr(callback, name)
-        if name.startswith("on_") and callable(method) and not hasattr(method, "_is_default"):
-            setattr(callback, name, _explained(method, f"{type(callback).__name__}.{name}"))
+    wrap_callback(callback, _explained)
     return callback
 
 
