@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.errors import UsageError
 from zoo.image_spec import ImageSpec
 from zoo.reporter import Reporter
-from zoo.run_folder import DEFAULT_ROOT, find_runs
+from zoo.run_folder import DEFAULT_ROOT
 from zoo.workflows.models import ExportedFile, Model, Run
 
 if TYPE_CHECKING:
@@ -214,9 +214,9 @@ def runs(root: AnyPath = DEFAULT_ROOT, *, architecture: str | None = None, data:
     >>> "digits" in [run.name for run in zoo.runs(data="digits")]
     True
     """
-    from zoo.workflows.finding import trained_on
+    from zoo.workflows.finding import finished_runs
 
-    return [Run(run, _reporter) for run in find_runs(Path(root), architecture) if data is None or trained_on(run, data)]
+    return [Run(run, _reporter) for run in finished_runs(Path(root), architecture, data)]
 
 
 def evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from zoo.errors import UsageError, did_you_mean, unknown_name
@@ -51,10 +52,18 @@ def described(asked: str, trained: TrainedModel) -> str:
     return f"{trained.name}{newest}, trained on {_trained_on(trained.run)}"
 
 
-def trained_on(run: Run, source: str) -> bool:
-    """Whether a run was trained on what ``--data`` would name so."""
-    recorded = run.info.data.source
-    return recorded in (source, str(Path(source).expanduser().absolute()))
+def finished_runs(root: Path, architecture: str | None = None, data: str | None = None) -> Iterator[Run]:
+    """Finished runs below ``root``, the newest first.
+
+    Args:
+        root: Folder of runs.
+        architecture: Those of it alone.
+        data: Those that were trained on it alone: a path or the name of a data set.
+    """
+    sources = () if data is None else (data, str(Path(data).expanduser().absolute()))
+    for run in find_runs(root, architecture):
+        if data is None or run.info.data.source in sources:
+            yield run
 
 
 def _trained_on(run: Run) -> str:

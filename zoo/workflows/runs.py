@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.reporter import Reporter
-from zoo.run_folder import DEFAULT_ROOT, Run, find_runs
-from zoo.workflows.finding import trained_on
+from zoo.run_folder import DEFAULT_ROOT, Run
+from zoo.workflows.finding import finished_runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +60,7 @@ def runs(request: RunsRequest, reporter: Reporter) -> tuple[RunLine, ...]:
     from zoo.errors import ZooError
 
     lines = []
-    for run in find_runs(request.runs, request.architecture):
-        if request.data is not None and not trained_on(run, request.data):
-            continue
+    for run in finished_runs(request.runs, request.architecture, request.data):
         try:
             lines.append(_line(run))
         except ZooError as error:
