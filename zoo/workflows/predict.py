@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -155,13 +156,13 @@ def kind_of(request: PredictRequest) -> str:
 def metadata_of(request: PredictRequest) -> Metadata | None:
     """What an exported file says of itself, be it in a bundle or an archive; ``None`` where it has none of ours."""
     from zoo.edge.bundle import read_bundle
-    from zoo.exporting.staged import staged
+    from zoo.exporting.unpack import unpacked
     from zoo.parity.formats import exporter_of
 
     path = Path(request.model)
-    if kind_of(request) == "file":
+    if path.is_file() and path.suffix.lower() != ".zip":
         return exporter_of(path).read_metadata(path)
-    with staged(path) as folder:
+    with nullcontext(path) if path.is_dir() else unpacked(path) as folder:
         model = read_bundle(folder).model_path
         return exporter_of(model).read_metadata(model)
 
