@@ -41,20 +41,21 @@ def _in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-class LogReporter(Reporter):
-    """Plain lines."""
+class QuietReporter(Reporter):
+    """Warnings alone."""
 
-    def __init__(self) -> None:
-        self._epochs = 0
+    def warning(self, text: str) -> None:
+        _say(f"WARNING: {readable(text)}")
+
+
+class LogReporter(QuietReporter):
+    """Plain lines."""
 
     def stage(self, text: str) -> None:
         _say(text)
 
     def note(self, text: str) -> None:
         _say(f"Note: {text}")
-
-    def warning(self, text: str) -> None:
-        _say(f"WARNING: {readable(text)}")
 
     def counter(self, text: str) -> Callable[[int, int], None]:
         last = time.monotonic()
@@ -72,13 +73,6 @@ class LogReporter(Reporter):
 
     def epoch(self, epoch: int, row: Mapping[str, float], best: bool) -> None:
         _say(self._clock.line(epoch, row, best))
-
-
-class QuietReporter(Reporter):
-    """Warnings alone."""
-
-    def warning(self, text: str) -> None:
-        _say(f"WARNING: {readable(text)}")
 
 
 class LiveReporter(Reporter):

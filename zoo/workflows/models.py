@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -103,8 +103,6 @@ class Model:
 
     def _answering(self, min_confidence: str | None) -> Answering:
         if min_confidence not in self._opened:
-            from dataclasses import replace
-
             request = replace(self._request, min_confidence=min_confidence)
             self._opened[min_confidence] = open_model(request, self._make_reporter(True))
         return self._opened[min_confidence]
@@ -220,11 +218,6 @@ class Run(RunFolder, Model):
     def __init__(self, folder: RunFolder, make_reporter: MakeReporter) -> None:
         RunFolder.__init__(self, folder.path, folder.info)
         Model.__init__(self, PredictRequest(model=str(folder.path), runs=folder.path.parent), make_reporter)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Class names in the order of the model's outputs."""
-        return self.info.labels
 
     @cached_property
     def model(self) -> keras.Model:
