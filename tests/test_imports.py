@@ -23,6 +23,7 @@ HEAVY = (
     "yaml",
     "numpy",
     "filelock",
+    "optuna",
 )
 
 #: Left never imports right; parts on one line may not import each other unless they are listed in order.
@@ -38,6 +39,7 @@ LAYERS = [
     ["images", "edge", "machine", "run_folder", "data", "fetch"],
     ["evaluation", "training", "parity", "exporting", "foreign"],
     ["audit"],
+    ["searching"],
     ["report", "testing"],
     ["workflows"],
     ["cli"],
@@ -93,6 +95,7 @@ def test_the_core_knows_no_plugin() -> None:
         "list",
         "plugin list",
         "train --help",
+        "search --help",
         "export --help",
         "verify --help",
         "predict --help",

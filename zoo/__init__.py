@@ -25,7 +25,7 @@ from zoo.interfaces import App, Architecture, Dataset, Exporter, Weights
 from zoo.recipe import Recipe
 
 if TYPE_CHECKING:
-    from zoo.workflows.api import check, compare, evaluate, export, load, predict, runs, train, verify
+    from zoo.workflows.api import check, compare, evaluate, export, load, predict, runs, search, train, verify
     from zoo.workflows.models import ExportedFile, Model, Run
 
 __version__ = "0.1.0"
@@ -33,7 +33,8 @@ __version__ = "0.1.0"
 #: Verbs, and what they return, each with the module that it comes from once it is used.
 _LAZY = {
     **dict.fromkeys(
-        ("check", "compare", "evaluate", "export", "load", "predict", "runs", "train", "verify"), "zoo.workflows.api"
+        ("check", "compare", "evaluate", "export", "load", "predict", "runs", "search", "train", "verify"),
+        "zoo.workflows.api",
     ),
     **dict.fromkeys(("ExportedFile", "Model", "Run"), "zoo.workflows.models"),
 }
@@ -80,6 +81,7 @@ __all__ = [
     "load",
     "predict",
     "runs",
+    "search",
     "train",
     "verify",
 ]

@@ -18,6 +18,7 @@ from zoo.terminal import guard_terminal
 #: Command to its module and its line in ``zoo --help``; a module is imported when its command is called.
 COMMANDS = {
     "train": ("zoo.cli.train", "Train an architecture on a folder of photos, and report on it."),
+    "search": ("zoo.cli.search", "Search for the best model that a device can afford, in the time there is."),
     "evaluate": ("zoo.cli.evaluate", "Measure a trained run, on its test images or on others."),
     "export": ("zoo.cli.export", "Write a trained model to verified files for other runtimes."),
     "verify": ("zoo.cli.verify", "Check that an exported file answers like its Keras model."),

@@ -95,6 +95,23 @@ def bench(
     }
 
 
+def latency_ms(folder: Path, threads: int, seconds: float) -> float:
+    """Median milliseconds that the model of a bundle takes for one image, as ``bench`` times it, and nothing else.
+
+    Args:
+        folder: The bundle.
+        threads: CPU threads.
+        seconds: That the measurement takes.
+
+    Raises:
+        VerificationError: The model does not answer.
+        UsageError: The runtime is not installed.
+    """
+    pictures, _ = _pictures(read_bundle(folder))
+    found = _ask(folder, "latency", pictures, "--threads", str(threads), "--seconds", str(seconds))
+    return float(found["model"]["p50_ms"])
+
+
 def report(results: Sequence[dict[str, Any]], device: str | None = None) -> dict[str, Any]:
     """All that the JSON of a benchmark holds.
 

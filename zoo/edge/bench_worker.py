@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from zoo.edge.bundle import Bundle
     from zoo.edge.classify import Classifier, Load
 
-#: What it can be asked for: one answer, and the memory that took; or speed.
-WORKS = ("answer", "speed")
+#: What it can be asked for: one answer, and the memory that took; the latency of the model alone; or all of its speed.
+WORKS = ("answer", "latency", "speed")
 
 #: Batches that are tried, where the file takes any.
 BATCHES = (2, 4, 8, 16, 32)
@@ -44,7 +44,7 @@ def work(bundle: Bundle, load: Load, kind: str, pictures: Sequence[Path], thread
         kind: One of ``WORKS``.
         pictures: To answer about.
         threads: Of the model.
-        seconds: For each measurement of ``speed``.
+        seconds: For each measurement of ``latency`` and ``speed``.
     """
     from zoo.edge.classify import open_bundle
 
@@ -54,6 +54,9 @@ def work(bundle: Bundle, load: Load, kind: str, pictures: Sequence[Path], thread
     if kind == "answer":
         classifier.classify(pictures[0])
         found: dict[str, Any] = {"load_ms": load_ms, "peak_memory_bytes": peak_memory_bytes()}
+    elif kind == "latency":
+        shown = _endlessly([classifier.look(path)[0] for path in pictures])
+        found = {"model": _timed(lambda: classifier.probabilities(next(shown)), seconds, _LEAST_RUNS)}
     else:
         found = _speed(classifier, pictures, threads, seconds)
     print(json.dumps(found))

@@ -74,7 +74,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--device", metavar="NAME", help="of --bench: what to call this device (default: its processor)"
     )
     # What --bench starts in processes of their own.
-    parser.add_argument("--bench-worker", choices=("answer", "speed"), help=argparse.SUPPRESS)
+    parser.add_argument("--bench-worker", choices=("answer", "latency", "speed"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     looks = [bool(options.pictures), options.watch is not None, options.camera is not None]
     if sum([*looks, options.selftest, options.bench]) != 1:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zoo.evaluation.compare import Comparison
     from zoo.parity import Verification
     from zoo.run_folder.info import Metrics
+    from zoo.workflows.search import Found
 
     AnyPath = str | os.PathLike[str]
 
@@ -217,6 +218,74 @@ def runs(root: AnyPath = DEFAULT_ROOT, *, architecture: str | None = None, data:
     from zoo.workflows.finding import finished_runs
 
     return [Run(run, _reporter) for run in finished_runs(Path(root), architecture, data)]
+
+
+def search(
+    data: Any,
+    *,
+    class_names: Any = None,
+    time: str | float = "10m",
+    max_latency_ms: float | None = None,
+    max_size_mb: float | None = None,
+    format: str | None = None,
+    precision: str = "float32",
+    architectures: Iterable[str] = (),
+    device: AnyPath | None = None,
+    name: str | None = None,
+    runs: AnyPath = DEFAULT_ROOT,
+    quiet: bool = False,
+) -> Found:
+    """Searches for the most accurate model whose exported file meets the limits of a device: ``zoo search``.
+
+    Candidates are judged by cross-validation on the training images; the test images measure the winner alone, at the
+    end. The same call continues a search that was interrupted.
+
+    Args:
+        data, class_names: As ``zoo.train`` takes them.
+        time: For the whole search: ``"10m"``, ``"1h30m"``, or seconds.
+        max_latency_ms: Most milliseconds for one image, the model alone, on one thread.
+        max_size_mb: Largest exported file, in 10^6 bytes.
+        format, precision: Of the exported file; without a format, that of the first exporter whose files can be timed.
+        architectures: Names of those to try; empty: all with pretrained weights that nobody has to download.
+        device: JSON of ``zoo bench`` on the device that the limits are of; ``None``: this machine.
+        name: Of the winner's run; ``None``: after the data.
+        runs: Folder of runs.
+        quiet: Whether nothing but warnings is told.
+
+    Returns:
+        ``found.run``, the winner, a run like any other; ``found.file``, its exported file; ``found.ranked``, all
+        candidates with their figures; ``found.page``, the page with the picture.
+
+    Raises:
+        UsageError: No architecture meets the limits (the message names the nearest), or the time is too short.
+        PluginError: There is no architecture to try, or all failed.
+
+    >>> zoo.search("photos", max_size_mb=0.001, architectures=["mobilenetv2"], quiet=True)
+    Traceback (most recent call last):
+        ...
+    zoo.errors.UsageError: No architecture meets the limits as onnx float32. ...
+    """
+    from zoo.searching.clock import read_time
+    from zoo.workflows.search import SearchRequest
+    from zoo.workflows.search import search as begin
+
+    reporter = _reporter(quiet)
+    source = _source(data, class_names, reporter)
+    if source is None:
+        raise UsageError("Which data should be searched with?", "Give a folder, or whatever else zoo.train takes.")
+    request = SearchRequest(
+        data=source,
+        time_s=read_time(time) if isinstance(time, str) else float(time),
+        max_latency_ms=max_latency_ms,
+        max_size_mb=max_size_mb,
+        format=format,
+        precision=precision,
+        architectures=tuple(architectures),
+        device=None if device is None else Path(device),
+        runs=Path(runs),
+        name=name,
+    )
+    return begin(request, reporter)
 
 
 def evaluate(

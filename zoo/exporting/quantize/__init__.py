@@ -121,6 +121,17 @@ def quantize(
     return Quantized(mark(graph, share_steps(ranges)), reached, distilled, spared)
 
 
+def outline(model: keras.Model, images: Pixels) -> keras.Model:
+    """A model that is stored and computed in 8 bits, without what keeps its accuracy: for latency and size alone.
+
+    Args:
+        model: Folded (``zoo.exporting.fold``); it is changed.
+        images: A few, uint8 ``(n, height, width, 3)``, from which every tensor gets some range.
+    """
+    graph = Graph(model)
+    return mark(graph, share_steps(choose_ranges(graph, images, measure_channels(graph, images, rounded_calls(graph)))))
+
+
 def round_weights(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> None:
     """Rounds every kernel in place, and moves every bias by what rounding shifted the output on average.
 
@@ -175,4 +186,4 @@ def mark(graph: Graph, ranges: dict[Call, Range]) -> keras.Model:
     return graph.rebuild(change)
 
 
-__all__ = ["FakeQuantize", "Quantized", "quantize"]
+__all__ = ["FakeQuantize", "Quantized", "outline", "quantize"]

@@ -1,0 +1,103 @@
+"""``zoo search``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli.options import reporter_for, runs_option
+
+if TYPE_CHECKING:
+    from zoo.workflows.search import Found
+
+
+def _time(context: click.Context, parameter: click.Parameter, value: str) -> float:
+    from zoo.searching.clock import read_time
+
+    return read_time(value)
+
+
+@click.command("search")
+@click.option("--data", required=True, help="Folder of class folders, CSV, or a name that `zoo list` shows.")
+@click.option(
+    "--time", "time_s", default="10m", show_default=True, callback=_time, metavar="TIME", help="For the whole search."
+)
+@click.option("--max-latency-ms", type=float, metavar="MS", help="For one image, the model alone, on one thread.")
+@click.option("--max-size-mb", type=float, metavar="MB", help="Of the exported file.")
+@click.option("--format", help="Of the exported file.  [default: the first that can be timed]")
+@click.option("--precision", default="float32", show_default=True, help="float32, float16 or int8.")
+@click.option(
+    "--arch",
+    "architectures",
+    multiple=True,
+    metavar="NAME",
+    help="An architecture to try; can be repeated.  [default: all with pretrained weights at hand]",
+)
+@click.option(
+    "--device",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="JSON of `zoo bench` on the device that the limits are of.  [default: this machine]",
+)
+@click.option("--name", metavar="NAME", help="Name of the winner's run, as in `zoo export NAME`.  [default: best-DATA]")
+@runs_option
+@click.option("--quiet", is_flag=True, help="Tell nothing but the result, and warnings.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(quiet: bool, as_json: bool, **asked: Any) -> None:
+    """Search for the most accurate model that a device can afford, in the time there is.
+
+    \b
+    zoo search --data photos/
+    zoo search --data photos/ --time 30m --max-latency-ms 5 --max-size-mb 4 --format tflite --precision int8
+    zoo search --data photos/ --device board.json --max-latency-ms 40
+
+    Latency and size are those of the exported file, and known before anything is trained. Candidates are judged by
+    cross-validation on the training images; the test images measure the winner alone, at the end. The same command
+    continues an interrupted search, and a second process that is given it shares the work.
+    """
+    from zoo.workflows.search import SearchRequest, search
+
+    found = search(SearchRequest(**asked), reporter_for(quiet))
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), indent=2))
+        return
+    for line in told(found):
+        click.echo(line)
+
+
+def told(found: Found) -> list[str]:
+    """The result for people."""
+    from zoo.cli.summary import told_of_run
+    from zoo.evaluation.table import table
+    from zoo.figures import percent
+
+    header = ("candidate", "accuracy", "95 % interval", "Brier score", "ms", "MB", "front")
+    rows = []
+    for outcome, judged in found.ranked:
+        low, high = map(percent, judged.accuracy_interval)
+        about = "~" if outcome.cost.source == "estimated" else ""
+        figures = (percent(judged.accuracy), f"{low} to {high}", f"{judged.brier_score:.4f}")
+        costs = (f"{about}{outcome.cost.latency_ms:.2f}", f"{outcome.cost.size_mb:.2f}")
+        rows.append((str(outcome.candidate), *figures, *costs, "yes" if outcome.candidate.key in found.front else "no"))
+    where = f" on {found.device}" if found.device else ""
+    lines = ["", table(header, rows, left=1), ""]
+    if any(outcome.cost.source == "estimated" for outcome, _ in found.ranked):
+        lines.append("~: estimated, not measured.")
+    lines.append(f"{len(found.outcomes)} candidates were tried. The winner on the test images, which chose nothing:")
+    lines += [f"  {line}" for line in told_of_run(found.run)]
+    if found.file is not None:
+        about = "about " if found.cost.source == "estimated" else ""
+        lines.append(f"  {found.form}: {about}{found.cost.latency_ms:.2f} ms{where}, {found.cost.size_mb:.2f} MB")
+    if found.second:
+        lines.append(found.second)
+    if found.trouble:
+        lines.append(f"WARNING: {found.trouble}")
+    lines += [f"  run     {found.run.path}", f"  page    {found.page}"]
+    lines.append(
+        f"  next    zoo export {shlex.quote(found.run.name)}" if found.file is None else f"  file    {found.file}"
+    )
+    return lines

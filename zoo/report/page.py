@@ -1,0 +1,46 @@
+"""The frame of a page: one file that needs no network, no script and no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from zoo import __version__
+from zoo.atomic import write_bytes
+from zoo.report.markup import esc
+
+
+def write_page(
+    path: Path,
+    *,
+    title: str,
+    heading: str,
+    run: str,
+    verdict: str,
+    key_figures: str = "",
+    sections: Iterable[str] = (),
+) -> None:
+    """Writes a page.
+
+    Args:
+        path: Of the file.
+        title: Text of the window's title; all others are HTML.
+        heading, run, verdict: Of the page, the small line above the heading, and the sentence below it.
+        key_figures: A list of figures below that.
+        sections: The rest; empty ones are left out.
+    """
+    resources = files("zoo.report")
+    page = Template(resources.joinpath("page.html").read_text(encoding="utf-8")).substitute(
+        style=resources.joinpath("page.css").read_text(encoding="utf-8"),
+        title=esc(title),
+        heading=heading,
+        run=run,
+        verdict=verdict,
+        scale="",
+        key_figures=key_figures,
+        sections="\n\n".join(part for part in sections if part),
+        version=esc(__version__),
+    )
+    write_bytes(path, page.encode("utf-8"))

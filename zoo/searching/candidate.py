@@ -1,0 +1,164 @@
+"""What a search tries, and what is known of it: records, and their files in the search's folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from zoo.image_spec import ImageSpec
+from zoo.interfaces import Architecture
+
+#: Sides of the images that are tried, in steps of a seventh of the architecture's own: 224 px has 32 px a step.
+STEPS = (-2, -1, 0, 1, 2)
+_SEVENTHS, _MULTIPLE_PX = 7, 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A way to a model.
+
+    Args:
+        architecture: Name of the architecture.
+        image: How files become its input.
+        step: Size of the images, as one of ``STEPS``.
+        way: How it is trained, as the stage that proposes it names it.
+    """
+
+    architecture: str
+    image: ImageSpec
+    step: int = 0
+    way: str = "head"
+
+    @cached_property
+    def key(self) -> str:
+        """Its name in the search's folder: equal candidates have equal keys."""
+        said = json.dumps([self.architecture, self.image.to_json(), self.way])
+        return f"{self.architecture}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+
+    def __str__(self) -> str:
+        return f"{self.architecture} at {self.image}"
+
+
+def sized(architecture: Architecture, step: int) -> ImageSpec:
+    """The image rule of an architecture, its sides changed by a number of steps to a multiple of 8 px."""
+    image = architecture.image
+    if not step:
+        return image
+
+    def side(own: int) -> int:
+        return max(_MULTIPLE_PX, round(own * (_SEVENTHS + step) / _SEVENTHS / _MULTIPLE_PX) * _MULTIPLE_PX)
+
+    return replace(image, height_px=side(image.height_px), width_px=side(image.width_px))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What the exported file of a candidate costs.
+
+    Args:
+        latency_ms: One image, the model alone, on one thread; median.
+        size_bytes: Of the file and its parts.
+        source: ``here``: measured on this machine; ``device``: measured on the device by ``zoo bench``; ``estimated``:
+            measured here and multiplied by how much slower the device computed other files.
+    """
+
+    latency_ms: float
+    size_bytes: int
+    source: Literal["here", "device", "estimated"] = "here"
+
+    @property
+    def size_mb(self) -> float:
+        return self.size_bytes / 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What an exported file may cost; ``None`` is no limit."""
+
+    max_latency_ms: float | None = None
+    max_size_mb: float | None = None
+
+    def excess(self, cost: Cost) -> float:
+        """By which factor the worst of the limits is exceeded; 1 or less where all are met."""
+        pairs = ((cost.latency_ms, self.max_latency_ms), (cost.size_mb, self.max_size_mb))
+        return max((value / limit for value, limit in pairs if limit is not None), default=0.0)
+
+    def exceeded(self, cost: Cost) -> str:
+        """Every limit that is not met, in words."""
+        said = []
+        if self.max_latency_ms is not None and cost.latency_ms > self.max_latency_ms:
+            said.append(f"{cost.latency_ms:.2f} ms of at most {self.max_latency_ms:g} ms")
+        if self.max_size_mb is not None and cost.size_mb > self.max_size_mb:
+            said.append(f"{cost.size_mb:.2f} MB of at most {self.max_size_mb:g} MB")
+        return " and ".join(said)
+
+    def __str__(self) -> str:
+        said = [f"{self.max_latency_ms:g} ms"] if self.max_latency_ms is not None else []
+        said += [f"{self.max_size_mb:g} MB"] if self.max_size_mb is not None else []
+        return " and ".join(said) or "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """How good a candidate is, by cross-validation on the training images.
+
+    Args:
+        accuracy, accuracy_interval: Share of right predictions, mean of all repeats, with the 95 % interval.
+        brier_score: Mean squared error of the probabilities, summed over the classes; candidates are chosen by it.
+        n: Number of images.
+        folds, repeats: Of the cross-validation.
+        seconds: That it took.
+    """
+
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    brier_score: float
+    n: int
+    folds: int
+    repeats: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A candidate that was tried.
+
+    Args:
+        candidate: What was tried.
+        cost: Of its exported file.
+        judged: How good it is; ``None`` where it failed.
+        error: Why it failed; empty where it did not.
+    """
+
+    candidate: Candidate
+    cost: Cost
+    judged: Judged | None = None
+    error: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"key": self.candidate.key, **asdict(self)}
+
+
+def ranked(outcomes: Iterable[Outcome]) -> list[tuple[Outcome, Judged]]:
+    """Those that did not fail, the best first: by the Brier score, and of equal ones the quicker."""
+    judged = [(outcome, outcome.judged) for outcome in outcomes if outcome.judged is not None]
+    return sorted(judged, key=lambda pair: (pair[1].brier_score, pair[0].cost.latency_ms, pair[0].candidate.key))
+
+
+def front(outcomes: Sequence[tuple[Outcome, Judged]]) -> set[str]:
+    """Keys of those that no other one beats in accuracy, latency and size at once."""
+    figures = {
+        outcome.candidate.key: (-judged.accuracy, outcome.cost.latency_ms, outcome.cost.size_bytes)
+        for outcome, judged in outcomes
+    }
+    return {
+        key
+        for key, mine in figures.items()
+        if not any(
+            theirs != mine and all(a <= b for a, b in zip(theirs, mine, strict=True)) for theirs in figures.values()
+        )
+    }

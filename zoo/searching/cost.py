@@ -1,0 +1,117 @@
+"""What the exported file of an architecture costs on this machine. Its weights do not matter, so nothing is trained."""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.atomic import make_folder, write_json
+from zoo.edge.bench import latency_ms
+from zoo.exported import Metadata
+from zoo.exporting.staged import staged
+from zoo.image_spec import ImageSpec
+from zoo.interfaces import Architecture, Exporter
+from zoo.parity.result import size_bytes
+from zoo.records import read_object, read_record
+from zoo.registry import architectures
+from zoo.searching.candidate import Cost
+
+#: Seconds that a file is timed.
+_TIMED_S = 1.0
+
+#: Images that give the tensors of an 8-bit file a range; which ranges does not matter for latency and size.
+_RANGED_IMAGES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What is exported of every candidate.
+
+    Args:
+        exporter: Of the format.
+        precision: One of the exporter's.
+        labels: Class names of the data.
+    """
+
+    exporter: Exporter
+    precision: str
+    labels: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.exporter.name} {self.precision}"
+
+
+def kept_cost(file: Path) -> Cost | None:
+    """What ``measure_cost`` kept; ``None`` where there is nothing, or nothing that can be read."""
+    try:
+        return read_record(Cost, read_object(file.read_bytes()))
+    except (OSError, ValueError):
+        return None
+
+
+def measure_cost(name: str, image: ImageSpec, form: Form, file: Path) -> Cost:
+    """Latency and size of an architecture's exported file on this machine.
+
+    Args:
+        name: Of the architecture.
+        image: Of which the size counts.
+        form: What is exported.
+        file: Where the figures are kept.
+
+    Raises:
+        ZooError: The plugin fails, the model cannot be converted, or the file does not run.
+    """
+    cost = _measure(architectures().get(name), image, form)
+    make_folder(file.parent)
+    write_json(file, asdict(cost))
+    return cost
+
+
+def time_file(path: Path) -> float:
+    """Median milliseconds of an exported file for one image on one thread of this machine."""
+    with staged(path) as bundle:
+        return latency_ms(bundle, 1, _TIMED_S)
+
+
+def _measure(architecture: Architecture, image: ImageSpec, form: Form) -> Cost:
+    import keras
+
+    with tempfile.TemporaryDirectory(prefix="zoo-search-") as aside:
+        file = Path(aside, f"{architecture.name}{form.exporter.suffix}")
+        form.exporter.convert(_prepared(architecture, image, form), file, form.precision)
+        form.exporter.write_metadata(file, _metadata(architecture, image, form))
+        size = size_bytes(form.exporter.files(file))
+        keras.backend.clear_session()
+        gc.collect()
+        return Cost(latency_ms=time_file(file), size_bytes=size)
+
+
+def _prepared(architecture: Architecture, image: ImageSpec, form: Form) -> Any:
+    """A model that is converted to a file like the trained one's."""
+    from zoo.exporting.fold import fold
+    from zoo.exporting.quantize import outline
+    from zoo.training.model import build_model
+
+    model = build_model(architecture, image.input_shape, len(form.labels))
+    if form.precision != "int8":
+        return fold(model)
+    if architecture.weights:
+        architecture.weights[0].load(model, False)  # random weights may give tensors without a range
+    random = np.random.default_rng(0)
+    return outline(fold(model), random.integers(0, 256, (_RANGED_IMAGES, *image.input_shape)).astype(np.uint8))
+
+
+def _metadata(architecture: Architecture, image: ImageSpec, form: Form) -> Metadata:
+    return Metadata(
+        labels=tuple(f"class {number}" for number in range(len(form.labels))),
+        image=image,
+        precision=form.precision,
+        architecture=architecture.name,
+        source="zoo search",
+        model_digest="",
+    )

@@ -1,0 +1,85 @@
+"""Costs of all candidates of a search: measured here once, and told for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import ZooError
+from zoo.image_spec import ImageSpec
+from zoo.registry import architectures
+from zoo.reporter import Reporter
+from zoo.searching.candidate import Candidate, Cost
+from zoo.searching.cost import Form, kept_cost, measure_cost
+from zoo.searching.device import Device, read_device
+from zoo.searching.waiting import patiently_locked
+
+
+class Costs:
+    """Looks costs up, and measures those that nobody did.
+
+    Args:
+        form: What is exported of every candidate.
+        folder: Of the search.
+        benchmark: JSON of ``zoo bench`` on the device; ``None``: this machine is the device.
+        note: Told what a reader should know.
+        reporter: Told what is measured.
+    """
+
+    def __init__(
+        self,
+        form: Form,
+        folder: Path,
+        benchmark: Mapping[str, Any] | None,
+        note: Callable[[str], None],
+        reporter: Reporter,
+    ) -> None:
+        self.form = form
+        self._folder = folder
+        self._note = note
+        self._reporter = reporter
+        self._known: dict[tuple[str, int, int], Cost | None] = {}
+        self.device: Device | None = None
+        if benchmark is not None:
+            self.device = read_device(benchmark, form.exporter.name, form.precision, self._of_installed)
+            note(self.device.note())
+
+    def __call__(self, candidate: Candidate) -> Cost | None:
+        """Cost of a candidate's file on the device; ``None`` where it cannot be made."""
+        here = self._here(candidate.architecture, candidate.image)
+        return None if here is None else self.on_device(candidate, here)
+
+    def on_device(self, candidate: Candidate, here: Cost) -> Cost:
+        """What a candidate's file costs on the device, by what it costs here."""
+        return self.device.cost(candidate.architecture, candidate.image, here) if self.device else here
+
+    def _of_installed(self, name: str, image: ImageSpec) -> Cost | None:
+        known = architectures()
+        return self._here(name, image) if name in known and not known.contested(name) else None
+
+    def _here(self, name: str, image: ImageSpec) -> Cost | None:
+        place = (name, image.width_px, image.height_px)
+        if place not in self._known:
+            self._known[place] = self._kept_or_measured(name, image)
+        return self._known[place]
+
+    def _kept_or_measured(self, name: str, image: ImageSpec) -> Cost | None:
+        file = self._folder / "costs" / f"{name}-{image.width_px}x{image.height_px}.json"
+        what = f"{name} at {image.width_px}x{image.height_px}, {self.form}"
+        if (kept := kept_cost(file)) is not None:
+            return kept
+        try:
+            # One at a time: two that measure would measure each other.
+            told = "Waiting for another process that measures latencies"
+            with patiently_locked(self._folder / "costs.lock", self._reporter, told):
+                if (kept := kept_cost(file)) is not None:
+                    return kept
+                self._reporter.stage(f"Latency and size of {what}")
+                return measure_cost(name, image, self.form, file)
+        except ZooError as error:
+            self._note(f"{what}, is left out, as it cannot be made: {error}")
+        except (MemoryError, RuntimeError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+            # Whatever a backend raises for a network that it cannot build keeps nobody from trying the others.
+            self._note(f"{what}, is left out, as it cannot be made: {type(error).__name__}: {error}")
+        return None

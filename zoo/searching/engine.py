@@ -1,0 +1,162 @@
+"""The search itself: what to try next, until there is nothing left to try or no time to try it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from zoo.errors import UsageError
+from zoo.reporter import Reporter
+from zoo.searching.candidate import Candidate, Judged, Outcome
+from zoo.searching.clock import Clock, as_minutes
+from zoo.searching.journal import Claim, Claimed, Journal
+from zoo.searching.stages import Known, Stage
+from zoo.searching.waiting import ASK_AGAIN_S
+
+#: Proposals of Optuna in a row that were tried before, until the cheapest that was not is taken.
+_PROPOSALS = 50
+
+#: Seconds that a candidate takes beside its features; and for each image and millisecond of latency, before the first
+#: candidate has shown how long it takes here.
+_FIXED_S, _A_MILLISECOND = 4.0, 1.5e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What a search works with.
+
+    Args:
+        journal: Who tries what.
+        stages: Kinds of candidates, the cheapest first.
+        known: What is known now.
+        judge: Judges a candidate and keeps the outcome; what was kept before is returned as it is.
+        clock: The time.
+        images: Number of images that choose.
+        reserve_s: Seconds that the winner will take.
+        reporter: Told of every candidate.
+    """
+
+    journal: Journal
+    stages: Sequence[Stage]
+    known: Callable[[], Known]
+    judge: Callable[[Candidate], Outcome]
+    clock: Clock
+    images: int
+    reserve_s: Callable[[], float]
+    reporter: Reporter
+    _excluded: set[str] = field(default_factory=set)
+
+    def run(self) -> None:
+        """Tries candidates until none is left, or no time for one.
+
+        Raises:
+            UsageError: There is not even time for one.
+        """
+        with self.journal.at_work():
+            while (claim := self._claim()) is not None:
+                self._try(claim)
+                self.clock.keep()
+
+    def close(self) -> None:
+        """Waits until no other process tries a candidate, and lets nobody begin another."""
+        told = False
+        while not self.journal.close():
+            if not told:
+                self.reporter.stage("Waiting for another process that tries a candidate of this search")
+                told = True
+            time.sleep(ASK_AGAIN_S)
+
+    def _claim(self) -> Claim | None:
+        while True:
+            known = self.known()
+            candidate = self._next(known, self.journal.read())
+            if candidate is None:
+                return None
+            if not known.fits(candidate):
+                self._excluded.add(candidate.key)
+                continue
+            if not self._in_time(known, candidate):
+                return None
+            claim = self.journal.claim(lambda claimed, pick=candidate: None if pick.key in claimed.taken else pick)  # type: ignore[misc]
+            if claim is not None:
+                return claim
+
+    def _next(self, known: Known, claimed: Claimed) -> Candidate | None:
+        tried = claimed.taken | self._excluded
+        for stage in self.stages:
+            left = {candidate.key: candidate for candidate in stage.propose(known) if candidate.key not in tried}
+            if left:
+                return self._suggested(left, claimed) if stage.searched else next(iter(left.values()))
+        return None
+
+    def _suggested(self, left: dict[str, Candidate], claimed: Claimed) -> Candidate:
+        """What Optuna proposes of those that are left, by what is finished and what is running."""
+        import optuna
+
+        # The proposals that are not taken are nobody's business: the journal holds what was tried.
+        sampler = optuna.samplers.TPESampler(seed=len(claimed.trials), n_startup_trials=2, constant_liar=True)
+        draft = optuna.create_study(direction="minimize", sampler=sampler)
+        draft.add_trials([trial for trial in claimed.trials if trial.state != optuna.trial.TrialState.FAIL])
+        points = {_frozen(Journal.point(candidate)): candidate for candidate in left.values()}
+        for _ in range(_PROPOSALS):
+            trial = draft.ask(self.journal.space())
+            if (found := points.get(_frozen(trial.params))) is not None:
+                return found
+            draft.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return next(iter(left.values()))
+
+    def _in_time(self, known: Known, candidate: Candidate) -> bool:
+        needed = self._expected_s(known, candidate) + self.reserve_s()
+        if self.clock.left_s >= needed:
+            return True
+        if not any(outcome.judged for outcome in known.outcomes) and not self.journal.read().running:
+            raise UsageError(
+                f"The time is too short for one candidate: {as_minutes(self.clock.left_s)} are left, and {candidate}"
+                f" takes about {as_minutes(needed)}, the training and export of the winner included.",
+                f"Give a --time that is longer by {as_minutes(needed - self.clock.left_s)} or more; what was measured"
+                " is kept.",
+            )
+        return False
+
+    def _expected_s(self, known: Known, candidate: Candidate) -> float:
+        cost = known.cost(candidate)
+        work = self.images * (cost.latency_ms if cost else 0.0)
+        paces = [
+            outcome.judged.seconds / (_FIXED_S + self.images * outcome.cost.latency_ms * _A_MILLISECOND)
+            for outcome in known.outcomes
+            if outcome.judged is not None
+        ]
+        pace = max(paces[-3:], default=1.0)
+        return pace * (_FIXED_S + work * _A_MILLISECOND)
+
+    def _try(self, claim: Claim) -> None:
+        tried = sum(outcome.candidate.key != claim.candidate.key for outcome in self.known().outcomes)
+        left = as_minutes(self.clock.left_s)
+        self.reporter.stage(f"{tried} tried, {left} left; now {claim.candidate}")
+        try:
+            outcome = self.judge(claim.candidate)
+        except BaseException:
+            self.journal.give_back(claim)
+            raise
+        self.journal.finish(claim, outcome.judged.brier_score if outcome.judged else None)
+        if outcome.error:
+            self.reporter.note(f"{claim.candidate} failed and is left out: {outcome.error}")
+        elif outcome.judged is not None:
+            self.reporter.stage(f"  {describe(outcome.judged)}")
+
+
+def describe(judged: Judged) -> str:
+    """The figures of a candidate in a line."""
+    from zoo.figures import percent
+
+    low, high = map(percent, judged.accuracy_interval)
+    return (
+        f"accuracy {percent(judged.accuracy)} (95 % interval {low} to {high}), Brier score"
+        f" {judged.brier_score:.4f}, in {judged.seconds:.0f} s"
+    )
+
+
+def _frozen(point: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(point.items()))

@@ -1,0 +1,71 @@
+"""What may be searched: the format of the file, and the architectures."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from zoo.errors import UsageError, unknown_name
+from zoo.exporting.runner import runner_files
+from zoo.interfaces import PRECISIONS, Architecture, Exporter
+from zoo.registry import architectures, exporters
+
+
+def find_exporter(format: str | None, precision: str) -> Exporter:
+    """The exporter of a format, or the first whose files can be timed.
+
+    Raises:
+        UsageError: Nobody offers it, not in that precision, or its files cannot be timed.
+    """
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
+    if format is None:
+        for offer in exporters():
+            record = offer.record
+            if not record.variant_of and precision in record.precisions and runner_files(record):
+                return record
+        raise UsageError(f"No exporter is installed whose {precision} files can be timed.", "See `zoo list`.")
+    record = exporters().get(format)
+    if precision not in record.precisions:
+        offered = ", ".join(record.precisions)
+        raise UsageError(f"The format '{record.name}' does not come in {precision}.", f"It offers: {offered}.")
+    if not runner_files(record):
+        raise UsageError(f"Files of the format '{record.name}' cannot be timed: it has no runner for devices.")
+    return record
+
+
+def find_architectures(asked: Sequence[str], data: str) -> tuple[str, ...]:
+    """Names of the architectures that are tried: those asked for, or all with pretrained weights at hand.
+
+    Args:
+        asked: Names; none for all.
+        data: For the hint.
+
+    Raises:
+        UsageError: One has no pretrained weights, or none is installed that has.
+    """
+    known = architectures()
+    for name in asked:
+        if not _reusable(known.get(name)):
+            raise UsageError(
+                f"--arch {name}: the architecture has no pretrained weights, and a search compares those that have.",
+                f"Leave it out; `zoo train {name} --data {shlex.quote(data)}` trains it.",
+            )
+    if asked:
+        return tuple(sorted(set(asked)))
+    offered = [offer.record for offer in known if _reusable(offer.record) and not known.contested(offer.record.name)]
+    # Without a published accuracy, weights may have to be downloaded first: nobody asked for that.
+    here = [record.name for record in offered if record.weights[0].top1 is not None]
+    if not here:
+        named = ", ".join(record.name for record in offered)
+        raise UsageError(
+            "No architecture is installed whose pretrained weights are at hand, and a search compares those.",
+            f"Name one whose weights may have to be downloaded with --arch: {named}."
+            if named
+            else "Install a plugin that has some, such as zoo-efficientnet-lite.",
+        )
+    return tuple(here)
+
+
+def _reusable(record: Architecture) -> bool:
+    return bool(record.weights) and record.backbone is not None

@@ -1,0 +1,107 @@
+"""What is tried, in which order: stages, the cheapest first. Each proposes candidates from what is known so far.
+
+A later stage begins when the ones before it have nothing left to propose. A new kind of training is a stage more: a
+record with a function that proposes, and a way of judging (``zoo.searching.judge``) that goes by ``Candidate.way``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+from zoo.image_spec import ResizeRule
+from zoo.interfaces import Architecture
+from zoo.searching.candidate import STEPS, Candidate, Cost, Limits, Outcome, ranked, sized
+
+#: Cost of a candidate's file; ``None`` where it cannot be made.
+CostOf = Callable[[Candidate], Cost | None]
+
+#: Architectures whose image sizes and resize rules are searched, at least; more of them where more were judged.
+_PROMISING, _SHARE = 2, 0.5
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a stage may go by.
+
+    Args:
+        architectures: By name; all that the search may try.
+        limits: That the exported file has to meet.
+        cost: Of a candidate's file on the device.
+        outcomes: Candidates that were tried.
+    """
+
+    architectures: Mapping[str, Architecture]
+    limits: Limits
+    cost: CostOf
+    outcomes: Sequence[Outcome]
+
+    def fits(self, candidate: Candidate) -> bool:
+        """Whether the file of a candidate can be made and meets the limits."""
+        cost = self.cost(candidate)
+        return cost is not None and self.limits.excess(cost) <= 1
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A kind of candidates.
+
+    Args:
+        name: For people.
+        propose: Candidates within the limits, the cheapest first.
+        searched: Whether Optuna chooses which of them is next; otherwise they are taken in order.
+    """
+
+    name: str
+    propose: Callable[[Known], Iterator[Candidate]]
+    searched: bool = False
+
+
+def backbones(known: Known) -> Iterator[Candidate]:
+    """Every architecture by its own image rule; one that is too slow at its own size, at the largest that is not."""
+    own = []
+    for architecture in known.architectures.values():
+        fitting = largest_fitting(known, architecture)
+        if fitting is not None:
+            own.append(fitting)
+    yield from sorted(own, key=lambda candidate: _latency(known, candidate))
+
+
+def image_rules(known: Known) -> Iterator[Candidate]:
+    """Other image sizes and resize rules of the architectures that did best so far."""
+    best = list(dict.fromkeys(outcome.candidate.architecture for outcome, _ in ranked(known.outcomes)))
+    for name in best[: max(_PROMISING, round(len(best) * _SHARE))]:
+        architecture = known.architectures.get(name)
+        if architecture is None:
+            continue
+        for step in STEPS:
+            image = sized(architecture, step)
+            for resize in get_args(ResizeRule):
+                yield Candidate(architecture=name, image=replace(image, resize=resize), step=step)
+
+
+def largest_fitting(known: Known, architecture: Architecture) -> Candidate | None:
+    """An architecture at its own image size, or at the largest smaller one that meets the limits."""
+    for step in sorted((step for step in STEPS if step <= 0), reverse=True):
+        candidate = Candidate(architecture=architecture.name, image=sized(architecture, step), step=step)
+        if known.fits(candidate):
+            return candidate
+        cost = known.cost(candidate)
+        if cost is None or (known.limits.max_size_mb is not None and cost.size_mb > known.limits.max_size_mb):
+            return None  # the size of the file hardly depends on that of the images
+    return None
+
+
+def _latency(known: Known, candidate: Candidate) -> float:
+    cost = known.cost(candidate)
+    return cost.latency_ms if cost else 0.0
+
+
+#: The stages, the cheapest first.
+STAGES: tuple[Stage, ...] = (
+    Stage("architectures", backbones),
+    Stage("image sizes and resize rules", image_rules, searched=True),
+)
+
+__all__ = ["STAGES", "CostOf", "Known", "Stage", "largest_fitting"]

@@ -1,0 +1,264 @@
+"""The search for the best model that a device can afford, in the time there is."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.data.named import find_source
+from zoo.errors import UsageError
+from zoo.interfaces import Exporter
+from zoo.registry import architectures
+from zoo.reporter import Reporter
+from zoo.run_folder import DEFAULT_ROOT, refuse_name
+from zoo.searching.candidate import Cost, Judged, Limits, Outcome, ranked
+from zoo.searching.folder import Goal, same_goal
+from zoo.workflows.host import host_kept
+from zoo.workflows.models import Run
+
+if TYPE_CHECKING:
+    from zoo.data import ImageData
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRequest:
+    """What to search for.
+
+    Args:
+        data: A folder of class folders, a CSV, or the name of a data set.
+        time_s: Seconds that the whole search may take.
+        max_latency_ms: Most milliseconds for one image, the model alone, on one thread.
+        max_size_mb: Largest exported file, in 10^6 bytes.
+        format: Name of an exporter; ``None``: the first whose files can be timed.
+        precision: One of the exporter's.
+        architectures: Those that may be tried; empty: all with pretrained weights that nobody has to download.
+        device: JSON of ``zoo bench`` on the device; ``None``: this machine is the device.
+        runs: Folder of runs.
+        name: Of the winner's run; the search's folder is ``<name>.search`` beside it. ``None``: after the data.
+    """
+
+    data: str
+    time_s: float = 600.0
+    max_latency_ms: float | None = None
+    max_size_mb: float | None = None
+    format: str | None = None
+    precision: str = "float32"
+    architectures: tuple[str, ...] = ()
+    device: Path | None = None
+    runs: Path = DEFAULT_ROOT
+    name: str | None = None
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(max_latency_ms=self.max_latency_ms, max_size_mb=self.max_size_mb)
+
+    @cached_property
+    def run_name(self) -> str:
+        """Name of the winner's run."""
+        if self.name is not None:
+            return self.name
+        return f"best-{re.sub(r'[^A-Za-z0-9_]+', '-', Path(self.data).stem).strip('-') or 'model'}"
+
+    @property
+    def folder(self) -> Path:
+        return self.runs / f"{self.run_name}.search"
+
+    def command(self) -> str:
+        """The command line that asks for the same."""
+        return shlex.join(["zoo", "search", *self._arguments()])
+
+    def _arguments(self) -> Iterator[str]:
+        given: dict[str, Any] = {"data": self.data}
+        given |= {"time": None if self.time_s == SearchRequest.time_s else f"{self.time_s:g}s"}
+        given |= {"max-latency-ms": self.max_latency_ms, "max-size-mb": self.max_size_mb, "format": self.format}
+        given |= {"precision": None if self.precision == "float32" else self.precision, "device": self.device}
+        given |= {"runs": None if self.runs == DEFAULT_ROOT else self.runs, "name": self.name}
+        for name, value in given.items():
+            if value is not None:
+                yield from (f"--{name}", f"{value:g}" if isinstance(value, float) else str(value))
+        for architecture in self.architectures:
+            yield from ("--arch", architecture)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a search found.
+
+    Args:
+        run: The winner, a run like any other.
+        file: Its exported file; ``None`` where that was refused or could not be made, as ``trouble`` says.
+        cost: Of that file.
+        trouble: Why there is no file, or which limit it misses; empty where all is well.
+        outcomes: Every candidate that was tried, the best first, then those that failed.
+        front: Keys of those that no other one beats in accuracy, latency and size at once.
+        second: What the second best would cost, in a sentence; empty without one.
+        limits: That the file had to meet.
+        form: Format and precision of the file, in words.
+        device: Name of the device that latencies are of; empty for this machine.
+        notes: What a reader should know, a sentence each.
+        page: The page with the picture of all candidates.
+    """
+
+    run: Run
+    file: Path | None
+    cost: Cost
+    trouble: str
+    outcomes: tuple[Outcome, ...]
+    front: frozenset[str]
+    second: str
+    limits: Limits
+    form: str
+    device: str
+    notes: tuple[str, ...]
+    page: Path
+
+    @property
+    def ranked(self) -> list[tuple[Outcome, Judged]]:
+        """Candidates that did not fail, the best first."""
+        return ranked(self.outcomes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, as ``--json`` prints it."""
+        keys = [outcome.candidate.key for outcome, _ in self.ranked]
+        return {
+            "run": str(self.run.path),
+            "file": None if self.file is None else str(self.file),
+            "trouble": self.trouble,
+            "cost": asdict(self.cost),
+            "test_accuracy": self.run.metrics.accuracy,
+            "test_accuracy_interval": list(self.run.metrics.accuracy_interval),
+            "limits": asdict(self.limits),
+            "form": self.form,
+            "device": self.device,
+            "tried": len(self.outcomes),
+            "winner": keys[0],
+            "second": keys[1] if len(keys) > 1 else None,
+            "front": sorted(self.front),
+            "candidates": [outcome.as_dict() for outcome in self.outcomes],
+            "notes": list(self.notes),
+            "page": str(self.page),
+        }
+
+
+def search(request: SearchRequest, reporter: Reporter) -> Found:
+    """Searches for the most accurate model whose exported file meets the limits.
+
+    Args:
+        request: What to search for.
+        reporter: Hears of every candidate.
+
+    Raises:
+        UsageError: Options that cannot be met or contradict each other, or a folder of another search.
+        DataError: The images cannot be used.
+        PluginError: All candidates failed.
+        TrainingError: A file of the search is damaged or cannot be written.
+    """
+    from zoo.searching.options import find_architectures, find_exporter
+
+    _refuse_odd_figures(request)
+    exporter = find_exporter(request.format, request.precision)
+    names = find_architectures(request.architectures, request.data)
+    benchmark = _read_benchmark(request.device)
+    find_source(request.data)
+    if not request.folder.is_dir():
+        refuse_name(request.runs, request.run_name)
+    with host_kept():
+        try:
+            return _search(request, exporter, names, benchmark, reporter)
+        except (KeyboardInterrupt, SystemExit):
+            if (request.folder / "search.json").is_file():
+                reporter.note(f"Interrupted; what was tried is kept. Continue: {request.command()}")
+            raise
+        finally:
+            reporter.trained()
+
+
+def _refuse_odd_figures(request: SearchRequest) -> None:
+    figures = {"--max-latency-ms": request.max_latency_ms, "--max-size-mb": request.max_size_mb}
+    for option, value in {**figures, "--time": request.time_s}.items():
+        if value is not None and not 0 < value < 1e9:
+            raise UsageError(f"{option} must be above 0. Received: {value:g}.")
+
+
+def _read_benchmark(path: Path | None) -> Mapping[str, Any] | None:
+    """The JSON of a device, checked."""
+    if path is None:
+        return None
+    from zoo.records import read_object
+    from zoo.report.bench_table import merged
+
+    if not merged([path]).rows:
+        raise UsageError(f"'{path}' holds no file that was timed.", "Time a bundle on the device: zoo bench BUNDLE.")
+    return read_object(path.read_bytes())
+
+
+def _search(
+    request: SearchRequest,
+    exporter: Exporter,
+    names: tuple[str, ...],
+    benchmark: Mapping[str, Any] | None,
+    reporter: Reporter,
+) -> Found:
+    from zoo.backend import start_keras
+    from zoo.searching.clock import Clock
+    from zoo.searching.journal import Journal
+    from zoo.searching.photos import choosing_photos
+    from zoo.searching.waiting import patiently_locked
+    from zoo.workflows.search_work import SearchWork
+
+    start_keras()
+    image = architectures().get(names[0]).image
+    reporter.stage(f"Reading {request.data} as {image}")
+    from zoo.data import load_data
+
+    data = load_data(request.data, image, progress=reporter.counter("decoding"))
+    for note in data.notes:
+        reporter.note(note)
+    photos = choosing_photos(data, reporter.counter("looking for near-duplicates"))
+    goal, notes = _goal(request, exporter, names, data)
+    for note in notes:
+        reporter.note(note)
+    clock = Clock(request.folder / "time.json", request.time_s)
+    finishing = "Waiting for another process that finishes this search"
+    with patiently_locked(request.folder / "finish.lock", reporter, finishing):
+        journal = Journal(request.folder, goal.architectures)
+        journal.reopen()
+    tests = sum(data.counts["test"].values())
+    reporter.stage(f"{len(photos)} images choose by cross-validation; {tests} test images measure the winner alone")
+    tried = tuple(name for name in goal.architectures if name in names)
+    work = SearchWork(request, exporter, tried, photos, benchmark, clock, notes, reporter)
+    try:
+        work.try_candidates(journal)
+        with patiently_locked(request.folder / "finish.lock", reporter, finishing):
+            return work.finish()
+    finally:
+        clock.keep()
+
+
+def _goal(
+    request: SearchRequest, exporter: Exporter, names: tuple[str, ...], data: ImageData
+) -> tuple[Goal, list[str]]:
+    """The goal that the folder records, and how what is installed differs from it."""
+    device = request.device
+    goal = Goal(
+        data=data.source,
+        data_digest=data.digest,
+        format=exporter.name,
+        precision=request.precision,
+        limits=request.limits,
+        device=hashlib.sha256(device.read_bytes()).hexdigest() if device else "",
+        asked=tuple(sorted(set(request.architectures))),
+        architectures=names,
+    )
+    recorded = same_goal(request.folder, goal)
+    later = sorted(set(names) - set(recorded.architectures))
+    gone = sorted(set(recorded.architectures) - set(names))
+    notes = [f"{', '.join(later)}: installed after this search began, and not a part of it."] if later else []
+    notes += [f"{', '.join(gone)}: a part of this search, and not installed any more."] if gone else []
+    return recorded, notes

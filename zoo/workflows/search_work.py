@@ -1,0 +1,271 @@
+"""What one command does for a search: it tries candidates, and trains and exports the best."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import PluginError, UsageError, ZooError
+from zoo.evaluation.paired import paired_test
+from zoo.evaluation.predictions import Predictions
+from zoo.figures import points
+from zoo.interfaces import Exporter
+from zoo.registry import architectures
+from zoo.reporter import Reporter
+from zoo.run_folder import open_run
+from zoo.searching.candidate import STEPS, Candidate, Cost, Judged, Outcome, front, ranked, sized
+from zoo.searching.clock import Clock, as_minutes
+from zoo.searching.cost import Form, time_file
+from zoo.searching.costs import Costs
+from zoo.searching.engine import Engine
+from zoo.searching.folder import (
+    Winner,
+    candidate_folder,
+    keep_outcome,
+    keep_winner,
+    read_outcome,
+    read_outcomes,
+    read_winner,
+)
+from zoo.searching.journal import Journal
+from zoo.searching.judge import judge
+from zoo.searching.photos import Photos
+from zoo.searching.stages import STAGES, Known, largest_fitting
+from zoo.workflows.export import ExportRequest, export
+from zoo.workflows.models import Run
+from zoo.workflows.planning import TrainRequest
+from zoo.workflows.search import Found, SearchRequest
+from zoo.workflows.train import train
+
+#: Seconds that training, export and verification of the winner take beside its features, and what 8 bits add.
+_WINNER_S, _IN_8_BITS_S = 20.0, 60.0
+
+
+class SearchWork:
+    """One command's share of a search.
+
+    Args:
+        request: What is searched for.
+        exporter: Of the format.
+        names: Architectures that are tried.
+        photos: Images that choose.
+        benchmark: JSON of the device; ``None``: this machine is the device.
+        clock: The time.
+        notes: What a reader should know so far.
+        reporter: Hears of every candidate.
+    """
+
+    def __init__(
+        self,
+        request: SearchRequest,
+        exporter: Exporter,
+        names: tuple[str, ...],
+        photos: Photos,
+        benchmark: Mapping[str, Any] | None,
+        clock: Clock,
+        notes: list[str],
+        reporter: Reporter,
+    ) -> None:
+        self._request = request
+        self._records = {name: architectures().get(name) for name in names}
+        self._photos = photos
+        self._clock = clock
+        self._notes = list(notes)
+        self._reporter = reporter
+        self._folder = request.folder
+        self._form = Form(exporter=exporter, precision=request.precision, labels=photos.data.labels)
+        self._costs = Costs(self._form, self._folder, benchmark, self._note, reporter)
+
+    def try_candidates(self, journal: Journal) -> None:
+        """Tries candidates for as long as there is time for one, and waits for others that do.
+
+        Raises:
+            UsageError: None meets the limits, or there is not even time for one.
+        """
+        self._refuse_impossible()
+        engine = Engine(
+            journal=journal,
+            stages=STAGES,
+            known=self._known,
+            judge=self._judge,
+            clock=self._clock,
+            images=len(self._photos),
+            reserve_s=self._reserve_s,
+            reporter=self._reporter,
+        )
+        engine.run()
+        engine.close()
+
+    def finish(self) -> Found:
+        """Trains, measures and exports the best candidate, and draws the page."""
+        from zoo.report.search import write_search_page
+
+        outcomes = read_outcomes(self._folder)
+        judged = ranked(outcomes)
+        if not judged:
+            causes = "\n  ".join(f"{outcome.candidate}: {outcome.error}" for outcome in outcomes)
+            raise PluginError(f"All {len(outcomes)} candidates failed.", causes)
+        best, _ = judged[0]
+        winner = read_winner(self._folder)
+        if winner is None or winner.key != best.candidate.key:
+            winner = Winner(key=best.candidate.key, run=self._free_name())
+            keep_winner(self._folder, winner)
+        run = self._train(best.candidate, self._request.runs / winner.run)
+        if not winner.file and not winner.trouble:
+            winner = self._export(run, winner)
+            keep_winner(self._folder, winner)
+        cost, trouble = best.cost, winner.trouble
+        if winner.file:
+            here = Cost(latency_ms=winner.latency_ms, size_bytes=winner.size_bytes)
+            cost = self._costs.on_device(best.candidate, here)
+            if exceeded := self._request.limits.exceeded(cost):
+                trouble = f"The exported file takes {exceeded}; {best.cost.latency_ms:.2f} ms and"
+                trouble += f" {best.cost.size_mb:.2f} MB were measured before it was trained."
+        device = self._costs.device
+        found = Found(
+            run=run,
+            file=run.path / winner.file if winner.file else None,
+            cost=cost,
+            trouble=trouble,
+            outcomes=(*(outcome for outcome, _ in judged), *(item for item in outcomes if item.judged is None)),
+            front=frozenset(front(judged)),
+            second=self._second(judged),
+            limits=self._request.limits,
+            form=str(self._form),
+            device=device.name if device else "",
+            notes=tuple(self._notes),
+            page=self._folder / "search.html",
+        )
+        write_search_page(
+            found.page,
+            run=found.run,
+            outcomes=found.outcomes,
+            front=found.front,
+            cost=found.cost,
+            limits=found.limits,
+            form=found.form,
+            device=found.device,
+            trouble=found.trouble,
+            notes=found.notes,
+            elapsed_s=self._clock.elapsed_s,
+            command=self._request.command(),
+            second=found.second,
+        )
+        return found
+
+    def _note(self, text: str) -> None:
+        self._notes.append(text)
+        self._reporter.note(text)
+
+    def _known(self) -> Known:
+        return Known(self._records, self._request.limits, self._costs, read_outcomes(self._folder))
+
+    def _refuse_impossible(self) -> None:
+        """Raises where no architecture meets the limits."""
+        known = self._known()
+        if any(largest_fitting(known, record) for record in self._records.values()):
+            return
+        limits = self._request.limits
+        nearest: tuple[float, str] | None = None
+        for name, record in self._records.items():
+            for step in (0, min(STEPS)):
+                candidate = Candidate(architecture=name, image=sized(record, step), step=step)
+                cost = self._costs(candidate)
+                if cost is not None and (nearest is None or limits.excess(cost) < nearest[0]):
+                    nearest = (limits.excess(cost), f"{candidate}, {limits.exceeded(cost)}")
+        if nearest is None:
+            raise PluginError("No architecture could be exported.", "\n  ".join(self._notes))
+        raise UsageError(
+            f"No architecture meets the limits as {self._form}. The nearest is {nearest[1]}: {nearest[0]:.2f} times"
+            " the limit.",
+            "Raise the limit so far, or try another --precision.",
+        )
+
+    def _reserve_s(self) -> float:
+        """Seconds that the winner will take."""
+        judged = [outcome.judged.seconds for outcome in read_outcomes(self._folder) if outcome.judged]
+        in_8_bits = _IN_8_BITS_S if self._request.precision == "int8" else 0.0
+        return _WINNER_S + in_8_bits + max(judged, default=0.0) / 2
+
+    def _judge(self, candidate: Candidate) -> Outcome:
+        """The outcome of a candidate, kept in the folder; one that was kept before is returned as it is."""
+        from zoo.report.candidate import write_candidate_page
+
+        if (known := read_outcome(self._folder, candidate.key)) is not None:
+            return known
+        cost = self._costs(candidate)
+        assert cost is not None
+        try:
+            found = judge(candidate, self._photos, self._reporter)
+        except ZooError as error:
+            outcome = Outcome(candidate=candidate, cost=cost, error=str(error))
+        except (MemoryError, RuntimeError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+            # Whatever a backend raises for a network that it cannot compute keeps nobody from trying the others.
+            outcome = Outcome(candidate=candidate, cost=cost, error=f"{type(error).__name__}: {error}")
+        else:
+            outcome = Outcome(candidate=candidate, cost=cost, judged=found.judged)
+            place = candidate_folder(self._folder, candidate.key)
+            place.mkdir(parents=True, exist_ok=True)
+            found.predictions.write_csv(place / "predictions.csv")
+            write_candidate_page(outcome, found.predictions, self._photos.data, place / "report.html")
+        keep_outcome(self._folder, outcome)
+        return outcome
+
+    def _second(self, judged: list[tuple[Outcome, Judged]]) -> str:
+        """What the second best would cost, in a sentence; empty without one."""
+        if len(judged) < 2:
+            return ""
+        (first, figures), (second, others) = judged[:2]
+        answered = [
+            (key, Predictions.read_csv(candidate_folder(self._folder, key) / "predictions.csv"), dict[str, str]())
+            for key in (first.candidate.key, second.candidate.key)
+        ]
+        test = paired_test(*answered)
+        verdict = "significant" if test.real else "not significant"
+        return (
+            f"The second best is {second.candidate}: {points(others.accuracy - figures.accuracy)} points of accuracy in"
+            f" cross-validation, {second.cost.latency_ms - first.cost.latency_ms:+.2f} ms,"
+            f" {second.cost.size_mb - first.cost.size_mb:+.2f} MB. The difference in accuracy is {verdict}"
+            f" (p = {test.p:.2f}, exact McNemar test on {test.shared} training images)."
+        )
+
+    def _free_name(self) -> str:
+        name, number = self._request.run_name, 1
+        while (self._request.runs / name).exists():
+            number += 1
+            name = f"{self._request.run_name}-{number}"
+        return name
+
+    def _train(self, candidate: Candidate, path: Path) -> Run:
+        """The winner's run; one that was interrupted goes on."""
+        from zoo.progress import make_reporter
+
+        image = {name: value for name, value in candidate.image.as_dict().items() if name != "version"}
+        asked = TrainRequest(
+            architecture=candidate.architecture,
+            data=self._request.data,
+            image=image,
+            runs=self._request.runs,
+            name=path.name,
+        )
+        if (path / "run.json").is_file():
+            if (path / "split.csv").is_file():
+                asked = TrainRequest(resume=path, runs=self._request.runs)
+            elif not open_run(path).finished:
+                shutil.rmtree(path)  # killed before it knew its images: this search began it, and nothing can go on
+        left = f"{as_minutes(self._clock.left_s)} left" if self._clock.left_s > 0 else "The time is over"
+        self._reporter.stage(f"{left}; the winner is {candidate}")
+        return Run(train(asked, self._reporter).run, lambda quiet: make_reporter())
+
+    def _export(self, run: Run, winner: Winner) -> Winner:
+        exporter, precision = self._form.exporter, self._form.precision
+        request = ExportRequest(model=str(run.path), formats=(exporter.name,), precisions=(precision,))
+        (made,) = export(request, self._reporter).targets
+        if not made.kept:
+            failures = made.verification.failures if made.verification else ()
+            return replace(winner, trouble=f"There is no exported file: {made.error or ' '.join(failures)}")
+        file = made.path.relative_to(run.path).as_posix()
+        return replace(winner, file=file, latency_ms=time_file(made.path), size_bytes=made.size_bytes)
