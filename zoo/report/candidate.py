@@ -50,7 +50,7 @@ def _key_figures(outcome: Outcome, judged: Judged, metrics: Metrics) -> str:
     shown = (
         ("Accuracy", percent(judged.accuracy), f"mean of {judged.repeats} repeats of {judged.folds} folds"),
         ("Macro F1", number(metrics.scalars.get("macro_f1")), "of the first repeat"),
-        ("Brier score", f"{judged.brier_score:.4f}", "squared error of the probabilities; ranks the candidates"),
+        ("Brier score", f"{judged.brier_score:.4f}", "squared error of the probabilities"),
         ("Latency", f"{outcome.cost.latency_ms:.2f}&nbsp;ms", "one image, one thread"),
         ("File size", f"{outcome.cost.size_mb:.2f}&nbsp;MB", "exported"),
         (

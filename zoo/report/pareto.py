@@ -78,7 +78,7 @@ def _joined(front: Sequence[Point], at_x: Callable[[float], float], at_y: Callab
         if point.accuracy > best:  # the front is one of three figures; a line goes through those of these two
             best = point.accuracy
             kept.append(f"{at_x(point.cost):.1f},{at_y(point.accuracy):.1f}")
-    return f'<polyline class="front" points="{" ".join(kept)}"/>'
+    return f'<polyline class="joined" points="{" ".join(kept)}"/>'
 
 
 def _marks(points: Sequence[Point], at_x: Callable[[float], float], at_y: Callable[[float], float]) -> list[str]:

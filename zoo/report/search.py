@@ -188,7 +188,8 @@ def _picture(told: _Told, judged: Sequence[tuple[Outcome, Judged]]) -> str:
     legend = (
         "<p>Every point is a candidate, with its accuracy in cross-validation and the 95&nbsp;% interval; its number is"
         " that in the table, and it opens its report. Filled: no other one beats it in accuracy, latency and file size"
-        " at once. The winner has a ring. A dashed line is a limit.</p>"
+        " at once. The winner, with a ring, has the best Brier score of these: the squared error of the probabilities"
+        " says more about so few images than the number of right predictions. A dashed line is a limit.</p>"
     )
     return section("picture", "What accuracy costs", legend, f'<div class="pair">{drawn}</div>')
 
@@ -199,11 +200,7 @@ def _second(told: _Told, judged: Sequence[tuple[Outcome, Judged]]) -> str:
     more = ""
     most = max(judged, key=lambda pair: pair[1].accuracy)
     if most[1].accuracy > judged[0][1].accuracy:
-        more = (
-            f"<p>{esc(most[0].candidate)} has the highest accuracy in cross-validation. Candidates are ranked by their"
-            " Brier score, the squared error of their probabilities: it says more about so few images than the count of"
-            " right predictions.</p>"
-        )
+        more = f"<p>{esc(most[0].candidate)} has the highest accuracy in cross-validation, and a worse Brier score.</p>"
     return section("second", "The second best", f"<p>{esc(told.second)}</p>{more}")
 
 
@@ -212,9 +209,7 @@ def _table(told: _Told, judged: Sequence[tuple[Outcome, Judged]]) -> str:
         Column("Candidate", figures=False),
         Column("Accuracy", "Share of right predictions in cross-validation, mean of the repeats"),
         Column("95 % interval", "Of the accuracy"),
-        Column(
-            "Brier score", "Squared error of the probabilities, summed over the classes: candidates are ranked by it"
-        ),
+        Column("Brier score", "Squared error of the probabilities, summed over the classes"),
         Column("Latency", "One image, the model alone, one thread; median", unit="ms"),
         Column("Size", "Of the exported file", unit="MB"),
         Column("Time", "That judging it took", unit="s"),

@@ -144,21 +144,27 @@ class Outcome:
 
 
 def ranked(outcomes: Iterable[Outcome]) -> list[tuple[Outcome, Judged]]:
-    """Those that did not fail, the best first: by the Brier score, and of equal ones the quicker."""
+    """Those that did not fail: the winner, then the others by their Brier score, and of equal ones the quicker.
+
+    The winner has the best Brier score of those that no other one beats in accuracy, latency and size at once.
+    """
     judged = [(outcome, outcome.judged) for outcome in outcomes if outcome.judged is not None]
-    return sorted(judged, key=lambda pair: (pair[1].brier_score, pair[0].cost.latency_ms, pair[0].candidate.key))
+    judged.sort(key=lambda pair: (pair[1].brier_score, pair[0].cost.latency_ms, pair[0].candidate.key))
+    unbeaten = front(judged)
+    first = next((pair for pair in judged if pair[0].candidate.key in unbeaten), None)
+    return judged if first is None else [first, *(pair for pair in judged if pair is not first)]
 
 
-def front(outcomes: Sequence[tuple[Outcome, Judged]]) -> set[str]:
+def front(judged: Sequence[tuple[Outcome, Judged]]) -> frozenset[str]:
     """Keys of those that no other one beats in accuracy, latency and size at once."""
     figures = {
-        outcome.candidate.key: (-judged.accuracy, outcome.cost.latency_ms, outcome.cost.size_bytes)
-        for outcome, judged in outcomes
+        outcome.candidate.key: (-found.accuracy, outcome.cost.latency_ms, outcome.cost.size_bytes)
+        for outcome, found in judged
     }
-    return {
+    return frozenset(
         key
         for key, mine in figures.items()
         if not any(
             theirs != mine and all(a <= b for a, b in zip(theirs, mine, strict=True)) for theirs in figures.values()
         )
-    }
+    )

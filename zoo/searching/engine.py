@@ -9,14 +9,14 @@ from typing import Any
 
 from zoo.errors import UsageError
 from zoo.reporter import Reporter
-from zoo.searching.candidate import Candidate, Judged, Outcome
+from zoo.searching.candidate import Candidate, Cost, Judged, Outcome
 from zoo.searching.clock import Clock, as_minutes
 from zoo.searching.journal import Claim, Claimed, Journal
 from zoo.searching.stages import Known, Stage
 from zoo.searching.waiting import ASK_AGAIN_S
 
 #: Proposals of Optuna in a row that were tried before, until the cheapest that was not is taken.
-_PROPOSALS = 50
+_PROPOSALS = 12
 
 #: Seconds that a candidate takes beside its features; and for each image and millisecond of latency, before the first
 #: candidate has shown how long it takes here.
@@ -34,7 +34,7 @@ class Engine:
         judge: Judges a candidate and keeps the outcome; what was kept before is returned as it is.
         clock: The time.
         images: Number of images that choose.
-        reserve_s: Seconds that the winner will take.
+        reserve_s: Seconds that the winner will take, by how many times as long as expected candidates took.
         reporter: Told of every candidate.
     """
 
@@ -44,7 +44,7 @@ class Engine:
     judge: Callable[[Candidate], Outcome]
     clock: Clock
     images: int
-    reserve_s: Callable[[], float]
+    reserve_s: Callable[[float], float]
     reporter: Reporter
     _excluded: set[str] = field(default_factory=set)
 
@@ -108,7 +108,9 @@ class Engine:
         return next(iter(left.values()))
 
     def _in_time(self, known: Known, candidate: Candidate) -> bool:
-        needed = self._expected_s(known, candidate) + self.reserve_s()
+        cost = known.cost(candidate)
+        pace = self._pace(known)
+        needed = pace * self._expected_s(cost) + self.reserve_s(pace)
         if self.clock.left_s >= needed:
             return True
         if not any(outcome.judged for outcome in known.outcomes) and not self.journal.read().running:
@@ -120,16 +122,16 @@ class Engine:
             )
         return False
 
-    def _expected_s(self, known: Known, candidate: Candidate) -> float:
-        cost = known.cost(candidate)
-        work = self.images * (cost.latency_ms if cost else 0.0)
-        paces = [
-            outcome.judged.seconds / (_FIXED_S + self.images * outcome.cost.latency_ms * _A_MILLISECOND)
-            for outcome in known.outcomes
-            if outcome.judged is not None
-        ]
-        pace = max(paces[-3:], default=1.0)
-        return pace * (_FIXED_S + work * _A_MILLISECOND)
+    def _expected_s(self, cost: Cost | None) -> float:
+        return _FIXED_S + self.images * (cost.latency_ms if cost else 0.0) * _A_MILLISECOND
+
+    def _pace(self, known: Known) -> float:
+        """How many times as long as expected the slowest candidate took; 1 before the first."""
+        judged = [outcome for outcome in known.outcomes if outcome.judged is not None]
+        return max(
+            (outcome.judged.seconds / self._expected_s(outcome.cost) for outcome in judged if outcome.judged),
+            default=1.0,
+        )
 
     def _try(self, claim: Claim) -> None:
         tried = sum(outcome.candidate.key != claim.candidate.key for outcome in self.known().outcomes)

@@ -1,7 +1,6 @@
 """The folder of a search: what it searches for, what came of every candidate, and who won.
 
 search.json       what is searched for: another command with other options or other data is refused
-split.csv         path, label, split and SHA-256 of every image, as the winner's run has them
 journal.log       who tries what (Optuna)
 time.json         the time that was taken
 costs/            latency and size of exported files, on this machine

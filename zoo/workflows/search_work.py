@@ -40,7 +40,8 @@ from zoo.workflows.planning import TrainRequest
 from zoo.workflows.search import Found, SearchRequest
 from zoo.workflows.train import train
 
-#: Seconds that training, export and verification of the winner take beside its features, and what 8 bits add.
+#: Seconds that training, export and verification of the winner take beside its features on two free cores, and what
+#: 8 bits add.
 _WINNER_S, _IN_8_BITS_S = 20.0, 60.0
 
 
@@ -131,7 +132,7 @@ class SearchWork:
             cost=cost,
             trouble=trouble,
             outcomes=(*(outcome for outcome, _ in judged), *(item for item in outcomes if item.judged is None)),
-            front=frozenset(front(judged)),
+            front=front(judged),
             second=self._second(judged),
             limits=self._request.limits,
             form=str(self._form),
@@ -184,11 +185,11 @@ class SearchWork:
             "Raise the limit so far, or try another --precision.",
         )
 
-    def _reserve_s(self) -> float:
-        """Seconds that the winner will take."""
+    def _reserve_s(self, pace: float) -> float:
+        """Seconds that the winner will take, on a machine that takes ``pace`` times as long as a free one."""
         judged = [outcome.judged.seconds for outcome in read_outcomes(self._folder) if outcome.judged]
-        in_8_bits = _IN_8_BITS_S if self._request.precision == "int8" else 0.0
-        return _WINNER_S + in_8_bits + max(judged, default=0.0) / 2
+        in_8_bits = _IN_8_BITS_S if self._form.precision == "int8" else 0.0
+        return (_WINNER_S + in_8_bits) * pace + max(judged, default=0.0) / 2
 
     def _judge(self, candidate: Candidate) -> Outcome:
         """The outcome of a candidate, kept in the folder; one that was kept before is returned as it is."""
@@ -228,7 +229,7 @@ class SearchWork:
         return (
             f"The second best is {second.candidate}: {points(others.accuracy - figures.accuracy)} points of accuracy in"
             f" cross-validation, {second.cost.latency_ms - first.cost.latency_ms:+.2f} ms,"
-            f" {second.cost.size_mb - first.cost.size_mb:+.2f} MB. The difference in accuracy is {verdict}"
+            f" {second.cost.size_mb - first.cost.size_mb + 0.0:+.2f} MB. The difference in accuracy is {verdict}"
             f" (p = {test.p:.2f}, exact McNemar test on {test.shared} training images)."
         )
 

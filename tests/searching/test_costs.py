@@ -1,0 +1,118 @@
+"""What candidates cost: limits, the Pareto front, and other devices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from zoo import Architecture, ImageSpec, UsageError
+from zoo.searching.candidate import Candidate, Cost, Judged, Limits, Outcome, front, ranked, sized
+from zoo.searching.clock import read_time
+from zoo.searching.device import read_device
+
+SQUARE = ImageSpec(height_px=224, width_px=224)
+
+
+def outcome(name: str, accuracy: float, latency_ms: float, size_mb: float, brier_score: float) -> Outcome:
+    judged = Judged(
+        accuracy=accuracy,
+        accuracy_interval=(accuracy, accuracy),
+        brier_score=brier_score,
+        n=100,
+        folds=5,
+        repeats=1,
+        seconds=1.0,
+    )
+    cost = Cost(latency_ms=latency_ms, size_bytes=round(size_mb * 1e6))
+    return Outcome(candidate=Candidate(architecture=name, image=SQUARE), cost=cost, judged=judged)
+
+
+def test_the_winner_is_beaten_by_none_in_everything() -> None:
+    slow_and_sure = outcome("sure", 0.90, 9.0, 5.0, 0.10)
+    better = outcome("better", 0.91, 4.0, 5.0, 0.12)
+    cheap = outcome("cheap", 0.80, 1.0, 1.0, 0.30)
+    failed = Outcome(candidate=Candidate(architecture="broken", image=SQUARE), cost=better.cost, error="broken")
+    found = ranked([cheap, failed, slow_and_sure, better])
+    assert [pair[0].candidate.architecture for pair in found] == ["better", "sure", "cheap"]
+    assert front(found) == {better.candidate.key, cheap.candidate.key}
+
+
+def test_limits_say_what_is_exceeded_and_by_how_much() -> None:
+    limits = Limits(max_latency_ms=5.0, max_size_mb=4.0)
+    assert limits.excess(Cost(latency_ms=5.0, size_bytes=4_000_000)) == 1
+    cost = Cost(latency_ms=6.0, size_bytes=8_000_000)
+    assert limits.excess(cost) == 2
+    assert limits.exceeded(cost) == "6.00 ms of at most 5 ms and 8.00 MB of at most 4 MB"
+    assert str(limits) == "5 ms and 4 MB"
+    assert Limits().excess(cost) == 0
+
+
+@pytest.mark.parametrize(("own", "sides"), [(224, [160, 192, 224, 256, 288]), (240, [168, 208, 240, 272, 312])])
+def test_sizes_are_steps_of_the_architectures_own(own: int, sides: list[int]) -> None:
+    architecture = Architecture(name="any", summary="", build=print, image=ImageSpec(height_px=own, width_px=own))
+    assert [sized(architecture, step).width_px for step in range(-2, 3)] == sides
+
+
+def benchmark(*files: tuple[str, int, str, float]) -> dict[str, Any]:
+    """The JSON of ``zoo bench``, as far as a search reads it: architecture, side, precision, milliseconds."""
+    results = [
+        {
+            "model": {
+                "architecture": architecture,
+                "format": "tflite",
+                "precision": precision,
+                "image": ImageSpec(height_px=side, width_px=side).as_dict(),
+            },
+            "threads": [
+                {"threads": 4, "model": {"p50_ms": latency_ms / 2}},
+                {"threads": 1, "model": {"p50_ms": latency_ms}},
+            ],
+        }
+        for architecture, side, precision, latency_ms in files
+    ]
+    return {"device": {"name": "board"}, "results": results}
+
+
+def here(name: str, image: ImageSpec) -> Cost | None:
+    """10 ms for ``a`` at 224 px, 20 ms for ``b``; ``gone`` is not installed."""
+    times = {"a": 10.0, "b": 20.0}
+    if name not in times:
+        return None
+    return Cost(latency_ms=times[name] * (image.width_px / 224) ** 2, size_bytes=1000)
+
+
+def test_a_device_is_measured_or_estimated_and_never_both() -> None:
+    values = benchmark(("a", 224, "int8", 30.0), ("b", 224, "int8", 80.0), ("a", 224, "float32", 999.0))
+    device = read_device(values, "tflite", "int8", here)
+    assert device.name == "board"
+    known = device.cost("a", SQUARE, Cost(latency_ms=11.0, size_bytes=7))
+    assert known == Cost(latency_ms=30.0, size_bytes=7, source="device")
+    larger = device.cost("a", ImageSpec(height_px=448, width_px=448), Cost(latency_ms=40.0, size_bytes=7))
+    assert larger == Cost(latency_ms=120.0, size_bytes=7, source="estimated")
+    other = device.cost("c", SQUARE, Cost(latency_ms=5.0, size_bytes=7))
+    assert other.source == "estimated"
+    assert other.latency_ms == pytest.approx(5.0 * (3 * 4) ** 0.5)
+    assert "times 3.46, the geometric mean over 2 files" in device.note()
+    assert "estimated" in device.note()
+
+
+def test_a_device_without_such_a_file_says_what_it_has() -> None:
+    with pytest.raises(UsageError, match="board holds no tflite int8 file; it holds tflite float32"):
+        read_device(benchmark(("a", 224, "float32", 9.0)), "tflite", "int8", here)
+
+
+def test_a_device_that_timed_nothing_that_is_installed_is_refused() -> None:
+    with pytest.raises(UsageError, match="times gone, which cannot be built here"):
+        read_device(benchmark(("gone", 224, "int8", 9.0)), "tflite", "int8", here)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("10m", 600), ("90s", 90), ("1h30m", 5400), ("0.5h", 1800)])
+def test_times(text: str, seconds: float) -> None:
+    assert read_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "ten minutes", "10m5", "-5m", "1d"])
+def test_times_that_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match="--time must be such as 10m"):
+        read_time(text)

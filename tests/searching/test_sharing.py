@@ -1,0 +1,139 @@
+"""The journal of a search: killed processes, several processes, damage, and what Optuna proposes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.searching.shares import CANDIDATES, brier_score, judged_keys, make_engine, own_rule
+from zoo.errors import TrainingError, UsageError
+from zoo.searching.candidate import Limits, ranked
+from zoo.searching.folder import read_outcomes
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "search"
+    made.mkdir()
+    return made
+
+
+def start(folder: Path, *more: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "tests.searching.shares", str(folder), *more], cwd=REPOSITORY)
+
+
+def killed_at(folder: Path, key: str) -> None:
+    """A process that was killed while it judged a candidate."""
+    (folder / "waiting").unlink(missing_ok=True)
+    process = start(folder, key)
+    deadline = time.monotonic() + 60
+    while not (folder / "waiting").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_two_processes_share_a_search(folder: Path) -> None:
+    both = [start(folder), start(folder)]
+    assert [process.wait(120) for process in both] == [0, 0]
+    judged = Counter(judged_keys(folder))
+    assert len(judged) == CANDIDATES
+    assert set(judged.values()) == {1}
+    workers = {line.split()[1] for line in (folder / "judged.txt").read_text().splitlines()}
+    assert len(workers) == 2
+    assert list((folder / "workers").iterdir()) == []
+
+
+def test_a_killed_search_goes_on_and_repeats_nothing_that_is_finished(folder: Path) -> None:
+    killed_at(folder, own_rule("large").key)
+    assert judged_keys(folder) == [own_rule("small").key, own_rule("large").key]
+    make_engine(folder).run()
+    judged = Counter(judged_keys(folder))
+    assert judged.pop(own_rule("large").key) == 2  # it was killed in the middle of this one
+    assert set(judged.values()) == {1}
+    assert len(judged) == CANDIDATES - 1
+
+
+def test_a_candidate_that_kills_its_process_twice_is_left_out(folder: Path) -> None:
+    for _ in range(2):
+        killed_at(folder, own_rule("small").key)
+    make_engine(folder).run()
+    tried = {outcome.candidate.key for outcome in read_outcomes(folder)}
+    assert own_rule("small").key not in tried
+    assert own_rule("large").key in tried
+
+
+def test_the_best_is_found_before_all_are_tried(folder: Path) -> None:
+    engine = make_engine(folder)
+    engine.run()
+    best, judged = ranked(read_outcomes(folder))[0]
+    assert (best.candidate.architecture, best.candidate.image.height_px) == ("large", 144)
+    assert judged.brier_score == pytest.approx(brier_score(best.candidate))
+    assert judged_keys(folder).index(best.candidate.key) < CANDIDATES - 2
+
+
+def test_a_line_that_a_killed_process_left_half_written_is_mended(folder: Path) -> None:
+    make_engine(folder).run()
+    before = (folder / "journal.log").read_bytes()
+    (folder / "journal.log").write_bytes(before + b'{"op_code": 4, "stu')
+    make_engine(folder).run()
+    assert len(judged_keys(folder)) == CANDIDATES
+    lines = (folder / "journal.log").read_bytes().splitlines(keepends=True)
+    assert all(json.loads(line) and line.endswith(b"\n") for line in lines)
+
+
+def test_a_damaged_journal_is_told_and_can_be_removed(folder: Path) -> None:
+    make_engine(folder).run()
+    lines = (folder / "journal.log").read_bytes().splitlines(keepends=True)
+    (folder / "journal.log").write_bytes(b"".join([*lines[:3], b"no journal\n", *lines[3:]]))
+    with pytest.raises(TrainingError, match=r"journal\.log is damaged") as error:
+        make_engine(folder)
+    assert f"Remove {folder / 'journal.log'}" in str(error.value)
+    (folder / "journal.log").unlink()
+    make_engine(folder).run()
+    assert len(judged_keys(folder)) == CANDIDATES  # nothing was tried again
+
+
+@pytest.mark.parametrize("content", [b"\0\xff\n" * 3, b"[1]\n", b'{"op_code": 99}\n'])
+def test_a_journal_that_is_none_is_told(content: bytes, folder: Path) -> None:
+    (folder / "journal.log").write_bytes(content)
+    with pytest.raises(TrainingError, match=r"journal\.log is damaged"):
+        make_engine(folder)
+
+
+def test_a_time_too_short_for_one_candidate_is_told(folder: Path) -> None:
+    with pytest.raises(UsageError, match="too short for one candidate") as error:
+        make_engine(folder, time_s=1.0).run()
+    assert "Give a --time that is longer by 0:0" in str(error.value)
+    assert not (folder / "judged.txt").exists()
+
+
+def test_time_that_was_taken_before_counts(folder: Path) -> None:
+    engine = make_engine(folder, time_s=6.0)
+    assert 5 < engine.clock.left_s <= 6
+    (folder / "time.json").write_text('{"elapsed_s": 1000.0}')
+    assert make_engine(folder, time_s=1006.0).clock.left_s <= 6
+
+
+def test_an_architecture_that_is_too_slow_is_tried_at_a_smaller_size(folder: Path) -> None:
+    make_engine(folder, limits=Limits(max_latency_ms=10.0)).run()
+    outcomes = read_outcomes(folder)
+    large = [outcome for outcome in outcomes if outcome.candidate.architecture == "large"]
+    assert {outcome.candidate.image.height_px for outcome in large} == {80, 96}
+    assert all(outcome.cost.latency_ms <= 10 for outcome in outcomes)
+
+
+def test_a_file_that_is_too_large_is_not_tried_at_any_size(folder: Path) -> None:
+    make_engine(folder, limits=Limits(max_size_mb=5.0)).run()
+    assert {outcome.candidate.architecture for outcome in read_outcomes(folder)} == {"small"}
