@@ -260,10 +260,10 @@ def search(
         UsageError: No architecture meets the limits (the message names the nearest), or the time is too short.
         PluginError: There is no architecture to try, or all failed.
 
-    >>> zoo.search("photos", max_size_mb=0.001, architectures=["mobilenetv2"], quiet=True)
+    >>> zoo.search("photos", time="10 minutes", max_size_mb=4, quiet=True)
     Traceback (most recent call last):
         ...
-    zoo.errors.UsageError: No architecture meets the limits as onnx float32. ...
+    zoo.errors.UsageError: --time must be such as 10m, 90s or 1h30m. Received: '10 minutes'.
     """
     from zoo.searching.clock import read_time
     from zoo.workflows.search import SearchRequest
