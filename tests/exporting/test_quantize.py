@@ -183,6 +183,21 @@ def test_a_tensor_times_a_number_is_stored_in_8_bits_too(photos: tuple[Pixels, N
     assert np.abs(answers(found.model, pixels) - expected).max() < 0.1
 
 
+def test_layers_that_augment_leave_the_images_alone_that_ranges_are_measured_on(
+    photos: tuple[Pixels, NDArray[np.int64]],
+) -> None:
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = layers.RandomRotation(0.2)(layers.RandomBrightness(0.5)(layers.RandomFlip()(image)))
+    x = layers.Pipeline([layers.RandomZoom(0.3), layers.RandomInvert(1.0)])(x)
+    x = layers.Conv2D(8, 3, activation="relu")(layers.Rescaling(1 / 255)(x))
+    x = layers.Dense(CLASSES, activation="softmax", name="probabilities")(layers.Flatten()(x))
+    model = randomise(keras.Model(image, x))
+    pixels = photos[0][:40]
+    found = quantize(fold(model), pixels)
+    assert found.calibrated.divergence < 1e-3
+    np.testing.assert_allclose(answers(found.model, pixels), answers(model, pixels), atol=0.02)
+
+
 def test_fake_quantize_rounds_to_256_values_with_zero_among_them() -> None:
     layer = FakeQuantize(-0.99, 3.0)
     values = np.asarray(layer(np.linspace(-5, 5, 5001, dtype=np.float32)))

@@ -227,7 +227,10 @@ def copy_layer(layer: keras.Layer, with_weights: bool = True, **changes: Any) ->
     Raises:
         ExportError: The configuration of the layer makes a layer of other weights.
     """
-    config = layer.get_config() | {"dtype": "float32"} | changes
+    config = layer.get_config()
+    if "dtype" in config:  # a Pipeline has none; what it holds has
+        config["dtype"] = "float32"
+    config |= changes
     copy = type(layer).from_config(config)
     if layer.weights:
         built = layer.get_build_config()
@@ -268,6 +271,8 @@ def _invoker(node: Any) -> Callable[[Any, Sequence[Any]], Any]:
         arguments, keywords = keras.tree.map_structure(
             lambda value: _constant(value) if id(value) not in given else value, node.arguments.fill_in(filled)
         )
+        if isinstance(operation, keras.Layer):
+            keywords["training"] = False  # as model.predict does: a layer that augments does so where nobody says this
         return operation(*arguments, **keywords)
 
     return invoke
