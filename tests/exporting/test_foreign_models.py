@@ -24,6 +24,7 @@ from zoo.foreign import pixels as pixel_ranges
 from zoo.foreign.pixels import PIXELS, fitting_pixels
 from zoo.foreign.pixels import scaled as in_range
 from zoo.foreign.read import read_model
+from zoo.keras_internals import layers_of
 from zoo.registry import exporters
 
 PHOTOS = 12
@@ -99,6 +100,26 @@ def test_every_kind_is_verified_or_refused_with_its_cause(
         assert part in done.err
     if not kind.says:
         assert not re.search(r"Note: (The (model|batch|one output)|Raw pixels)", done.err)
+
+
+@pytest.mark.skipif("ZOO_TEST_HEAVY_MODELS" not in os.environ, reason="takes a minute; set ZOO_TEST_HEAVY_MODELS")
+def test_a_deep_network_that_was_trained_is_verified_within_the_limits_of_zoo(zoo: Zoo, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    for label in range(CLASSES):
+        for number in range(100):
+            draw_photo(tmp_path / "photos" / f"class_{label}" / f"{number}.jpg", 40 + 30 * label, 500 * label + number)
+    pixels, classes = read(tmp_path / "photos")
+    model = next(kind for kind in KINDS if kind.name == "MobileNetV2, nested as a layer").build()
+    model.trainable = True
+    for layer in layers_of(model):
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = 0.8
+    model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+    model.fit(pixels, classes, batch_size=20, epochs=20, verbose=0)
+    model.save(tmp_path / "theirs.keras")
+    (tmp_path / "labels.txt").write_text("".join(f"class_{label}\n" for label in range(CLASSES)))
+    done = zoo("export", "theirs.keras", "--labels", "labels.txt", "--data", "photos", *BOTH, "--out", "out")
+    assert done.code == 0, (done.out, done.err)
 
 
 def test_the_table_is_long_enough() -> None:

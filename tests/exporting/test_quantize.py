@@ -528,6 +528,34 @@ def test_a_range_always_holds_zero() -> None:
     assert high > 3.5
 
 
+def test_a_tensor_that_all_but_vanishes_has_no_finer_steps_than_what_is_summed(
+    photos: tuple[Pixels, NDArray[np.int64]], tmp_path: Path
+) -> None:
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = shortcut = layers.Conv2D(8, 1, name="vanishing")(
+        layers.Conv2D(8, 3, strides=2, activation="relu", name="read")(image)
+    )
+    x = layers.Conv2D(8, 1, name="vanishing_too")(layers.Conv2D(8, 1, activation="relu")(x))
+    x = layers.Conv2D(8, 1)(layers.Add(name="sum")([shortcut, x]))
+    x = layers.GlobalAveragePooling2D()(layers.Activation("relu")(x))
+    model = randomise(keras.Model(image, layers.Dense(CLASSES, activation="softmax", name="probabilities")(x)))
+    for name in ("vanishing", "vanishing_too"):
+        layer = model.get_layer(name)
+        layer.set_weights([layer.kernel * 1e-12, layer.bias])
+    pixels = photos[0][:8]
+    graph = Graph(fold(model))
+    channels = measure_channels(graph, pixels, rounded_calls(graph))
+    center(graph, channels)
+    ranges = {call.name: high - low for call, (low, high) in choose_ranges(graph, pixels, channels).items()}
+    summed = steps(model.get_layer("vanishing")).max() * ranges["read_activation"]
+    assert ranges["vanishing"] >= summed * (1 - 1e-6)
+    assert ranges["sum"] >= min(ranges["vanishing"], ranges["vanishing_too"]) * (1 - 1e-6)
+    # LiteRT ends the process where steps are 256 times finer.
+    tflite = exporters().get("tflite")
+    tflite.convert(quantize(fold(model), pixels).model, tmp_path / "made.tflite", "int8")
+    assert np.isfinite(tflite.load(tmp_path / "made.tflite", 1).predict(pixels)).all()
+
+
 def test_a_tensor_that_is_zero_everywhere_has_a_range_too() -> None:
     low, high = best_range(histogram(np.zeros(1000), 0, 1e-6), 0, 1e-6)
     assert low <= 0 < high

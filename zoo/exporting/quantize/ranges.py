@@ -10,8 +10,10 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from zoo.exporting.fold import LINEAR
 from zoo.exporting.graph import Call, Graph
-from zoo.exporting.quantize.run import Pixels, batches, cap, channel_axes, passes_through, run
+from zoo.exporting.quantize.rounding import steps
+from zoo.exporting.quantize.run import Pixels, batches, cap, channel_axes, is_relu, passes_through, run
 
 #: Smallest and largest value that 8 bits hold, zero always among them.
 Range = tuple[float, float]
@@ -131,10 +133,31 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
     chosen = {call: best_range(histograms[call], *limits[call]) for call in limits}
     chosen[graph.input] = (0.0, 255.0)
     for call in chosen:  # in the order of the graph
+        low, high = chosen[call]
+        if (finest := _LEVELS * _finest_step(call, chosen)) > high - low:
+            chosen[call] = (low, low + finest)
         # Integer kernels average stored values, and store the average in the same steps.
         if isinstance(call.operation, layers.AveragePooling2D) and (source := stored_sources(call)[0]) in chosen:
             chosen[call] = chosen[source]
     return chosen
+
+
+def _finest_step(call: Call, ranges: dict[Call, Range]) -> float:
+    """The step of what integers sum up to make a tensor, which its own step need not be finer than; 0: not known.
+
+    The values of a tensor may all but vanish. Steps that are as fine are no gain, and LiteRT crashes where they are
+    hundreds of times finer than the sums.
+    """
+    source = call.only_source
+    maker = source if is_relu(call.operation) and source is not None and source not in ranges else call
+    read = [ranges[stored][1] - ranges[stored][0] for stored in stored_sources(maker) if stored in ranges]
+    if len(read) != len(maker.sources) or not read:
+        return 0.0
+    if isinstance(maker.operation, LINEAR):
+        return read[0] / _LEVELS * float(steps(maker.operation).max())
+    if isinstance(maker.operation, layers.Multiply):
+        return float(np.prod([width / _LEVELS for width in read]))
+    return min(read) / _LEVELS if isinstance(maker.operation, layers.Add) else 0.0
 
 
 def share_steps(ranges: dict[Call, Range]) -> dict[Call, Range]:
