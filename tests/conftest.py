@@ -39,6 +39,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.path.parent != quick, item.path.name not in LONGEST))
 
 
+def pytest_collection_finish() -> None:
+    warm.spare_collections()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real photographs and original weights; ``ZOO_TEST_DATA``, or ``shared/data`` beside the repository."""

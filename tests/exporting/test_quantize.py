@@ -16,7 +16,7 @@ from tests.conftest import draw_photo
 from tests.exporting.models import Pixels, answers, classifier, randomise
 from zoo.exporting.fold import fold
 from zoo.exporting.graph import Graph
-from zoo.exporting.quantize import FakeQuantize, quantize
+from zoo.exporting.quantize import FakeQuantize, Quantized, quantize
 from zoo.exporting.quantize.center import center
 from zoo.exporting.quantize.distill import Teacher, distill, trained_calls
 from zoo.exporting.quantize.equalize import equalize
@@ -82,9 +82,14 @@ def agreement(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 
 
 @pytest.fixture(scope="module")
-def quantized(trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> keras.Model:
+def found(trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> Quantized:
     """Calibrated on every second photo."""
-    return quantize(fold(trained), photos[0][::2]).model
+    return quantize(fold(trained), photos[0][::2], 0.98)
+
+
+@pytest.fixture(scope="module")
+def quantized(found: Quantized) -> keras.Model:
+    return found.model
 
 
 def test_answers_like_the_float_model_on_photos_it_was_not_calibrated_on(
@@ -139,7 +144,7 @@ def test_averages_of_stored_values_are_stored_in_the_same_steps(photos: tuple[Pi
 def test_the_same_photos_give_the_same_weights(
     trained: keras.Model, quantized: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]
 ) -> None:
-    again = quantize(fold(trained), photos[0][::2]).model
+    again = quantize(fold(trained), photos[0][::2], 0.98).model
     for one, other in zip(quantized.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     ranges = [
@@ -176,7 +181,7 @@ def test_a_tensor_times_a_number_is_stored_in_8_bits_too(photos: tuple[Pixels, N
     x = layers.Conv2D(8, 3, activation="relu")(image * (1 / 255)) * 2.0
     scores = layers.Dense(CLASSES)(layers.GlobalAveragePooling2D()(x))
     model = keras.Model(image, layers.Activation("softmax", name="probabilities")(scores))
-    pixels = photos[0][:40]
+    pixels = photos[0][:32]
     expected = answers(model, pixels)
     found = quantize(fold(model), pixels, 0.0)
     assert any(isinstance(layer, FakeQuantize) for layer in found.model.layers)
@@ -192,7 +197,7 @@ def test_layers_that_augment_leave_the_images_alone_that_ranges_are_measured_on(
     x = layers.Conv2D(8, 3, activation="relu")(layers.Rescaling(1 / 255)(x))
     x = layers.Dense(CLASSES, activation="softmax", name="probabilities")(layers.Flatten()(x))
     model = randomise(keras.Model(image, x))
-    pixels = photos[0][:40]
+    pixels = photos[0][:32]
     found = quantize(fold(model), pixels)
     assert found.calibrated.divergence < 1e-3
     np.testing.assert_allclose(answers(found.model, pixels), answers(model, pixels), atol=0.02)
@@ -403,14 +408,13 @@ def test_learning_from_the_float_model_makes_up_for_what_rounding_shifted(
     assert moved > 0
 
 
-def test_what_was_learnt_is_recorded(trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> None:
-    made = quantize(fold(trained), photos[0][:40])
-    assert made.distilled is not None
-    assert made.as_dict()["distilled"] == {
-        "images": 64,
-        "before": made.distilled.before,
-        "after": made.distilled.after,
-        "kept": made.distilled.after < made.distilled.before,
+def test_what_was_learnt_is_recorded(found: Quantized) -> None:
+    assert found.distilled is not None
+    assert found.as_dict()["distilled"] == {
+        "images": 192,
+        "before": found.distilled.before,
+        "after": found.distilled.after,
+        "kept": found.distilled.after < found.distilled.before,
     }
 
 
@@ -427,6 +431,7 @@ def test_a_lesson_that_does_not_help_is_forgotten(
     monkeypatch.setattr(import_module("zoo.exporting.quantize.distill"), "_LEARNING_RATE", 30.0)
     spoilt = quantize(fold(trained), images)
     assert spoilt.distilled is not None
+    assert spoilt.distilled.images == 64  # 40 photos are enough to learn from
     assert not spoilt.distilled.kept
     monkeypatch.setattr("zoo.exporting.quantize._LEAST_TO_LEARN", 1000)
     for one, other in zip(spoilt.model.get_weights(), quantize(fold(trained), images).model.get_weights(), strict=True):
@@ -453,16 +458,22 @@ def loud(trained: keras.Model) -> keras.Model:
     return model
 
 
+@pytest.fixture(scope="module")
+def sparing(loud: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> tuple[Quantized, list[str]]:
+    """What sparing a tensor gives, and what is told of it; of so few photos nothing is learnt, which takes longest."""
+    told: list[str] = []
+    return quantize(fold(loud), photos[0][:39], 0.98, told.append), told
+
+
 def test_a_tensor_that_ruins_the_answers_stays_in_float_and_is_named(
-    loud: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]
+    loud: keras.Model, sparing: tuple[Quantized, list[str]], photos: tuple[Pixels, NDArray[np.int64]]
 ) -> None:
-    said: list[str] = []
-    images, others = photos[0][::2], photos[0][1::2]
+    found, said = sparing
+    images, others = photos[0][:39], photos[0][120:]
     expected = answers(loud, others)
     ruined = quantize(fold(loud), images)
     assert agreement(answers(ruined.model, others), expected) < 0.9
     assert ruined.in_float == ()
-    found = quantize(fold(loud), images, 0.98, said.append)
     assert agreement(answers(found.model, others), expected) >= 0.98
     (spared,) = found.in_float
     assert spared.name == "both"
@@ -472,18 +483,20 @@ def test_a_tensor_that_ruins_the_answers_stays_in_float_and_is_named(
     assert any(line.startswith("both stays in float32") for line in said)
 
 
-def test_nothing_stays_in_float_without_need(trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> None:
-    found = quantize(fold(trained), photos[0][::2], 0.98)
+def test_nothing_stays_in_float_without_need(found: Quantized) -> None:
     assert found.in_float == ()
     assert found.calibrated.agreement >= 0.98
 
 
 @pytest.mark.parametrize("offer", list(exporters()), ids=lambda offer: offer.record.name)
 def test_every_format_can_leave_a_tensor_in_float(
-    offer: Offer[Exporter], loud: keras.Model, photos: tuple[Pixels, NDArray[np.int64]], tmp_path: Path
+    offer: Offer[Exporter],
+    sparing: tuple[Quantized, list[str]],
+    photos: tuple[Pixels, NDArray[np.int64]],
+    tmp_path: Path,
 ) -> None:
     exporter = offer.record
-    prepared = quantize(fold(loud), photos[0][::2], 0.98).model
+    prepared = sparing[0].model
     exporter.convert(prepared, tmp_path / f"loud{exporter.suffix}", "int8")
     found = exporter.load(tmp_path / f"loud{exporter.suffix}", 1).predict(photos[0][:16])
     np.testing.assert_allclose(found, answers(prepared, photos[0][:16]), rtol=0, atol=0.02)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
@@ -60,6 +61,7 @@ def imports_of(source: str, module: str) -> set[str]:
     return found
 
 
+@cache
 def _closure(entry: str) -> dict[str, Path]:
     """Name and file of the module, of every ``zoo`` module it leads to, and of the packages they are in."""
     found: dict[str, Path] = {}
