@@ -44,5 +44,6 @@ def zoo_architectures():
             recipes={"default": recipe},
             weights=(weights,),
             backbone="features",
+            depths=("relu_1", "relu_2"),
         )
     ]

@@ -104,6 +104,8 @@ class Architecture:
         image: How files become its input where the user says nothing else.
         backbone: Name of the layer whose output is the feature vector, ``(batch, features)``; everything after it is
             the head. ``None``: it has no part worth reusing.
+        depths: Names of layers before it, from the input on, whose outputs are maps, ``(batch, height, width,
+            channels)``, such as those of all blocks. The means over these maps are features that a head may use too.
         weights: Pretrained weights it can start from.
         expected_failures: Conformance checks it cannot pass (``zoo plugin check``), each with the reason.
 
@@ -131,12 +133,15 @@ class Architecture:
     recipes: Mapping[str, Recipe] = field(default_factory=lambda: {"default": Recipe()})
     image: ImageSpec = field(default_factory=ImageSpec)
     backbone: str | None = None
+    depths: tuple[str, ...] = ()
     weights: tuple[Weights, ...] = ()
     expected_failures: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_name("Architecture", self.name)
         _find_when_called(self)
+        if self.depths and self.backbone is None:
+            raise PluginError(f"Architecture '{self.name}' names depths and no backbone.")
         if "default" not in self.recipes:
             raise PluginError(f"Architecture '{self.name}' has no recipe named 'default'.")
 

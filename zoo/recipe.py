@@ -14,6 +14,7 @@ from zoo.keras_names import KerasName, as_json, read_keras_name
 Schedule = Literal["constant", "cosine"]
 ClassWeights = Literal["none", "balanced"]
 Calibrate = Literal["none", "temperature"]
+Head = Literal["trained", "chosen"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 
 
@@ -49,12 +50,16 @@ class Recipe:
         ema_momentum: Momentum per step of an exponential moving average of the weights, which then is what is
             validated and kept; 0 keeps the weights themselves.
         dropout: Dropout rate before the head; ``None`` is the architecture's own.
+        head: ``trained``: the architecture's own, by the optimizer. ``chosen``: cross-validation on the training images
+            chooses among ridge and logistic regressions on the last features of the backbone and on those of several
+            depths; needs an architecture that declares a backbone. Without ``epochs`` all images that are not for the
+            test then train, and ``calibrate`` uses the predictions of the folds.
         head_epochs: Epochs to train the head alone first, on features that a frozen backbone computes once; needs an
-            architecture that declares a backbone. 0 leaves this phase out.
+            architecture that declares a backbone. 0 leaves this phase out. Setting it sets ``head`` to ``trained``.
         head_learning_rate: Peak learning rate of that phase; its schedule, warm-up and optimizer are the recipe's.
         head_views: Versions of every training image whose features are computed: the plain one and augmented ones.
         unfreeze: Share of the backbone's layers, counted from its end, that train on images: 1 is all of them, 0
-            none. Below 1, or after ``head_epochs``, BatchNorm keeps its statistics.
+            none. Below 1, and behind a head that came first, BatchNorm keeps its statistics.
         calibrate: ``temperature``: after training, one number fitted on the validation images (Guo et al. 2017) makes
             the model about as sure as it is right, and changes no answer; or ``none``.
         precision: ``float32``, ``mixed_bfloat16``, or ``auto``: the second where it measures faster on this machine.
@@ -85,6 +90,7 @@ class Recipe:
     early_stopping_epochs: int = 0
     ema_momentum: float = 0.0
     dropout: float | None = None
+    head: Head = "trained"
     head_epochs: int = 0
     head_learning_rate: float = 1e-3
     head_views: int = 1
@@ -100,8 +106,16 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise UsageError(f"Recipe field '{name}' must be from {low:g} to {high:g}. Received: {value!r}.")
-        if not self.epochs and not self.head_epochs:
-            raise UsageError("A recipe without 'epochs' and without 'head_epochs' trains nothing.", "Set one of them.")
+        if not self.epochs and not self.head_epochs and self.head == "trained":
+            raise UsageError(
+                "A recipe without 'epochs' and without 'head_epochs' trains nothing.",
+                "Set one of them, or 'head' to chosen.",
+            )
+        if self.head == "chosen" and self.head_epochs:
+            raise UsageError(
+                f"Recipe field 'head_epochs' is {self.head_epochs}, and a head that is chosen has no epochs.",
+                "Set 'head' to trained, or 'head_epochs' to 0.",
+            )
 
     @property
     def ranges(self) -> Augmentation:
@@ -147,11 +161,25 @@ class Recipe:
         """
         if "epochs" in values:  # whoever says how many epochs gets exactly these
             values = {"min_steps": 0, **values}
+        if values.get("head_epochs") not in (None, 0, "0"):  # the same with a head that has epochs, or has none
+            values = {"head": "trained", **values}
+        elif values.get("head") == "chosen":
+            values = {"head_epochs": 0, **values}
         read = {name: read_field(name, value) for name, value in values.items()}
         ranges = {name: read.pop(name) for name in RANGES if name in read}
         if ranges:
             read["augmentation"] = replace(read.get("augmentation", self.ranges), **ranges)
         return replace(self, **read)
+
+    @property
+    def freezes(self) -> bool:
+        """Whether it needs a backbone, all or part of which keeps its weights for a time."""
+        return self.head == "chosen" or self.head_epochs > 0 or self.unfreeze < 1
+
+    @property
+    def validates(self) -> bool:
+        """Whether it needs validation images: epochs are judged by them, a head is chosen by cross-validation."""
+        return self.head == "trained" or self.epochs > 0
 
     def lasting(self, steps_per_epoch: int) -> Recipe:
         """A copy whose epochs come to ``min_steps`` at least."""

@@ -10,20 +10,16 @@ from collections.abc import Iterable
 
 from zoo import Architecture, ImageSpec, Recipe, Weights, hookimpl
 
+#: Blocks whose output is a sum with their input.
+_RESIDUAL = (3, 5, 6, 8, 9, 10, 12, 13, 15, 16)
+
 ARCHITECTURE = Architecture(
     name="mobilenetv2",
     summary="MobileNetV2: 3.5 million parameters, 0.3 GMAC at 224 px; pretrained on ImageNet",
     build="zoo_mobilenetv2.model:build",
     recipes={
-        # Chosen by cross-validation on three small sets; docs/decisions/0005-transfer-learning-recipe.md.
-        "default": Recipe(
-            optimizer="adam",
-            head_epochs=60,
-            head_learning_rate=3e-3,
-            epochs=0,
-            augmentation="none",
-            precision="float32",
-        ),
+        # docs/decisions/0020-heads.md
+        "default": Recipe(head="chosen", head_learning_rate=3e-3, epochs=0, augmentation="none", precision="float32"),
         # The founding tutorial's: a frozen base, 500 epochs at 1e-5.
         "article": Recipe(
             optimizer="adam",
@@ -41,6 +37,7 @@ ARCHITECTURE = Architecture(
     },
     image=ImageSpec(height_px=224, width_px=224, resize="squash", interpolation="area"),
     backbone="features",
+    depths=tuple(f"block_{block:02d}_{'add' if block in _RESIDUAL else 'project_bn'}" for block in range(1, 18)),
     weights=(
         Weights(
             name="imagenet",

@@ -33,14 +33,16 @@ def planned(architecture: str | None, asked: Mapping[str, Any], repeated: Run | 
 #: Architecture, settings, fields that do nothing, and a part of the reason.
 IDLE: list[tuple[str, dict[str, Any], list[str], str]] = [
     ("simple_cnn", {"optimizer": "adam", "weight_decay": 0.1}, ["weight_decay"], "adam does not decay weights"),
-    ("mobilenetv2", {"weight_decay": 0.1}, ["weight_decay"], "adam does not decay weights"),
+    ("mobilenetv2", {"weight_decay": 0.1}, ["weight_decay"], "in closed form"),
+    ("mobilenetv2", {"optimizer": "sgd", "dropout": 0.1}, ["optimizer", "dropout"], "in closed form"),
+    ("mobilenetv2", {"calibrate": "none"}, ["calibrate"], "calibrated by its cross-validation"),
     ("mobilenetv2", {"learning_rate": 1e-4}, ["learning_rate"], "trains the head alone"),
     ("mobilenetv2", {"min_steps": 100}, ["min_steps"], "trains the head alone"),
     ("mobilenetv2", {"unfreeze": 0.3}, ["unfreeze"], "trains the head alone"),
     ("mobilenetv2", {"unfreeze": 1.0}, ["unfreeze"], "trains the head alone"),
     ("mobilenetv2", {"augmentation": "strong"}, ["augmentation"], "on images as they are"),
     ("mobilenetv2", {"flip": "horizontal", "shift": 0.1}, ["flip", "shift"], "on images as they are"),
-    ("mobilenetv2", {"head_views": 4}, ["head_views"], "all views of an image are the same"),
+    ("mobilenetv2", {"head_epochs": 9, "head_views": 4}, ["head_views"], "all views of an image are the same"),
     ("mobilenetv2", {"head_epochs": 0, "epochs": 2, "head_views": 2}, ["head_views"], "trains no head first"),
     ("simple_cnn", {"head_learning_rate": 0.1}, ["head_learning_rate"], "trains no head first"),
     ("simple_cnn", {"view": (1, 1), "aspect": "free"}, ["aspect"], "drawn from 1 to 1"),
@@ -65,10 +67,11 @@ def test_a_setting_without_effect_is_refused(
 @pytest.mark.parametrize(
     ("architecture", "asked"),
     [
-        ("mobilenetv2", {"optimizer": "adamw", "weight_decay": 0.1}),
+        ("mobilenetv2", {"head_epochs": 9, "optimizer": "adamw", "weight_decay": 0.1}),
+        ("mobilenetv2", {"epochs": 9, "optimizer": "adamw", "weight_decay": 0.1}),
         ("mobilenetv2", {"weight_decay": 0}),
         ("mobilenetv2", {"epochs": 4, "learning_rate": 1e-4, "unfreeze": 0.3}),
-        ("mobilenetv2", {"augmentation": "strong", "head_views": 4}),
+        ("mobilenetv2", {"head_epochs": 9, "augmentation": "strong", "head_views": 4}),
         ("mobilenetv2", {"epochs": 1, "augmentation": "article", "flip": "none"}),
         ("mobilenetv2", {"augmentation": "none", "head_views": 1, "flip": "none", "min_steps": 0, "unfreeze": 0}),
         ("mobilenetv2", {"recipe": "scratch"}),

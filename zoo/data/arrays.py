@@ -35,6 +35,10 @@ class CachedArrays:
     def __len__(self) -> int:
         return len(self._places)
 
+    def only(self, indices: Sequence[int]) -> CachedArrays:
+        """Those at ``indices``, in that order."""
+        return CachedArrays([self._places[index] for index in indices], self.shape, self.dtype.name)
+
     def read(self, indices: Sequence[int] | NDArray[np.intp]) -> NDArray[Any]:
         """A copy of the arrays at ``indices``, ``(len(indices), *shape)``. Safe in threads."""
         batch = np.empty((len(indices), *self.shape), self.dtype)

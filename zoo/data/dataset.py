@@ -19,7 +19,7 @@ from zoo.data.cache import ImageCache, damage_note
 from zoo.data.ingest import Ingested, Progress, ingest
 from zoo.data.named import find_source
 from zoo.data.source import SPLITS, TEST, TRAIN, Entry, Listing, Skipped, list_source
-from zoo.data.splits import Labelled, assign_splits
+from zoo.data.splits import Labelled, Shares, assign_splits
 from zoo.errors import DataError
 from zoo.image_spec import ImageSpec
 from zoo.run_folder.info import DataInfo
@@ -75,6 +75,18 @@ class ImageData:
         rows = sorted(zip(self.contents, self.classes.tolist(), self.splits, strict=True))
         return hashlib.sha256(repr((self.labels, rows)).encode("utf-8", "surrogateescape")).hexdigest()
 
+    def only(self, split: str) -> ImageData:
+        """The images of one split."""
+        kept = self.indices(split).tolist()
+        return replace(
+            self,
+            names=tuple(self.names[index] for index in kept),
+            classes=self.classes[kept],
+            splits=(split,) * len(kept),
+            contents=tuple(self.contents[index] for index in kept),
+            pixels=self.pixels.only(kept),
+        )
+
     def rows(self) -> list[tuple[str, str, str, str]]:
         """``(path, label, split, sha256)`` of every image, as ``split.csv`` has them."""
         labels = [self.labels[index] for index in self.classes]
@@ -93,13 +105,21 @@ class ImageData:
         )
 
 
-def load_data(source: str, spec: ImageSpec, *, split_seed: int = 0, progress: Progress | None = None) -> ImageData:
+def load_data(
+    source: str,
+    spec: ImageSpec,
+    *,
+    split_seed: int = 0,
+    validation: bool = True,
+    progress: Progress | None = None,
+) -> ImageData:
     """Everything ``--data`` names, ready to train on: decoded, cached and split.
 
     Args:
         source: A folder, a CSV file, or the name of a data set.
         spec: How files become pixels.
         split_seed: Of the splits that are made.
+        validation: Whether validation images are taken out of the training images where the source gives none.
         progress: Called with files done and files to do, while files are decoded.
 
     Raises:
@@ -115,7 +135,8 @@ def load_data(source: str, spec: ImageSpec, *, split_seed: int = 0, progress: Pr
             "Expected photos/<class>/*.jpg with one folder a class.",
         )
     given = {entry.split for entry in listing.entries if entry.split}
-    data = _load(name, listing, spec, split_seed, progress, labels=None)
+    shares = Shares() if validation else Shares(val=0.0)
+    data = _load(name, listing, spec, progress, labels=None, split_seed=split_seed, shares=shares)
     listing.check_still_there()
     untrained = [label for label, count in data.counts[TRAIN].items() if count == 0]
     if untrained:
@@ -163,7 +184,7 @@ def load_for_evaluation(
     listing.entries[:] = [
         Entry(entry.path, entry.name, named.get(entry.label, entry.label), TEST) for entry in listing.entries
     ]
-    data = _load(name, listing, spec, 0, progress, labels)
+    data = _load(name, listing, spec, progress, labels)
     listing.check_still_there()
     return data
 
@@ -191,7 +212,7 @@ def load_recorded(
     """
     rows = list(rows)
     entries = [Entry(os.path.join(root, row["path"]), row["path"], row["label"], row["split"]) for row in rows]  # noqa: PTH118
-    data = _load(source, Listing(root, entries), spec, 0, progress, labels)
+    data = _load(source, Listing(root, entries), spec, progress, labels)
     recorded = {row["path"]: row["sha256"] for row in rows}
     present = dict(zip(data.names, data.contents, strict=True))
     gone = sorted(recorded.keys() - present.keys())
@@ -215,9 +236,10 @@ def _load(
     name: str,
     listing: Listing,
     spec: ImageSpec,
-    split_seed: int,
     progress: Progress | None,
     labels: tuple[str, ...] | None,
+    split_seed: int = 0,
+    shares: Shares | None = None,
 ) -> ImageData:
     if labels is not None:
         strange = sorted({entry.label for entry in listing.entries} - set(labels))
@@ -249,7 +271,7 @@ def _load(
         labels=wanted,
         names=tuple(entry.name for entry in ingested.entries),
         classes=np.array([position[entry.label] for entry in ingested.entries], dtype=np.int64),
-        splits=tuple(assign_splits(labelled, split_seed)),
+        splits=tuple(assign_splits(labelled, split_seed, shares)),
         contents=ingested.contents,
         pixels=ingested.pixels,
         origin={TEST: "given"},
@@ -303,7 +325,7 @@ def _with_notes(data: ImageData, origin: Mapping[str, str]) -> ImageData:
         notes.append(
             f"{contradictory} image(s) appear under more than one label with the same bytes: see `zoo data check`."
         )
-    for split in (name for name in SPLITS if name != TRAIN):
+    for split in (name for name in SPLITS if name != TRAIN and any(data.counts[name].values())):
         empty = [label for label, count in data.counts[split].items() if count == 0]
         if empty:
             notes.append(f"No {split} image in class(es) {_quoted(empty)}: too few images.")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.atomic import make_folder, write_json
-from zoo.data import TEST, VAL, ImageData
+from zoo.data import TEST, ImageData
 from zoo.evaluation.metrics import compute_metrics
 from zoo.evaluation.predict import predict_split
-from zoo.evaluation.threshold import choose
+from zoo.evaluation.threshold import Choice
 from zoo.run_folder.info import Metrics
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def evaluate(
     folder: Path,
     train_counts: Mapping[str, int] | None,
     progress: Callable[[int, int], None] | None = None,
-    validation: ImageData | None = None,
+    choice: Choice | None = None,
 ) -> Metrics:
     """The model's answers on the test images of ``data``, and the figures they give.
 
@@ -35,7 +35,7 @@ def evaluate(
         folder: A run, for its own test images; else a folder for the figures.
         train_counts: Class name to training images, where they are known.
         progress: Called with images done and images to do.
-        validation: Data whose validation images choose the threshold of confidence; ``None`` where there are none.
+        choice: Thresholds of confidence that other images chose; ``None`` where there are none.
 
     Returns:
         The content of ``metrics.json``.
@@ -44,9 +44,6 @@ def evaluate(
         DataError: There are no test images.
     """
     predictions = predict_split(model, data, TEST, progress)
-    choice = None
-    if validation is not None and validation.indices(VAL).size:
-        choice = choose(predict_split(model, validation, VAL, progress))
     metrics = compute_metrics(predictions, train_counts, choice)
     make_folder(folder)
     predictions.write_csv(folder / "predictions.csv")

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.data import VAL, ImageData, load_recorded, named_dataset
 from zoo.data.named import find_source
 from zoo.errors import DataError
+from zoo.evaluation.predict import predict_split
+from zoo.evaluation.predictions import Predictions
+from zoo.evaluation.threshold import Choice, choose
 from zoo.run_folder import Run
+
+if TYPE_CHECKING:
+    import keras
+
+#: In a run whose head was chosen by cross-validation: predictions on its training images, each by a head that it did
+#: not train; as ``predictions.csv``.
+CROSS_VALIDATION = "cross_validation.csv"
 
 
 def recorded_images(
@@ -39,6 +50,23 @@ def recorded_rows(
     named = named_dataset(described.source)
     root = find_source(described.source)[1] if named else Path(described.root)
     return load_recorded(rows, described.source, root, run.image_spec, run.labels, partly=partly, progress=progress)
+
+
+def choice_of(run: Run, model: keras.Model, data: ImageData | None = None) -> Choice | None:
+    """The thresholds that images chose which did not train a run's model; ``None`` without such images.
+
+    Args:
+        run: The run. Where cross-validation chose its head, its predictions choose.
+        model: Its model.
+        data: Its data; ``None``: what is still there of it.
+    """
+    folds = run.path / CROSS_VALIDATION
+    if folds.is_file():
+        return choose(Predictions.read_csv(folds), "folds")
+    images = data or validation_images(run)
+    if images is None or not images.indices(VAL).size:
+        return None
+    return choose(predict_split(model, images, VAL))
 
 
 def validation_images(run: Run, progress: Callable[[int, int], None] | None = None) -> ImageData | None:

@@ -7,6 +7,7 @@ validation images each half of the test images chooses for the other one.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,14 +37,16 @@ class Choice:
         default: Accuracy asked for, and its threshold.
         others: The same for the curve.
         images: Number of images that chose.
+        by: ``val``: validation images; ``folds``: training images, each by a model that it did not train.
     """
 
     default: tuple[float, float]
     others: tuple[tuple[float, float], ...]
     images: int
+    by: Literal["val", "folds"] = "val"
 
 
-def choose(predictions: Predictions) -> Choice | None:
+def choose(predictions: Predictions, by: Literal["val", "folds"] = "val") -> Choice | None:
     """The thresholds that predictions on images the model was not trained on suggest.
 
     Each is the lowest at which enough of the answers are right (selective classification, El-Yaniv and Wiener 2010),
@@ -61,7 +64,7 @@ def choose(predictions: Predictions) -> Choice | None:
         return None
     found = [(wanted, lowest_threshold(predictions, wanted)) for wanted in TARGETS if wanted > plain]
     others = tuple((wanted, threshold) for wanted, threshold in found if threshold is not None)
-    return Choice((target, default), others, len(predictions))
+    return Choice((target, default), others, len(predictions), by)
 
 
 def suggest_threshold(predictions: Predictions, choice: Choice | None = None) -> Threshold | None:
@@ -74,10 +77,10 @@ def suggest_threshold(predictions: Predictions, choice: Choice | None = None) ->
     Returns:
         ``None`` where nothing could be chosen, or no image would get an answer.
     """
-    chosen_on = "val"
+    chosen_on = choice.by if choice else "halves"
     measured = [(choice, np.ones(len(predictions), bool))]
     if choice is None:
-        chosen_on, choice = "halves", choose(predictions)
+        choice = choose(predictions)
         halves = (predictions.first_half, ~predictions.first_half)
         measured = [(choose(_part(predictions, ~half)), half) for half in halves]
     if choice is None or any(part is None for part, _ in measured):

@@ -133,9 +133,10 @@ def _unknown(contents: Contents) -> str:
         f"{'-' if point['accuracy'] is None else percent(point['accuracy'])} |"
         for target, point in sorted(points.items())
     ]
-    chose = "Validation images chose the thresholds"
-    if found["chosen_on"] != "val":
-        chose = "Each half of the images chose the thresholds for the other half"
+    chose = {
+        "val": "Validation images chose the thresholds",
+        "folds": "Training images chose the thresholds, each by a model that it did not train",
+    }.get(found["chosen_on"], "Each half of the images chose the thresholds for the other half")
     others = sorted(point["target_accuracy"] for point in found["curve"])
     other = f" `--min-confidence accuracy={others[-1]:g}` takes the row of that accuracy." if others else ""
     table = "\n".join(["| accuracy wanted | threshold | answered | right of these |", "|---|---|---|---|", *rows])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +105,8 @@ def recorded_choice(run: Run | None) -> Choice | None:
     if run is None or not run.finished:
         return None
     found = run.metrics.min_confidence
-    if found is None or found.chosen_on != "val":
+    if found is None or found.chosen_on not in ("val", "folds"):
         return None
     first, *others = ((point.target_accuracy, point.suggested) for point in (found, *found.curve))
-    return Choice(first, tuple(others), found.chosen_images)
+    by: Literal["val", "folds"] = "folds" if found.chosen_on == "folds" else "val"
+    return Choice(first, tuple(others), found.chosen_images, by)

@@ -40,6 +40,35 @@ def training(findings: Findings, folder: Path) -> str:
     return section("training", "Training", note, f'<div class="charts">{figures}</div>')
 
 
+def head(findings: Findings) -> str:
+    """Which heads cross-validation compared, the one that was chosen first."""
+    info = findings.run.info.head
+    if info is None:
+        return ""
+    if not info.tried:
+        note = "There were too few training images to compare heads: a logistic regression on the last features."
+        return section("head", "Choosing the head", f"<p>{note}</p>")
+    of_depths = f", means over the maps of {plural(len(info.depths), 'layer')} beside the last" if info.depths else ""
+    note = (
+        f"<p>The backbone kept its weights. {plural(info.images, 'training image')} chose the head, each predicted by "
+        f"heads that it did not train: {info.folds} folds, {plural(info.repetitions, 'repetition')}, look-alikes in "
+        "one fold. The least Brier score wins, the mean squared error of the probabilities. It is a "
+        f"{esc(info.method)} regression on {plural(len(info.depths) + 1, 'depth')}{of_depths}; then all training images trained it.</p>"
+    )
+    columns = (
+        Column("Regression", figures=False),
+        Column("Features", figures=False),
+        Column("Accuracy"),
+        Column("Brier score"),
+        Column("Penalty"),
+    )
+    rows = [
+        (esc(one.method), esc(one.features), percent(one.accuracy), f"{one.brier_score:.4f}", f"{one.strength:.1e}")
+        for one in sorted(info.tried, key=lambda each: (each.method, each.features) != (info.method, info.features))
+    ]
+    return section("head", "Choosing the head", note, table("Heads that were compared", columns, rows))
+
+
 def _harder(recipe: Recipe) -> str:
     """What makes an image harder in training than in validation."""
     said = ["on augmented images"] if recipe.augments else []

@@ -45,6 +45,7 @@ def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None) -> 
         sections.mistakes(findings),
         sections.per_class(findings),
         sections.confusion(findings, plots),
+        background.head(findings),
         background.training(findings, plots),
         sections.calibration(findings, plots),
         background.data(findings, plots),

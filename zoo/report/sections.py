@@ -212,6 +212,8 @@ def _unknown(findings: Findings) -> str:
     chose = {
         "val": f"{thousands(found.chosen_images)} validation images chose these thresholds. They also chose the "
         "epoch and the temperature; the test images only measured.",
+        "folds": f"{thousands(found.chosen_images)} training images chose these thresholds, each by a head that it did "
+        "not train, in cross-validation; the test images only measured.",
         "halves": "Each half of the test images chose the thresholds for the other half.",
     }.get(found.chosen_on, "The test images chose this threshold, so its figures flatter.")  # of older runs
     columns = (Column("Accuracy wanted"), Column("Threshold"), Column("Answered"), Column("Right of these"))

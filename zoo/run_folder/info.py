@@ -60,6 +60,50 @@ class FlipInfo:
     warning: str | None = None
 
 
+@dataclass(frozen=True)
+class HeadTried:
+    """A head that was tried, at its best strength.
+
+    Args:
+        method: ``ridge`` or ``logistic`` regression.
+        features: Which features it was given.
+        strength: Of its penalty, relative to the loss.
+        accuracy: Share of right predictions on images in folds that did not train it.
+        brier_score: Mean squared error of its probabilities there, summed over the classes: 0 to 2.
+    """
+
+    method: str
+    features: str
+    strength: float
+    accuracy: float
+    brier_score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadInfo:
+    """The head that cross-validation on the training images chose.
+
+    Args:
+        method, features, strength, accuracy, brier_score: As of what was tried.
+        depths: Layers whose pooled outputs it uses, beside the last features.
+        images: Training images that chose; 0 where there were too few.
+        folds: Number of folds.
+        repetitions: How often the images were divided into folds.
+        tried: All heads that were compared.
+    """
+
+    method: str
+    features: str
+    strength: float
+    depths: tuple[str, ...] = ()
+    images: int = 0
+    folds: int = 0
+    repetitions: int = 0
+    accuracy: float | None = None
+    brier_score: float | None = None
+    tried: tuple[HeadTried, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
     """The content of ``run.json``.
@@ -97,6 +141,7 @@ class RunInfo:
     best_epoch: int | None = None
     leaks: Leaks | None = None
     flip: FlipInfo | None = None
+    head: HeadInfo | None = None
 
     def __post_init__(self) -> None:
         if not _ARCHITECTURE.fullmatch(self.architecture):
@@ -191,7 +236,8 @@ class Threshold(Point):
     Args:
         images: Number of images that coverage and accuracy were measured on; none of them chose a threshold that was
             applied to itself.
-        chosen_on: ``val``: validation images; ``halves``: the other half of the images measured on.
+        chosen_on: ``val``: validation images; ``folds``: training images, each by a head that it did not train, in
+            cross-validation; ``halves``: the other half of the images measured on.
         chosen_images: Number of images that chose.
         curve: Other accuracies that the model does not reach by itself and that can be reached.
     """

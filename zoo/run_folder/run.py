@@ -9,6 +9,7 @@ history.csv       one row an epoch
 checkpoints/      what --resume needs; of no use once the run is finished
 model.keras       the best weights, float32, for keras.models.load_model
 predictions.csv   file, true, predicted, probability of each class, on the test split
+cross_validation.csv  the same on the training images, where the folds of a cross-validation predicted them
 metrics.json      written last of the results: a run is finished once it stands
 plots/*.png, report.html, exports/
 """

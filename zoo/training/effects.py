@@ -30,7 +30,38 @@ class _Rule:
     remedy: str
 
 
+def _only_chooses(recipe: Recipe) -> bool:
+    return recipe.head == "chosen" and not recipe.epochs
+
+
+_OF_TRAINING = (
+    "optimizer",
+    "loss",
+    "schedule",
+    "warmup_epochs",
+    "weight_decay",
+    "clip_norm",
+    "batch_size",
+    "mixup_alpha",
+    "label_smoothing",
+    "early_stopping_epochs",
+    "ema_momentum",
+    "dropout",
+)
+
 _RULES = (
+    _Rule(
+        _OF_TRAINING,
+        _only_chooses,
+        "the recipe chooses a head in closed form and trains no epochs (head is chosen, epochs is 0)",
+        "Set epochs to train on images, or head to trained and head_epochs",
+    ),
+    _Rule(
+        ("calibrate",),
+        lambda recipe: recipe.head == "chosen" and not recipe.epochs and recipe.calibrate == "none",
+        "a head that is chosen is always calibrated by its cross-validation",
+        "Set head to trained",
+    ),
     _Rule(
         ("weight_decay",),
         lambda recipe: name_and_settings(recipe.optimizer)[0].lower() == "adam",
@@ -110,17 +141,17 @@ def effect_notes(recipe: Recipe, given: Collection[str], weights: str) -> list[s
             f"Early stopping has no effect: it waits for {patience} epochs without a better one, and {longest} epochs"
             " are trained."
         )
-    if weights == RANDOM and (recipe.head_epochs or recipe.unfreeze < 1):
+    if weights == RANDOM and (recipe.head_epochs or recipe.unfreeze < 1 or _only_chooses(recipe)):
         notes.append("A frozen backbone without pretrained weights keeps its random weights: expect a poor model.")
     return notes
 
 
 def refuse_missing_backbone(recipe: Recipe, architecture: Architecture) -> None:
     """Raises ``UsageError`` where a recipe freezes a backbone and the architecture declares none."""
-    if architecture.backbone is None and (recipe.head_epochs or recipe.unfreeze < 1):
+    if architecture.backbone is None and recipe.freezes:
         raise UsageError(
             f"The recipe trains a head on a frozen backbone; {architecture.name} declares no backbone.",
-            "Use --head-epochs 0 --unfreeze 1, or another architecture.",
+            "Use --head trained --head-epochs 0 --unfreeze 1, or another architecture.",
         )
 
 

@@ -69,6 +69,12 @@ class Harness(keras.callbacks.Callback):
             if hasattr(callback, "set_state") and str(index) in self.progress.callbacks:
                 callback.set_state(self.progress.callbacks[str(index)])
 
+    def keep_as_it_is(self) -> None:
+        """The model is good before any epoch: those to come have to be better on the validation images."""
+        if len(self._validation):
+            self.progress.best_accuracy, self.progress.best_loss = self._measure(self.whole)
+            self.best = get_weights(self.whole.weights)
+
     def next_phase(self) -> None:
         """The next phase begins with the best weights of the one before."""
         if self.best:
@@ -129,11 +135,7 @@ class Harness(keras.callbacks.Callback):
         logs: dict[str, float] = {}
         best = True  # without a validation split the last epoch is the best
         if len(self._validation):
-            probabilities = predict(self.model, self._data, self._validation)
-            true = self._data.classes[self._validation]
-            likelihood = probabilities[np.arange(len(true)), true].astype(np.float64)
-            loss = float(-np.log(np.maximum(likelihood, 1e-7)).mean())
-            accuracy = float((probabilities.argmax(1) == true).mean())
+            accuracy, loss = self._measure(self.model)
             logs = {"val_loss": loss, "val_accuracy": accuracy}
             # By the loss alone an early epoch would win: one confident mistake outweighs many right answers.
             best = (accuracy, -loss) > (self.progress.best_accuracy, -self.progress.best_loss)
@@ -145,6 +147,14 @@ class Harness(keras.callbacks.Callback):
         if trained:
             set_weights(self.model.trainable_variables, trained)
         return logs
+
+    def _measure(self, model: keras.Model) -> tuple[float, float]:
+        """Accuracy and cross-entropy on the validation images."""
+        probabilities = predict(model, self._data, self._validation)
+        true = self._data.classes[self._validation]
+        likelihood = probabilities[np.arange(len(true)), true].astype(np.float64)
+        loss = float(-np.log(np.maximum(likelihood, 1e-7)).mean())
+        return float((probabilities.argmax(1) == true).mean()), loss
 
     def _use_averaged_weights(self) -> Arrays:
         """Puts the moving averages into the model and returns what they replaced; nothing without averaging."""

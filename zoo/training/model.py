@@ -90,8 +90,7 @@ def split_model(model: keras.Model, backbone_end: str) -> tuple[keras.Model, ker
 
 def unfreeze(model: keras.Model, backbone_end: str, share: float) -> None:
     """Leaves the last ``share`` of the backbone's layers, and the head, trainable; BatchNorm keeps its statistics."""
-    names = [layer.name for layer in model.layers]
-    backbone = model.layers[: names.index(backbone_end) + 1]
+    backbone = keras.Model(model.inputs[0], model.get_layer(backbone_end).output).layers
     frozen = round(len(backbone) * (1 - share))
     for index, layer in enumerate(backbone):
         layer.trainable = index >= frozen and not isinstance(layer, keras.layers.BatchNormalization)

@@ -1,31 +1,38 @@
-"""The training loop: Keras ``fit`` over our batches, in one phase or two."""
+"""Training: a head chosen on cached features, and Keras ``fit`` over our batches, in one phase or two."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from zoo.atomic import whole_file
 from zoo.data import TRAIN, VAL, ImageData
 from zoo.data.cache import damage_note
 from zoo.errors import TrainingError
 from zoo.evaluation.predict import predict
+from zoo.evaluation.predictions import Predictions
+from zoo.evaluation.recorded import CROSS_VALIDATION
+from zoo.figures import percent
 from zoo.interfaces import Architecture
 from zoo.recipe import Recipe
 from zoo.registry import plugin_manager
 from zoo.reporter import Reporter
 from zoo.run_folder import Run
+from zoo.run_folder.info import HeadInfo
 from zoo.training.batches import TrainingBatches
 from zoo.training.checkpoint import restore_model, restore_optimizer
 from zoo.training.effects import refuse_missing_backbone
 from zoo.training.features import FeatureBatches, compute_features
 from zoo.training.harness import Harness
+from zoo.training.heads.attach import depth_features, depth_widths, with_head
+from zoo.training.heads.choose import LAST_FEATURES, ChosenHead, Features, choose_head
 from zoo.training.model import build_model, compile_model, set_weights, split_model, unfreeze
 from zoo.training.temperature import divide_logits, fit_temperature
 
@@ -80,9 +87,18 @@ def train(
         start_weights(model)
     # The plugins' first: their positions, by which their state is kept, do not depend on an option.
     added = [*plugin_manager().callbacks(recipe=recipe, run_dir=run.path), *(callbacks or [])]
+    chosen = _choose_head(model, architecture, data, run, reporter) if recipe.head == "chosen" else None
+    if chosen:
+        model = _attach(model, architecture, chosen)
+        if not recipe.epochs:
+            _keep(model, run, 0.0)  # the head is calibrated already
+            reporter.trained()
+            return model
     harness = Harness(run, model, data, reporter, added, patience=recipe.early_stopping_epochs)
     if resumed:
         harness.restore(*restore_model(checkpoint, model))
+    elif chosen:
+        harness.keep_as_it_is()
     for number, make in enumerate(_phases(recipe, architecture)):
         if number < harness.progress.phase or (number == harness.progress.phase and harness.progress.stopped):
             continue
@@ -95,6 +111,8 @@ def train(
             restore_optimizer(checkpoint, phase.model.optimizer)
         _fit(phase, harness, reporter, added, resumed)
         resumed = False
+    if chosen and not harness.progress.best_epoch:
+        reporter.note("No epoch was better on the validation images than the head that was chosen, so that is kept.")
     if not harness.best:
         shutil.rmtree(checkpoint.parent, ignore_errors=True)  # who resumed would only come here again
         raise TrainingError(
@@ -102,20 +120,77 @@ def train(
             f"Lower the learning rate ({_first_rate(recipe)}), or set --clip-norm 1.",
         )
     final = _build(run, architecture, data, "float32")
+    if chosen:
+        final = _attach(final, architecture, chosen)
     set_weights(final.weights, harness.best)
     temperature = _calibrate(final, data, reporter) if recipe.calibrate == "temperature" else None
-    with whole_file(run.model_path) as aside:
-        final.save(aside)
-    timings = run.info.timings
     epochs_s = sum(row["seconds"] for row in harness.progress.history)
-    run.update(
-        temperature=temperature,
-        parameters=final.count_params(),
-        best_epoch=harness.progress.best_epoch,
-        timings={**timings, "train_s": round(epochs_s + timings.get("features_s", 0.0), 2)},
-    )
+    _keep(final, run, epochs_s, temperature=temperature, best_epoch=harness.progress.best_epoch)
     reporter.trained()
     return final
+
+
+def _keep(model: keras.Model, run: Run, epochs_s: float, **found: Any) -> None:
+    """Writes ``model.keras``, and what was found about it into ``run.json``."""
+    with whole_file(run.model_path) as aside:
+        model.save(aside)
+    timings = run.info.timings
+    train_s = round(epochs_s + timings.get("features_s", 0.0) + timings.get("head_s", 0.0), 2)
+    run.update(parameters=model.count_params(), timings={**timings, "train_s": train_s}, **found)
+
+
+def _choose_head(
+    model: keras.Model, architecture: Architecture, data: ImageData, run: Run, reporter: Reporter
+) -> ChosenHead:
+    """The head that cross-validation on the training images chooses; tells what it found, and records it."""
+    assert architecture.backbone is not None
+    depths, recipe = architecture.depths, run.recipe
+    images = data.only(TRAIN)
+    reporter.stage(f"Computing features of {len(depths) + 1} depth(s) of the frozen backbone")
+    with _timed(run, "features_s"):
+        backbone = depth_features(model, depths, architecture.backbone)
+        features = compute_features(backbone, images, replace(recipe, head_views=1), reporter.counter("features"))
+    if features.damaged:
+        reporter.note(damage_note(features.damaged, "feature vectors"))
+    reporter.stage("Choosing a head by cross-validation")
+    with _timed(run, "head_s"):
+        widths = depth_widths(model, depths, architecture.backbone)
+        chosen = choose_head(
+            Features.of(features.data.pixels.read, widths),
+            np.arange(len(images.names)),
+            images.classes,
+            len(data.labels),
+            balanced=recipe.class_weights == "balanced",
+            seed=run.seed,
+            progress=reporter.counter("choosing"),
+        )
+    used = tuple(name for name, uses in zip(depths, chosen.uses(widths), strict=False) if uses)
+    run.update(head=replace(chosen.info, depths=used))
+    reporter.note(_told(chosen.info, used))
+    if len(chosen.positions):
+        Predictions(
+            labels=data.labels,
+            files=tuple(images.names[position] for position in chosen.positions),
+            true=images.classes[chosen.positions],
+            probabilities=chosen.probabilities,
+        ).write_csv(run.path / CROSS_VALIDATION)
+    return chosen
+
+
+def _told(info: HeadInfo, used: Sequence[str]) -> str:
+    """What was chosen, in a sentence."""
+    features = f"the features of {len(used) + 1} depths" if used else "the last features"
+    said = f"The head is a {info.method} regression on {features}"
+    if info.accuracy is None:
+        return f"{said}: there are too few training images to compare others."
+    plain = max(each.accuracy for each in info.tried if each.features == LAST_FEATURES)
+    beside = f" (on the last features alone: {percent(plain)})" if used else ""
+    return f"{said}: in {info.folds} folds it predicts {percent(info.accuracy)} of {info.images} images right{beside}."
+
+
+def _attach(model: keras.Model, architecture: Architecture, chosen: ChosenHead) -> keras.Model:
+    assert architecture.backbone is not None
+    return with_head(model, architecture.depths, architecture.backbone, chosen.head, chosen.used)
 
 
 def _first_rate(recipe: Recipe) -> str:
@@ -184,7 +259,7 @@ def _timed(run: Run, timing: str) -> Iterator[None]:
 def _image_phase(
     recipe: Recipe, backbone_end: str | None, model: keras.Model, data: ImageData, run: Run, reporter: Reporter
 ) -> Phase:
-    if backbone_end is not None and (recipe.head_epochs or recipe.unfreeze < 1):
+    if backbone_end is not None and recipe.freezes:
         unfreeze(model, backbone_end, recipe.unfreeze)
     batches = TrainingBatches(data, data.indices(TRAIN), recipe, run.seed)
     return Phase(model, batches, recipe.lasting(batches.steps))

@@ -68,7 +68,7 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
 def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
     found = find_trained(request.model, request.runs, request.weights)
     from zoo.data import TEST, load_for_evaluation
-    from zoo.evaluation.recorded import recorded_images, validation_images
+    from zoo.evaluation.recorded import choice_of, recorded_images
 
     counter = reporter.counter("decoding")
     if request.data is not None:
@@ -88,9 +88,10 @@ def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
 
     start_keras()
     reporter.stage(f"Measuring {described(request.model, found)}, on {len(images.names)} images")
-    validation = validation_images(found.run, counter) if found.run else None
+    model = found.load()
+    choice = choice_of(found.run, model) if found.run else None
     counts = found.run.info.data.counts.get("train") if found.run else None
-    metrics = measure(found.load(), images, folder, counts, reporter.counter("predicting"), validation)
+    metrics = measure(model, images, folder, counts, reporter.counter("predicting"), choice)
     for warning in metrics.warnings:
         reporter.warning(warning.sentence)
     if found.run is None or request.data is not None:

@@ -97,7 +97,13 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
     for note in plan.notes:
         reporter.note(note)
     reporter.stage(f"Reading {plan.source} as {plan.image}")
-    data = load_data(plan.source, plan.image, split_seed=plan.split_seed, progress=reporter.counter("decoding"))
+    data = load_data(
+        plan.source,
+        plan.image,
+        split_seed=plan.split_seed,
+        validation=plan.recipe.validates,
+        progress=reporter.counter("decoding"),
+    )
     load_s = time.perf_counter() - start
     _announce(data, reporter)
     if request.split_seed is not None and "made" not in data.origin.values():
@@ -171,7 +177,7 @@ def _refuse_name(runs: Path, name: str) -> None:
 def _announce(data: ImageData, reporter: Reporter) -> None:
     totals = {split: sum(counts.values()) for split, counts in data.counts.items()}
     made = [split for split, origin in data.origin.items() if origin == "made" and totals[split]]
-    shares = ", ".join(f"{total} {split}" for split, total in totals.items())
+    shares = ", ".join(f"{total} {split}" for split, total in totals.items() if total)
     divided = f" (split here: {', '.join(made)})" if made else ""
     reporter.stage(f"{len(data.names)} images in {len(data.labels)} classes: {shares}{divided}")
     for note in data.notes:
@@ -215,7 +221,13 @@ def _resume_alone(run: RunFolder, request: TrainRequest, reporter: Reporter, sta
     source = run.info.data.source
     reporter.stage(f"Resuming {run.path} on {source}")
     counter = reporter.counter("decoding")
-    data = load_data(source, run.image_spec, split_seed=run.info.split_seed, progress=counter)
+    data = load_data(
+        source,
+        run.image_spec,
+        split_seed=run.info.split_seed,
+        validation=run.recipe.validates,
+        progress=counter,
+    )
     refuse_other_data(run, data)
     if not run.finished:
         _refuse_other_backend(run)
@@ -266,6 +278,7 @@ def _finish(run: RunFolder, data: ImageData, callbacks: tuple[Any, ...], reporte
 
 def _train_and_measure(run: RunFolder, data: ImageData, callbacks: tuple[Any, ...], reporter: Reporter) -> None:
     from zoo.evaluation.evaluate import evaluate
+    from zoo.evaluation.recorded import choice_of
     from zoo.training.start import start_weights
     from zoo.training.trainer import train as fit
 
@@ -279,7 +292,7 @@ def _train_and_measure(run: RunFolder, data: ImageData, callbacks: tuple[Any, ..
     added = [*map(_answerable, callbacks), *_tensorboard(run)]
     model = fit(run, architecture, data, reporter, start_weights=start_with, callbacks=added)
     reporter.stage("Measuring")
-    evaluate(model, data, run.path, data.counts["train"], validation=data)
+    evaluate(model, data, run.path, data.counts["train"], choice=choice_of(run, model, data))
 
 
 def _answerable(callback: Any) -> Any:
@@ -354,8 +367,8 @@ def _kept_if_worth_it(run: RunFolder) -> Iterator[None]:
 
 
 def _trained(run: RunFolder) -> bool:
-    """Whether at least one epoch is kept."""
-    return (run.path / "checkpoints" / "last.npz").is_file()
+    """Whether at least one epoch is kept, or the model itself."""
+    return (run.path / "checkpoints" / "last.npz").is_file() or run.model_path.is_file()
 
 
 def _resumable(run: RunFolder) -> bool:

@@ -10,18 +10,11 @@ from collections.abc import Iterable
 
 from zoo import Architecture, Recipe, Weights, hookimpl
 
-from zoo_efficientnet_lite.variants import VARIANTS, Variant
+from zoo_efficientnet_lite.variants import VARIANTS, Variant, block_outputs
 
 RECIPES = {
-    # Chosen by cross-validation on three small sets; docs/decisions/0005-transfer-learning-recipe.md.
-    "default": Recipe(
-        optimizer="adam",
-        head_epochs=60,
-        head_learning_rate=3e-3,
-        epochs=0,
-        augmentation="none",
-        precision="float32",
-    ),
+    # docs/decisions/0020-heads.md in zoo
+    "default": Recipe(head="chosen", head_learning_rate=3e-3, epochs=0, augmentation="none", precision="float32"),
     # The founding tutorial's: a frozen base, 500 epochs at 1e-5.
     "article": Recipe(
         optimizer="adam",
@@ -49,6 +42,7 @@ def architecture(variant: Variant) -> Architecture:
         recipes=RECIPES,
         image=variant.image,
         backbone="features",
+        depths=block_outputs(variant),
         weights=(
             Weights(
                 name="imagenet",

@@ -6,7 +6,6 @@ what makes it quantise well: Liu, "Higher accuracy on vision models with Efficie
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any
 
@@ -14,18 +13,8 @@ import keras
 from keras import layers
 from zoo import UsageError
 
-from zoo_efficientnet_lite.variants import VARIANTS, Variant
+from zoo_efficientnet_lite.variants import VARIANTS, Variant, scaled_stages
 
-#: Of Lite0: repeats, kernel, stride of the first repeat, expansion, output channels.
-STAGES = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-)
 STRIDE = 32
 
 
@@ -77,33 +66,6 @@ def build(
         name="probabilities",
     )(x)
     return keras.Model(image, probabilities, name=variant.name)
-
-
-def scaled_stages(variant: Variant) -> list[tuple[int, int, int, int, int]]:
-    """``STAGES`` of a variant.
-
-    In the Lite family, stem and top keep their channels, and the first and the last stage their repeats.
-
-    >>> scaled_stages(LITE2)[2]
-    (3, 5, 2, 6, 48)
-    """
-    last = len(STAGES) - 1
-    return [
-        (
-            repeats if number in (0, last) else math.ceil(variant.depth * repeats),
-            kernel,
-            stride,
-            expansion,
-            _round_channels(variant.width * channels),
-        )
-        for number, (repeats, kernel, stride, expansion, channels) in enumerate(STAGES)
-    ]
-
-
-def _round_channels(channels: float) -> int:
-    """To the nearest multiple of 8, or the next one where that would lose more than a tenth."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 def _block(x: Any, kernel: int, stride: int, expansion: int, channels: int, name: str) -> Any:

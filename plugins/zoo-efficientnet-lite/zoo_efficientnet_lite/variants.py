@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from zoo import ImageSpec
+
+#: Of Lite0: repeats, kernel, stride of the first repeat, expansion, output channels.
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
 
 
 @dataclass(frozen=True)
@@ -78,3 +90,42 @@ LITE2 = Variant(
     sha256="7e62590c44cdabb1846351cd6ab19c0e69c3f47e70595899b70537e951444178",
 )
 VARIANTS = (LITE0, LITE1, LITE2)
+
+
+def scaled_stages(variant: Variant) -> list[tuple[int, int, int, int, int]]:
+    """``STAGES`` of a variant.
+
+    In the Lite family, stem and top keep their channels, and the first and the last stage their repeats.
+
+    >>> scaled_stages(LITE2)[2]
+    (3, 5, 2, 6, 48)
+    """
+    last = len(STAGES) - 1
+    return [
+        (
+            repeats if number in (0, last) else math.ceil(variant.depth * repeats),
+            kernel,
+            stride,
+            expansion,
+            _round_channels(variant.width * channels),
+        )
+        for number, (repeats, kernel, stride, expansion, channels) in enumerate(STAGES)
+    ]
+
+
+def _round_channels(channels: float) -> int:
+    """To the nearest multiple of 8, or the next one where that would lose more than a tenth."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
+
+
+def block_outputs(variant: Variant) -> tuple[str, ...]:
+    """Names of the layers that the blocks end with: the sum with their input, or without one the normalisation."""
+    names: list[str] = []
+    channels_in = 32
+    for repeats, _, stride, _, channels in scaled_stages(variant):
+        for repeat in range(repeats):
+            summed = channels == channels_in and (repeat > 0 or stride == 1)
+            names.append(f"block_{len(names) + 1:02d}_{'add' if summed else 'project_bn'}")
+            channels_in = channels
+    return tuple(names)

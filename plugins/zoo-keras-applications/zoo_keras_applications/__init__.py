@@ -12,12 +12,10 @@ from zoo import Architecture, ImageSpec, Recipe, Weights, hookimpl
 
 from zoo_keras_applications.applications import APPLICATIONS, Application
 
-#: The first is mobilenetv2's, which was chosen by cross-validation (docs/decisions/0005-transfer-learning-recipe.md of
+#: The first is mobilenetv2's, which was chosen by cross-validation (docs/decisions/0020-heads.md of
 #: zoo); nothing was searched for the others.
 RECIPES = {
-    "default": Recipe(
-        optimizer="adam", head_epochs=60, head_learning_rate=3e-3, epochs=0, augmentation="none", precision="float32"
-    ),
+    "default": Recipe(head="chosen", head_learning_rate=3e-3, epochs=0, augmentation="none", precision="float32"),
     "scratch": Recipe(optimizer="adamw", weight_decay=1e-2, warmup_epochs=5, epochs=200, label_smoothing=0.1),
 }
 

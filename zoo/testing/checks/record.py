@@ -64,7 +64,7 @@ def _recipes(architecture: Any) -> Iterator[Offence]:
         if not isinstance(recipe, Recipe):
             yield f"recipe '{name}' is a zoo.Recipe", f"{recipe!r:.80}", "Write Recipe(...)."
             continue
-        if architecture.backbone is None and (recipe.head_epochs or recipe.unfreeze < 1):
+        if architecture.backbone is None and recipe.freezes:
             expected = f"recipe '{name}' trains what the architecture has"
             seen = "it trains a head on a frozen backbone, and none is declared"
             yield expected, seen, "Declare backbone='<layer>', or set head_epochs=0 and unfreeze=1."

@@ -1,0 +1,296 @@
+"""A head that cross-validation chooses, from the regressions up to a run."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import PhotoFolder, RunZoo, interrupt, zoo_environment
+from zoo.evaluation import Predictions
+from zoo.run_folder import open_run
+from zoo.training.heads import choose
+from zoo.training.heads.choose import ChosenHead, Features, choose_head
+from zoo.training.heads.folds import divide_into_folds, group_lookalikes
+from zoo.training.heads.linear import Scaling, Spectrum, fit_ridge, logistic_regressions
+from zoo.training.heads.sureness import brier_score, fit_factor, probabilities_of
+
+WIDTHS = [3, 4, 2, 6, 5]  # four depths and the last features
+
+
+def drawn(count: int, signal_in: slice | None, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    """Features of three classes that differ in some of the columns alone."""
+    means = np.random.default_rng(9).normal(0, 1.5, (3, sum(WIDTHS)))
+    random = np.random.default_rng(seed)
+    classes = np.arange(count) % 3
+    features = random.normal(1, 1, (count, sum(WIDTHS))).astype(np.float32)
+    if signal_in is not None:
+        features[:, signal_in] += means[classes][:, signal_in].astype(np.float32)
+    return features, classes
+
+
+def chosen_of(features: np.ndarray, classes: np.ndarray, **options: bool) -> ChosenHead:  # type: ignore[type-arg]
+    images = np.arange(len(classes))
+    about = Features.of(lambda wanted: features[wanted], WIDTHS)
+    return choose_head(about, images, classes, 3, balanced=options.get("balanced", True), seed=0)
+
+
+def test_ridge_on_the_gram_matrix_in_passes_and_of_scikit_learn_are_the_same() -> None:
+    from sklearn.linear_model import Ridge
+
+    features, classes = drawn(40, slice(0, 5))
+    weights = np.where(classes == 0, 0.5, 1.25)
+    weights /= weights.mean()
+    targets = np.eye(3)[classes]
+    importance = np.full(features.shape[1], 1 / features.shape[1])
+    scaling = Scaling.of(features.astype(np.float64), weights, importance)
+    scaled = scaling(features)
+    mean = weights @ targets / weights.sum()
+    (coefficients,) = Spectrum(scaled @ scaled.T, weights).ridge(targets - mean, (0.01,))
+    expected = Ridge(0.01 * 40).fit(scaled, targets, sample_weight=weights).predict(scaled)
+    in_passes = fit_ridge(lambda wanted: features[wanted], np.arange(40), scaling, targets, weights, 0.01)
+    assert np.allclose(scaled @ scaled.T @ coefficients + mean, expected, atol=1e-9)
+    assert np.allclose(in_passes.scores(features), expected, atol=1e-6)
+
+
+def test_scaling_in_passes_is_that_of_all_at_once_and_drops_what_is_constant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.training.heads.linear._READ", 7)
+    features, _ = drawn(40, None)
+    features[:, 2] = 5.0
+    weights, importance = np.linspace(0.5, 1.5, 40), np.linspace(1, 2, features.shape[1])
+    whole = Scaling.of(features.astype(np.float64), weights, importance)
+    passes = Scaling.of_many(lambda wanted: features[wanted], np.arange(40), weights, importance)
+    assert np.allclose(whole.mean, passes.mean)
+    assert np.allclose(whole.scale, passes.scale, rtol=1e-5)
+    assert whole.scale[2] == 0
+    assert np.allclose(weights @ np.square(whole(features)) / weights.sum(), np.where(whole.scale > 0, importance, 0))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_logistic_regression_on_the_basis_of_the_gram_matrix_loses_nothing(count: int) -> None:
+    features, classes = drawn(30, slice(0, 4))
+    classes = classes % count
+    scaled = Scaling.of(features.astype(np.float64), np.ones(30), np.ones(features.shape[1]))(features)
+    basis = Spectrum(scaled @ scaled.T, np.ones(30)).basis(most=100)
+    inside = scaled @ scaled.T @ basis
+    assert np.allclose(inside @ inside.T, scaled @ scaled.T, atol=1e-8)
+    (plain,) = logistic_regressions(scaled, classes, np.ones(30), (0.01,))
+    (reduced,) = logistic_regressions(inside, classes, np.ones(30), (0.01,))
+    assert plain.kernel.shape == (20, count)
+    assert np.allclose(
+        probabilities_of(plain.scores(scaled), 1), probabilities_of(reduced.scores(inside), 1), atol=2e-3
+    )
+
+
+def test_the_factor_is_found_again_and_stays_finite_where_all_are_right() -> None:
+    random = np.random.default_rng(1)
+    scores = random.normal(0, 1, (4000, 3))
+    drawn_classes = np.array([random.choice(3, p=row) for row in probabilities_of(scores, 2.5)])
+    assert fit_factor(scores, drawn_classes) == pytest.approx(2.5, rel=0.1)
+    sure = probabilities_of(np.eye(3)[np.arange(30) % 3], fit_factor(np.eye(3)[np.arange(30) % 3], np.arange(30) % 3))
+    assert sure.max() == pytest.approx(11 / 12, abs=1e-3)  # Platt: 10 right ones of a class, (10 + 1) / (10 + 2)
+
+
+def test_the_brier_score_is_the_mean_squared_error_of_the_probabilities() -> None:
+    probabilities, classes = np.array([[1.0, 0.0], [0.25, 0.75]]), np.array([0, 0])
+    assert brier_score(probabilities, classes, np.ones(2)) == pytest.approx((0 + 0.75**2 + 0.75**2) / 2)
+    assert brier_score(probabilities, classes, np.array([2.0, 0.0])) == 0
+
+
+def test_lookalikes_of_a_class_share_a_fold_and_every_fold_has_every_class() -> None:
+    random = np.random.default_rng(2)
+    features = random.normal(0, 1, (60, 16))
+    features[10:14] = features[10] + random.normal(0, 0.01, (4, 16))
+    classes = np.repeat([0, 1, 2], [10, 20, 30])
+    features[59] = features[11]  # of another class: those two do not answer for each other
+    groups = group_lookalikes(features, classes)
+    assert len(set(groups[10:14])) == 1
+    assert groups[59] != groups[10]
+    for seed in range(5):
+        folds = divide_into_folds(classes, groups, 5, seed)
+        assert len(set(folds[10:14])) == 1
+        for label in range(3):
+            counts = np.bincount(folds[classes == label], minlength=5)
+            assert counts.min() >= 1
+            assert counts.max() - counts.min() <= 3
+
+
+@pytest.mark.parametrize(
+    ("signal_in", "expected"), [(slice(15, 20), "last features"), (slice(0, 7), "all depths"), (slice(7, 15), "later")]
+)
+def test_the_features_that_tell_the_classes_apart_are_chosen(signal_in: slice, expected: str) -> None:
+    features, classes = drawn(150, signal_in)
+    chosen = chosen_of(features, classes)
+    assert expected in chosen.info.features
+    assert chosen.info.accuracy is not None
+    assert chosen.info.accuracy > 0.9
+    fresh, true = drawn(300, signal_in, seed=1)
+    assert (chosen.head.scores(fresh).argmax(1) == true).mean() > 0.9
+    assert chosen.used[20 - 5 :].all()
+    assert chosen.used[:7].any() == (expected == "all depths")
+
+
+def test_the_estimate_on_noise_is_chance_and_its_probabilities_know_it() -> None:
+    chosen = chosen_of(*drawn(150, None))
+    assert chosen.info.accuracy is not None
+    assert abs(chosen.info.accuracy - 1 / 3) < 0.12
+    assert chosen.probabilities.max() < 0.6
+
+
+def test_balanced_weights_raise_the_recall_of_a_rare_class() -> None:
+    random = np.random.default_rng(3)
+    classes = np.repeat([0, 1, 2], [120, 60, 15])
+    features = random.normal(0, 1, (195, 20)).astype(np.float32)
+    features[np.arange(195), classes] += 1.5
+    recalls = [
+        (chosen_of(features, classes, balanced=balanced).head.scores(features).argmax(1)[-15:] == 2).mean()
+        for balanced in (False, True)
+    ]
+    assert recalls[1] > recalls[0]
+
+
+def test_one_image_a_class_gets_a_head_and_no_estimate() -> None:
+    features, classes = drawn(3, slice(0, 20))
+    chosen = chosen_of(features, classes)
+    assert (chosen.info.images, chosen.info.accuracy, len(chosen.positions)) == (0, None, 0)
+    assert chosen.head.scores(features).argmax(1).tolist() == [0, 1, 2]
+
+
+def test_of_many_images_some_choose_and_all_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, classes = drawn(150, slice(0, 7))
+    monkeypatch.setattr(choose, "MOST_CHOOSING", 60)
+    monkeypatch.setattr(choose, "_MOST_HELD", 0)
+    read: list[int] = []
+    about = Features.of(lambda wanted: (read.extend(wanted), features[wanted])[1], WIDTHS)  # type: ignore[func-returns-value]
+    chosen = choose_head(about, np.arange(150), classes, 3, balanced=True, seed=0)
+    assert chosen.info.images == len(chosen.positions) == 60
+    assert set(read) == set(range(150))
+    assert np.bincount(classes[chosen.positions]).tolist() == [20, 20, 20]
+
+
+def tiny(depths: tuple[str, ...]):  # type: ignore[no-untyped-def]
+    from tests.tiny_net import build, load
+
+    model = build((32, 32, 3), 3)
+    load(model, False)
+    return model
+
+
+@pytest.mark.parametrize("used", [(), ("relu_1",), ("relu_1", "relu_2")])
+def test_a_head_in_the_model_gives_what_it_gives_on_features(used: tuple[str, ...]) -> None:
+    from zoo.training.heads.attach import depth_features, depth_widths, with_head
+    from zoo.training.heads.linear import LinearHead
+
+    depths = ("relu_1", "relu_2")
+    model = tiny(depths)
+    assert depth_widths(model, depths, "features") == [8, 16, 16]
+    pixels = np.random.default_rng(4).integers(0, 256, (5, 32, 32, 3)).astype(np.float32)
+    features = depth_features(model, depths, "features").predict(pixels, verbose=0)
+    random = np.random.default_rng(5)
+    uses = np.repeat([name in (*used, "features") for name in (*depths, "features")], [8, 16, 16])
+    head = LinearHead(random.normal(0, 1, (40, 3)) * uses[:, None], random.normal(0, 1, 3))
+    whole = with_head(model, depths, "features", head, uses)
+    assert np.allclose(whole.predict(pixels, verbose=0), probabilities_of(head.scores(features), 1), atol=1e-5)
+    assert whole.output_names == ["probabilities"]
+    names = {layer.name for layer in whole.layers}
+    assert {f"scores_{name}" for name in used} == {name for name in names if name.startswith("scores_relu")}
+    assert ("dropout" in names) == (not used)
+
+
+def test_a_depth_that_the_model_does_not_have_is_named() -> None:
+    from zoo.errors import PluginError
+    from zoo.training.heads.attach import depth_features
+
+    with pytest.raises(PluginError, match="no layer 'block_99'"):
+        depth_features(tiny(()), ("block_99",), "features")
+    with pytest.raises(PluginError, match="named as a depth; its output is"):
+        depth_features(tiny(()), ("features",), "features")
+
+
+@pytest.fixture
+def photos(photo_folder: PhotoFolder) -> Path:
+    return photo_folder({"train/a": 24, "train/b": 24, "test/a": 9, "test/b": 9})
+
+
+ARGUMENTS = ["train", "tiny_net", "--head", "chosen", "--epochs", "0", "--precision", "float32", "--weights", "drawn"]
+
+
+def test_a_run_with_a_chosen_head_validates_by_folds(
+    photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    done = run_zoo(*ARGUMENTS, "--data", photos, "--name", "chosen")
+    assert done.code == 0, done.err
+    run = open_run(tmp_path / "runs" / "chosen")
+    head = run.info.head
+    assert head is not None
+    assert head.images == 48
+    assert head.folds == 5
+    assert f"predicts {100 * (head.accuracy or 0):.1f} % of 48 images right" in done.err
+    assert {row["split"] for row in run.split()} == {"train", "test"}
+    folds = Predictions.read_csv(run.path / "cross_validation.csv")
+    assert len(folds) == 48
+    assert set(folds.files) == {row["path"] for row in run.split() if row["split"] == "train"}
+    assert run.metrics.min_confidence is None or run.metrics.min_confidence.chosen_on == "folds"
+    assert run.history == {}
+    assert not (run.path / "checkpoints").exists()
+    report = (run.path / "report.html").read_text(encoding="utf-8")
+    assert "Choosing the head" in report
+    assert "ridge" in report
+    again = run_zoo(*ARGUMENTS, "--data", photos, "--name", "again")
+    assert again.code == 0
+    assert (run.path / "predictions.csv").read_bytes() == (tmp_path / "runs" / "again" / "predictions.csv").read_bytes()
+
+
+def test_an_export_of_a_head_on_several_depths_is_verified(
+    photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Features, "balances", property(lambda self: [choose.Balance("all depths", (1.0, 1.0, 1.0))]))
+    assert run_zoo(*ARGUMENTS, "--data", photos, "--name", "deep").code == 0
+    head = open_run(tmp_path / "runs" / "deep").info.head
+    assert head is not None
+    assert head.depths == ("relu_1", "relu_2")
+    done = run_zoo("export", "deep", "--format", "tflite", "--format", "onnx", "--precision", "float32")
+    assert done.code == 0, done.err
+    assert done.out.count("verified") >= 2
+
+
+def test_a_chosen_head_is_kept_where_epochs_on_images_make_it_worse(
+    photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    worse = ["--epochs", "1", "--learning-rate", "100", "--unfreeze", "1", "--optimizer", "sgd", "--name", "worse"]
+    options = [each for each in ARGUMENTS if each not in ("--epochs", "0")]
+    done = run_zoo(*options, *worse, "--data", photos)
+    assert done.code == 0, done.err
+    run = open_run(tmp_path / "runs" / "worse")
+    assert "so that is kept" in done.err
+    assert run.info.best_epoch == 0
+    assert "val" in {row["split"] for row in run.split()}
+
+
+def test_a_training_killed_behind_the_head_resumes_to_the_same_weights(
+    photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path, site: Path
+) -> None:
+    options = [each for each in ARGUMENTS if each not in ("--epochs", "0")]
+    command = [*options, "--epochs", "3", "--data", photos]
+    assert run_zoo(*command, "--name", "whole").code == 0
+    interrupt(
+        signal.SIGKILL, "epoch 2/3", *command, "--name", "killed", cwd=tmp_path, environment=zoo_environment(site)
+    )
+    done = run_zoo("train", "--resume", "runs/killed")
+    assert done.code == 0, done.err
+    runs = tmp_path / "runs"
+    assert (runs / "killed/predictions.csv").read_bytes() == (runs / "whole/predictions.csv").read_bytes()
+
+
+def test_settings_of_a_head_that_contradict_each_other_are_told(photos: Path, tiny_net: None, run_zoo: RunZoo) -> None:
+    for options, told in (
+        (["--optimizer", "adamw"], "chooses a head in closed form"),
+        (["--calibrate", "none"], "always calibrated by its cross-validation"),
+        (["--head-epochs", "2"], "a head that is chosen has no epochs"),
+    ):
+        done = run_zoo(*ARGUMENTS, *options, "--data", photos)
+        assert done.code == 2, done.err
+        assert told in done.err
+    assert run_zoo("train", "simple_cnn", "--head", "chosen").code == 2

@@ -1,0 +1,1 @@
+"""A linear head, chosen by cross-validation on what a frozen backbone says about the training images."""

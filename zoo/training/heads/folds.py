@@ -1,0 +1,68 @@
+"""Folds for cross-validation in which images that look alike stay together."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Images of a class are kept in one fold where the squared distance of their features is at most this share of the
+#: median in the class. Two photographs of one object, or two versions of one photograph, would otherwise answer for
+#: each other. docs/decisions/0020-heads.md.
+ALIKE_UP_TO = 0.1
+
+
+def group_lookalikes(features: NDArray[np.floating], classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Groups of images of one class that look alike, directly or over others.
+
+    Args:
+        features: ``(n, d)`` feature vectors.
+        classes: ``(n,)`` class of each image.
+
+    Returns:
+        ``(n,)`` number of each image's group.
+    """
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial.distance import pdist, squareform
+
+    groups = np.empty(len(classes), np.int64)
+    made = 0
+    for label in np.unique(classes):
+        of_class = np.flatnonzero(classes == label)
+        distances = pdist(features[of_class], "sqeuclidean")
+        alike = distances <= ALIKE_UP_TO * np.median(distances) if distances.size else np.zeros(0, bool)
+        found, numbers = connected_components(squareform(alike), directed=False)
+        groups[of_class] = made + numbers
+        made += found
+    return groups
+
+
+def divide_into_folds(
+    classes: NDArray[np.int64], groups: NDArray[np.int64], count: int, seed: int
+) -> NDArray[np.int64]:
+    """The fold of every image: about equal shares of every class, no group in two folds.
+
+    A class that has at least ``count`` groups has images in every fold.
+
+    Args:
+        classes: ``(n,)`` class of each image.
+        groups: ``(n,)`` group of each image, each of one class.
+        count: Folds, 2 or more.
+        seed: Of the order in which groups of equal size are dealt.
+
+    Returns:
+        ``(n,)`` from 0 to ``count - 1``.
+    """
+    generator = np.random.default_rng(seed)
+    folds = np.empty(len(classes), np.int64)
+    filled = np.zeros((int(classes.max()) + 1, count), np.int64)
+    members, sizes = np.unique(groups, return_counts=True)
+    dealt = generator.permutation(len(members))
+    # The largest first: what is left afterwards evens out the shares.
+    for place in dealt[np.argsort(-sizes[dealt], kind="stable")].tolist():
+        images = np.flatnonzero(groups == members[place])
+        label = int(classes[images[0]])
+        # The fold that has least of the class; of equal ones the emptiest, so that small classes do not pile up.
+        fold = int(np.lexsort((generator.random(count), filled.sum(0), filled[label]))[0])
+        filled[label, fold] += len(images)
+        folds[images] = fold
+    return folds
