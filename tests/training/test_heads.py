@@ -294,3 +294,29 @@ def test_settings_of_a_head_that_contradict_each_other_are_told(photos: Path, ti
         assert done.code == 2, done.err
         assert told in done.err
     assert run_zoo("train", "simple_cnn", "--head", "chosen").code == 2
+
+
+def test_the_learning_curve_says_what_more_images_bring() -> None:
+    from zoo.training.heads.growth import grow
+
+    def right(share: float) -> np.ndarray:  # type: ignore[type-arg]
+        return (np.arange(1000) < share * 1000).astype(float)
+
+    falling = grow((100, 200, 400), (right(0.6), right(0.8), right(0.9)), seed=0)
+    assert falling.gain == pytest.approx(0.05)  # errors of 20, 10 and so 5 %
+    assert falling.interval[0] < 0.05 < falling.interval[1]
+    assert "would add about 5.0 points" in str(falling)
+    flat = grow((100, 200, 400), (right(0.9), right(0.9), right(0.9)), seed=0)
+    assert flat.gain == 0
+    assert "would hardly help" in str(flat)
+    perfect = grow((1, 2, 4), (right(1.0),) * 3, seed=0)
+    assert perfect.gain == 0
+
+
+def test_a_run_that_chooses_measures_its_learning_curve() -> None:
+    features, classes = drawn(150, slice(0, 7))
+    growth = chosen_of(features, classes).info.growth
+    assert growth is not None
+    assert growth.images == (30, 60, 120)
+    assert growth.accuracies[0] < growth.accuracies[2]
+    assert chosen_of(*drawn(3, slice(0, 20))).info.growth is None

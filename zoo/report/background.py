@@ -16,7 +16,7 @@ from zoo.report.findings import Findings
 from zoo.report.markup import Column, beside, chart, esc, facts, name, section, table, tile, tiles
 from zoo.report.style import Target, Theme
 from zoo.report.text import duration, percent, plural, thousands
-from zoo.run_folder.info import FlipInfo
+from zoo.run_folder.info import FlipInfo, HeadInfo
 
 _MOST_SKIPPED = 50
 _MOST_AUGMENTED = 24
@@ -49,11 +49,12 @@ def head(findings: Findings) -> str:
         note = "There were too few training images to compare heads: a logistic regression on the last features."
         return section("head", "Choosing the head", f"<p>{note}</p>")
     of_depths = f", means over the maps of {plural(len(info.depths), 'layer')} beside the last" if info.depths else ""
+    images, repeated = plural(info.images, "training image"), plural(info.repetitions, "repetition")
     note = (
-        f"<p>The backbone kept its weights. {plural(info.images, 'training image')} chose the head, each predicted by "
-        f"heads that it did not train: {info.folds} folds, {plural(info.repetitions, 'repetition')}, look-alikes in "
-        "one fold. The least Brier score wins, the mean squared error of the probabilities. It is a "
-        f"{esc(info.method)} regression on {plural(len(info.depths) + 1, 'depth')}{of_depths}; then all training images trained it.</p>"
+        f"<p>The backbone kept its weights. {images} chose the head, each predicted by heads that it did not train: "
+        f"{info.folds} folds, {repeated}, look-alikes in one fold. The least Brier score wins, the mean squared error "
+        f"of the probabilities. It is a {esc(info.method)} regression on {plural(len(info.depths) + 1, 'depth')}"
+        f"{of_depths}; then all training images trained it.</p>"
     )
     columns = (
         Column("Regression", figures=False),
@@ -66,7 +67,18 @@ def head(findings: Findings) -> str:
         (esc(one.method), esc(one.features), percent(one.accuracy), f"{one.brier_score:.4f}", f"{one.strength:.1e}")
         for one in sorted(info.tried, key=lambda each: (each.method, each.features) != (info.method, info.features))
     ]
-    return section("head", "Choosing the head", note, table("Heads that were compared", columns, rows))
+    return section("head", "Choosing the head", note, table("Heads that were compared", columns, rows), _growth(info))
+
+
+def _growth(info: HeadInfo) -> str:
+    """What more images would bring."""
+    growth = info.growth
+    if growth is None:
+        return ""
+    columns = (Column("Training images"), Column("Accuracy on others"))
+    points = zip(growth.images, growth.accuracies, strict=True)
+    rows = [(thousands(images), percent(accuracy)) for images, accuracy in points]
+    return f"<h3>More images</h3><p>{esc(growth)}</p>{table('Learning curve', columns, rows)}"
 
 
 def _harder(recipe: Recipe) -> str:

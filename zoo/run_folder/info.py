@@ -79,6 +79,32 @@ class HeadTried:
     brier_score: float
 
 
+@dataclass(frozen=True)
+class Growth:
+    """How accuracy grows with training images.
+
+    Args:
+        images: Numbers of images that trained, ascending; the last is of all in the folds.
+        accuracies: Share of right predictions on images that did not train, for each.
+        gain: What twice as many images would add to the last accuracy, by extrapolation.
+        interval: Its 95 % bootstrap interval.
+    """
+
+    images: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    gain: float
+    interval: tuple[float, float]
+
+    def __str__(self) -> str:
+        low, high = (f"{100 * value:.1f}" for value in self.interval)
+        if self.interval[1] < 0.005:
+            return f"More training images of the same kind would hardly help: twice as many add {low} to {high} points."
+        return (
+            f"Twice as many training images would add about {100 * self.gain:.1f} points of accuracy"
+            f" ({low} to {high}), as the gain from half of them to all of them suggests."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeadInfo:
     """The head that cross-validation on the training images chose.
@@ -90,6 +116,7 @@ class HeadInfo:
         folds: Number of folds.
         repetitions: How often the images were divided into folds.
         tried: All heads that were compared.
+        growth: What more images would bring.
     """
 
     method: str
@@ -102,6 +129,7 @@ class HeadInfo:
     accuracy: float | None = None
     brier_score: float | None = None
     tried: tuple[HeadTried, ...] = ()
+    growth: Growth | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

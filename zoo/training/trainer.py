@@ -167,6 +167,8 @@ def _choose_head(
     used = tuple(name for name, uses in zip(depths, chosen.uses(widths), strict=False) if uses)
     run.update(head=replace(chosen.info, depths=used))
     reporter.note(_told(chosen.info, used))
+    if chosen.info.growth:
+        reporter.note(str(chosen.info.growth))
     if len(chosen.positions):
         Predictions(
             labels=data.labels,

@@ -59,7 +59,7 @@ class Ending:
 
     Args:
         features: Inputs of its last layer with weights, ``(n, ...)``.
-        logits: Outputs of it, moved so that those of an image have a mean of zero.
+        logits: Outputs of it, or the sum of several such layers, moved so that those of an image have a mean of zero.
     """
 
     features: Values
@@ -178,8 +178,8 @@ class _Student:
 
 
 def _end(graph: Graph, images: Any, ranges: dict[Call, Range]) -> tuple[Any, Any]:
-    """Inputs of the last layer with weights, and its outputs around their mean."""
-    last = trained_calls(graph)[-1]
+    """Inputs of the last layer with weights, and the logits around their mean."""
+    last, logits = _last(graph)
     found = {}
 
     def visit(call: Call, values: list[Any]) -> Any:
@@ -187,12 +187,29 @@ def _end(graph: Graph, images: Any, ranges: dict[Call, Range]) -> tuple[Any, Any
             found["features"] = values[0]
         value = call.invoke(call.operation, values)
         value = fake_quantize(value, *ranges[call]) if call in ranges else value
-        if call is last:
+        if call is logits:
             found["logits"] = value - ops.mean(value, axis=-1, keepdims=True)
         return value
 
     run(graph, images, visit)
     return found["features"], found["logits"]
+
+
+def _last(graph: Graph) -> tuple[Call, Call]:
+    """The last layer with weights, and the call that gives the logits: it, or the sum that it is part of.
+
+    Of several last layers, as of a head that adds up the scores of several depths, that of the most weights.
+    """
+    trained = trained_calls(graph)
+    followed: set[Call] = set()
+    for call in reversed(graph.calls):
+        if any(user in followed or user in trained for user in call.users):
+            followed.add(call)
+    ends = [call for call in trained if call not in followed]
+    sums = {end.only_user for end in ends}
+    last = max(ends, key=lambda call: int(np.prod(call.operation.kernel.shape)))
+    together = sums.pop() if len(ends) > 1 and len(sums) == 1 else None
+    return last, together or last
 
 
 def _ask(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> Ending:

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from zoo.run_folder.info import HeadInfo, HeadTried
 from zoo.training.heads.folds import divide_into_folds, group_lookalikes
+from zoo.training.heads.growth import SHARES, grow
 from zoo.training.heads.linear import (
     Floats,
     LinearHead,
@@ -39,6 +40,10 @@ MOST_CHOOSING = 2000
 _MOST_DIMENSIONS = 600
 #: Numbers that are held in memory at most, 300 MB. Of more features, ridge regression, which passes over them, is all.
 _MOST_HELD = 40_000_000
+
+
+_Strengths = Sequence[float]
+_ScoresOf = Callable[[Floats, NDArray[np.bool_], NDArray[np.bool_], Floats, _Strengths], Iterator[Floats]]
 
 
 @dataclass(frozen=True)
@@ -178,13 +183,14 @@ def _choose(
     repetitions = min(_REPETITIONS, math.ceil(_PREDICTED / len(chosen)))
     divided = [divide_into_folds(rows, groups, folds, seed + number) for number in range(repetitions)]
     balances = features.balances
-    steps = (repetitions * len(balances) + 1) * folds
+    steps = (repetitions * (len(balances) + len(SHARES) + 1) + 1) * folds
     trial = _Trial(features, held, rows, count, balanced, progress, steps)
-    tried = [best for balance in balances for best in [trial.ridge(balance, divided)]]
+    tried = [trial.ridge(balance, divided) for balance in balances]
     best = min(tried, key=lambda each: each.brier)
     tried.append(trial.logistic(best.balance, divided[:1]))
     # The same images in the same folds decide between the two.
     best = min((best, tried[-1]), key=lambda each: each.first_brier)
+    growth = grow(*trial.with_fewer(best, divided, seed), seed)
     factor = fit_factor(best.scores, rows)
     head = _fit(features, images, classes, count, weights, best)
     info = HeadInfo(
@@ -197,6 +203,7 @@ def _choose(
         accuracy=best.accuracy,
         brier_score=best.brier,
         tried=tuple(each.info for each in tried),
+        growth=growth,
     )
     used = features.importance(best.balance) > 0
     probabilities = probabilities_of(best.scores, factor).astype(np.float32)
@@ -250,30 +257,54 @@ class _Trial:
         self._grams: dict[tuple[int, int], list[Floats]] = {}
 
     def ridge(self, balance: Balance, divided: Sequence[NDArray[np.int64]]) -> _Tried:
-        def scores(gram: Floats, train: NDArray[np.bool_], weights: Floats) -> Iterator[Floats]:
-            mean = weights @ self._targets[train] / weights.sum()
-            spectrum = Spectrum(gram[train], weights)
-            for coefficients in spectrum.ridge(self._targets[train] - mean, RIDGE_STRENGTHS):
-                yield gram[~train] @ coefficients + mean
-
-        return self._best("ridge", balance, divided, RIDGE_STRENGTHS, scores)
+        return self._best("ridge", balance, divided, RIDGE_STRENGTHS, self._ridge)
 
     def logistic(self, balance: Balance, divided: Sequence[NDArray[np.int64]]) -> _Tried:
-        def scores(gram: Floats, train: NDArray[np.bool_], weights: Floats) -> Iterator[Floats]:
-            basis = Spectrum(gram[train], weights).basis(_MOST_DIMENSIONS)
-            inside, outside = gram[train] @ basis, gram[~train] @ basis
-            for head in logistic_regressions(inside, self._classes[train], weights, LOGISTIC_STRENGTHS):
-                yield head.scores(outside)
+        return self._best("logistic", balance, divided, LOGISTIC_STRENGTHS, self._logistic)
 
-        return self._best("logistic", balance, divided, LOGISTIC_STRENGTHS, scores)
+    def _ridge(
+        self, gram: Floats, train: NDArray[np.bool_], other: NDArray[np.bool_], weights: Floats, strengths: _Strengths
+    ) -> Iterator[Floats]:
+        """Scores of the other images for each strength; ``gram`` has a column for each image that trains."""
+        mean = weights @ self._targets[train] / weights.sum()
+        for coefficients in Spectrum(gram[train], weights).ridge(self._targets[train] - mean, strengths):
+            yield gram[other] @ coefficients + mean
+
+    def _logistic(
+        self, gram: Floats, train: NDArray[np.bool_], other: NDArray[np.bool_], weights: Floats, strengths: _Strengths
+    ) -> Iterator[Floats]:
+        basis = Spectrum(gram[train], weights).basis(_MOST_DIMENSIONS)
+        for head in logistic_regressions(gram[train] @ basis, self._classes[train], weights, strengths):
+            yield head.scores(gram[other] @ basis)
+
+    def with_fewer(
+        self, chosen: _Tried, divided: Sequence[NDArray[np.int64]], seed: int
+    ) -> tuple[tuple[int, ...], tuple[Floats, ...]]:
+        """Numbers of training images, and how often every image was predicted rightly by heads trained on so many."""
+        scores_of = self._ridge if chosen.method == "ridge" else self._logistic
+        right = np.zeros((len(SHARES) + 1, len(self._classes)))
+        counts = np.zeros(len(SHARES) + 1)
+        generator = np.random.default_rng(seed)
+        for repetition, folds in enumerate(divided):
+            for fold in range(int(folds.max()) + 1):
+                whole = folds != fold
+                gram = self._gram(chosen.balance, repetition, fold, whole)
+                for number, share in enumerate((*SHARES, 1.0)):
+                    train = whole & _keeps(self._classes, whole, share, generator)
+                    weights = _weights(self._classes[train], self._count, self._balanced)
+                    (scores,) = scores_of(gram[:, train[whole]], train, ~whole, weights, (chosen.strength,))
+                    right[number, ~whole] += scores.argmax(1) == self._classes[~whole]
+                    counts[number] += train.sum() / (int(folds.max()) + 1)
+                    self._step()
+        return tuple(np.round(counts / len(divided)).astype(int).tolist()), tuple(right / len(divided))
 
     def _best(
         self,
         method: str,
         balance: Balance,
         divided: Sequence[NDArray[np.int64]],
-        strengths: Sequence[float],
-        scores_of: Callable[[Floats, NDArray[np.bool_], Floats], Iterator[Floats]],
+        strengths: _Strengths,
+        scores_of: _ScoresOf,
     ) -> _Tried:
         """Scores of every image by heads that it did not train, for each strength; and the best of them."""
         scores = np.zeros((len(divided), len(strengths), *self._targets.shape))
@@ -282,15 +313,18 @@ class _Trial:
                 train = folds != fold
                 gram = self._gram(balance, repetition, fold, train)
                 weights = _weights(self._classes[train], self._count, self._balanced)
-                for number, found in enumerate(scores_of(gram, train, weights)):
+                for number, found in enumerate(scores_of(gram, train, ~train, weights, strengths)):
                     scores[repetition, number, ~train] = found
-                self._done += 1
-                self._progress(min(self._done, self._steps), self._steps)
+                self._step()
         briers = np.array([[self._brier(each) for each in of] for of in scores])
         best = int(briers.mean(0).argmin())
         accuracy = float((scores[:, best].argmax(2) == self._classes).mean())
         mean, first = float(briers[:, best].mean()), float(briers[0, best])
         return _Tried(method, balance, strengths[best], mean, accuracy, scores[0, best], first)
+
+    def _step(self) -> None:
+        self._done += 1
+        self._progress(self._done, self._steps)
 
     def _brier(self, scores: Floats) -> float:
         return brier_score(probabilities_of(scores, fit_factor(scores, self._classes)), self._classes, self._weights)
@@ -334,6 +368,17 @@ def _weights(classes: NDArray[np.int64], count: int, balanced: bool) -> Floats:
     share = 1 / np.bincount(classes, minlength=count)[classes]
     weights: Floats = share / share.mean()
     return weights
+
+
+def _keeps(
+    classes: NDArray[np.int64], among: NDArray[np.bool_], share: float, generator: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Which images a share of every class is, at least one of each."""
+    kept = np.zeros(len(classes), bool)
+    for label in range(int(classes.max()) + 1):
+        of_class = generator.permutation(np.flatnonzero(among & (classes == label)))
+        kept[of_class[: max(1, round(share * len(of_class)))]] = True
+    return kept
 
 
 def _untried(

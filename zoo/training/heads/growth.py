@@ -1,0 +1,41 @@
+"""What more training images would bring, from heads that had fewer."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.run_folder.info import Growth
+
+#: Shares of the training images that heads are trained on beside all of them.
+SHARES = (0.25, 0.5)
+_DRAWS = 500
+
+
+def grow(counts: tuple[int, ...], right: tuple[NDArray[np.float64], ...], seed: int) -> Growth:
+    """The learning curve, and what it says about twice as many images.
+
+    Errors of classifiers fall as a power of the number of images (Hestness et al. 2017, arXiv:1712.00409). So twice as
+    many images divide the error by what the last doubling divided it by. The interval is a bootstrap over the images.
+
+    Args:
+        counts: Images that trained, ascending, the last two a doubling.
+        right: For each, the share of right predictions on every image by heads that it did not train, ``(n,)``, 0 to 1.
+        seed: Of the bootstrap.
+    """
+    shares = np.array(right)
+    count = shares.shape[1]
+    drawn = np.random.default_rng(seed).integers(0, count, (_DRAWS, count))
+    low, high = np.quantile([_gain(shares[:, images]) for images in drawn], (0.025, 0.975))
+    return Growth(
+        images=counts,
+        accuracies=tuple(float(share.mean()) for share in shares),
+        gain=_gain(shares),
+        interval=(float(low), float(high)),
+    )
+
+
+def _gain(shares: NDArray[np.float64]) -> float:
+    """Points of accuracy, 0 to 1, that another doubling brings."""
+    half, whole = (1 - shares[-2:].mean(1)).tolist()
+    return float(max(0.0, whole - whole**2 / half)) if half > 0 else 0.0
