@@ -179,7 +179,7 @@ def logistic_regressions(
     from sklearn.linear_model import LogisticRegression
 
     # From the solution at a stronger penalty it is not far to that at a weaker one.
-    regression = LogisticRegression(max_iter=500, tol=1e-3, warm_start=True)
+    regression = LogisticRegression(max_iter=500, warm_start=True)
     for strength in strengths:
         regression.set_params(C=1 / (strength * len(features)))
         regression.fit(features, classes, sample_weight=weights)
