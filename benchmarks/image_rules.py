@@ -2,9 +2,9 @@
 
     python benchmarks/image_rules.py SHARED --architecture efficientnet_lite1 --architecture efficientnet_lite2
 
-SHARED holds the sets of the shared test data. Of each set, only photos that train or validate are used, about
-``--most`` of them, the same share of each class; ``zoo search`` judges candidates by the same function. Of
-``nips17_sample``, the pretrained network names one of 1000 classes. Accuracies are means over the sets, and the Brier score is of all photos.
+SHARED holds the sets of the shared test data. Of each set, only photos that train are used, about ``--most`` of them,
+the same share of each class; ``zoo search`` judges candidates by the same function. Of ``nips17_sample``, the pretrained
+network names one of 1000 classes. The mean is over the sets, and the Brier score over all photos.
 """
 
 from __future__ import annotations
@@ -68,8 +68,7 @@ def judge(name: str, image: object, folder: Path, most: int) -> object:
         for index in kept:
             splits[index] = "train"
         data = replace(data, splits=tuple(splits))
-    photos = choosing_photos(data)
-    return judge(Candidate(architecture=name, image=image), photos, Reporter()).judged
+    return judge(Candidate(architecture=name, image=image), choosing_photos(data), Reporter()).judged
 
 
 def imagenet(name: str, image: object, shared: Path) -> tuple[int, int]:

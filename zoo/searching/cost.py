@@ -92,17 +92,23 @@ def _measure(architecture: Architecture, image: ImageSpec, form: Form) -> Cost:
 
 
 def _prepared(architecture: Architecture, image: ImageSpec, form: Form) -> Any:
-    """A model that is converted to a file like the trained one's."""
+    """A model that is converted to a file like the trained one's, with a head on all depths: none costs more."""
     from zoo.exporting.fold import fold
     from zoo.exporting.quantize import outline
+    from zoo.training.heads.attach import depth_widths, with_head
+    from zoo.training.heads.linear import LinearHead
     from zoo.training.model import build_model
 
     model = build_model(architecture, image.input_shape, len(form.labels))
-    if form.precision != "int8":
-        return fold(model)
-    if architecture.weights:
+    if form.precision == "int8":
         architecture.weights[0].load(model, False)  # random weights may give tensors without a range
     random = np.random.default_rng(0)
+    if architecture.backbone is not None:
+        width = sum(depth_widths(model, architecture.depths, architecture.backbone))
+        head = LinearHead(random.normal(0, 0.01, (width, len(form.labels))), np.zeros(len(form.labels)))
+        model = with_head(model, architecture.depths, architecture.backbone, head, np.ones(width, np.bool_))
+    if form.precision != "int8":
+        return fold(model)
     return outline(fold(model), random.integers(0, 256, (_RANGED_IMAGES, *image.input_shape)).astype(np.uint8))
 
 

@@ -1,4 +1,4 @@
-"""How good a candidate is: repeated k-fold cross-validation on the training images, near-duplicates in one fold."""
+"""How good a candidate is: the head that cross-validation on the training images chooses for its frozen backbone."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from zoo.audit.suspects import held_out
 from zoo.data import ImageData
-from zoo.data.ingest import Progress
-from zoo.errors import UsageError
+from zoo.errors import DataError
 from zoo.evaluation.intervals import wilson_interval
 from zoo.evaluation.predictions import Predictions
-from zoo.recipe import Recipe
+from zoo.interfaces import Architecture
 from zoo.registry import architectures
 from zoo.reporter import Reporter
 from zoo.searching.candidate import Candidate, Judged
-from zoo.searching.photos import Photos
+from zoo.searching.photos import as_seen
+from zoo.training.heads.choose import ChosenHead
+
+#: How the winner is trained, and so what is judged: the settings of ``zoo train`` that go with ``Candidate.way``.
+WAYS: dict[str, dict[str, object]] = {"head": {"head": "chosen", "epochs": 0}}
 
 
 @dataclass(frozen=True)
@@ -28,59 +29,72 @@ class Judgement:
 
     Args:
         judged: The figures.
-        predictions: Of the first repeat: every image by a head that was fitted without it.
+        predictions: Of the first repeat: every image by a head that was fitted without it and what looks like it.
     """
 
     judged: Judged
     predictions: Predictions
 
 
-def judge(candidate: Candidate, photos: Photos, reporter: Reporter) -> Judgement:
-    """Cross-validates a head on the features of a candidate's frozen backbone.
+def judge(candidate: Candidate, photos: ImageData, reporter: Reporter) -> Judgement:
+    """Cross-validates the heads that ``zoo train`` chooses among, on the features of a candidate's frozen backbone.
 
     Args:
         candidate: What to judge.
-        photos: The images that choose.
+        photos: The images that choose, by any image rule.
         reporter: Told of progress.
 
     Raises:
-        ZooError: The plugin fails, or the images cannot be used.
+        DataError: A class has too few images that do not look alike, or files have changed.
+        PluginError: The plugin fails.
     """
     start = time.perf_counter()
-    data = photos.as_seen(candidate.image, reporter.counter("decoding"))
-    features = _features(candidate, data, reporter.counter("features"))
-    probabilities = held_out(features, data.classes, photos.group).probabilities
-    predictions = Predictions(data.labels, data.names, data.classes, probabilities.astype(np.float32))
-    right = int(predictions.correct.sum())
-    true = np.eye(len(data.labels))[data.classes]
+    data = as_seen(photos, candidate.image, reporter)
+    chosen = _choose(architectures().get(candidate.architecture), data, reporter)
+    info = chosen.info
+    if info.accuracy is None or info.brier_score is None:
+        raise DataError(
+            "Cross-validation needs two different training images of each class, and a class has not as many.",
+            "Add images: five of each class are the least, fifty are a beginning.",
+        )
+    count = len(chosen.positions)
     judged = Judged(
-        accuracy=right / len(photos),
-        accuracy_interval=wilson_interval(right, len(photos)),
-        brier_score=float(((probabilities - true) ** 2).sum(1).mean()),
-        n=len(photos),
-        folds=len(np.unique(photos.group)),
-        repeats=1,
+        accuracy=info.accuracy,
+        accuracy_interval=wilson_interval(round(info.accuracy * count), count),
+        brier_score=info.brier_score,
+        n=count,
+        folds=info.folds,
+        repeats=info.repetitions,
         seconds=round(time.perf_counter() - start, 2),
     )
-    return Judgement(judged, predictions)
+    files = tuple(data.names[position] for position in chosen.positions)
+    return Judgement(judged, Predictions(data.labels, files, data.classes[chosen.positions], chosen.probabilities))
 
 
-def _features(candidate: Candidate, data: ImageData, progress: Progress) -> NDArray[np.float32]:
-    """``(n, features)`` of a candidate's frozen backbone."""
+def _choose(architecture: Architecture, data: ImageData, reporter: Reporter) -> ChosenHead:
     import keras
 
     from zoo.training.features import compute_features
-    from zoo.training.model import build_model, split_model
+    from zoo.training.heads.attach import depth_features, depth_widths
+    from zoo.training.heads.choose import Features, choose_head
+    from zoo.training.model import build_model
 
-    architecture = architectures().get(candidate.architecture)
-    if architecture.backbone is None or not architecture.weights:
-        raise UsageError(f"Architecture '{architecture.name}' has no pretrained backbone.")
-    model = build_model(architecture, candidate.image.input_shape, len(data.labels))
+    assert architecture.backbone is not None
+    model = build_model(architecture, data.spec.input_shape, len(data.labels))
     architecture.weights[0].load(model, False)
-    backbone, _ = split_model(model, architecture.backbone)
-    found = compute_features(backbone, data, Recipe(head_epochs=1, head_views=1, augmentation="none"), progress)
-    features = found.data.pixels.read(np.arange(len(data.names)))
+    backbone = depth_features(model, architecture.depths, architecture.backbone)
+    widths = depth_widths(model, architecture.depths, architecture.backbone)
+    recipe = architecture.recipes["default"].with_values({**WAYS["head"], "augmentation": "none"})
+    found = compute_features(backbone, data, recipe, reporter.counter("features"))
     del model, backbone
     keras.backend.clear_session()
     gc.collect()
-    return np.asarray(features, np.float32)
+    return choose_head(
+        Features.of(found.data.pixels.read, widths),
+        np.arange(len(data.names)),
+        data.classes,
+        len(data.labels),
+        balanced=recipe.class_weights == "balanced",
+        seed=0,
+        progress=reporter.counter("choosing"),
+    )

@@ -217,10 +217,10 @@ def _search(
     reporter.stage(f"Reading {request.data} as {image}")
     from zoo.data import load_data
 
-    data = load_data(request.data, image, progress=reporter.counter("decoding"))
+    data = load_data(request.data, image, validation=False, progress=reporter.counter("decoding"))
     for note in data.notes:
         reporter.note(note)
-    photos = choosing_photos(data, reporter.counter("looking for near-duplicates"))
+    photos = choosing_photos(data)
     goal, notes = _goal(request, exporter, names, data)
     for note in notes:
         reporter.note(note)
@@ -230,7 +230,7 @@ def _search(
         journal = Journal(request.folder, goal.architectures)
         journal.reopen()
     tests = sum(data.counts["test"].values())
-    reporter.stage(f"{len(photos)} images choose by cross-validation; {tests} test images measure the winner alone")
+    reporter.stage(f"{len(photos.names)} images choose by cross-validation, {tests} test images measure the winner")
     tried = tuple(name for name in goal.architectures if name in names)
     work = SearchWork(request, exporter, tried, photos, benchmark, clock, notes, reporter)
     try:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from zoo.data import ImageData
 from zoo.errors import PluginError, UsageError, ZooError
 from zoo.evaluation.paired import paired_test
 from zoo.evaluation.predictions import Predictions
@@ -31,8 +32,7 @@ from zoo.searching.folder import (
     read_winner,
 )
 from zoo.searching.journal import Journal
-from zoo.searching.judge import judge
-from zoo.searching.photos import Photos
+from zoo.searching.judge import WAYS, judge
 from zoo.searching.stages import STAGES, Known, largest_fitting
 from zoo.workflows.export import ExportRequest, export
 from zoo.workflows.models import Run
@@ -64,7 +64,7 @@ class SearchWork:
         request: SearchRequest,
         exporter: Exporter,
         names: tuple[str, ...],
-        photos: Photos,
+        photos: ImageData,
         benchmark: Mapping[str, Any] | None,
         clock: Clock,
         notes: list[str],
@@ -77,7 +77,7 @@ class SearchWork:
         self._notes = list(notes)
         self._reporter = reporter
         self._folder = request.folder
-        self._form = Form(exporter=exporter, precision=request.precision, labels=photos.data.labels)
+        self._form = Form(exporter=exporter, precision=request.precision, labels=photos.labels)
         self._costs = Costs(self._form, self._folder, benchmark, self._note, reporter)
 
     def try_candidates(self, journal: Journal) -> None:
@@ -93,7 +93,7 @@ class SearchWork:
             known=self._known,
             judge=self._judge,
             clock=self._clock,
-            images=len(self._photos),
+            images=len(self._photos.names),
             reserve_s=self._reserve_s,
             reporter=self._reporter,
         )
@@ -211,7 +211,7 @@ class SearchWork:
             place = candidate_folder(self._folder, candidate.key)
             place.mkdir(parents=True, exist_ok=True)
             found.predictions.write_csv(place / "predictions.csv")
-            write_candidate_page(outcome, found.predictions, self._photos.data, place / "report.html")
+            write_candidate_page(outcome, found.predictions, self._photos, place / "report.html")
         keep_outcome(self._folder, outcome)
         return outcome
 
@@ -249,6 +249,7 @@ class SearchWork:
             architecture=candidate.architecture,
             data=self._request.data,
             image=image,
+            settings=WAYS[candidate.way],
             runs=self._request.runs,
             name=path.name,
         )
@@ -259,7 +260,12 @@ class SearchWork:
                 shutil.rmtree(path)  # killed before it knew its images: this search began it, and nothing can go on
         left = f"{as_minutes(self._clock.left_s)} left" if self._clock.left_s > 0 else "The time is over"
         self._reporter.stage(f"{left}; the winner is {candidate}")
-        return Run(train(asked, self._reporter).run, lambda quiet: make_reporter())
+        run = train(asked, self._reporter).run
+        chose = set(self._photos.contents)
+        seen = sum(row["split"] == "test" and row["sha256"] in chose for row in run.split())
+        if seen:
+            self._note(f"{seen} test images of the winner's run chose too: its accuracy on them is too good.")
+        return Run(run, lambda quiet: make_reporter())
 
     def _export(self, run: Run, winner: Winner) -> Winner:
         exporter, precision = self._form.exporter, self._form.precision
