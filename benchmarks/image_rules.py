@@ -3,7 +3,7 @@
     python benchmarks/image_rules.py SHARED --architecture efficientnet_lite1 --architecture efficientnet_lite2
 
 SHARED holds the sets of the shared test data. Of each set, only photos that train are used, about ``--most`` of them,
-the same share of each class; ``zoo search`` judges candidates by the same function. Of ``nips17_sample``, the pretrained
+the same share of each class; ``zoo search`` judges by the same function. Of ``nips17_sample``, the pretrained
 network names one of 1000 classes. The mean is over the sets, and the Brier score over all photos.
 """
 

@@ -19,6 +19,7 @@ from tests.conftest import (
     draw_photo,
     hash_of,
     install,
+    interrupt,
     run_command,
     zoo_environment,
 )
@@ -206,6 +207,18 @@ def test_a_damaged_journal_ends_with_4_and_says_what_to_do(searched: tuple[Path,
     assert done.code == 4
     assert "journal.log is damaged" in done.err
     assert "give the same command again" in done.err
+
+
+def test_ctrl_c_says_how_to_continue(searched: tuple[Path, Result], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(searched[0], tmp_path / "copy"))
+    search = folder / "runs" / "best-photos.search"
+    shutil.rmtree(search / "candidates")
+    (search / "journal.log").unlink()
+    environment = zoo_environment(folder / "site")
+    done = interrupt(signal.SIGINT, "now tiny_net", *COMMAND, cwd=folder, environment=environment)
+    assert done.code == 130
+    assert "Interrupted; what was tried is kept. Continue: zoo search --data photos --time 1200s" in done.err
+    assert list((search / "workers").iterdir()) == []
 
 
 def test_limits_that_nothing_meets_name_the_nearest(photo_folder: PhotoFolder, site: Path, run_zoo: RunZoo) -> None:
