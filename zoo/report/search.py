@@ -250,8 +250,8 @@ def _method(told: _Told, judged: Sequence[tuple[Outcome, Judged]]) -> str:
     figures = judged[0][1]
     notes = "".join(f"<li>{esc(note)}</li>" for note in told.notes)
     said = (
-        f"<p>{plural(figures.n, 'training image')} chose, by {figures.folds}-fold cross-validation,"
-        f" repeated {figures.repeats} times; images that look alike were always in one fold. The"
+        f"<p>{plural(figures.n, 'training image')} chose, by {figures.folds}-fold cross-validation"
+        f"{_repeated(figures)}; images that look alike were always in one fold. The"
         f" {plural(told.run.metrics.n, 'test image')} chose nothing: only the winner was measured on them, at the end."
         " The best of many candidates owes a part of its cross-validated figure to chance, so the figure on the test"
         " images is the one to trust.</p>"
