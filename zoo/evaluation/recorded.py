@@ -56,17 +56,15 @@ def choice_of(run: Run, model: keras.Model, data: ImageData | None = None) -> Ch
     """The thresholds that images chose which did not train a run's model; ``None`` without such images.
 
     Args:
-        run: The run. Where cross-validation chose its head, its predictions choose.
+        run: The run. Without validation images, where cross-validation chose its head, its predictions choose.
         model: Its model.
         data: Its data; ``None``: what is still there of it.
     """
-    folds = run.path / CROSS_VALIDATION
-    if folds.is_file():
-        return choose(Predictions.read_csv(folds), "folds")
     images = data or validation_images(run)
-    if images is None or not images.indices(VAL).size:
-        return None
-    return choose(predict_split(model, images, VAL))
+    if images is not None and images.indices(VAL).size:
+        return choose(predict_split(model, images, VAL))
+    folds = run.path / CROSS_VALIDATION
+    return choose(Predictions.read_csv(folds), "folds") if folds.is_file() else None
 
 
 def validation_images(run: Run, progress: Callable[[int, int], None] | None = None) -> ImageData | None:
