@@ -10,7 +10,7 @@ torchvision's as arrays, in the order of its state dict. The recipes, each in it
 - ``adamw``: AdamW, one cycle up to 3e-4, 10 epochs, batches of 32, bfloat16.
 
 All take random resized crops and mirroring, and answer the test photos (centre crop of 224 in 256) with the weights of
-the last epoch, or of the best one where zoo's split has validation photos. Decoding is part of the time once: photos are
+the last epoch, or of the best one where there are validation photos. Decoding is part of the time once: photos are
 kept in memory.
 """
 
