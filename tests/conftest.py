@@ -29,6 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LONGEST = (
     *("test_clean_environment.py", "test_foreign_models.py", "test_matrix.py", "test_applications_model.py"),
     *("test_applications_conformance.py", "test_efficientnet_lite.py", "test_quantize.py", "test_train.py"),
+    *("test_export.py", "test_zoo_mlflow.py", "test_page.py", "test_new.py", "test_notebooks.py", "test_api.py"),
 )
 
 

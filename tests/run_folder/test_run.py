@@ -27,6 +27,24 @@ def test_a_run_reads_back_what_was_written(tmp_path: Path) -> None:
     assert run.history == {}
 
 
+def test_what_made_a_run_is_flat_and_its_files_worth_keeping_are_listed(tmp_path: Path) -> None:
+    run = begin_run(tmp_path, **INFO, versions={"keras": "3.15"}, best_epoch=None)
+    expected = {"architecture": "simple_cnn", "seed": 3, "recipe.epochs": Recipe().epochs, "image.height_px": 224}
+    assert (expected | {"versions.keras": "3.15"}).items() <= run.settings.items()
+    assert not any(isinstance(value, dict) for value in run.settings.values())
+    assert "best_epoch" not in run.settings
+    bundle = run.path / "exports" / "net-onnx-float32"
+    for name in ("net.onnx", "golden/0.png", "__pycache__/run.pyc", ".net.lock"):
+        (bundle / name).parent.mkdir(parents=True, exist_ok=True)
+        (bundle / name).touch()
+    (run.path / "report.html").touch()
+    kept = [path.relative_to(run.path).as_posix() for path in run.results]
+    assert kept == [
+        *("report.html", "run.json"),
+        *(f"exports/net-onnx-float32/{name}" for name in ("golden/0.png", "net.onnx")),
+    ]
+
+
 def test_the_newest_run_does_not_depend_on_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = tmp_path / "simple_cnn-20260301-000000"  # of an earlier zoo: the name alone tells the time
     before.mkdir()

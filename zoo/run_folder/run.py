@@ -19,9 +19,9 @@ from __future__ import annotations
 import csv
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, is_dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,14 @@ from zoo.run_folder.info import LATEST, Metrics, RunInfo
 
 RUN_FORMAT = 1
 DEFAULT_ROOT = Path("runs")
+
+#: Fields of ``run.json`` that say what made a run.
+_SETTINGS = (
+    *("architecture", "weights", "options", "recipe", "image", "seed", "split_seed", "data", "backend", "precision"),
+    *("versions", "best_epoch"),
+)
+#: Files of a run that are worth keeping when the run is not.
+_RESULTS = ("report.html", "run.json", "zoo.yaml", "metrics.json", "history.csv", "predictions.csv")
 
 
 class Run:
@@ -103,6 +111,33 @@ class Run:
         rows = self._rows("history.csv", ()) if path.is_file() else []
         with _reading(path):
             return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else ())}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What made the run, flat for experiment trackers: name to value, such as ``recipe.epochs``.
+
+        Architecture, weights, options, recipe, image rule, seeds, source and digest of the data, backend, precision and
+        versions; and ``best_epoch``, whose weights were kept. What a run has no value of is left out.
+
+        >>> run = zoo.load("runs/digits")
+        >>> run.settings["recipe.epochs"], run.settings["image.height_px"], run.settings["data.source"]
+        (6, 32, 'digits')
+        """
+        known = {name: getattr(self.info, name) for name in _SETTINGS}
+        known["data"] = {"source": self.info.data.source, "digest": self.info.data.digest}
+        return dict(_flat(known))
+
+    @property
+    def results(self) -> list[Path]:
+        """Files worth keeping elsewhere: records, figures and report, and every file of the bundles in ``exports``.
+
+        >>> [path.name for path in zoo.load("runs/digits").results][:3]
+        ['report.html', 'run.json', 'zoo.yaml']
+        """
+        exported = (path.relative_to(self.path) for path in sorted(self.path.glob("exports/*/**/*")))
+        shown = [path for path in exported if not any(part.startswith((".", "__")) for part in path.parts)]
+        kept = [*map(Path, _RESULTS), *shown]
+        return [self.path / path for path in kept if (self.path / path).is_file()]
 
     def split(self) -> list[dict[str, str]]:
         """Rows of ``split.csv``: path, label, split (``train``, ``val``, ``test``), sha256."""
@@ -262,6 +297,16 @@ def _order(run: Run) -> int:
         except (ValueError, OverflowError, OSError):
             pass
     return (run.path / "run.json").stat().st_mtime_ns // 1000
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that is no mapping, its name the names that lead to it, joined by dots."""
+    for name, value in values.items():
+        fields = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        if isinstance(fields, Mapping):
+            yield from _flat(fields, f"{prefix}{name}.")
+        elif value is not None:
+            yield f"{prefix}{name}", value
 
 
 @contextmanager

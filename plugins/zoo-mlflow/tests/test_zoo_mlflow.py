@@ -111,7 +111,7 @@ def test_a_resumed_run_goes_on_in_the_same_mlflow_run_without_double_steps(track
     import keras
 
     class Stop(keras.callbacks.Callback):
-        """Ends the program when the epoch is in MLflow and not yet in a checkpoint."""
+        """Ends the program when an epoch is over and not yet in a checkpoint."""
 
         def on_epoch_end(self, epoch, logs=None):
             if epoch == 2:
@@ -121,7 +121,7 @@ def test_a_resumed_run_goes_on_in_the_same_mlflow_run_without_double_steps(track
         train(tmp_path, "stopped", epochs=4, callbacks=[Stop()])
     begun = found(tracking, "stopped")
     assert begun.info.status == "RUNNING"
-    assert steps(tracking, begun) == [1, 2, 3]
+    assert steps(tracking, begun) in ([1], [1, 2])  # those in history.csv when the third began
     run = zoo.train(resume=tmp_path / "stopped", quiet=True)
     resumed = found(tracking, "stopped")
     assert resumed.info.run_id == begun.info.run_id
@@ -171,7 +171,7 @@ def test_a_server_that_stops_to_answer_loses_no_epoch(tracking, server, train, m
 # MLflow 3.17 with SQLAlchemy 2.1.
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 def test_without_a_tracking_uri_the_files_in_this_folder_are_said(balls, tmp_path, monkeypatch, capfd):
-    from zoo_mlflow.tracker import live
+    from zoo_mlflow.patience import live
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -10,17 +10,17 @@ import zoo
 def zoo_callbacks(run_dir):
     import keras
 
-    from zoo_mlflow.tracker import live
+    from zoo_mlflow.patience import live
 
-    return [keras.callbacks.LambdaCallback(on_epoch_end=live(run_dir))]
+    # Not at its end: an epoch is in history.csv once all callbacks are done with it.
+    return [keras.callbacks.LambdaCallback(on_epoch_begin=live(run_dir))]
 
 
 @zoo.hookimpl
 def zoo_run_finished(run):
-    from zoo_mlflow.tracker import Tracked, sparing
+    from zoo_mlflow.patience import tried
 
-    with sparing(run.path):
-        Tracked(run.path).finish()
+    tried(run.path)
 
 
 @zoo.hookimpl
@@ -37,10 +37,9 @@ def command(name, runs):
     RUN is a run's folder or its name. What MLflow has of it already stays as it is, and nothing is logged twice.
     MLFLOW_TRACKING_URI names the server and MLFLOW_EXPERIMENT_NAME the experiment (default: zoo).
     """
-    from zoo_mlflow.tracker import Tracked, get_tracking_uri, sparing
+    from zoo_mlflow.patience import get_tracking_uri, tried
 
     run = zoo.load(name, runs=runs)
     if not isinstance(run, zoo.Run):
         raise zoo.UsageError(f"'{name}' is not a training run.", "`zoo runs` lists the finished ones.")
-    with sparing(run.path, fatal=True):
-        click.echo(f"Logged {run.path} to {get_tracking_uri()} as run {Tracked(run.path).finish()}.")
+    click.echo(f"Logged {run.path} to {get_tracking_uri()} as run {tried(run.path, fatal=True)}.")

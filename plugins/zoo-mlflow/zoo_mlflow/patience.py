@@ -1,0 +1,60 @@
+"""MLflow may be slow, down or far away: a training waits for it once, and loses nothing."""
+
+import os
+
+import click
+from mlflow import get_tracking_uri, is_tracking_uri_set
+from zoo import PluginError
+from zoo.run_folder import open_run
+
+from zoo_mlflow.tracker import track
+
+#: MLflow tries for minutes to reach a server that is down, and training would wait; it also prints on standard output,
+#: where JSON may be expected. Values that the user set win.
+SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+#: Runs of which it was said that they could not be logged.
+told = set()
+
+
+def tried(folder, *, fatal=False):
+    """Logs a run folder and returns the identity of its MLflow run.
+
+    What fails is said once for a run and returns ``None``, because the training goes on; ``fatal`` raises it.
+    """
+    added = SETTINGS.keys() - os.environ.keys()
+    os.environ.update({name: SETTINGS[name] for name in added})
+    try:
+        return track(open_run(folder))
+    except Exception as error:
+        cause = error
+        while cause.__cause__ or cause.__context__:
+            cause = cause.__cause__ or cause.__context__
+        message = f"Could not log {folder} to MLflow at {get_tracking_uri()}: {cause}"
+        if fatal:
+            raise PluginError(message, "Set MLFLOW_TRACKING_URI to a server that runs.") from error
+        if folder not in told:
+            later = f"The training goes on. When it is finished, log it: zoo mlflow {folder}"
+            click.echo(f"zoo-mlflow: {message}\n  {later}", err=True)
+        told.add(folder)
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+def live(folder):
+    """A function that logs the epochs so far; from the first failure on nothing, and the end of the run adds the rest."""
+    alive = tried(folder)
+    if alive and not is_tracking_uri_set():
+        where = f"MLflow's default, {get_tracking_uri()}, because MLFLOW_TRACKING_URI is not set"
+        click.echo(f"zoo-mlflow: {folder} is logged to {where}.", err=True)
+
+    def log_epoch(epoch, logs):
+        nonlocal alive
+        alive = alive and tried(folder)
+
+    return log_epoch
