@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo.atomic import folder_aside, put_folder, read_csv, read_text, whole_file, write_csv, write_text
+from zoo.atomic import read_csv, read_text, whole_file, write_csv, write_text
+from zoo.atomic_folders import folder_aside, put_folder
 from zoo.errors import TrainingError
 from zoo.locks import locked
 

@@ -6,15 +6,12 @@ import csv
 import io
 import json
 import os
-import re
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import TrainingError
-from zoo.locks import locked
 
 
 @contextmanager
@@ -38,7 +35,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     except BrokenPipeError:
         raise  # of what the block printed: no matter of this file
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     finally:
         aside.unlink(missing_ok=True)
 
@@ -89,81 +86,16 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(read_text(path), newline="")))
 
 
-@contextmanager
-def folder_aside(final: Path) -> Iterator[Path]:
-    """Gives a new folder beside ``final`` to fill; whatever is not renamed to ``final`` is removed at the end.
-
-    What killed processes left there is removed first. A folder that ``put_folder`` had moved away to make room comes
-    back where nothing took its place.
-    """
-    make_folder(final.parent)
-    _sweep(final)
-    aside = final.with_name(f".{final.name}.{os.getpid()}")
-    with locked(aside.with_name(f"{aside.name}.lock"), remove=True):
-        make_folder(aside)
-        try:
-            yield aside
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-def put_folder(aside: Path, final: Path) -> None:
-    """Renames a folder of ``folder_aside`` into its place, in one step where nothing is there and in two otherwise.
-
-    Args:
-        aside: The whole folder.
-        final: The name that ``folder_aside`` was given, or this name with a suffix, such as ``.refused``.
-
-    Raises:
-        OSError: It cannot be renamed. What stood there stands there still.
-    """
-    name = aside.name[1:].rpartition(".")[0]
-    # The folder that makes room is named after the one aside, so that a sweep finds both, and under one lock.
-    old = aside.with_name(f"{aside.name}{final.name.removeprefix(name)}.old")
-    try:
-        if final.exists():
-            final.rename(old)
-        aside.rename(final)
-    finally:
-        # Also where Ctrl-C or SIGTERM came in between.
-        if old.exists() and not final.exists():
-            old.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sweep(final: Path) -> None:
-    ours = re.compile(rf"(\.{re.escape(final.name)}\.\d+)((?:\.[a-z]+)?\.old|\.zip|\.lock)?")
-    for path in sorted(final.parent.iterdir()):
-        found = ours.fullmatch(path.name)
-        if not found:
-            continue
-        try:
-            with locked(path.with_name(f"{found[1]}.lock"), _AtWorkError("at work"), remove=True):
-                suffix = found[2] or ""
-                room = final.with_name(f"{final.name}{suffix.removesuffix('.old')}")
-                if suffix.endswith(".old") and not room.exists():
-                    path.rename(room)
-                elif path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path, ignore_errors=True)
-                elif found[2] == ".zip":
-                    path.unlink(missing_ok=True)
-        except (_AtWorkError, OSError):
-            continue
-
-
-class _AtWorkError(TrainingError):
-    """The process that made a folder is still running."""
-
-
 def make_folder(path: Path) -> None:
     """Makes a folder and its parents; that it is there already is fine."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
-def _unwritable(path: Path, error: OSError) -> TrainingError:
+def unwritable(path: Path, error: OSError) -> TrainingError:
+    """What to say of a file or folder that cannot be written."""
     if isinstance(error, (FileExistsError, NotADirectoryError)):
         return TrainingError(f"Could not write {path}: a file is in the way.", "Choose another folder.")
     return TrainingError(

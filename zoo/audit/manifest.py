@@ -9,7 +9,8 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from zoo.atomic import folder_aside, make_folder, write_csv
+from zoo.atomic import make_folder, write_csv
+from zoo.atomic_folders import folder_aside
 from zoo.audit.photos import Photo
 from zoo.data.card import CardPart, write_card
 from zoo.data.source import SPLITS, list_source

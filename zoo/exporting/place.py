@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.atomic import put_folder
+from zoo.atomic_folders import put_folder
 from zoo.errors import ExportError
 from zoo.exporting.archive import packed_by_us
 from zoo.exporting.bundle import made_by_us

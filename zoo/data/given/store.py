@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.atomic import folder_aside, read_csv, write_csv
+from zoo.atomic import read_csv, write_csv
+from zoo.atomic_folders import folder_aside
 from zoo.data.cache import cache_folder
 from zoo.data.given import png
 from zoo.data.given.parts import Part
