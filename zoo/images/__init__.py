@@ -16,12 +16,13 @@ from zoo.images.formats.header import ImageHeader
 from zoo.images.listen import look
 from zoo.images.load import MAX_FILE_BYTES, load_image, load_with_remark, read_file
 from zoo.images.probe import MAX_PIXELS, probe
-from zoo.images.resize import resize
+from zoo.images.resize import Box, resize, seen
 
 __all__ = [
     "DECODER_VERSION",
     "MAX_FILE_BYTES",
     "MAX_PIXELS",
+    "Box",
     "ImageError",
     "ImageHeader",
     "MissingDecoderError",
@@ -32,4 +33,5 @@ __all__ = [
     "probe",
     "read_file",
     "resize",
+    "seen",
 ]

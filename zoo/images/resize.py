@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -62,38 +62,74 @@ def resize(image: npt.NDArray[np.uint8], spec: ImageSpec) -> npt.NDArray[np.uint
     return np.ascontiguousarray(resized, np.uint8)
 
 
+class Box(NamedTuple):
+    """A part of a picture, in pixels; ends may lie inside a pixel."""
+
+    top: float
+    left: float
+    height: float
+    width: float
+
+
+def seen(height: int, width: int, spec: ImageSpec) -> tuple[Box, Box]:
+    """Which part of a picture ``resize`` keeps, and which part of its result that part becomes.
+
+    Args:
+        height, width: Of the picture.
+        spec: Target size and rule.
+    """
+    whole, target = Box(0, 0, height, width), Box(0, 0, spec.height_px, spec.width_px)
+    if spec.resize == "letterbox":
+        inner_height, inner_width = _fitting(height, width, spec)
+        top, left = (spec.height_px - inner_height) // 2, (spec.width_px - inner_width) // 2
+        return whole, Box(top, left, inner_height, inner_width)
+    if spec.resize == "crop":
+        keep_height, keep_width, cover_height, cover_width = _covering(height, width, spec)
+        rows, columns = keep_height / cover_height, keep_width / cover_width
+        above = (height - keep_height) // 2 + (cover_height - spec.height_px) // 2 * rows
+        before = (width - keep_width) // 2 + (cover_width - spec.width_px) // 2 * columns
+        return Box(above, before, spec.height_px * rows, spec.width_px * columns), target
+    return whole, target
+
+
 def _crop(image: MatLike, spec: ImageSpec) -> MatLike:
-    cover_height, cover_width = _scaled(spec.height_px, *_CROP_MARGIN), _scaled(spec.width_px, *_CROP_MARGIN)
-    image = _trim(image, cover_height, cover_width)
-    height, width = image.shape[:2]
-    if cover_height * width >= cover_width * height:  # height is the side to bring to its measure
-        cover_width = _scaled(width, cover_height, height)
-    else:
-        cover_height = _scaled(height, cover_width, width)
+    keep_height, keep_width, cover_height, cover_width = _covering(image.shape[0], image.shape[1], spec)
+    image = _centre(image, keep_height, keep_width)
     covering = _scale(image, cover_height, cover_width, spec.interpolation)
     return _centre(covering, spec.height_px, spec.width_px)
 
 
-def _trim(image: MatLike, cover_height: int, cover_width: int) -> MatLike:
-    """Cuts the ends off a very long picture, which ``crop`` would discard anyway, before they are enlarged."""
-    height, width = image.shape[:2]
+def _covering(height: int, width: int, spec: ImageSpec) -> tuple[int, int, int, int]:
+    """What ``crop`` keeps of a picture, height and width, and the size that it brings this to."""
+    cover_height, cover_width = _scaled(spec.height_px, *_CROP_MARGIN), _scaled(spec.width_px, *_CROP_MARGIN)
+    height, width = _trimmed(height, width, cover_height, cover_width)
+    if cover_height * width >= cover_width * height:  # height is the side to bring to its measure
+        return height, width, cover_height, _scaled(width, cover_height, height)
+    return height, width, _scaled(height, cover_width, width), cover_width
+
+
+def _trimmed(height: int, width: int, cover_height: int, cover_width: int) -> tuple[int, int]:
+    """Size without the ends of a very long picture, which ``crop`` would discard anyway, before they are enlarged."""
     longest_width = max(height * cover_width * _LONGEST_BEFORE_CROP // cover_height, 1)
     longest_height = max(width * cover_height * _LONGEST_BEFORE_CROP // cover_width, 1)
     # By an even number of pixels, or the centre would move.
     keep_height = height if height <= longest_height else longest_height + (height - longest_height) % 2
     keep_width = width if width <= longest_width else longest_width + (width - longest_width) % 2
-    return _centre(image, keep_height, keep_width)
+    return keep_height, keep_width
 
 
 def _letterbox(image: MatLike, spec: ImageSpec) -> MatLike:
-    height, width = image.shape[:2]
-    if spec.height_px * width >= spec.width_px * height:  # width is the side that fits exactly
-        inner_height, inner_width = _scaled(height, spec.width_px, width), spec.width_px
-    else:
-        inner_height, inner_width = spec.height_px, _scaled(width, spec.height_px, height)
+    inner_height, inner_width = _fitting(image.shape[0], image.shape[1], spec)
     boxed = np.full(spec.input_shape, PAD_VALUE, np.uint8)
     _centre(boxed, inner_height, inner_width)[:] = _scale(image, inner_height, inner_width, spec.interpolation)
     return boxed
+
+
+def _fitting(height: int, width: int, spec: ImageSpec) -> tuple[int, int]:
+    """The size that ``letterbox`` brings a picture to."""
+    if spec.height_px * width >= spec.width_px * height:  # width is the side that fits exactly
+        return _scaled(height, spec.width_px, width), spec.width_px
+    return spec.height_px, _scaled(width, spec.height_px, height)
 
 
 def _scaled(length: int, numerator: int, denominator: int) -> int:
