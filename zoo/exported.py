@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from zoo.errors import ExportError, UsageError
 from zoo.image_spec import ImageSpec
@@ -23,6 +23,10 @@ METADATA_VERSION = 1
 
 #: Names of the one input and the one output of every exported file.
 INPUT, OUTPUT = "image", "probabilities"
+
+#: Name of the second output of a file that was exported with a map: what each place of the picture adds to the logit of
+#: each class, against the mean of all classes; float32 ``(n, height, width, classes)``.
+MAP = "map"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,3 +153,20 @@ class Runtime(Protocol):
         The pixels are converted to the dtype of the input, and nothing else is done to them.
         """
         ...
+
+
+@runtime_checkable
+class MappingRuntime(Protocol):
+    """What a runtime has besides where its file was exported with a map."""
+
+    def explain(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities as ``predict`` gives them, and the evidence of every place for every class.
+
+        The evidence is float32 ``(n, height, width, classes)``.
+        """
+        ...
+
+
+def has_map(runtime: Runtime) -> bool:
+    """Whether a file has a second output with the evidence of every place, and its runtime reads it."""
+    return [output.name for output in runtime.outputs][1:] == [MAP] and isinstance(runtime, MappingRuntime)

@@ -23,6 +23,7 @@ COMMANDS = {
     "export": ("zoo.cli.export", "Write a trained model to verified files for other runtimes."),
     "verify": ("zoo.cli.verify", "Check that an exported file answers like its Keras model."),
     "predict": ("zoo.cli.predict", "Say what photos show: a run, an exported file, a bundle."),
+    "explain": ("zoo.cli.explain", "Draw where in photos a model finds the evidence for a class."),
     "bench": ("zoo.cli.bench", "Time exported models on this device, and compare devices."),
     "runs": ("zoo.cli.runs", "Show finished runs: what was trained on what, and how good it is."),
     "show": ("zoo.cli.show", "Show all about a run, an architecture or an exporter."),

@@ -154,12 +154,17 @@ class Graph:
             known.update({id(tensor): source for tensor, source in zip(node.outputs, outputs, strict=True)})
         return [known[id(tensor)] for tensor in model.outputs]
 
-    def rebuild(self, change: Callable[[Call, list[Any]], Any] | None = None) -> keras.Model:
+    def rebuild(
+        self,
+        change: Callable[[Call, list[Any]], Any] | None = None,
+        more: Callable[[Callable[[Call], Any]], Sequence[Any]] | None = None,
+    ) -> keras.Model:
         """A new model with the same calls, in float32 and with weights of its own.
 
         Args:
             change: Asked for every call with the new values of its sources. It returns what takes the place of the
                 call's output, or ``None`` to make the call as it was.
+            more: Makes further outputs, given what a call became.
         """
         image = keras.Input(self.model.input_shape[1:], name="image", dtype="float32")
         made: dict[tuple[Call, int], Any] = {(self.input, 0): image}
@@ -171,7 +176,8 @@ class Graph:
                 result = call.invoke(self._copy(call, copies), values)
             for index, value in enumerate(result if isinstance(result, (list, tuple)) else [result]):
                 made[call, index] = value
-        rebuilt = keras.Model(image, made[self.output], name=self.model.name)
+        outputs = [made[self.output], *more(lambda call: made[call, 0])] if more else made[self.output]
+        rebuilt = keras.Model(image, outputs, name=self.model.name)
         rebuilt.trainable = False
         return rebuilt
 

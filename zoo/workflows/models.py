@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from zoo.edge.classify import Answer
     from zoo.exported import Metadata
+    from zoo.images import ImageError
 
 #: Gives a reporter when work begins; ``quiet`` keeps all but warnings back.
 MakeReporter = Callable[[bool], Reporter]
@@ -93,19 +94,57 @@ class Model:
             hush()
             for name, answer in answering.ask(as_pictures(pictures), top):
                 if isinstance(answer, ImageError):
-                    raise DataError(
-                        f"'{name}' cannot be used: {answer.reason}.", "Leave it out, or save it as JPEG or PNG."
-                    )
+                    raise _unusable(name, answer)
                 answers.append(answer)
         if not answers:
             raise DataError("There are no pictures in what was given.")
         return answers[0] if _is_one(pictures) else answers
+
+    def explain(self, pictures: Any, *, label: str | None = None) -> Any:
+        """Where in pictures the evidence for a class lies.
+
+        Exact where the network's head is linear in its feature maps (pooling and a dense layer), else by LayerCAM. An
+        exported file must have been exported with ``with_map=True``.
+
+        Args:
+            pictures: As for ``predict``.
+            label: The class; ``None``: the likeliest of each picture.
+
+        Returns:
+            An ``Explanation``, which a notebook shows as a picture and ``save(path)`` writes to a PNG file; or a list
+            of them in the order of the pictures.
+
+        Raises:
+            DataError: A picture cannot be used; the message names it.
+            UsageError: There is no such class, the file has no map, or the model has no feature maps with places.
+        """
+        from zoo.edge.pictures import as_pictures
+        from zoo.images import ImageError
+
+        answering = self._answering(None)
+        found = []
+        with host_kept():
+            hush()
+            for name, picture in as_pictures(pictures):
+                try:
+                    if isinstance(picture, ImageError):
+                        raise picture
+                    found.append(answering.explain(picture, name, label))
+                except ImageError as error:
+                    raise _unusable(name, error) from error
+        if not found:
+            raise DataError("There are no pictures in what was given.")
+        return found[0] if _is_one(pictures) else found
 
     def _answering(self, min_confidence: str | None) -> Answering:
         if min_confidence not in self._opened:
             request = replace(self._request, min_confidence=min_confidence)
             self._opened[min_confidence] = open_model(request, self._make_reporter(True))
         return self._opened[min_confidence]
+
+
+def _unusable(name: str, error: ImageError) -> DataError:
+    return DataError(f"'{name}' cannot be used: {error.reason}.", "Leave it out, or save it as JPEG or PNG.")
 
 
 def _is_one(pictures: Any) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from zoo.edge.confidence import min_confidence
 from zoo.errors import UsageError, VerificationError, did_you_mean
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from zoo.edge.classify import Classifier
+    from zoo.edge.explanation import Explanation
+    from zoo.explain import Explainer
     from zoo.exported import Metadata, TensorInfo
     from zoo.image_spec import ImageSpec
     from zoo.workflows.finding import Labels
@@ -66,11 +69,13 @@ class Answering:
     Args:
         labels: Class names in the order of its outputs.
         ask: ``ask(pictures, top)`` gives name and answer of each, or why there is none.
+        explain: ``explain(picture, name, label)`` gives where the evidence for a class lies.
         notes: What to say about the model, a sentence each.
     """
 
     labels: tuple[str, ...]
     ask: Callable[[Iterable[Named], int], Iterator[Answered]]
+    explain: Callable[[Path | bytes | NDArray[np.uint8], str, str | None], Explanation]
     notes: tuple[str, ...] = ()
 
 
@@ -179,7 +184,7 @@ def _bundle(folder: Path, named: Path, request: PredictRequest) -> Answering:
     # The exporter installed here and not the bundle's own copy: a bundle may come from anywhere, and runs no code.
     load = exporters().get(str(bundle.values["format"])).load
     least = min_confidence(request.min_confidence, bundle.values, f"The bundle {named}")
-    return _in_threads(lambda: open_bundle(bundle, load, 1, least), request)
+    return _in_threads(lambda: open_bundle(bundle, load, 1, least), request, bundle.values)
 
 
 def _file(path: Path, request: PredictRequest) -> Answering:
@@ -200,10 +205,14 @@ def _file(path: Path, request: PredictRequest) -> Answering:
     )
     if metadata is None:
         refuse_unfit(path, exporter.load(path, 1), image, labels)
-    return _in_threads(lambda: Classifier(exporter.load(path, 1), image, labels, least), request)
+    said = {"source": metadata.source, "precision": metadata.precision} if metadata else {"precision": "float32"}
+    return _in_threads(
+        lambda: Classifier(exporter.load(path, 1), image, labels, least), request, {"format": exporter.name, **said}
+    )
 
 
-def _in_threads(load: Callable[[], Classifier], request: PredictRequest) -> Answering:
+def _in_threads(load: Callable[[], Classifier], request: PredictRequest, values: Mapping[str, Any]) -> Answering:
+    from zoo.edge.explain import explain, export_with_map, map_reader
     from zoo.machine import core_count
     from zoo.workflows.stream import one_by_one
 
@@ -211,12 +220,20 @@ def _in_threads(load: Callable[[], Classifier], request: PredictRequest) -> Answ
     worth = max(1, -(-request.pictures // _PICTURES_A_THREAD))
     # All of them here: while a model is loaded, stderr is turned aside, which no second thread may do.
     classifiers = [load() for _ in range(min(threads, worth))]
-    return Answering(classifiers[0].labels, lambda pictures, top: one_by_one(classifiers, pictures, top))
+    first = classifiers[0]
+    return Answering(
+        first.labels,
+        lambda pictures, top: one_by_one(classifiers, pictures, top),
+        lambda picture, name, label: explain(
+            first, map_reader(first.runtime, export_with_map(values)), picture, name, label
+        ),
+    )
 
 
 def _keras(request: PredictRequest, reporter: Reporter) -> Answering:
     from zoo.backend import start_keras
     from zoo.edge.classify import Classifier
+    from zoo.edge.explain import explain
     from zoo.evaluation.predict import BATCH_SIZE, answers
     from zoo.workflows.finding import described, find_model
     from zoo.workflows.stream import in_batches
@@ -236,11 +253,18 @@ def _keras(request: PredictRequest, reporter: Reporter) -> Answering:
         def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
             return answers(model, images, request.pictures)
 
+    @cache
+    def explainer() -> Explainer:
+        from zoo.explain import Explainer
+
+        return Explainer(model, found.name)
+
     runtime = Runtime()
     classifier = Classifier(runtime, found.image, found.labels, least)
     return Answering(
         found.labels,
         lambda pictures, top: in_batches(classifier, runtime.predict, BATCH_SIZE, pictures, top),
+        lambda picture, name, label: explain(classifier, explainer().find, picture, name, label),
         found.notes,
     )
 

@@ -1,0 +1,83 @@
+"""``zoo explain``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from zoo.cli.options import runs_option
+from zoo.errors import DataError
+from zoo.figures import percent
+from zoo.terminal import readable
+
+
+@click.command("explain")
+@click.argument("model")
+@click.argument("photos", metavar="PHOTO|FOLDER...", nargs=-1, required=True)
+@click.option("--class", "label", metavar="NAME", help="Evidence for this class.  [default: the likeliest one]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("explained"),
+    show_default=True,
+    help="Folder for the pictures.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON a photo, with the evidence of every place.")
+@click.option("--weights", help="Explain an architecture with pretrained weights instead: imagenet.")
+@click.option("--labels", type=click.Path(path_type=Path), help="For a lone .keras file: class names, one a line.")
+@click.option("--pixels", metavar="RANGE", help="For a lone .keras file: 0..1, -1..1, caffe or torch.  [default: raw]")
+@runs_option
+def command(
+    model: str,
+    photos: tuple[str, ...],
+    label: str | None,
+    out: Path,
+    as_json: bool,
+    weights: str | None,
+    labels: Path | None,
+    pixels: str | None,
+    runs: Path,
+) -> None:
+    """Draw where in photos a model finds the evidence for a class.
+
+    MODEL is what `zoo predict` takes. A bundle or an exported file must have been exported with --with-map. For each
+    photo a picture is written: the photo, and beside it the photo with the evidence in colour. Where the network ends
+    in pooling and a dense layer, the evidence is exact: its sum over all places, with a bias, is the logit of the
+    class. For other networks LayerCAM approximates it. Files that are no usable photos are named and skipped; the
+    command then ends with 4.
+    """
+    from zoo.edge.explanation import LAYER_CAM
+    from zoo.progress import make_reporter
+    from zoo.workflows.explain import ExplainRequest, explain
+
+    reporter = make_reporter()
+    request = ExplainRequest(
+        model=model,
+        photos=photos,
+        label=label,
+        out=out,
+        runs=runs,
+        weights=weights,
+        labels=labels,
+        pixels=pixels,
+    )
+    done = skipped = 0
+    for done, item in enumerate(explain(request, reporter), 1):
+        found = item.explanation
+        if found is None:
+            click.echo(f"Skipped {readable(item.file)}: {item.problem}.", err=True)
+            skipped += 1
+        elif as_json:
+            click.echo(json.dumps(found.as_dict() | {"picture": str(item.picture)}))
+        else:
+            click.echo(f"{readable(item.file)}: {readable(found.label)} {percent(found.probability)}")
+            click.echo(f"  {found.summary}")
+            click.echo(f"  {readable(item.picture)}")
+        if found is not None and found.remark:
+            click.echo(f"Note: {readable(item.file)}: {readable(found.remark)}.", err=True)
+        if found is not None and found.method == LAYER_CAM and done - skipped == 1:
+            reporter.note("LayerCAM approximates the evidence: this network's head is not linear in its feature maps.")
+    if skipped:
+        raise DataError(f"{skipped} of {done} files {'was' if skipped == 1 else 'were'} skipped.")

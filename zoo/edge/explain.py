@@ -1,0 +1,183 @@
+"""From a picture to where the evidence for a class lies in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from zoo.atomic import make_folder
+from zoo.edge.explanation import CLASS_ACTIVATION, Explanation, free_name, halved
+from zoo.edge.sources import listed
+from zoo.errors import DataError, UsageError, VerificationError, unknown_name
+from zoo.exported import MappingRuntime, Runtime, has_map
+from zoo.figures import percent
+from zoo.images import ImageError, look, read_file, resize
+from zoo.terminal import readable
+
+if TYPE_CHECKING:
+    import argparse
+
+    from numpy.typing import NDArray
+
+    from zoo.edge.bundle import Bundle
+    from zoo.edge.classify import Classifier
+
+
+class Found(NamedTuple):
+    """The evidence for one class in one picture; the fields are those of ``Explanation``."""
+
+    place: int
+    probability: float
+    evidence: NDArray[np.float32]
+    method: str = CLASS_ACTIVATION
+    logit: float | None = None
+    bias: float | None = None
+
+
+#: Finds the evidence in pixels, uint8 ``(height, width, 3)`` of the image rule's size, for the likeliest of some
+#: classes, given by their places among the labels; ``None``: of all.
+Find = Callable[["NDArray[np.uint8]", Sequence[int] | None], Found]
+
+
+def explain(
+    classifier: Classifier,
+    find: Find,
+    picture: str | os.PathLike[str] | bytes | NDArray[np.uint8],
+    name: str = "",
+    label: str | None = None,
+) -> Explanation:
+    """Where in a picture the evidence for a class lies.
+
+    Args:
+        classifier: Knows the labels, and how a picture becomes pixels.
+        find: Finds the evidence.
+        picture: A path, the bytes of a file, or pixels: RGB, uint8 ``(height, width, 3)`` of any size.
+        name: Of the picture, for people.
+        label: The class; ``None``: the likeliest one.
+
+    Raises:
+        UsageError: The model knows no such class.
+        ImageError: It is no usable picture.
+        VerificationError: The model gives values that are no numbers.
+    """
+    chosen = places_of(label, classifier.labels)
+    pixels, remark = _upright(picture)
+    found = find(resize(pixels, classifier.image), chosen)
+    if not (np.isfinite(found.evidence).all() and np.isfinite(found.probability)):
+        raise VerificationError("The model gives evidence with values that are no numbers.", "Try run.py --selftest.")
+    return Explanation(
+        file=name,
+        label=classifier.labels[found.place],
+        probability=found.probability,
+        evidence=found.evidence,
+        method=found.method,
+        photo=halved(pixels),
+        size=(pixels.shape[0], pixels.shape[1]),
+        image=classifier.image,
+        logit=found.logit,
+        bias=found.bias,
+        remark=remark,
+    )
+
+
+def explain_pictures(bundle: Bundle, classifier: Classifier, options: argparse.Namespace) -> int:
+    """``run.py --explain``: writes a picture for every photo, and returns the exit code.
+
+    Raises:
+        UsageError: The model was exported without a map, or knows no such class.
+    """
+    find = map_reader(classifier.runtime, export_with_map(bundle.values))
+    places_of(options.label, classifier.labels)  # before the first photo, not after it
+    folder = options.out or Path("explained")
+    taken: set[str] = set()
+    skipped = False
+    for name, picture in listed(options.pictures):
+        try:
+            if isinstance(picture, ImageError):
+                raise picture
+            found = explain(classifier, find, picture, name, options.label)
+        except ImageError as error:
+            print(f"Skipped {readable(name)}: {error.reason}.", file=sys.stderr, flush=True)
+            skipped = True
+            continue
+        make_folder(folder)
+        path = found.save(folder / free_name(name, taken))
+        if options.json:
+            print(json.dumps(found.as_dict() | {"picture": str(path)}), flush=True)
+        else:
+            shown = f"{readable(name)}: {readable(found.label)} {percent(found.probability)}"
+            print(f"{shown}\n  {found.summary}\n  {readable(path)}", flush=True)
+    return DataError.exit_code if skipped else 0
+
+
+def places_of(label: str | None, labels: Sequence[str]) -> list[int] | None:
+    """Where a class stands among the labels; two classes may have the same name.
+
+    Raises:
+        UsageError: There is no such class.
+    """
+    if label is None:
+        return None
+    places = [place for place, known in enumerate(labels) if known == label]
+    if not places:
+        raise unknown_name("class", label, labels)
+    return places
+
+
+def likeliest(probabilities: NDArray[np.float32], places: Sequence[int] | None) -> int:
+    """The place of the largest probability, of some places or of all."""
+    if places is None:
+        return int(probabilities.argmax())
+    return max(places, key=lambda place: float(probabilities[place]))
+
+
+def map_reader(runtime: Runtime, again: str) -> Find:
+    """Reads the evidence from the second output of an exported file.
+
+    Args:
+        runtime: The file.
+        again: The command that exports the file with such an output.
+
+    Raises:
+        UsageError: It was exported without one.
+    """
+    if not has_map(runtime):
+        raise UsageError("The file was exported without a map of its evidence.", f"To export it with one: {again}")
+    assert isinstance(runtime, MappingRuntime)
+
+    def find(pixels: NDArray[np.uint8], places: Sequence[int] | None) -> Found:
+        rows, maps = runtime.explain(pixels[None])
+        place = likeliest(rows[0], places)
+        return Found(place, float(rows[0][place]), np.asarray(maps[0, :, :, place], np.float32))
+
+    return find
+
+
+def export_with_map(values: Mapping[str, Any]) -> str:
+    """The command that exports a file again, with a map.
+
+    Args:
+        values: ``source``, ``format`` and ``precision`` of it, as ``spec.json`` has them.
+    """
+    source = str(values.get("source") or "RUN")
+    architecture, opened, weights = source.rstrip(")").partition(" (")
+    model = f"{architecture} --weights {weights} --data PHOTOS" if opened else source
+    return f"zoo export {model} --format {values.get('format')} --precision {values.get('precision')} --with-map"
+
+
+def _upright(picture: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> tuple[NDArray[np.uint8], str]:
+    """All pixels of a picture, upright, and a remark on it."""
+    if isinstance(picture, np.ndarray):
+        return picture, ""
+    if isinstance(picture, bytes):
+        return look(picture)
+    try:
+        return look(read_file(picture))
+    except ImageError as error:
+        raise type(error)(error.reason, Path(picture)) from None

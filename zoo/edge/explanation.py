@@ -1,0 +1,299 @@
+"""Where in a picture the evidence for a class lies: on the picture as it is, whatever the model saw of it.
+
+The same module draws for ``zoo explain``, for reports and on the device: it needs NumPy and OpenCV.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.atomic import write_bytes
+from zoo.errors import UsageError
+from zoo.figures import percent
+from zoo.image_spec import ImageSpec
+from zoo.images import seen
+from zoo.terminal import readable
+
+#: How the evidence was found. The first is exact where the network's head is linear in its feature maps.
+CLASS_ACTIVATION, LAYER_CAM = "class activation map", "LayerCAM"
+
+#: Of the drawn photo, the longest side in pixels: of a larger one, and of a smaller one.
+_LARGEST_PX, _SMALLEST_PX = 640, 240
+_GAP_PX, _LEGEND_PX, _BAR_PX = 8, 36, 120
+#: Of the colour where the evidence is strongest; it fades with the evidence.
+_OPACITY = 0.8
+_WHITE, _INK, _UNSEEN = 255, (60, 60, 60), 200
+_SOFTWARE = "zoo explain"
+
+_OUTSIDE = -1.0
+#: Longest side of a photo on which places are compared, and width of a Gaussian that finds the middle of a patch.
+_SMALL_PX, _PATCH_PX = 120, 5
+
+_ROWS, _COLUMNS = ("top", "", "bottom"), ("left", "", "right")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Explanation:
+    """Where the evidence for a class lies in a picture.
+
+    Args:
+        file: Name of the picture.
+        label: The class.
+        probability: That the model gives it, 0 to 1.
+        evidence: On the grid of the model's feature map, float32 ``(height, width)``: what each place adds to the logit
+            of the class, against the mean of all classes. Of LayerCAM: positive, in no unit.
+        method: ``class activation map`` or ``LayerCAM``.
+        photo: The picture, upright, uint8 RGB; a large one reduced.
+        size: Height and width of the picture itself, in pixels.
+        image: How the picture became the model's input.
+        logit, bias: The logit of the class minus the mean of all logits, and the part of it that no place adds, so that
+            ``evidence.sum() + bias == logit``; ``None`` where they are not known.
+        remark: What a user should know of the picture, mostly empty.
+    """
+
+    file: str
+    label: str
+    probability: float
+    evidence: NDArray[np.float32]
+    method: str
+    photo: NDArray[np.uint8]
+    size: tuple[int, int]
+    image: ImageSpec
+    logit: float | None = None
+    bias: float | None = None
+    remark: str = ""
+
+    @cached_property
+    def drawn(self) -> NDArray[np.uint8]:
+        """The photo in the size that it is drawn in: neither larger than a screen nor too small to see."""
+        height, width = self.photo.shape[:2]
+        scale, interpolation = min(_LARGEST_PX / max(height, width), 1.0), cv2.INTER_LINEAR
+        if max(height, width) < _SMALLEST_PX:  # by a whole number, so that pixels stay squares
+            scale, interpolation = float(-(-_SMALLEST_PX // max(height, width))), cv2.INTER_NEAREST
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return np.asarray(cv2.resize(self.photo, size, interpolation=interpolation), np.uint8)
+
+    @cached_property
+    def heat(self) -> NDArray[np.float32]:
+        """The positive evidence on the photo, 0 to 1, 1 where it is strongest; ``(height, width)`` of ``drawn``.
+
+        Not a number where the model saw nothing of the photo.
+        """
+        height, width = self.drawn.shape[:2]
+        rows, columns = _grid(self.size, (height, width), self.evidence.shape, self.image)
+        across, down = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
+        evidence = self.evidence.astype(np.float32)
+        found = cv2.remap(evidence, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        largest = float(found.max())
+        heat = np.clip(found / largest, 0, 1) if largest > 0 else np.zeros((height, width))
+        unseen = (rows == _OUTSIDE)[:, None] | (columns == _OUTSIDE)[None]
+        return np.asarray(np.where(unseen, np.nan, heat), np.float32)
+
+    @cached_property
+    def _small(self) -> NDArray[np.float32]:
+        """The evidence on a photo of few pixels, where nothing was seen zero."""
+        height, width = self.heat.shape
+        scale = min(1.0, _SMALL_PX / max(height, width))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return np.asarray(cv2.resize(np.nan_to_num(self.heat), size, interpolation=cv2.INTER_AREA), np.float32)
+
+    @cached_property
+    def peak(self) -> tuple[float, float] | None:
+        """Where the evidence is strongest, ``(x, y)`` in pixels of the upright picture; ``None`` without any."""
+        if not self._small.any():
+            return None
+        # Of an even patch its middle, not its first corner.
+        smooth = cv2.GaussianBlur(self._small, (0, 0), _PATCH_PX, borderType=cv2.BORDER_REPLICATE)
+        row, column = np.unravel_index(int(np.asarray(smooth).argmax()), self._small.shape)
+        (height, width), (rows, columns) = self.size, self._small.shape
+        return (float((column + 0.5) * width / columns), float((row + 0.5) * height / rows))
+
+    @property
+    def where(self) -> str:
+        """The place of the strongest evidence in words, such as ``at the top left``; empty without any."""
+        if self.peak is None:
+            return ""
+        (x, y), (height, width) = self.peak, self.size
+        row, column = _ROWS[min(int(3 * y / height), 2)], _COLUMNS[min(int(3 * x / width), 2)]
+        return f"at the {' '.join(filter(None, (row, column)))}" if row or column else "in the middle"
+
+    @property
+    def half_area(self) -> float | None:
+        """Share of the photo, 0 to 1, on which half of the evidence lies; ``None`` without any."""
+        heat = np.sort(self._small.reshape(-1))[::-1]
+        total = heat.sum(dtype=np.float64)
+        if not total:
+            return None
+        return float((np.searchsorted(np.cumsum(heat, dtype=np.float64), total / 2) + 1) / heat.size)
+
+    @property
+    def summary(self) -> str:
+        """Where the evidence lies, one sentence."""
+        if self.half_area is None:
+            return "No place of the photo speaks for this class."
+        share = percent(self.half_area, 0)
+        return f"The evidence is strongest {self.where}; half of it lies on {share} of the photo."
+
+    @property
+    def alt(self) -> str:
+        """What ``picture`` shows, for those who do not see it."""
+        label = readable(self.label)
+        return (
+            f"The photo {readable(self.file)}, and beside it the same photo in gray with the evidence for “{label}” "
+            f"({percent(self.probability)}) in colour. {self.summary}"
+        )
+
+    @cached_property
+    def overlay(self) -> NDArray[np.uint8]:
+        """The photo in gray with the evidence in colour, uint8 RGB; what the model did not see is pale."""
+        gray = cv2.cvtColor(cv2.cvtColor(self.drawn, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.float32)
+        heat = np.nan_to_num(self.heat)[..., None]
+        drawn = gray * (1 - _OPACITY * heat) + _colours(heat[..., 0]) * _OPACITY * heat
+        drawn = np.where(np.isnan(self.heat)[..., None], 0.25 * gray + 0.75 * _UNSEEN, drawn)
+        return np.asarray(np.rint(drawn), np.uint8)
+
+    @cached_property
+    def picture(self) -> NDArray[np.uint8]:
+        """The photo, ``overlay`` beside it, and a legend below; uint8 RGB."""
+        height, width = self.drawn.shape[:2]
+        wide = max(2 * width + _GAP_PX, 2 * _SMALLEST_PX)
+        picture = np.full((height + _LEGEND_PX, wide, 3), _WHITE, np.uint8)
+        picture[:height, :width] = self.drawn
+        picture[:height, width + _GAP_PX : 2 * width + _GAP_PX] = self.overlay
+        _draw_legend(picture[height:], bool(np.isnan(self.heat).any()))
+        return picture
+
+    def png(self) -> bytes:
+        """``picture`` as a PNG file, with ``alt`` as its description."""
+        _, encoded = cv2.imencode(
+            ".png", np.ascontiguousarray(self.picture[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, 2]
+        )
+        data = encoded.tobytes()
+        head = 8 + 12 + 13  # the signature and the header's chunk
+        return data[:head] + _text_chunk("Software", _SOFTWARE) + _text_chunk("Description", self.alt) + data[head:]
+
+    def save(self, path: str | Path) -> Path:
+        """Writes ``picture`` to a PNG file, whole or not at all, and returns its path.
+
+        Raises:
+            UsageError: Another file has that name, which no explanation is.
+        """
+        path = Path(path)
+        if path.exists() and not _is_ours(path):
+            raise UsageError(f"{path} is there already, and is no picture of zoo explain.", "Choose another name.")
+        write_bytes(path, self.png())
+        return path
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the pictures, as JSON has it."""
+        peak = self.peak
+        return {
+            "file": self.file,
+            "label": self.label,
+            "probability": self.probability,
+            "method": self.method,
+            "exact": self.method == CLASS_ACTIVATION,
+            "logit": self.logit,
+            "bias": self.bias,
+            "evidence": self.evidence.tolist(),
+            "peak": None if peak is None else {"x": peak[0], "y": peak[1]},
+            "half_area": self.half_area,
+            "alt": self.alt,
+        }
+
+    def __repr__(self) -> str:
+        return f"<Explanation {self.file}: {self.label} {percent(self.probability)}. {self.summary}>"
+
+    def _repr_png_(self) -> bytes:
+        return self.png()  # as the last line of a notebook's cell
+
+
+def halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture of less than twice the size that is drawn, averaged by halves, which is quick."""
+    while max(pixels.shape[:2]) >= 2 * _LARGEST_PX:
+        height, width = (max(side // 2, 1) for side in pixels.shape[:2])
+        even = pixels[: 2 * height, : 2 * width]
+        pixels = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return pixels
+
+
+def free_name(file: str, taken: set[str]) -> str:
+    """A name for the picture of a photo that is not yet ``taken``; it is from now on."""
+    stem = "".join("_" if c in '/\\:*?"<>|' or ord(c) < 32 else c for c in Path(file).stem)[:120] or "photo"
+    number, name = 1, f"{stem}.explained.png"
+    while name.casefold() in taken:
+        number += 1
+        name = f"{stem}-{number}.explained.png"
+    taken.add(name.casefold())
+    return name
+
+
+def _grid(
+    size: tuple[int, int], drawn: tuple[int, int], cells: tuple[int, ...], image: ImageSpec
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where the rows and the columns of the drawn photo lie on the grid of the evidence, in cells from its first.
+
+    Those that the model did not see are ``_OUTSIDE``.
+    """
+    part, target = seen(*size, image)
+    found = []
+    for axis, (start, length, inner, inside, whole) in enumerate(
+        (
+            (part.top, part.height, target.top, target.height, image.height_px),
+            (part.left, part.width, target.left, target.width, image.width_px),
+        )
+    ):
+        places = (np.arange(drawn[axis]) + 0.5) * size[axis] / drawn[axis]
+        seen_at = inner + (places - start) * inside / length
+        on_grid = seen_at / whole * cells[axis] - 0.5
+        found.append(np.where((places < start) | (places > start + length), _OUTSIDE, on_grid))
+    return found[0], found[1]
+
+
+def _colours(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Colours of 0 to 1, RGB 0 to 255: inferno, whose steps look even, and which grow lighter for every eye."""
+    levels = np.rint(heat * 255).astype(np.uint8)
+    return np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1], np.float32)
+
+
+def _draw_legend(strip: NDArray[np.uint8], has_unseen: bool) -> None:
+    middle, left = strip.shape[0] // 2, 6
+
+    def write(text: str) -> None:
+        nonlocal left
+        cv2.putText(strip, text, (left, middle + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.4, _INK, 1, cv2.LINE_AA)
+        left += cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)[0][0] + 8
+
+    write("evidence: none")
+    ramp = np.linspace(0, 1, _BAR_PX, dtype=np.float32)[None]
+    strip[middle - 6 : middle + 6, left : left + _BAR_PX] = _colours(ramp).astype(np.uint8)
+    left += _BAR_PX + 8
+    write("most")
+    if has_unseen:
+        left += 12
+        strip[middle - 6 : middle + 6, left : left + 16] = _UNSEEN
+        left += 24
+        write("not seen by the model")
+
+
+def _text_chunk(key: str, text: str) -> bytes:
+    """A piece of text for a PNG file, in UTF-8."""
+    body = key.encode("ascii") + b"\0\0\0\0\0" + text.encode("utf-8", "replace")
+    return struct.pack(">I", len(body)) + b"iTXt" + body + struct.pack(">I", zlib.crc32(b"iTXt" + body))
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _text_chunk("Software", _SOFTWARE) in file.read(256)
+    except OSError:
+        return False

@@ -1,0 +1,134 @@
+"""Finds the evidence for a class in the pixels that a Keras model sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from zoo.edge.explain import Found, likeliest
+from zoo.edge.explanation import CLASS_ACTIVATION, LAYER_CAM
+from zoo.errors import ExportError, UsageError
+from zoo.explain.gradients import HAVE_GRADIENTS, gradients
+from zoo.exporting.evidence import features_of, find_head, find_logits, map_size, spread
+from zoo.exporting.graph import Call, Graph
+
+#: Layers in which every place reads every other, so that what lies behind them has no place any more.
+_MIXING = ("MultiHeadAttention", "GroupedQueryAttention", "Attention", "AdditiveAttention")
+_CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose")
+
+
+class Explainer:
+    """A Keras model whose evidence can be looked at.
+
+    Args:
+        model: Raw pixels in, probabilities out.
+        name: For people.
+
+    Raises:
+        UsageError: The model has no feature map whose places are places of the photo, or it needs gradients and the
+            backend has none.
+    """
+
+    def __init__(self, model: keras.Model, name: str) -> None:
+        try:
+            self._graph = Graph(model)
+        except ExportError as error:
+            raise UsageError(f"{name} cannot be explained. {error.message}", error.hint) from error
+        self._head = find_head(self._graph)
+        self._maps = [depth.call for depth in self._head.depths] if self._head else last_maps(self._graph)
+        _refuse_placeless(self._graph, self._maps, name)
+        if self._head is None and keras.config.backend() not in HAVE_GRADIENTS:
+            raise UsageError(
+                f"{name} cannot be explained on the backend {keras.config.backend()}: its head is not linear in its "
+                "feature maps, so that LayerCAM is needed, which takes gradients.",
+                f"Set KERAS_BACKEND to one of {', '.join(HAVE_GRADIENTS)}.",
+            )
+        self._logits = find_logits(self._graph)
+
+    @property
+    def method(self) -> str:
+        """``class activation map``, which is exact, or ``LayerCAM``."""
+        return CLASS_ACTIVATION if self._head else LAYER_CAM
+
+    def find(self, pixels: NDArray[np.uint8], places: Sequence[int] | None = None) -> Found:
+        """The evidence for the likeliest of some classes.
+
+        Args:
+            pixels: Of one picture, uint8 ``(height, width, 3)``.
+            places: The classes, by their places among the labels; ``None``: all.
+        """
+        return self.find_all(pixels[None], [places])[0]
+
+    def find_all(self, images: NDArray[np.uint8], places: Sequence[Sequence[int] | None]) -> list[Found]:
+        """The same of several pictures at once, uint8 ``(n, height, width, 3)``."""
+        probabilities, features = features_of(self._graph, self._maps, images)
+        chosen = [likeliest(row, wanted) for row, wanted in zip(probabilities, places, strict=True)]
+        if self._head is None:
+            maps = self._layer_cam(images, features, chosen)
+            return [
+                Found(place, float(row[place]), values, LAYER_CAM)
+                for place, row, values in zip(chosen, probabilities, maps, strict=True)
+            ]
+        found = []
+        for place, row, values in zip(chosen, probabilities, self._head.evidence(features), strict=True):
+            evidence, bias = values[:, :, place], float(self._head.bias[place])
+            logit = float(evidence.sum()) + bias
+            found.append(Found(place, float(row[place]), evidence, CLASS_ACTIVATION, logit, bias))
+        return found
+
+    def _layer_cam(
+        self, images: NDArray[np.uint8], features: Sequence[NDArray[np.float32]], chosen: Sequence[int]
+    ) -> NDArray[np.float32]:
+        slopes = gradients(self._graph, self._logits, self._maps, images.astype(np.float32), chosen)
+        size = max(map(map_size, self._maps), key=lambda found: found or (0, 0))
+        assert size is not None
+        # LayerCAM (Jiang et al. 2021): every value weighs as much as its own slope, where that is positive.
+        parts = [
+            np.maximum((np.maximum(slope, 0) * values).sum(axis=-1, keepdims=True), 0)
+            for slope, values in zip(slopes, features, strict=True)
+        ]
+        found = sum(spread(np.asarray(part, np.float32), size) for part in parts)
+        return np.asarray(found, np.float32)[..., 0]
+
+
+def last_maps(graph: Graph) -> list[Call]:
+    """The feature maps behind which no place of the photo is told from another."""
+    leads_to_map: dict[Call, bool] = {}
+    for call in reversed(graph.calls):
+        leads_to_map[call] = any(map_size(user) is not None or leads_to_map[user] for user in call.users)
+    return [
+        call
+        for call in graph.calls
+        if map_size(call) is not None and any(map_size(user) is None and not leads_to_map[user] for user in call.users)
+    ]
+
+
+def _refuse_placeless(graph: Graph, maps: Sequence[Call], name: str) -> None:
+    can = "What it can do: networks that end in feature maps of convolutions. `zoo predict` takes every model."
+    before: set[Call] = set()
+    waiting = list(maps)
+    while waiting:
+        call = waiting.pop()
+        if call not in before:
+            before.add(call)
+            waiting += [source for source, _ in call.sources]
+    if not any(_is(call, _CONVOLUTIONS) for call in before):
+        raise UsageError(
+            f"{name} cannot be explained: no convolution makes a feature map in it whose places are places of the "
+            "photo.",
+            can,
+        )
+    if any(_is(call, _MIXING) for call in graph.calls):
+        raise UsageError(
+            f"{name} cannot be explained: it has attention, in which every place reads every other, so that what comes "
+            "of it has no place in the photo.",
+            can,
+        )
+
+
+def _is(call: Call, names: Sequence[str]) -> bool:
+    return isinstance(call.operation, layers.Layer) and type(call.operation).__name__ in names
