@@ -248,6 +248,9 @@ class Exporter:
         app: What runs the file instead, where that is not Python.
         variant_of: Name of the exporter whose files these are, where only the bundle is another. ``zoo export`` makes a
             variant if ``--format`` names it, and a file by itself counts as the other's.
+        maps: Whether ``convert`` takes a model of two outputs, the second of them ``map``, float32
+            ``(batch, height, width, classes)``, for ``zoo export --with-map``. The file has both in this order, and
+            what ``load`` returns then has ``explain(images)``, which gives both.
         expected_failures: Conformance checks it cannot pass (``zoo plugin check``), each with the reason.
 
     All of them raise ``ExportError`` where a layer cannot be translated or a file cannot be read.
@@ -288,6 +291,7 @@ class Exporter:
     notes: Mapping[str, str] = field(default_factory=dict, hash=False)
     app: App | None = None
     variant_of: str = ""
+    maps: bool = False
     expected_failures: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:

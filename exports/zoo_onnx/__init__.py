@@ -22,6 +22,7 @@ EXPORTER = Exporter(
     stored="zoo_onnx.metadata:stored",
     runtime_module="zoo_onnx.runtime",
     requires=("onnxruntime>=1.23",),
+    maps=True,
     notes={
         "int8": "On x86 processors without VNNI, the 8-bit kernels of ONNX Runtime overflow and predictions change. "
         "Programs other than zoo and its runner must set the session option session.x64quantprecision to 1 there. "

@@ -66,6 +66,15 @@ class OnnxRuntime:
         (probabilities,) = self._session.run(names, {first.name: images.astype(first.dtype, copy=False)})
         return np.asarray(probabilities, np.float32)
 
+    def explain(self, images: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Probabilities, and the second output: of each place what it adds to the logit of each class.
+
+        The second is float32 ``(n, height, width, classes)``; only files that were exported with a map have it.
+        """
+        (first,) = self.inputs
+        probabilities, maps = self._session.run(None, {first.name: images.astype(first.dtype, copy=False)})
+        return np.asarray(probabilities, np.float32), np.asarray(maps, np.float32)
+
 
 def load(path: str | os.PathLike[str], threads: int = 1) -> OnnxRuntime:
     """Makes a file ready to answer; see ``OnnxRuntime``."""

@@ -17,7 +17,7 @@ from onnx import helper
 
 from zoo import ExportError
 from zoo.atomic import write_bytes
-from zoo.exported import INPUT, OUTPUT
+from zoo.exported import INPUT, MAP, OUTPUT
 from zoo_onnx.editor import Editor, attribute, set_attribute
 from zoo_onnx.order import flatten_in_order
 from zoo_onnx.quantized import store_in_8_bits
@@ -168,10 +168,11 @@ def _layer(text: str, model: keras.Model) -> str:
 
 
 def _name_ends(editor: Editor) -> None:
-    (image,), (output,) = editor.inputs, editor.outputs
+    (image,) = editor.inputs
     editor.rename(image.name, INPUT)
-    editor.rename(output.name, OUTPUT)
-    for value in (image, output):
+    for output, name in zip(editor.outputs, (OUTPUT, MAP), strict=False):
+        editor.rename(output.name, name)
+    for value in (image, *editor.outputs):
         dimension = value.type.tensor_type.shape.dim[0]
         dimension.Clear()
         dimension.dim_param = "batch"

@@ -24,6 +24,7 @@ EXPORTER = Exporter(
     stored="zoo_tflite.model_file:stored",
     runtime_module="zoo_tflite.runtime",
     requires=("ai-edge-litert>=2.3",),
+    maps=True,
 )
 
 

@@ -12,7 +12,7 @@ from ai_edge_litert.schema_py_generated import TensorType
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from zoo import ExportError, atomic
-from zoo.exported import INPUT, OUTPUT
+from zoo.exported import INPUT, MAP, OUTPUT
 from zoo.quiet import stderr_aside
 from zoo_tflite import batch, channel, failure, half, model_file
 from zoo_tflite.operators import operators
@@ -41,6 +41,7 @@ def convert(model: keras.Model, path: Path, precision: str) -> None:
     with stderr_aside(told=ExportError):
         content = _translate(model, precision)
     inside = model_file.parse(content)
+    _in_order(inside)
     _check_operators(inside)
     _check_tensors(inside, precision)
     _answer_in_float(inside)
@@ -57,7 +58,7 @@ def _translate(model: keras.Model, precision: str) -> bytes:
     # variables on stdout, and calls the output output_0. Like from_concrete_functions it goes on with another graph,
     # and without a word, where the SavedModel cannot be made; here that is an error.
     traced = tf.function(
-        lambda image: {OUTPUT: model(image, training=False)},
+        lambda image: dict(zip((OUTPUT, MAP), _all_of(model(image, training=False)), strict=False)),
         input_signature=[tf.TensorSpec((1, *model.inputs[0].shape[1:]), tf.float32, name=INPUT)],
     )
     holder = tf.Module()
@@ -92,6 +93,17 @@ def _translate(model: keras.Model, precision: str) -> bytes:
             raise
 
 
+def _all_of(outputs: Any) -> list[Any]:
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
+def _in_order(inside: Any) -> None:
+    """The probabilities first, and the map, where there is one, after them; the signature has them by name."""
+    graph, (signature,) = inside.subgraphs[0], inside.signatureDefs
+    tensors = {bytes(entry.name).decode(): entry.tensorIndex for entry in signature.outputs}
+    graph.outputs = [tensors[name] for name in (OUTPUT, MAP) if name in tensors]
+
+
 def _check_operators(inside: Any) -> None:
     foreign = sorted({operator.name for operator in operators(inside) if operator.kind != "builtin"})
     if foreign:
@@ -100,9 +112,11 @@ def _check_operators(inside: Any) -> None:
 
 def _check_tensors(inside: Any, precision: str) -> None:
     graph = inside.subgraphs[0]
-    image, answer = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
-    if answer.type != TensorType.FLOAT32:
-        raise ExportError(f"The converted model does not return float32. Received: TensorType {answer.type}.")
+    image = graph.tensors[graph.inputs[0]]
+    for output in graph.outputs:
+        kind = graph.tensors[output].type
+        if kind != TensorType.FLOAT32:
+            raise ExportError(f"The converted model does not return float32. Received: TensorType {kind}.")
     if precision != "int8":
         return
     if image.type != TensorType.UINT8:
@@ -123,19 +137,21 @@ def _answer_in_float(inside: Any) -> None:
     be 0 and the first ones equal. In float32 one row of numbers costs nothing.
     """
     graph = inside.subgraphs[0]
-    if [operator.name for operator in operators(inside)][-2:] != ["SOFTMAX", "DEQUANTIZE"]:
+    makers = {output: place for place, step in enumerate(graph.operators) for output in step.outputs}
+    names = [operator.name for operator in operators(inside)]
+    last = makers[graph.outputs[0]]
+    first = makers.get(graph.operators[last].inputs[0])
+    if first is None or (names[first], names[last]) != ("SOFTMAX", "DEQUANTIZE"):
         return
-    softmax, dequantize = graph.operators[-2:]
+    softmax, dequantize = graph.operators[first], graph.operators[last]
     (between,) = softmax.outputs
-    if list(dequantize.inputs) != [between]:
-        return
     dequantize.inputs, dequantize.outputs, softmax.inputs, softmax.outputs = (
         softmax.inputs,
         softmax.outputs,
         dequantize.inputs,
         dequantize.outputs,
     )
-    graph.operators[-2:] = [dequantize, softmax]
+    graph.operators[first], graph.operators[last] = dequantize, softmax
     graph.tensors[between].type = TensorType.FLOAT32
     graph.tensors[between].quantization = None
 
@@ -144,7 +160,8 @@ def _name(inside: Any, description: str) -> None:
     """Gives the tensors their names, and takes out what says nothing about the model."""
     graph = inside.subgraphs[0]
     graph.tensors[graph.inputs[0]].name = INPUT
-    graph.tensors[graph.outputs[0]].name = OUTPUT
+    for output, name in zip(graph.outputs, (OUTPUT, MAP), strict=False):
+        graph.tensors[output].name = name
     inside.description = description
     # TensorFlow's version and a hash of the SavedModel's graph: versions are in our metadata.
     model_file.drop_metadata_buffer(inside, b"CONVERSION_METADATA")

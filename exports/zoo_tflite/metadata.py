@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zoo import ExportError, Metadata, atomic
-from zoo.exported import INPUT, OUTPUT, label_lines
+from zoo.exported import INPUT, MAP, OUTPUT, label_lines
 from zoo_tflite import metadata_schema as standard
 from zoo_tflite import model_file
 from zoo_tflite.metadata_schema import table
@@ -38,7 +38,7 @@ def write_metadata(path: Path, metadata: Metadata) -> None:
     classes = int(graph.tensors[graph.outputs[0]].shape[-1])
     if classes != len(metadata.labels):
         raise ExportError(f"{path} has {classes} outputs. Received: {len(metadata.labels)} labels.")
-    model_file.set_metadata_buffer(model, FIELD, _standard(metadata))
+    model_file.set_metadata_buffer(model, FIELD, _standard(metadata, len(graph.outputs) > 1))
     files = {LABELS: _label_file(metadata.labels), OURS: metadata.to_json().encode("utf-8", "surrogateescape")}
     atomic.write_bytes(path, _with_files(model_file.pack(model), files))
 
@@ -66,7 +66,7 @@ def _label_file(labels: tuple[str, ...]) -> bytes:
     return label_lines(labels).encode("utf-8", "replace")
 
 
-def _standard(metadata: Metadata) -> bytes:
+def _standard(metadata: Metadata, has_map: bool) -> bytes:
     pixels = f"RGB, 0 to 255, {metadata.image}"
     image = table(
         "TensorMetadata",
@@ -107,6 +107,9 @@ def _standard(metadata: Metadata) -> bytes:
             )
         ],
     )
+    outputs = [probabilities]
+    if has_map:
+        outputs.append(table("TensorMetadata", name=MAP, description="What a place adds to the logit of a class."))
     verified = "verified against Keras" if metadata.verified else "not verified"
     return standard.pack(
         table(
@@ -115,7 +118,7 @@ def _standard(metadata: Metadata) -> bytes:
             description=f"Image classifier from {metadata.source}; {metadata.precision}, {verified}.",
             version=metadata.model_digest[:12],
             subgraph_metadata=[
-                table("SubGraphMetadata", input_tensor_metadata=[image], output_tensor_metadata=[probabilities])
+                table("SubGraphMetadata", input_tensor_metadata=[image], output_tensor_metadata=outputs)
             ],
             associated_files=[
                 table(

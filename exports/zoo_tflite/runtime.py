@@ -53,9 +53,12 @@ class TFLiteRuntime:
             reason = " ".join(str(error).split())
             raise ValueError(f"{path} is damaged or not a TFLite file that LiteRT can run: {reason}") from error
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0]["shape"]) != 4 or len(outputs[0]["shape"]) != 2:
+        returned = [len(output["shape"]) for output in outputs]
+        # A second output, called map, has the evidence of every place.
+        fits = returned == [2] or (returned == [2, 4] and outputs[1]["name"] == "map")
+        if len(inputs) != 1 or len(inputs[0]["shape"]) != 4 or not fits:
             raise ValueError(f"{path} does not take one image and return one row of numbers: not an image classifier.")
-        self._input, self._output = inputs[0], outputs[0]
+        self._input, self._outputs = inputs[0], outputs
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -63,7 +66,7 @@ class TFLiteRuntime:
 
     @property
     def outputs(self) -> tuple[TensorInfo, ...]:
-        return (_info(self._output),)
+        return tuple(map(_info, self._outputs))
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities of pixels, which are converted to the input's dtype and otherwise left alone.
@@ -77,18 +80,32 @@ class TFLiteRuntime:
         Raises:
             ValueError: Another shape or dtype.
         """
+        return self._ask(images, 1)[0]
+
+    def explain(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities, and the second output: of each place what it adds to the logit of each class.
+
+        The second is float32 ``(n, height, width, classes)``; only files that were exported with a map have it.
+        """
+        probabilities, maps = self._ask(images, 2)
+        return probabilities, maps
+
+    def _ask(self, images: NDArray[np.uint8], wanted: int) -> list[NDArray[np.float32]]:
+        """The first outputs, as many as are wanted."""
         size = tuple(int(side) for side in self._input["shape"][1:])
         if images.dtype != np.uint8 or images.shape[1:] != size:
             expected = ", ".join(map(str, size))
             raise ValueError(f"Expected: uint8 (n, {expected}). Received: {images.dtype} {images.shape}.")
-        answers = np.empty((len(images), int(self._output["shape"][1])), np.float32)
+        outputs = self._outputs[:wanted]
+        found = [np.empty((len(images), *map(int, output["shape"][1:])), np.float32) for output in outputs]
         # One by one: the file holds a batch of 1, batches of 4 to 32 were no faster on a CPU, each new size is
         # allocated anew, and an answer would depend on the images beside it.
-        for image, answer in zip(images, answers, strict=True):
+        for place, image in enumerate(images):
             self._interpreter.set_tensor(self._input["index"], image[None].astype(self._input["dtype"]))
             self._interpreter.invoke()
-            answer[:] = self._interpreter.get_tensor(self._output["index"])[0]
-        return answers
+            for output, values in zip(outputs, found, strict=True):
+                values[place] = self._interpreter.get_tensor(output["index"])[0]
+        return found
 
 
 def load(path: str | os.PathLike[str], threads: int = 1) -> TFLiteRuntime:

@@ -28,6 +28,7 @@ from zoo.interfaces import PRECISIONS
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the files.  [default: RUN/exports]")
 @click.option("--no-verify", is_flag=True, help="Do not compare with Keras; the files say that they are unverified.")
 @click.option("--no-photos", is_flag=True, help="No photo travels in the bundle, nor in its report.")
+@click.option("--with-map", is_flag=True, help="Add a second output: where the evidence for each class lies.")
 @gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -42,6 +43,7 @@ def command(
     out: Path | None,
     no_verify: bool,
     no_photos: bool,
+    with_map: bool,
     min_agreement: float | None,
     max_accuracy_drop: float | None,
     max_difference: float | None,
@@ -71,6 +73,7 @@ def command(
         verify=not no_verify,
         photos=not no_photos,
         gates=gates,
+        with_map=with_map,
     )
     exported = export(request, make_reporter())
     if as_json:

@@ -4,6 +4,7 @@
     main.py     its command line
     bundle.py   what a bundle says about itself, and whether its files are as they were made
     classify.py from a picture to an answer
+    explain.py  from a picture to where the evidence lies in it; explanation.py draws it
     sources.py  pictures that are named, in folders, on standard input
     watch.py    pictures as they appear in a folder
     camera.py   frames of a camera or a video

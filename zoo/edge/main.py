@@ -64,6 +64,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help='below it the answer is "unknown": a probability; auto takes the threshold of the bundle, accuracy=0.98 '
         "the one for 98 %% right answers",
     )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="draw where the evidence lies, of a model that was exported with --with-map",
+    )
+    parser.add_argument("--class", dest="label", metavar="NAME", help="of --explain: this class (default: likeliest)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="of --explain: where the pictures go (default: explained)"
+    )
     parser.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the model (default: 1)")
     parser.add_argument("--watch", type=Path, metavar="FOLDER", help="pictures as they appear in a folder")
     parser.add_argument("--camera", metavar="N", help="frames of a camera, from 0, or of a video file")
@@ -79,6 +88,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     looks = [bool(options.pictures), options.watch is not None, options.camera is not None]
     if sum([*looks, options.selftest, options.bench]) != 1:
         parser.error("give pictures, or one of --watch, --camera, --selftest and --bench")
+    if options.explain and not options.pictures:
+        parser.error("--explain goes with pictures")
+    if not options.explain and (options.label is not None or options.out is not None):
+        parser.error("--class and --out go with --explain")
     if options.device is not None and not options.bench:
         parser.error("--device goes with --bench")
     if options.seconds is not None and not (options.bench or options.bench_worker):
@@ -128,6 +141,10 @@ def _run(folder: Path, load: Load, options: argparse.Namespace) -> int:
 
         pictures = [Path(picture) for picture in options.pictures]
         return work(bundle, load, options.bench_worker, pictures, threads, options.seconds or 0.0)
+    if options.explain:
+        from zoo.edge.explain import explain_pictures
+
+        return explain_pictures(bundle, open_bundle(bundle, load, threads), options)
     least = None
     if options.min_confidence is not None:
         from zoo.edge.confidence import min_confidence

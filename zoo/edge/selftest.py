@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from zoo.edge.bundle import Bundle
 from zoo.edge.classify import Classifier, Load, open_bundle
 from zoo.errors import VerificationError, ZooError
+from zoo.exported import MAP, MappingRuntime, has_map
 from zoo.figures import percent
 from zoo.images import ImageError, load_image
 from zoo.records import read_object, read_record
@@ -71,10 +73,13 @@ class Golden:
         pixels: What decoding and resizing should make of them, uint8 ``(n, height, width, 3)``.
         probabilities: What this model file answered where it was made, float32 ``(n, classes)``.
         keras: What the trained model answered, float32 ``(n, classes)``.
+        maps: Where this model file found the evidence for its answer, float32 ``(n, height, width)``; ``None`` of a
+            file that was exported without a map.
         clear: Which pictures are photos, whose likeliest class must be the same. Of a drawn one no class is right, and
             two may be near enough to change places within the tolerance; bool ``(n,)``.
         pixels_tolerance: In levels, 0 to 255.
         probabilities_tolerance: From 0 to 1.
+        maps_tolerance: As a share of the strongest evidence in a picture.
     """
 
     files: tuple[Path, ...]
@@ -84,6 +89,8 @@ class Golden:
     clear: NDArray[np.bool_]
     pixels_tolerance: float
     probabilities_tolerance: float
+    maps: NDArray[np.float32] | None = None
+    maps_tolerance: float = 0.0
 
 
 def selftest(bundle: Bundle, load: Load, threads: int = 1) -> list[Check]:
@@ -102,7 +109,8 @@ def selftest(bundle: Bundle, load: Load, threads: int = 1) -> list[Check]:
         classifier = open_bundle(bundle, load, threads)
     except VerificationError as error:
         return [*checks, Check("model", False, error.message)]
-    return [*checks, _check_model(classifier, golden)]
+    checks.append(_check_model(classifier, golden))
+    return checks if golden.maps is None else [*checks, _check_map(classifier, golden, golden.maps)]
 
 
 def read_golden(bundle: Bundle) -> Golden:
@@ -118,10 +126,11 @@ def read_golden(bundle: Bundle) -> Golden:
             raise ValueError(f"version {values.version}, this runner reads {GOLDEN_VERSION}")
         files = tuple(path.parent / Path(item.file).name for item in values.images)
         pixels, probabilities, keras = (
-            # Mapped first: an array that declares more than the file has is an error, and takes no memory.
-            np.array(np.load(path.parent / Path(values.arrays[name]).name, mmap_mode="r", allow_pickle=False))
-            for name in ("pixels", "probabilities", "keras")
+            _read_array(path.parent / Path(values.arrays[name]).name) for name in ("pixels", "probabilities", "keras")
         )
+        maps = _read_array(path.parent / Path(values.arrays[MAP]).name) if MAP in values.arrays else None
+        if maps is not None and (maps.ndim != 3 or len(maps) != len(files)):
+            raise ValueError(f"maps of the shape {maps.shape} for {len(files)} pictures")
         shapes = ((len(files), *bundle.image.input_shape), *(((len(files), len(bundle.labels)),) * 2))
         if not files or (pixels.shape, probabilities.shape, keras.shape) != shapes:
             raise ValueError(f"shapes {pixels.shape}, {probabilities.shape}, {keras.shape} do not fit spec.json")
@@ -133,9 +142,16 @@ def read_golden(bundle: Bundle) -> Golden:
             clear=np.array([item.origin == "photo" for item in values.images]),
             pixels_tolerance=float(values.tolerance["pixels"]),
             probabilities_tolerance=float(values.tolerance["probabilities"]),
+            maps=maps,
+            maps_tolerance=float(values.tolerance[MAP]) if maps is not None else 0.0,
         )
     except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
         raise VerificationError(f"The golden vectors in {path.parent} cannot be read: {error}.") from error
+
+
+def _read_array(path: Path) -> NDArray[Any]:
+    # Mapped first: an array that declares more than the file has is an error, and takes no memory.
+    return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def _check_pixels(bundle: Bundle, golden: Golden) -> Check:
@@ -175,3 +191,23 @@ def _check_model(classifier: Classifier, golden: Golden) -> Check:
     return Check(
         "model", right, f"{found} From Keras: {from_keras:.2g} at most.", largest, golden.probabilities_tolerance
     )
+
+
+def _check_map(classifier: Classifier, golden: Golden, expected: NDArray[np.float32]) -> Check:
+    if not has_map(classifier.runtime):
+        return Check(MAP, False, "The model has no second output with the evidence of every place.")
+    assert isinstance(classifier.runtime, MappingRuntime)
+    try:
+        maps = [
+            classifier.runtime.explain(pixels[None])[1][0, :, :, int(answer.argmax())]
+            for pixels, answer in zip(golden.pixels, golden.probabilities, strict=True)
+        ]
+        difference = np.abs(np.stack(maps) - expected).max(axis=(1, 2)) / np.maximum(
+            np.abs(expected).max(axis=(1, 2)), 1e-12
+        )
+    except (ZooError, RuntimeError, ValueError) as error:
+        return Check(MAP, False, f"It does not answer: {error}.")
+    largest, worst = float(difference.max()), golden.files[int(difference.argmax())].name
+    right = bool(largest <= golden.maps_tolerance)
+    found = f"A place differs by {largest:.2g} of the strongest at most, on {worst}."
+    return Check(MAP, right, found if largest else "The same in every digit.", largest, golden.maps_tolerance)

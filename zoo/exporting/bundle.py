@@ -22,7 +22,7 @@ from zoo.atomic import make_folder, write_bytes, write_text
 from zoo.edge.bundle import BUNDLE_VERSION, SPEC, fingerprint, read_bundle, seal
 from zoo.errors import PluginError, ZooError
 from zoo.evaluation.trained import TrainedModel
-from zoo.exported import Metadata, Runtime
+from zoo.exported import Metadata, Runtime, has_map
 from zoo.exporting.card import write_card
 from zoo.exporting.golden import Sample, draw_samples, json_bytes, write_golden
 from zoo.exporting.runner import requirements, runner_files
@@ -128,6 +128,7 @@ def _spec(contents: Contents, runtime: Runtime) -> dict[str, Any]:
         "labels": list(metadata.labels),
         "input": _tensor(runtime.inputs[0]),
         "output": _tensor(runtime.outputs[0]),
+        **({"map": _tensor(runtime.outputs[1])} if has_map(runtime) else {}),
         "architecture": metadata.architecture,
         "source": metadata.source,
         "model_digest": metadata.model_digest,

@@ -109,6 +109,8 @@ def _verification(contents: Contents) -> str:
     if found.values:
         ours, keras = found.values.file.accuracy, found.values.keras.accuracy
         accuracy = f" Its accuracy on them is {percent(ours)}, Keras's {percent(keras)}."
+    if found.map:
+        accuracy += f" Its map, which says where the evidence lies: {found.map.summary}."
     table = "\n".join(["| | found | 95 % interval | allowed |", "|---|---|---|---|", *rows])
     warnings = "".join(f"\n\n**Warning: {_line(sentence)}**" for sentence in found.warnings)
     thin = "".join(f"\n\n**{sentence}**" for sentence in thin_evidence(found))

@@ -13,18 +13,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.atomic import folder_aside, make_folder, whole_file, write_csv, write_json, write_text
+from zoo.atomic import make_folder, whole_file, write_csv, write_json, write_text
+from zoo.atomic_folders import folder_aside
 from zoo.errors import ExportError, PluginError, UsageError
 from zoo.evaluation.digest import model_digest
 from zoo.exported import Metadata, Runtime, label_lines
 from zoo.exporting.archive import write_archive
 from zoo.exporting.blame import stored_error
 from zoo.exporting.bundle import OF_THE_BUNDLE, Contents, complete_bundle
+from zoo.exporting.evidence import LinearHead, keras_maps
 from zoo.exporting.golden import choose_photos
+from zoo.exporting.graph import Graph
 from zoo.exporting.job import Draw, Exported, Job, Progress, Stage, Target
+from zoo.exporting.map_output import MEASURED_IMAGES, add_map, head_for_map
 from zoo.exporting.place import archive_of, folder_of, put, refuse_foreign, refused_folder
 from zoo.machine import installed, versions
 from zoo.parity import (
+    ExpectedMaps,
     Unused,
     Verification,
     ask_unused,
@@ -64,10 +69,16 @@ def export(
             refuse_foreign(folder)  # before the work, not after it
     model = job.trained.load()
     digest = model_digest(model)
-    expected = None
+    head = None
+    if job.with_map:
+        head = head_for_map(Graph(model))  # raises before the work, not after it
+    expected = maps = None
     if job.data is not None:
         stage(f"Asking Keras: {job.trained.name}")
         expected = keras_answers(job.trained, job.data, job.split, progress("asking Keras"))
+        if head is not None:
+            indices = job.data.indices(job.split)
+            maps = keras_maps(model, job.data, indices, expected.argmax(axis=1), progress("mapping the evidence"))
     unused = None
     if job.data is not None and any(target.precision == "int8" for target in targets):
         unused = ask_unused(job.trained, job.unused, progress("asking Keras"))
@@ -78,20 +89,27 @@ def export(
         in_8_bits = target.precision == "int8"
         try:
             if in_8_bits not in prepared:
-                prepared[in_8_bits] = _prepare(model, job, in_8_bits, stage)
+                prepared[in_8_bits] = _prepare(model, job, in_8_bits, head, stage)
             ready = prepared[in_8_bits]
             if isinstance(ready, ExportError):
                 raise ready
-            asked = _Asked(expected, unused if in_8_bits else None)
+            asked = _Asked(expected, unused if in_8_bits else None, maps)
             made.append(_export_one(job, target, ready, digest, asked, draw, stage, progress))
         except (ExportError, PluginError, UsageError) as error:
             made.append(Exported(target, folder_of(job, target), 0, None, 0.0, error))
     return made
 
 
-def _prepare(model: keras.Model, job: Job, in_8_bits: bool, stage: Stage) -> _Prepared | ExportError:
+def _prepare(
+    model: keras.Model, job: Job, in_8_bits: bool, head: LinearHead | None, stage: Stage
+) -> _Prepared | ExportError:
     try:
-        return _quantize(model, job, stage) if in_8_bits else _fold(model, stage)
+        ready = _quantize(model, job, stage) if in_8_bits else _fold(model, stage)
+        if head is None:
+            return ready
+        stage("Adding the map of the evidence")
+        images = job.calibration.pixels[:MEASURED_IMAGES] if in_8_bits and job.calibration else None
+        return replace(ready, model=add_map(ready.model, head.bias, images))
     except ExportError as error:
         return error
 
@@ -106,10 +124,11 @@ class _Prepared:
 
 @dataclass(frozen=True)
 class _Asked:
-    """Keras's predictions: on the images to verify on, and on further ones that count for agreement."""
+    """Keras's predictions on the images to verify on, and on further ones that count for agreement; its evidence."""
 
     expected: NDArray[np.float32] | None
     unused: Unused | None
+    maps: ExpectedMaps | None
 
 
 def _fold(model: keras.Model, stage: Stage) -> _Prepared:
@@ -168,6 +187,7 @@ def _export_one(
                 progress=progress("asking the file"),
                 expected=asked.expected,
                 unused=asked.unused,
+                maps=asked.maps,
             )
             verification = _stamp(target, file, metadata, verification)
             write_json(aside / "verify.json", verification.as_dict())

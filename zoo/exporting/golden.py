@@ -21,7 +21,7 @@ from zoo.atomic import make_folder, write_bytes
 from zoo.data import ImageData
 from zoo.edge.selftest import GOLDEN, GOLDEN_VERSION
 from zoo.evaluation.predict import answers
-from zoo.exported import Metadata, Runtime
+from zoo.exported import MAP, MappingRuntime, Metadata, Runtime, has_map
 from zoo.image_spec import ImageSpec
 from zoo.images import ImageError, load_image, look, read_file
 from zoo.images.signatures import HEAD_BYTES, identify
@@ -35,6 +35,9 @@ PIXELS_TOLERANCE = 1
 #: By how much a probability may differ on another processor, by precision. One runtime's ways to compute the same int8
 #: MobileNetV2 (ONNX Runtime with its optimisations and without) were 0.09 apart on 25 photos.
 PROBABILITIES_TOLERANCE = {"float32": 1e-4, "float16": 1e-3, "int8": 0.15}
+
+#: By how much a place of the map may differ there, as a share of the strongest evidence in the picture.
+MAP_TOLERANCE = {"float32": 1e-3, "float16": 1e-2, "int8": 0.25}
 
 #: Formats that every decoder knows, such as those of browsers.
 _PLAIN_FORMATS = {"JPEG": "jpg", "PNG": "png", "WebP": "webp", "GIF": "gif", "BMP": "bmp"}
@@ -138,6 +141,12 @@ def write_golden(
         # One at a time, as the device asks: a batch may be computed in another order.
         "keras": np.concatenate([answers(model, one[None], 1) for one in pixels]),
     }
+    tolerance = {"pixels": PIXELS_TOLERANCE, "probabilities": PROBABILITIES_TOLERANCE[metadata.precision]}
+    if has_map(runtime):
+        assert isinstance(runtime, MappingRuntime)
+        rows = zip(pixels, probabilities, strict=True)
+        arrays[MAP] = np.stack([runtime.explain(one[None])[1][0, :, :, int(row.argmax())] for one, row in rows])
+        tolerance[MAP] = MAP_TOLERANCE[metadata.precision]
     for name, array in arrays.items():
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
@@ -145,10 +154,7 @@ def write_golden(
     values = {
         "version": GOLDEN_VERSION,
         "arrays": {name: f"{name}.npy" for name in arrays},
-        "tolerance": {
-            "pixels": PIXELS_TOLERANCE,
-            "probabilities": PROBABILITIES_TOLERANCE[metadata.precision],
-        },
+        "tolerance": tolerance,
         "images": [
             _described(sample, answer, metadata.labels) for sample, answer in zip(samples, probabilities, strict=True)
         ],

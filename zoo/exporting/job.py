@@ -74,6 +74,7 @@ class Job:
         gates: Limits by precision, where the default ones do not apply.
         photos: Whether a few of the images may travel in the bundle.
         unused: Further images on which the agreement of 8-bit files counts; ``None`` without any.
+        with_map: Whether files get a second output with the evidence of every place.
     """
 
     trained: TrainedModel
@@ -84,3 +85,4 @@ class Job:
     gates: dict[str, Gates]
     photos: bool = True
     unused: ImageData | None = None
+    with_map: bool = False

@@ -9,6 +9,7 @@ from zoo.parity.failures import acceptance
 from zoo.parity.formats import exporter_of
 from zoo.parity.gates import Gates, default_gates
 from zoo.parity.images import verification_images
+from zoo.parity.maps import ExpectedMaps
 from zoo.parity.result import Verification
 from zoo.parity.stored import stored_problem
 from zoo.parity.text import render, thin_evidence
@@ -17,6 +18,7 @@ from zoo.parity.verify import keras_answers, verify
 
 __all__ = [
     "Contract",
+    "ExpectedMaps",
     "Gates",
     "Unused",
     "Verification",

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 
 from zoo.data import ImageData
 from zoo.errors import ExportError
-from zoo.exported import Runtime
 from zoo.image_spec import ImageSpec
 from zoo.images import load_image
 from zoo.images.ahead import ahead
@@ -35,8 +35,14 @@ class TensorError:
     worst: str
 
 
+class Predicts(Protocol):
+    """What is asked: a runtime, or what stands before one."""
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+
+
 def ask(
-    runtime: Runtime,
+    runtime: Predicts,
     spec: ImageSpec,
     data: ImageData,
     indices: NDArray[np.int64],

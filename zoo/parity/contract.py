@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zoo.evaluation.trained import TrainedModel
-from zoo.exported import INPUT, OUTPUT, Metadata, TensorInfo
+from zoo.exported import INPUT, MAP, OUTPUT, Metadata, TensorInfo
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import PRECISIONS
 
@@ -51,9 +51,11 @@ def check_contract(
     wanted_input: Shape = (None, *spec.input_shape)
     wanted_output: Shape = (None, len(reference.labels))
     precision = precision_of(metadata, inputs)
+    has_map = [output.name for output in outputs[1:]] == [MAP]
     problems = [
         *_tensor("input", inputs, INPUT, wanted_input, "uint8" if precision == "int8" else "float32", precision),
-        *_tensor("output", outputs, OUTPUT, wanted_output, "float32", precision),
+        *_tensor("output", outputs[: 1 if has_map else None], OUTPUT, wanted_output, "float32", precision),
+        *(_map(outputs[1], wanted_output, precision) if has_map else ()),
     ]
     notes = []
     if metadata is None:
@@ -73,7 +75,7 @@ def check_contract(
         outputs=tuple(outputs),
         problems=tuple(problems),
         notes=tuple(notes),
-        askable=_only(inputs, wanted_input) and _only(outputs, wanted_output),
+        askable=_only(inputs, wanted_input) and _only(outputs[: 1 if has_map else None], wanted_output),
     )
 
 
@@ -101,6 +103,12 @@ def _tensor(kind: str, found: Sequence[TensorInfo], name: str, shape: Shape, dty
             f"The {kind} is quantised with scale {item.scale:g} and zero point {item.zero_point}; expected 1 and 0."
         )
     return problems
+
+
+def _map(found: TensorInfo, output: Shape, precision: str) -> list[str]:
+    """The second output of a file with a map may have any number of places."""
+    places = found.shape[1:3] if len(found.shape) == 4 else (None, None)
+    return _tensor("map", [found], MAP, (None, *places, *output[1:]), "float32", precision)
 
 
 def _only(found: Sequence[TensorInfo], shape: Shape) -> bool:

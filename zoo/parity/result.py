@@ -13,6 +13,7 @@ from zoo.image_spec import ImageSpec
 from zoo.parity.ask import TensorError
 from zoo.parity.contract import Contract
 from zoo.parity.gates import GateResult, Gates
+from zoo.parity.maps import MapParity
 from zoo.parity.values import Values
 
 #: Raised whenever a reader of ``verify.json`` would have to change.
@@ -46,6 +47,7 @@ class Verification:
         failures: Sentences; the file passed if there are none.
         threads: Of the runtime.
         versions: Package name to version, of what verified.
+        map: Its map beside Keras's; ``None`` of a file without one.
     """
 
     file: str
@@ -70,6 +72,7 @@ class Verification:
     failures: tuple[str, ...]
     threads: int
     versions: Mapping[str, str]
+    map: MapParity | None = None
 
     def __str__(self) -> str:
         from zoo.parity.text import render
@@ -102,13 +105,16 @@ class Verification:
         said = self.metadata.as_dict() if self.metadata else None
         if said:
             del said["labels"], said["verification"]
+        content = asdict(self)
+        if self.map is None:
+            del content["map"]  # most files have none
         return {
             "version": VERIFICATION_VERSION,
             "passed": self.passed,
             "evidence": "thin" if self.thin else "enough",
             "failures": list(self.failures),
             "warnings": list(self.warnings),
-            **asdict(self),
+            **content,
             "metadata": said,
         }
 
@@ -127,7 +133,7 @@ class Verification:
             "keras_accuracy": values.keras.accuracy if values else None,
             "warnings": [warning.kind for warning in values.warnings] if values else [],
             "gates": self.limits.as_dict(),
-        }
+        } | ({"map": asdict(self.map)} if self.map else {})
 
 
 def described(files: Sequence[Path]) -> dict[str, Any]:

@@ -36,6 +36,8 @@ def render(verification: Verification) -> str:
         rows.append(("pixels", _pixels(found.tensor, found.n)))
     if found.values:
         rows += _answers(found.values)
+    if found.map:
+        rows.append(("map", found.map.summary))
     blocks.append("\n".join(f"{name:<13}  {text}" for name, text in rows))
     if found.values:
         blocks.append(_sides(found.values))

@@ -17,12 +17,14 @@ from zoo.evaluation import Predictions
 from zoo.evaluation.digest import model_digest
 from zoo.evaluation.predict import predict
 from zoo.evaluation.trained import TrainedModel
+from zoo.exported import MappingRuntime, has_map
 from zoo.interfaces import Exporter
 from zoo.machine import installed, versions
 from zoo.parity.ask import TensorError, ask
 from zoo.parity.contract import check_contract, precision_of
 from zoo.parity.failures import failures
 from zoo.parity.gates import Agreed, GateResult, Gates, Paired, default_gates
+from zoo.parity.maps import ExpectedMaps, MapParity, MapReader, compare_maps
 from zoo.parity.result import Verification, described
 from zoo.parity.stored import stored_problem
 from zoo.parity.unused import Unused, recorded_choice, unused_choice
@@ -43,6 +45,7 @@ def verify(
     progress: Progress | None = None,
     expected: NDArray[np.float32] | None = None,
     unused: Unused | None = None,
+    maps: ExpectedMaps | None = None,
 ) -> Verification:
     """Compares an exported file with the Keras model it was made from, on every image of a split.
 
@@ -60,6 +63,7 @@ def verify(
         progress: Called for each side in turn, and for the further images.
         expected: Keras's answers, where they are known: ``keras_answers`` on the same split.
         unused: Further images that the gate of agreement counts, where there is one.
+        maps: Keras's evidence on the same split, to compare the map of the file with, where it has one.
 
     Raises:
         DataError: The split is empty, the labels of the data are not the model's, or an image cannot be read.
@@ -81,11 +85,18 @@ def verify(
     tensor: TensorError | None = None
     values: Values | None = None
     judged: tuple[GateResult, ...] = ()
+    mapped: MapParity | None = None
     if contract.askable:
         if expected is None:
             expected = keras_answers(reference, data, split, progress)
-        answers, tensor = ask(runtime, spec, data, indices, progress)
         names = tuple(data.names[index] for index in indices)
+        if maps is not None and has_map(runtime):
+            assert isinstance(runtime, MappingRuntime)
+            reader = MapReader(runtime, maps.classes)
+            answers, tensor = ask(reader, spec, data, indices, progress)
+            mapped = compare_maps(maps, reader.maps, names, precision)
+        else:
+            answers, tensor = ask(runtime, spec, data, indices, progress)
         keras = Predictions(reference.labels, names, data.classes[indices], expected)
         labels = metadata.labels if metadata else reference.labels
         others = None
@@ -118,9 +129,13 @@ def verify(
         values=values,
         limits=limits,
         gates=judged,
-        failures=failures(contract, tensor, values, judged, precision, len(indices)),
+        failures=(
+            *failures(contract, tensor, values, judged, precision, len(indices)),
+            *(mapped.failures if mapped else ()),
+        ),
         threads=threads,
         versions=versions() | installed(exporter.versions),
+        map=mapped,
     )
 
 

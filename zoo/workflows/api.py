@@ -350,6 +350,7 @@ def export(
     out: AnyPath | None = None,
     verify: bool = True,
     photos: bool = True,
+    with_map: bool = False,
     quiet: bool = False,
     **gates: float,
 ) -> ExportedFile:
@@ -366,6 +367,7 @@ def export(
         out: Folder for the bundle; ``None``: ``exports`` of the run.
         verify: Whether the file is compared with Keras; without, it says that it is unverified.
         photos: Whether a few photos may travel in the bundle.
+        with_map: Whether the file gets a second output that says where the evidence lies, for ``file.explain(...)``.
         quiet: Whether nothing but warnings is told.
         gates: ``min_agreement``, ``max_accuracy_drop``, ``max_difference`` in place of the precision's own.
 
@@ -396,6 +398,7 @@ def export(
         out=None if out is None else Path(out),
         verify=verify,
         photos=photos,
+        with_map=with_map,
         gates=_gates(gates),
     )
     made = make(request, reporter)

@@ -96,11 +96,12 @@ def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
         reporter.warning(warning.sentence)
     if found.run is None or request.data is not None:
         return Evaluated(metrics, folder)
+    from zoo.report.evidence import find_evidence
     from zoo.report.html import write_report
     from zoo.run_folder import open_run
 
     run = open_run(found.run.path)  # with its new metrics
-    return Evaluated(metrics, folder, write_report(run, _augmented(run, counter)))
+    return Evaluated(metrics, folder, write_report(run, _augmented(run, counter), find_evidence(run, found.load())))
 
 
 def _augmented(run: Run, counter: Callable[[int, int], None]) -> NDArray[np.uint8] | None:

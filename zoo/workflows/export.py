@@ -47,6 +47,7 @@ class ExportRequest:
         verify: Whether files are compared with Keras; without, they say that they are unverified.
         photos: Whether photos may travel in bundles and their reports.
         gates: Fields of ``Gates`` that take the place of the precision's own.
+        with_map: Whether files get a second output that says where the evidence for each class lies.
     """
 
     model: str
@@ -61,6 +62,7 @@ class ExportRequest:
     verify: bool = True
     photos: bool = True
     gates: Mapping[str, float] = field(default_factory=dict)
+    with_map: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def export(request: ExportRequest, reporter: Reporter) -> Exported:
 
 
 def _export(request: ExportRequest, reporter: Reporter) -> Exported:
-    targets = _targets(request.formats, request.precisions)
+    targets = _targets(request.formats, request.precisions, request.with_map)
     for record in dict.fromkeys(target.exporter for target in targets):
         if record.app:
             record.app.files()  # raises where something that goes into a bundle is missing: now, not after the work
@@ -130,6 +132,7 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
         gates={precision: replace(default_gates(precision), **request.gates) for precision in PRECISIONS},
         photos=request.photos,
         unused=unused,
+        with_map=request.with_map,
     )
 
     def draw(found: Verification, path: Path) -> None:
@@ -152,7 +155,7 @@ def _refuse_idle(request: ExportRequest, targets: list[Target]) -> None:
         raise UsageError(f"--no-verify leaves nothing for {options} to do.")
 
 
-def _targets(formats: tuple[str, ...], precisions: tuple[str, ...]) -> list[Target]:
+def _targets(formats: tuple[str, ...], precisions: tuple[str, ...], with_map: bool) -> list[Target]:
     """Every format in every precision asked for, in the order asked."""
     from zoo.exporting.job import Target
 
@@ -165,11 +168,14 @@ def _targets(formats: tuple[str, ...], precisions: tuple[str, ...]) -> list[Targ
         if precision not in PRECISIONS:
             raise unknown_name("precision", precision, PRECISIONS)
     wanted = set(precisions or ("float32",))
-    records = [exporters().get(name) for name in formats] or _all_that_offer(wanted)
+    records = [exporters().get(name) for name in formats] or _all_that_offer(wanted, with_map)
     if not records:
         raise UsageError(f"No exporter is installed that offers {', '.join(sorted(wanted))}.", "See `zoo list`.")
     targets = []
     for record in dict.fromkeys(records):
+        if with_map and not record.maps:
+            able = ", ".join(sorted(offer.record.name for offer in exporters() if offer.record.maps))
+            raise UsageError(f"The format '{record.name}' has no second output for a map.", f"These have: {able}.")
         for precision in dict.fromkeys(precisions or ("float32",)):
             if precision not in record.precisions:
                 offered = ", ".join(record.precisions)
@@ -178,7 +184,7 @@ def _targets(formats: tuple[str, ...], precisions: tuple[str, ...]) -> list[Targ
     return targets
 
 
-def _all_that_offer(precisions: set[str]) -> list[Exporter]:
+def _all_that_offer(precisions: set[str], with_map: bool) -> list[Exporter]:
     """The file formats that nobody has to name. One of a plugin that cannot do it keeps nobody from the others."""
     return [
         offer.record
@@ -186,6 +192,7 @@ def _all_that_offer(precisions: set[str]) -> list[Exporter]:
         if not offer.record.variant_of
         and not exporters().contested(offer.record.name)
         and precisions <= set(offer.record.precisions)
+        and (offer.record.maps or not with_map)
     ]
 
 

@@ -29,6 +29,8 @@ from zoo.workflows.plan_file import read_plan, write_plan
 from zoo.workflows.planning import TrainRequest, best_pretrained, make_plan
 
 if TYPE_CHECKING:
+    import keras
+
     from zoo.data import ImageData
 
 _training = threading.Lock()
@@ -257,26 +259,28 @@ def _tell_other_version(run: RunFolder, reporter: Reporter) -> None:
 
 def _finish(run: RunFolder, data: ImageData, callbacks: tuple[Any, ...], reporter: Reporter, start: float) -> Trained:
     """Does what is left to do: of a run that was interrupted after it was measured, the report."""
+    from zoo.evaluation.trained import of_run
+    from zoo.report.evidence import find_evidence
     from zoo.report.html import write_report
     from zoo.training.samples import augmented_samples
 
     measured = run.finished
     with _telling_how_to_resume(run, reporter):
         leaks = find_and_record(run, data, reporter)
-        if not measured:
-            _train_and_measure(run, data, callbacks, reporter)
+        model = None if measured else _train_and_measure(run, data, callbacks, reporter)
         if not measured or "total_s" not in run.info.timings:
             run.update(timings={**run.info.timings, "total_s": round(time.perf_counter() - start, 2)})
         for warning in run.metrics.warnings:
             reporter.warning(warning.sentence)
         measure_without(run, leaks)
         reporter.stage("Drawing the report")
-        report = write_report(run, augmented_samples(data, run.recipe, run.seed))  # last: it says that all is done
+        found = find_evidence(run, model or of_run(run).load())
+        report = write_report(run, augmented_samples(data, run.recipe, run.seed), found)  # last: it says all is done
     plugin_manager().run_finished(Run(run, lambda quiet: reporter))
     return Trained(run, report)
 
 
-def _train_and_measure(run: RunFolder, data: ImageData, callbacks: tuple[Any, ...], reporter: Reporter) -> None:
+def _train_and_measure(run: RunFolder, data: ImageData, callbacks: tuple[Any, ...], reporter: Reporter) -> keras.Model:
     from zoo.evaluation.evaluate import evaluate
     from zoo.evaluation.recorded import choice_of
     from zoo.training.start import start_weights
@@ -293,6 +297,7 @@ def _train_and_measure(run: RunFolder, data: ImageData, callbacks: tuple[Any, ..
     model = fit(run, architecture, data, reporter, start_weights=start_with, callbacks=added)
     reporter.stage("Measuring")
     evaluate(model, data, run.path, data.counts["train"], choice=choice_of(run, model, data))
+    return model
 
 
 def _answerable(callback: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zoo.atomic import make_folder, writable
 from zoo.edge.bundle import read_bundle
 from zoo.errors import VerificationError
+from zoo.exported import has_map
 from zoo.reporter import Reporter
 from zoo.run_folder import DEFAULT_ROOT
 from zoo.workflows.finding import Labels, described, find_model
@@ -133,6 +134,12 @@ def _verify(request: VerifyRequest, reporter: Reporter) -> Verified:
     tell_pixels(reference, images, split, request.pixels, reporter)
     reporter.stage(f"Asking Keras: {described(request.against, reference)}")
     expected = keras_answers(reference, images, split, reporter.counter("asking Keras"))
+    maps = None
+    if has_map(runtime):
+        from zoo.exporting.evidence import keras_maps
+
+        counter = reporter.counter("mapping the evidence")
+        maps = keras_maps(reference.load(), images, images.indices(split), expected.argmax(axis=1), counter)
     reporter.stage(f"Asking {file}")
     found = compare(
         exporter,
@@ -145,6 +152,7 @@ def _verify(request: VerifyRequest, reporter: Reporter) -> Verified:
         progress=reporter.counter("asking the file"),
         expected=expected,
         unused=ask_unused(reference, unused, reporter.counter("asking Keras")),
+        maps=maps,
     )
     if report is not None:
         from zoo.report.verification import write_verification_page

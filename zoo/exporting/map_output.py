@@ -1,0 +1,138 @@
+"""A second output for a model that is to be exported: the evidence of every place for every class.
+
+The map is a convolution of one place on each feature map that the logits are linear in, with the weights of the head:
+``zoo.exporting.evidence``. It needs no gradients, so that every runtime can compute it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from zoo.errors import ExportError
+from zoo.exported import MAP
+from zoo.exporting.evidence import Depth, LinearHead, find_head
+from zoo.exporting.graph import Graph
+from zoo.exporting.quantize.run import batches
+
+#: Calibration images that the ranges of the map are measured on.
+MEASURED_IMAGES = 128
+
+#: Rounds a tensor of a name, or leaves it.
+Rounding = Callable[[str, Any], Any]
+Ranges = dict[str, tuple[float, float]]
+
+
+def head_for_map(graph: Graph) -> LinearHead:
+    """The head of a model that a map can be made of.
+
+    Raises:
+        ExportError: The model has another head.
+    """
+    model = graph.model
+    head = find_head(graph)
+    instead = "Export without --with-map. `zoo explain RUN PHOTO` draws an approximation with Keras."
+    if head is None:
+        raise ExportError(
+            f"The model '{model.name}' cannot be exported with a map: between its feature maps and its logits lies "
+            "something that is not linear.",
+            instead,
+        )
+    if not all(depth.uniform for depth in head.depths):
+        raise ExportError(
+            f"The model '{model.name}' cannot be exported with a map: it flattens its feature map, so that every place "
+            "has weights of its own.",
+            instead,
+        )
+    height, width = head.size
+    for depth in head.depths:
+        if height % depth.size[0] or width % depth.size[1]:
+            raise ExportError(
+                f"The model '{model.name}' cannot be exported with a map: its feature maps of "
+                f"{depth.size[0]} x {depth.size[1]} and {height} x {width} places do not divide each other.",
+                "Train with an image size that is a multiple of 32.",
+            )
+    return head
+
+
+def add_map(model: keras.Model, bias: NDArray[np.float32], images: NDArray[np.uint8] | None) -> keras.Model:
+    """A model with a second output, the evidence of every place: ``(n, height, width, classes)``.
+
+    Args:
+        model: Prepared for export, with ``FakeQuantize`` layers where it is to be stored in 8 bits.
+        bias: That of the trained model's head. Preparing a model moves constants between feature maps and biases; what
+            was moved goes back into the map, so that it says the same as the trained model's.
+        images: Calibration images where the model is to be stored in 8 bits, uint8; else ``None``.
+    """
+    graph = Graph(model)
+    head = head_for_map(graph)
+    moved = head.bias - bias
+    if images is None:
+        return _with_map(graph, head, moved, lambda name, value: value)
+    ranges = _measure(graph, head, moved, images)
+    from zoo.exporting.quantize import FakeQuantize
+
+    def rounded(name: str, value: Any) -> Any:
+        return FakeQuantize(*ranges[name], name=graph.free_name(f"{name}_8bit"), dtype="float32")(value)
+
+    return _with_map(graph, head, moved, rounded)
+
+
+def _with_map(graph: Graph, head: LinearHead, moved: NDArray[np.float32], rounded: Rounding) -> keras.Model:
+    return graph.rebuild(more=lambda value_of: [_branch(graph, head, moved, value_of, rounded)[-1]])
+
+
+def _branch(
+    graph: Graph, head: LinearHead, moved: NDArray[np.float32], value_of: Callable[..., Any], rounded: Rounding
+) -> list[Any]:
+    """The tensors between the feature maps and the map, the map last."""
+    made = []
+    places = head.size[0] * head.size[1]
+    parts = []
+    for number, depth in enumerate(head.depths):
+        name = MAP if number == 0 else f"{MAP}_{number + 1}"
+        part = _convolution(depth, head.size, moved / np.float32(places) if number == 0 else None, name)(
+            value_of(depth.call)
+        )
+        made.append(rounded(name, part))
+        if depth.size != head.size:
+            times = (head.size[0] // depth.size[0], head.size[1] // depth.size[1])
+            finer = layers.UpSampling2D(times, interpolation="bilinear", name=f"{name}_finer", dtype="float32")
+            made.append(rounded(f"{name}_finer", finer(made[-1])))
+        parts.append(made[-1])
+    if len(parts) > 1:
+        made.append(rounded(f"{MAP}_sum", layers.Add(name=f"{MAP}_sum", dtype="float32")(parts)))
+    return made
+
+
+def _convolution(depth: Depth, size: tuple[int, int], bias: NDArray[np.float32] | None, name: str) -> layers.Conv2D:
+    """A convolution of one place; where its map is made finer after it, its evidence is shared among more places."""
+    share = depth.size[0] * depth.size[1] / (size[0] * size[1])
+    kernel = depth.weights * np.float32(share)
+    layer = layers.Conv2D(kernel.shape[-1], 1, name=name, dtype="float32")
+    layer.build((None, *depth.size, kernel.shape[2]))
+    layer.set_weights([kernel, np.zeros(kernel.shape[-1], np.float32) if bias is None else bias])
+    return layer
+
+
+def _measure(graph: Graph, head: LinearHead, moved: NDArray[np.float32], images: NDArray[np.uint8]) -> Ranges:
+    """The smallest and largest value of every tensor of the branch, on some images."""
+    names: list[str] = []
+
+    def watched(name: str, value: Any) -> Any:
+        names.append(name)
+        return value
+
+    model = graph.rebuild(more=lambda value_of: _branch(graph, head, moved, value_of, watched))
+    low = np.zeros(len(names))
+    high = np.full(len(names), 1e-6)  # a range needs a length
+    for batch in batches(images):
+        for place, value in enumerate(model(keras.ops.convert_to_tensor(batch, "float32"), training=False)[1:]):
+            values = keras.ops.convert_to_numpy(value)
+            low[place], high[place] = min(low[place], values.min()), max(high[place], values.max())
+    return {name: (float(low[place]), float(high[place])) for place, name in enumerate(names)}

@@ -1,0 +1,156 @@
+"""The map of an exported file beside Keras's: does the file find the evidence where Keras finds it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.errors import ExportError
+from zoo.exported import MappingRuntime
+from zoo.terminal import readable
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedMaps:
+    """What Keras finds on a split.
+
+    Args:
+        classes: Place of the class that Keras predicts, ``(n,)``.
+        maps: The evidence of each place for that class, float32 ``(n, height, width)``.
+    """
+
+    classes: NDArray[np.int64]
+    maps: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapGates:
+    """Limits of a map; ``None``: this one does not apply.
+
+    Args:
+        max_difference: Largest difference of a place, as a share of the strongest evidence in the photo.
+        min_similarity: Least correlation with Keras's map, on average over the photos.
+    """
+
+    max_difference: float | None = None
+    min_similarity: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapParity:
+    """How the map of a file differs from Keras's, for the class that Keras predicts.
+
+    Args:
+        images: Photos compared.
+        height, width: Of the map, in places.
+        max_difference: Largest difference of a place, over the strongest evidence in that photo's map of Keras.
+        worst: File with the largest.
+        mean_similarity, lowest_similarity: Correlation of the two maps of a photo, -1 to 1: the mean over the photos
+            and the lowest.
+        limits: What applies.
+    """
+
+    images: int
+    height: int
+    width: int
+    max_difference: float
+    worst: str
+    mean_similarity: float
+    lowest_similarity: float
+    limits: MapGates
+
+    @property
+    def failures(self) -> Iterator[str]:
+        """Sentences; none where the map passed."""
+        limit = self.limits.max_difference
+        if limit is not None and not self.max_difference <= limit:
+            yield (
+                f"A place of the map differs by {self.max_difference:.3g} of the strongest evidence from Keras's "
+                f"({readable(self.worst)}); {limit:g} is allowed."
+            )
+        limit = self.limits.min_similarity
+        if limit is not None and not self.mean_similarity >= limit:
+            yield (
+                f"The maps correlate by {self.mean_similarity:.3f} on average with Keras's; at least {limit:g} is "
+                "required."
+            )
+
+    @property
+    def summary(self) -> str:
+        """The figures with what is allowed, one line."""
+        limits = self.limits
+        least = "" if limits.min_similarity is None else f", at least {limits.min_similarity:g} allowed"
+        most = "" if limits.max_difference is None else f", {limits.max_difference:g} allowed"
+        return (
+            f"correlation with Keras's {self.mean_similarity:.4f} on average, {self.lowest_similarity:.4f} at least"
+            f"{least}; a place differs by {self.max_difference:.3g} of the strongest at most{most}"
+        )
+
+
+_GATES = {
+    "float32": MapGates(max_difference=1e-3),
+    "float16": MapGates(max_difference=0.05),
+    "int8": MapGates(min_similarity=0.9),
+}
+
+
+class MapReader:
+    """A runtime that keeps the map of the class that Keras predicts while it is asked, photo by photo."""
+
+    def __init__(self, runtime: MappingRuntime, classes: NDArray[np.int64]) -> None:
+        self._runtime, self._classes = runtime, classes
+        self.maps: list[NDArray[np.float32]] = []
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        probabilities, maps = self._runtime.explain(images)
+        self.maps.append(np.asarray(maps[0, :, :, int(self._classes[len(self.maps)])], np.float32))
+        return probabilities
+
+
+def compare_maps(
+    expected: ExpectedMaps, found: Sequence[NDArray[np.float32]], files: Sequence[str], precision: str
+) -> MapParity:
+    """Compares the maps of a file with Keras's, photo by photo.
+
+    Args:
+        expected: Keras's.
+        found: The file's, in the same order.
+        files: Names of the photos.
+        precision: Of the file, which decides the limits.
+
+    Raises:
+        ExportError: They are of another size.
+    """
+    maps = np.stack(found)
+    if maps.shape != expected.maps.shape:
+        raise ExportError(f"The maps of the file have the shape {maps.shape[1:]}; expected {expected.maps.shape[1:]}.")
+    ours, theirs = (values.reshape(len(maps), -1).astype(np.float64) for values in (maps, expected.maps))
+    strongest = np.maximum(np.abs(theirs).max(axis=1), 1e-12)
+    difference = np.abs(ours - theirs).max(axis=1) / strongest
+    difference = np.where(np.isfinite(difference), difference, np.inf)
+    similarity = np.array([_correlation(one, other) for one, other in zip(ours, theirs, strict=True)])
+    worst = int(difference.argmax())
+    return MapParity(
+        images=len(maps),
+        height=maps.shape[1],
+        width=maps.shape[2],
+        max_difference=float(difference[worst]),
+        worst=files[worst],
+        mean_similarity=float(similarity.mean()),
+        lowest_similarity=float(similarity.min()),
+        limits=_GATES.get(precision, _GATES["float32"]),
+    )
+
+
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Pearson's; 1 of two maps that are the same everywhere, 0 where only one of them is."""
+    if not np.isfinite(one).all():
+        return -1.0
+    one, other = one - one.mean(), other - other.mean()
+    lengths = float(np.sqrt((one @ one) * (other @ other)))
+    if lengths < 1e-12:
+        return 1.0 if np.allclose(one, other) else 0.0
+    return float(one @ other / lengths)
