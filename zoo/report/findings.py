@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zoo.errors import UsageError
 from zoo.evaluation.predictions import Predictions
@@ -54,7 +55,7 @@ def read_findings(run: Run) -> Findings:
         raise UsageError(f"{run.path} is not finished: it has no metrics.json.", "Finish it with --resume.")
     predictions = Predictions.read_csv(run.path / "predictions.csv")
     split = run.split() if (run.path / "split.csv").is_file() else []
-    pictures = Pictures(run, {row["path"]: row.get("sha256") or "" for row in split})
+    pictures = read_pictures(run)
     counts = run.info.data.counts
     return Findings(
         run=run,
@@ -68,9 +69,21 @@ def read_findings(run: Run) -> Findings:
     )
 
 
+def read_pictures(run: Run) -> Pictures:
+    """The images of a run, as far as they are what they were."""
+    split = run.split() if (run.path / "split.csv").is_file() else []
+    return Pictures(run, {row["path"]: row.get("sha256") or "" for row in split})
+
+
+def most_confident(predictions: Predictions, chosen: NDArray[np.bool_], most: int = MOST_MISTAKES) -> list[int]:
+    """Of the chosen images the first few, the most confident first."""
+    rows = np.flatnonzero(chosen)
+    found: list[int] = rows[np.argsort(-predictions.confidence[rows], kind="stable")][:most].tolist()
+    return found
+
+
 def _mistakes(predictions: Predictions, pictures: Pictures) -> list[Mistake]:
-    wrong = np.flatnonzero(~predictions.correct)
-    worst = wrong[np.argsort(-predictions.confidence[wrong], kind="stable")][:MOST_MISTAKES]
+    worst = most_confident(predictions, ~predictions.correct)
     return [
         Mistake(
             file=predictions.files[row],

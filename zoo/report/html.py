@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from zoo.atomic import make_folder, write_bytes
 from zoo.report import background, sections
+from zoo.report.evidence import Evidence, evidence
 from zoo.report.findings import Findings, read_findings
 from zoo.report.grids import plot_mistakes
 from zoo.report.markup import esc, name, warnings_section
 from zoo.run_folder import Run
 
 
-def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None) -> Path:
+def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None, found: Evidence | None = None) -> Path:
     """Writes ``report.html`` and ``plots/*.png`` into a finished run's folder.
 
     The photographs are read from where the data was; those that are gone, or have changed since, show as a
@@ -27,6 +28,8 @@ def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None) -> 
         run: A finished run.
         augmented: Augmented training images, ``(n, height, width, 3)`` or ``(sources, variants, height, width, 3)``,
             0..255; ``None`` leaves them out, as does a recipe that augments nothing.
+
+        found: Where the model found the evidence in some of the photos; ``None`` leaves it out.
 
     Returns:
         Path of the page.
@@ -42,7 +45,8 @@ def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None) -> 
         plot_mistakes(findings.mistakes, plots / "mistakes.png")
     parts = (
         warnings_section(warning.sentence for warning in findings.metrics.warnings),
-        sections.mistakes(findings),
+        sections.mistakes(findings, found),
+        evidence(found),
         sections.per_class(findings),
         sections.confusion(findings, plots),
         background.head(findings),

@@ -94,16 +94,24 @@ def bar(share: float | None, text: str) -> str:
     return f'<span class="bar" style="--share:{0.0 if share is None else share:.4f}">{text}</span>'
 
 
-def tile(picture: Picture, alt: str, *lines: str) -> str:
-    """A photograph with lines of HTML below it; a box that says so where the file is gone."""
-    if picture is None:
-        image = f'<div class="missing" role="img" aria-label="{esc(alt)} (picture missing)">picture missing</div>'
-    else:
-        uri, width, height = thumbnail(picture)
-        small = ' class="pixels"' if max(width, height) <= 64 else ""
-        image = f'<img src="{uri}" width="{width}" height="{height}"{small} alt="{esc(alt)}">'
+def tile(picture: Picture, alt: str, *lines: str, beside: tuple[Picture, str] | None = None) -> str:
+    """A photograph with lines of HTML below it; a box that says so where the file is gone.
+
+    ``beside`` is a second picture with its text, next to it.
+    """
+    image = _image(picture, alt)
+    if beside is not None:
+        image = f'<div class="both">{image}{_image(*beside)}</div>'
     caption = f"<figcaption>{'<br>'.join(lines)}</figcaption>" if lines else ""
     return f"<figure>{image}{caption}</figure>"
+
+
+def _image(picture: Picture, alt: str) -> str:
+    if picture is None:
+        return f'<div class="missing" role="img" aria-label="{esc(alt)} (picture missing)">picture missing</div>'
+    uri, width, height = thumbnail(picture)
+    small = ' class="pixels"' if max(width, height) <= 64 else ""
+    return f'<img src="{uri}" width="{width}" height="{height}"{small} alt="{esc(alt)}">'
 
 
 def tiles(figures: Iterable[str], kind: str = "") -> str:

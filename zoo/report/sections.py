@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from zoo.edge.explanation import Explanation
 from zoo.evaluation.metric import defined
 from zoo.report import plots
+from zoo.report.evidence import Evidence, overlay_alt
 from zoo.report.findings import Findings
+from zoo.report.grids import Picture
 from zoo.report.markup import Column, bar, beside, chart, esc, name, section, table, tile, tiles
 from zoo.report.text import ABSENT, duration, magnitude, number, percent, plural, thousands, unbroken
 from zoo.run_folder.info import Metrics
@@ -76,14 +79,17 @@ def _epochs(findings: Findings) -> str:
     return f"{plural(epochs, 'epoch')}{kept}" if epochs else ""
 
 
-def mistakes(findings: Findings) -> str:
-    """The gallery of wrong answers, the most confident first."""
+def mistakes(findings: Findings, found: Evidence | None) -> str:
+    """The gallery of wrong answers, the most confident first, each beside the evidence for it."""
+    looked_at = found.wrong if found else {}
     if not findings.mistakes:
         said = f"<p>Nothing: all {plural(findings.metrics.n, 'test image')} were answered rightly.</p>"
         return section("mistakes", "What went wrong", said)
     spec = findings.run.image_spec
     left = findings.mistakes_in_all - len(findings.mistakes)
     more = f" The {thousands(left)} less confident ones are in <code>predictions.csv</code>." if left else ""
+    if looked_at:
+        more += " Beside each is the evidence for the wrong class, in colour."
     intro = (
         f"<p>{plural(findings.mistakes_in_all, 'wrong answer')}, the most confident first, as the model saw them "
         f"({esc(spec)}).{more}</p>"
@@ -96,12 +102,17 @@ def mistakes(findings: Findings) -> str:
                 f"<b>{name(item.predicted)}</b> <span class='confidence'>{percent(item.confidence, 0)}</span>",
                 f"is {name(item.true)}",
                 f"<span class='file'>{name(item.file)}</span>",
+                beside=_overlay(looked_at.get(item.file)),
             )
             for item in findings.mistakes
         ),
-        "mistakes",
+        "mistakes pairs" if looked_at else "mistakes",
     )
     return section("mistakes", "What went wrong", intro, gallery)
+
+
+def _overlay(found: Explanation | None) -> tuple[Picture, str] | None:
+    return None if found is None else (found.overlay, overlay_alt(found))
 
 
 def per_class(findings: Findings) -> str:

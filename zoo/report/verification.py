@@ -103,6 +103,9 @@ def _key_figures(found: Verification) -> str:
         ),
         ("Pixels", pixels, f"on {thousands(tensor.images)} of {plural(found.n, 'image')}" if tensor.images else ""),
     ]
+    if found.map:
+        lowest = f"with Keras's, on average; lowest {found.map.lowest_similarity:.3f}"
+        shown.append(("Correlation of the maps", f"{found.map.mean_similarity:.3f}", lowest))
     if values.difference:
         average = f"on average {values.difference.mean:.3g}"
         shown.insert(1, ("Largest difference", f"{values.difference.max:.3g}", f"of a probability; {average}"))

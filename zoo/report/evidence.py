@@ -1,0 +1,128 @@
+"""Where the model found the evidence in test photos: in those it got wrong, and in one right one of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zoo.edge.explanation import CLASS_ACTIVATION, Explanation
+from zoo.errors import UsageError
+from zoo.evaluation.predictions import Predictions
+from zoo.image_spec import ImageSpec
+from zoo.report.findings import most_confident, read_pictures
+from zoo.report.markup import name, section, tile, tiles
+from zoo.report.text import percent
+from zoo.run_folder import Run
+
+if TYPE_CHECKING:
+    import keras
+
+#: Photos that are looked at together, and classes of which one is shown.
+_BATCH, _MOST_CLASSES = 16, 24
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the page shows.
+
+    Args:
+        exact: Whether the method is exact for this network.
+        wrong: By name of the file, for the class that was predicted.
+        right: A photo of each class that is predicted rightly, the one with most confidence.
+    """
+
+    exact: bool
+    wrong: Mapping[str, Explanation]
+    right: Sequence[Explanation]
+
+
+def find_evidence(run: Run, model: keras.Model) -> Evidence | None:
+    """Looks at the test photos of a finished run that its page shows.
+
+    Args:
+        run: The run.
+        model: Its trained model.
+
+    Returns:
+        ``None`` where the model cannot be explained.
+    """
+    from zoo.explain import Explainer
+
+    try:
+        explainer = Explainer(model, run.name)
+    except UsageError:
+        return None
+    predictions = Predictions.read_csv(run.path / "predictions.csv")
+    wrong = most_confident(predictions, ~predictions.correct)
+    pictures = read_pictures(run)
+    loaded = {row: pictures.load(predictions.files[row]) for row in [*wrong, *_right(predictions)]}
+    shown = [(row, picture) for row, picture in loaded.items() if picture is not None]
+    found: dict[int, Explanation] = {}
+    for start in range(0, len(shown), _BATCH):
+        batch = shown[start : start + _BATCH]
+        answers = [[int(predictions.predicted[row])] for row, _ in batch]
+        for (row, picture), item in zip(
+            batch, explainer.find_all(np.stack([picture for _, picture in batch]), answers), strict=True
+        ):
+            height, width = picture.shape[:2]
+            found[row] = Explanation(
+                file=predictions.files[row],
+                label=predictions.labels[item.place],
+                probability=item.probability,
+                evidence=item.evidence,
+                method=item.method,
+                photo=picture,
+                size=(height, width),
+                image=ImageSpec(height_px=height, width_px=width),  # the picture is what the model saw
+            )
+    return Evidence(
+        explainer.method == CLASS_ACTIVATION,
+        {item.file: item for row, item in found.items() if not predictions.correct[row]},
+        [item for row, item in found.items() if predictions.correct[row]],
+    )
+
+
+def _right(predictions: Predictions) -> list[int]:
+    """Of each class the photo that is predicted rightly with most confidence."""
+    rows = []
+    for place in range(min(len(predictions.labels), _MOST_CLASSES)):
+        rows += most_confident(predictions, predictions.correct & (predictions.true == place), 1)
+    return rows
+
+
+def evidence(found: Evidence | None) -> str:
+    """The section with a photo of each class, and how to read the colours."""
+    if found is None or not (found.right or found.wrong):
+        return ""
+    how = (
+        "It is exact: summed over all places, with a bias, it is the logit of the class."
+        if found.exact
+        else "It is an approximation (LayerCAM), because this network's head is not linear in its feature maps."
+    )
+    intro = (
+        "<p>The test photo of each class that is predicted rightly with most confidence, and beside it the evidence "
+        f"for that class. {how} <code>zoo explain</code> draws it for other photos.</p>"
+        '<p class="ramp"><span>no evidence</span><i aria-hidden="true"></i><span>most evidence of the photo</span></p>'
+    )
+    gallery = tiles(
+        (
+            tile(
+                item.photo,
+                f"{item.file}, predicted rightly as {item.label}",
+                f"<b>{name(item.label)}</b> {percent(item.probability, 0)}",
+                f"<span class='file'>{name(item.file)}</span>",
+                beside=(item.overlay, overlay_alt(item)),
+            )
+            for item in found.right
+        ),
+        "pairs",
+    )
+    return section("evidence", "Where the evidence lies", intro, gallery)
+
+
+def overlay_alt(item: Explanation) -> str:
+    """What the picture with the evidence shows."""
+    return f"Evidence for {item.label} in {item.file}. {item.summary}"
