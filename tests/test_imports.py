@@ -99,6 +99,7 @@ def test_the_core_knows_no_plugin() -> None:
         "export --help",
         "verify --help",
         "predict --help",
+        "explain --help",
         "bench --help",
         "data --help",
         "plugin --help",

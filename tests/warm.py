@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 #: Commands that load TensorFlow, or another of the packages below, on most arguments.
-HEAVY = ("train", "search", "evaluate", "export", "verify", "compare", "predict", "bench", "data", "plugin")
+HEAVY = ("train", "search", "evaluate", "export", "verify", "compare", "predict", "explain", "bench", "data", "plugin")
 
 _ZOO = Path(__file__).resolve().parents[1] / "zoo"
 
