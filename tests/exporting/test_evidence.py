@@ -27,9 +27,11 @@ CLASSES = 4
 EXPORTERS = {"onnx": zoo_onnx.EXPORTER, "tflite": zoo_tflite.EXPORTER}
 
 
-def network(head: Callable[[Any, Any], Any], activation: str = "relu") -> keras.Model:
+def network(
+    head: Callable[[Any, Any], Any], activation: str = "relu", shape: tuple[int, int, int] = SHAPE
+) -> keras.Model:
     """Two feature maps of different depth, the ``head`` of which makes logits."""
-    image = keras.Input(SHAPE, name="image")
+    image = keras.Input(shape, name="image")
     x = layers.Rescaling(1 / 127.5, -1)(image)
     shallow = layers.Conv2D(6, 3, strides=2, padding="same", activation=activation)(x)
     x = layers.BatchNormalization()(layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(shallow))
@@ -132,10 +134,17 @@ def test_evidence_on_a_finer_grid_sums_to_the_same(coarse: tuple[int, int], fine
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-@pytest.mark.parametrize("name", ["pooling and a dense layer", "a dense layer a depth, summed"])
-def test_files_say_the_same_as_keras(name: str, precision: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("pooling and a dense layer", SHAPE),
+        ("a dense layer a depth, summed", SHAPE),
+        ("a dense layer a depth, summed", (30, 22, 3)),  # 15 x 11 places and 8 x 6: as EfficientNet-Lite1 has them
+    ],
+)
+def test_files_say_the_same_as_keras(name: str, shape: tuple[int, int, int], precision: str, tmp_path: Path) -> None:
     # swish: a file in 8 bits moves constants from its feature maps into its biases
-    model, images = network(HEADS[name], "swish"), pixels(24, SHAPE)
+    model, images = network(HEADS[name], "swish", shape), pixels(24, shape)
     graph = Graph(model)
     head = head_for_map(graph)
     expected = head.evidence(features_of(graph, [depth.call for depth in head.depths], images)[1])

@@ -217,15 +217,15 @@ def spread(evidence: Array, size: tuple[int, int]) -> Array:
     """
     if evidence.shape[1:3] == size:
         return evidence
-    rows, columns = (_finer(fine, coarse) for fine, coarse in zip(size, evidence.shape[1:3], strict=True))
+    rows, columns = (interpolation(*sizes) for sizes in zip(size, evidence.shape[1:3], strict=True))
+    rows, columns = rows / rows.sum(axis=0), columns / columns.sum(axis=0)
     return np.asarray(np.einsum("yh,nhwk,xw->nyxk", rows, evidence, columns, optimize=True), np.float32)
 
 
-def _finer(fine: int, coarse: int) -> Array:
-    """Shares of each coarse place that go to each fine one, ``(fine, coarse)``; each column sums to 1."""
+def interpolation(fine: int, coarse: int) -> Array:
+    """How much of each coarse place is in each fine one between them, ``(fine, coarse)``; each row sums to 1."""
     places = np.clip((np.arange(fine) + 0.5) * coarse / fine - 0.5, 0, coarse - 1)
-    shares = np.maximum(1 - np.abs(places[:, None] - np.arange(coarse)), 0)
-    return np.asarray(shares / shares.sum(axis=0), np.float32)
+    return np.asarray(np.maximum(1 - np.abs(places[:, None] - np.arange(coarse)), 0), np.float32)
 
 
 def _numpy(value: Any) -> Array:

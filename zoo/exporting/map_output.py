@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from zoo.errors import ExportError
 from zoo.exported import MAP
-from zoo.exporting.evidence import Depth, LinearHead, find_head
+from zoo.exporting.evidence import Depth, LinearHead, find_head, interpolation
 from zoo.exporting.graph import Graph
 from zoo.exporting.quantize.run import batches
 
@@ -49,14 +49,6 @@ def head_for_map(graph: Graph) -> LinearHead:
             "has weights of its own.",
             instead,
         )
-    height, width = head.size
-    for depth in head.depths:
-        if height % depth.size[0] or width % depth.size[1]:
-            raise ExportError(
-                f"The model '{model.name}' cannot be exported with a map: its feature maps of "
-                f"{depth.size[0]} x {depth.size[1]} and {height} x {width} places do not divide each other.",
-                "Train with an image size that is a multiple of 32.",
-            )
     return head
 
 
@@ -92,17 +84,18 @@ def _branch(
 ) -> list[Any]:
     """The tensors between the feature maps and the map, the map last."""
     made = []
-    places = head.size[0] * head.size[1]
     parts = []
+    finest = next(depth for depth in head.depths if depth.size == head.size)
     for number, depth in enumerate(head.depths):
         name = MAP if number == 0 else f"{MAP}_{number + 1}"
-        part = _convolution(depth, head.size, moved / np.float32(places) if number == 0 else None, name)(
-            value_of(depth.call)
-        )
-        made.append(rounded(name, part))
+        bias = moved / np.float32(np.prod(head.size)) if depth is finest else np.zeros_like(moved)
+        made.append(rounded(name, _convolution(depth, bias, name)(value_of(depth.call))))
         if depth.size != head.size:
-            times = (head.size[0] // depth.size[0], head.size[1] // depth.size[1])
-            finer = layers.UpSampling2D(times, interpolation="bilinear", name=f"{name}_finer", dtype="float32")
+            shared = keras.ops.multiply(made[-1], _shares(depth.size, head.size))
+            made.append(rounded(f"{name}_shared", shared))
+            finer = layers.Resizing(
+                *head.size, "bilinear", data_format="channels_last", name=f"{name}_finer", dtype="float32"
+            )
             made.append(rounded(f"{name}_finer", finer(made[-1])))
         parts.append(made[-1])
     if len(parts) > 1:
@@ -110,14 +103,19 @@ def _branch(
     return made
 
 
-def _convolution(depth: Depth, size: tuple[int, int], bias: NDArray[np.float32] | None, name: str) -> layers.Conv2D:
-    """A convolution of one place; where its map is made finer after it, its evidence is shared among more places."""
-    share = depth.size[0] * depth.size[1] / (size[0] * size[1])
-    kernel = depth.weights * np.float32(share)
+def _convolution(depth: Depth, bias: NDArray[np.float32], name: str) -> layers.Conv2D:
+    """A convolution of one place."""
+    kernel = depth.weights
     layer = layers.Conv2D(kernel.shape[-1], 1, name=name, dtype="float32")
     layer.build((None, *depth.size, kernel.shape[2]))
-    layer.set_weights([kernel, np.zeros(kernel.shape[-1], np.float32) if bias is None else bias])
+    layer.set_weights([kernel, bias])
     return layer
+
+
+def _shares(coarse: tuple[int, int], fine: tuple[int, int]) -> NDArray[np.float32]:
+    """What to multiply coarse places with, so that interpolation keeps their sum: ``(1, height, width, 1)``."""
+    down, across = (interpolation(*sizes).sum(axis=0) for sizes in zip(fine, coarse, strict=True))
+    return np.asarray(1 / np.outer(down, across), np.float32)[None, :, :, None]
 
 
 def _measure(graph: Graph, head: LinearHead, moved: NDArray[np.float32], images: NDArray[np.uint8]) -> Ranges:
