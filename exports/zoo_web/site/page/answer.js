@@ -1,6 +1,7 @@
 // Shows what the model says of a picture.
 
 import { $, element, percent } from "./elements.js";
+import { overlay, strongest } from "./heat.js";
 
 const MOST_BARS = 5;
 const SPOKEN_EVERY_MS = 2000;
@@ -11,6 +12,10 @@ export class Answer {
     this.least = spec.min_confidence?.suggested ?? null;
     this.spokenAt = -SPOKEN_EVERY_MS;
     this.spoken = "";
+    if (spec.map) {
+      $("evidence").hidden = false;
+      $("evidence-on").addEventListener("change", () => this.last && this.show(this.last));
+    }
     if (this.least === null) return;
     const { accuracy, coverage, images } = spec.min_confidence;
     $("threshold").hidden = false;
@@ -40,7 +45,7 @@ export class Answer {
     $("waiting").hidden = false;
   }
 
-  /** @param {{probabilities: Float32Array, pixels: object, times: object}} result */
+  /** @param {{probabilities: Float32Array, map: ?object, pixels: object, times: object}} result */
   show(result) {
     this.last = result;
     document.body.classList.remove("busy");
@@ -60,8 +65,22 @@ export class Answer {
     );
     this.showBars(order.slice(0, MOST_BARS), probabilities);
     showTimes(result.times);
-    showPixels(result.pixels);
+    this.showSeen(result, best);
     this.speak(isUnknown ? "Unknown" : `${label}, ${percent(probabilities[best])}`);
+  }
+
+  /** What the model saw, and where in it the evidence for the likeliest class lies. */
+  showSeen({ pixels, map }, best) {
+    const explained = Boolean(map) && $("evidence-on").checked;
+    $("seen-box").classList.toggle("explained", explained);
+    $("ramp").hidden = !explained;
+    showPixels(pixels, explained ? overlay(pixels, map, best) : opaque(pixels));
+    const where = explained ? strongest(map, best) : "";
+    const said = where ? `it is strongest ${where}` : "no place speaks for it";
+    $("seen").setAttribute(
+      "aria-label",
+      explained ? `What the model sees, with the evidence for ${this.spec.labels[best]} in colour: ${said}` : "What the model sees",
+    );
   }
 
   showBars(order, probabilities) {
@@ -97,15 +116,20 @@ function showTimes(times) {
   );
 }
 
-function showPixels({ data, width, height }) {
+function showPixels({ width, height }, shown) {
   const canvas = $("seen");
   [canvas.width, canvas.height] = [width, height];
-  const shown = new ImageData(width, height);
+  canvas.getContext("2d").putImageData(new ImageData(shown, width, height), 0, 0);
+}
+
+/** RGB as RGBA. */
+function opaque({ data, width, height }) {
+  const shown = new Uint8ClampedArray(width * height * 4);
   for (let i = 0, j = 0; i < data.length; i += 3, j += 4) {
-    shown.data[j] = data[i];
-    shown.data[j + 1] = data[i + 1];
-    shown.data[j + 2] = data[i + 2];
-    shown.data[j + 3] = 255;
+    shown[j] = data[i];
+    shown[j + 1] = data[i + 1];
+    shown[j + 2] = data[i + 2];
+    shown[j + 3] = 255;
   }
-  canvas.getContext("2d").putImageData(shown, 0, 0);
+  return shown;
 }

@@ -34,6 +34,7 @@ export class Model {
     this.session = session;
     this.input = spec.input;
     this.output = spec.output;
+    this.map = spec.map; // only of a file that was exported with one
     this.shape = [1, spec.image.height_px, spec.image.width_px, 3];
     this.Values = TENSORS[spec.input.dtype];
     if (!this.Values) throw new Error(`The model takes ${spec.input.dtype}, which this page cannot give it.`);
@@ -44,11 +45,21 @@ export class Model {
    * @returns {Promise<Float32Array>} the probability of every class
    */
   async predict(pixels) {
+    return (await this.explain(pixels)).probabilities;
+  }
+
+  /**
+   * @param {Uint8Array} pixels as above
+   * @returns {Promise<{probabilities: Float32Array, map: ?{data: Float32Array, dims: number[]}}>} with the evidence of
+   *   every place for every class, 1 x height x width x classes, where the file has it
+   */
+  async explain(pixels) {
     const tensor = new ort.Tensor(this.input.dtype, new this.Values(pixels), this.shape);
     const outputs = await this.session.run({ [this.input.name]: tensor });
     const probabilities = Float32Array.from(outputs[this.output.name].data);
     if (!probabilities.every(Number.isFinite)) throw new Error("The model answers with values that are no numbers.");
-    return probabilities;
+    const map = this.map && outputs[this.map.name];
+    return { probabilities, map: map ? { data: Float32Array.from(map.data), dims: [...map.dims] } : null };
   }
 }
 

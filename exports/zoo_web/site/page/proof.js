@@ -26,8 +26,9 @@ export function showSelftest(found) {
   $("proof-rows").replaceChildren(...pictures.map(row));
   $("proof-note").textContent =
     `All are absolute differences. Allowed: ${tolerance.pixels} of 255 levels for a pixel, ${tolerance.probabilities} for a ` +
-    "probability. Pixels are those that this page makes of the file by itself. The model is asked about the pixels in the " +
-    "bundle, so that one fault does not look like two.";
+    `probability${tolerance.map ? `, ${tolerance.map} of the strongest evidence for a place of the map` : ""}. ` +
+    "Pixels are those that this page makes of the file by itself. The model is asked about the pixels in the bundle, so " +
+    "that one fault does not look like two.";
 }
 
 function faults({ files, pictures }) {

@@ -57,6 +57,7 @@ async function readGolden(spec) {
     probabilities: [count, spec.labels.length],
     keras: [count, spec.labels.length],
   };
+  if (spec.map) shapes.map = [count, ...spec.map.shape.slice(1, 3)];
   const arrays = {};
   for (const [name, shape] of Object.entries(shapes)) {
     const array = readNpy(await file(golden.arrays[name]));
@@ -80,16 +81,25 @@ async function checkPixels(spec, golden, place, image) {
 
 async function checkModel(spec, model, golden, place, image) {
   try {
-    const made = await model.predict(golden.arrays.pixels(place));
+    const { probabilities: made, map } = await model.explain(golden.arrays.pixels(place));
     const { max } = compare(made, golden.arrays.probabilities(place));
     const label = spec.labels[likeliest(made)];
     // Of a drawn picture no class is right, and two may be near enough to change places within the tolerance.
     const isSame = label === image.answer || image.origin === "drawn";
     const keras = compare(made, golden.arrays.keras(place)).max;
-    return { max, keras, label, passed: max <= golden.tolerance.probabilities && isSame };
+    const mapped = map ? compareMap(map, likeliest(golden.arrays.probabilities(place)), golden.arrays.map(place)) : 0;
+    const isMapped = !map || mapped <= golden.tolerance.map;
+    return { max, keras, label, map: mapped, passed: max <= golden.tolerance.probabilities && isSame && isMapped };
   } catch (error) {
     return { problem: error.message, passed: false };
   }
+}
+
+/** The largest difference of a place of the map of a class, as a share of the strongest evidence. */
+function compareMap({ data, dims }, place, expected) {
+  const made = Float32Array.from(expected, (_, cell) => data[cell * dims[3] + place]);
+  const strongest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-12);
+  return compare(made, expected).max / strongest;
 }
 
 /** The largest and the mean absolute difference. */

@@ -24,9 +24,9 @@ const TASKS = {
     const seen = performance.now();
     const pixels = resize(decoded, spec.image);
     const resized = performance.now();
-    const probabilities = await model.predict(pixels.data);
+    const { probabilities, map } = await model.explain(pixels.data);
     const times = { decode: seen - begun, resize: resized - seen, model: performance.now() - resized };
-    return { probabilities, pixels, times };
+    return { probabilities, map, pixels, times };
   },
 
   selftest: () => selftest(spec, model),
