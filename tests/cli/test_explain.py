@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from tests.conftest import Result, Zoo, made_once
@@ -137,6 +138,21 @@ def test_an_exported_map_is_verified_and_travels(zoo: Zoo, exported: Path, name:
     strongest = np.abs(keras["evidence"]).max()
     difference = np.abs(np.array(keras["evidence"]) - np.array(file["evidence"])).max() / strongest
     assert difference < (1e-4 if precision == "float32" else 0.1)
+
+
+def test_a_map_is_verified_again_and_a_wrong_one_is_refused(zoo: Zoo, exported: Path, tmp_path: Path) -> None:
+    file = tmp_path / "colours.onnx"
+    shutil.copy(exported / "mapped" / "colours-onnx-float32" / "colours.onnx", file)
+    options = ("--against", exported / "colours.keras", "--labels", exported / "classes.txt", "--data")
+    done = zoo("verify", file, *options, exported / "photos", "--json")
+    assert (done.code, json.loads(done.out)["map"]["images"]) == (0, 32)
+    model = onnx.load(file)
+    (kernel,) = [value for value in model.graph.initializer if list(value.dims) == [2, 4, 1, 1]]
+    kernel.CopyFrom(onnx.numpy_helper.from_array(1.01 * onnx.numpy_helper.to_array(kernel), kernel.name))
+    onnx.save(model, file)
+    done = zoo("verify", file, *options, exported / "photos")
+    assert done.code == 6
+    assert "A place of the map differs by 0.01 of the strongest evidence from Keras's" in done.err
 
 
 def explained(zoo: Zoo, exported: Path, model: Path) -> dict[str, object]:
