@@ -35,7 +35,7 @@ LAYERS = [
     ["interfaces"],
     ["hookspecs"],
     ["plugin_guard", "plugin_watch", "plugin_manager"],
-    ["registry", "weights"],
+    ["known_plugins", "registry", "weights"],
     ["images", "edge", "machine", "run_folder", "data", "fetch"],
     ["evaluation", "training", "parity", "exporting", "foreign", "explain"],
     ["audit"],

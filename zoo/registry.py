@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from zoo.errors import UsageError, unknown_name
 from zoo.interfaces import Architecture, Dataset, Exporter
+from zoo.known_plugins import brought_by, is_installed
 from zoo.plugin_guard import guarded
 from zoo.plugin_manager import ZOO, PluginManager
 
@@ -59,7 +60,7 @@ class Registry(Generic[Record]):
         """
         offers = self._offers.get(name)
         if not offers:
-            raise unknown_name(self.kind, name, self._offers)
+            raise (self.missing(name) or unknown_name(self.kind, name, self._offers))
         if len(offers) > 1:
             owners = [f"{offer.distribution} {offer.version}" for offer in offers]
             others = [offer.distribution for offer in offers if offer.distribution != ZOO] or [ZOO]
@@ -68,6 +69,19 @@ class Registry(Generic[Record]):
                 f"Uninstall one, or leave one out: ZOO_DISABLE_PLUGINS={others[-1]}.",
             )
         return offers[0]
+
+    def missing(self, name: str) -> UsageError | None:
+        """What to say of a name that a plugin of zoo brings which is not here; ``None`` of any other."""
+        distribution = brought_by(name) if self.kind == "architecture" and name not in self._offers else ""
+        if not distribution:
+            return None
+        if is_installed(distribution):
+            said = f"The architecture '{name}' is in {distribution}, which is installed and was not loaded."
+            return UsageError(said, "`zoo plugin list` says why.")
+        return UsageError(
+            f"The architecture '{name}' is in {distribution}, which is not installed.",
+            f"python -m pip install {distribution}",
+        )
 
     def get(self, name: str) -> Record:
         """The record of a name; raises as ``offer`` does."""

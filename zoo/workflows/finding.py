@@ -32,6 +32,8 @@ def find_run(text: str, root: Path) -> Run:
         if newest is None:
             raise UsageError(f"There is no finished run of {text} in {root}.", f"zoo train {text} makes one.")
         return newest
+    if missing := architectures().missing(text):
+        raise missing
     guess = did_you_mean(text, [offer.record.name for offer in architectures()])
     raise UsageError(
         f"No run at '{text}'.{guess}",

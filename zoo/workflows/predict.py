@@ -148,6 +148,8 @@ def kind_of(request: PredictRequest) -> str:
         or any((place / "run.json").is_file() for place in (path, request.runs / text))
     ):
         return "keras"
+    if not_here := architectures().missing(text):
+        raise not_here
     missing = "" if path.exists() else ", and there is no such file or folder"
     files = ", ".join(sorted({offer.record.suffix for offer in exporters()}))
     names = sorted({offer.record.name for offer in architectures()})

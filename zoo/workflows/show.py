@@ -63,6 +63,8 @@ def show(request: ShowRequest, reporter: Reporter) -> Shown:
         written = exporters().offer(name)
         owner = f"{written.distribution} {written.version}"
         return Shown(kind="exporter", name=name, facts=_of_exporter(written.record, owner))
+    if missing := architectures().missing(name):
+        raise missing
     known = [found.record.name for registry in (architectures(), exporters(), datasets()) for found in registry]
     raise UsageError(
         f"There is no run, no architecture and no exporter '{name}'.{did_you_mean(name, known)}",

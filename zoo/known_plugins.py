@@ -1,0 +1,37 @@
+"""Architectures of distributions that belong to zoo and are installed apart from it, by name.
+
+Whoever asks for one of them hears what to install. That is all these names are for: an architecture itself is known by
+its plugin alone. ``tests/test_known_plugins.py`` compares the table with the plugins.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+_BROUGHT = {
+    "zoo-efficientnet-lite": """
+        efficientnet_lite0 efficientnet_lite1 efficientnet_lite2
+    """,
+    "zoo-keras-applications": """
+        mobilenet_v1 mobilenet_v3_small mobilenet_v3_large nasnet_mobile densenet121 densenet169 densenet201
+        efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnetv2_b0
+        efficientnetv2_b1 efficientnetv2_b2 efficientnetv2_b3 efficientnetv2_s resnet50 resnet101 resnet152
+        resnet50v2 resnet101v2 resnet152v2 convnext_tiny convnext_small xception inception_v3 inception_resnet_v2
+    """,
+}
+
+#: Distribution to the names of its architectures.
+KNOWN = {distribution: tuple(names.split()) for distribution, names in _BROUGHT.items()}
+
+
+def brought_by(architecture: str) -> str:
+    """The distribution that brings an architecture; empty where none is known to."""
+    return next((distribution for distribution, names in KNOWN.items() if architecture in names), "")
+
+
+def is_installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
