@@ -105,7 +105,7 @@ def evidence(found: Evidence | None) -> str:
     intro = (
         "<p>The test photo of each class that is predicted rightly with most confidence, and beside it the evidence "
         f"for that class. {how} <code>zoo explain</code> draws it for other photos.</p>"
-        '<p class="ramp"><span>no evidence</span><i aria-hidden="true"></i><span>most evidence of the photo</span></p>'
+        '<p class="ramp"><span>no evidence</span><i aria-hidden="true"></i><span>most evidence</span></p>'
     )
     gallery = tiles(
         (
