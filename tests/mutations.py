@@ -204,6 +204,15 @@ FAULTS = (
         ("tests/exporting/test_fold.py::test_batch_norm_goes_into_the_layer_before_it",),
     ),
     Fault(
+        "augments-what-it-measures",
+        "zoo/exporting/graph.py",
+        'keywords["training"] = False',
+        "pass",
+        (
+            "tests/exporting/test_quantize.py::test_layers_that_augment_leave_the_images_alone_that_ranges_are_measured_on",
+        ),
+    ),
+    Fault(
         "calibrates-on-test-images",
         "zoo/exporting/calibration.py",
         "indices = data.indices(TRAIN)",
