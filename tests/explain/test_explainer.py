@@ -132,6 +132,15 @@ def test_a_model_without_places_is_refused_with_what_can_be_explained() -> None:
         Explainer(mixed, "the model mixed")
 
 
+def test_a_model_without_a_graph_is_refused_in_the_same_way() -> None:
+    class Called(keras.Model):  # type: ignore[misc]
+        def call(self, inputs: Any) -> Any:
+            return inputs
+
+    with pytest.raises(UsageError, match="it cannot be explained"):
+        Explainer(Called(), "it")
+
+
 def test_a_backend_without_gradients_says_so_where_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("keras.config.backend", lambda: "numpy")
     with pytest.raises(UsageError, match=r"on the backend numpy.*takes gradients"):

@@ -36,9 +36,10 @@ class Explainer:
     def __init__(self, model: keras.Model, name: str) -> None:
         try:
             self._graph = Graph(model)
-        except ExportError as error:
+            self._logits = find_logits(self._graph)
+            self._head = find_head(self._graph)
+        except ExportError as error:  # Keras knows no graph of it, or a layer of it cannot be copied
             raise UsageError(f"{name} cannot be explained. {error.message}", error.hint) from error
-        self._head = find_head(self._graph)
         self._maps = [depth.call for depth in self._head.depths] if self._head else last_maps(self._graph)
         _refuse_placeless(self._graph, self._maps, name)
         if self._head is None and keras.config.backend() not in HAVE_GRADIENTS:
@@ -47,7 +48,6 @@ class Explainer:
                 "feature maps, so that LayerCAM is needed, which takes gradients.",
                 f"Set KERAS_BACKEND to one of {', '.join(HAVE_GRADIENTS)}.",
             )
-        self._logits = find_logits(self._graph)
 
     @property
     def method(self) -> str:
