@@ -138,6 +138,7 @@ def test_evidence_on_a_finer_grid_sums_to_the_same(coarse: tuple[int, int], fine
     ("name", "shape"),
     [
         ("pooling and a dense layer", SHAPE),
+        ("a dense layer a depth, summed", (72, 40, 3)),  # 36 x 20 places are summed into 18 x 10
         ("a dense layer a depth, summed", (30, 22, 3)),  # 15 x 11 places and 8 x 6: as EfficientNet-Lite1 has them
     ],
 )

@@ -26,6 +26,9 @@ from zoo.parity import ExpectedMaps
 
 Array = NDArray[np.float32]
 
+#: Places a side beyond which a map of several depths is no finer.
+_MOST_PLACES = 32
+
 _NO_ACTIVATION = (None, keras.activations.linear)
 
 
@@ -87,11 +90,19 @@ class LinearHead:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the map of all depths together: those of the finest one."""
-        return max(depth.size for depth in self.depths)
+        """Height and width of the map of all depths together.
+
+        Those of the finest one; or, where that has more places than anybody looks at, of the finest with fewer, if the
+        places of the finer ones can be summed into its.
+        """
+        sizes = [depth.size for depth in self.depths]
+        finest = max(sizes)
+        fewer = max((size for size in sizes if max(size) <= _MOST_PLACES), default=finest)
+        whole = all(fine % side == 0 for size in sizes if size > fewer for fine, side in zip(size, fewer, strict=True))
+        return fewer if whole else finest
 
     def evidence(self, features: Sequence[Array]) -> Array:
-        """The evidence of all depths on the grid of the finest, ``(n, height, width, classes)``.
+        """The evidence of all depths on the grid of ``size``, ``(n, height, width, classes)``.
 
         Its sum over all places, plus ``bias``, is the logit of each class minus the mean of all logits.
         """
@@ -209,14 +220,18 @@ def keras_maps(
 
 
 def spread(evidence: Array, size: tuple[int, int]) -> Array:
-    """Evidence on a finer grid, interpolated, the sum over all places kept.
+    """Evidence on a finer grid, interpolated, or on a coarser one, summed: the sum over all places is kept.
 
     Args:
         evidence: ``(n, height, width, classes)``.
-        size: Height and width wanted.
+        size: Height and width wanted; of a coarser grid, parts of those there are.
     """
-    if evidence.shape[1:3] == size:
+    count, height, width, classes = evidence.shape
+    if (height, width) == size:
         return evidence
+    if height > size[0] or width > size[1]:
+        blocks = evidence.reshape(count, size[0], height // size[0], size[1], width // size[1], classes)
+        return np.asarray(blocks.sum(axis=(2, 4)), np.float32)
     rows, columns = (interpolation(*sizes) for sizes in zip(size, evidence.shape[1:3], strict=True))
     rows, columns = rows / rows.sum(axis=0), columns / columns.sum(axis=0)
     return np.asarray(np.einsum("yh,nhwk,xw->nyxk", rows, evidence, columns, optimize=True), np.float32)

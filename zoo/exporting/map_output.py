@@ -89,8 +89,14 @@ def _branch(
     for number, depth in enumerate(head.depths):
         name = MAP if number == 0 else f"{MAP}_{number + 1}"
         bias = moved / np.float32(np.prod(head.size)) if depth is finest else np.zeros_like(moved)
-        made.append(rounded(name, _convolution(depth, bias, name)(value_of(depth.call))))
-        if depth.size != head.size:
+        # Of what is averaged after it, the sum is wanted.
+        places = max(1, depth.size[0] // head.size[0]) * max(1, depth.size[1] // head.size[1])
+        made.append(rounded(name, _convolution(depth, places, bias, name)(value_of(depth.call))))
+        if depth.size > head.size:
+            times = (depth.size[0] // head.size[0], depth.size[1] // head.size[1])
+            pool = layers.AveragePooling2D(times, data_format="channels_last", name=f"{name}_summed", dtype="float32")
+            made.append(rounded(f"{name}_summed", pool(made[-1])))
+        elif depth.size != head.size:
             shared = keras.ops.multiply(made[-1], _shares(depth.size, head.size))
             made.append(rounded(f"{name}_shared", shared))
             finer = layers.Resizing(
@@ -103,9 +109,9 @@ def _branch(
     return made
 
 
-def _convolution(depth: Depth, bias: NDArray[np.float32], name: str) -> layers.Conv2D:
-    """A convolution of one place."""
-    kernel = depth.weights
+def _convolution(depth: Depth, times: int, bias: NDArray[np.float32], name: str) -> layers.Conv2D:
+    """A convolution of one place, which gives so many times the evidence."""
+    kernel = depth.weights * np.float32(times)
     layer = layers.Conv2D(kernel.shape[-1], 1, name=name, dtype="float32")
     layer.build((None, *depth.size, kernel.shape[2]))
     layer.set_weights([kernel, bias])
