@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -206,17 +207,14 @@ def _search(
     reporter: Reporter,
 ) -> Found:
     from zoo.backend import start_keras
+    from zoo.data import load_data
     from zoo.searching.clock import Clock
     from zoo.searching.journal import Journal
     from zoo.searching.photos import choosing_photos
     from zoo.searching.waiting import patiently_locked
-    from zoo.workflows.search_work import SearchWork
 
-    start_keras()
     image = architectures().get(names[0]).image
     reporter.stage(f"Reading {request.data} as {image}")
-    from zoo.data import load_data
-
     data = load_data(request.data, image, validation=False, progress=reporter.counter("decoding"))
     for note in data.notes:
         reporter.note(note)
@@ -231,6 +229,10 @@ def _search(
         journal.reopen()
     tests = sum(data.counts["test"].values())
     reporter.stage(f"{len(photos.names)} images choose by cross-validation, {tests} test images measure the winner")
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters read nothing else
+    start_keras()
+    from zoo.workflows.search_work import SearchWork
+
     tried = tuple(name for name in goal.architectures if name in names)
     work = SearchWork(request, exporter, tried, photos, benchmark, clock, notes, reporter)
     try:
