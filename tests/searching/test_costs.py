@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from zoo import Architecture, ImageSpec, UsageError
+from zoo.registry import exporters
+from zoo.reporter import Reporter
+from zoo.searching import costs
 from zoo.searching.candidate import Candidate, Cost, Judged, Limits, Outcome, front, ranked, sized
 from zoo.searching.clock import read_time
+from zoo.searching.cost import Form
 from zoo.searching.device import read_device
 
 SQUARE = ImageSpec(height_px=224, width_px=224)
@@ -116,3 +121,17 @@ def test_times(text: str, seconds: float) -> None:
 def test_times_that_are_none(text: str) -> None:
     with pytest.raises(UsageError, match="--time must be such as 10m"):
         read_time(text)
+
+
+def test_a_busy_machine_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes: list[str] = []
+    form = Form(exporter=exporters().get("onnx"), precision="float32", labels=("a", "b"))
+    measured = Cost(latency_ms=1.0, size_bytes=1)
+    monkeypatch.setattr(costs, "measure_cost", lambda *about: measured)
+    monkeypatch.setattr("os.getloadavg", lambda: (500.0, 0.0, 0.0))
+    found = costs.Costs(form, tmp_path, None, notes.append, Reporter())
+    for side in (224, 256):
+        image = ImageSpec(height_px=side, width_px=side)
+        assert found(Candidate(architecture="mobilenetv2", image=image)) == measured
+    assert len(notes) == 1
+    assert "busy (a load of 500.0" in notes[0]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
 from zoo.image_spec import ImageSpec
+from zoo.machine import core_count
 from zoo.registry import architectures
 from zoo.reporter import Reporter
 from zoo.searching.candidate import Candidate, Cost
 from zoo.searching.cost import Form, kept_cost, measure_cost
 from zoo.searching.device import Device, read_device
 from zoo.searching.waiting import patiently_locked
+
+#: From this load of each core on, others compute too: a search alone keeps it below.
+_BUSY = 2.0
 
 
 class Costs:
@@ -40,6 +45,7 @@ class Costs:
         self._note = note
         self._reporter = reporter
         self._known: dict[tuple[str, int, int], Cost | None] = {}
+        self._told_busy = False
         self.device: Device | None = None
         if benchmark is not None:
             self.device = read_device(benchmark, form.exporter.name, form.precision, self._of_installed)
@@ -76,6 +82,7 @@ class Costs:
                 if (kept := kept_cost(file)) is not None:
                     return kept
                 self._reporter.stage(f"Latency and size of {what}")
+                self._tell_busy()
                 return measure_cost(name, image, self.form, file)
         except ZooError as error:
             self._note(f"{what}, is left out, as it cannot be made: {error}")
@@ -83,3 +90,13 @@ class Costs:
             # Whatever a backend raises for a network that it cannot build keeps nobody from trying the others.
             self._note(f"{what}, is left out, as it cannot be made: {type(error).__name__}: {error}")
         return None
+
+    def _tell_busy(self) -> None:
+        """Says once that others compute too, where they do: then latencies are measured too high."""
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+        if load > _BUSY * core_count() and not self._told_busy:
+            self._told_busy = True
+            self._note(
+                f"This machine is busy (a load of {load:.1f} on {core_count()} core(s)), so latencies are measured too"
+                " high."
+            )
