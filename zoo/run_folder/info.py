@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo.augmentation import Flip
 from zoo.errors import did_you_mean
-from zoo.figures import percent
+from zoo.figures import percent, points
 from zoo.image_spec import ImageSpec
 from zoo.recipe import Recipe
 from zoo.records import read_record
@@ -96,11 +96,11 @@ class Growth:
     interval: tuple[float, float]
 
     def __str__(self) -> str:
-        low, high = (f"{100 * value:.1f}" for value in self.interval)
+        low, high = (points(value, signed=False) for value in self.interval)
         if self.interval[1] < 0.005:
             return f"More training images of the same kind would hardly help: twice as many add {low} to {high} points."
         return (
-            f"Twice as many training images would add about {100 * self.gain:.1f} points of accuracy"
+            f"Twice as many training images would add about {points(self.gain, signed=False)} points of accuracy"
             f" ({low} to {high}), as the gain from half of them to all of them suggests."
         )
 
