@@ -12,7 +12,8 @@ from tests.conftest import PhotoFolder, RunZoo, interrupt, zoo_environment
 from zoo.evaluation import Predictions
 from zoo.run_folder import open_run
 from zoo.training.heads import choose
-from zoo.training.heads.choose import ChosenHead, Features, choose_head
+from zoo.training.heads.choose import ChosenHead, choose_head
+from zoo.training.heads.features import Balance, Features
 from zoo.training.heads.folds import divide_into_folds, group_lookalikes
 from zoo.training.heads.linear import Scaling, Spectrum, fit_ridge, logistic_regressions
 from zoo.training.heads.sureness import brier_score, fit_factor, probabilities_of
@@ -246,7 +247,7 @@ def test_a_run_with_a_chosen_head_validates_by_folds(
 def test_an_export_of_a_head_on_several_depths_is_verified(
     photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Features, "balances", property(lambda self: [choose.Balance("all depths", (1.0, 1.0, 1.0))]))
+    monkeypatch.setattr(Features, "balances", property(lambda self: [Balance("all depths", (1.0, 1.0, 1.0))]))
     assert run_zoo(*ARGUMENTS, "--data", photos, "--name", "deep").code == 0
     head = open_run(tmp_path / "runs" / "deep").info.head
     assert head is not None

@@ -76,7 +76,8 @@ def _choose(architecture: Architecture, data: ImageData, reporter: Reporter) -> 
 
     from zoo.training.features import compute_features
     from zoo.training.heads.attach import depth_features, depth_widths
-    from zoo.training.heads.choose import Features, choose_head
+    from zoo.training.heads.choose import choose_head
+    from zoo.training.heads.features import Features
     from zoo.training.model import build_model
 
     assert architecture.backbone is not None

@@ -32,7 +32,8 @@ from zoo.training.effects import refuse_missing_backbone
 from zoo.training.features import FeatureBatches, compute_features
 from zoo.training.harness import Harness
 from zoo.training.heads.attach import depth_features, depth_widths, with_head
-from zoo.training.heads.choose import LAST_FEATURES, ChosenHead, Features, choose_head
+from zoo.training.heads.choose import ChosenHead, choose_head
+from zoo.training.heads.features import LAST_FEATURES, Features
 from zoo.training.model import build_model, compile_model, set_weights, split_model, unfreeze
 from zoo.training.temperature import divide_logits, fit_temperature
 
