@@ -103,6 +103,8 @@ BROKEN: list[tuple[str, Architecture, str, str]] = [
     ("export_onnx_int8", broken.CHAOTIC, "the same class as Keras", "do not fit 8 bits"),
     ("nudged_weight", architecture(broken.ignores_the_first_kernel), "conv/kernel: by", "hardly depend on the weights"),
     ("backbone", replace(SOUND, backbone="no_such_layer"), "no layer 'no_such_layer'", "pooling layer before the"),
+    ("backbone", replace(SOUND, depths=("conv", "no_such_layer")), "no layer 'no_such_layer'", "blocks end with"),
+    ("backbone", replace(SOUND, depths=("probabilities",)), "its output is (None,", "blocks end with"),
     ("backbone", replace(SOUND, backbone="conv"), "(None, 16, 16, 64)", "Declare the pooling layer"),
     ("backbone", replace(SOUND, backbone="probabilities"), "not connected", "layer before the head"),
     ("backbone", architecture(broken.skips_the_backbone), "", "what skips it cannot be cached"),

@@ -13,6 +13,7 @@ from zoo.testing.fitted import RECIPE, Fitted
 from zoo.testing.result import CheckError, NothingToCheckError
 from zoo.testing.subject import Subject
 from zoo.training.features import compute_features
+from zoo.training.heads.attach import depth_features
 from zoo.training.model import compile_model, get_weights, split_model
 
 #: Between the answers of the whole model and those of its head to cached features.
@@ -41,6 +42,12 @@ def check_backbone(subject: Subject) -> str:
             f"{width}",
             "Declare the pooling layer, not what comes before it.",
         )
+    depths = subject.architecture.depths
+    try:
+        depth_features(fitted.model, depths, name)
+    except PluginError as error:
+        mend = "Declare the layers that blocks end with, by the names that they have in the model."
+        raise CheckError("every depth is a layer of the model whose output is a map", error.message, mend) from error
     if not head.trainable_weights:
         mend = "Declare the pooling layer before the last Dense."
         raise CheckError(f"the head after '{name}' has weights to train", "none", mend)
@@ -60,7 +67,8 @@ def check_backbone(subject: Subject) -> str:
     if moved:
         mend = "No layer of the head may share a weight with the backbone."
         raise CheckError("training the head leaves the backbone as it is", f"{moved} of its weights moved", mend)
-    return f"'{name}' gives {width[1]} features; the head trains on them"
+    beside = f", beside {len(depths)} depths" if depths else ""
+    return f"'{name}' gives {width[1]} features{beside}; the head trains on them"
 
 
 def _compare(fitted: Fitted, head: keras.Model, cached: NDArray[np.float32], when: str) -> None:
