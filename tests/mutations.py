@@ -222,6 +222,15 @@ FAULTS = (
         ),
     ),
     Fault(
+        "steps-of-one-concatenation",
+        "zoo/exporting/quantize/ranges.py",
+        "+ [group.union(*overlapping)]",
+        "+ [group]",
+        (
+            "tests/exporting/test_quantize.py::test_concatenations_that_join_one_tensor_share_its_steps_and_an_average_of_it_does",
+        ),
+    ),
+    Fault(
         "calibrates-on-test-images",
         "zoo/exporting/calibration.py",
         "indices = data.indices(TRAIN)",

@@ -222,6 +222,31 @@ def branches() -> keras.Model:
 # Blocks
 
 
+@kind("dense blocks: concatenations of all that came before")
+def dense_blocks() -> keras.Model:
+    def body(x: Any) -> Any:
+        x = layers.MaxPooling2D(4)(conv(x))
+        for _ in range(3):
+            y = layers.ReLU()(layers.BatchNormalization()(x))
+            y = layers.ReLU()(layers.BatchNormalization()(conv(y, size=1, activation=None)))
+            x = layers.Concatenate()([x, conv(y, 4, activation=None)])
+        return layers.ReLU()(layers.BatchNormalization()(x))
+
+    return between(body)
+
+
+@kind("what is concatenated is read by a convolution too: tanh, ReLU, an average")
+def concatenated_and_read() -> keras.Model:
+    def body(x: Any) -> Any:
+        x = conv(x, strides=4)
+        for maker in (layers.Activation("tanh"), layers.ReLU(), layers.AveragePooling2D(2)):
+            x = maker(x)
+            x = layers.Concatenate()([x, conv(x, 4, activation=None)])
+        return x
+
+    return between(body)
+
+
 @kind("Vision Transformer")
 def vit() -> keras.Model:
     inputs = image()

@@ -20,7 +20,7 @@ from zoo.exporting.quantize import FakeQuantize, Quantized, quantize
 from zoo.exporting.quantize.center import center
 from zoo.exporting.quantize.distill import Teacher, distill, trained_calls
 from zoo.exporting.quantize.equalize import equalize
-from zoo.exporting.quantize.ranges import best_range, choose_ranges, measure_channels
+from zoo.exporting.quantize.ranges import best_range, choose_ranges, measure_channels, share_steps
 from zoo.exporting.quantize.rounding import round_matrix, round_nearest, round_to_inputs, round_wide_matrix, steps
 from zoo.exporting.quantize.run import rounded_calls
 from zoo.image_spec import ImageSpec
@@ -565,6 +565,24 @@ def test_a_tensor_that_all_but_vanishes_has_no_finer_steps_than_what_is_summed(
     tflite = exporters().get("tflite")
     tflite.convert(quantize(fold(model), pixels).model, tmp_path / "made.tflite", "int8")
     assert np.isfinite(tflite.load(tmp_path / "made.tflite", 1).predict(pixels)).all()
+
+
+def test_concatenations_that_join_one_tensor_share_its_steps_and_an_average_of_it_does() -> None:
+    image = keras.Input((8, 8, 3))
+    x = layers.Conv2D(2, 1, name="first")(image)
+    one = layers.Concatenate(name="one")([x, layers.Conv2D(2, 1, name="second")(x)])
+    two = layers.Concatenate(name="two")([x, layers.MaxPooling2D(1)(layers.Conv2D(2, 1, name="third")(image))])
+    average = layers.AveragePooling2D(2, name="average")(x)
+    apart = layers.Conv2D(2, 1, name="apart")(average)
+    joined = [layers.AveragePooling2D(2)(one), layers.AveragePooling2D(2)(two), average, apart]
+    graph = Graph(keras.Model(image, layers.Concatenate(name="joined")(joined)))
+    calls = {call.name: call for call in rounded_calls(graph)}
+    ranges = {call: (-1.0 - place, 9.0 - place) for place, call in enumerate(calls.values())}
+    shared = share_steps(ranges)
+    lows, highs = zip(ranges[calls["one"]], ranges[calls["two"]], strict=True)
+    whole = (min(lows), max(highs))
+    assert {shared[calls[name]] for name in ("first", "second", "third", "one", "two", "average")} == {whole}
+    assert shared[calls["image"]] == ranges[calls["image"]]
 
 
 def test_a_tensor_that_is_zero_everywhere_has_a_range_too() -> None:

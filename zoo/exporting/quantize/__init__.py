@@ -174,7 +174,7 @@ def mark(graph: Graph, ranges: dict[Call, Range]) -> keras.Model:
             return None
         if call in ranges and joins(call):
             values = [
-                value if ranges.get(source) == ranges[call] else rounding(call)(value)
+                value if source in ranges else rounding(call)(value)
                 for value, source in zip(values, stored_sources(call), strict=True)
             ]
         layer = call.operation

@@ -136,9 +136,7 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
         low, high = chosen[call]
         if (finest := _LEVELS * _finest_step(call, chosen)) > high - low:
             chosen[call] = (low, low + finest)
-        # Integer kernels average stored values, and store the average in the same steps.
-        if isinstance(call.operation, layers.AveragePooling2D) and (source := stored_sources(call)[0]) in chosen:
-            chosen[call] = chosen[source]
+        _keep_steps_of_average(call, chosen)
     return chosen
 
 
@@ -161,13 +159,30 @@ def _finest_step(call: Call, ranges: dict[Call, Range]) -> float:
 
 
 def share_steps(ranges: dict[Call, Range]) -> dict[Call, Range]:
-    """The ranges, with those of a tensor that is joined to others, and read nowhere else, being those of the whole."""
+    """The ranges, where a concatenation and the tensors that it joins have the same one.
+
+    A tensor that several concatenations join gives all of them, and all that they join, one range. Whoever else reads
+    the tensor reads those steps too. Rounded a second time on its way to the concatenation it would keep finer steps
+    for them, but TFLite's converter gives up on that (docs/decisions/0006-int8.md).
+    """
+    groups: list[set[Call]] = []
+    for call in filter(joins, ranges):
+        group = {call, *(source for source in _joined(call) if source in ranges and _may_share(source))}
+        overlapping = [other for other in groups if other & group]
+        groups = [other for other in groups if other not in overlapping] + [group.union(*overlapping)]
     shared = dict(ranges)
-    for call in reversed(list(ranges)):  # what is joined to others may have been joined of others itself
-        if joins(call):
-            sharing = [source for source in _read_by_it_alone(call) if source in ranges and _may_share(source)]
-            shared |= dict.fromkeys(sharing, shared[call])
+    for group in groups:
+        lows, highs = zip(*(ranges[call] for call in group if joins(call)), strict=True)
+        shared |= dict.fromkeys(group, (min(lows), max(highs)))
+    for call in shared:  # in the order of the graph
+        _keep_steps_of_average(call, shared)
     return shared
+
+
+def _keep_steps_of_average(call: Call, ranges: dict[Call, Range]) -> None:
+    """Integer kernels average stored values, and store the average in the same steps."""
+    if isinstance(call.operation, layers.AveragePooling2D) and (source := stored_sources(call)[0]) in ranges:
+        ranges[call] = ranges[source]
 
 
 def joins(call: Call) -> bool:
@@ -180,8 +195,12 @@ def stored_sources(call: Call) -> list[Call]:
     return [path[-1] for path in _paths(call)]
 
 
-def _read_by_it_alone(call: Call) -> list[Call]:
-    return [path[-1] for path in _paths(call) if all(maker.only_user is not None for maker in path)]
+def _joined(call: Call) -> list[Call]:
+    """The calls whose stored values a concatenation joins as they are.
+
+    Not one that others read before a pooling passes it on: the converter changes the steps behind the pooling.
+    """
+    return [path[-1] for path in _paths(call) if len(path) == 1 or all(maker.only_user is not None for maker in path)]
 
 
 def _paths(call: Call) -> list[list[Call]]:
