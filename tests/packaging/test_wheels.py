@@ -17,8 +17,8 @@ from tests.packaging.conftest import PROJECTS, Built
 SOURCE_ROOTS = {".": (".", "plugins", "exports")}
 
 #: Needed by those alone who test a plugin of theirs (``zoo.testing.parametrize_with_checks``), and used where it is
-#: installed (``Run.predictions``).
-OPTIONAL = {"pytest", "pandas"}
+#: installed (``Run.predictions``) or Keras runs on it (gradients for ``zoo explain``).
+OPTIONAL = {"pytest", "pandas", "jax", "torch"}
 #: Modules of a distribution that the environment of the tests need not have.
 ELSEWHERE = {"mlflow": ["mlflow-skinny"]}
 #: Of the metadata of a wheel; what an extra for users brings counts, as it is imported where it is installed.
