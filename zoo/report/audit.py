@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path, PurePath
-from string import Template
 
 import cv2
 import numpy as np
 
-from zoo import __version__
-from zoo.atomic import make_folder, write_bytes
 from zoo.audit.audit import Audit
 from zoo.audit.composition import parts
 from zoo.audit.findings import KINDS, Finding
 from zoo.audit.photos import Photo
 from zoo.audit.text import sentence, to_mend
 from zoo.report.grids import Picture
-from zoo.report.markup import Column, esc, name, section, table, tile, tiles
+from zoo.report.markup import Column, esc, key_figures, name, section, table, tile, tiles
+from zoo.report.page import write_page
 from zoo.report.text import ABSENT, percent, plural, thousands
 
 #: Findings of a kind that are shown with their pictures; all are in the output of ``--json``.
@@ -48,21 +45,16 @@ def write_audit_page(found: Audit, path: Path) -> Path:
         _counts(found),
         _facts(found),
     ]
-    resources = files("zoo.report")
     title = PurePath(found.photos.source).name
-    page = Template(resources.joinpath("page.html").read_text(encoding="utf-8")).substitute(
-        style=resources.joinpath("page.css").read_text(encoding="utf-8"),
-        title=esc(f"Check of {title}"),
+    write_page(
+        path,
+        title=f"Check of {title}",
         heading=f"Check of {name(title)}",
         run=esc(found.photos.source),
         verdict=_verdict(found),
-        scale="",
         key_figures=_key_figures(found),
-        sections="\n\n".join(part for part in parts if part),
-        version=esc(__version__),
+        sections=parts,
     )
-    make_folder(path.parent)
-    write_bytes(path, page.encode("utf-8"))
     return path
 
 
@@ -105,10 +97,7 @@ def _key_figures(found: Audit) -> str:
     ]
     for split, (twins, of) in found.leaked.items():
         shown.append((f"Twins in {split}", percent(twins / of), f"{thousands(twins)} of {plural(of, 'image')}"))
-    items = "\n".join(
-        f"<div><dt>{esc(title)}</dt><dd>{value}</dd><dd class='note'>{note}</dd></div>" for title, value, note in shown
-    )
-    return f'<dl class="key-figures">\n{items}\n</dl>'
+    return key_figures((esc(title), value, note) for title, value, note in shown)
 
 
 def _mend(found: Audit) -> str:

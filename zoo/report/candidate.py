@@ -11,7 +11,7 @@ from zoo.evaluation.metrics import compute_metrics
 from zoo.evaluation.predictions import Predictions
 from zoo.report import plots
 from zoo.report.grids import MOST_MISTAKES
-from zoo.report.markup import Column, bar, chart, esc, name, section, table, tile, tiles
+from zoo.report.markup import Column, bar, chart, esc, key_figures, name, section, table, tile, tiles
 from zoo.report.page import write_page
 from zoo.report.text import number, percent, plural, thousands
 from zoo.run_folder.info import Metrics
@@ -59,10 +59,7 @@ def _key_figures(outcome: Outcome, judged: Judged, metrics: Metrics) -> str:
             outcome.candidate.image.resize,
         ),
     )
-    items = "\n".join(
-        f"<div><dt>{title}</dt><dd>{value}</dd><dd class='note'>{esc(note)}</dd></div>" for title, value, note in shown
-    )
-    return f'<dl class="key-figures">\n{items}\n</dl>'
+    return key_figures((title, value, esc(note)) for title, value, note in shown)
 
 
 def _mistakes(outcome: Outcome, predictions: Predictions, data: ImageData) -> str:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from importlib.resources import files
 from itertools import cycle
 from pathlib import Path
-from string import Template
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from zoo import __version__
-from zoo.atomic import make_folder, write_bytes, write_csv, write_json
+from zoo.atomic import make_folder, write_csv, write_json
 from zoo.report.bench_table import Merged, Row
 from zoo.report.markup import Column, chart, esc, name, section, table
+from zoo.report.page import write_page
 from zoo.report.style import LIGHT, Target, Theme, drawing, percent_ticks, plain
 from zoo.report.text import ABSENT, percent, plural, shorten
 
@@ -48,7 +46,7 @@ def write_devices(found: Merged, folder: Path) -> list[Path]:
     write_json(paths[1], found.as_dict())
     shown = [row for row in found.rows if row.accuracy is not None]
     picture = folder / "devices.png"
-    write_bytes(paths[2], _page(found, shown, picture).encode("utf-8"))
+    _write_page(paths[2], found, shown, picture)
     return [*paths, picture] if shown else paths
 
 
@@ -214,19 +212,16 @@ def _cell(value: object) -> object:
     return "" if value is None else value
 
 
-def _page(found: Merged, shown: Sequence[Row], picture: Path) -> str:
+def _write_page(path: Path, found: Merged, shown: Sequence[Row], picture: Path) -> None:
     devices = list(dict.fromkeys(row.device for row in found.rows))
-    resources = files("zoo.report")
-    return Template(resources.joinpath("page.html").read_text(encoding="utf-8")).substitute(
-        style=resources.joinpath("page.css").read_text(encoding="utf-8"),
-        title=esc(f"{plural(len(found.rows), 'measurement')} on {plural(len(devices), 'device')}"),
+    counted = f"{plural(len(found.rows), 'measurement')} on {plural(len(devices), 'device')}"
+    write_page(
+        path,
+        title=counted,
         heading="Accuracy, latency and size",
-        run=esc(f"{plural(len(found.rows), 'measurement')} on {plural(len(devices), 'device')}"),
+        run=esc(counted),
         verdict=_verdict(found.rows, devices),
-        scale="",
-        key_figures="",
-        sections="\n\n".join(part for part in (_picture(shown, picture), _table(found.rows), _notes(found)) if part),
-        version=esc(__version__),
+        sections=(_picture(shown, picture), _table(found.rows), _notes(found)),
     )
 
 

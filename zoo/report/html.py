@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path, PurePath
-from string import Template
 
 import numpy as np
 import numpy.typing as npt
 
-from zoo.atomic import make_folder, write_bytes
+from zoo.atomic import make_folder
 from zoo.report import background, sections
 from zoo.report.evidence import Evidence, evidence
 from zoo.report.findings import Findings, read_findings
 from zoo.report.grids import plot_mistakes
-from zoo.report.markup import esc, name, warnings_section
+from zoo.report.markup import name, warnings_section
+from zoo.report.page import write_page
 from zoo.run_folder import Run
 
 
@@ -28,7 +27,6 @@ def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None, fou
         run: A finished run.
         augmented: Augmented training images, ``(n, height, width, 3)`` or ``(sources, variants, height, width, 3)``,
             0..255; ``None`` leaves them out, as does a recipe that augments nothing.
-
         found: Where the model found the evidence in some of the photos; ``None`` leaves it out.
 
     Returns:
@@ -58,20 +56,18 @@ def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None, fou
         background.settings(findings),
         background.repeat(findings),
     )
-    resources = files("zoo.report")
-    page = Template(resources.joinpath("page.html").read_text(encoding="utf-8")).substitute(
-        style=resources.joinpath("page.css").read_text(encoding="utf-8"),
-        title=esc(_title(findings)),
+    path = run.path / "report.html"
+    write_page(
+        path,
+        title=_title(findings),
         heading=_heading(findings),
         run=name(run.name),
         verdict=sections.verdict(findings),
         scale=sections.scale(findings),
         key_figures=sections.key_figures(findings),
-        sections="\n\n".join(part for part in parts if part),
-        version=esc(run.info.zoo_version),
+        sections=parts,
+        version=run.info.zoo_version,
     )
-    path = run.path / "report.html"
-    write_bytes(path, page.encode("utf-8"))
     return path
 
 

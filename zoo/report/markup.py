@@ -94,6 +94,14 @@ def bar(share: float | None, text: str) -> str:
     return f'<span class="bar" style="--share:{0.0 if share is None else share:.4f}">{text}</span>'
 
 
+def key_figures(shown: Iterable[tuple[str, str, str]]) -> str:
+    """Tiles with the figures that everybody looks for: title, value and note of each, HTML."""
+    items = "\n".join(
+        f"<div><dt>{title}</dt><dd>{value}</dd><dd class='note'>{note}</dd></div>" for title, value, note in shown
+    )
+    return f'<dl class="key-figures">\n{items}\n</dl>'
+
+
 def tile(picture: Picture, alt: str, *lines: str, beside: tuple[Picture, str] | None = None) -> str:
     """A photograph with lines of HTML below it; a box that says so where the file is gone.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from zoo.figures import percent as plain_percent
-from zoo.report.markup import Column, esc, name, section, table, warnings_section
+from zoo.report.markup import Column, esc, key_figures, name, section, table, warnings_section
 from zoo.report.page import write_page
 from zoo.report.pareto import Point, pareto
 from zoo.report.text import ABSENT, duration, percent, plural
@@ -21,8 +21,23 @@ _SOURCES = {"here": "", "device": "", "estimated": "estimated"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Told:
-    """What the page tells; see ``write_search_page``."""
+class SearchPage:
+    """What the page tells.
+
+    Args:
+        run: The winner's run.
+        outcomes: Candidates, the best first, then those that failed.
+        front: Keys of those that no other one beats in accuracy, latency and size at once.
+        cost: Of the winner's exported file.
+        limits: That it had to meet.
+        form: Format and precision of the exported files, in words.
+        device: Name of the device that latencies are of; empty for the machine of the search.
+        trouble: What is wrong with the winner's file; empty where nothing is.
+        notes: What a reader should know, a sentence each.
+        elapsed_s: That the search took.
+        command: The command line.
+        second: What the second best would cost; empty without one.
+    """
 
     run: Run
     outcomes: Sequence[Outcome]
@@ -38,57 +53,12 @@ class _Told:
     second: str
 
 
-def write_search_page(
-    path: Path,
-    *,
-    run: Run,
-    outcomes: Sequence[Outcome],
-    front: frozenset[str],
-    cost: Cost,
-    limits: Limits,
-    form: str,
-    device: str,
-    trouble: str,
-    notes: Sequence[str],
-    elapsed_s: float,
-    command: str,
-    second: str,
-) -> None:
-    """Writes the page; the reports that it leads to lie beside it.
-
-    Args:
-        path: Of the page, in the search's folder, which lies beside the run.
-        run: The winner's run.
-        outcomes: Candidates, the best first, then those that failed.
-        front: Keys of those that no other one beats in accuracy, latency and size at once.
-        cost: Of the winner's exported file.
-        limits: That it had to meet.
-        form: Format and precision of the exported files, in words.
-        device: Name of the device that latencies are of; empty for the machine of the search.
-        trouble: What is wrong with the winner's file; empty where nothing is.
-        notes: What a reader should know, a sentence each.
-        elapsed_s: That the search took.
-        command: The command line.
-        second: What the second best would cost; empty without one.
-    """
-    told = _Told(
-        run=run,
-        outcomes=outcomes,
-        front=front,
-        cost=cost,
-        limits=limits,
-        form=form,
-        device=device,
-        trouble=trouble,
-        notes=notes,
-        elapsed_s=elapsed_s,
-        command=command,
-        second=second,
-    )
-    judged = ranked(outcomes)
-    data = PurePath(run.info.data.source).name or run.info.data.source
+def write_search_page(path: Path, told: SearchPage) -> None:
+    """Writes the page into the search's folder, which lies beside the run; the reports that it leads to lie there."""
+    judged = ranked(told.outcomes)
+    data = PurePath(told.run.info.data.source).name or told.run.info.data.source
     parts = (
-        warnings_section([trouble] if trouble else []),
+        warnings_section([told.trouble] if told.trouble else []),
         _picture(told, judged),
         _second(told, judged),
         _table(told, judged),
@@ -99,14 +69,14 @@ def write_search_page(
         path,
         title=f"Search on {data}",
         heading=f"Search <span>on</span> {name(data)}",
-        run=name(run.name),
+        run=name(told.run.name),
         verdict=_verdict(told, judged),
         key_figures=_key_figures(told),
         sections=parts,
     )
 
 
-def _verdict(told: _Told, judged: Sequence[tuple[Outcome, Judged]]) -> str:
+def _verdict(told: SearchPage, judged: Sequence[tuple[Outcome, Judged]]) -> str:
     best, found = judged[0]
     metrics = told.run.metrics
     low, high = map(percent, metrics.accuracy_interval)
@@ -119,7 +89,7 @@ def _verdict(told: _Told, judged: Sequence[tuple[Outcome, Judged]]) -> str:
     )
 
 
-def _key_figures(told: _Told) -> str:
+def _key_figures(told: SearchPage) -> str:
     where = f"on {told.device}" if told.device else "on this machine"
     how = " (estimated)" if told.cost.source == "estimated" else ""
     limits = told.limits
@@ -129,17 +99,14 @@ def _key_figures(told: _Told) -> str:
         ("File size", f"{told.cost.size_mb:.2f}&nbsp;MB", f"{told.form}{_of(limits.max_size_mb, 'MB')}"),
         ("Candidates", str(len(told.outcomes)), f"in {duration(told.elapsed_s)}"),
     )
-    items = "\n".join(
-        f"<div><dt>{title}</dt><dd>{value}</dd><dd class='note'>{esc(note)}</dd></div>" for title, value, note in shown
-    )
-    return f'<dl class="key-figures">\n{items}\n</dl>'
+    return key_figures((title, value, esc(note)) for title, value, note in shown)
 
 
 def _of(limit: float | None, unit: str) -> str:
     return "" if limit is None else f"; at most {limit:g} {unit}"
 
 
-def _href(told: _Told, outcome: Outcome, winner: Outcome) -> str:
+def _href(told: SearchPage, outcome: Outcome, winner: Outcome) -> str:
     return (
         f"../{told.run.path.name}/report.html"
         if outcome is winner
@@ -147,7 +114,7 @@ def _href(told: _Told, outcome: Outcome, winner: Outcome) -> str:
     )
 
 
-def _picture(told: _Told, judged: Sequence[tuple[Outcome, Judged]]) -> str:
+def _picture(told: SearchPage, judged: Sequence[tuple[Outcome, Judged]]) -> str:
     winner = judged[0][0]
 
     def points(cost: str) -> list[Point]:
@@ -194,7 +161,7 @@ def _picture(told: _Told, judged: Sequence[tuple[Outcome, Judged]]) -> str:
     return section("picture", "What accuracy costs", legend, f'<div class="pair">{drawn}</div>')
 
 
-def _second(told: _Told, judged: Sequence[tuple[Outcome, Judged]]) -> str:
+def _second(told: SearchPage, judged: Sequence[tuple[Outcome, Judged]]) -> str:
     if not told.second:
         return ""
     more = ""
@@ -204,7 +171,7 @@ def _second(told: _Told, judged: Sequence[tuple[Outcome, Judged]]) -> str:
     return section("second", "The second best", f"<p>{esc(told.second)}</p>{more}")
 
 
-def _table(told: _Told, judged: Sequence[tuple[Outcome, Judged]]) -> str:
+def _table(told: SearchPage, judged: Sequence[tuple[Outcome, Judged]]) -> str:
     columns = (
         Column("Candidate", figures=False),
         Column("Accuracy", "Share of right predictions in cross-validation, mean of the repeats"),
@@ -234,7 +201,7 @@ def _table(told: _Told, judged: Sequence[tuple[Outcome, Judged]]) -> str:
     return section("candidates", "All candidates", table("Candidates", columns, rows, quiet=True, dense=True))
 
 
-def _failed(told: _Told) -> str:
+def _failed(told: SearchPage) -> str:
     failed = [outcome for outcome in told.outcomes if outcome.judged is None]
     if not failed:
         return ""
@@ -246,7 +213,7 @@ def _repeated(figures: Judged) -> str:
     return f", repeated {figures.repeats} times" if figures.repeats > 1 else ""
 
 
-def _method(told: _Told, judged: Sequence[tuple[Outcome, Judged]]) -> str:
+def _method(told: SearchPage, judged: Sequence[tuple[Outcome, Judged]]) -> str:
     figures = judged[0][1]
     notes = "".join(f"<li>{esc(note)}</li>" for note in told.notes)
     said = (

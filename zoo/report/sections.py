@@ -11,6 +11,7 @@ from zoo.report.evidence import Evidence, overlay_alt
 from zoo.report.findings import Findings
 from zoo.report.grids import Picture
 from zoo.report.markup import Column, bar, beside, chart, esc, name, section, table, tile, tiles
+from zoo.report.markup import key_figures as figures
 from zoo.report.text import ABSENT, duration, magnitude, number, percent, plural, thousands, unbroken
 from zoo.run_folder.info import Metrics
 
@@ -64,12 +65,7 @@ def key_figures(findings: Findings) -> str:
         ("Parameters", magnitude(info.parameters), esc(info.precision)),
         ("Training time", duration(info.timings.get("train_s")), _epochs(findings)),
     ]
-    items = "\n".join(
-        f"<div><dt>{title}</dt><dd>{value}</dd><dd class='note'>{note}</dd></div>"
-        for title, value, note in shown
-        if value != ABSENT
-    )
-    return f'<dl class="key-figures">\n{items}\n</dl>'
+    return figures((title, value, note) for title, value, note in shown if value != ABSENT)
 
 
 def _epochs(findings: Findings) -> str:

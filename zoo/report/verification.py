@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
-from zoo import __version__
-from zoo.atomic import make_folder, write_bytes
 from zoo.figures import points
 from zoo.images import ImageError, load_image
 from zoo.parity import Verification
@@ -15,7 +11,8 @@ from zoo.parity.gates import GateResult
 from zoo.parity.text import gate_figures, gate_interval, gate_name, thin_evidence
 from zoo.parity.values import DECADES, Flip
 from zoo.report.grids import Picture
-from zoo.report.markup import Column, bar, esc, name, section, table, tile, tiles, warnings_section
+from zoo.report.markup import Column, bar, esc, key_figures, name, section, table, tile, tiles, warnings_section
+from zoo.report.page import write_page
 from zoo.report.provenance import contract, provenance
 from zoo.report.text import number, percent, plural, thousands
 
@@ -49,20 +46,15 @@ def write_verification_page(verification: Verification, root: Path | None, path:
         contract(verification),
         provenance(verification),
     )
-    resources = files("zoo.report")
-    page = Template(resources.joinpath("page.html").read_text(encoding="utf-8")).substitute(
-        style=resources.joinpath("page.css").read_text(encoding="utf-8"),
-        title=esc(f"{verification.file} against {verification.reference}"),
+    write_page(
+        path,
+        title=f"{verification.file} against {verification.reference}",
         heading=f"{name(verification.file)} <span>against</span> {name(verification.reference)}",
         run=f"{esc(verification.format)}, {esc(verification.precision)}, {thousands(verification.file_bytes)} bytes",
         verdict=_verdict(verification),
-        scale="",
         key_figures=_key_figures(verification),
-        sections="\n\n".join(part for part in parts if part),
-        version=esc(__version__),
+        sections=parts,
     )
-    make_folder(path.parent)
-    write_bytes(path, page.encode("utf-8"))
     return path
 
 
@@ -109,10 +101,7 @@ def _key_figures(found: Verification) -> str:
     if values.difference:
         average = f"on average {values.difference.mean:.3g}"
         shown.insert(1, ("Largest difference", f"{values.difference.max:.3g}", f"of a probability; {average}"))
-    items = "\n".join(
-        f"<div><dt>{title}</dt><dd>{value}</dd><dd class='note'>{note}</dd></div>" for title, value, note in shown
-    )
-    return f'<dl class="key-figures">\n{items}\n</dl>'
+    return key_figures(shown)
 
 
 def _failures(found: Verification) -> str:

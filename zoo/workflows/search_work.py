@@ -102,7 +102,7 @@ class SearchWork:
 
     def finish(self) -> Found:
         """Trains, measures and exports the best candidate, and draws the page."""
-        from zoo.report.search import write_search_page
+        from zoo.report.search import SearchPage, write_search_page
 
         outcomes = read_outcomes(self._folder)
         judged = ranked(outcomes)
@@ -140,8 +140,7 @@ class SearchWork:
             notes=tuple(self._notes),
             page=self._folder / "search.html",
         )
-        write_search_page(
-            found.page,
+        told = SearchPage(
             run=found.run,
             outcomes=found.outcomes,
             front=found.front,
@@ -155,6 +154,7 @@ class SearchWork:
             command=self._request.command(),
             second=found.second,
         )
+        write_search_page(found.page, told)
         return found
 
     def _note(self, text: str) -> None:
