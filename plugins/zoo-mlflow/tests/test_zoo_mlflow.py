@@ -107,6 +107,16 @@ def test_a_run_that_was_trained_without_the_plugin_is_logged_whole(tracking, bal
     assert steps(tracking, later) == [1, 2, 3]
 
 
+def test_a_run_without_epochs_is_logged_whole(tracking, pictures, tmp_path):
+    given = {"data": pictures, "class_names": ["dark", "bright"], "size": 32, "quiet": True}
+    run = zoo.train("mobilenetv2", name="chosen", runs=tmp_path / "runs", **given)
+    assert run.history == {}
+    logged = found(tracking, "chosen")
+    assert logged.info.status == "FINISHED"
+    assert logged.data.metrics["test_accuracy"] == run.metrics.accuracy
+    assert "cross_validation.csv" in artifacts(tracking, logged)
+
+
 def test_a_resumed_run_goes_on_in_the_same_mlflow_run_without_double_steps(tracking, train, tmp_path):
     import keras
 

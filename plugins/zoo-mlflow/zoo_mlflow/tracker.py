@@ -26,7 +26,8 @@ def track(run):
     if run.finished:
         low, high = run.metrics.accuracy_interval
         measured = {"accuracy": run.metrics.accuracy, "accuracy_low": low, "accuracy_high": high, **run.metrics.scalars}
-        new += [(f"test_{name}", value, ends_ms[-1], 0) for name, value in measured.items() if value is not None]
+        measured_ms = ends_ms[-1] if ends_ms else began_ms  # a chosen head has no epochs
+        new += [(f"test_{name}", value, measured_ms, 0) for name, value in measured.items() if value is not None]
     params = [Param(name, str(value)) for name, value in run.settings.items() if name not in there.data.params]
     metrics = [Metric(*each) for each in new if each[1] == each[1]]  # no NaN
     client.log_batch(there.info.run_id, metrics, params)
