@@ -161,11 +161,11 @@ class Recipe:
         """
         if "epochs" in values:  # whoever says how many epochs gets exactly these
             values = {"min_steps": 0, **values}
-        if values.get("head_epochs") not in (None, 0, "0"):  # the same with a head that has epochs, or has none
-            values = {"head": "trained", **values}
-        elif values.get("head") == "chosen":
-            values = {"head_epochs": 0, **values}
         read = {name: read_field(name, value) for name, value in values.items()}
+        if read.get("head_epochs"):  # the same with a head that has epochs, or has none
+            read.setdefault("head", "trained")
+        elif read.get("head") == "chosen":
+            read.setdefault("head_epochs", 0)
         ranges = {name: read.pop(name) for name in RANGES if name in read}
         if ranges:
             read["augmentation"] = replace(read.get("augmentation", self.ranges), **ranges)

@@ -52,15 +52,21 @@ def recorded_rows(
     return load_recorded(rows, described.source, root, run.image_spec, run.labels, partly=partly, progress=progress)
 
 
-def choice_of(run: Run, model: keras.Model, data: ImageData | None = None) -> Choice | None:
+def choice_of(
+    run: Run,
+    model: keras.Model,
+    data: ImageData | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Choice | None:
     """The thresholds that images chose which did not train a run's model; ``None`` without such images.
 
     Args:
         run: The run. Without validation images, where cross-validation chose its head, its predictions choose.
         model: Its model.
         data: Its data; ``None``: what is still there of it.
+        progress: Called with files done and files to do, while what is there is decoded.
     """
-    images = data or validation_images(run)
+    images = data or validation_images(run, progress)
     if images is not None and images.indices(VAL).size:
         return choose(predict_split(model, images, VAL))
     folds = run.path / CROSS_VALIDATION

@@ -48,13 +48,15 @@ def head(findings: Findings) -> str:
     if not info.tried:
         note = "There were too few training images to compare heads: a logistic regression on the last features."
         return section("head", "Choosing the head", f"<p>{note}</p>")
-    of_depths = f", means over the maps of {plural(len(info.depths), 'layer')} beside the last" if info.depths else ""
+    features = "the last features"
+    if info.depths:
+        features += f" and the means over the feature maps of {plural(len(info.depths), 'layer')}"
     images, repeated = plural(info.images, "training image"), plural(info.repetitions, "repetition")
     note = (
         f"<p>The backbone kept its weights. {images} chose the head, each predicted by heads that it did not train: "
         f"{info.folds} folds, {repeated}, look-alikes in one fold. The least Brier score wins, the mean squared error "
-        f"of the probabilities. It is a {esc(info.method)} regression on {plural(len(info.depths) + 1, 'depth')}"
-        f"{of_depths}; then all training images trained it.</p>"
+        f"of the probabilities. The chosen head is a {esc(info.method)} regression on {features}. All training images "
+        "then trained it.</p>"
     )
     columns = (
         Column("Regression", figures=False),

@@ -44,7 +44,15 @@ _SETTINGS = (
     *("versions", "best_epoch"),
 )
 #: Files of a run that are worth keeping when the run is not.
-_RESULTS = ("report.html", "run.json", "zoo.yaml", "metrics.json", "history.csv", "predictions.csv")
+_RESULTS = (
+    "report.html",
+    "run.json",
+    "zoo.yaml",
+    "metrics.json",
+    "history.csv",
+    "predictions.csv",
+    "cross_validation.csv",
+)
 
 
 class Run:

@@ -6,8 +6,6 @@ import gc
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
 from zoo.data import ImageData
 from zoo.errors import DataError
 from zoo.evaluation.intervals import wilson_interval
@@ -74,28 +72,14 @@ def judge(candidate: Candidate, photos: ImageData, reporter: Reporter) -> Judgem
 def _choose(architecture: Architecture, data: ImageData, reporter: Reporter) -> ChosenHead:
     import keras
 
-    from zoo.training.features import compute_features
-    from zoo.training.heads.attach import depth_features, depth_widths
-    from zoo.training.heads.choose import choose_head
-    from zoo.training.heads.features import Features
+    from zoo.training.heads.frozen import choose_for, features_of_depths
     from zoo.training.model import build_model
 
-    assert architecture.backbone is not None
     model = build_model(architecture, data.spec.input_shape, len(data.labels))
     architecture.weights[0].load(model, False)
-    backbone = depth_features(model, architecture.depths, architecture.backbone)
-    widths = depth_widths(model, architecture.depths, architecture.backbone)
     recipe = architecture.recipes["default"].with_values({**WAYS["head"], "augmentation": "none"})
-    found = compute_features(backbone, data, recipe, reporter.counter("features"))
-    del model, backbone
+    features, _ = features_of_depths(model, architecture, data, recipe, reporter.counter("features"))
+    del model
     keras.backend.clear_session()
     gc.collect()
-    return choose_head(
-        Features.of(found.data.pixels.read, widths),
-        np.arange(len(data.names)),
-        data.classes,
-        len(data.labels),
-        balanced=recipe.class_weights == "balanced",
-        seed=0,
-        progress=reporter.counter("choosing"),
-    )
+    return choose_for(features, data, recipe, 0, reporter.counter("choosing"))

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
-import numpy as np
 
 from zoo.atomic import whole_file
 from zoo.data import TRAIN, VAL, ImageData
@@ -31,9 +30,10 @@ from zoo.training.checkpoint import restore_model, restore_optimizer
 from zoo.training.effects import refuse_missing_backbone
 from zoo.training.features import FeatureBatches, compute_features
 from zoo.training.harness import Harness
-from zoo.training.heads.attach import depth_features, depth_widths, with_head
-from zoo.training.heads.choose import ChosenHead, choose_head
-from zoo.training.heads.features import LAST_FEATURES, Features
+from zoo.training.heads.attach import with_head
+from zoo.training.heads.choose import ChosenHead
+from zoo.training.heads.features import LAST_FEATURES
+from zoo.training.heads.frozen import choose_for, features_of_depths
 from zoo.training.model import build_model, compile_model, set_weights, split_model, unfreeze
 from zoo.training.temperature import divide_logits, fit_temperature
 
@@ -144,28 +144,17 @@ def _choose_head(
     model: keras.Model, architecture: Architecture, data: ImageData, run: Run, reporter: Reporter
 ) -> ChosenHead:
     """The head that cross-validation on the training images chooses; tells what it found, and records it."""
-    assert architecture.backbone is not None
     depths, recipe = architecture.depths, run.recipe
     images = data.only(TRAIN)
     reporter.stage(f"Computing features of {len(depths) + 1} depth(s) of the frozen backbone")
     with _timed(run, "features_s"):
-        backbone = depth_features(model, depths, architecture.backbone)
-        features = compute_features(backbone, images, replace(recipe, head_views=1), reporter.counter("features"))
-    if features.damaged:
-        reporter.note(damage_note(features.damaged, "feature vectors"))
+        features, damaged = features_of_depths(model, architecture, images, recipe, reporter.counter("features"))
+    if damaged:
+        reporter.note(damage_note(damaged, "feature vectors"))
     reporter.stage("Choosing a head by cross-validation")
     with _timed(run, "head_s"):
-        widths = depth_widths(model, depths, architecture.backbone)
-        chosen = choose_head(
-            Features.of(features.data.pixels.read, widths),
-            np.arange(len(images.names)),
-            images.classes,
-            len(data.labels),
-            balanced=recipe.class_weights == "balanced",
-            seed=run.seed,
-            progress=reporter.counter("choosing"),
-        )
-    used = tuple(name for name, uses in zip(depths, chosen.uses(widths), strict=False) if uses)
+        chosen = choose_for(features, images, recipe, run.seed, reporter.counter("choosing"))
+    used = tuple(name for name, uses in zip(depths, chosen.uses(features.widths), strict=False) if uses)
     run.update(head=replace(chosen.info, depths=used))
     reporter.note(_told(chosen.info, used))
     if chosen.info.growth:

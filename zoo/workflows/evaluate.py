@@ -89,7 +89,7 @@ def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
     start_keras()
     reporter.stage(f"Measuring {described(request.model, found)}, on {len(images.names)} images")
     model = found.load()
-    choice = choice_of(found.run, model) if found.run else None
+    choice = choice_of(found.run, model, progress=counter) if found.run else None
     counts = found.run.info.data.counts.get("train") if found.run else None
     metrics = measure(model, images, folder, counts, reporter.counter("predicting"), choice)
     for warning in metrics.warnings:
@@ -101,7 +101,7 @@ def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
     from zoo.run_folder import open_run
 
     run = open_run(found.run.path)  # with its new metrics
-    return Evaluated(metrics, folder, write_report(run, _augmented(run, counter), find_evidence(run, found.load())))
+    return Evaluated(metrics, folder, write_report(run, _augmented(run, counter), find_evidence(run, model)))
 
 
 def _augmented(run: Run, counter: Callable[[int, int], None]) -> NDArray[np.uint8] | None:

@@ -82,56 +82,45 @@ def choose_head(
         seed: Of the folds.
         progress: Called with steps done and steps to do.
     """
+    tell = progress or (lambda done, total: None)
     # A matrix of a few hundred rows gains nothing from threads, and on a busy machine loses much.
     with threadpool_limits(1):
-        return _choose(features, images, classes, count, balanced, seed, progress or (lambda done, total: None))
-
-
-def _choose(
-    features: Features,
-    images: NDArray[np.int64],
-    classes: NDArray[np.int64],
-    count: int,
-    balanced: bool,
-    seed: int,
-    progress: Callable[[int, int], None],
-) -> ChosenHead:
-    chosen = _some(classes, seed)
-    rows, held = classes[chosen], features.read(images[chosen]).astype(np.float64)
-    groups = group_lookalikes(held[:, features.parts[-1]], rows)
-    fewest = min(len(np.unique(groups[rows == label])) for label in range(count))
-    weights = class_weights(classes, count, balanced)
-    if fewest < 2:
-        return _untried(features, images, classes, count, weights)
-    folds = min(FOLDS, fewest)
-    repetitions = min(_REPETITIONS, math.ceil(_PREDICTED / len(chosen)))
-    divided = [divide_into_folds(rows, groups, folds, seed + number) for number in range(repetitions)]
-    balances = features.balances
-    steps = (repetitions * (len(balances) + len(SHARES) + 1) + 1) * folds
-    trial = Trial(features, held, rows, count, balanced, progress, steps)
-    tried = [trial.ridge(balance, divided) for balance in balances]
-    best = min(tried, key=lambda each: each.brier)
-    tried.append(trial.logistic(best.balance, divided[:1]))
-    # The same images in the same folds decide between the two.
-    best = min((best, tried[-1]), key=lambda each: each.first_brier)
-    growth = grow(*trial.with_fewer(best, divided, seed), seed)
-    factor = fit_factor(best.scores, rows)
-    head = _fit(features, images, classes, count, weights, best)
-    info = HeadInfo(
-        method=best.method,
-        features=best.balance.name,
-        strength=best.strength,
-        images=len(chosen),
-        folds=folds,
-        repetitions=repetitions,
-        accuracy=best.accuracy,
-        brier_score=best.brier,
-        tried=tuple(each.info for each in tried),
-        growth=growth,
-    )
-    used = features.importance(best.balance) > 0
-    probabilities = probabilities_of(best.scores, factor).astype(np.float32)
-    return ChosenHead(head.times(factor), used, info, images[chosen], probabilities)
+        chosen = _some(classes, seed)
+        rows, held = classes[chosen], features.read(images[chosen]).astype(np.float64)
+        groups = group_lookalikes(held[:, features.parts[-1]], rows)
+        fewest = min(len(np.unique(groups[rows == label])) for label in range(count))
+        weights = class_weights(classes, count, balanced)
+        if fewest < 2:
+            return _untried(features, images, classes, count, weights)
+        folds = min(FOLDS, fewest)
+        repetitions = min(_REPETITIONS, math.ceil(_PREDICTED / len(chosen)))
+        divided = [divide_into_folds(rows, groups, folds, seed + number) for number in range(repetitions)]
+        balances = features.balances
+        steps = (repetitions * (len(balances) + len(SHARES) + 1) + 1) * folds
+        trial = Trial(features, held, rows, count, balanced, tell, steps)
+        tried = [trial.ridge(balance, divided) for balance in balances]
+        best = min(tried, key=lambda each: each.brier)
+        tried.append(trial.logistic(best.balance, divided[:1]))
+        # The same images in the same folds decide between the two.
+        best = min((best, tried[-1]), key=lambda each: each.first_brier)
+        growth = grow(*trial.with_fewer(best, divided, seed), seed)
+        factor = fit_factor(best.scores, rows)
+        head = _fit(features, images, classes, count, weights, best)
+        info = HeadInfo(
+            method=best.method,
+            features=best.balance.name,
+            strength=best.strength,
+            images=len(chosen),
+            folds=folds,
+            repetitions=repetitions,
+            accuracy=best.accuracy,
+            brier_score=best.brier,
+            tried=tuple(each.info for each in tried),
+            growth=growth,
+        )
+        used = features.importance(best.balance) > 0
+        probabilities = probabilities_of(best.scores, factor).astype(np.float32)
+        return ChosenHead(head.times(factor), used, info, images[chosen], probabilities)
 
 
 def _some(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

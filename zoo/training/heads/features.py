@@ -33,12 +33,17 @@ class Features:
     Args:
         read: Reads those of some images.
         parts: Where the parts are among the features: earlier depths, later depths, the last features; or these alone.
-        width: Number of features.
+        widths: Number of features of every depth, the last features at the end.
     """
 
     read: Read
     parts: tuple[slice, ...]
-    width: int
+    widths: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return sum(self.widths)
 
     @classmethod
     def of(cls, read: Read, widths: Sequence[int]) -> Features:
@@ -50,9 +55,9 @@ class Features:
         """
         ends = np.cumsum(widths).tolist()
         if len(widths) == 1:
-            return cls(read, (slice(0, ends[-1]),), ends[-1])
+            return cls(read, (slice(0, ends[-1]),), tuple(widths))
         early = ends[(len(widths) - 1) // 2 - 1] if len(widths) > 2 else 0
-        return cls(read, (slice(0, early), slice(early, ends[-2]), slice(ends[-2], ends[-1])), ends[-1])
+        return cls(read, (slice(0, early), slice(early, ends[-2]), slice(ends[-2], ends[-1])), tuple(widths))
 
     @property
     def balances(self) -> list[Balance]:
