@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +30,7 @@ HEAVY = (
 
 #: Left never imports right; parts on one line may not import each other unless they are listed in order.
 LAYERS = [
-    ["errors", "quiet", "figures", "locks", "text_files", "yaml_files", "records", "terminal", "array_files"],
+    ["errors", "quiet", "figures", "locks", "text_files", "yaml_files", "records", "terminal", "table", "array_files"],
     ["named_function", "keras_internals", "backend"],
     ["reporter", "progress", "atomic", "atomic_folders"],
     ["image_spec", "keras_names", "augmentation", "recipe", "exported"],
@@ -104,14 +106,22 @@ def test_the_core_knows_no_plugin() -> None:
         "data --help",
         "plugin --help",
         "--version",
+        *(f"_ZOO_COMPLETE={shell}_source" for shell in ("bash", "zsh", "fish")),
+        "_ZOO_COMPLETE=bash_complete COMP_CWORD=2 COMP_WORDS=zoo\\ train\\ --head-e",
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(arguments: str) -> None:
+    words = shlex.split(arguments)
+    completion = dict(word.split("=", 1) for word in words if "=" in word)
+    words = [] if completion else words
     code = (
-        f"import sys; sys.argv = ['zoo', *{arguments.split()!r}]\n"
+        f"import sys; sys.argv = ['zoo', *{words!r}]\n"
         "from zoo.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         f"print('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().splitlines()[-1] == "LOADED []"
+    environment = {**os.environ, **completion}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    *shown, loaded = done.stdout.strip().splitlines()
+    assert loaded == "LOADED []"
+    assert not completion or "_zoo_completion" in done.stdout or shown == ["plain,--head-epochs"]

@@ -10,8 +10,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
-from zoo.reporter import Reporter
+from zoo.reporter import Reporter, drawing
 from zoo.terminal import readable
 
 #: In a log, one line a counted stage is due after so many seconds.
@@ -68,7 +69,7 @@ class LogReporter(QuietReporter):
 
         return count
 
-    def training(self, epochs: int, steps: int, images: int, first_epoch: int) -> None:
+    def training(self, epochs: int, steps: int, images: int, first_epoch: int, head: bool = False) -> None:
         self._clock = _Clock(epochs, images, first_epoch)
 
     def epoch(self, epoch: int, row: Mapping[str, float], best: bool) -> None:
@@ -76,10 +77,15 @@ class LogReporter(QuietReporter):
 
 
 class LiveReporter(Reporter):
-    """A bar that shows where the epoch is, and a line an epoch above it that stays; where is left to the subclass."""
+    """A bar that shows where the epoch is, and a line an epoch above it that stays; where is left to the subclass.
+
+    The epochs of a head are one line that changes, of which the best epoch stays.
+    """
 
     def __init__(self) -> None:
         self._open = False
+        self._head = False
+        self._best = ""
         self._steps = 0
 
     def say(self, text: str, style: str = "") -> None:
@@ -112,32 +118,45 @@ class LiveReporter(Reporter):
 
         return count
 
-    def training(self, epochs: int, steps: int, images: int, first_epoch: int) -> None:
+    def training(self, epochs: int, steps: int, images: int, first_epoch: int, head: bool = False) -> None:
+        self._close()
         self._clock = _Clock(epochs, images, first_epoch)
+        self._head = head
+        self._epochs = epochs
         self._steps = steps
         self._epoch = first_epoch
-        self._close()
         self._draw(0, steps, "")
 
     def batch(self, step: int, logs: Mapping[str, float]) -> None:
-        if self._open:
+        if self._open and not self._head:
             self._draw(step, self._steps, self._clock.running(self._epoch, step, self._steps, logs))
 
     def epoch(self, epoch: int, row: Mapping[str, float], best: bool) -> None:
-        self.say(self._clock.line(epoch, row, best))
+        line = self._clock.line(epoch, row, best)
         self._epoch = epoch
+        if not self._head:
+            self.say(line)
+            return
+        if best or not self._best:
+            self._best = line
+        self._draw(epoch, self._epochs, line)
 
     def trained(self) -> None:
         self._close()
 
     def _draw(self, done: int, total: int, text: str) -> None:
         self._open = True
+        drawing.add(self)
         self.draw(done, total, text)
 
     def _close(self) -> None:
         if self._open:
             self._open = False
+            drawing.discard(self)
             self.erase()
+        if self._best:
+            self.say(f"head: {self._epoch} epochs; the best: {self._best}")
+            self._best = ""
 
 
 class TerminalReporter(LiveReporter):
@@ -154,7 +173,9 @@ class TerminalReporter(LiveReporter):
 
     def draw(self, done: int, total: int, text: str) -> None:
         if self._bar is None:
-            columns = (BarColumn(bar_width=24), TextColumn("{task.fields[text]}", markup=False))
+            one_line = Column(no_wrap=True, overflow="ellipsis")
+            words = TextColumn("{task.fields[text]}", markup=False, table_column=one_line)
+            columns = (BarColumn(bar_width=min(24, self._console.width // 5)), words)
             self._bar = Progress(*columns, console=self._console, transient=True)
             self._task = self._bar.add_task("", total=total, text=text)
             self._bar.start()

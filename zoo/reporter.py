@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+#: Those that show a bar at the moment.
+drawing: set[Reporter] = set()
+
+
+def close_bars() -> None:
+    """Takes every bar away: after an interrupt or an error, nobody else does."""
+    for reporter in list(drawing):
+        reporter.trained()
+
 
 class Reporter:
     """Receives what happens; every method may be left as it is."""
@@ -21,7 +30,7 @@ class Reporter:
         """A function to call with items done and items to do, while a stage counts."""
         return lambda done, total: None
 
-    def training(self, epochs: int, steps: int, images: int, first_epoch: int) -> None:
+    def training(self, epochs: int, steps: int, images: int, first_epoch: int, head: bool = False) -> None:
         """Training begins.
 
         Args:
@@ -29,6 +38,7 @@ class Reporter:
             steps: Batches an epoch.
             images: Images an epoch.
             first_epoch: Epochs already done, when resumed.
+            head: Whether a head alone is trained, on features: its many short epochs are of little interest.
         """
 
     def batch(self, step: int, logs: Mapping[str, float]) -> None:

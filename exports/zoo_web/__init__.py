@@ -30,7 +30,7 @@ def zoo_exporters() -> Iterable[Exporter]:
         replace(
             EXPORTER,
             name="web",
-            summary="A page with the ONNX file, for browsers: its visitors install nothing, it works offline",
+            summary="A page for browsers around the ONNX file; it works offline",
             runtime_module="",
             requires=(),
             app=App(

@@ -10,7 +10,7 @@ def zoo_datasets() -> list[Dataset]:
     return [
         Dataset(
             name="digits",
-            summary="1797 handwritten digits in 10 classes, 8x8 px (UCI, by way of scikit-learn)",
+            summary="1797 handwritten digits in 10 classes, 8x8 px (UCI)",
             write="zoo_digits.files:write",
             image=ImageSpec(height_px=32, width_px=32, interpolation="bilinear"),
             flip="none",  # a mirrored 2 is no digit

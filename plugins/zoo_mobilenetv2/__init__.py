@@ -15,7 +15,7 @@ _RESIDUAL = (3, 5, 6, 8, 9, 10, 12, 13, 15, 16)
 
 ARCHITECTURE = Architecture(
     name="mobilenetv2",
-    summary="MobileNetV2: 3.5 million parameters, 0.3 GMAC at 224 px; pretrained on ImageNet",
+    summary="MobileNetV2: 3.5 M parameters, 0.3 GMAC at 224 px",
     build="zoo_mobilenetv2.model:build",
     recipes={
         # docs/decisions/0020-heads.md

@@ -10,7 +10,7 @@ def zoo_architectures() -> list[Architecture]:
     return [
         Architecture(
             name="simple_cnn",
-            summary="Three convolutions from scratch, the founding tutorial's; small and quick to train",
+            summary="Three convolutions from scratch; small and quick to train",
             build="zoo_simple_cnn.model:build",
             recipes={
                 # Steps in proportion to each layer's weights: Adam's equal steps are far too long for the dense layer,

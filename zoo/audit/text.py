@@ -9,30 +9,38 @@ from zoo.audit.audit import Audit
 from zoo.audit.findings import KINDS, SEVERITIES, Finding
 from zoo.audit.suspects import MEASURED
 from zoo.figures import percent
+from zoo.table import Column, table
 
 #: Findings of a kind that are named; the others are counted.
 _NAMED = 5
 _FIRST = 3
 
 
-def summary(found: Audit) -> Iterator[str]:
-    """Lines of text. Names may hold anything; printing escapes what a terminal must not get."""
+def summary(found: Audit, width: int | None = None) -> Iterator[str]:
+    """Lines of text. Names may hold anything; printing escapes what a terminal must not get.
+
+    Args:
+        found: What was found.
+        width: Columns that the window has; ``None`` for any.
+    """
     photos = found.photos
     first = to_mend(found)
     if first:
         yield "Mend first"
-        for number, (sentence, remedy) in enumerate(first, start=1):
-            yield f"  {number}. {sentence}"
-            yield f"     {remedy}"
+        rows = [cells for number, (said, do) in enumerate(first, 1) for cells in ((f"{number}.", said), ("", do))]
+        yield from table((Column(""), Column("", "text")), rows, width, "  ").splitlines()
         yield ""
     else:
         yield "Nothing to mend."
     yield f"{len(photos)} usable pictures in {len(photos.labels)} classes, {len(photos.skipped)} files not usable"
-    yield from _counts(found)
+    yield from _counts(found, width)
     facts = [photo.facts for photo in photos.photos]
-    yield f"  formats  {_shares(fact.format for fact in facts)}"
-    yield f"  modes    {_shares(_mode(fact.mode, fact.bits, fact.alpha) for fact in facts)}"
-    yield f"  sizes    {_sizes(found)}"
+    said = [
+        ("formats", _shares(fact.format for fact in facts)),
+        ("modes", _shares(_mode(fact.mode, fact.bits, fact.alpha) for fact in facts)),
+        ("sizes", _sizes(found)),
+    ]
+    yield from table((Column("", "name"), Column("", "text")), said, width, "  ").splitlines()
     if found.backbone is None:
         yield "  No architecture with a pretrained backbone is installed: labels were not judged."
     for note in photos.notes:
@@ -91,14 +99,13 @@ def _named(finding: Finding) -> str:
     return f"{shown}: {finding.detail}" if shown else finding.detail
 
 
-def _counts(found: Audit) -> Iterator[str]:
+def _counts(found: Audit, width: int | None) -> Iterator[str]:
     counts = found.photos.counts
-    splits = list(counts)
-    width = max([len(label) for label in found.photos.labels[:_MOST_CLASSES]] + [5])
-    if splits != [""]:
-        yield f"  {'class':<{width}}" + "".join(f"  {split or 'none':>6}" for split in splits)
-    for label in found.photos.labels[:_MOST_CLASSES]:
-        yield f"  {label:<{width}}" + "".join(f"  {counts[split][label]:>6}" for split in splits)
+    divided = list(counts) != [""]
+    heads = [split or "none" if divided else "" for split in counts]
+    columns = [Column("class" if divided else "", "name"), *map(Column, heads)]
+    rows = [(label, *(str(counts[split][label]) for split in counts)) for label in found.photos.labels[:_MOST_CLASSES]]
+    yield from table(columns, rows, width, "  ").splitlines()
     if len(found.photos.labels) > _MOST_CLASSES:
         yield f"  and {len(found.photos.labels) - _MOST_CLASSES} more classes"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from zoo.errors import DataError
 from zoo.figures import percent
+from zoo.table import Column, Layout, terminal_width
 from zoo.terminal import readable
 
 if TYPE_CHECKING:
@@ -80,19 +81,25 @@ def answers_shown(
 
 def _table(say: Callable[[str], None], widths: tuple[int, int], top: int, says_known: bool) -> Show:
     """A table whose rows appear one by one: its widths are known beforehand."""
-    name_width, label_width = (max(min(width, _WIDEST), 5) for width in widths)
+    likely = [Column("next best", "name", 1)] if top > 1 or says_known else []
+    columns = (Column("file", "name"), Column("label", "name"), Column("confidence"), *likely)
+    longest = [["x" * min(width, _WIDEST)] for width in widths]
+    # The last column gets what the others leave.
+    layout = Layout(columns, [*longest, ["100.0 %"], *([["x " * _WIDEST]] if likely else [])], terminal_width())
 
-    def line(name: str, label: str, confidence: str, rest: str) -> None:
-        say(f"{name:<{name_width}}  {label:<{label_width}}  {confidence:>10}  {rest}".rstrip())
+    def line(*cells: str) -> None:
+        for text in layout.row([readable(cell) for cell in cells]):
+            say(text)
 
     def show(name: str, answer: Answer) -> None:
-        likely = [f"{readable(label)} {percent(share)}" for label, share in answer.top]
+        shares = [f"{label} {percent(share)}" for label, share in answer.top]
         if answer.known:
-            line(readable(name), readable(answer.label), percent(answer.probability), ", ".join(likely[1:]))
+            line(name, answer.label, percent(answer.probability), ", ".join(shares[1:]))
         else:
-            line(readable(name), "unknown", "", ", ".join(likely))
+            line(name, "unknown", "", ", ".join(shares))
 
-    line("file", "label", "confidence", "next best" if top > 1 or says_known else "")
+    for text in layout.heading():
+        say(text)
     return show
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.errors import UsageError
+from zoo.table import terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +84,7 @@ def _bench(
     machine = found["device"]
     click.echo(f"{machine['name']}; {machine['system']}, Python {machine['python']}")
     for result in results:
-        click.echo(f"\n{as_text(result)}")
+        click.echo(f"\n{as_text(result, terminal_width())}")
     if out is not None:
         click.echo(f"\nwritten to {out}")
 
@@ -94,7 +95,7 @@ def _merge(paths: Sequence[Path], out: Path | None, as_json: bool) -> None:
     found = merged(paths)
     for note in found.notes:
         click.echo(f"Note: {note}", err=True)
-    click.echo(json.dumps(found.as_dict(), indent=2) if as_json else found.as_text())
+    click.echo(json.dumps(found.as_dict(), indent=2) if as_json else found.as_text(terminal_width()))
     if out is not None:
         from zoo.report.devices import write_devices
 

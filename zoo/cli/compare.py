@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.options import runs_option
+from zoo.table import terminal_width
 
 
 @click.command("compare")
@@ -24,4 +25,4 @@ def command(models: tuple[str, ...], runs: Path, as_json: bool) -> None:
     from zoo.workflows.compare import CompareRequest, compare
 
     found = compare(CompareRequest(models=models, runs=runs), make_reporter())
-    click.echo(json.dumps(found.as_dict(), indent=2) if as_json else found.render())
+    click.echo(json.dumps(found.as_dict(), indent=2) if as_json else found.render(terminal_width()))

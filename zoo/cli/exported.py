@@ -6,11 +6,24 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from zoo.figures import percent
+from zoo.table import Column, table, terminal_width
 
 if TYPE_CHECKING:
     from zoo.evaluation.trained import TrainedModel
     from zoo.exporting.job import Exported
     from zoo.workflows.export import ExportRequest
+
+_COLUMNS = (
+    Column("format", "name"),
+    Column("precision", "name"),
+    Column("size", rank=1),
+    Column("", "text"),
+    Column("agreement"),
+    Column("accuracy", rank=4),
+    Column("of Keras", rank=5),
+    Column("max difference", rank=3),
+    Column("latency", rank=2),
+)
 
 
 def as_dict(item: Exported) -> dict[str, Any]:
@@ -47,11 +60,9 @@ def told(made: tuple[Exported, ...], verify_options: list[str]) -> list[str]:
         made: The files.
         verify_options: What ``zoo verify`` takes to ask the same once more.
     """
-    from zoo.evaluation.table import table
     from zoo.parity import thin_evidence
 
-    header = ("format", "precision", "size", "", "agreement", "accuracy", "of Keras", "max difference", "latency")
-    lines = ["\n" + table(header, [_cells(item) for item in made], left=2)]
+    lines = ["\n" + table(_COLUMNS, [_cells(item) for item in made], terminal_width())]
     lines += [
         f"{item.target}: {sentence}"
         for item in made

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 
-from zoo.cli.table import print_table
-from zoo.registry import Registry, architectures, datasets, exporters
+from zoo.interfaces import Architecture
+from zoo.known_plugins import KNOWN, is_installed
+from zoo.registry import Offer, Registry, architectures, datasets, exporters
+from zoo.table import Column, table, terminal_width, width_of, wrap
+
+_INDENT = "  "
+#: Columns below which a summary says nothing any more.
+_LEAST_SUMMARY = 20
+_COLUMNS = (Column("", "name"), Column("", "text"), Column("", "name"))
 
 
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Show architectures, data sets and exporters: name, one line, and the distribution each comes from."""
+    """Show architectures, data sets and exporters: name, one line, and the distribution each comes from.
+
+    Architectures of zoo's own distributions that are not installed come last, with what to install.
+    """
     kinds: dict[str, Registry] = {  # type: ignore[type-arg]
         "architectures": architectures(),
         "data sets": datasets(),
@@ -29,13 +41,57 @@ def command(as_json: bool) -> None:
         }
         click.echo(json.dumps(found, indent=2))
         return
-    for kind, registry in kinds.items():
-        rows = [
-            (
-                offer.record.name,
-                offer.record.summary,
-                offer.distribution + (" (contested)" if registry.contested(offer.record.name) else ""),
-            )
-            for offer in registry
-        ]
-        print_table(kind.capitalize(), rows)
+    window = terminal_width()
+    for title, offers in _sorted_by_use():
+        if offers:
+            _show(title, _rows(offers), window)
+    known = [(name, ", ".join(brings)) for name, brings in KNOWN.items() if not is_installed(name)]
+    if known:
+        _say("Known and not installed; python -m pip install NAME adds them", window)
+        click.echo(table(_COLUMNS[:2], known, window, _INDENT))
+
+
+def _say(title: str, window: int | None) -> None:
+    for line in wrap(title, window):
+        click.echo(line)
+
+
+def _sorted_by_use() -> Iterator[tuple[str, list[Offer[Any]]]]:
+    """What can be used, each under its heading; of the architectures those with pretrained weights come first."""
+    found = list(architectures())
+    at_hand = [offer for offer in found if _top1(offer)]
+    by_name = [offer for offer in found if offer.record.weights and not _top1(offer)]
+    yield "Architectures with pretrained weights, the best on ImageNet first", sorted(at_hand, key=_top1, reverse=True)
+    yield "Architectures with other pretrained weights, mostly by download", by_name
+    yield "Architectures to train from scratch", [offer for offer in found if not offer.record.weights]
+    yield "Data sets", list(datasets())
+    yield "Exporters", list(exporters())
+
+
+def _top1(offer: Offer[Architecture]) -> float:
+    return max((weights.top1 or 0.0 for weights in offer.record.weights), default=0.0)
+
+
+def _rows(offers: Sequence[Offer[Any]]) -> list[tuple[str, str, str]]:
+    names = [offer.record.name for offer in offers]
+    return [
+        (name, ("(contested) " if names.count(name) > 1 else "") + offer.record.summary, offer.distribution)
+        for name, offer in zip(names, offers, strict=True)
+    ]
+
+
+def _show(title: str, rows: Sequence[tuple[str, str, str]], window: int | None) -> None:
+    """A line each; where the window is too narrow without the distribution, and then with the summary cut at a word."""
+    _say(title, window)
+    shown = table(_COLUMNS, rows, None, _INDENT)
+    if window is not None and max(map(width_of, shown.splitlines())) > window:
+        room = window - len(_INDENT) - max(width_of(name) for name, _, _ in rows) - 2
+        cut = [(name, _cut(summary, room)) for name, summary, _ in rows]
+        shown = table(_COLUMNS[:2], cut, window, _INDENT)
+    click.echo(shown)
+
+
+def _cut(summary: str, room: int) -> str:
+    if width_of(summary) <= room:
+        return summary
+    return f"{wrap(summary, room - 2)[0]} …" if room >= _LEAST_SUMMARY else ""

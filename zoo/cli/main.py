@@ -13,6 +13,7 @@ import click
 from zoo import __version__
 from zoo.cli.lazy import LazyGroup
 from zoo.errors import PluginCodeError, Terminated, ZooError
+from zoo.reporter import close_bars
 from zoo.terminal import guard_terminal
 
 #: Command to its module and its line in ``zoo --help``; a module is imported when its command is called.
@@ -65,7 +66,10 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     guard_terminal()
     try:
-        cli(standalone_mode=False)
+        try:
+            cli(standalone_mode=False)
+        finally:
+            close_bars()
     except ZooError as error:
         if isinstance(error, PluginCodeError):
             import traceback

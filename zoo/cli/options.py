@@ -17,6 +17,8 @@ from zoo.recipe import FIELDS, Recipe, field_choices, read_field
 from zoo.records import read_json
 from zoo.reporter import Reporter
 
+_ITS_OWN = "  [default: the architecture's]"
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -86,9 +88,17 @@ def chosen_gates(
 def image_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--size``, ``--resize``, ``--interpolation``: the fields of the ImageSpec."""
     for option in (
-        click.option("--interpolation", type=click.Choice(INTERPOLATIONS), help="How pixels are sampled."),
-        click.option("--resize", type=click.Choice(RESIZE_RULES), help="How a picture is fitted to the size."),
-        click.option("--size", metavar="PX|WxH", help="Image size: 224, or 320x240.  [default: the architecture's]"),
+        click.option(
+            "--interpolation",
+            type=click.Choice(INTERPOLATIONS),
+            help="How pixels are sampled.  [default: the architecture's]",
+        ),
+        click.option(
+            "--resize",
+            type=click.Choice(RESIZE_RULES),
+            help="How a picture is fitted to the size.  [default: the architecture's]",
+        ),
+        click.option("--size", metavar="PX|WxH", help=f"Image size: 224, or 320x240.{_ITS_OWN}"),
     ):
         function = option(function)
     return function
@@ -132,7 +142,7 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
             f"--{name.replace('_', '-')}",
             name,
             metavar=_METAVARS.get(name) or "|".join(choices) or "N",
-            help=f"Recipe: {_documented(name)}",
+            help=f"{_documented(name)}  [default: {_default(name)}]",
             callback=_read_field,
         )
         function = option(function)
@@ -154,10 +164,20 @@ def _read_field(context: click.Context, parameter: click.Parameter, value: str |
     return None if value is None else read_field(name, value)
 
 
+def _default(field: str) -> str:
+    """The value of a plain recipe, as the option takes it."""
+    if field == "augmentation":
+        return "the values below"
+    value = getattr(Recipe().augmentation if field in RANGES else Recipe(), field)
+    if isinstance(value, tuple):
+        return ",".join(f"{part:g}" for part in value)
+    return "the architecture's" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _documented(field: str) -> str:
     """The field's entry in the docstring of ``Recipe`` or ``Augmentation``, its markup removed."""
     record = Augmentation if field in RANGES else Recipe
     text = inspect.getdoc(record) or ""
-    entry = re.search(rf"^    {field}: (.*?)(?=^    \w+: |\Z)", text, re.MULTILINE | re.DOTALL)
+    entry = re.search(rf"^    {field}: (.*?)(?=^    \w+: |^\s*$|\Z)", text, re.MULTILINE | re.DOTALL)
     assert entry, f"{record.__name__}.{field} is not documented"
     return " ".join(entry.group(1).replace("``", "").split())

@@ -9,6 +9,17 @@ import click
 
 from zoo.cli.options import runs_option
 from zoo.figures import percent
+from zoo.table import Column, table, terminal_width
+
+_COLUMNS = (
+    Column("run", "name"),
+    Column("architecture", "name", 2),
+    Column("data", "name", 1),
+    Column("accuracy"),
+    Column("95 % interval", rank=3),
+    Column("began (UTC)", rank=4),
+    Column("exported", "text", 5),
+)
 
 
 @click.command("runs")
@@ -22,9 +33,7 @@ def command(architecture: str | None, data: str | None, runs: Path, as_json: boo
     The accuracy is that on the run's test images, with its 95 % interval. `zoo compare` says whether the difference
     between two of them is more than noise.
     """
-    from zoo.evaluation.table import table
     from zoo.progress import make_reporter
-    from zoo.terminal import readable
     from zoo.workflows.runs import RunsRequest
     from zoo.workflows.runs import runs as finished
 
@@ -43,6 +52,5 @@ def command(architecture: str | None, data: str | None, runs: Path, as_json: boo
         source = PurePath(line.data).name or line.data
         exported = ", ".join(name.removeprefix(f"{line.architecture}-") for name in line.exported) or "-"
         figures = (percent(line.accuracy), f"{low} to {high}")
-        rows.append((readable(line.name), line.architecture, readable(source), *figures, when, exported))
-    header = ("run", "architecture", "data", "accuracy", "95 % interval", "began (UTC)", "exported")
-    click.echo(table(header, rows, left=3))
+        rows.append((line.name, line.architecture, source, *figures, when, exported))
+    click.echo(table(_COLUMNS, rows, terminal_width()))

@@ -10,9 +10,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.options import reporter_for, runs_option
+from zoo.table import Column, table, terminal_width
 
 if TYPE_CHECKING:
     from zoo.workflows.search import Found
+
+_COLUMNS = (
+    Column("candidate", "text"),
+    Column("accuracy"),
+    Column("95 % interval", rank=2),
+    Column("Brier score", rank=3),
+    Column("ms"),
+    Column("MB"),
+    Column("front", rank=1),
+)
 
 
 def _time(context: click.Context, parameter: click.Parameter, value: str) -> float:
@@ -72,10 +83,8 @@ def command(quiet: bool, as_json: bool, **asked: Any) -> None:
 def told(found: Found) -> list[str]:
     """The result for people."""
     from zoo.cli.summary import told_of_run
-    from zoo.evaluation.table import table
     from zoo.figures import percent
 
-    header = ("candidate", "accuracy", "95 % interval", "Brier score", "ms", "MB", "front")
     rows = []
     for outcome, judged in found.ranked:
         low, high = map(percent, judged.accuracy_interval)
@@ -84,7 +93,7 @@ def told(found: Found) -> list[str]:
         costs = (f"{about}{outcome.cost.latency_ms:.2f}", f"{outcome.cost.size_mb:.2f}")
         rows.append((str(outcome.candidate), *figures, *costs, "yes" if outcome.candidate.key in found.front else "no"))
     where = f" on {found.device}" if found.device else ""
-    lines = ["", table(header, rows, left=1), ""]
+    lines = ["", table(_COLUMNS, rows, terminal_width()), ""]
     if any(outcome.cost.source == "estimated" for outcome, _ in found.ranked):
         lines.append("~: estimated, not measured.")
     lines.append(f"{len(found.outcomes)} candidates were tried. The winner on the test images, which chose nothing:")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from zoo.cli.options import runs_option
+from zoo.table import Column, Layout, prose, terminal_width
 from zoo.terminal import readable
 
 
@@ -26,7 +27,7 @@ def command(name: str, runs: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"kind": shown.kind, "name": shown.name, **shown.facts}, indent=2))
         return
-    click.echo(f"{shown.kind} {readable(shown.name)}")
+    click.echo(prose([f"{shown.kind} {readable(shown.name)}"], terminal_width()))
     for line in _lines(shown.facts, "  "):
         click.echo(line)
 
@@ -34,13 +35,16 @@ def command(name: str, runs: Path, as_json: bool) -> None:
 def _lines(facts: Mapping[str, Any], indent: str) -> Iterator[str]:
     """A line a fact, without those that say nothing."""
     said = {title: value for title, value in facts.items() if value not in (None, "", [], {})}
-    width = max((len(title) for title, value in said.items() if not isinstance(value, Mapping)), default=0)
+    plain = {title: _text(value) for title, value in said.items() if not isinstance(value, Mapping)}
+    window = terminal_width()
+    columns = (Column("", "name"), Column("", "text"))
+    layout = Layout(columns, (list(plain), list(plain.values())), window and window - len(indent))
     for title, value in said.items():
         if isinstance(value, Mapping):
             yield f"{indent}{readable(title)}"
             yield from _lines(value, f"{indent}  ")
         else:
-            yield f"{indent}{readable(title):<{width}}  {_text(value)}"
+            yield from (indent + line for line in layout.row((readable(title), plain[title])))
 
 
 def _text(value: Any) -> str:

@@ -8,6 +8,7 @@ from zoo.evaluation.metric import defined
 from zoo.figures import percent, points
 from zoo.run_folder import Run
 from zoo.run_folder.info import Metrics
+from zoo.table import Column, table, wrap
 
 
 def told_of_run(run: Run) -> list[str]:
@@ -31,14 +32,24 @@ def run_as_dict(run: Run) -> dict[str, Any]:
     return {"run": str(run.path), "metrics": run.metrics.as_dict(), "info": run.info.as_dict()}
 
 
-def per_class_lines(metrics: Metrics, most: int = 20) -> list[str]:
+_CLASSES = (
+    Column("class", "name"),
+    Column("precision", rank=2),
+    Column("recall"),
+    Column("f1", rank=3),
+    Column("images", rank=1),
+)
+
+
+def per_class_lines(metrics: Metrics, most: int = 20, width: int | None = None) -> list[str]:
     """Precision, recall and F1 a class, the weakest first; then the figures over all."""
     rows = sorted((row for row in metrics.per_class if row.support), key=lambda row: row.f1 or 0.0)
-    width = max([len(row.label) for row in rows[:most]] + [5])
-    lines = [f"  {'class':<{width}}  precision  recall     f1  images"]
+    cells = []
     for row in rows[:most]:
-        values = ["-" if value is None else f"{value:.3f}" for value in (row.precision, row.recall, row.f1)]
-        lines.append(f"  {row.label:<{width}}  {values[0]:>9}  {values[1]:>6}  {values[2]:>5}  {row.support:>6}")
+        values = ("-" if value is None else f"{value:.3f}" for value in (row.precision, row.recall, row.f1))
+        cells.append((row.label, *values, str(row.support)))
+    lines = [table(_CLASSES, cells, width, "  ")]
     if len(rows) > most:
         lines.append(f"  and {len(rows) - most} more classes in metrics.json")
-    return [*lines, "  " + ", ".join(f"{metric.title} {metric.format(value)}" for metric, value in defined(metrics))]
+    overall = ", ".join(f"{metric.title} {metric.format(value)}" for metric, value in defined(metrics))
+    return [*lines, *(f"  {line}" for line in wrap(overall, width and width - 2))]

@@ -10,11 +10,25 @@ from typing import Any
 
 import click
 
+from zoo.augmentation import RANGES
+from zoo.cli.groups import GroupedCommand
 from zoo.cli.options import image_options, recipe_options, reporter_for, runs_option
 from zoo.recipe import FIELDS
 
+_HEAD = [name for name in FIELDS if name.startswith("head")]
+_PICTURES = ["augmentation", *RANGES, "mixup_alpha"]
+_GROUPS = {
+    "Data": ["data", "split_seed", "size", "resize", "interpolation"],
+    "Run": ["name", "seed", "runs", "resume", "repeat"],
+    "Model": ["weights", "options", "recipe", "effort"],
+    "Output": ["quiet", "as_json", "tensorboard"],
+    "Recipe": [name for name in FIELDS if name not in {*_HEAD, *_PICTURES}],
+    "Recipe, head": _HEAD,
+    "Recipe, augmentation": _PICTURES,
+}
 
-@click.command("train")
+
+@click.command("train", cls=GroupedCommand, groups=_GROUPS)
 @click.argument("architecture", required=False)
 @click.option("--data", help="Folder of class folders, CSV, or a name that `zoo list` shows.  [default: digits]")
 @image_options
@@ -54,6 +68,8 @@ def command(
     zoo train mobilenetv2 --data photos/ --name balls
     zoo train simple_cnn --data photos/ --epochs 40 --seed 1
     zoo train --resume runs/simple_cnn-20260131-120000
+
+    The defaults of the recipe are those of a plain one; `zoo show ARCHITECTURE` has those of an architecture.
     """
     from zoo.cli.options import read_image, read_options
     from zoo.cli.summary import run_as_dict, told_of_run

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.options import chosen_gates, gate_options, lone_options, runs_option
+from zoo.table import terminal_width
 
 
 @click.command("verify")
@@ -61,7 +62,7 @@ def command(
     reporter = make_reporter()
     verified = verify(request, reporter)
     found = verified.verification
-    click.echo(json.dumps(found.as_dict(), indent=2) if as_json else render(found))
+    click.echo(json.dumps(found.as_dict(), indent=2) if as_json else render(found, terminal_width()))
     for sentence in found.warnings if as_json else ():  # the text holds them already
         reporter.warning(sentence)
     if report is not None and not as_json:

@@ -22,6 +22,7 @@ from zoo.edge.bundle import Bundle, read_bundle
 from zoo.edge.machine import core_count, describe_machine
 from zoo.errors import DataError, UsageError, VerificationError
 from zoo.records import read_object
+from zoo.table import Column, table, wrap
 
 #: Raised whenever a reader of the JSON would have to change.
 BENCH_VERSION = 1
@@ -128,29 +129,46 @@ def report(results: Sequence[dict[str, Any]], device: str | None = None) -> dict
     }
 
 
-def as_text(result: dict[str, Any]) -> str:
-    """A result for people."""
+def as_text(result: dict[str, Any], width: int | None = None) -> str:
+    """A result for people, its tables within ``width`` columns."""
     model, runtime, start = result["model"], result["runtime"], result["cold_start_s"]
     peak = result["peak_memory_bytes"]
-    columns = f"{'p50 ms':>8} {'p95 ms':>8} {'img/s':>8}"
-    said = [
+    said = (
         f"{model['file']}: {model['format']}, {model['precision']}, {model['bytes'] / 1e6:.2f} MB, "
-        f"{runtime['name']} {runtime['version'] or '(version unknown)'}",
-        f"  cold start   {start['median']:.2f} s, {start['min']:.2f} to {start['max']:.2f}; to the first answer",
-        f"  loading      {result['load_ms']:.0f} ms",
-        f"  peak memory  {f'{peak / 1e6:.0f} MB' if peak else 'unknown'}",
-        "",
-        f"  {'':7}  {'model alone':^26}  {_photos(result):^26}",
-        f"  threads  {columns}  {columns}  best batch  img/s",
-    ]
-    for speed in result["threads"]:
-        cells = " ".join(
-            f" {speed[what]['p50_ms']:>8.2f} {speed[what]['p95_ms']:>8.2f} {speed[what]['images_per_s']:>8.1f}"
-            for what in ("model", "photo")
+        f"{runtime['name']} {runtime['version'] or '(version unknown)'}"
+    )
+    facts = (
+        ("cold start", f"{start['median']:.2f} s, {start['min']:.2f} to {start['max']:.2f}; to the first answer"),
+        ("loading", f"{result['load_ms']:.0f} ms"),
+        ("peak memory", f"{peak / 1e6:.0f} MB" if peak else "unknown"),
+        ("model", "the model alone"),
+        ("photo", _photos(result)),
+    )
+    rows = [
+        (
+            str(speed["threads"]),
+            *(f"{speed[what][key]:.{digits}f}" for what in ("model", "photo") for key, digits in _SPEEDS.items()),
+            str(speed["best_batch"]["size"]),
+            f"{speed['best_batch']['images_per_s']:.0f}",
         )
-        best = speed["best_batch"]
-        said.append(f"  {speed['threads']:>7} {cells}  {best['size']:>10}  {best['images_per_s']:>5.0f}")
-    return "\n".join(line.rstrip() for line in said)
+        for speed in result["threads"]
+    ]
+    return "\n".join([*wrap(said, width), table(_FACTS, facts, width, "  "), "", table(_COLUMNS, rows, width, "  ")])
+
+
+_FACTS = (Column("", "name"), Column("", "text"))
+_SPEEDS = {"p50_ms": 2, "p95_ms": 2, "images_per_s": 1}
+_COLUMNS = (
+    Column("threads"),
+    Column("model p50 ms"),
+    Column("model p95 ms", rank=3),
+    Column("model img/s", rank=1),
+    Column("photo p50 ms"),
+    Column("photo p95 ms", rank=4),
+    Column("photo img/s", rank=2),
+    Column("best batch", rank=1),
+    Column("batch img/s", rank=1),
+)
 
 
 def thread_counts(cores: int) -> list[int]:
@@ -164,7 +182,7 @@ def thread_counts(cores: int) -> list[int]:
 def _photos(result: dict[str, Any]) -> str:
     photo = result["threads"][0]["photo"]
     kind = {"photo": "photo", "drawn": "drawn picture"}[result["pictures"]]
-    return f"{kind} to answer ({photo['megapixels']:.2f} Mpx)"
+    return f"from {kind} to answer, {photo['megapixels']:.2f} Mpx"
 
 
 def _pictures(bundle: Bundle) -> tuple[list[Path], str]:

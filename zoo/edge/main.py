@@ -210,6 +210,7 @@ def as_note(name: str, answer: Answer) -> str:
 
 def _bench(folder: Path, options: argparse.Namespace) -> int:
     from zoo.edge.bench import SECONDS, as_text, bench, report
+    from zoo.table import terminal_width
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -221,7 +222,7 @@ def _bench(folder: Path, options: argparse.Namespace) -> int:
         print(json.dumps(found, indent=2))
     else:
         device = found["device"]
-        print(f"{device['name']}; {device['system']}, Python {device['python']}\n\n{as_text(result)}")
+        print(f"{device['name']}; {device['system']}, Python {device['python']}\n\n{as_text(result, terminal_width())}")
     return 0
 
 

@@ -12,10 +12,10 @@ from zoo.errors import UsageError
 from zoo.evaluation import metric
 from zoo.evaluation.paired import PairedTest, adjust, paired_test
 from zoo.evaluation.predictions import Predictions
-from zoo.evaluation.table import table
 from zoo.figures import percent, points
 from zoo.recipe import Recipe
 from zoo.run_folder import Run
+from zoo.table import Column, prose, table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,18 +94,18 @@ class Comparison:
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))  # as the last line of a notebook's cell
 
-    def render(self) -> str:
-        """Plain text for a terminal: a table, a sentence for each run behind the best, and the notes."""
-        blocks = [_runs_table(self.runs)]
+    def render(self, width: int | None = None) -> str:
+        """Plain text: a table of at most ``width`` columns, a sentence for each run behind the best, and the notes."""
+        blocks = [_runs_table(self.runs, width)]
         if self.groups:
-            blocks.append(_groups_table(self.groups))
+            blocks.append(_groups_table(self.groups, width))
         if self.against_best:
             sentences = [pair.sentence for pair in self.against_best]
             if len(sentences) < len(self.pairs):
                 sentences.insert(0, f"Each run with the best one; --json has all {len(self.pairs)} pairs:")
-            blocks.append("\n".join(sentences))
+            blocks.append(prose(sentences, width))
         if self.notes:
-            blocks.append("\n".join(self.notes))
+            blocks.append(prose(self.notes, width))
         return "\n\n".join(blocks)
 
 
@@ -246,9 +246,19 @@ def _notes(
     return tuple(notes)
 
 
-def _runs_table(runs: Sequence[RunSummary]) -> str:
+def _runs_table(runs: Sequence[RunSummary], width: int | None) -> str:
     shown = [each for each in metric.METRICS if any(run.scalars[each.name] is not None for run in runs)]
-    header = ("run", "recipe", "accuracy", "95 % interval", *(each.title for each in shown), "parameters", "training")
+    columns = (
+        Column("run", "name"),
+        Column("recipe", "name", 8),
+        Column("accuracy"),
+        Column("95 % interval", rank=1),
+        *(Column(each.title, rank=2 + place) for place, each in enumerate(shown)),
+        Column("parameters", rank=3),
+        Column("training", rank=4),
+        Column("seed", rank=6),
+        Column("train / test images", rank=7),
+    )
     rows = [
         (
             run.name,
@@ -263,10 +273,10 @@ def _runs_table(runs: Sequence[RunSummary]) -> str:
         )
         for run in runs
     ]
-    return table((*header, "seed", "train / test images"), rows, left=2)
+    return table(columns, rows, width)
 
 
-def _groups_table(groups: Sequence[SeedGroup]) -> str:
+def _groups_table(groups: Sequence[SeedGroup], width: int | None) -> str:
     rows = [
         (
             group.architecture,
@@ -278,4 +288,12 @@ def _groups_table(groups: Sequence[SeedGroup]) -> str:
         )
         for group in groups
     ]
-    return table(("architecture", "recipe", "runs", "mean accuracy", "standard deviation", "seeds"), rows, left=2)
+    columns = (
+        Column("architecture", "name"),
+        Column("recipe", "name", 3),
+        Column("runs", rank=1),
+        Column("mean accuracy"),
+        Column("standard deviation"),
+        Column("seeds", "text", 2),
+    )
+    return table(columns, rows, width)

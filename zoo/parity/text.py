@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoo.evaluation.table import table
 from zoo.figures import percent, points
 from zoo.parity.ask import TensorError
 from zoo.parity.evidence import BAD, bad_agreement
 from zoo.parity.gates import GateResult
 from zoo.parity.result import Verification
 from zoo.parity.values import Values
+from zoo.table import Column, prose, table
 from zoo.terminal import readable
 
 _GATES = {
@@ -23,13 +23,24 @@ _SPLITS = {"val": "validation", "train": "training"}
 _MOST_FLIPS = 10
 
 
-def render(verification: Verification) -> str:
-    """Tables, as ``zoo verify`` prints them; the verdict and its reasons are not among them."""
+_SIDES = (Column("", "name"), Column("accuracy"), Column("log loss", rank=1), Column("calibration error", rank=2))
+_FLIPS = (
+    Column("answered differently", "name"),
+    Column("is", "name", 1),
+    Column("Keras", "name"),
+    Column("file", "name"),
+    Column("margin", rank=2),
+)
+
+
+def render(verification: Verification, width: int | None = None) -> str:
+    """Tables of at most ``width`` columns, as ``zoo verify`` prints them; the verdict and its reasons are not here."""
     found = verification
-    blocks = [
+    said = (
         f"{found.file} ({found.format}, {found.precision}) against {found.reference} "
         f"on {found.n} {found.split} images of {found.data}"
-    ]
+    )
+    blocks = [prose([said], width)]
     problems = len(found.contract.problems)
     rows = [("contract", f"{problems} problem{'s' if problems > 1 else ''}" if problems else "kept")]
     if found.tensor:
@@ -38,19 +49,19 @@ def render(verification: Verification) -> str:
         rows += _answers(found.values)
     if found.map:
         rows.append(("map", found.map.summary))
-    blocks.append("\n".join(f"{name:<13}  {text}" for name, text in rows))
+    blocks.append(table((Column("", "name"), Column("", "text")), rows, width))
     if found.values:
-        blocks.append(_sides(found.values))
+        blocks.append(_sides(found.values, width))
         if found.values.flips:
-            blocks.append(_flips(found.values))
+            blocks.append(_flips(found.values, width))
     if found.gates:
-        blocks.append(_gates(found.gates))
+        blocks.append(_gates(found.gates, width))
     if found.warnings:
-        blocks.append("\n".join(f"WARNING: {readable(sentence)}" for sentence in found.warnings))
+        blocks.append(prose((f"WARNING: {readable(sentence)}" for sentence in found.warnings), width))
     if thin := thin_evidence(found):
-        blocks.append("\n".join(thin))
+        blocks.append(prose(thin, width))
     if found.contract.notes:
-        blocks.append("\n".join(found.contract.notes))
+        blocks.append(prose(found.contract.notes, width))
     return "\n\n".join(blocks)
 
 
@@ -119,11 +130,13 @@ def _gate_row(gate: GateResult) -> tuple[str, ...]:
     return (gate_name(gate), value, gate_interval(gate), limit, gate_verdict(gate))
 
 
-def _gates(gates: Sequence[GateResult]) -> str:
-    rows = [("gate", "value", "95 % interval", "limit", ""), *(_gate_row(gate) for gate in gates)]
+def _gates(gates: Sequence[GateResult], width: int | None) -> str:
+    rows = [_gate_row(gate) for gate in gates]
     shown = [column for column in range(5) if column != 2 or any(gate.interval for gate in gates)]
-    header, *others = [[row[column] for column in shown] for row in rows]
-    return table(header, others)
+    return table([_GATE[column] for column in shown], [[row[column] for column in shown] for row in rows], width)
+
+
+_GATE = (Column("gate", "text"), Column("value"), Column("95 % interval", rank=2), Column("limit", rank=1), Column(""))
 
 
 def gate_verdict(gate: GateResult) -> str:
@@ -150,14 +163,14 @@ def _answers(values: Values) -> list[tuple[str, str]]:
     return [("agreement", share), ("probabilities", apart)]
 
 
-def _sides(values: Values) -> str:
+def _sides(values: Values, width: int | None) -> str:
     low, high = map(points, values.accuracy_difference_interval)
     rows = [
         (name, percent(side.accuracy), _number(side.log_loss), _number(side.calibration_error))
         for name, side in (("Keras", values.keras), ("file", values.file))
     ]
     change = f"accuracy {points(values.accuracy_difference)} points (95 % interval {low} to {high})"
-    return table(("", "accuracy", "log loss", "calibration error"), rows) + f"\n{change}{_worst_recall(values)}"
+    return table(_SIDES, rows, width) + f"\n{prose([change + _worst_recall(values)], width)}"
 
 
 def _worst_recall(values: Values) -> str:
@@ -167,10 +180,10 @@ def _worst_recall(values: Values) -> str:
     return f"; recall of '{worst.label}' {points(worst.change)} points, the most of a class"
 
 
-def _flips(values: Values) -> str:
+def _flips(values: Values, width: int | None) -> str:
     rows = [
         (
-            readable(flip.file),
+            flip.file,
             flip.label,
             f"{flip.keras} {percent(flip.keras_confidence)}",
             f"{flip.answered} {percent(flip.confidence)}",
@@ -180,7 +193,7 @@ def _flips(values: Values) -> str:
     ]
     left = len(values.flips) - len(rows)
     more = f"\nand {left} more" if left else ""
-    return table(("answered differently", "is", "Keras", "file", "margin"), rows, left=4) + more
+    return table(_FLIPS, rows, width) + more
 
 
 def _share(value: float | None) -> str:

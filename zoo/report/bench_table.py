@@ -10,9 +10,9 @@ from typing import Any
 
 from zoo.edge.bench import BENCH_VERSION, KIND
 from zoo.errors import UsageError
-from zoo.evaluation.table import table
 from zoo.figures import percent
 from zoo.records import read_json
+from zoo.table import Column, table, wrap
 
 #: Raised whenever a reader of the merged JSON would have to change.
 MERGED_VERSION = 1
@@ -20,6 +20,25 @@ MERGED_VERSION = 1
 _HOW = "It takes what 'zoo bench --out' or 'run.py --bench --json' wrote."
 _MISSING = "-"
 _LEGEND = "front: yes where no other file on the device beats it in accuracy, latency (fastest ms) and size at once."
+
+_COLUMNS = (
+    Column("device", "text"),
+    Column("model", "name"),
+    Column("format", "name"),
+    Column("precision", "name"),
+    Column("MB", rank=3),
+    Column("accuracy", rank=1),
+    Column("cold s", rank=6),
+    Column("memory MB", rank=5),
+    Column("p50 ms", rank=7),
+    Column("p95 ms", rank=8),
+    Column("fastest ms"),
+    Column("threads", rank=7),
+    Column("photo ms", rank=4),
+    Column("img/s", rank=6),
+    Column("batch", rank=9),
+    Column("front", rank=2),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +106,10 @@ class Merged:
         rows = [asdict(row) for row in self.rows]
         return {"kind": f"{KIND} --merge", "version": MERGED_VERSION, "notes": list(self.notes), "rows": rows}
 
-    def as_text(self) -> str:
-        header = ("device", "model", "format", "precision", "MB", "accuracy", "cold s", "memory MB", "p50 ms", "p95 ms")
-        more = ("fastest ms", "threads", "photo ms", "img/s", "batch", "front")
-        return f"{table((*header, *more), [_cells(row) for row in self.rows], left=4)}\n\n{_LEGEND}"
+    def as_text(self, width: int | None = None) -> str:
+        """A table within ``width`` columns, and what "front" means."""
+        shown = table(_COLUMNS, [_cells(row) for row in self.rows], width)
+        return "\n".join([shown, "", *wrap(_LEGEND, width)])
 
 
 def merged(paths: Sequence[Path]) -> Merged:

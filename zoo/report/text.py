@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
-
-from zoo import figures
+from zoo import figures, table
 from zoo.terminal import readable
 
 #: In place of a figure that is not defined: an en dash.
@@ -17,24 +15,7 @@ def shorten(text: object, width: int) -> str:
     >>> shorten("rugby/a_very_long_file_name_0867.jpg", 20)
     'rugby/a_ve…_0867.jpg'
     """
-    name = readable(text)
-    if _columns(name) <= width:
-        return name
-    tail = _cut(name[::-1], (width - 1) // 2)[::-1]
-    return _cut(name, width - 1 - _columns(tail)) + "…" + tail
-
-
-def _columns(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
-def _cut(text: str, width: int) -> str:
-    used = 0
-    for place, character in enumerate(text):
-        used += _columns(character)
-        if used > width:
-            return text[:place]
-    return text
+    return table.shorten(readable(text), width)
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -261,7 +261,8 @@ def _fit(phase: Phase, harness: Harness, reporter: Reporter, added: list[Any], r
     harness.begin(phase.batches.data, phase.recipe)
     progress = harness.progress
     last_epoch = progress.phase_start + phase.recipe.epochs
-    reporter.training(last_epoch, phase.batches.steps, len(phase.batches.indices), progress.epoch)
+    head = isinstance(phase.batches, FeatureBatches)
+    reporter.training(last_epoch, phase.batches.steps, len(phase.batches.indices), progress.epoch, head)
     stream = phase.batches.stream(progress.epoch)
     last = keras.callbacks.LambdaCallback(
         # Once more: a callback may begin anew when training begins.

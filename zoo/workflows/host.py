@@ -9,12 +9,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from zoo.reporter import close_bars
+
 _VARIABLES = ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL")
 
 
 @contextmanager
 def host_kept() -> Iterator[None]:
-    """Puts back what a workflow changes of the process.
+    """Puts back what a workflow changes of the process; an error takes the bar away too.
 
     Those are environment variables, the level of TensorFlow's log, the threads of OpenCV, and the random generators of
     Python and NumPy. Keras keeps the seed that a training sets.
@@ -27,6 +29,9 @@ def host_kept() -> Iterator[None]:
     numpy_state = sys.modules["numpy"].random.get_state() if "numpy" in sys.modules else None
     try:
         yield
+    except BaseException:
+        close_bars()
+        raise
     finally:
         for name, value in before.items():
             if value is None:

@@ -36,8 +36,8 @@ def architecture(variant: Variant) -> Architecture:
     """The record of one row of the table."""
     return Architecture(
         name=variant.name,
-        summary=f"EfficientNet-Lite{variant.name[-1]}: {variant.parameters} million parameters, {variant.gmac} GMAC at "
-        f"{variant.size_px} px; pretrained on ImageNet",
+        summary=f"EfficientNet-Lite{variant.name[-1]}: {variant.parameters} M parameters, {variant.gmac} GMAC at "
+        f"{variant.size_px} px",
         build=f"zoo_efficientnet_lite.model:{variant.name}",
         recipes=RECIPES,
         image=variant.image,

@@ -23,8 +23,7 @@ RECIPES = {
 def architecture(application: Application) -> Architecture:
     return Architecture(
         name=application.name,
-        summary=f"{application.factory} of Keras: {application.parameters} million parameters at {application.size_px} "
-        "px; ImageNet weights by download",
+        summary=f"{application.factory} of Keras: {application.parameters} M parameters at {application.size_px} px",
         build=f"zoo_keras_applications.model:{application.name}",
         recipes=RECIPES,
         image=ImageSpec(height_px=application.size_px, width_px=application.size_px),
@@ -33,7 +32,7 @@ def architecture(application: Application) -> Architecture:
         weights=(
             Weights(
                 name="imagenet",
-                summary=f"ImageNet-1k, {application.file} as Keras publishes it",
+                summary=f"ImageNet-1k, {application.file} as Keras publishes it, by download",
                 labels="zoo_keras_applications.weights:imagenet_labels",
                 load=f"zoo_keras_applications.weights:{application.name}",
                 aliases="zoo_keras_applications.weights:wordnet_ids",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from zoo.figures import percent
+from zoo.table import Column, table, terminal_width
 from zoo.terminal import readable
 
 
@@ -74,22 +75,23 @@ def command(
         backbone=backbone,
     )
     found = divide(request, make_reporter())
-    for line in (*_table(found.counts), *found.told):
+    click.echo(_table(found.counts))
+    for line in found.told:
         click.echo(readable(line))
     click.echo(
         f"  manifest  {out}\n  card      {found.card}" + (f"\n  folder    {found.folder}" if found.folder else "")
     )
 
 
-def _table(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+def _table(counts: Mapping[str, Mapping[str, int]]) -> str:
     """A line a class, and one for all: photos of each split, with their share."""
     rows: dict[str, list[int]] = {}
     for of_class in counts.values():
         for label, count in of_class.items():
             rows.setdefault(label, []).append(count)
-    width = max(len(label) for label in (*rows, "class"))
-    yield f"{'class':<{width}}" + "".join(f"  {split:>14}" for split in counts)
     totals = [sum(of_class.values()) for of_class in counts.values()]
-    for label, every in (*rows.items(), ("all", totals)):
-        cells = "".join(f"  {count:>6} ({percent(count / max(sum(every), 1), 0):>5})" for count in every)
-        yield f"{label:<{width}}{cells}"
+    cells = [
+        (label, *(f"{count} ({percent(count / max(sum(every), 1), 0):>5})" for count in every))
+        for label, every in (*rows.items(), ("all", totals))
+    ]
+    return table((Column("class", "name"), *map(Column, counts)), cells, terminal_width())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.errors import PluginError, UsageError
+from zoo.table import Column, Layout, terminal_width, wrap
 from zoo.testing.kinds import NAMES
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ _WORDS = {
     "unexpected_pass": "UNEXPECTED",
     "skipped": "skipped",
 }
+
+_COLUMNS = (Column(""), Column("", "name"), Column("", "name"), Column("", "text"))
 
 
 @click.command("check")
@@ -92,15 +95,19 @@ def _reason(text: str) -> tuple[str, str]:
 
 def _show(result: CheckResult) -> None:
     line = result.seen if result.status in ("passed", "skipped") else result.reason
-    click.echo(f"{result.seconds:6.1f} s  {_WORDS[result.status]:<10}  {result.name:<24}  {line}".rstrip())
-    indent = " " * 22
-    if result.status == "failed":
-        for what, text in (("expected", result.expected), ("seen", result.seen), ("mend", result.mend)):
-            click.echo(f"{indent}{what}: {text}")
-    elif result.status == "expected_failure":
-        click.echo(f"{indent}seen: {result.seen}")
-    elif result.status == "unexpected_pass":
-        click.echo(f"{indent}mend: {result.mend}")
+    more = {
+        "failed": (("expected", result.expected), ("seen", result.seen), ("mend", result.mend)),
+        "expected_failure": (("seen", result.seen),),
+        "unexpected_pass": (("mend", result.mend),),
+    }.get(result.status, ())
+    layout = Layout(_COLUMNS, (["100.0 s"], list(_WORDS.values()), ["x" * 24], [line]), terminal_width())
+    for text in layout.row((f"{result.seconds:.1f} s", _WORDS[result.status], result.name, line)):
+        click.echo(text)
+    window = terminal_width()
+    indent = " " * (22 if window is None or window >= 60 else 4)
+    for what, text in more:
+        for said in wrap(f"{what}: {text}", window and window - len(indent), whole=True):
+            click.echo(indent + said)
 
 
 def _summary(results: list[CheckResult]) -> str:

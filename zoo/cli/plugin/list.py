@@ -8,12 +8,14 @@ from typing import Any
 
 import click
 
-from zoo.cli.table import print_table
 from zoo.plugin_manager import RECORD_HOOKS, LoadedPlugin
 from zoo.registry import plugin_manager
+from zoo.table import Column, table, terminal_width
 
 #: Names that the table spells out; the rest are counted. ``--json`` and ``zoo list`` have all of them.
 _NAMES_SHOWN = 4
+
+_COLUMNS = (Column("", "name"), Column("", "name", 1), Column("", "name", 2), Column("", "name"), Column("", "text"))
 
 
 @click.command("list")
@@ -30,7 +32,8 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps([_as_dict(plugin) for plugin in found], indent=2))
         return
     rows = [(plugin.distribution, plugin.version, plugin.entry_point, plugin.status, _what(plugin)) for plugin in found]
-    print_table("Plugins", rows)
+    if rows:
+        click.echo("Plugins\n" + table(_COLUMNS, rows, terminal_width(), "  "))
 
 
 def _as_dict(plugin: LoadedPlugin) -> dict[str, Any]:

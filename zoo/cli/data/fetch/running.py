@@ -16,6 +16,7 @@ from zoo.fetch.folder import FAILED, Failure, ImageFolder
 from zoo.fetch.record import write_record
 from zoo.progress import make_reporter
 from zoo.reporter import Reporter
+from zoo.table import Column, prose, table, terminal_width
 
 #: So many files are asked for their size, and the others taken to be like them.
 _SAMPLE = 20
@@ -78,11 +79,13 @@ def tell_end(folder: ImageFolder, counts: Counter[str], new: int, failures: Sequ
     Raises:
         DataError: A class is empty, or the network failed: with exit code 4 a pipeline does not go on.
     """
-    click.echo(f"{folder.root}: {_counted(counts)}; {new} new.")
+    window = terminal_width()
+    click.echo(prose([f"{folder.root}: {_counted(counts)}; {new} new."], window))
     if failures:
-        click.echo(f"{len(failures)} did not come; {folder.root / FAILED} lists them:")
-        for reason, count in Counter(failure.reason for failure in failures).most_common(8):
-            click.echo(f"  {count:>5}  {reason}")
+        click.echo(prose([f"{len(failures)} did not come; {folder.root / FAILED} lists them:"], window))
+        reasons = Counter(failure.reason for failure in failures).most_common(8)
+        rows = [(str(count), reason) for reason, count in reasons]
+        click.echo(table((Column(""), Column("", "text")), rows, window, "  "))
     empty = [label for label, count in sorted(counts.items()) if not count]
     waiting = [failure for failure in failures if failure.temporary]
     if waiting:
