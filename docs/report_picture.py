@@ -1,0 +1,50 @@
+"""Makes the picture of the README: the top of a run's report, and beside it the list of the photos that it shows.
+
+    python docs/report_picture.py RUN ATTRIBUTION.csv
+
+RUN is a run on photos whose licence allows to show them; ATTRIBUTION.csv has the columns file, author, source, licence.
+Every photo in the picture must stand in it.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+DOCS = Path(__file__).parent
+WIDTH_PX, HEIGHT_PX = 1080, 1125
+FLAGS = ["--no-sandbox", "--disable-gpu"]
+#: Names of the files whose pictures are seen, wholly or in part.
+SEEN = """height => [...document.querySelectorAll('figure')]
+    .filter(figure => figure.querySelector('.file') && figure.getBoundingClientRect().top < height)
+    .map(figure => figure.querySelector('.file').textContent)"""
+
+
+def main(run: Path, attribution: Path) -> None:
+    with attribution.open(encoding="utf-8", newline="") as file:
+        known = {row["file"]: row for row in csv.DictReader(file)}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        page = browser.new_page(viewport={"width": WIDTH_PX, "height": HEIGHT_PX}, color_scheme="light")
+        page.goto((run / "report.html").resolve().as_uri())
+        shown = list(dict.fromkeys(page.evaluate(SEEN, HEIGHT_PX)))
+        page.screenshot(path=DOCS / "report.jpg", type="jpeg", quality=82)
+        browser.close()
+    rows = [row for row in map(known.get, shown) if row]
+    lines = [f"- {row['author']}, <{row['source']}>, [CC BY 2.0]({row['licence']})" for row in rows]
+    if len(lines) != len(shown):
+        sys.exit(f"No licence is known for {', '.join(name for name in shown if name not in known)}.")
+    text = (
+        "# The picture of a report\n\n![The top of a report](report.jpg)\n\n"
+        "The top of `report.html` of `zoo train mobilenetv2 --data photos/` on 429 photos in seven groups, made by\n"
+        "`python docs/report_picture.py RUN ATTRIBUTION.csv`. It shows these photos, smaller than they are; beside\n"
+        "each is a copy in which the evidence for the predicted class is coloured:\n\n" + "\n".join([*lines, ""])
+    )
+    (DOCS / "report-picture.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
