@@ -165,8 +165,8 @@ def _least(column: Column, cells: Sequence[str], widest: int, window: int) -> in
 
 
 def terminal_width() -> int | None:
-    """How many columns the window has; ``None`` where standard output leads elsewhere."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    """How many columns the window has; ``None`` where standard output leads elsewhere, or is closed."""
+    return shutil.get_terminal_size().columns if sys.stdout and sys.stdout.isatty() else None
 
 
 def wrap(text: str, width: int | None, whole: bool = False) -> list[str]:

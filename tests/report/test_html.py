@@ -12,6 +12,7 @@ import pytest
 
 from tests.report.conftest import MakeRun, write_run
 from zoo.atomic import write_csv, write_json
+from zoo.cli.summary import told_of_run
 from zoo.errors import UsageError
 from zoo.evaluation import wilson_interval
 from zoo.recipe import Recipe
@@ -21,7 +22,7 @@ from zoo.report.sections import verdict
 from zoo.run_folder import Run, open_run
 
 HOSTILE = ("<script>alert(1)</script>", 'a,b"c', "класс_é")
-VOID = {"meta", "img", "source", "br"}
+VOID = {"meta", "img", "source", "br", "wbr"}
 
 
 class Page(HTMLParser):
@@ -66,9 +67,10 @@ def test_the_page_answers_in_a_practitioner_s_order(make_run: MakeRun) -> None:
     assert headings == [
         "What went wrong",
         "Class by class",
-        "What is taken for what",
+        "Confusion matrix",
+        "Log loss and calibration",
+        "Use it",
         "Training",
-        "How far to trust its confidence",
         "Data",
         "What it was trained on",
         "Augmentation",
@@ -76,7 +78,7 @@ def test_the_page_answers_in_a_practitioner_s_order(make_run: MakeRun) -> None:
         "Repeat it",
     ]
     assert "simple_cnn on photos" in page.words
-    assert "that always answering “rugby”, their commonest class, would reach" in page.words
+    assert "of always predicting “rugby”, their commonest class." in page.words
     assert "zoo train simple_cnn --data photos --seed 0" in page.words
     assert page.open == []
     assert page.without_alt == 0
@@ -175,15 +177,44 @@ def test_an_old_run_with_the_basics_alone_still_has_a_page(make_run: MakeRun) ->
 
 
 @pytest.mark.parametrize(
-    ("strength", "said"),
+    ("strength", "standing", "said"),
     [
-        (9.0, "clearly more than the"),
-        (-9.0, "less than the 50.0\u00a0% that always"),
-        (0.0, "which so few images cannot tell"),
+        (9.0, "better", "clearly more than the"),
+        (-9.0, "worse", "less than the 50.0\u00a0% of always predicting"),
+        (0.0, "unsure", "<b>This result cannot be told from</b> the 50.0\u00a0% of always predicting"),
     ],
 )
-def test_the_verdict_weighs_accuracy_against_the_majority(make_run: MakeRun, strength: float, said: str) -> None:
-    assert said in verdict(read_findings(make_run(each=20, strength=strength, epochs=1)))
+def test_the_verdict_weighs_accuracy_against_the_majority(
+    make_run: MakeRun, strength: float, standing: str, said: str
+) -> None:
+    run = make_run(each=20, strength=strength, epochs=1)
+    assert run.metrics.against_baseline == standing
+    assert said in verdict(read_findings(run))
+    sentence = "This result cannot be told from always predicting 'rugby'."
+    assert (sentence in told_of_run(run)) == (standing == "unsure")
+
+
+def test_the_weakest_class_is_named_in_terminal_and_page(make_run: MakeRun) -> None:
+    run = make_run(each=20, strength=0.5)
+    weakest = min((row for row in run.metrics.per_class), key=lambda row: row.recall or 0.0)
+    matrix = run.metrics.confusion_matrix
+    assert matrix is not None
+    place = run.labels.index(weakest.label)
+    found = f"{matrix[place][place]} of {weakest.support} found"
+    assert f"Weakest class: {weakest.label}, {found}." in told_of_run(run)
+    assert make_run(each=10, strength=30.0).metrics.weakest_class is None
+    path = write_report(run)
+    page = Page(path)
+    assert f"Weakest class: {weakest.label}, {found}." in page.words
+    # Log loss and calibration have a section of their own, and the lines to use the run are exact.
+    text = path.read_text(encoding="utf-8")
+    assert "log loss" not in text.split('<dl class="key-figures">')[1].split("</dl>")[0].lower()
+    section = text.split('<section id="calibration">')[1].split("</section>")[0]
+    assert "log loss" in section
+    assert "calibration error" in section
+    assert f"zoo predict {run.path} photo.jpg\n" in page.text
+    assert f"zoo export {run.path} --precision float32 --precision int8" in page.text
+    assert f"import zoo\n\nrun = zoo.load({str(run.path)!r})\n" in page.text
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
     weights and all their classes. On a run's own test images, metrics and report are made anew; on other images they
     go to an evaluations/ folder.
     """
-    from zoo.cli.summary import per_class_lines
+    from zoo.cli.summary import per_class_lines, weaknesses
     from zoo.progress import make_reporter
     from zoo.workflows.evaluate import EvaluateRequest, evaluate
 
@@ -32,6 +32,10 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
     if as_json:
         click.echo(json.dumps(found.metrics.as_dict(), indent=2))
         return
-    for line in (str(found.metrics), *per_class_lines(found.metrics, width=terminal_width())):
+    for line in (
+        str(found.metrics),
+        *weaknesses(found.metrics),
+        *per_class_lines(found.metrics, width=terminal_width()),
+    ):
         click.echo(line)
     click.echo(f"  written to {found.report or found.folder}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from zoo.evaluation.metric import defined
@@ -9,12 +10,13 @@ from zoo.figures import percent, points
 from zoo.run_folder import Run
 from zoo.run_folder.info import Metrics
 from zoo.table import Column, table, wrap
+from zoo.terminal import readable
 
 
 def told_of_run(run: Run) -> list[str]:
     """A finished run in a line, and one more where test images have near-duplicates."""
     leaks = run.info.leaks
-    lines = [str(run.metrics)]
+    lines = [str(run.metrics), *weaknesses(run.metrics)]
     if leaks is None:
         return lines
     if leaks.accuracy_without is None:
@@ -25,6 +27,14 @@ def told_of_run(run: Run) -> list[str]:
         f"Without the {leaks.test_images} test images that have a near-duplicate in train or val:"
         f" {percent(leaks.accuracy_without)} on {leaks.n} images ({change} points).",
     ]
+
+
+def weaknesses(metrics: Metrics) -> Iterator[str]:
+    """That the accuracy may be chance, and the class that is found least."""
+    if metrics.against_baseline == "unsure":
+        yield f"This result cannot be told from always predicting '{readable(metrics.majority_class)}'."
+    if weakest := metrics.weakest_class:
+        yield f"Weakest class: {readable(weakest.label)}, {weakest.found}."
 
 
 def run_as_dict(run: Run) -> dict[str, Any]:

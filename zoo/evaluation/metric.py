@@ -30,6 +30,7 @@ class Metric:
         compute: Its value from predictions on labelled images; ``None`` where it is not defined for them.
         format: Its value as text.
         meaning: What it says, in a few words, for the report.
+        of_probabilities: Whether it judges the probabilities, not the predicted classes.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Metric:
     compute: Callable[[Predictions], float | None]
     format: Callable[[float], str]
     meaning: str
+    of_probabilities: bool = False
 
     def text(self, value: float | None) -> str:
         """The value as text; a hyphen where it is not defined."""
@@ -136,6 +138,7 @@ METRICS: tuple[Metric, ...] = (
         compute=log_loss,
         format=number,
         meaning="nats; 0 is certain and right",
+        of_probabilities=True,
     ),
     Metric(
         name="expected_calibration_error",
@@ -143,5 +146,6 @@ METRICS: tuple[Metric, ...] = (
         compute=expected_calibration_error,
         format=percent,
         meaning="mean distance of confidence and accuracy",
+        of_probabilities=True,
     ),
 )

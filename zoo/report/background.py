@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -249,9 +250,26 @@ def _environment(findings: Findings) -> Iterator[tuple[str, str]]:
         yield "data digest", f"<code>{esc(info.data.digest)}</code>"
 
 
+def use(findings: Findings) -> str:
+    """The lines that use this run."""
+    run = findings.run
+    path = shlex.quote(str(run.path))
+    shell = (
+        f"zoo predict {path} photo.jpg",
+        f"zoo explain {path} photo.jpg",
+        f"zoo export {path} --precision float32 --precision int8",
+    )
+    python = ("import zoo", "", f"run = zoo.load({str(run.path)!r})", 'run.predict("photo.jpg").label')
+    return section("use", "Use it", _code(shell), "<p>In Python:</p>", _code(python))
+
+
+def _code(lines: Sequence[str]) -> str:
+    return f'<pre class="scroll" tabindex="0"><code>{chr(10).join(map(esc, lines))}</code></pre>'
+
+
 def repeat(findings: Findings) -> str:
     """The command that does it all again."""
     command = findings.run.info.command
     if not command:
         return ""
-    return section("repeat", "Repeat it", f'<pre class="scroll" tabindex="0"><code>{esc(command)}</code></pre>')
+    return section("repeat", "Repeat it", _code([command]))

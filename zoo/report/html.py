@@ -14,10 +14,16 @@ from zoo.report.findings import Findings, read_findings
 from zoo.report.grids import plot_mistakes
 from zoo.report.markup import name, warnings_section
 from zoo.report.page import write_page
+from zoo.report.photo_map import PhotoMap, photo_map
 from zoo.run_folder import Run
 
 
-def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None, found: Evidence | None = None) -> Path:
+def write_report(
+    run: Run,
+    augmented: npt.NDArray[np.generic] | None = None,
+    found: Evidence | None = None,
+    arranged: PhotoMap | None = None,
+) -> Path:
     """Writes ``report.html`` and ``plots/*.png`` into a finished run's folder.
 
     The photographs are read from where the data was; those that are gone, or have changed since, show as a
@@ -28,6 +34,7 @@ def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None, fou
         augmented: Augmented training images, ``(n, height, width, 3)`` or ``(sources, variants, height, width, 3)``,
             0..255; ``None`` leaves them out, as does a recipe that augments nothing.
         found: Where the model found the evidence in some of the photos; ``None`` leaves it out.
+        arranged: The test photos by their features; ``None`` leaves the map out.
 
     Returns:
         Path of the page.
@@ -47,9 +54,11 @@ def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None, fou
         evidence(found),
         sections.per_class(findings),
         sections.confusion(findings, plots),
+        photo_map(arranged, run.labels, [item.file for item in findings.mistakes]),
+        sections.calibration(findings, plots),
+        background.use(findings),
         background.head(findings),
         background.training(findings, plots),
-        sections.calibration(findings, plots),
         background.data(findings, plots),
         background.samples(findings, plots),
         background.augmented(findings, augmented, plots),
@@ -63,6 +72,7 @@ def write_report(run: Run, augmented: npt.NDArray[np.generic] | None = None, fou
         heading=_heading(findings),
         run=name(run.name),
         verdict=sections.verdict(findings),
+        standing=findings.metrics.against_baseline or "",
         scale=sections.scale(findings),
         key_figures=sections.key_figures(findings),
         sections=parts,

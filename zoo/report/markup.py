@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -21,8 +22,8 @@ def esc(text: object) -> str:
 
 
 def name(text: object) -> str:
-    """A name in running text, kept apart from the direction of what stands round it."""
-    return f"<bdi>{esc(text)}</bdi>"
+    """A name in running text, kept apart from the direction of what stands round it; a line ends at its separators."""
+    return f"<bdi>{re.sub(r'(?<=[/_.-])(?=[^/_.-])', '<wbr>', esc(text))}</bdi>"
 
 
 def section(anchor: str, title: str, *parts: str) -> str:
@@ -102,16 +103,17 @@ def key_figures(shown: Iterable[tuple[str, str, str]]) -> str:
     return f'<dl class="key-figures">\n{items}\n</dl>'
 
 
-def tile(picture: Picture, alt: str, *lines: str, beside: tuple[Picture, str] | None = None) -> str:
+def tile(picture: Picture, alt: str, *lines: str, beside: tuple[Picture, str] | None = None, anchor: str = "") -> str:
     """A photograph with lines of HTML below it; a box that says so where the file is gone.
 
-    ``beside`` is a second picture with its text, next to it.
+    ``beside`` is a second picture with its text, next to it; ``anchor`` is what links to it name.
     """
     image = _image(picture, alt)
     if beside is not None:
         image = f'<div class="both">{image}{_image(*beside)}</div>'
     caption = f"<figcaption>{'<br>'.join(lines)}</figcaption>" if lines else ""
-    return f"<figure>{image}{caption}</figure>"
+    place = f' id="{anchor}"' if anchor else ""
+    return f"<figure{place}>{image}{caption}</figure>"
 
 
 def _image(picture: Picture, alt: str) -> str:

@@ -19,6 +19,7 @@ def write_page(
     heading: str,
     run: str,
     verdict: str,
+    standing: str = "",
     scale: str = "",
     key_figures: str = "",
     sections: Iterable[str] = (),
@@ -30,6 +31,7 @@ def write_page(
         path: Of the file.
         title: Text of the window's title; all others but ``version`` are HTML.
         heading, run, verdict: Of the page, the small line above the heading, and the sentence below it.
+        standing: ``unsure`` draws the sentence in amber, ``worse`` as a mistake.
         scale: A picture of the figure in that sentence.
         key_figures: A list of figures below that.
         sections: The rest; empty ones are left out.
@@ -45,6 +47,7 @@ def write_page(
         heading=heading,
         run=run,
         verdict=verdict,
+        standing=esc(standing),
         scale=scale,
         key_figures=key_figures,
         sections="\n\n".join(part for part in sections if part),

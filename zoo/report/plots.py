@@ -21,6 +21,8 @@ from zoo.run_folder.info import Bin
 
 #: More classes than this have no room for their names.
 _NAMED_BARS = 40
+#: As wide as the page of a phone.
+_PHONE_IN = 3.6
 _CURVES = {"accuracy": "Accuracy", "loss": "Loss"}
 
 
@@ -131,27 +133,36 @@ def _curve(axes: Axes, history: Mapping[str, Sequence[float]], panel: str, best:
 
 
 def plot_confusion(
-    matrix: Sequence[Sequence[int]], labels: Sequence[str], target: Target, *, theme: Theme = LIGHT
+    matrix: Sequence[Sequence[int]],
+    labels: Sequence[str],
+    target: Target,
+    *,
+    theme: Theme = LIGHT,
+    narrow: bool = False,
 ) -> None:
-    """The confusion matrix: counts as figures, shading by share of the row (the true class).
+    """The confusion matrix: counts as figures, shading by share of the row (the true class), wrong ones in orange.
 
-    Figures vanish beyond 25 classes and names beyond 50, where they could not be read. Beyond 250, each dot stands for
-    a block of neighbouring classes and shows its strongest cell.
+    ``narrow`` draws it for a phone. Figures vanish beyond 25 classes and names beyond 50, where they could not be read.
+    Beyond 250, each dot stands for a block of neighbouring classes and shows its strongest cell.
     """
     counts = np.asarray(matrix, float)
     k = len(labels)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     side = 2.6 + 0.42 * min(k, 12) if k <= 12 else 7.0
-    with drawing(target, max(4.2, side), max(3.4, side * 0.92), theme) as figure:
+    width, height = (_PHONE_IN, _PHONE_IN) if narrow else (max(4.2, side), max(3.4, side * 0.92))
+    with drawing(target, width, height, theme) as figure:
         axes = figure.subplots()
         # A single mistake among hundreds of cells must still be seen.
         shown = shares if k <= 25 else _blocks(np.sqrt(shares), ceil(k / 250))
         edge = k - 0.5
-        axes.imshow(shown, cmap=theme.shades, vmin=0, vmax=1, interpolation="nearest", extent=(-0.5, edge, edge, -0.5))
-        _name_classes(axes, labels, theme)
+        right = np.eye(len(shown), dtype=bool)[..., None]
+        coloured = np.where(right, theme.shades(shown), theme.wrong_shades(shown))
+        axes.imshow(coloured, interpolation="nearest", extent=(-0.5, edge, edge, -0.5))
+        _name_classes(axes, labels, theme, narrow)
+        if k <= (12 if narrow else 25):
+            _write_counts(axes, counts, shares, theme, narrow)
         if k <= 25:
-            _write_counts(axes, counts, shares, theme)
             edges = np.arange(k + 1) - 0.5
             axes.hlines(edges, -0.5, k - 0.5, color=theme.background, linewidth=2 if k <= 12 else 1)
             axes.vlines(edges, -0.5, k - 0.5, color=theme.background, linewidth=2 if k <= 12 else 1)
@@ -169,23 +180,25 @@ def _blocks(shares: npt.NDArray[np.float64], side: int) -> npt.NDArray[np.float6
     return largest
 
 
-def _name_classes(axes: Axes, labels: Sequence[str], theme: Theme) -> None:
+def _name_classes(axes: Axes, labels: Sequence[str], theme: Theme, narrow: bool) -> None:
     k = len(labels)
-    if k > 50:
+    if k > (16 if narrow else 50):
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         return
     size = 9.0 if k <= 12 else max(5.0, 9.5 - 0.1 * k)
-    names = [shorten(label, 18) for label in labels]
+    names = [shorten(label, 9 if narrow else 18) for label in labels]
     flat = k <= 3 and max(map(len, names)) <= 12
     turn: dict[str, Any] = {} if flat else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(range(k), names, color=theme.text, fontsize=size, **turn)
     axes.set_yticks(range(k), names, color=theme.text, fontsize=size)
 
 
-def _write_counts(axes: Axes, counts: npt.NDArray[np.float64], shares: npt.NDArray[np.float64], theme: Theme) -> None:
+def _write_counts(
+    axes: Axes, counts: npt.NDArray[np.float64], shares: npt.NDArray[np.float64], theme: Theme, narrow: bool
+) -> None:
     k = len(counts)
-    size = 13.0 if k <= 3 else 10.0 if k <= 12 else max(5.0, 10.5 - 0.2 * k)
+    size = 13.0 if k <= 3 else 10.0 if k <= (7 if narrow else 12) else 7.5 if narrow else max(5.0, 10.5 - 0.2 * k)
     for (row, column), count in np.ndenumerate(counts):
         if not count and k > 3:
             continue

@@ -10,30 +10,33 @@ from zoo.report import plots
 from zoo.report.evidence import Evidence, overlay_alt
 from zoo.report.findings import Findings
 from zoo.report.grids import Picture
-from zoo.report.markup import Column, bar, beside, chart, esc, name, section, table, tile, tiles
+from zoo.report.markup import Column, bar, beside, chart, esc, facts, name, section, table, tile, tiles
 from zoo.report.markup import key_figures as figures
 from zoo.report.text import ABSENT, duration, magnitude, number, percent, plural, thousands, unbroken
 from zoo.run_folder.info import Metrics
 
 
 def verdict(findings: Findings) -> str:
-    """One sentence: accuracy with its interval against always answering the commonest class of the test images."""
+    """Accuracy with its interval against always predicting the commonest class of the images; the weakest class."""
     metrics = findings.metrics
     low, high = metrics.accuracy_interval
     sentence = (
         f"{name(findings.run.architecture)} is right on <strong>{percent(metrics.accuracy)}</strong> of "
         f"{plural(metrics.n, 'test image')} (95&nbsp;% interval {percent(low)} to {percent(high)})"
     )
-    baseline = metrics.majority_class_baseline
-    if baseline is None:
-        return f"{sentence}."
     most = name(metrics.majority_class)
-    always = f"the {percent(baseline)} that always answering “{most}”, their commonest class, would reach"
-    if low > baseline:
-        return f"{sentence}, clearly more than {always}."
-    if high < baseline:
-        return f"{sentence}, less than {always}: something is wrong."
-    return f"{sentence}, which so few images cannot tell from {always}."
+    always = f"the {percent(metrics.majority_class_baseline)} of always predicting “{most}”, their commonest class"
+    standing = metrics.against_baseline
+    if standing is None:
+        said = f"{sentence}."
+    elif standing == "better":
+        said = f"{sentence}, clearly more than {always}."
+    elif standing == "worse":
+        said = f"{sentence}, less than {always}: something is wrong."
+    else:
+        said = f"{sentence}. <b>This result cannot be told from</b> {always}."
+    weakest = metrics.weakest_class
+    return said + (f" Weakest class: {name(weakest.label)}, {weakest.found}." if weakest else "")
 
 
 def scale(findings: Findings) -> str:
@@ -61,6 +64,7 @@ def key_figures(findings: Findings) -> str:
         *(
             (esc(metric.title[0].upper() + metric.title[1:]), esc(unbroken(metric.format(value))), esc(metric.meaning))
             for metric, value in defined(metrics)
+            if not metric.of_probabilities
         ),
         ("Parameters", magnitude(info.parameters), esc(info.precision)),
         ("Training time", duration(info.timings.get("train_s")), _epochs(findings)),
@@ -94,13 +98,14 @@ def mistakes(findings: Findings, found: Evidence | None) -> str:
         (
             tile(
                 item.picture,
-                f"{item.file}: a {item.true} taken for {item.predicted}",
+                f"{item.file}: {item.true} predicted as {item.predicted}",
                 f"<b>{name(item.predicted)}</b> <span class='confidence'>{percent(item.confidence, 0)}</span>",
                 f"is {name(item.true)}",
                 f"<span class='file'>{name(item.file)}</span>",
                 beside=_overlay(looked_at.get(item.file)),
+                anchor=f"wrong-{place}",
             )
-            for item in findings.mistakes
+            for place, item in enumerate(findings.mistakes)
         ),
         "mistakes pairs" if looked_at else "mistakes",
     )
@@ -126,7 +131,7 @@ def per_class(findings: Findings) -> str:
     cells = (
         (
             name(row.label),
-            bar(row.recall, percent(row.recall)),
+            bar(row.recall, percent(row.recall)) + f"<span class='below'>{row.found}</span>" * bool(row.support),
             bar(row.precision, percent(row.precision)),
             number(row.f1),
             thousands(row.support),
@@ -150,29 +155,36 @@ def confusion(findings: Findings, folder: Path) -> str:
     if not matrix:
         return ""
     pairs = findings.metrics.most_confused or ()
-    worst = "; ".join(f"{pair.true} taken for {pair.predicted} {pair.count} times" for pair in pairs[:3])
+    worst = "; ".join(f"{pair.true} predicted as {pair.predicted} {pair.count} times" for pair in pairs[:3])
     figure = chart(
         lambda target, theme: plots.plot_confusion(matrix, labels, target, theme=theme),
         f"Confusion matrix of {len(labels)} classes. {worst or 'No image is confused'}.",
-        "Rows are the true classes, columns the answers; the shading is the share of the row"
-        + (", its square root, so that single mistakes show." if len(labels) > 25 else "."),
+        "Rows are the true classes, columns the predictions: right ones are blue, wrong ones orange. The shading is "
+        "the share of the row" + (", its square root, so that single mistakes show." if len(labels) > 25 else "."),
         folder / "confusion_matrix.png",
+        narrow=lambda target, theme: plots.plot_confusion(matrix, labels, target, theme=theme, narrow=True),
     )
-    return section("confusion", "What is taken for what", beside(figure, _confused(findings), len(labels) <= 12))
+    return section("confusion", "Confusion matrix", beside(figure, _confused(findings), len(labels) <= 12))
 
 
 def _confused(findings: Findings) -> str:
     pairs = findings.metrics.most_confused or ()
     if len(findings.run.labels) < 3 or not pairs:
         return ""
-    columns = (Column("True class", figures=False), Column("Taken for", figures=False), Column("Times"))
+    columns = (Column("True class", figures=False), Column("Predicted as", figures=False), Column("Times"))
     rows = [(name(pair.true), name(pair.predicted), thousands(pair.count)) for pair in pairs]
     return table("Confused most often", columns, rows[:10])
 
 
 def calibration(findings: Findings, folder: Path) -> str:
     """How far the probabilities can be trusted."""
-    bins, error = findings.metrics.calibration_bins, findings.metrics.expected_calibration_error
+    metrics = findings.metrics
+    measured = [
+        (esc(metric.title), f"{esc(unbroken(metric.format(value)))} ({esc(metric.meaning)})")
+        for metric, value in defined(metrics)
+        if metric.of_probabilities
+    ]
+    bins, error = metrics.calibration_bins, metrics.expected_calibration_error
     if not bins or error is None:
         return ""
     figure = chart(
@@ -185,8 +197,9 @@ def calibration(findings: Findings, folder: Path) -> str:
         "those above it are right more often than the model claims, those below less often.</p>"
         "<p>The lower chart counts the images. Bars from few images have wide intervals and mean little.</p>"
     )
-    text = f"<p>{_mood(findings.metrics)}</p>{meaning}{_scaled(findings)}{_unknown(findings)}"
-    return section("calibration", "How far to trust its confidence", beside(figure, f"<div>{text}</div>"))
+    shown = facts("Figures of the probabilities", measured) if measured else ""
+    text = f"{shown}<p>{_mood(metrics)}</p>{meaning}{_scaled(findings)}{_unknown(findings)}"
+    return section("calibration", "Log loss and calibration", beside(figure, f"<div>{text}</div>"))
 
 
 def _mood(metrics: Metrics) -> str:

@@ -42,6 +42,7 @@ class Theme:
     accent: str
     accent_text: str
     wrong: str
+    wrong_least: str
     train: str
     val: str
     test: str
@@ -54,6 +55,11 @@ class Theme:
         """From nothing (0) to the accent (1)."""
         return LinearSegmentedColormap.from_list("zoo", [self.empty, self.accent])
 
+    @property
+    def wrong_shades(self) -> LinearSegmentedColormap:
+        """From nothing (0) to the colour of mistakes (1); the least mistake is seen."""
+        return LinearSegmentedColormap.from_list("zoo", [(0, self.empty), (0.001, self.wrong_least), (1, self.wrong)])
+
 
 LIGHT = Theme(
     background="#ffffff",
@@ -64,6 +70,7 @@ LIGHT = Theme(
     accent="#0a64a4",
     accent_text="#ffffff",
     wrong="#c2410c",
+    wrong_least="#fbe3d6",
     train="#0072b2",
     val="#56b4e9",
     test="#e69f00",
@@ -77,6 +84,7 @@ DARK = Theme(
     accent="#5cb3f2",
     accent_text="#0d1218",
     wrong="#ff9a5c",
+    wrong_least="#45301f",
     train="#3d9bdc",
     val="#8fd0fa",
     test="#f0b23c",

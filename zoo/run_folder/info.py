@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 from zoo.augmentation import Flip
 from zoo.errors import did_you_mean
@@ -215,6 +215,11 @@ class ClassMetrics:
     recall: float | None
     f1: float | None
 
+    @property
+    def found(self) -> str:
+        """How many of its images are found: ``0 of 3 found``."""
+        return f"{round((self.recall or 0.0) * self.support)} of {self.support} found"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Confused:
@@ -341,6 +346,22 @@ class Metrics:
         if name not in scalars:
             raise AttributeError(f"There is no metric '{name}'.{did_you_mean(name, scalars)}")
         return scalars[name]
+
+    @property
+    def weakest_class(self) -> ClassMetrics | None:
+        """The class of which the smallest share of images is found, of equals the largest; ``None`` where all are."""
+        missed = [row for row in self.per_class if row.recall is not None and row.recall < 1]
+        return min(missed, key=lambda row: (row.recall, -row.support), default=None)
+
+    @property
+    def against_baseline(self) -> Literal["better", "unsure", "worse"] | None:
+        """Whether the accuracy can be told from that of always predicting the commonest class: by its 95 % interval."""
+        low, high = self.accuracy_interval
+        if self.majority_class_baseline is None:
+            return None
+        if low > self.majority_class_baseline:
+            return "better"
+        return "worse" if high < self.majority_class_baseline else "unsure"
 
     @property
     def top_k_accuracy(self) -> dict[str, float] | None:

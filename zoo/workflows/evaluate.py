@@ -98,10 +98,12 @@ def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
         return Evaluated(metrics, folder)
     from zoo.report.evidence import find_evidence
     from zoo.report.html import write_report
+    from zoo.report.photo_map import find_map
     from zoo.run_folder import open_run
 
     run = open_run(found.run.path)  # with its new metrics
-    return Evaluated(metrics, folder, write_report(run, _augmented(run, counter), find_evidence(run, model)))
+    evidence, arranged = find_evidence(run, model), find_map(run, model, images)
+    return Evaluated(metrics, folder, write_report(run, _augmented(run, counter), evidence, arranged))
 
 
 def _augmented(run: Run, counter: Callable[[int, int], None]) -> NDArray[np.uint8] | None:

@@ -262,6 +262,7 @@ def _finish(run: RunFolder, data: ImageData, callbacks: tuple[Any, ...], reporte
     from zoo.evaluation.trained import of_run
     from zoo.report.evidence import find_evidence
     from zoo.report.html import write_report
+    from zoo.report.photo_map import find_map
     from zoo.training.samples import augmented_samples
 
     measured = run.finished
@@ -274,8 +275,10 @@ def _finish(run: RunFolder, data: ImageData, callbacks: tuple[Any, ...], reporte
             reporter.warning(warning.sentence)
         measure_without(run, leaks)
         reporter.stage("Drawing the report")
-        found = find_evidence(run, model or of_run(run).load())
-        report = write_report(run, augmented_samples(data, run.recipe, run.seed), found)  # last: it says all is done
+        trained = model or of_run(run).load()
+        found, arranged = find_evidence(run, trained), find_map(run, trained, data)
+        samples = augmented_samples(data, run.recipe, run.seed)
+        report = write_report(run, samples, found, arranged)  # last: it says all is done
     plugin_manager().run_finished(Run(run, lambda quiet: reporter))
     return Trained(run, report)
 

@@ -1,0 +1,198 @@
+"""The test photos as a map: those whose features are alike lie near each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data import TEST, ImageData
+from zoo.evaluation.predict import predict
+from zoo.evaluation.predictions import Predictions
+from zoo.report.markup import esc, name, section
+from zoo.report.text import plural, thousands
+from zoo.run_folder import Run
+
+if TYPE_CHECKING:
+    import keras
+
+#: More points than this hide each other, and take t-SNE longer than a reader waits.
+MOST_POINTS = 1000
+_FEWEST_POINTS = 12
+_PRINCIPAL = 50
+_PERPLEXITY = 30.0
+_STEPS = 500
+#: Classes that have a colour of their own.
+_COLOURED = 8
+#: Wrong predictions this near to each other, as a share of the map's side, are one group.
+_NEAR = 0.05
+_FEWEST_OF_GROUP = 3
+
+_WIDTH, _HEIGHT, _MARGIN = 640, 440, 14
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoMap:
+    """Where the photos lie.
+
+    Args:
+        at: ``(n, 2)``, 0 to 1.
+        files: Names of the photos.
+        true, predicted: Class names.
+        left_out: Number of photos that are not on the map.
+    """
+
+    at: NDArray[np.float64]
+    files: Sequence[str]
+    true: Sequence[str]
+    predicted: Sequence[str]
+    left_out: int = 0
+
+    @property
+    def wrong(self) -> list[int]:
+        """Places of the photos that are predicted wrongly."""
+        return [place for place, pair in enumerate(zip(self.true, self.predicted, strict=True)) if pair[0] != pair[1]]
+
+
+def find_map(run: Run, model: keras.Model, data: ImageData) -> PhotoMap | None:
+    """Arranges the test photos of a finished run by the features that the model's last layer sees.
+
+    Args:
+        run: The run.
+        model: Its trained model.
+        data: The test images, among others.
+
+    Returns:
+        ``None`` where there are too few photos, or the features are no vectors.
+    """
+    import keras
+
+    predictions = Predictions.read_csv(run.path / "predictions.csv")
+    features = model.layers[-1].input
+    if len(predictions) < _FEWEST_POINTS or isinstance(features, list) or len(features.shape) != 2:
+        return None
+    rows = _chosen(predictions)
+    of_name = {data.names[index]: index for index in data.indices(TEST)}
+    indices = np.array([of_name[predictions.files[row]] for row in rows])
+    found = predict(keras.Model(model.inputs, features), data, indices)
+    if not np.isfinite(found).all():
+        return None
+    return PhotoMap(
+        at=arranged(found),
+        files=[predictions.files[row] for row in rows],
+        true=[predictions.labels[int(predictions.true[row])] for row in rows],
+        predicted=[predictions.labels[int(predictions.predicted[row])] for row in rows],
+        left_out=len(predictions) - len(rows),
+    )
+
+
+def _chosen(predictions: Predictions) -> list[int]:
+    """All photos; where there is no room, the wrong ones, up to half of it, and a sample of the right ones."""
+    if len(predictions) <= MOST_POINTS:
+        return list(range(len(predictions)))
+    rng = np.random.default_rng(0)
+    wrong, right = np.flatnonzero(~predictions.correct), np.flatnonzero(predictions.correct)
+    few = rng.permutation(wrong)[: max(MOST_POINTS // 2, MOST_POINTS - len(right))]
+    return sorted([*few.tolist(), *rng.permutation(right)[: MOST_POINTS - len(few)].tolist()])
+
+
+def arranged(features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Places on a map, 0 to 1, by principal components and then t-SNE, both seeded."""
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    count = len(features)
+    spread = features.std(axis=0)
+    if not spread.any():
+        return np.full((count, 2), 0.5)
+    scaled = features[:, spread > 0] / spread[spread > 0]
+    if scaled.shape[1] < 2:
+        scaled = np.pad(scaled, ((0, 0), (0, 2 - scaled.shape[1])))
+    shortened = PCA(min(_PRINCIPAL, *scaled.shape), random_state=0).fit_transform(scaled)
+    perplexity = min(_PERPLEXITY, (count - 1) / 3)
+    start = 1e-4 * shortened[:, :2] / max(shortened[:, 0].std(), 1e-9)
+    # Several threads would wait for each other more than they do, and sum in another order every time.
+    with threadpool_limits(1):
+        at = TSNE(2, perplexity=perplexity, init=start, random_state=0, max_iter=_STEPS).fit_transform(shortened)
+    low, high = at.min(axis=0), at.max(axis=0)
+    return np.asarray((at - low) / np.maximum(high - low, 1e-9), np.float64)
+
+
+def photo_map(found: PhotoMap | None, labels: Sequence[str], shown: Sequence[str]) -> str:
+    """The section with the map.
+
+    Args:
+        found: The map; ``None`` leaves the section out.
+        labels: Class names.
+        shown: Names of the wrong photos of the gallery, in its order: their marks lead there.
+    """
+    if found is None:
+        return ""
+    coloured = labels if len(labels) <= _COLOURED else ()
+    wrong = found.wrong
+    left_out = ""
+    if found.left_out:
+        left_out = f" {thousands(found.left_out)} other photos have no room and are left out by chance."
+    intro = (
+        f"<p>{plural(len(found.files), 'test photo')}, arranged by the features that the last layer sees (principal "
+        "components, then t-SNE): photos that look alike to the model lie near each other. Distances across the map "
+        f"mean little.{left_out} Point at a mark for its file; a cross of the gallery above leads there.</p>"
+    )
+    legend = [f'<span class="key c{place}">{name(label)}</span>' for place, label in enumerate(coloured)]
+    if not coloured:
+        legend.append('<span class="key any">predicted rightly</span>')
+    keys = "".join([*legend, '<span class="key cross">predicted wrongly</span>'])
+    alt = f"Map of {len(found.files)} test photos by their features, {len(wrong)} of them predicted wrongly."
+    marks = "\n".join(_marks(found, coloured, {file: place for place, file in enumerate(shown)}))
+    drawn = (
+        f'<svg class="map" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="group" aria-label="{esc(alt)}">\n{marks}\n</svg>'
+        f'<p class="legend">{keys}</p>'
+    )
+    return section("map", "Map of the test photos", intro, drawn, _groups(found))
+
+
+def _marks(found: PhotoMap, coloured: Sequence[str], gallery: dict[str, int]) -> Iterator[str]:
+    """The wrong ones last, above the others."""
+    wrong = found.wrong
+    radius = 5 if len(found.files) <= 300 else 3.5
+    at = _MARGIN + found.at * (np.array([_WIDTH, _HEIGHT]) - 2 * _MARGIN)
+    for place in [*sorted(set(range(len(found.files))) - set(wrong)), *wrong]:
+        x, y = at[place]
+        file, true = found.files[place], found.true[place]
+        colour = f"c{coloured.index(true)}" if true in coloured else "any"
+        if true == found.predicted[place]:
+            title = f"<title>{esc(f'{file}: {true}')}</title>"
+            yield f'<circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">{title}</circle>'
+            continue
+        title = f"<title>{esc(f'{file}: {true} predicted as {found.predicted[place]}')}</title>"
+        cross = (
+            f'<g class="cross"><circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
+            f'<path d="M{x - 6:.1f} {y - 6:.1f}l12 12m0-12l-12 12"/>{title}</g>'
+        )
+        yield f'<a href="#wrong-{gallery[file]}">{cross}</a>' if file in gallery else cross
+
+
+def _groups(found: PhotoMap) -> str:
+    """Wrong predictions that lie together, the largest group first."""
+    from sklearn.cluster import DBSCAN
+
+    wrong = np.array(found.wrong)
+    if len(wrong) < _FEWEST_OF_GROUP:
+        return ""
+    group_of = DBSCAN(eps=_NEAR, min_samples=_FEWEST_OF_GROUP).fit_predict(found.at[wrong])
+    sizes = Counter(int(group) for group in group_of if group >= 0)
+    items = []
+    for group, size in sizes.most_common(5):
+        places = wrong[group_of == group].tolist()
+        pairs = Counter((found.true[place], found.predicted[place]) for place in places)
+        (true, predicted), count = pairs.most_common(1)[0]
+        items.append(
+            f"<li>{thousands(size)} lie together, {thousands(count)} of them {name(true)} predicted as "
+            f"{name(predicted)}, such as <span class='file'>{name(found.files[places[0]])}</span></li>"
+        )
+    return f"<h3>Wrong predictions that lie together</h3><ul>{''.join(items)}</ul>" if items else ""
