@@ -188,8 +188,13 @@ def wrap(text: str, width: int | None, whole: bool = False) -> list[str]:
 
 
 def prose(sentences: Iterable[str], width: int | None) -> str:
-    """Sentences, each from a new line on; their words, such as paths, are kept whole."""
-    return "\n".join(line for sentence in sentences for line in wrap(sentence, width, whole=True))
+    """Sentences, each from a new line on, with their indents; their words, such as paths, are kept whole."""
+    lines = []
+    for sentence in sentences:
+        text = sentence.lstrip(" ")
+        indent = sentence[: len(sentence) - len(text)]
+        lines += [indent + line for line in wrap(text, width and width - len(indent), whole=True)]
+    return "\n".join(lines)
 
 
 def width_of(text: str) -> int:

@@ -22,7 +22,7 @@ from zoo.cli.main import cli
 from zoo.cli.plugin import check as plugin_check
 from zoo.parity import Verification
 from zoo.run_folder import Run
-from zoo.table import terminal_width, width_of
+from zoo.table import prose, terminal_width, width_of
 
 CHINESE, ARABIC, SPACES = "英式橄榄球比赛用球", "كُرَةُ القَدَمِ الأَمِيرِكِيَّة", "a class whose name has many words " * 3
 LONG = "a_class_name_without_any_space_that_goes_on_for_eighty_characters_and_then_it_ends"
@@ -80,9 +80,9 @@ def divided(runs: list[Run]) -> None:
 
 
 def checked(runs: list[Run]) -> None:
-    from zoo.audit.text import _counts
+    from zoo.audit.text import summary as told
 
-    print("\n".join(_counts(audit(labelled(runs)), terminal_width())))
+    print(prose(told(audit(labelled(runs)), terminal_width()), terminal_width()))
 
 
 def labelled(runs: list[Run]) -> Path:

@@ -27,8 +27,9 @@ def summary(found: Audit, width: int | None = None) -> Iterator[str]:
     first = to_mend(found)
     if first:
         yield "Mend first"
-        rows = [cells for number, (said, do) in enumerate(first, 1) for cells in ((f"{number}.", said), ("", do))]
-        yield from table((Column(""), Column("", "text")), rows, width, "  ").splitlines()
+        for number, (sentence, remedy) in enumerate(first, start=1):
+            yield f"  {number}. {sentence}"
+            yield f"     {remedy}"
         yield ""
     else:
         yield "Nothing to mend."

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.options import runs_option
-from zoo.table import terminal_width
+from zoo.table import prose, terminal_width
 
 
 @click.command("evaluate")
@@ -32,10 +32,7 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
     if as_json:
         click.echo(json.dumps(found.metrics.as_dict(), indent=2))
         return
-    for line in (
-        str(found.metrics),
-        *weaknesses(found.metrics),
-        *per_class_lines(found.metrics, width=terminal_width()),
-    ):
-        click.echo(line)
+    window = terminal_width()
+    click.echo(prose([str(found.metrics), *weaknesses(found.metrics)], window))
+    click.echo("\n".join(per_class_lines(found.metrics, width=window)))
     click.echo(f"  written to {found.report or found.folder}")

@@ -14,6 +14,7 @@ from zoo.augmentation import RANGES
 from zoo.cli.groups import GroupedCommand
 from zoo.cli.options import image_options, recipe_options, reporter_for, runs_option
 from zoo.recipe import FIELDS
+from zoo.table import prose, terminal_width
 
 _HEAD = [name for name in FIELDS if name.startswith("head")]
 _PICTURES = ["augmentation", *RANGES, "mixup_alpha"]
@@ -89,6 +90,6 @@ def command(
     elif trained.already:
         click.echo(f"{run.path} is finished; there is nothing to resume.")
     else:
-        click.echo("\n" + "\n".join(told_of_run(run)))
+        click.echo("\n" + prose(told_of_run(run), terminal_width()))
         click.echo(f"  run     {run.path}\n  report  {trained.report}")
         click.echo(f"  next    zoo export {shlex.quote(str(run.path))}")

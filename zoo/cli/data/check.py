@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from zoo.table import terminal_width
+from zoo.table import prose, terminal_width
 from zoo.terminal import readable
 
 
@@ -50,8 +50,8 @@ def command(data: str, as_json: bool, html: Path | None, fail_on: str, backbone:
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=2, default=str))
     else:
-        for line in summary(found, terminal_width()):
-            click.echo(readable(line))
+        window = terminal_width()
+        click.echo(prose(map(readable, summary(found, window)), window))
         if html is not None:
             click.echo(f"\n  page  {html}")
     if "unusable" in found.by_kind:
