@@ -14,7 +14,6 @@ import os
 import statistics
 import tempfile
 import time
-from dataclasses import replace
 
 import numpy as np
 
@@ -37,7 +36,7 @@ def main() -> None:
         model = build_model(architecture, architecture.image.input_shape, len(data.labels))
         architecture.weights[0].load(model, False)
         backbone, _ = split_model(model, str(architecture.backbone))
-        recipe = replace(architecture.recipes["default"], head_views=1)
+        recipe = architecture.recipes["default"]
         images = data.pixels.read(np.arange(len(data.names))).astype(np.float32)
         backbone.predict(images[:32], batch_size=32, verbose=0)
         ours, theirs = [], []

@@ -58,6 +58,10 @@ class Recipe:
             architecture that declares a backbone. 0 leaves this phase out. Setting it sets ``head`` to ``trained``.
         head_learning_rate: Peak learning rate of that phase; its schedule, warm-up and optimizer are the recipe's.
         head_views: Versions of every training image whose features are computed: the plain one and augmented ones.
+        teacher_share: With teachers, their share of the target of an image that has a label: 1 is their probabilities
+            alone, 0 the label alone. ``None`` is 0.7 with teachers.
+        teacher_views: With teachers, the versions of every training image that they predict and the student sees: the
+            plain one and augmented ones. ``None`` is 8 with teachers.
         unfreeze: Share of the backbone's layers, counted from its end, that train on images: 1 is all of them, 0
             none. Below 1, and behind a head that came first, BatchNorm keeps its statistics.
         calibrate: ``temperature``: after training, one number fitted on the validation images (Guo et al. 2017) makes
@@ -94,6 +98,8 @@ class Recipe:
     head_epochs: int = 0
     head_learning_rate: float = 1e-3
     head_views: int = 1
+    teacher_share: float | None = None
+    teacher_views: int | None = None
     unfreeze: float = 1.0
     calibrate: Calibrate = "temperature"
     precision: Precision = "auto"
@@ -202,6 +208,8 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("head_epochs", 0, 1_000_000),
     ("head_learning_rate", 1e-12, 100),
     ("head_views", 1, 1000),
+    ("teacher_share", 0, 1),
+    ("teacher_views", 1, 1000),
     ("unfreeze", 0, 1),
 )
 
@@ -258,7 +266,7 @@ def read_field(name: str, value: Any) -> Any:
         if type(None) in get_args(_TYPES[name]):
             return None
         raise UsageError(f"Recipe field '{name}' needs a value. Received: {value!r}.")
-    kind = int if _TYPES[name] is int else float
+    kind = int if int in (_TYPES[name], *get_args(_TYPES[name])) else float
     try:
         number = float(value)
         if isinstance(value, bool) or number != number or (kind is int and number != int(number)):

@@ -18,9 +18,9 @@ def test_damaged_features_are_computed_again(photo_folder: PhotoFolder, own_cach
     data = load_data(str(photo_folder({"a": 6, "b": 6})), ImageSpec(height_px=20, width_px=24))
     inputs = keras.Input((20, 24, 3))
     backbone = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
-    recipe = Recipe(head_epochs=1, head_views=2)
+    recipe = Recipe()
     before = {path.stem for path in (own_cache / "images").glob("*.u8")}
-    features = compute_features(backbone, data, recipe)
+    features = compute_features(backbone, data, recipe, views=2)
     expected = [view.read(range(12)) for view in features.views]
     assert features.damaged == 0
     del features  # a mapped segment is not checked again
@@ -28,7 +28,7 @@ def test_damaged_features_are_computed_again(photo_folder: PhotoFolder, own_cach
     assert len(segments) == 2
     for segment in segments:
         segment.write_bytes(b"\xff" * segment.stat().st_size)  # each a NaN
-    again = compute_features(backbone, data, recipe)
+    again = compute_features(backbone, data, recipe, views=2)
     trained_on = len({data.contents[index] for index in data.indices("train")})
     assert again.damaged == 12 + trained_on
     for view, values in zip(again.views, expected, strict=True):

@@ -39,6 +39,10 @@ class CachedArrays:
         """Those at ``indices``, in that order."""
         return CachedArrays([self._places[index] for index in indices], self.shape, self.dtype.name)
 
+    def and_then(self, others: CachedArrays) -> CachedArrays:
+        """These, and behind them others of the same shape."""
+        return CachedArrays([*self._places, *others._places], self.shape, self.dtype.name)
+
     def read(self, indices: Sequence[int] | NDArray[np.intp]) -> NDArray[Any]:
         """A copy of the arrays at ``indices``, ``(len(indices), *shape)``. Safe in threads."""
         batch = np.empty((len(indices), *self.shape), self.dtype)

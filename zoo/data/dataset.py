@@ -18,7 +18,7 @@ from zoo.data.arrays import CachedArrays
 from zoo.data.cache import ImageCache, damage_note
 from zoo.data.ingest import Ingested, Progress, ingest
 from zoo.data.named import find_source
-from zoo.data.source import SPLITS, TEST, TRAIN, Entry, Listing, Skipped, list_source
+from zoo.data.source import SPLITS, TEST, TRAIN, UNLABELLED, Entry, Listing, Skipped, list_source
 from zoo.data.splits import Labelled, Shares, assign_splits
 from zoo.errors import DataError
 from zoo.image_spec import ImageSpec
@@ -35,8 +35,8 @@ class ImageData:
         spec: How the pixels were made.
         labels: Class names in the order of the model's outputs.
         names: File of each image, relative to ``root``.
-        classes: Index into ``labels`` of each image, int64 ``(n,)``.
-        splits: ``train``, ``val`` or ``test`` of each image.
+        classes: Index into ``labels`` of each image, int64 ``(n,)``; -1 of one without a label.
+        splits: ``train``, ``val`` or ``test`` of each image; ``unlabelled`` of one that trains without a label.
         contents: SHA-256 of each file.
         pixels: The images themselves.
         origin: Split to ``given`` or ``made``.
@@ -64,6 +64,11 @@ class ImageData:
         return np.flatnonzero(np.array([name == split for name in self.splits], dtype=bool)).astype(np.int64)
 
     @cached_property
+    def training(self) -> NDArray[np.int64]:
+        """Positions of the images that train: the training images, and those without a label."""
+        return np.flatnonzero(np.isin(np.array(self.splits, dtype=object), (TRAIN, UNLABELLED))).astype(np.int64)
+
+    @cached_property
     def counts(self) -> dict[str, dict[str, int]]:
         """Split to label to number of images."""
         found = Counter(zip(self.splits, self.classes.tolist(), strict=True))
@@ -77,15 +82,58 @@ class ImageData:
 
     def only(self, split: str) -> ImageData:
         """The images of one split."""
-        kept = self.indices(split).tolist()
+        return self.at(self.indices(split))
+
+    def at(self, indices: NDArray[np.int64]) -> ImageData:
+        """Some of the images, in that order."""
+        kept = indices.tolist()
         return replace(
             self,
             names=tuple(self.names[index] for index in kept),
-            classes=self.classes[kept],
-            splits=(split,) * len(kept),
+            classes=self.classes[indices],
+            splits=tuple(self.splits[index] for index in kept),
             contents=tuple(self.contents[index] for index in kept),
             pixels=self.pixels.only(kept),
         )
+
+    def and_then(self, others: ImageData) -> ImageData:
+        """These images, and behind them others in pixels of the same ``ImageSpec``; names become absolute paths."""
+        return replace(
+            self,
+            names=(*self._paths(), *others._paths()),
+            classes=np.concatenate([self.classes, others.classes]),
+            splits=(*self.splits, *others.splits),
+            contents=(*self.contents, *others.contents),
+            pixels=self.pixels.and_then(others.pixels),
+        )
+
+    def _paths(self) -> tuple[str, ...]:
+        return tuple(os.path.join(self.root, name) for name in self.names)  # noqa: PTH118
+
+    def seen_as(self, spec: ImageSpec, progress: Progress | None = None) -> ImageData:
+        """The same images in pixels of another ``ImageSpec``.
+
+        Args:
+            spec: How the files become pixels.
+            progress: Called with files done and files to do, while files are decoded.
+
+        Raises:
+            DataError: A file is gone, unreadable, or not the one it was.
+        """
+        if spec == self.spec:
+            return self
+        entries = [Entry(path, name, "", None) for path, name in zip(self._paths(), self.names, strict=True)]
+        cache = ImageCache()
+        try:
+            found = ingest(entries, spec, cache, progress)
+        finally:
+            cache.close()
+        if found.contents != self.contents:
+            present = dict(zip((entry.name for entry in found.entries), found.contents, strict=True))
+            known = zip(self.names, self.contents, strict=True)
+            first = next(name for name, sha256 in known if present.get(name) != sha256)
+            raise DataError(f"'{first}' was removed or changed while it was read.", "Run the command again.")
+        return replace(self, spec=spec, pixels=found.pixels)
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """``(path, label, split, sha256)`` of every image, as ``split.csv`` has them."""

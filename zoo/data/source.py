@@ -18,6 +18,9 @@ from zoo.text_files import decode_csv
 
 TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
 
+#: Of photos without labels, which train beside the training images where there are teachers.
+UNLABELLED = "unlabelled"
+
 #: Names that a split may have, each with the split.
 SPLIT_NAMES = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
 
@@ -123,6 +126,30 @@ CSV_HINT = "Save it as CSV in UTF-8; Excel calls this 'CSV UTF-8'."
 _LAYOUT_HINT = (
     "Expected photos/<class>/*.jpg, photos/train/<class>/*.jpg, or a CSV with the columns path,label[,split]."
 )
+
+
+def list_unlabelled(folder: Path) -> Listing:
+    """Lists all files below a folder, whatever its folders are called.
+
+    Raises:
+        UsageError: There is no such folder.
+        DataError: It cannot be listed, or holds no file.
+    """
+    if not folder.exists():
+        raise UsageError(f"There is no folder '{folder}'.", "Give a folder of photos; those in its folders count too.")
+    if not folder.is_dir():
+        raise UsageError(f"'{folder}' is not a folder.", "Give a folder of photos; those in its folders count too.")
+    listing = Listing(folder)
+    try:
+        _children(folder)
+    except OSError as error:
+        raise DataError(f"Could not list '{folder}': {error.strerror}.", "Check its permissions.") from error
+    listing.entries += [Entry(path, listing.name_of(path), "", UNLABELLED) for path in _walk(listing, folder, set())]
+    listing.entries.sort(key=lambda entry: entry.name)
+    if not listing.entries:
+        why = f": {listing.skipped[0].name} is a {listing.skipped[0].reason}" if listing.skipped else ""
+        raise DataError(f"'{folder}' holds no file{why}.", "Give a folder of photos; those in its folders count too.")
+    return listing
 
 
 def _list_folder(root: Path) -> Listing:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import count
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,10 @@ from zoo.images.ahead import ahead
 from zoo.machine import core_count
 from zoo.recipe import Recipe
 from zoo.training.augment import augment, call_function, mixup, random_generator
+from zoo.training.views import show_views, turns
+
+if TYPE_CHECKING:
+    from zoo.training.lesson import Lesson
 
 #: ``(images uint8 or features float32, targets float32, weights float32)``.
 Batch = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
@@ -39,31 +43,54 @@ class TrainingBatches:
         indices: The images to train on.
         recipe: Batch size, augmentation, mixup, class weights.
         seed: Of shuffling and augmentation.
+        lesson: What teachers predict for the images. With it, an image shows its fixed views in turn, those that the
+            teachers saw, instead of another augmentation in every epoch.
     """
 
     data: ImageData
     indices: NDArray[np.int64]
     recipe: Recipe
     seed: int
+    lesson: Lesson | None = None
 
     @property
     def steps(self) -> int:
         """Batches an epoch; the last may be smaller, so that every image is seen once."""
         return -(-len(self.indices) // self.recipe.batch_size)
 
+    @property
+    def views(self) -> int:
+        """Number of fixed views of each image; 0 where every epoch shows a new augmentation."""
+        return self.lesson.views if self.lesson else 0
+
     def batch(self, epoch: int, step: int) -> Batch:
-        """The batch of a step: images uint8 ``(n, height, width, 3)``, one-hot targets, weight of each image."""
+        """The batch of a step: images uint8 ``(n, height, width, 3)``, targets, weight of each image."""
         chosen = self._order(epoch)[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
-        images = self.inputs(epoch, step, chosen)
-        classes = self.data.classes[chosen]
-        targets = np.eye(len(self.data.labels), dtype=np.float32)[classes]
-        weights = self.class_weights[classes]
+        views = turns(epoch, chosen, self.views) if self.views else None
+        images = self.inputs(epoch, step, chosen, views)
+        labels = self.labels(chosen)
+        targets = labels
+        if self.lesson:
+            assert views is not None
+            targets = self.lesson.targets(labels, chosen, views)
+        # Without a label, an image weighs as much as the classes that its target names.
+        weights = np.where(labels.any(1), labels @ self.class_weights, targets @ self.class_weights)
         if self.recipe.mixup_alpha:
             mixup(images, targets, self.recipe.mixup_alpha, random_generator(self.seed, epoch, _MIXUP + step))
         return images, targets, weights
 
-    def inputs(self, epoch: int, step: int, chosen: NDArray[np.int64]) -> NDArray[Any]:
-        """What the model sees of the images at ``chosen`` in a step of an epoch."""
+    def labels(self, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+        """One-hot labels; a row of zeros for an image without one."""
+        classes = self.data.classes[chosen]
+        known = classes >= 0
+        labels = np.zeros((len(chosen), len(self.data.labels)), np.float32)
+        labels[np.flatnonzero(known), classes[known]] = 1
+        return labels
+
+    def inputs(self, epoch: int, step: int, chosen: NDArray[np.int64], views: NDArray[np.int64] | None) -> NDArray[Any]:
+        """What the model sees of the images at ``chosen`` in a step of an epoch, as a view of each where given."""
+        if views is not None:
+            return show_views(self.data, chosen, views, self.recipe)
         randoms = (random_generator(self.seed, epoch, index) for index in chosen.tolist())
         images = self.data.pixels.read(chosen)
         augment(images, self.recipe.ranges, randoms)
@@ -77,12 +104,13 @@ class TrainingBatches:
 
     @cached_property
     def class_weights(self) -> NDArray[np.float32]:
-        """Weight of each class, 1 on average over the images."""
+        """Weight of each class, 1 on average over the images with a label."""
         classes = len(self.data.labels)
         if self.recipe.class_weights == "none":
             return np.ones(classes, np.float32)
-        counts = np.bincount(self.data.classes[self.indices], minlength=classes)
-        return (len(self.indices) / (classes * np.maximum(counts, 1))).astype(np.float32)
+        known = self.data.classes[self.indices]
+        counts = np.bincount(known[known >= 0], minlength=classes)
+        return np.asarray(counts.sum() / (classes * np.maximum(counts, 1)), np.float32)
 
     def stream(self, first_epoch: int) -> Generator[Batch, None, None]:
         """Batches without end from the beginning of ``first_epoch`` on, made ahead."""

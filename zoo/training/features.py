@@ -17,17 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.augmentation import Augmentation
-from zoo.data import TRAIN, ImageData
+from zoo.data import ImageData
 from zoo.data.arrays import CachedArrays, Place
 from zoo.data.cache import ImageCache
 from zoo.data.ingest import DECODER, Progress
 from zoo.evaluation.predict import BATCH_SIZE, answers
 from zoo.recipe import Recipe
-from zoo.training.augment import augment, call_function, find_augmentation, random_generator
+from zoo.training.augment import find_augmentation
 from zoo.training.batches import TrainingBatches, made_ahead
-
-#: Changed whenever the same view of the same image would have other pixels.
-_VIEWS_VERSION = 2
+from zoo.training.views import VERSION, show_views
 
 
 @dataclass(frozen=True)
@@ -48,50 +46,57 @@ class Features:
 
 @dataclass(frozen=True)
 class FeatureBatches(TrainingBatches):
-    """Training batches of features: an image shows its views in turn, one an epoch, each as often as the others."""
+    """Training batches of features, which are of fixed views always."""
 
-    views: tuple[CachedArrays, ...] = ()
+    features: tuple[CachedArrays, ...] = ()
 
-    def inputs(self, epoch: int, step: int, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+    @property
+    def views(self) -> int:
+        return len(self.features)
+
+    def inputs(
+        self, epoch: int, step: int, chosen: NDArray[np.int64], views: NDArray[np.int64] | None
+    ) -> NDArray[np.float32]:
+        assert views is not None
         batch = np.empty((len(chosen), *self.data.pixels.shape), np.float32)
-        turns = (epoch + chosen) % len(self.views)
-        for turn in np.unique(turns).tolist():
-            batch[turns == turn] = self.views[turn].read(chosen[turns == turn])
+        for view in np.unique(views).tolist():
+            batch[views == view] = self.features[view].read(chosen[views == view])
         return batch
 
 
 def compute_features(
-    backbone: keras.Model, data: ImageData, recipe: Recipe, progress: Progress | None = None
+    backbone: keras.Model, data: ImageData, recipe: Recipe, views: int = 1, progress: Progress | None = None
 ) -> Features:
     """Runs the backbone over every image that is not in the cache yet.
 
     Args:
         backbone: From raw pixels to feature vectors ``(batch, features)``.
         data: The images.
-        recipe: How many views, and their augmentation.
+        recipe: Has the augmentation of the views.
+        views: How many of every image that trains.
         progress: Called with images done and images to do.
 
     Raises:
         DataError: The cache cannot be written, or is too small.
     """
     digest = weights_digest(backbone)
-    train = data.indices(TRAIN).tolist()
+    train = data.training.tolist()
     everything = np.arange(len(data.names)).tolist()
     cache = ImageCache()
     try:
         jobs: list[tuple[str, int, dict[str, int]]] = []
-        for view in range(recipe.head_views):
-            name = f"{augmentation_digest(recipe.ranges)}-{view}-v{_VIEWS_VERSION}" if view else "plain"
+        for view in range(views):
+            name = f"{augmentation_digest(recipe.ranges)}-{view}-v{VERSION}" if view else "plain"
             key = f"features-{digest}-{data.spec.digest}-{DECODER}-{name}"
             jobs.append((key, view, {data.contents[index]: index for index in (train if view else everything)}))
-        views = _all_views(cache, backbone, data, recipe, jobs, progress)
+        found = _all_views(cache, backbone, data, recipe, jobs, progress)
     finally:
         cache.close()
     damaged = sum(cache.damaged.values())
     width = int(backbone.output_shape[-1])
     arrays = tuple(
-        CachedArrays([view.get(sha256) or views[0][sha256] for sha256 in data.contents], (width,), "float32")
-        for view in views
+        CachedArrays([view.get(sha256) or found[0][sha256] for sha256 in data.contents], (width,), "float32")
+        for view in found
     )
     return Features(replace(data, pixels=arrays[0]), arrays, damaged)
 
@@ -154,18 +159,7 @@ def _features(
 ) -> Iterator[list[tuple[str, NDArray[np.float32]]]]:
     """Content and features of the images at ``chosen``, a batch at a time."""
     parts = [chosen[start : start + BATCH_SIZE] for start in range(0, len(chosen), BATCH_SIZE)]
-    views = made_ahead(lambda part: _view(data, part, view, recipe), parts)
-    for part, images in zip(parts, views, strict=True):
+    shown = made_ahead(lambda part: show_views(data, part, [view] * len(part), recipe), parts)
+    for part, images in zip(parts, shown, strict=True):
         contents = [data.contents[index] for index in part]
         yield list(zip(contents, answers(backbone, images, total), strict=True))
-
-
-def _view(data: ImageData, chosen: Sequence[int], view: int, recipe: Recipe) -> NDArray[np.uint8]:
-    """Pixels of one view: a function of content and view alone, so that its features can be cached."""
-    images = data.pixels.read(chosen)
-    if view:
-        numbers = [int(data.contents[index][:15], 16) for index in chosen]
-        augment(images, recipe.ranges, (random_generator(0, view, number) for number in numbers))
-        for place, number in enumerate(numbers):  # one by one, as batches depend on what the cache has already
-            call_function(images[place : place + 1], recipe.ranges, random_generator(1, view, number))
-    return images

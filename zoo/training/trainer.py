@@ -34,6 +34,7 @@ from zoo.training.heads.attach import with_head
 from zoo.training.heads.choose import ChosenHead
 from zoo.training.heads.features import LAST_FEATURES
 from zoo.training.heads.frozen import choose_for, features_of_depths
+from zoo.training.lesson import Lesson
 from zoo.training.model import build_model, compile_model, set_weights, split_model, unfreeze
 from zoo.training.temperature import divide_logits, fit_temperature
 
@@ -61,16 +62,18 @@ def train(
     *,
     start_weights: Callable[[keras.Model], None] | None = None,
     callbacks: list[Any] | None = None,
+    lesson: Lesson | None = None,
 ) -> keras.Model:
     """Trains what ``run`` describes, from its last checkpoint if it has one, and writes ``model.keras``.
 
     Args:
         run: An unfinished run; its ``run.json`` says recipe, precision, options and seed.
         architecture: The run's architecture.
-        data: The run's data.
+        data: The run's data; with a lesson also images without labels.
         reporter: Hears of every stage, batch and epoch.
         start_weights: Fills a new model with pretrained weights.
         callbacks: Keras callbacks to add. One with ``get_state()`` and ``set_state(state)`` (JSON) is resumed too.
+        lesson: What the run's teachers predict.
 
     Returns:
         The float32 model with the best weights, its confidence calibrated where the recipe says so.
@@ -106,7 +109,7 @@ def train(
         if number > harness.progress.phase:
             harness.next_phase()
             resumed = False
-        phase = make(model, data, run, reporter)
+        phase = make(model, data, lesson, run, reporter)
         compile_model(phase.model, phase.recipe, phase.batches.steps)
         if resumed:
             restore_optimizer(checkpoint, phase.model.optimizer)
@@ -136,7 +139,7 @@ def _keep(model: keras.Model, run: Run, epochs_s: float, **found: Any) -> None:
     with whole_file(run.model_path) as aside:
         model.save(aside)
     timings = run.info.timings
-    train_s = round(epochs_s + timings.get("features_s", 0.0) + timings.get("head_s", 0.0), 2)
+    train_s = round(epochs_s + sum(timings.get(name, 0.0) for name in ("teachers_s", "features_s", "head_s")), 2)
     run.update(parameters=model.count_params(), timings={**timings, "train_s": train_s}, **found)
 
 
@@ -211,7 +214,7 @@ def _build(run: Run, architecture: Architecture, data: ImageData, precision: str
     return build_model(architecture, data.spec.input_shape, len(data.labels), options, precision)
 
 
-MakePhase = Callable[[keras.Model, ImageData, Run, Reporter], Phase]
+MakePhase = Callable[[keras.Model, ImageData, Lesson | None, Run, Reporter], Phase]
 
 
 def _phases(recipe: Recipe, architecture: Architecture) -> Iterator[MakePhase]:
@@ -225,16 +228,23 @@ def _phases(recipe: Recipe, architecture: Architecture) -> Iterator[MakePhase]:
 
 
 def _head_phase(
-    recipe: Recipe, backbone_end: str, model: keras.Model, data: ImageData, run: Run, reporter: Reporter
+    recipe: Recipe,
+    backbone_end: str,
+    model: keras.Model,
+    data: ImageData,
+    lesson: Lesson | None,
+    run: Run,
+    reporter: Reporter,
 ) -> Phase:
     backbone, head = split_model(model, backbone_end)
-    reporter.stage(f"Computing features of the frozen backbone ({recipe.head_views} view(s) an image)")
+    views = lesson.views if lesson else recipe.head_views
+    reporter.stage(f"Computing features of the frozen backbone ({views} view(s) an image)")
     with _timed(run, "features_s"):
-        features = compute_features(backbone, data, recipe, reporter.counter("features"))
+        features = compute_features(backbone, data, recipe, views, reporter.counter("features"))
     if features.damaged:
         reporter.note(damage_note(features.damaged, "feature vectors"))
     phase_recipe = replace(recipe, epochs=recipe.head_epochs, learning_rate=recipe.head_learning_rate)
-    batches = FeatureBatches(features.data, data.indices(TRAIN), phase_recipe, run.seed, features.views)
+    batches = FeatureBatches(features.data, data.training, phase_recipe, run.seed, lesson, features.views)
     return Phase(head, batches, phase_recipe)
 
 
@@ -249,11 +259,17 @@ def _timed(run: Run, timing: str) -> Iterator[None]:
 
 
 def _image_phase(
-    recipe: Recipe, backbone_end: str | None, model: keras.Model, data: ImageData, run: Run, reporter: Reporter
+    recipe: Recipe,
+    backbone_end: str | None,
+    model: keras.Model,
+    data: ImageData,
+    lesson: Lesson | None,
+    run: Run,
+    reporter: Reporter,
 ) -> Phase:
     if backbone_end is not None and recipe.freezes:
         unfreeze(model, backbone_end, recipe.unfreeze)
-    batches = TrainingBatches(data, data.indices(TRAIN), recipe, run.seed)
+    batches = TrainingBatches(data, data.training, recipe, run.seed, lesson)
     return Phase(model, batches, recipe.lasting(batches.steps))
 
 

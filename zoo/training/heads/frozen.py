@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import keras
 import numpy as np
@@ -33,7 +32,7 @@ def features_of_depths(
     """
     assert architecture.backbone is not None
     depths, end = architecture.depths, architecture.backbone
-    found = compute_features(depth_features(model, depths, end), images, replace(recipe, head_views=1), progress)
+    found = compute_features(depth_features(model, depths, end), images, recipe, progress=progress)
     return Features.of(found.data.pixels.read, depth_widths(model, depths, end)), found.damaged
 
 

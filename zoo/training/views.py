@@ -1,0 +1,48 @@
+"""Fixed views of an image: the plain one, and augmented ones that are the same in every epoch and every run.
+
+What a frozen network computes of such a view can be cached. A view of a file shows the same part of it, turned and
+coloured alike, at any image size: so two networks of different image rules can look at the same view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data import ImageData
+from zoo.recipe import Recipe
+from zoo.training.augment import augment, call_function, random_generator
+
+#: Changed whenever the same view of the same image would have other pixels.
+VERSION = 2
+
+
+def turns(epoch: int, images: NDArray[np.int64], views: int) -> NDArray[np.int64]:
+    """Which view each image shows in an epoch: all of them in turn, each as often as the others."""
+    return (epoch + images) % views
+
+
+def show_views(
+    data: ImageData, chosen: Sequence[int] | NDArray[np.int64], views: Sequence[int] | NDArray[np.int64], recipe: Recipe
+) -> NDArray[np.uint8]:
+    """Pixels of one view of each image: a function of the file's content and the number of the view alone.
+
+    Args:
+        data: The images.
+        chosen: Which of them.
+        views: The view of each; 0 is the plain image.
+        recipe: Has the augmentation.
+    """
+    images = data.pixels.read(chosen)
+    augmented = np.flatnonzero(np.asarray(views))
+    if augmented.size:
+        numbers = [int(data.contents[chosen[place]][:15], 16) for place in augmented.tolist()]
+        keys = [(int(views[place]), number) for place, number in zip(augmented.tolist(), numbers, strict=True)]
+        changed = images[augmented]
+        augment(changed, recipe.ranges, (random_generator(0, *key) for key in keys))
+        for place, key in enumerate(keys):  # one by one, as batches depend on what the cache has already
+            call_function(changed[place : place + 1], recipe.ranges, random_generator(1, *key))
+        images[augmented] = changed
+    return images
