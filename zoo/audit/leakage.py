@@ -40,10 +40,10 @@ _IMAGES = 20_000
 
 @dataclass(frozen=True)
 class Leak:
-    """A test image and its twin in another split.
+    """An image that was looked for, such as a test image, and its twin in another split.
 
     Args:
-        name: Of the test image.
+        name: Of the image.
         twin: Of the other.
         split: Which the other is in.
         sameness: Share of them that is the same, 0 to 1; 1 for equal files.
@@ -77,8 +77,23 @@ def find_leaks(data: ImageData, progress: Progress | None = None) -> Leakage:
     """
     tests = data.indices(TEST).tolist()
     others = [index for index in range(len(data.names)) if data.splits[index] != TEST]
-    leaks = _equal(data, tests, others)
-    rest = [index for index in tests if index not in leaks]
+    return find_copies(data, tests, others, progress)
+
+
+def find_copies(
+    data: ImageData, searched: Sequence[int], others: Sequence[int], progress: Progress | None = None
+) -> Leakage:
+    """Images that some others show too: equal files, and near-duplicates as far as these can be afforded.
+
+    Args:
+        data: Has all of them.
+        searched: The images that are looked for.
+        others: Those among which they are looked for. Mirrored copies count where the labels are the same, or where one
+            of the two has none.
+        progress: Called with pairs compared and pairs to compare.
+    """
+    leaks = _equal(data, searched, others)
+    rest = [index for index in searched if index not in leaks]
     unsearched = None
     if rest and others:
         compares, unsearched = _reach(data.spec, len(rest), len(others))
@@ -119,7 +134,7 @@ def _known(
     data: ImageData, tests: Sequence[int], others: Sequence[int], records: Records, progress: Progress | None
 ) -> dict[int, Leak]:
     """What ``_near`` finds, looked up where the same contents were compared before."""
-    seen = [[(data.contents[index], data.labels[data.classes[index]]) for index in some] for some in (tests, others)]
+    seen = [[(data.contents[index], _label(data, index)) for index in some] for some in (tests, others)]
     state = f"{data.spec.digest} {seen}"
     key = hashlib.sha256(state.encode("utf-8", "surrogateescape")).hexdigest()
     known = records.read(_KIND, [key]).get(key)
@@ -154,9 +169,15 @@ def _near(
         if found.sameness < TWINS_FROM or (index in best and found.sameness <= best[index][1]):
             continue
         # Of an arrow to the left, the mirror image is an arrow to the right: nothing to learn the label from.
-        if not found.mirrored or data.classes[index] == data.classes[twin]:
+        labels = {_label(data, index), _label(data, twin)} - {None}
+        if not found.mirrored or len(labels) < 2:
             best[index] = (twin, found.sameness)
     return best
+
+
+def _label(data: ImageData, index: int) -> str | None:
+    number = int(data.classes[index])
+    return None if number < 0 else data.labels[number]
 
 
 def _leak(data: ImageData, index: int, twin: int, sameness: float) -> Leak:

@@ -49,6 +49,20 @@ _GROUPS = {
 @click.option(
     "--name", metavar="NAME", help="Name of the run, as in `zoo export NAME`.  [default: architecture and time]"
 )
+@click.option(
+    "--teacher",
+    "teachers",
+    metavar="RUN",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A finished run on the same classes whose probabilities to learn beside the labels. Repeatable.",
+)
+@click.option(
+    "--unlabelled",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Photos without labels, to learn the teachers' probabilities on.",
+)
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run.")
 @click.option("--quiet", is_flag=True, help="Tell nothing but the result, and warnings.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -68,6 +82,7 @@ def command(
     zoo train simple_cnn
     zoo train mobilenetv2 --data photos/ --name balls
     zoo train simple_cnn --data photos/ --epochs 40 --seed 1
+    zoo train simple_cnn --data photos/ --teacher balls --unlabelled more_photos/
     zoo train --resume runs/simple_cnn-20260131-120000
 
     The defaults of the recipe are those of a plain one; `zoo show ARCHITECTURE` has those of an architecture.

@@ -73,6 +73,37 @@ def head(findings: Findings) -> str:
     return section("head", "Choosing the head", note, table("Heads that were compared", columns, rows), _growth(info))
 
 
+def teachers(findings: Findings) -> str:
+    """Who taught the model, and with which photos without labels."""
+    taught, recipe = findings.run.info.taught, findings.run.recipe
+    if taught is None:
+        return ""
+    share = percent(recipe.teacher_share, 0)
+    note = (
+        f"The target of a training image is {share} what these runs predict for the same view of it"
+        f"{', their mean' if len(taught.teachers) > 1 else ''}, and the rest its label. None of them learned from the"
+        " test images."
+    )
+    columns = (
+        Column("Teacher", figures=False),
+        Column("Architecture", figures=False),
+        Column("Accuracy", "On its own test images"),
+        Column("Test images"),
+    )
+    rows = [
+        (name(each.run), name(each.architecture), percent(each.accuracy), thousands(each.n)) for each in taught.teachers
+    ]
+    parts = [f"<p>{note}</p>", table("Teachers", columns, rows)]
+    if taught.unlabelled:
+        found = taught.unlabelled
+        searched = f" {esc(found.unsearched)}" if found.unsearched else ""
+        parts.append(
+            f"<p>From <code>{name(found.source)}</code>: {esc(found)} They belong to no split; their targets are the"
+            f" teachers' predictions alone. <code>unlabelled.csv</code> names them.{searched}</p>"
+        )
+    return section("teachers", "Teachers", *parts)
+
+
 def _growth(info: HeadInfo) -> str:
     """What more images would bring."""
     growth = info.growth
@@ -192,7 +223,10 @@ def augmented(findings: Findings, pictures: npt.NDArray[np.generic] | None, fold
     grids.plot_augmented(pictures, folder / "augmented.png")
     found = grids.as_pictures(pictures)[:_MOST_AUGMENTED]
     changes = _changes(recipe.ranges)
-    if recipe.epochs:
+    if findings.run.info.taught:
+        versions = plural((recipe.teacher_views or 1) - 1, "such version")
+        note = f"Training images, {changes}. Each was shown as it is and in {versions}, which the teachers saw too."
+    elif recipe.epochs:
         when = "every epoch after the head's" if recipe.head_epochs else "every epoch"
         note = f"Training images as they reach the model: {changes} anew in {when}."
     else:

@@ -58,6 +58,7 @@ def write_report(
         sections.calibration(findings, plots),
         background.use(findings),
         background.head(findings),
+        background.teachers(findings),
         background.training(findings, plots),
         background.data(findings, plots),
         background.samples(findings, plots),

@@ -13,6 +13,7 @@ from zoo.figures import percent, points
 from zoo.image_spec import ImageSpec
 from zoo.recipe import Recipe
 from zoo.records import read_record
+from zoo.run_folder.taught import TaughtInfo
 
 #: The name of an architecture becomes part of file names.
 _ARCHITECTURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -170,6 +171,7 @@ class RunInfo:
     leaks: Leaks | None = None
     flip: FlipInfo | None = None
     head: HeadInfo | None = None
+    taught: TaughtInfo | None = None
 
     def __post_init__(self) -> None:
         if not _ARCHITECTURE.fullmatch(self.architecture):

@@ -5,6 +5,8 @@ run.json          arguments, recipe, ImageSpec, labels, seed, data digest and co
 zoo.yaml          what `zoo train --repeat` takes to train the same once more
 split.csv         path, label, split, sha256 of every image used
 skipped.csv       path and reason of every file that could not be used
+unlabelled.csv    path, sha256 and use of every photo without a label, of a run with teachers that was given some
+seen.csv          sha256 of photos that the run knows through its teachers, beside those of split.csv
 history.csv       one row an epoch
 checkpoints/      what --resume needs; of no use once the run is finished
 model.keras       the best weights, float32, for keras.models.load_model
@@ -150,6 +152,17 @@ class Run:
     def split(self) -> list[dict[str, str]]:
         """Rows of ``split.csv``: path, label, split (``train``, ``val``, ``test``), sha256."""
         return self._rows("split.csv", ("path", "label", "split", "sha256"))
+
+    def unlabelled(self) -> list[dict[str, str]]:
+        """Rows of ``unlabelled.csv``: path, sha256, use (``trained``, or why it was left out)."""
+        return self._rows("unlabelled.csv", ("path", "sha256", "use"))
+
+    def learned_from(self) -> frozenset[str]:
+        """SHA-256 of all photos that trained or chose the model, or one of those that taught it."""
+        found = {row["sha256"] for row in self.split() if row["split"] != "test"}
+        if (self.path / "seen.csv").is_file():
+            found |= {row["sha256"] for row in self._rows("seen.csv", ("sha256",))}
+        return frozenset(found)
 
     def skipped(self) -> list[dict[str, str]]:
         """Rows of ``skipped.csv``: path, reason."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from zoo.augmentation import NAMED, RANGES
@@ -81,6 +81,12 @@ _RULES = (
         "Set head_epochs; learning_rate is the rate of training on images",
     ),
     _Rule(
+        ("teacher_views",),
+        lambda recipe: recipe.ranges.changes_nothing and recipe.teacher_views != 1,
+        "the augmentation changes nothing, so all views of an image are the same",
+        "Set an augmentation",
+    ),
+    _Rule(
         ("augmentation", *RANGES),
         lambda recipe: not recipe.epochs and recipe.head_views == 1,
         "the recipe trains the head alone, on images as they are (head_views is 1)",
@@ -101,14 +107,22 @@ _RULES = (
 )
 
 
-def refuse_without_effect(recipe: Recipe, given: Collection[str]) -> None:
+#: Of a run without teachers.
+_UNTAUGHT_RULES = (
+    _Rule(("teacher_share", "teacher_views"), lambda recipe: True, "the run has no teacher", "Name one with --teacher"),
+    *_RULES,
+)
+
+
+def refuse_without_effect(recipe: Recipe, given: Collection[str], taught: bool = False) -> None:
     """Raises ``UsageError`` where a field was set that does nothing in a recipe.
 
     Args:
         recipe: With all fields as they are going to be.
         given: Names of fields that somebody set.
+        taught: Whether the run has teachers.
     """
-    found = _without_effect(recipe, given)
+    found = _without_effect(recipe, given, _RULES if taught else _UNTAUGHT_RULES)
     if found:
         raise UsageError(
             " ".join(f"Recipe field '{field}' has no effect: {rule.reason}." for field, rule in found.items()),
@@ -155,11 +169,11 @@ def refuse_missing_backbone(recipe: Recipe, architecture: Architecture) -> None:
         )
 
 
-def _without_effect(recipe: Recipe, given: Collection[str]) -> dict[str, _Rule]:
+def _without_effect(recipe: Recipe, given: Collection[str], rules: Iterable[_Rule]) -> dict[str, _Rule]:
     """Fields to the first rule that says why they do nothing."""
     values = recipe.settings()
     found: dict[str, _Rule] = {}
-    for rule in _RULES:
+    for rule in rules:
         for field in rule.fields:
             if field in given and not _asks_nothing(field, recipe, values.get(field)) and rule.holds(recipe):
                 found.setdefault(field, rule)

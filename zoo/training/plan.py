@@ -15,6 +15,7 @@ from zoo.recipe import FIELDS, MAPPINGS, Recipe
 from zoo.registry import architectures
 from zoo.run_folder import Run
 from zoo.training.start import find_weights
+from zoo.training.taught import taught_recipe
 from zoo.yaml_files import read_yaml
 
 
@@ -33,6 +34,8 @@ class Plan:
         seed: Of the first weights, shuffling, augmentation and dropout.
         split_seed: Of the splits that are made; apart from ``seed``, so that seeds are compared on the same images.
         notes: Sentences on settings that do less than they say.
+        teachers: Folders of the runs that teach, absolute paths.
+        unlabelled: A folder of photos without labels, an absolute path.
     """
 
     architecture: Architecture
@@ -45,6 +48,8 @@ class Plan:
     seed: int
     split_seed: int
     notes: tuple[str, ...] = ()
+    teachers: tuple[Path, ...] = ()
+    unlabelled: Path | None = None
 
 
 def image_for(architecture: Architecture, source: str) -> ImageSpec:
@@ -115,7 +120,8 @@ def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
     Args:
         run: The run to resume.
         asked: What the command line gave explicitly: ``architecture``, ``seed``, recipe fields, ...; of ``recipe`` the
-            fields count and not the name, ``options`` are those that were named.
+            fields count and not the name, ``options`` are those that were named, ``teachers`` and ``unlabelled`` are
+            absolute paths.
 
     Raises:
         UsageError: Something differs; the message shows what. Or there is no such recipe, no such weights.
@@ -126,6 +132,7 @@ def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
         "split_seed": run.info.split_seed,
         "weights": run.info.weights,
         "data": run.info.data.source,
+        **_taught(run),
         **run.image_spec.as_dict(),
         "augmentation": "",
         **run.info.asked_recipe.settings(),
@@ -137,6 +144,8 @@ def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
     named = find_recipe(architectures().get(run.architecture), asked["recipe"]) if "recipe" in asked else None
     recipe = named or run.info.asked_recipe
     recipe = recipe.with_values({name: asked[name] for name in FIELDS if name in asked})
+    if named and run.info.taught:
+        recipe, _ = taught_recipe(recipe, asked.keys() & set(FIELDS))
     now |= {"augmentation": "", **recipe.settings()}
     if now["flip"] in ("auto", run.recipe.ranges.flip):  # `auto` leaves the choice to zoo, which made it then
         del now["flip"]
@@ -151,6 +160,13 @@ def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
             f"{run.path} was started differently. {'; '.join(changed)}.",
             "A resumed run continues as it began; leave the options away, or start a new run.",
         )
+
+
+def _taught(run: Run) -> dict[str, Any]:
+    taught = run.info.taught
+    teachers = [teacher.run for teacher in taught.teachers] if taught else []
+    unlabelled = taught.unlabelled.source if taught and taught.unlabelled else None
+    return {"teachers": teachers, "unlabelled": unlabelled}
 
 
 def _named_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,8 @@ def train(
     tensorboard: bool = False,
     resume: AnyPath | Run | None = None,
     repeat: AnyPath | Run | None = None,
+    teachers: AnyPath | Run | Iterable[AnyPath | Run] = (),
+    unlabelled: AnyPath | None = None,
     runs: AnyPath = DEFAULT_ROOT,
     quiet: bool = False,
     **settings: Any,
@@ -75,6 +77,8 @@ def train(
         tensorboard: Whether TensorBoard logs are written.
         resume: A run to continue exactly.
         repeat: A run whose settings a new one starts with.
+        teachers: Finished runs on the same classes, whose probabilities the model learns beside the labels.
+        unlabelled: A folder of photos without labels, of which it learns the teachers' probabilities alone.
         runs: Folder of runs.
         quiet: Whether nothing but warnings is told.
         settings: Fields of the ``Recipe`` and ranges of its ``Augmentation``, such as ``epochs=4`` or ``flip="none"``.
@@ -109,6 +113,8 @@ def train(
         repeat=_folder(repeat),
         tensorboard=tensorboard,
         callbacks=tuple(callbacks),
+        teachers=_folders(teachers),
+        unlabelled=None if unlabelled is None else Path(unlabelled),
     )
     return Run(begin(request, reporter).run, _reporter)
 
@@ -150,6 +156,11 @@ def _whole(name: str, value: int | None) -> int | None:
 
 def _folder(run: AnyPath | Run | None) -> Path | None:
     return run.path if isinstance(run, Run) else None if run is None else Path(run)
+
+
+def _folders(runs: AnyPath | Run | Iterable[AnyPath | Run]) -> tuple[Path, ...]:
+    several = (runs,) if isinstance(runs, str | os.PathLike | Run) else runs
+    return tuple(run.path if isinstance(run, Run) else Path(run) for run in several)
 
 
 def load(

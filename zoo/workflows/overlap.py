@@ -30,7 +30,7 @@ def tell_overlap(
     """
     contents = [images.contents[index] for index in images.indices(split)]
     if trained.run is not None:
-        used = {row["sha256"] for row in trained.run.split() if row["split"] != "test"}
+        used = trained.run.learned_from()
         if seen := sum(content in used for content in contents):
             reporter.note(
                 f"{seen} of {len(contents)} images trained or chose this model: it looks better here than on others."

@@ -37,6 +37,8 @@ class _PlanFile:
     Args:
         recipe: The name of a recipe; or a mapping of its fields, ``base`` among them for the recipe it begins from.
         data: A path is relative to the folder of the file.
+        teachers: Run folders, relative to the folder of the file.
+        unlabelled: A folder, relative to that of the file.
     """
 
     architecture: str | None = None
@@ -49,6 +51,8 @@ class _PlanFile:
     seed: int | None = None
     split_seed: int | None = None
     tensorboard: bool = False
+    teachers: tuple[str, ...] = ()
+    unlabelled: str | None = None
 
 
 def read_plan(path: Path, request: TrainRequest) -> TrainRequest:
@@ -90,6 +94,8 @@ def read_plan(path: Path, request: TrainRequest) -> TrainRequest:
         seed=found.seed if request.seed is None else request.seed,
         split_seed=found.split_seed if request.split_seed is None else request.split_seed,
         tensorboard=request.tensorboard or found.tensorboard,
+        teachers=request.teachers or tuple(_relative_to(path, teacher) for teacher in found.teachers),
+        unlabelled=request.unlabelled or (_relative_to(path, found.unlabelled) if found.unlabelled else None),
         repeat=None,
     )
 
@@ -112,6 +118,10 @@ def write_plan(folder: Path, plan: Plan, tensorboard: bool) -> None:
         "tensorboard": tensorboard,
     }
     head = f"# zoo train --repeat {NAME} trains this once more; options on the command line have precedence.\n"
+    if plan.teachers:
+        values["teachers"] = [str(teacher) for teacher in plan.teachers]
+    if plan.unlabelled:
+        values["unlabelled"] = str(plan.unlabelled)
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None)
     write_text(folder / NAME, head + text)
 
@@ -141,4 +151,8 @@ def _refuse_unknown(path: Path, values: Mapping[str, Any], record: type, kind: s
 def _beside(path: Path, data: str | None) -> str | None:
     if data is None or data in datasets():
         return data
-    return str(path.absolute().parent / Path(data).expanduser())
+    return str(_relative_to(path, data))
+
+
+def _relative_to(path: Path, named: str) -> Path:
+    return path.absolute().parent / Path(named).expanduser()

@@ -17,6 +17,8 @@ from zoo.run_folder import DEFAULT_ROOT, Run
 from zoo.training.effects import effect_notes, refuse_missing_backbone, refuse_without_effect
 from zoo.training.plan import Plan, fields_set_by, find_recipe, image_for
 from zoo.training.start import RANDOM, default_weights, find_weights
+from zoo.training.taught import taught_recipe
+from zoo.workflows.teachers import find_teachers, model_digest
 
 DEFAULT_DATA = "digits"
 
@@ -44,6 +46,8 @@ class TrainRequest:
         repeat: A run whose settings a new one starts with.
         tensorboard: Whether TensorBoard logs are written into the run.
         callbacks: Keras callbacks to add; one with ``get_state()`` and ``set_state(state)`` is resumed too.
+        teachers: Finished runs whose probabilities the model learns beside the labels.
+        unlabelled: A folder of photos without labels, of which it learns the teachers' probabilities alone.
     """
 
     architecture: str | None = None
@@ -62,11 +66,14 @@ class TrainRequest:
     repeat: Path | None = None
     tensorboard: bool = False
     callbacks: tuple[Any, ...] = ()
+    teachers: tuple[Path, ...] = ()
+    unlabelled: Path | None = None
 
     def asked(self) -> dict[str, Any]:
         """What is not left open, by name; the fields of image and recipe beside the others."""
         given = {name: getattr(self, name) for name in ("architecture", "data", "recipe", "weights", "seed")}
         given |= {"split_seed": self.split_seed, "options": dict(self.options) or None, **self.image, **self.settings}
+        given |= {"teachers": self.teachers or None, "unlabelled": self.unlabelled}
         return {name: value for name, value in given.items() if value is not None}
 
     def command(self) -> str:
@@ -90,6 +97,10 @@ class TrainRequest:
                 yield from (_flag(name), str(value))
         for name, value in self.options.items():
             yield from ("--option", f"{name}={value}")
+        for teacher in self.teachers:
+            yield from ("--teacher", str(teacher))
+        if self.unlabelled:
+            yield from ("--unlabelled", str(self.unlabelled))
         if self.tensorboard:
             yield "--tensorboard"
         for name, value in self.settings.items():
@@ -137,7 +148,12 @@ def make_plan(request: TrainRequest, repeated: Run | None) -> Plan:
     weights = find_weights(record, request.weights or weights)
     recipe = recipe.with_values(request.file_settings).with_values(request.settings)
     refuse_missing_backbone(recipe, record)
-    refuse_without_effect(recipe, given)
+    teachers, unlabelled, told = _taught_by(request, repeated)
+    if teachers:
+        recipe, changed = taught_recipe(recipe, given)
+        told = [*told, *changed]
+    _refuse_idle_teaching(recipe, teachers, unlabelled)
+    refuse_without_effect(recipe, given, taught=bool(teachers))
     _refuse_dropout_twice(recipe, request.options)
     find_source(source)  # a mistyped path is told before anything heavy is loaded
     return Plan(
@@ -150,8 +166,39 @@ def make_plan(request: TrainRequest, repeated: Run | None) -> Plan:
         recipe=recipe,
         seed=_first(request.seed, lambda run: run.seed, repeated),
         split_seed=_first(request.split_seed, lambda run: run.info.split_seed, repeated),
-        notes=tuple(effect_notes(recipe, given, weights)),
+        notes=(*told, *effect_notes(recipe, given, weights)),
+        teachers=teachers,
+        unlabelled=unlabelled,
     )
+
+
+def _taught_by(request: TrainRequest, repeated: Run | None) -> tuple[tuple[Path, ...], Path | None, list[str]]:
+    """Teachers, the folder of photos without labels, and what is worth saying of a repeated run's."""
+    known = repeated.info.taught if repeated else None
+    unlabelled = request.unlabelled or (Path(known.unlabelled.source) if known and known.unlabelled else None)
+    unlabelled = unlabelled.expanduser().absolute() if unlabelled else None
+    if request.teachers or known is None:
+        return find_teachers(request.teachers, request.runs), unlabelled, []
+    teachers = find_teachers([Path(teacher.run) for teacher in known.teachers], request.runs)
+    notes = [
+        f"The teacher {path} has changed since it taught {request.repeat}."
+        for path, teacher in zip(teachers, known.teachers, strict=True)
+        if model_digest(path) != teacher.digest
+    ]
+    return teachers, unlabelled, notes
+
+
+def _refuse_idle_teaching(recipe: Recipe, teachers: tuple[Path, ...], unlabelled: Path | None) -> None:
+    if unlabelled and not teachers:
+        raise UsageError(
+            f"--unlabelled {unlabelled} needs a teacher: photos without labels train with its probabilities.",
+            "Add --teacher RUN, a finished run on the same classes.",
+        )
+    if teachers and not unlabelled and recipe.teacher_share == 0:
+        raise UsageError(
+            "The teachers have no effect: recipe field 'teacher_share' is 0, and there are no photos without labels.",
+            "Set teacher_share above 0, or leave --teacher out.",
+        )
 
 
 def _refuse_dropout_twice(recipe: Recipe, options: Mapping[str, Any]) -> None:

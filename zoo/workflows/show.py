@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import UsageError, did_you_mean
+from zoo.figures import percent
 from zoo.interfaces import Architecture, Exporter
 from zoo.registry import architectures, datasets, exporters
 from zoo.reporter import Reporter
@@ -90,6 +91,16 @@ def _of_run(run: Run) -> dict[str, Any]:
         "parameters": info.parameters,
         "state": "finished" if run.finished else "not finished",
     }
+    if info.taught:
+        facts["taught by"] = {
+            each.run: f"{each.architecture}, accuracy {percent(each.accuracy)} on {each.n} test images"
+            for each in info.taught.teachers
+        }
+        if info.taught.unlabelled:
+            facts["without labels"] = {
+                "source": info.taught.unlabelled.source,
+                "photos": str(info.taught.unlabelled),
+            }
     if run.finished:
         from zoo.evaluation.metric import defined
 

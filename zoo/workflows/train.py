@@ -27,6 +27,8 @@ from zoo.workflows.leaks import find_and_record, measure_without
 from zoo.workflows.models import Run
 from zoo.workflows.plan_file import read_plan, write_plan
 from zoo.workflows.planning import TrainRequest, best_pretrained, make_plan
+from zoo.workflows.teachers import find_teachers
+from zoo.workflows.teaching import Teaching, prepare_teaching, resumed_teaching
 
 if TYPE_CHECKING:
     import keras
@@ -110,6 +112,7 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
     _announce(data, reporter)
     if request.split_seed is not None and "made" not in data.origin.values():
         reporter.note("--split-seed has no effect: the data has splits of its own.")
+    teaching = prepare_teaching(plan.teachers, plan.unlabelled, data, reporter)
     named = named_dataset(plan.source)
     flip = choose_flip(plan.recipe, data, named.flip if named else "auto")
     if flip.warning:
@@ -144,14 +147,17 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
         machine=machine(),
         timings={"load_s": round(load_s, 2)},
         flip=flip,
+        taught=teaching.info if teaching else None,
     )
     run = create_run(request.runs, info, request.name)
     with _alone(run), _kept_if_worth_it(run):
         write_plan(run.path, plan, request.tensorboard)
         write_csv(run.path / "skipped.csv", ("path", "reason"), [(item.name, item.reason) for item in data.skipped])
+        if teaching:
+            teaching.record(run)
         # Last: from here on, the run can be resumed.
         write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), data.rows())
-        return _finish(run, data, request.callbacks, reporter, start)
+        return _finish(run, data, teaching, request.callbacks, reporter, start)
 
 
 def _with_best(request: TrainRequest, reporter: Reporter) -> TrainRequest:
@@ -204,6 +210,10 @@ def _resume(request: TrainRequest, reporter: Reporter) -> Trained:
     asked = request.asked()
     if "data" in asked:
         asked["data"] = find_source(asked["data"])[0]
+    if "teachers" in asked:
+        asked["teachers"] = [str(path) for path in find_teachers(asked["teachers"], request.runs)]
+    if "unlabelled" in asked:
+        asked["unlabelled"] = str(asked["unlabelled"].expanduser().absolute())
     refuse_other_plan(run, asked)
     if run.finished and (run.path / "report.html").is_file():
         return Trained(run, run.path / "report.html", already=True)
@@ -231,12 +241,15 @@ def _resume_alone(run: RunFolder, request: TrainRequest, reporter: Reporter, sta
         progress=counter,
     )
     refuse_other_data(run, data)
+    teaching = None
     if not run.finished:
         _refuse_other_backend(run)
         _tell_other_version(run, reporter)
+        teaching = resumed_teaching(run, data, reporter)
     run.update(tensorboard=request.tensorboard or run.info.tensorboard)
-    before_s = sum(run.history.get("seconds", [])) + run.info.timings.get("features_s", 0.0)
-    return _finish(run, data, request.callbacks, reporter, start - before_s)
+    before_s = sum(run.history.get("seconds", []))
+    before_s += sum(run.info.timings.get(name, 0.0) for name in ("teachers_s", "features_s"))
+    return _finish(run, data, teaching, request.callbacks, reporter, start - before_s)
 
 
 def _refuse_other_backend(run: RunFolder) -> None:
@@ -257,7 +270,14 @@ def _tell_other_version(run: RunFolder, reporter: Reporter) -> None:
         reporter.note(f"This run began with {was}; {now} is installed, and may build or train another model.")
 
 
-def _finish(run: RunFolder, data: ImageData, callbacks: tuple[Any, ...], reporter: Reporter, start: float) -> Trained:
+def _finish(
+    run: RunFolder,
+    data: ImageData,
+    teaching: Teaching | None,
+    callbacks: tuple[Any, ...],
+    reporter: Reporter,
+    start: float,
+) -> Trained:
     """Does what is left to do: of a run that was interrupted after it was measured, the report."""
     from zoo.evaluation.trained import of_run
     from zoo.report.evidence import find_evidence
@@ -268,7 +288,7 @@ def _finish(run: RunFolder, data: ImageData, callbacks: tuple[Any, ...], reporte
     measured = run.finished
     with _telling_how_to_resume(run, reporter):
         leaks = find_and_record(run, data, reporter)
-        model = None if measured else _train_and_measure(run, data, callbacks, reporter)
+        model = None if measured else _train_and_measure(run, data, teaching, callbacks, reporter)
         if not measured or "total_s" not in run.info.timings:
             run.update(timings={**run.info.timings, "total_s": round(time.perf_counter() - start, 2)})
         for warning in run.metrics.warnings:
@@ -283,7 +303,9 @@ def _finish(run: RunFolder, data: ImageData, callbacks: tuple[Any, ...], reporte
     return Trained(run, report)
 
 
-def _train_and_measure(run: RunFolder, data: ImageData, callbacks: tuple[Any, ...], reporter: Reporter) -> keras.Model:
+def _train_and_measure(
+    run: RunFolder, data: ImageData, teaching: Teaching | None, callbacks: tuple[Any, ...], reporter: Reporter
+) -> keras.Model:
     from zoo.evaluation.evaluate import evaluate
     from zoo.evaluation.recorded import choice_of
     from zoo.training.start import start_weights
@@ -297,7 +319,9 @@ def _train_and_measure(run: RunFolder, data: ImageData, callbacks: tuple[Any, ..
     architecture = architectures().get(run.architecture)
     start_with = start_weights(architecture, info.weights, data.labels)
     added = [*map(_answerable, callbacks), *_tensorboard(run)]
-    model = fit(run, architecture, data, reporter, start_weights=start_with, callbacks=added)
+    lesson = teaching.lesson(run, reporter) if teaching else None
+    images = teaching.images if teaching else data
+    model = fit(run, architecture, images, reporter, start_weights=start_with, callbacks=added, lesson=lesson)
     reporter.stage("Measuring")
     evaluate(model, data, run.path, data.counts["train"], choice=choice_of(run, model, data))
     return model

@@ -1,0 +1,354 @@
+"""``--teacher`` and ``--unlabelled``: what is refused before anything is trained, what is left out, and a whole run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+import zoo
+from tests.conftest import PhotoFolder
+from tests.made_runs import begin_run
+from zoo import DataError, ImageSpec, TrainingError, UsageError
+from zoo.atomic import write_csv, write_json
+from zoo.data import ImageData, load_data
+from zoo.reporter import Reporter
+from zoo.run_folder import Run, open_run
+from zoo.workflows.plan_file import read_plan, write_plan
+from zoo.workflows.planning import TrainRequest, make_plan
+from zoo.workflows.teachers import find_teachers
+from zoo.workflows.teaching import prepare_teaching
+
+SPEC = ImageSpec(height_px=64, width_px=64)
+SETTINGS: dict[str, Any] = {"size": 24, "epochs": 2, "precision": "float32", "quiet": True}
+
+MakeTeacher = Callable[..., Run]
+
+
+class Listener(Reporter):
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.told.append(text)
+
+    warning = note
+
+
+@pytest.fixture
+def data(photo_folder: PhotoFolder) -> ImageData:
+    return load_data(
+        str(photo_folder({"train/a": 8, "train/b": 8, "val/a": 2, "val/b": 2, "test/a": 3, "test/b": 3})), SPEC
+    )
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> MakeTeacher:
+    """A finished run as it lies on a disk, trained on the photos given."""
+
+    def make(
+        rows: Sequence[tuple[str, str, str, str]] = (),
+        name: str = "teacher",
+        root: str = "",
+        labels: Sequence[str] = "ab",
+    ) -> Run:
+        run = begin_run(tmp_path / "runs", name, labels=list(labels), data={"root": root})
+        run.model_path.write_bytes(name.encode())
+        write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), rows)
+        write_json(run.path / "metrics.json", {"n": 50, "accuracy": 0.9, "accuracy_interval": [0.8, 0.95]})
+        return run
+
+    return make
+
+
+def prepare(run: Run, data: ImageData, unlabelled: Path | None = None) -> tuple[Any, str]:
+    listener = Listener()
+    teaching = prepare_teaching([run.path], unlabelled, data, listener)
+    return teaching, " ".join(listener.told)
+
+
+def test_a_teacher_of_other_labels_is_refused_and_of_another_order_is_not(
+    data: ImageData, teacher: MakeTeacher
+) -> None:
+    with pytest.raises(UsageError, match=r"lacks 'b' and has besides 'c', 'd'"):
+        prepare(teacher(name="other", labels="acd"), data)
+    teaching, _ = prepare(teacher(labels="ba"), data)
+    assert teaching.info.teachers[0].accuracy == 0.9
+
+
+def test_a_teacher_that_saw_test_photos_is_refused_by_name(data: ImageData, teacher: MakeTeacher) -> None:
+    test = data.indices("test").tolist()
+    rows = data.rows()
+    for split in ("train", "val"):
+        seen = [(path, label, split, sha256) for path, label, _, sha256 in (rows[test[0]], rows[test[4]])]
+        with pytest.raises(DataError, match="learned from 2 test image") as caught:
+            prepare(teacher(seen, name=split), data)
+        assert data.names[test[0]] in str(caught.value)
+    prepare(teacher(rows, name="same-split"), data)
+    prepare(teacher([rows[test[0]]], name="tested-on-it"), data)
+
+
+def test_what_a_teacher_learned_from_its_own_teachers_counts(data: ImageData, teacher: MakeTeacher) -> None:
+    run = teacher()
+    write_csv(run.path / "seen.csv", ("sha256",), [(data.contents[data.indices("test")[1]],)])
+    with pytest.raises(DataError, match="learned from 1 test image"):
+        prepare(run, data)
+
+
+def test_a_teacher_that_saw_a_copy_of_a_test_photo_is_refused(
+    data: ImageData, teacher: MakeTeacher, tmp_path: Path
+) -> None:
+    name = data.names[data.indices("test")[0]]
+    save_copy(data.root / name, tmp_path / "elsewhere" / "copy.png")
+    rows = [("copy.png", "a", "train", sha256_of(tmp_path / "elsewhere" / "copy.png"))]
+    with pytest.raises(DataError, match="near-duplicates of 1 test image") as caught:
+        prepare(teacher(rows, root=str(tmp_path / "elsewhere")), data)
+    assert name in str(caught.value)
+    _, told = prepare(teacher(rows, "gone", root=str(tmp_path / "gone")), data)
+    assert "were not looked for among the photos of the teacher gone" in told
+
+
+def save_copy(photo: Path, target: Path, mirrored: bool = False) -> None:
+    """Another file that shows the same."""
+    image = cv2.imread(str(photo))
+    assert image is not None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(target), cv2.flip(image, 1) if mirrored else image)
+
+
+def sha256_of(path: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_photos_without_labels_that_show_measured_photos_are_left_out_and_counted(
+    data: ImageData, teacher: MakeTeacher, photo_folder: PhotoFolder
+) -> None:
+    folder = photo_folder({"x/deep/new": 3, "new": 2}, "unlabelled")
+    names = {
+        split: [data.root / data.names[index] for index in data.indices(split)] for split in ("train", "val", "test")
+    }
+    shutil.copy(names["test"][0], folder / "same.jpg")
+    save_copy(names["test"][1], folder / "class" / "near.png")
+    save_copy(names["val"][0], folder / "mirrored.png", mirrored=True)
+    shutil.copy(names["train"][0], folder / "trained.jpg")
+    shutil.copy(folder / "new" / "photo_000.jpg", folder / "twice.jpg")
+    (folder / "notes.txt").write_text("no photo")
+    teaching, told = prepare(teacher(data.rows()), data, folder)
+    found = teaching.info.unlabelled
+    assert (found.used, found.near_duplicates, found.labelled, found.repeated, found.skipped) == (5, 3, 1, 1, 1)
+    assert "5 photo(s) without labels" in told
+    assert "near-duplicates of test or validation images: 3" in told
+    uses = {path: use for path, _, use in teaching.rows}
+    assert "test image" in uses["class/near.png"]
+    assert uses["x/deep/new/photo_000.jpg"] == "trained"
+    images = teaching.images
+    assert len(images.training) == len(data.indices("train")) + 5
+    for split in ("train", "val", "test"):
+        assert images.indices(split).tolist() == data.indices(split).tolist()
+    assert set(teaching.seen) == {sha256 for _, sha256, use in teaching.rows if use == "trained"}
+
+
+def test_photos_too_small_to_compare_are_said(photo_folder: PhotoFolder, teacher: MakeTeacher) -> None:
+    data = load_data(str(photo_folder({"a": 8, "b": 8})), ImageSpec(height_px=32, width_px=32))
+    teaching, told = prepare(teacher(), data, photo_folder({"new": 3}, "unlabelled"))
+    assert "test and validation images were not looked for" in told
+    assert teaching.info.unlabelled.unsearched
+
+
+def test_a_folder_of_photos_without_labels_that_cannot_be_used_is_named(
+    data: ImageData, teacher: MakeTeacher, tmp_path: Path
+) -> None:
+    run = teacher()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("no photo")
+    (tmp_path / "file.jpg").write_bytes(b"")
+    cases = [
+        ("gone", UsageError, "no folder"),
+        ("file.jpg", UsageError, "not a folder"),
+        ("empty", DataError, "holds no file"),
+        ("texts", DataError, r"no usable image, such as 'a\.txt'"),
+    ]
+    for name, kind, said in cases:
+        with pytest.raises(kind, match=said):
+            prepare(run, data, tmp_path / name)
+
+
+def test_what_is_no_finished_run_is_refused(teacher: MakeTeacher, tmp_path: Path) -> None:
+    run = teacher()
+    root = tmp_path / "runs"
+    assert find_teachers([Path("teacher")], root) == find_teachers([run.model_path], root) == (run.path,)
+    unfinished = begin_run(root, "unfinished")
+    bundle = run.path / "exports" / "tflite-int8"
+    bundle.mkdir(parents=True)
+    (bundle / "spec.json").write_text("{}")
+    (bundle / "net.tflite").write_bytes(b"")
+    (tmp_path / "lone.keras").write_bytes(b"")
+    cases: list[tuple[list[Path], str]] = [
+        ([unfinished.path], "is not finished"),
+        ([Path("teacher"), run.path], "named twice"),
+        ([bundle], rf"is a bundle[\s\S]*--teacher {run.path}"),
+        ([bundle / "net.tflite"], rf"is a model file[\s\S]*--teacher {run.path}"),
+        ([tmp_path / "lone.keras"], "Give the run it was exported from"),
+        ([Path("nobody")], "No run at 'nobody'"),
+    ]
+    for named, said in cases:
+        with pytest.raises(UsageError, match=said):
+            find_teachers(named, root)
+
+
+def test_a_head_that_would_be_chosen_trains_by_epochs(teacher: MakeTeacher) -> None:
+    request = TrainRequest(architecture="mobilenetv2", teachers=(teacher().path,))
+    plan = make_plan(request, None)
+    assert (plan.recipe.head, plan.recipe.head_epochs) == ("trained", 60)
+    assert plan.recipe.head_views == plan.recipe.teacher_views > 1
+    assert not plan.recipe.ranges.changes_nothing
+    assert any("With teachers the head trains by epochs" in note for note in plan.notes)
+    with pytest.raises(UsageError, match="does not learn from teachers"):
+        make_plan(TrainRequest(**{**vars(request), "settings": {"head": "chosen"}}), None)
+    views = {"head_epochs": 9, "head_views": 4, "teacher_views": 2}
+    with pytest.raises(UsageError, match="are 4 and 2"):
+        make_plan(TrainRequest(**{**vars(request), "settings": views}), None)
+    assert make_plan(TrainRequest(**{**vars(request), "settings": {"flip": "none"}}), None).recipe.ranges.flip == "none"
+    plain = {"head_epochs": 9, "augmentation": "none"}
+    assert make_plan(TrainRequest(**{**vars(request), "settings": plain}), None).recipe.teacher_views == 1
+
+
+def test_what_teaches_nothing_is_refused(teacher: MakeTeacher, tmp_path: Path) -> None:
+    for asked, said in (
+        ({"unlabelled": tmp_path}, "needs a teacher"),
+        ({"settings": {"teacher_share": 0.5}}, "the run has no teacher"),
+        ({"settings": {"teacher_views": 4}}, "the run has no teacher"),
+        ({"settings": {"teacher_share": 0.0}, "teachers": (teacher().path,)}, "'teacher_share' is 0"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            make_plan(TrainRequest(architecture="simple_cnn", **asked), None)  # type: ignore[arg-type]
+
+
+def test_zoo_yaml_and_the_command_name_the_teachers(teacher: MakeTeacher, tmp_path: Path) -> None:
+    teachers = (teacher().path, teacher(name="second").path)
+    request = TrainRequest(architecture="simple_cnn", teachers=teachers, unlabelled=tmp_path / "more")
+    assert request.command().endswith(
+        f"--teacher {teachers[0]} --teacher {teachers[1]} --unlabelled {tmp_path / 'more'}"
+    )
+    plan = make_plan(request, None)
+    write_plan(tmp_path, plan, tensorboard=False)
+    again = make_plan(read_plan(tmp_path / "zoo.yaml", TrainRequest()), None)
+    assert vars(again) == vars(plan)
+    (tmp_path / "short.yaml").write_text("teachers: [runs/teacher]\nunlabelled: more\n")
+    short = read_plan(tmp_path / "short.yaml", TrainRequest())
+    assert (short.teachers, short.unlabelled) == (teachers[:1], tmp_path / "more")
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photos, and with a run that taught another one, in another image rule. Read it only."""
+    folder = tmp_path_factory.mktemp("taught")
+    random = np.random.default_rng(0)
+    for place, count in {"photos/a": 16, "photos/b": 16, "more/any": 6}.items():
+        (folder / place).mkdir(parents=True)
+        for number in range(count):
+            image = random.integers(0, 255, (9, 9, 3), np.uint8)
+            image[..., 0 if place.endswith("a") else 2] //= 4
+            cv2.imwrite(str(folder / place / f"{number}.png"), cv2.resize(image, (72, 72)))
+    common = {**SETTINGS, "data": str(folder / "photos"), "runs": folder / "runs"}
+    master = zoo.train("simple_cnn", name="teacher", **{**common, "size": 16, "resize": "crop"})
+    zoo.train("simple_cnn", name="student", teachers=[master], unlabelled=folder / "more", **common)
+    return folder
+
+
+def test_a_taught_run_is_a_plain_run_that_says_who_taught_it(taught: Path) -> None:
+    run = open_run(taught / "runs" / "student")
+    assert run.info.taught is not None
+    (teacher,) = run.info.taught.teachers
+    assert teacher.run == str(taught / "runs" / "teacher")
+    assert teacher.digest == sha256_of(taught / "runs" / "teacher" / "model.keras")
+    assert run.info.taught.unlabelled is not None
+    assert run.info.taught.unlabelled.used == 6
+    assert run.recipe.teacher_views == 8
+    assert f"--teacher {teacher.run} --unlabelled" in run.info.command
+    assert {row["split"] for row in run.split()} == {"train", "val", "test"}
+    assert sum(row["use"] == "trained" for row in run.unlabelled()) == 6
+    assert len(run.learned_from() - {row["sha256"] for row in run.split()}) == 6
+    page = (run.path / "report.html").read_text()
+    assert "6 photo(s) without labels" in page
+    assert "simple_cnn" in page[page.index('id="teachers"') :][:2000]
+    assert zoo.load(run.path).predict(next((taught / "photos" / "a").iterdir())).label in ("a", "b")
+
+
+def test_an_interrupted_student_resumes_to_the_same_and_refuses_another_teacher(taught: Path, tmp_path: Path) -> None:
+    import keras
+
+    class Stop(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    shutil.copytree(taught / "runs" / "teacher", tmp_path / "teacher")
+    shutil.copytree(taught / "more", tmp_path / "more")
+    arguments = {**SETTINGS, "data": str(taught / "photos"), "runs": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        zoo.train(
+            "simple_cnn",
+            name="cut",
+            teachers=tmp_path / "teacher",
+            unlabelled=tmp_path / "more",
+            callbacks=[Stop()],
+            **arguments,
+        )
+    cut = tmp_path / "cut"
+    model = tmp_path / "teacher" / "model.keras"
+    weights = model.read_bytes()
+    model.write_bytes(weights + b"\0")
+    with pytest.raises(TrainingError, match=r"its model\.keras has changed"):
+        zoo.train(resume=cut, quiet=True)
+    model.unlink()
+    with pytest.raises(TrainingError, match="is gone"):
+        zoo.train(resume=cut, quiet=True)
+    model.write_bytes(weights)
+    with pytest.raises(UsageError, match=r"teachers: .*student"):
+        zoo.train(resume=cut, teachers=taught / "runs" / "student", quiet=True)
+    with pytest.raises(UsageError, match="not finished"):
+        zoo.train(resume=cut, teachers=cut, quiet=True)
+    (tmp_path / "more" / "any" / "0.png").rename(tmp_path / "0.png")
+    with pytest.raises(TrainingError, match=r"1 are new, gone or changed, such as 'any/0\.png'"):
+        zoo.train(resume=cut, quiet=True)
+    (tmp_path / "0.png").rename(tmp_path / "more" / "any" / "0.png")
+    zoo.train(resume=cut, teachers=tmp_path / "teacher", quiet=True)
+    whole = taught / "runs" / "student"
+    assert (cut / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+
+
+def test_zoo_show_names_the_teachers(taught: Path) -> None:
+    from zoo.workflows.show import ShowRequest, show
+
+    facts = show(ShowRequest(name=str(taught / "runs" / "student")), Listener()).facts
+    ((path, said),) = facts["taught by"].items()
+    assert path.endswith("teacher")
+    assert "accuracy" in said
+    assert json.dumps(facts)
+
+
+def test_evaluation_says_which_photos_taught_the_model(taught: Path) -> None:
+    from zoo.data import load_for_evaluation
+    from zoo.evaluation.trained import of_run
+    from zoo.workflows.overlap import tell_overlap
+
+    trained = of_run(open_run(taught / "runs" / "student"))
+    rows = [(f"any/{number}.png", "a") for number in range(6)]
+    listed = taught / "more" / "list.csv"
+    with listed.open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "label"), *rows])
+    listener = Listener()
+    tell_overlap(trained, load_for_evaluation(str(listed), trained.image, trained.labels), "test", listener)
+    listed.unlink()
+    assert "6 of 6 images trained or chose this model" in listener.told[0]

@@ -1,0 +1,216 @@
+"""What a student learns from beside its own data: what its teachers predict, and photos without labels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.atomic import write_csv
+from zoo.errors import TrainingError
+from zoo.reporter import Reporter
+from zoo.run_folder import Run, open_run
+from zoo.run_folder.taught import TaughtInfo, UnlabelledInfo
+from zoo.workflows.teachers import described, refuse_other_labels, refuse_seen
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from zoo.data import ImageData
+    from zoo.training.lesson import Lesson, Teacher
+
+#: What ``unlabelled.csv`` says of a photo that trains.
+_TRAINED = "trained"
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """Everything a student learns from, but its own data.
+
+    Args:
+        info: What ``run.json`` records.
+        teachers: The runs that teach.
+        images: The student's data, and behind it the photos without labels.
+        rows: Of ``unlabelled.csv``; ``None`` where no such photos were given.
+        seen: SHA-256 of photos that the run knows through these and that are not among its own.
+    """
+
+    info: TaughtInfo
+    teachers: tuple[Run, ...]
+    images: ImageData
+    rows: tuple[tuple[str, str, str], ...] | None
+    seen: tuple[str, ...]
+
+    def record(self, run: Run) -> None:
+        """Writes down what they are, into the run folder."""
+        if self.rows is not None:
+            write_csv(run.path / "unlabelled.csv", ("path", "sha256", "use"), self.rows)
+        if self.seen:
+            write_csv(run.path / "seen.csv", ("sha256",), [(sha256,) for sha256 in self.seen])
+
+    def refuse_other(self, run: Run) -> None:
+        """Refuses to resume a run with other teachers or photos than it began with.
+
+        Raises:
+            TrainingError: A model or a photo is not what it was; the message says which.
+        """
+        was = run.info.taught
+        assert was is not None
+        for before, now in zip(was.teachers, self.info.teachers, strict=True):
+            if before.digest != now.digest:
+                raise TrainingError(
+                    f"The teacher {now.run} is not what it was when {run.path} began: its model.keras has changed.",
+                    "Restore it, or start a new run.",
+                )
+        if self.rows is None:
+            return
+        rows = {row["path"]: row["sha256"] for row in run.unlabelled() if row["use"] == _TRAINED}
+        now_used = {path: sha256 for path, sha256, use in self.rows if use == _TRAINED}
+        changed = sorted(path for path in rows.keys() | now_used.keys() if rows.get(path) != now_used.get(path))
+        if changed:
+            assert was.unlabelled is not None
+            raise TrainingError(
+                f"The photos without labels of {run.path} are not what they were: {len(changed)} are new, gone or"
+                f" changed, such as {changed[0]!r}.",
+                f"Restore {was.unlabelled.source}, or start a new run.",
+            )
+
+    def lesson(self, run: Run, reporter: Reporter) -> Lesson:
+        """What the teachers predict for the images that train, cached like features."""
+        from zoo.data.cache import damage_note
+        from zoo.training.lesson import compute_lesson
+
+        share, views = run.recipe.teacher_share, run.recipe.teacher_views
+        assert share is not None
+        assert views is not None
+        start = time.perf_counter()
+        found = compute_lesson(
+            self._models(reporter), self.images, run.recipe, share, views, reporter.counter("predictions of teachers")
+        )
+        run.add_seconds("teachers_s", time.perf_counter() - start)
+        if found.damaged:
+            reporter.note(damage_note(found.damaged, "predictions of teachers"))
+        return found
+
+    def _models(self, reporter: Reporter) -> Iterator[Teacher]:
+        from zoo.evaluation.trained import of_run
+        from zoo.training.lesson import Teacher
+
+        training = self.images.at(self.images.training)
+        for run in self.teachers:
+            reporter.stage(f"Asking the teacher {run.name} about {len(training.names)} images")
+            images = training.seen_as(run.image_spec, reporter.counter("decoding"))
+            yield Teacher(of_run(run).load, images, outputs_of(run.labels, training.labels))
+
+
+def outputs_of(teacher: Sequence[str], student: Sequence[str]) -> NDArray[np.int64]:
+    """For each label of the student, the teacher's output that stands for it."""
+    import numpy as np
+
+    return np.array([teacher.index(label) for label in student], np.int64)
+
+
+def prepare_teaching(
+    teachers: Sequence[Path], unlabelled: Path | None, data: ImageData, reporter: Reporter
+) -> Teaching | None:
+    """Opens the teachers, checks that they fit the student's data, and reads the photos without labels.
+
+    Args:
+        teachers: Folders of finished runs; none: nobody teaches.
+        unlabelled: A folder of photos without labels.
+        data: The student's.
+        reporter: Told what is used and what is left out.
+
+    Raises:
+        UsageError: A teacher has other labels, or there is no such folder.
+        DataError: A teacher saw test images, or the folder holds no usable image.
+    """
+    if not teachers:
+        return None
+    runs = tuple(open_run(path) for path in teachers)
+    for run in runs:
+        refuse_other_labels(run, data.labels)
+        refuse_seen(run, data, reporter)
+    info = TaughtInfo(teachers=tuple(map(described, runs)))
+    seen = {sha256 for run in runs for sha256 in run.learned_from()}
+    images, rows = data, None
+    if unlabelled is not None:
+        images, rows, found = _with_unlabelled(data, unlabelled, reporter)
+        info = replace(info, unlabelled=found)
+        seen |= {sha256 for _, sha256, use in rows if use == _TRAINED}
+    return Teaching(info, runs, images, rows, tuple(sorted(seen - set(data.contents))))
+
+
+def resumed_teaching(run: Run, data: ImageData, reporter: Reporter) -> Teaching | None:
+    """The same of a run that is resumed, from where its teachers and photos lay when it began.
+
+    Raises:
+        UsageError, DataError: As ``prepare_teaching``.
+        TrainingError: A teacher or a photo is not what it was.
+    """
+    was = run.info.taught
+    if was is None:
+        return None
+    teachers = [Path(teacher.run) for teacher in was.teachers]
+    for path in teachers:
+        if not (path / "model.keras").is_file():
+            raise TrainingError(
+                f"The teacher {path} of {run.path} is gone.", "Restore it, or start a new run with other teachers."
+            )
+    teaching = prepare_teaching(teachers, Path(was.unlabelled.source) if was.unlabelled else None, data, reporter)
+    if teaching:
+        teaching.refuse_other(run)
+    return teaching
+
+
+def _with_unlabelled(
+    data: ImageData, folder: Path, reporter: Reporter
+) -> tuple[ImageData, tuple[tuple[str, str, str], ...], UnlabelledInfo]:
+    """The data with the photos of a folder behind it; what each file of the folder is used for; and a summary."""
+    import numpy as np
+
+    from zoo.audit.leakage import find_copies
+    from zoo.data import TEST, TRAIN, VAL
+    from zoo.data.unlabelled import load_unlabelled
+
+    photos = load_unlabelled(folder, data.spec, reporter.counter("decoding"))
+    judged = [*data.indices(TEST).tolist(), *data.indices(VAL).tolist()]
+    both = data.at(np.array(judged, np.int64)).and_then(photos)
+    places = np.arange(len(both.names)).tolist()
+    counter = reporter.counter("looking for near-duplicates of test and validation images")
+    leaks = find_copies(both, places[len(judged) :], places[: len(judged)], counter)
+    shows = {leak.name: leak for leak in leaks.leaks}
+    trained = {data.contents[index]: data.names[index] for index in data.indices(TRAIN).tolist()}
+    first: dict[str, str] = {}
+    uses: list[tuple[str, str]] = []  # kind and words
+    for name, path, sha256 in zip(photos.names, both.names[len(judged) :], photos.contents, strict=True):
+        if sha256 in trained:
+            uses.append(("labelled", f"the training image {trained[sha256]}, which trains with its label"))
+        elif path in shows:
+            leak = shows[path]
+            uses.append(("near", f"shows what the {leak.split} image {leak.twin} shows"))
+        elif sha256 in first:
+            uses.append(("repeated", f"the same file as {first[sha256]}"))
+        else:
+            first[sha256] = name
+            uses.append((_TRAINED, _TRAINED))
+    kinds = [kind for kind, _ in uses]
+    info = UnlabelledInfo(
+        source=photos.source,
+        used=kinds.count(_TRAINED),
+        near_duplicates=kinds.count("near"),
+        labelled=kinds.count("labelled"),
+        repeated=kinds.count("repeated"),
+        skipped=len(photos.skipped),
+        unsearched=(leaks.unsearched or "").replace("test images", "test and validation images"),
+    )
+    reporter.note(f"{folder}: {info}")
+    if info.unsearched:
+        reporter.warning(f"{folder}: {info.unsearched}")
+    rows = [(name, sha256, use) for name, sha256, (_, use) in zip(photos.names, photos.contents, uses, strict=True)]
+    rows += [(item.name, "", item.reason) for item in photos.skipped]
+    used = photos.at(np.flatnonzero(np.array([kind == _TRAINED for kind in kinds])).astype(np.int64))
+    return data.and_then(used), tuple(sorted(rows)), info
