@@ -21,8 +21,10 @@ from zoo.cli.data import split
 from zoo.cli.main import cli
 from zoo.cli.plugin import check as plugin_check
 from zoo.parity import Verification
+from zoo.registry import architectures, datasets, exporters
 from zoo.run_folder import Run
 from zoo.table import prose, terminal_width, width_of
+from zoo.workflows.planning import best_pretrained
 
 CHINESE, ARABIC, SPACES = "英式橄榄球比赛用球", "كُرَةُ القَدَمِ الأَمِيرِكِيَّة", "a class whose name has many words " * 3
 LONG = "a_class_name_without_any_space_that_goes_on_for_eighty_characters_and_then_it_ends"
@@ -248,3 +250,19 @@ def test_the_least_important_columns_go_first_and_are_named(runs: list[Run], mon
     assert "accuracy" in narrow.splitlines()[1] or "accuracy" in narrow.splitlines()[0]
     assert "Too narrow for: recipe" in narrow
     assert "Too narrow" not in shown("compare", runs, 200, monkeypatch)
+
+
+def test_the_list_has_a_line_each_by_use_and_what_could_be_installed_apart(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.cli.list.is_installed", lambda distribution: distribution != "zoo-keras-applications")
+    installed, known = shown("list", runs, 80, monkeypatch).split("Known and not installed")
+    names = [offer.record.name for registry in (architectures(), datasets(), exporters()) for offer in registry]
+    assert sorted(line.split()[0] for line in installed.splitlines() if line.startswith("  ")) == sorted(names)
+    best = best_pretrained()
+    assert best is not None
+    assert installed.splitlines()[1].split()[0] == best[0]  # what `zoo train --data` takes by itself
+    assert installed.index("simple_cnn") > installed.index("mobilenetv2")
+    assert "pip install" in known
+    assert "resnet50" in known
+    assert "efficientnet_lite0" not in known
