@@ -37,7 +37,7 @@ def plot_class_counts(counts: Mapping[str, Mapping[str, int]], target: Target, *
     labels = list(dict.fromkeys(label for split in counts.values() for label in split))
     named = len(labels) <= _NAMED_BARS
     height = 1.05 + 0.34 * len(labels) if named else 3.2
-    with drawing(target, 4.8, max(1.9, height), theme) as figure:
+    with drawing(target, 4.0, max(1.9, height), theme) as figure:
         axes = figure.subplots()
         (_named_bars if named else _ordered_sizes)(axes, labels, counts, theme)
         figure.legend(loc="outside upper left", ncols=len(counts), borderpad=0.2, columnspacing=1.4)
@@ -98,7 +98,7 @@ def plot_curves(
         panels: ``accuracy``, ``loss`` or both.
         theme: Colours.
     """
-    with drawing(target, 4.8 * len(panels), 3.1, theme) as figure:
+    with drawing(target, 4.0 * len(panels), 3.0, theme) as figure:
         for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             _curve(axes, history, panel, best_epoch or _lowest(history.get("val_loss", ())), theme)
 
@@ -219,7 +219,7 @@ def plot_reliability(bins: Sequence[Bin], error: float, target: Target, *, theme
         target: Where the PNG goes.
         theme: Colours.
     """
-    with drawing(target, 4.8, 4.2, theme) as figure:
+    with drawing(target, 4.0, 4.0, theme) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         _accuracy_by_confidence(upper, bins, theme)
         figure.suptitle(f"Calibration error {percent(error)}", x=0.02, ha="left", fontsize=10.5, fontweight="bold")
