@@ -129,9 +129,11 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.parametrize("pairs", [4_000_000, 30])
 def test_photos_without_labels_that_show_measured_photos_are_left_out_and_counted(
-    data: ImageData, teacher: MakeTeacher, photo_folder: PhotoFolder
+    pairs: int, data: ImageData, teacher: MakeTeacher, photo_folder: PhotoFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("zoo.audit.leakage._PAIRS_WITH_CROPS", pairs)  # more of them are compared in parts
     folder = photo_folder({"x/deep/new": 3, "new": 2}, "unlabelled")
     names = {
         split: [data.root / data.names[index] for index in data.indices(split)] for split in ("train", "val", "test")
@@ -144,6 +146,7 @@ def test_photos_without_labels_that_show_measured_photos_are_left_out_and_counte
     (folder / "notes.txt").write_text("no photo")
     teaching, told = prepare(teacher(data.rows()), data, folder)
     found = teaching.info.unlabelled
+    assert not found.unsearched
     assert (found.used, found.near_duplicates, found.labelled, found.repeated, found.skipped) == (5, 3, 1, 1, 1)
     assert "5 photo(s) without labels" in told
     assert "near-duplicates of test or validation images: 3" in told

@@ -106,6 +106,18 @@ def find_copies(
     return Leakage([leaks[index] for index in sorted(leaks)], unsearched)
 
 
+def find_copies_in_parts(
+    data: ImageData, searched: Sequence[int], others: Sequence[int], progress: Progress | None = None
+) -> Leakage:
+    """As ``find_copies``, of any number of images that are looked for among a few others: some of them at a time."""
+    some = max(1, min(_IMAGES // 2, _PAIRS_WITH_CROPS // max(1, len(others))))
+    parts = [
+        find_copies(data, searched[start : start + some], others, progress) for start in range(0, len(searched), some)
+    ]
+    unsearched = next((part.unsearched for part in parts if part.unsearched), None)
+    return Leakage([leak for part in parts for leak in part.leaks], unsearched)
+
+
 def _reach(spec: ImageSpec, tests: int, others: int) -> tuple[bool, str | None]:
     """Whether images are compared, and the sentence on what is left out."""
     side = min(spec.height_px, spec.width_px)

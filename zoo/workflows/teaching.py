@@ -172,7 +172,7 @@ def _with_unlabelled(
     """The data with the photos of a folder behind it; what each file of the folder is used for; and a summary."""
     import numpy as np
 
-    from zoo.audit.leakage import find_copies
+    from zoo.audit.leakage import find_copies_in_parts
     from zoo.data import TEST, TRAIN, VAL
     from zoo.data.unlabelled import load_unlabelled
 
@@ -181,7 +181,7 @@ def _with_unlabelled(
     both = data.at(np.array(judged, np.int64)).and_then(photos)
     places = np.arange(len(both.names)).tolist()
     counter = reporter.counter("looking for near-duplicates of test and validation images")
-    leaks = find_copies(both, places[len(judged) :], places[: len(judged)], counter)
+    leaks = find_copies_in_parts(both, places[len(judged) :], places[: len(judged)], counter)
     shows = {leak.name: leak for leak in leaks.leaks}
     trained = {data.contents[index]: data.names[index] for index in data.indices(TRAIN).tolist()}
     first: dict[str, str] = {}
