@@ -30,7 +30,8 @@ _ZOO = Path(__file__).resolve().parents[1] / "zoo"
 _LEFT_OUT = ("__main__", "parametrize")
 
 _PRELOADED = [
-    *("tensorflow", "keras", "cv2", "scipy.stats", "sklearn.linear_model", "matplotlib.pyplot"),
+    *("tensorflow", "keras", "cv2", "scipy.stats", "matplotlib.pyplot"),
+    *("sklearn.linear_model", "sklearn.manifold", "sklearn.decomposition", "sklearn.cluster"),
     *("onnx", "onnxruntime", "ai_edge_litert.interpreter", "urllib3"),
     *(
         ".".join(path.relative_to(_ZOO.parent).with_suffix("").parts).removesuffix(".__init__")
@@ -92,6 +93,13 @@ def spare_collections() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
+def spare_maps() -> None:
+    """Arranges few photos on the map of a report: a second of t-SNE for every training is too much."""
+    from zoo.report import photo_map
+
+    photo_map.MOST_POINTS = 60
+
+
 def _main(arguments: list[str], cwd: str, environment: dict[str, str], out: Path, err: Any) -> None:
     for target, descriptor in ((out, 1), (err, 2)):
         is_path = isinstance(target, Path)
@@ -101,6 +109,7 @@ def _main(arguments: list[str], cwd: str, environment: dict[str, str], out: Path
     # A shell starts background jobs with Ctrl-C ignored, and the tests may run in one.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     spare_collections()
+    spare_maps()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,7 +57,10 @@ def read_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]
 
         def read() -> str:
             stream.flush()
-            return os.read(ours, 65536).decode()
+            parts = []
+            while select.select([ours], [], [], 0.2)[0]:
+                parts.append(os.read(ours, 65536))
+            return b"".join(parts).decode()
 
         yield read
     os.close(ours)
