@@ -51,6 +51,27 @@ class Fault:
 FAULTS = (
     # From a photo's file to pixels
     Fault(
+        "width-of-characters",
+        "zoo/table.py",
+        'return 2 if unicodedata.east_asian_width(character) in "WF" else 1',
+        "return 1",
+        ("tests/cli/test_tables.py::test_a_pipe_gets_a_line_a_row_whatever_the_window",),
+    ),
+    Fault(
+        "mistakes-as-hits",
+        "zoo/report/plots.py",
+        "theme.wrong_shades(shown)",
+        "theme.shades(shown)",
+        ("tests/report/test_page_in_browser.py::test_right_and_wrong_cells_of_the_matrix_have_colours_of_their_own",),
+    ),
+    Fault(
+        "bar-after-interrupt",
+        "zoo/workflows/host.py",
+        "        close_bars()\n",
+        "",
+        ("tests/cli/test_progress.py::test_an_interrupt_leaves_no_bar",),
+    ),
+    Fault(
         "crop",
         "zoo/images/resize.py",
         "= (256, 224)",

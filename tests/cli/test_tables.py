@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.cells import cell_len as width_of  # counted by others
 
 from tests.audit.test_repeats import check as audit
 from tests.parity.linear import make_subject
@@ -23,7 +24,7 @@ from zoo.cli.plugin import check as plugin_check
 from zoo.parity import Verification
 from zoo.registry import architectures, datasets, exporters
 from zoo.run_folder import Run
-from zoo.table import prose, terminal_width, width_of
+from zoo.table import prose, terminal_width
 from zoo.workflows.planning import best_pretrained
 
 CHINESE, ARABIC, SPACES = "英式橄榄球比赛用球", "كُرَةُ القَدَمِ الأَمِيرِكِيَّة", "a class whose name has many words " * 3
