@@ -21,8 +21,11 @@ import pytest
 from filelock import FileLock
 
 from tests import warm
+from zoo.memory import keep_freed_memory
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+keep_freed_memory()  # as the command does
 
 
 #: Files of a minute and more, or near it.

@@ -30,7 +30,8 @@ HEAVY = (
 
 #: Left never imports right; parts on one line may not import each other unless they are listed in order.
 LAYERS = [
-    ["errors", "quiet", "figures", "locks", "text_files", "yaml_files", "records", "terminal", "table", "array_files"],
+    ["errors", "memory", "quiet", "figures", "locks", "text_files", "yaml_files", "records", "terminal", "table"],
+    ["array_files"],
     ["named_function", "keras_internals", "backend"],
     ["reporter", "progress", "atomic", "atomic_folders"],
     ["image_spec", "keras_names", "augmentation", "recipe", "exported"],

@@ -13,6 +13,7 @@ import click
 from zoo import __version__
 from zoo.cli.lazy import LazyGroup
 from zoo.errors import PluginCodeError, Terminated, ZooError
+from zoo.memory import keep_freed_memory
 from zoo.reporter import close_bars
 from zoo.terminal import guard_terminal
 
@@ -65,6 +66,7 @@ def main() -> NoReturn:
     """The ``zoo`` script. Exit codes are in ``zoo.errors``; a bug keeps its traceback."""
     signal.signal(signal.SIGTERM, _terminate)
     guard_terminal()
+    keep_freed_memory()
     try:
         try:
             cli(standalone_mode=False)
