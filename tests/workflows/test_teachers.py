@@ -242,6 +242,8 @@ def test_a_head_that_would_be_chosen_trains_by_epochs(teacher: MakeTeacher) -> N
     with pytest.raises(UsageError, match="are 4 and 2"):
         make_plan(TrainRequest(**{**vars(request), "settings": views}), None)
     assert make_plan(TrainRequest(**{**vars(request), "settings": {"flip": "none"}}), None).recipe.ranges.flip == "none"
+    two = make_plan(TrainRequest(**{**vars(request), "settings": {"teacher_views": 2}}), None).recipe
+    assert (two.head_views, two.ranges.changes_nothing) == (2, False)
     plain = {"head_epochs": 9, "augmentation": "none"}
     assert make_plan(TrainRequest(**{**vars(request), "settings": plain}), None).recipe.teacher_views == 1
 

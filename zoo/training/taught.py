@@ -52,13 +52,14 @@ def taught_recipe(recipe: Recipe, given: Collection[str]) -> tuple[Recipe, list[
         )
     if views is None and "head_views" in given:
         views = values["teacher_views"] = recipe.head_views
+    plain = recipe.ranges.changes_nothing
+    if plain and views != 1 and "augmentation" not in given:
+        values["augmentation"] = "strong"
+        values |= {name: getattr(recipe.ranges, name) for name in RANGES if name in given}
+        notes.append("The augmentation is strong: teachers predict augmented versions of the photos.")
+        plain = False
     if views is None:
-        if recipe.ranges.changes_nothing and "augmentation" not in given:
-            values["augmentation"] = "strong"
-            values |= {name: getattr(recipe.ranges, name) for name in RANGES if name in given}
-            notes.append("The augmentation is strong: teachers predict augmented versions of the photos.")
-        none = recipe.ranges.changes_nothing and "augmentation" not in values
-        views = values["teacher_views"] = 1 if none else VIEWS
+        views = values["teacher_views"] = 1 if plain else VIEWS
     if recipe.head_epochs or "head_epochs" in values:
         values["head_views"] = views
     return recipe.with_values(values), notes
