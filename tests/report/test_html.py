@@ -83,10 +83,11 @@ def test_the_page_answers_in_a_practitioner_s_order(make_run: MakeRun) -> None:
     assert page.open == []
     assert page.without_alt == 0
     assert sorted(file.name for file in (run.path / "plots").iterdir()) == [
+        "accuracy.png",
         "augmented.png",
         "class_counts.png",
         "confusion_matrix.png",
-        "curves.png",
+        "loss.png",
         "mistakes.png",
         "reliability.png",
         "samples.png",

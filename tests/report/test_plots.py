@@ -9,10 +9,13 @@ import matplotlib
 import numpy as np
 import pytest
 
+from tests.report.test_devices import row
 from zoo.errors import TrainingError
 from zoo.evaluation import Predictions, compute_metrics
 from zoo.report import grids, plots
-from zoo.report.style import DARK, LIGHT
+from zoo.report.devices import plot_devices
+from zoo.report.style import BothThemes
+from zoo.report.theme import DARK, LIGHT
 
 ANY_SCRIPT = (
     "日本語",
@@ -75,12 +78,36 @@ DRAWINGS: dict[str, Callable[..., None]] = {
     "counts": lambda path, **k: plots.plot_class_counts(
         {"train": {"a": 3, "b": 9}, "test": {"a": 1, "b": 2}}, path, **k
     ),
-    "curves": lambda path, **k: plots.plot_curves(history(9), path, best_epoch=7, **k),
+    "curves": lambda path, **k: plots.plot_curve(history(9), "loss", path, best_epoch=7, **k),
     "confusion": lambda path, **k: plots.plot_confusion(confusion(3), "abc", path, **k),
     "reliability": lambda path, **k: plots.plot_reliability(*bins(), path, **k),
     "samples": lambda path, **k: grids.plot_samples({"a": list(photos(3)), "b": [None]}, path, **k),
     "augmented": lambda path, **k: grids.plot_augmented(photos(4), path, **k),
 }
+
+
+MEASURED = [row("board", "onnx", precision, ms) for precision, ms in (("float32", 7.5), ("int8", 3.2))]
+
+#: Pictures that stand in pages, which are light or dark.
+CHARTS = {
+    **{name: DRAWINGS[name] for name in ("counts", "curves", "confusion", "reliability")},
+    "accuracy": lambda path, **k: plots.plot_curve(history(9), "accuracy", path, **k),
+    "confusion of many": lambda path, **k: plots.plot_confusion(confusion(30), list(map(str, range(30))), path, **k),
+    "confusion on a phone": lambda path, **k: plots.plot_confusion(confusion(3), "abc", path, narrow=True, **k),
+    "counts of many": lambda path, **k: plots.plot_class_counts({"val": {f"c{i}": i for i in range(99)}}, path, **k),
+    "devices": lambda path, **k: plot_devices(MEASURED, path, **k),
+}
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_chart_for_both_themes_is_that_of_each(name: str) -> None:
+    """It is made once and recoloured, so a colour that is not of the theme would stay."""
+    both, light, dark = BothThemes(), io.BytesIO(), io.BytesIO()
+    CHARTS[name](both)
+    CHARTS[name](light, theme=LIGHT)
+    CHARTS[name](dark, theme=DARK)
+    assert both.light.getvalue() == light.getvalue()
+    assert both.dark.getvalue() == dark.getvalue() != light.getvalue()
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
@@ -136,16 +163,19 @@ def test_counts_of_very_many_classes_stay_small(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("epochs", [1, 2, 300])
 def test_curves_of_any_length(tmp_path: Path, epochs: int) -> None:
-    plots.plot_curves(history(epochs), tmp_path / "c.png")
+    plots.plot_curve(history(epochs), "accuracy", tmp_path / "c.png")
     image = picture(tmp_path / "c.png")
     assert share_of(image, LIGHT.accent) > 1e-4
     assert share_of(image, LIGHT.wrong) > 1e-4  # the best epoch
 
 
 def test_curves_with_nothing_validated_or_diverged(tmp_path: Path) -> None:
-    plots.plot_curves({"loss": [1.0, float("nan"), float("inf")], "accuracy": [0.5, 0.5, 0.5]}, tmp_path / "c.png")
-    plots.plot_curves({"loss": [float("nan")] * 2, "val_loss": [float("nan")] * 2}, tmp_path / "d.png", best_epoch=1)
-    assert share_of(picture(tmp_path / "c.png"), LIGHT.muted) > 1e-4
+    diverged = {"loss": [1.0, float("nan"), float("inf")], "accuracy": [0.5, 0.5, 0.5]}
+    nothing = {"loss": [float("nan")] * 2, "val_loss": [float("nan")] * 2}
+    for panel in ("accuracy", "loss"):
+        plots.plot_curve(diverged, panel, tmp_path / f"{panel}.png")
+        assert share_of(picture(tmp_path / f"{panel}.png"), LIGHT.muted) > 1e-4
+        plots.plot_curve(nothing, panel, tmp_path / "d.png", best_epoch=1)
 
 
 def test_the_most_confident_mistake_comes_first(tmp_path: Path) -> None:

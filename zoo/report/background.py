@@ -15,8 +15,9 @@ from zoo.recipe import Recipe, setting_as_text
 from zoo.report import grids, plots
 from zoo.report.findings import Findings
 from zoo.report.markup import Column, beside, chart, esc, facts, name, section, table, tile, tiles
-from zoo.report.style import Target, Theme
+from zoo.report.style import Target
 from zoo.report.text import duration, percent, plural, thousands
+from zoo.report.theme import Theme
 from zoo.run_folder.info import FlipInfo, HeadInfo
 
 _MOST_SKIPPED = 50
@@ -28,9 +29,8 @@ def training(findings: Findings, folder: Path) -> str:
     history, best = findings.history, findings.run.info.best_epoch
     if not history.get("loss"):
         return ""
-    plots.plot_curves(history, folder / "curves.png", best_epoch=best)
     figures = "\n".join(
-        chart(_curve(findings, panel), _curve_in_words(history, panel, best))
+        chart(_curve(findings, panel), _curve_in_words(history, panel, best), file=folder / f"{panel}.png")
         for panel in ("accuracy", "loss")
         if history.get(panel)
     )
@@ -126,7 +126,7 @@ def _harder(recipe: Recipe) -> str:
 def _curve(findings: Findings, panel: str) -> Any:
     def draw(target: Target, theme: Theme) -> None:
         best = findings.run.info.best_epoch
-        plots.plot_curves(findings.history, target, best_epoch=best, panels=(panel,), theme=theme)
+        plots.plot_curve(findings.history, panel, target, best_epoch=best, theme=theme)
 
     return draw
 

@@ -16,8 +16,9 @@ from zoo.atomic import make_folder, write_csv, write_json
 from zoo.report.bench_table import Merged, Row
 from zoo.report.markup import Column, chart, esc, name, section, table
 from zoo.report.page import write_page
-from zoo.report.style import LIGHT, Target, Theme, drawing, percent_ticks, plain
+from zoo.report.style import Target, drawing, percent_ticks, plain
 from zoo.report.text import ABSENT, percent, plural, shorten
+from zoo.report.theme import LIGHT, Theme
 
 #: Area of a bubble, in square points, a megabyte; none is so small that it cannot be seen.
 _AREA_A_MB = 26.0

@@ -9,8 +9,9 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from zoo.report.style import LIGHT, Target, Theme, drawing
+from zoo.report.style import Target, drawing
 from zoo.report.text import percent, shorten
+from zoo.report.theme import LIGHT, Theme
 
 #: ``(height, width, 3)`` uint8 RGB, or ``None`` where the file is gone.
 Picture = npt.NDArray[np.uint8] | None

@@ -6,13 +6,13 @@ import html
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 from zoo.atomic import write_bytes
 from zoo.report.grids import Picture
 from zoo.report.pictures import data_uri, thumbnail
-from zoo.report.style import CSS_DPI, DARK, DPI, LIGHT, Target, Theme
+from zoo.report.style import CSS_DPI, DPI, BothThemes, Target
+from zoo.report.theme import LIGHT, Theme
 from zoo.terminal import readable
 
 
@@ -142,7 +142,7 @@ def chart(draw: Draw, alt: str, caption: str = "", file: Path | None = None, nar
         file: Where the light one is kept as well.
         narrow: Draws it for a phone, where the other's letters would be too small.
     """
-    light, dark = _draw(draw, LIGHT), _draw(draw, DARK)
+    light, dark = _draw(draw)
     if file:
         write_bytes(file, light)
     below = f"<figcaption>{caption}</figcaption>" if caption else ""
@@ -154,7 +154,8 @@ def chart(draw: Draw, alt: str, caption: str = "", file: Path | None = None, nar
 
 
 def _phone(draw: Draw) -> str:
-    schemes = ((" and (prefers-color-scheme: dark)", _draw(draw, DARK)), ("", _draw(draw, LIGHT)))
+    light, dark = _draw(draw)
+    schemes = ((" and (prefers-color-scheme: dark)", dark), ("", light))
     return "".join(
         f'<source media="(max-width: 40rem){scheme}" srcset="{data_uri(png)}" {_size(png)}>' for scheme, png in schemes
     )
@@ -165,10 +166,11 @@ def _size(png: bytes) -> str:
     return f'width="{round(width * CSS_DPI / DPI)}" height="{round(height * CSS_DPI / DPI)}"'
 
 
-def _draw(draw: Draw, theme: Theme) -> bytes:
-    target = BytesIO()
-    draw(target, theme)
-    return target.getvalue()
+def _draw(draw: Draw) -> tuple[bytes, bytes]:
+    """The PNG in light and in dark colours."""
+    target = BothThemes()
+    draw(target, LIGHT)
+    return target.light.getvalue(), target.dark.getvalue()
 
 
 def warnings_section(sentences: Iterable[str]) -> str:

@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from zoo.evaluation.intervals import wilson_interval
-from zoo.report.style import LIGHT, Target, Theme, drawing, percent_ticks, plain
+from zoo.report.style import Target, drawing, percent_ticks, plain
 from zoo.report.text import percent, shorten, thousands
+from zoo.report.theme import LIGHT, Theme
 from zoo.run_folder.info import Bin
 
 #: More classes than this have no room for their names.
@@ -81,26 +82,25 @@ def _ordered_sizes(axes: Axes, labels: Sequence[str], counts: Mapping[str, Mappi
     plain(axes, "y")
 
 
-def plot_curves(
+def plot_curve(
     history: Mapping[str, Sequence[float]],
+    panel: str,
     target: Target,
     *,
     best_epoch: int | None = None,
-    panels: Sequence[str] = ("accuracy", "loss"),
     theme: Theme = LIGHT,
 ) -> None:
-    """Training and validation over the epochs, a panel each side by side, the best epoch marked.
+    """Training and validation over the epochs, the best epoch marked.
 
     Args:
-        history: Columns of ``history.csv``; a panel ``x`` shows ``x`` and, where there is one, ``val_x``.
+        history: Columns of ``history.csv``.
+        panel: ``accuracy`` or ``loss``: this column and, where there is one, the same with ``val_``.
         target: Where the PNG goes.
         best_epoch: The epoch whose weights were kept, from 1; ``None``: the one with the lowest ``val_loss``.
-        panels: ``accuracy``, ``loss`` or both.
         theme: Colours.
     """
-    with drawing(target, 4.0 * len(panels), 3.0, theme) as figure:
-        for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            _curve(axes, history, panel, best_epoch or _lowest(history.get("val_loss", ())), theme)
+    with drawing(target, 4.0, 3.0, theme) as figure:
+        _curve(figure.subplots(), history, panel, best_epoch or _lowest(history.get("val_loss", ())), theme)
 
 
 def _curve(axes: Axes, history: Mapping[str, Sequence[float]], panel: str, best: int | None, theme: Theme) -> None:
@@ -156,9 +156,10 @@ def plot_confusion(
         # A single mistake among hundreds of cells must still be seen.
         shown = shares if k <= 25 else _blocks(np.sqrt(shares), ceil(k / 250))
         edge = k - 0.5
-        right = np.eye(len(shown), dtype=bool)[..., None]
-        coloured = np.where(right, theme.shades(shown), theme.wrong_shades(shown))
-        axes.imshow(coloured, interpolation="nearest", extent=(-0.5, edge, edge, -0.5))
+        right = np.eye(len(shown), dtype=bool)
+        for others, cmap in ((~right, theme.shades), (right, theme.wrong_shades)):
+            cells = np.ma.masked_where(others, shown)
+            axes.imshow(cells, cmap=cmap, vmin=0, vmax=1, interpolation="nearest", extent=(-0.5, edge, edge, -0.5))
         _name_classes(axes, labels, theme, narrow)
         if k <= (12 if narrow else 25):
             _write_counts(axes, counts, shares, theme, narrow)

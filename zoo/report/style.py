@@ -1,4 +1,4 @@
-"""The look that all pictures share: two themes, fonts for any script, and saving without a trace in global state."""
+"""The look that all pictures share: fonts for any script, and saving without a trace in global state."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from zoo.atomic import make_folder, whole_file
 from zoo.report.text import percent
+from zoo.report.theme import DARK, Theme, recolour
 
 #: Pixels an inch. The page shows charts at CSS's 96, so that they stay sharp on dense displays.
 DPI = 160
@@ -26,69 +26,18 @@ CSS_DPI = 96
 #: The same for pages of photographs, where PNG grows fast.
 PHOTO_DPI = 110
 
+
+@dataclass(frozen=True)
+class BothThemes:
+    """A picture in memory, drawn in ``LIGHT`` and then shown in ``DARK``."""
+
+    light: io.BytesIO = field(default_factory=io.BytesIO)
+    dark: io.BytesIO = field(default_factory=io.BytesIO)
+
+
 #: Where a picture goes: a file, which appears whole or not at all, or memory.
-Target = Path | io.BytesIO
+Target = Path | io.BytesIO | BothThemes
 
-
-@dataclass(frozen=True, kw_only=True)
-class Theme:
-    """Colours. ``train``, ``val`` and ``test`` are told apart with any kind of colour vision (Okabe and Ito 2008)."""
-
-    background: str
-    text: str
-    muted: str
-    line: str
-    empty: str
-    accent: str
-    accent_text: str
-    wrong: str
-    wrong_least: str
-    train: str
-    val: str
-    test: str
-
-    def split(self, name: str) -> str:
-        return {"train": self.train, "val": self.val, "test": self.test}.get(name, self.muted)
-
-    @property
-    def shades(self) -> LinearSegmentedColormap:
-        """From nothing (0) to the accent (1)."""
-        return LinearSegmentedColormap.from_list("zoo", [self.empty, self.accent])
-
-    @property
-    def wrong_shades(self) -> LinearSegmentedColormap:
-        """From nothing (0) to the colour of mistakes (1); the least mistake is seen."""
-        return LinearSegmentedColormap.from_list("zoo", [(0, self.empty), (0.001, self.wrong_least), (1, self.wrong)])
-
-
-LIGHT = Theme(
-    background="#ffffff",
-    text="#1d2733",
-    muted="#667381",
-    line="#e3e7ec",
-    empty="#f1f4f7",
-    accent="#0a64a4",
-    accent_text="#ffffff",
-    wrong="#c2410c",
-    wrong_least="#fbe3d6",
-    train="#0072b2",
-    val="#56b4e9",
-    test="#e69f00",
-)
-DARK = Theme(
-    background="#181d24",
-    text="#e6ebf1",
-    muted="#98a4b1",
-    line="#2c343e",
-    empty="#222933",
-    accent="#5cb3f2",
-    accent_text="#0d1218",
-    wrong="#ff9a5c",
-    wrong_least="#45301f",
-    train="#3d9bdc",
-    val="#8fd0fa",
-    test="#f0b23c",
-)
 
 # Behind DejaVu Sans, which ships with matplotlib: for scripts it lacks, whatever of these the machine has.
 _FALLBACK_FONTS = (
@@ -122,7 +71,7 @@ def drawing(
             # A script that no installed font has shows as boxes; a page of warnings would not help.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             warnings.filterwarnings("ignore", message="constrained_layout not applied")
-            _save(figure, target)
+            _save(figure, target, theme)
 
 
 def percent_ticks(digits: int = 0) -> FuncFormatter:
@@ -144,20 +93,29 @@ def plain(axes: Axes, grid: str | None = None) -> None:
         axes.grid(visible=True, axis="x" if grid == "x" else "y")
 
 
-def _save(figure: Figure, target: Target) -> None:
-    # No version of matplotlib inside: the same figures give the same bytes.
-    options: dict[str, Any] = {"format": "png", "metadata": {"Software": None}}
+def _save(figure: Figure, target: Target, theme: Theme) -> None:
     layout = figure.get_layout_engine()
     if layout:
         # savefig would draw everything once more, to be sure that the layout is done.
         layout.execute(figure)
         figure.set_layout_engine(None)
+    if isinstance(target, BothThemes):
+        _write(figure, target.light)
+        # Most of the time goes into making and arranging a figure, which need not be done for each theme.
+        recolour(figure, theme, DARK)
+        _write(figure, target.dark)
+        return
     if isinstance(target, io.BytesIO):
-        figure.savefig(target, **options)
+        _write(figure, target)
         return
     make_folder(target.parent)
     with whole_file(target) as aside:
-        figure.savefig(aside, **options)
+        _write(figure, aside)
+
+
+def _write(figure: Figure, target: Path | io.BytesIO) -> None:
+    # No version of matplotlib inside: the same figures give the same bytes.
+    figure.savefig(target, format="png", metadata={"Software": None}, facecolor=figure.get_facecolor())
 
 
 @cache
