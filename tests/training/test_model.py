@@ -5,17 +5,20 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from zoo import Recipe
+from tests.conftest import PhotoFolder
+from zoo import ImageSpec, Recipe
+from zoo.data import load_data
+from zoo.evaluation.predict import predict_split
 from zoo.training.model import compile_model
 
 
 class _Counting(keras.layers.Layer):
-    """Counts how often it is called to train: TensorFlow calls it for every trace, and not when the trace runs."""
+    """Counts how often it is called: TensorFlow calls it for every trace, and not when the trace runs."""
 
     traces = 0
 
-    def call(self, x: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
-        type(self).traces += bool(training)
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        type(self).traces += 1
         return x
 
 
@@ -27,3 +30,17 @@ def test_the_training_step_is_traced_once() -> None:
     _Counting.traces = 0
     model.fit(np.ones((8, 4), np.float32), np.eye(3, dtype=np.float32)[[0, 1] * 4], batch_size=4, verbose=0)
     assert _Counting.traces == 1
+
+
+def test_splits_of_any_size_are_predicted_in_batches_of_one_size(photo_folder: PhotoFolder) -> None:
+    """Every size of a batch is another trace, and of a deep network a trace takes seconds."""
+    counts = {"val": 4, "test": 36}
+    folder = photo_folder({f"{split}/{hue}": n // 2 for split, n in {"train": 4, **counts}.items() for hue in "ab"})
+    data = load_data(str(folder), ImageSpec(height_px=8, width_px=8))
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Flatten()(_Counting()(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(x))
+    _Counting.traces = 0
+    found = {split: predict_split(model, data, split) for split in counts}
+    assert _Counting.traces == 1
+    assert {split: len(predictions.probabilities) for split, predictions in found.items()} == counts

@@ -22,6 +22,7 @@ def predict(
     data: ImageData,
     indices: NDArray[np.int64],
     progress: Callable[[int, int], None] | None = None,
+    total: int = 0,
 ) -> NDArray[np.float32]:
     """Probabilities of the images at ``indices``, float32 ``(len(indices), classes)``, in flat memory.
 
@@ -30,11 +31,13 @@ def predict(
         data: Where the pixels are.
         indices: Which images.
         progress: Called with images done and images to do.
+        total: Images that the model is to predict in all, these and others; where they fill a batch, these do too.
     """
+    total = max(total, len(indices))
     probabilities = np.empty((len(indices), model.output_shape[-1]), np.float32)
     for start in range(0, len(indices), BATCH_SIZE):
         chosen = indices[start : start + BATCH_SIZE]
-        probabilities[start : start + len(chosen)] = answers(model, data.pixels.read(chosen), len(indices))
+        probabilities[start : start + len(chosen)] = answers(model, data.pixels.read(chosen), total)
         if progress:
             progress(start + len(chosen), len(indices))
     return probabilities
@@ -57,11 +60,11 @@ def answers(model: keras.Model, batch: NDArray[Any], total: int) -> NDArray[np.f
 def predict_split(
     model: keras.Model, data: ImageData, split: str, progress: Callable[[int, int], None] | None = None
 ) -> Predictions:
-    """The model's answers on one split of ``data``."""
+    """The model's answers on one split of ``data``, in batches of one size whichever split it is."""
     indices = data.indices(split)
     return Predictions(
         labels=data.labels,
         files=tuple(data.names[index] for index in indices),
         true=data.classes[indices],
-        probabilities=predict(model, data, indices, progress),
+        probabilities=predict(model, data, indices, progress, total=len(data.names)),
     )

@@ -96,7 +96,7 @@ def recolour(figure: Figure, before: Theme, after: Theme) -> None:
         elif isinstance(artist, Patch | Collection):
             _change(artist.get_facecolor(), artist.set_facecolor, of_shapes)
             _change(artist.get_edgecolor(), artist.set_edgecolor, of_shapes)
-        elif isinstance(artist, AxesImage) and np.ndim(artist.get_array()) == 2:
+        elif isinstance(artist, AxesImage) and (values := artist.get_array()) is not None and values.ndim == 2:
             wrong = artist.get_cmap() == before.wrong_shades
             artist.set_cmap(after.wrong_shades if wrong else after.shades)
 

@@ -200,7 +200,8 @@ def _calibrate(model: keras.Model, data: ImageData, reporter: Reporter) -> float
     if not validation.size:
         reporter.note("The confidence is not calibrated: there are no validation images.")
         return None
-    temperature = fit_temperature(predict(model, data, validation), data.classes[validation])
+    predicted = predict(model, data, validation, total=len(data.names))
+    temperature = fit_temperature(predicted, data.classes[validation])
     if divide_logits(model, temperature):
         return round(temperature, 4)
     reporter.note("The confidence is not calibrated: the model has no linear layer right before its softmax.")
