@@ -26,7 +26,8 @@ def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitted, "STEPS", 25)
 
 
-@parametrize_with_checks([SOUND])
+# That a sound model opens elsewhere takes a new process with TensorFlow; simple_cnn shows it in test_run.py.
+@parametrize_with_checks([SOUND], checks=[name for name in check_names() if name != "opens_without_the_plugin"])
 def test_a_sound_architecture_passes(check) -> None:
     check()
 
@@ -165,6 +166,7 @@ def test_import_purity(
     first: str, inside: str, expected: str, seen: str, mend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")  # the lightest that Keras has
     name = f"impure_{abs(hash((first, inside)))}"
     (tmp_path / f"{name}.py").write_text(PLUGIN.format(first=first, inside=inside or "pass"))
 

@@ -1,7 +1,7 @@
 """Every architecture that ships with zoo, in every format and precision, on real photographs.
 
-Expected values are Keras's, computed by another process that knows neither the exporters nor their preparation of the
-model: it loads ``model.keras``, asks it, and writes what it answers.
+Expected values are Keras's, computed by another process in which neither zoo nor the architecture's package can be
+imported: it loads ``model.keras``, and writes what it predicts.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from zoo.interfaces import PRECISIONS
 from zoo.parity import Gates, default_gates, verification_images, verify
 from zoo.registry import architectures, exporters
 from zoo.run_folder import open_run
+from zoo.testing.origin import plugin_module
 
 #: Photos of each of the two classes.
 TRAINING, TESTING = 24, 50
@@ -40,6 +41,8 @@ FILES = [(record.name, precision) for record in FORMATS for precision in record.
 
 ASK_KERAS = """
 import sys
+for name in [*sys.argv[4:], "zoo"]:
+    sys.modules[name] = None  # as where it is not installed
 import keras, numpy
 model = keras.models.load_model(sys.argv[1], compile=False)
 pixels = numpy.load(sys.argv[2]).astype("float32")
@@ -85,7 +88,8 @@ def subject(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pyte
     assert split == TEST
     assert len(data.names) == 2 * TESTING
     np.save(work / "pixels.npy", data.pixels.read(data.indices(split)))
-    command = [sys.executable, "-c", ASK_KERAS, path / "model.keras", work / "pixels.npy", work / "expected.npy"]
+    files = [path / "model.keras", work / "pixels.npy", work / "expected.npy"]
+    command = [sys.executable, "-c", ASK_KERAS, *files, plugin_module(architecture)]
     subprocess.run(command, check=True, capture_output=True)
     return Subject(trained, data, np.load(work / "expected.npy"), work / "exports")
 
