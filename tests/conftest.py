@@ -33,6 +33,7 @@ LONGEST = (
     *("test_clean_environment.py", "test_foreign_models.py", "test_matrix.py", "test_applications_model.py"),
     *("test_applications_conformance.py", "test_efficientnet_lite.py", "test_quantize.py", "test_train.py"),
     *("test_export.py", "test_zoo_mlflow.py", "test_page.py", "test_new.py", "test_notebooks.py", "test_api.py"),
+    *("test_teeth.py", "test_run.py", "test_transfer.py", "test_search.py"),
 )
 
 
@@ -174,6 +175,7 @@ def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     monkeypatch.setattr("signal.signal", lambda *arguments: None)
+    warm.leave_charts_blank(monkeypatch.setattr)
 
     from zoo.cli.main import main
 
@@ -283,7 +285,7 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> 
     def make(folder: Path) -> None:
         folder.mkdir()
         arguments = ("train", "simple_cnn", "--epochs", "6", "--precision", "float32")
-        run_command(*arguments, cwd=folder, environment=zoo_environment(folder), check=True)
+        run_command(*arguments, cwd=folder, environment=zoo_environment(folder) | {warm.DRAWN: "1"}, check=True)
 
     (run,) = (made_once(tmp_path_factory, "digits", make) / "runs").iterdir()
     return run
