@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import pytest
 
+from tests import warm
 from tests.conftest import RunZoo, run_command, zoo_environment
 
 QUICK = ("--seconds", "0.02", "--threads", "1")
@@ -110,7 +111,7 @@ def test_devices_come_into_one_table_and_one_picture(measured: dict[str, Any], r
     slow = of_device(measured, "board", (0.95, 50.0, 9_000_000), (0.95, 40.0, 5_000_000))
     for name, values in (("fast", fast), ("slow", slow)):
         (tmp_path / f"{name}.json").write_text(json.dumps(values))
-    done = run_zoo("bench", "--merge", "fast.json", "slow.json", "--out", "devices")
+    done = run_zoo("bench", "--merge", "fast.json", "slow.json", "--out", "devices", env={warm.DRAWN: "1"})
     assert (done.code, done.err) == (0, "")
     folder = tmp_path / "devices"
     assert sorted(path.name for path in folder.iterdir()) == [f"devices.{x}" for x in ("csv", "html", "json", "png")]
