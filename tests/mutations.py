@@ -60,8 +60,8 @@ FAULTS = (
     Fault(
         "mistakes-as-hits",
         "zoo/report/plots.py",
-        "theme.wrong_shades(shown)",
-        "theme.shades(shown)",
+        "(right, theme.wrong_shades)",
+        "(right, theme.shades)",
         ("tests/report/test_page_in_browser.py::test_right_and_wrong_cells_of_the_matrix_have_colours_of_their_own",),
     ),
     Fault(
