@@ -26,3 +26,15 @@ def start_keras() -> str:
 
         keras.ops.convert_to_numpy(keras.ops.zeros(()))
     return str(keras.backend.backend())
+
+
+def devices() -> list[str]:
+    """The backend's devices, such as ``cpu:0``; none on PyTorch, which has no list to ask for."""
+    import keras
+
+    return [] if keras.backend.backend() == "torch" else keras.distribution.list_devices()
+
+
+def on_accelerator() -> bool:
+    """Whether the backend computes on something else than a processor, as far as it can be asked."""
+    return any(not device.startswith("cpu") for device in devices())

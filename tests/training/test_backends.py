@@ -62,9 +62,32 @@ def test_jax_trains_without_tensorflow_and_the_run_is_exported(
 def test_an_accelerator_is_whatever_is_no_processor(
     monkeypatch: pytest.MonkeyPatch, devices: list[str], accelerated: bool
 ) -> None:
-    from zoo.training import model
+    import keras
 
-    monkeypatch.setattr(model.keras.distribution, "list_devices", lambda: devices)
-    assert model.on_accelerator() is accelerated
-    monkeypatch.setattr(model.keras.backend, "backend", lambda: "torch")  # it has no list to ask for
-    assert not model.on_accelerator()
+    from zoo.backend import on_accelerator
+
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: devices)
+    assert on_accelerator() is accelerated
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")  # it has no list to ask for
+    assert not on_accelerator()
+
+
+@pytest.mark.parametrize(
+    ("shape", "devices", "expected"),
+    [
+        ((224, 224, 3), ["cpu:0"], 8),
+        ((64, 64, 3), ["cpu:0"], 32),
+        ((2000, 1000, 3), ["cpu:0"], 1),
+        ((1280,), ["cpu:0"], 32),
+        ((224, 224, 3), ["cpu:0", "gpu:0"], 32),
+    ],
+)
+def test_a_processor_predicts_few_large_images_at_once(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], devices: list[str], expected: int
+) -> None:
+    import keras
+
+    from zoo.evaluation.predict import batch_size
+
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: devices)
+    assert batch_size(shape) == expected

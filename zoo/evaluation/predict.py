@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.backend import on_accelerator
 from zoo.data import ImageData
 from zoo.evaluation.predictions import Predictions
 
 if TYPE_CHECKING:
     import keras
 
-BATCH_SIZE = 32
+#: Inputs that a model predicts at once.
+_MOST = 32
+#: Pixels that it does at once on a processor, eight photos of 224 x 224: with more, the maps of the first layers leave
+#: the processor's cache and take memory, for no gain. docs/decisions/0023-memory.md.
+_PIXELS = 8 * 224 * 224
+
+
+def batch_size(shape: Sequence[int]) -> int:
+    """How many inputs a model predicts at once.
+
+    Args:
+        shape: Of one input: ``(height, width, 3)`` of an image, ``(features,)`` of a feature vector.
+    """
+    if len(shape) != 3 or on_accelerator():
+        return _MOST
+    height, width, _ = shape
+    return min(_MOST, max(1, _PIXELS // (height * width)))
 
 
 def predict(
@@ -35,8 +52,9 @@ def predict(
     """
     total = max(total, len(indices))
     probabilities = np.empty((len(indices), model.output_shape[-1]), np.float32)
-    for start in range(0, len(indices), BATCH_SIZE):
-        chosen = indices[start : start + BATCH_SIZE]
+    step = batch_size(data.pixels.shape)
+    for start in range(0, len(indices), step):
+        chosen = indices[start : start + step]
         probabilities[start : start + len(chosen)] = answers(model, data.pixels.read(chosen), total)
         if progress:
             progress(start + len(chosen), len(indices))
@@ -47,11 +65,12 @@ def answers(model: keras.Model, batch: NDArray[Any], total: int) -> NDArray[np.f
     """A model's outputs on a batch, float32.
 
     A backend compiles a model anew for every batch size. So where there is more than one batch, ``total`` being above
-    ``BATCH_SIZE``, the last is filled up to the size of the others.
+    ``batch_size``, the last is filled up to the size of the others.
     """
     import keras
 
-    missing = BATCH_SIZE - len(batch) if total > BATCH_SIZE else 0
+    whole = batch_size(batch.shape[1:])
+    missing = whole - len(batch) if total > whole else 0
     filled = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)]) if missing else batch
     outputs = keras.ops.convert_to_numpy(model.predict_on_batch(filled))
     return np.asarray(outputs, np.float32)[: len(batch)]

@@ -21,7 +21,7 @@ from zoo.data import ImageData
 from zoo.data.arrays import CachedArrays, Place
 from zoo.data.cache import ImageCache
 from zoo.data.ingest import DECODER, Progress
-from zoo.evaluation.predict import BATCH_SIZE, answers
+from zoo.evaluation.predict import answers, batch_size
 from zoo.recipe import Recipe
 from zoo.training.augment import find_augmentation
 from zoo.training.batches import TrainingBatches, made_ahead
@@ -158,7 +158,8 @@ def _features(
     backbone: keras.Model, data: ImageData, chosen: Sequence[int], view: int, recipe: Recipe, total: int
 ) -> Iterator[list[tuple[str, NDArray[np.float32]]]]:
     """Content and features of the images at ``chosen``, a batch at a time."""
-    parts = [chosen[start : start + BATCH_SIZE] for start in range(0, len(chosen), BATCH_SIZE)]
+    step = batch_size(data.pixels.shape)
+    parts = [chosen[start : start + step] for start in range(0, len(chosen), step)]
     shown = made_ahead(lambda part: show_views(data, part, [view] * len(part), recipe), parts)
     for part, images in zip(parts, shown, strict=True):
         contents = [data.contents[index] for index in part]

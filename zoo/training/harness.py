@@ -11,13 +11,14 @@ import keras
 import numpy as np
 
 from zoo.atomic import make_folder, write_csv
+from zoo.backend import on_accelerator
 from zoo.data import VAL, ImageData
 from zoo.evaluation.predict import predict
 from zoo.recipe import Recipe
 from zoo.reporter import Reporter
 from zoo.run_folder import Run
 from zoo.training.checkpoint import Arrays, Progress, save_checkpoint
-from zoo.training.model import get_weights, learning_rate, on_accelerator, set_weights
+from zoo.training.model import get_weights, learning_rate, set_weights
 
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 

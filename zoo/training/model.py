@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.backend import on_accelerator
 from zoo.errors import PluginCodeError, PluginError, UsageError
 from zoo.interfaces import Architecture
 from zoo.recipe import Recipe
@@ -112,16 +113,6 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
     one_image = keras.ops.ones((1, *model.output_shape[1:]))
     model.compute_metrics(None, one_image, one_image)
     model.reset_metrics()
-
-
-def devices() -> list[str]:
-    """The backend's devices, such as ``cpu:0``; none on PyTorch, which has no list to ask for."""
-    return [] if keras.backend.backend() == "torch" else keras.distribution.list_devices()
-
-
-def on_accelerator() -> bool:
-    """Whether the backend computes on something else than a processor, as far as it can be asked."""
-    return any(not device.startswith("cpu") for device in devices())
 
 
 def learning_rate(model: keras.Model) -> float:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from zoo.atomic import make_folder, write_json
+from zoo.backend import devices
 from zoo.data.cache import cache_folder
 from zoo.interfaces import Architecture
 from zoo.locks import locked
@@ -19,7 +20,7 @@ from zoo.recipe import Recipe
 from zoo.records import read_object
 from zoo.registry import architectures
 from zoo.run_folder import Run
-from zoo.training.model import build_model, compile_model, devices
+from zoo.training.model import build_model, compile_model
 
 #: bfloat16 costs digits, so it has to win by more than a measurement's noise.
 WORTHWHILE_SPEEDUP = 1.15

@@ -236,7 +236,7 @@ def _keras(request: PredictRequest, reporter: Reporter) -> Answering:
     from zoo.backend import start_keras
     from zoo.edge.classify import Classifier
     from zoo.edge.explain import explain
-    from zoo.evaluation.predict import BATCH_SIZE, answers
+    from zoo.evaluation.predict import answers, batch_size
     from zoo.workflows.finding import described, find_model
     from zoo.workflows.stream import in_batches
 
@@ -262,10 +262,11 @@ def _keras(request: PredictRequest, reporter: Reporter) -> Answering:
         return Explainer(model, found.name)
 
     runtime = Runtime()
+    at_once = batch_size(found.image.input_shape)
     classifier = Classifier(runtime, found.image, found.labels, least)
     return Answering(
         found.labels,
-        lambda pictures, top: in_batches(classifier, runtime.predict, BATCH_SIZE, pictures, top),
+        lambda pictures, top: in_batches(classifier, runtime.predict, at_once, pictures, top),
         lambda picture, name, label: explain(classifier, explainer().find, picture, name, label),
         found.notes,
     )
