@@ -14,7 +14,7 @@ Interruption (Ctrl-C, SIGTERM) ends with 130 and 143, as shells expect.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class ZooError(Exception):
@@ -139,6 +139,16 @@ class VerificationError(ZooError):
 
 class Terminated(SystemExit):
     """SIGTERM. Unlike a plugin's ``sys.exit`` it ends the command wherever it comes."""
+
+
+def quoted(names: Sequence[str], most: int = 8) -> str:
+    """Names in quotation marks, the first ones of many and the number of the others.
+
+    >>> quoted(["a", "b", "c"], most=2)
+    "'a', 'b' and 1 more"
+    """
+    shown = ", ".join(repr(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

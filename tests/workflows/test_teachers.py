@@ -35,11 +35,13 @@ MakeTeacher = Callable[..., Run]
 class Listener(Reporter):
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.warned: list[str] = []
 
     def note(self, text: str) -> None:
         self.told.append(text)
 
-    warning = note
+    def warning(self, text: str) -> None:
+        self.warned.append(text)
 
 
 @pytest.fixture
@@ -58,8 +60,9 @@ def teacher(tmp_path: Path) -> MakeTeacher:
         name: str = "teacher",
         root: str = "",
         labels: Sequence[str] = "ab",
+        **values: Any,
     ) -> Run:
-        run = begin_run(tmp_path / "runs", name, labels=list(labels), data={"root": root})
+        run = begin_run(tmp_path / "runs", name, labels=list(labels), data={"root": root}, **values)
         run.model_path.write_bytes(name.encode())
         write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), rows)
         write_json(run.path / "metrics.json", {"n": 50, "accuracy": 0.9, "accuracy_interval": [0.8, 0.95]})
@@ -68,10 +71,10 @@ def teacher(tmp_path: Path) -> MakeTeacher:
     return make
 
 
-def prepare(run: Run, data: ImageData, unlabelled: Path | None = None) -> tuple[Any, str]:
+def prepare(run: Run, data: ImageData, unlabelled: Path | None = None) -> tuple[Any, Listener]:
     listener = Listener()
     teaching = prepare_teaching([run.path], unlabelled, data, listener)
-    return teaching, " ".join(listener.told)
+    return teaching, listener
 
 
 def test_a_teacher_of_other_labels_is_refused_and_of_another_order_is_not(
@@ -111,8 +114,82 @@ def test_a_teacher_that_saw_a_copy_of_a_test_photo_is_refused(
     with pytest.raises(DataError, match="near-duplicates of 1 test image") as caught:
         prepare(teacher(rows, root=str(tmp_path / "elsewhere")), data)
     assert name in str(caught.value)
-    _, told = prepare(teacher(rows, "gone", root=str(tmp_path / "gone")), data)
-    assert "were not looked for among the photos of the teacher gone" in told
+
+
+def test_photos_of_a_teacher_that_could_not_be_compared_are_counted_and_warned_of(
+    data: ImageData, teacher: MakeTeacher, photo_folder: PhotoFolder
+) -> None:
+    folder = photo_folder({"x": 3}, "elsewhere")
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg"))
+    rows = [(name, "a", "train", sha256_of(folder / name)) for name in names]
+    teaching, listener = prepare(teacher(rows, root=str(folder)), data)
+    assert teaching.info.teachers[0].uncompared == 0
+    assert not listener.warned
+    (folder / names[0]).unlink()
+    (folder / names[1]).write_bytes((folder / names[2]).read_bytes())
+    teaching, listener = prepare(teacher(rows, "partly", root=str(folder)), data)
+    assert teaching.info.teachers[0].uncompared == 2
+    assert "2 of the 3 photos that it learned from" in listener.warned[0]
+    small = load_data(data.source, ImageSpec(height_px=32, width_px=32))
+    teaching, listener = prepare(teacher(rows, "small", root=str(folder)), small)
+    assert teaching.info.teachers[0].uncompared == 3
+    assert any("Near-duplicates of test images were not looked for" in text for text in listener.warned)
+    assert not listener.told
+
+
+def test_photos_without_labels_that_taught_a_teacher_or_its_teachers_are_compared(
+    data: ImageData, teacher: MakeTeacher, tmp_path: Path
+) -> None:
+    name = data.names[data.indices("test")[0]]
+    more = tmp_path / "more"
+    save_copy(data.root / name, more / "any" / "copy.png")
+    sha256 = sha256_of(more / "any" / "copy.png")
+    top = {"run": str(tmp_path / "runs" / "gone"), "architecture": "simple_cnn", "digest": "", "accuracy": 0.9, "n": 5}
+    taught = {"teachers": [top], "unlabelled": {"source": str(more), "used": 1}}
+    run = teacher(taught=taught)
+    write_csv(run.path / "unlabelled.csv", ("path", "sha256", "use"), [("any/copy.png", sha256, "trained")])
+    student = teacher(name="student", taught={"teachers": [{**top, "run": str(run.path)}]})
+    for each in (run, student):
+        write_csv(each.path / "seen.csv", ("sha256",), [(sha256,)])
+        with pytest.raises(DataError, match="near-duplicates of 1 test image") as caught:
+            prepare(each, data)
+        assert name in str(caught.value)
+    (more / "any" / "copy.png").unlink()
+    teaching, listener = prepare(student, data)
+    assert teaching.info.teachers[0].uncompared == 1
+    assert "1 of the 1 photos that it learned from" in listener.warned[0]
+
+
+def test_validation_photos_that_trained_a_teacher_are_counted_and_said(data: ImageData, teacher: MakeTeacher) -> None:
+    from zoo import Recipe
+
+    teaching, listener = prepare(teacher(data.rows()), data)
+    assert teaching.info.teachers[0].validation == 0
+    assert not listener.told
+    chosen = Recipe(head="chosen", epochs=0).as_dict()
+    other = [(path, label, "train" if split == "val" else split, sha256) for path, label, split, sha256 in data.rows()]
+    for run in (teacher(data.rows(), "chosen", recipe=chosen), teacher(other, "other")):
+        teaching, listener = prepare(run, data)
+        assert teaching.info.teachers[0].validation == 4
+        assert "was trained on 4 of the 4 validation images" in listener.told[0]
+
+
+def test_the_report_claims_of_teachers_only_what_was_compared() -> None:
+    from types import SimpleNamespace
+
+    from zoo import Recipe
+    from zoo.report import background
+    from zoo.run_folder.taught import TaughtInfo, TeacherInfo
+
+    def page(**values: int) -> str:
+        info = TeacherInfo(run="runs/balls", architecture="simple_cnn", digest="", accuracy=0.9, n=5, **values)
+        run = SimpleNamespace(info=SimpleNamespace(taught=TaughtInfo(teachers=(info,))), recipe=Recipe(teacher_share=1))
+        return background.teachers(SimpleNamespace(run=run))  # type: ignore[arg-type]
+
+    assert "None of them learned from the test images." in page()
+    assert "6 photos that could not be compared in full" in page(uncompared=6)
+    assert "None of them learned from the test images." not in page(uncompared=6)
+    assert "4 validation images" in page(validation=4)
 
 
 def save_copy(photo: Path, target: Path, mirrored: bool = False) -> None:
@@ -144,9 +221,10 @@ def test_photos_without_labels_that_show_measured_photos_are_left_out_and_counte
     shutil.copy(names["train"][0], folder / "trained.jpg")
     shutil.copy(folder / "new" / "photo_000.jpg", folder / "twice.jpg")
     (folder / "notes.txt").write_text("no photo")
-    teaching, told = prepare(teacher(data.rows()), data, folder)
+    teaching, listener = prepare(teacher(data.rows()), data, folder)
     found = teaching.info.unlabelled
     assert not found.unsearched
+    told = " ".join(listener.told)
     assert (found.used, found.near_duplicates, found.labelled, found.repeated, found.skipped) == (5, 3, 1, 1, 1)
     assert "5 photo(s) without labels" in told
     assert "near-duplicates of test or validation images: 3" in told
@@ -182,8 +260,10 @@ def test_the_command_takes_teachers(zoo: Zoo, tmp_path: Path) -> None:
 
 def test_photos_too_small_to_compare_are_said(photo_folder: PhotoFolder, teacher: MakeTeacher) -> None:
     data = load_data(str(photo_folder({"a": 8, "b": 8})), ImageSpec(height_px=32, width_px=32))
-    teaching, told = prepare(teacher(), data, photo_folder({"new": 3}, "unlabelled"))
-    assert "test and validation images were not looked for" in told
+    teaching, listener = prepare(teacher(), data, photo_folder({"new": 3}, "unlabelled"))
+    assert "test and validation images were not looked for" in listener.warned[0]
+    assert "--size 64 or more compares them" in listener.warned[0]
+    assert "zoo data check" not in listener.warned[0]
     assert teaching.info.unlabelled.unsearched
 
 

@@ -77,11 +77,17 @@ def find_leaks(data: ImageData, progress: Progress | None = None) -> Leakage:
     """
     tests = data.indices(TEST).tolist()
     others = [index for index in range(len(data.names)) if data.splits[index] != TEST]
-    return find_copies(data, tests, others, progress)
+    return find_copies(data, tests, others, progress, checkable=True)
 
 
 def find_copies(
-    data: ImageData, searched: Sequence[int], others: Sequence[int], progress: Progress | None = None
+    data: ImageData,
+    searched: Sequence[int],
+    others: Sequence[int],
+    progress: Progress | None = None,
+    *,
+    of: str = "test images",
+    checkable: bool = False,
 ) -> Leakage:
     """Images that some others show too: equal files, and near-duplicates as far as these can be afforded.
 
@@ -91,47 +97,59 @@ def find_copies(
         others: Those among which they are looked for. Mirrored copies count where the labels are the same, or where one
             of the two has none.
         progress: Called with pairs compared and pairs to compare.
+        of: What the images are of which copies are found, for the sentence on what was not looked for.
+        checkable: Whether `zoo data check` sees the same images, so that the sentence can name it.
     """
     leaks = _equal(data, searched, others)
     rest = [index for index in searched if index not in leaks]
     unsearched = None
     if rest and others:
-        compares, unsearched = _reach(data.spec, len(rest), len(others))
+        compares, unsearched = _reach(data.spec, len(rest), len(others), of, checkable)
         if compares:
             try:
                 with Records() as records:
                     leaks |= _known(data, rest, others, records, progress)
             except DataError as error:  # equal files are known all the same
-                unsearched = f"Near-duplicates of test images were not looked for: {error.message}"
+                unsearched = f"Near-duplicates of {of} were not looked for: {error.message}"
     return Leakage([leaks[index] for index in sorted(leaks)], unsearched)
 
 
 def find_copies_in_parts(
-    data: ImageData, searched: Sequence[int], others: Sequence[int], progress: Progress | None = None
+    data: ImageData,
+    searched: Sequence[int],
+    others: Sequence[int],
+    progress: Progress | None = None,
+    *,
+    of: str = "test images",
 ) -> Leakage:
     """As ``find_copies``, of any number of images that are looked for among a few others: some of them at a time."""
     some = max(1, min(_IMAGES // 2, _PAIRS_WITH_CROPS // max(1, len(others))))
     parts = [
-        find_copies(data, searched[start : start + some], others, progress) for start in range(0, len(searched), some)
+        find_copies(data, searched[start : start + some], others, progress, of=of)
+        for start in range(0, len(searched), some)
     ]
     unsearched = next((part.unsearched for part in parts if part.unsearched), None)
     return Leakage([leak for part in parts for leak in part.leaks], unsearched)
 
 
-def _reach(spec: ImageSpec, tests: int, others: int) -> tuple[bool, str | None]:
+def _reach(spec: ImageSpec, tests: int, others: int, of: str, checkable: bool) -> tuple[bool, str | None]:
     """Whether images are compared, and the sentence on what is left out."""
     side = min(spec.height_px, spec.width_px)
+    looks = "; `zoo data check` looks for them" if checkable else ""
     if side < _LEAST_SIDE_PX:
-        why = (
-            f"at {side} px different images look alike; `zoo data check` compares the files, from {SMALLEST_PX} px on."
+        remedy = (
+            f"`zoo data check` compares the files, from {SMALLEST_PX} px on"
+            if checkable
+            else f"--size {_LEAST_SIDE_PX} or more compares them"
         )
-        return False, f"Near-duplicates of test images were not looked for: {why}"
+        why = f"at {side} px different images look alike; {remedy}."
+        return False, f"Near-duplicates of {of} were not looked for: {why}"
     if tests + others > _IMAGES:
-        why = f"{tests + others} images are more than {_IMAGES}; `zoo data check` looks for them."
-        return False, f"Near-duplicates of test images were not looked for: {why}"
+        why = f"{tests + others} images are more than {_IMAGES}{looks}."
+        return False, f"Near-duplicates of {of} were not looked for: {why}"
     if tests * others > _PAIRS_WITH_CROPS:
-        why = f"{tests * others} pairs are more than {_PAIRS_WITH_CROPS}; `zoo data check` looks for them."
-        return True, f"Cropped copies of test images were not looked for: {why}"
+        why = f"{tests * others} pairs are more than {_PAIRS_WITH_CROPS}{looks}."
+        return True, f"Cropped copies of {of} were not looked for: {why}"
     return True, None
 
 

@@ -20,7 +20,7 @@ from zoo.data.ingest import Ingested, Progress, ingest
 from zoo.data.named import find_source
 from zoo.data.source import SPLITS, TEST, TRAIN, UNLABELLED, Entry, Listing, Skipped, list_source
 from zoo.data.splits import Labelled, Shares, assign_splits
-from zoo.errors import DataError
+from zoo.errors import DataError, quoted
 from zoo.image_spec import ImageSpec
 from zoo.run_folder.info import DataInfo
 
@@ -189,7 +189,7 @@ def load_data(
     untrained = [label for label, count in data.counts[TRAIN].items() if count == 0]
     if untrained:
         raise DataError(
-            f"No training image in class(es) {_quoted(untrained)}; other splits have some.",
+            f"No training image in class(es) {quoted(untrained)}; other splits have some.",
             "Every class needs images in train/.",
         )
     if not any(data.counts[TEST].values()):
@@ -293,8 +293,8 @@ def _load(
         strange = sorted({entry.label for entry in listing.entries} - set(labels))
         if strange:
             raise DataError(
-                f"The model does not know the class(es) {_quoted(strange)} of '{name}'.",
-                f"It knows {_quoted(labels)}.",
+                f"The model does not know the class(es) {quoted(strange)} of '{name}'.",
+                f"It knows {quoted(labels)}.",
             )
     cache = ImageCache()
     try:
@@ -357,7 +357,7 @@ def _refuse_lost_classes(lost: Sequence[str], listing: Listing, skipped: Sequenc
     labels = {entry.name: entry.label for entry in listing.entries}
     example = next(item for item in skipped if labels[item.name] in lost)
     raise DataError(
-        f"No usable image in class(es) {_quoted(lost)}; {len(skipped)} file(s) could not be used"
+        f"No usable image in class(es) {quoted(lost)}; {len(skipped)} file(s) could not be used"
         f" (such as {example.name!r}: {example.reason}).",
         "Replace the files, or remove the class.",
     )
@@ -376,10 +376,5 @@ def _with_notes(data: ImageData, origin: Mapping[str, str]) -> ImageData:
     for split in (name for name in SPLITS if name != TRAIN and any(data.counts[name].values())):
         empty = [label for label, count in data.counts[split].items() if count == 0]
         if empty:
-            notes.append(f"No {split} image in class(es) {_quoted(empty)}: too few images.")
+            notes.append(f"No {split} image in class(es) {quoted(empty)}: too few images.")
     return replace(data, origin=origin, notes=tuple(notes))
-
-
-def _quoted(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:8])
-    return f"{shown} and {len(names) - 8} more" if len(names) > 8 else shown

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, quoted
 from zoo.evaluation import metric
 from zoo.evaluation.paired import PairedTest, adjust, paired_test
 from zoo.evaluation.predictions import Predictions
@@ -150,16 +150,13 @@ def _check_labels(first: Run, other: Run) -> None:
     missing = sorted(set(first.labels) - set(other.labels))
     added = sorted(set(other.labels) - set(first.labels))
     if missing or added:
-        sides = [f"only {run.name} has {_some(names)}" for run, names in ((first, missing), (other, added)) if names]
+        sides = [
+            f"only {run.name} has {quoted(names, most=5)}" for run, names in ((first, missing), (other, added)) if names
+        ]
         raise UsageError(
             f"{first.name} and {other.name} tell different classes apart: {'; '.join(sides)}.",
             "Runs can be compared where they were trained on the same classes.",
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
 def _names(runs: Sequence[Run]) -> list[str]:

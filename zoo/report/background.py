@@ -19,6 +19,7 @@ from zoo.report.style import Target
 from zoo.report.text import duration, percent, plural, thousands
 from zoo.report.theme import Theme
 from zoo.run_folder.info import FlipInfo, HeadInfo
+from zoo.run_folder.taught import TaughtInfo
 
 _MOST_SKIPPED = 50
 _MOST_AUGMENTED = 24
@@ -81,8 +82,7 @@ def teachers(findings: Findings) -> str:
     share = percent(recipe.teacher_share, 0)
     note = (
         f"The target of a training image is {share} what these runs predict for the same view of it"
-        f"{', their mean' if len(taught.teachers) > 1 else ''}, and the rest its label. None of them learned from the"
-        " test images."
+        f"{', their mean' if len(taught.teachers) > 1 else ''}, and the rest its label. {_honest(taught)}"
     )
     columns = (
         Column("Teacher", figures=False),
@@ -102,6 +102,25 @@ def teachers(findings: Findings) -> str:
             f" teachers' predictions alone. <code>unlabelled.csv</code> names them.{searched}</p>"
         )
     return section("teachers", "Teachers", *parts)
+
+
+def _honest(taught: TaughtInfo) -> str:
+    """What of the measured images the teachers know, as far as it was looked for."""
+    uncompared = sum(each.uncompared for each in taught.teachers)
+    said = "None of them learned from the test images."
+    if uncompared:
+        said = (
+            "None of them learned from a file of the test images. They learned from"
+            f" {plural(uncompared, 'photo')} that could not be compared in full with the test images, so"
+            " near-duplicates of these may be among them."
+        )
+    validation = max(each.validation for each in taught.teachers)
+    if validation:
+        said += (
+            f" {plural(validation, 'validation image')}, which chose the epoch and fitted the temperature, trained a"
+            " teacher."
+        )
+    return said
 
 
 def _growth(info: HeadInfo) -> str:

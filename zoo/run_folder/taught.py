@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: The use of a photo that trains, in ``unlabelled.csv``.
+TRAINED = "trained"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherInfo:
@@ -15,6 +18,9 @@ class TeacherInfo:
         digest: SHA-256 of its ``model.keras``.
         accuracy: Share of its own test images that it is right about.
         n: Number of those.
+        uncompared: Number of photos that it learned from and that could not be compared in full with the test images
+            of the student, so that near-duplicates may be among them.
+        validation: Number of validation images of the student that it was trained on.
     """
 
     run: str
@@ -22,6 +28,8 @@ class TeacherInfo:
     digest: str
     accuracy: float
     n: int
+    uncompared: int = 0
+    validation: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.errors import DataError, UsageError
+from zoo.errors import DataError, TrainingError, UsageError, quoted
 from zoo.registry import exporters
 from zoo.reporter import Reporter
-from zoo.run_folder import Run
-from zoo.run_folder.taught import TeacherInfo
+from zoo.run_folder import Run, open_run
+from zoo.run_folder.taught import TRAINED, TeacherInfo
 from zoo.workflows.finding import find_run
 
 if TYPE_CHECKING:
     from zoo.data import ImageData
+    from zoo.data.source import Entry
 
 
 def find_teachers(named: Sequence[Path], root: Path) -> tuple[Path, ...]:
@@ -63,80 +64,134 @@ def model_digest(folder: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def described(run: Run) -> TeacherInfo:
+def described(run: Run, data: ImageData, uncompared: int) -> TeacherInfo:
+    """What ``run.json`` of a student on ``data`` records of a teacher."""
+    from zoo.data import VAL
+
+    validation = {data.contents[index] for index in data.indices(VAL).tolist()}
     return TeacherInfo(
         run=str(run.path),
         architecture=run.architecture,
         digest=model_digest(run.path),
         accuracy=run.metrics.accuracy,
         n=run.metrics.n,
+        uncompared=uncompared,
+        validation=len(validation & _trained_on(run)),
     )
+
+
+def _trained_on(run: Run) -> frozenset[str]:
+    """SHA-256 of the photos that a run trained on; a chosen head trains on the validation images too."""
+    splits = ("train",) if run.recipe.validates else ("train", "val")
+    return frozenset(row["sha256"] for row in run.split() if row["split"] in splits)
 
 
 def refuse_other_labels(run: Run, labels: Sequence[str]) -> None:
     if set(run.labels) == set(labels):
         return
     lacks, more = sorted(set(labels) - set(run.labels)), sorted(set(run.labels) - set(labels))
-    differences = [f"{what} {_some(names)}" for what, names in (("lacks", lacks), ("has besides", more)) if names]
+    differences = [
+        f"{what} {quoted(names, most=3)}" for what, names in (("lacks", lacks), ("has besides", more)) if names
+    ]
     raise UsageError(
         f"The teacher {run.path} knows other classes than the data: it {' and '.join(differences)}.",
         "Train a teacher on data of the same classes; their order does not matter.",
     )
 
 
-def refuse_seen(run: Run, data: ImageData, reporter: Reporter) -> None:
-    """Raises ``DataError`` where a teacher learned from test images of the student, or from near-duplicates of some.
+def refuse_seen(run: Run, data: ImageData, reporter: Reporter) -> int:
+    """Refuses a teacher that learned from test images of the student, or from near-duplicates of some.
 
     Near-duplicates among the student's own images do not count: the run tells of those, with or without teachers.
+
+    Returns:
+        How many photos that the teacher learned from could not be compared with the test images, or not in full; a
+        warning has said why.
+
+    Raises:
+        DataError: The teacher learned from some.
     """
     from zoo.data import TEST
 
     learned = run.learned_from()
-    tests = data.indices(TEST).tolist()
-    same = [data.names[index] for index in tests if data.contents[index] in learned]
+    same = [data.names[index] for index in data.indices(TEST).tolist() if data.contents[index] in learned]
     if same:
         raise _seen(run, same, "")
-    others = [row for row in run.split() if row["split"] != TEST and row["sha256"] not in set(data.contents)]
+    others = learned - set(data.contents)
     if not others:
-        return
-    near = _shown_by(run, others, data, reporter)
+        return 0
+    photos = _present(run, others, data, reporter)
+    missing = len(others - set(photos.contents))
+    if missing:
+        reporter.warning(
+            f"The teacher {run.name}: {missing} of the {len(others)} photos that it learned from and this data does not"
+            " have are gone or changed. They were not compared with the test images: the accuracy may be too good."
+        )
+    if not photos.names:
+        return missing
+    near, unsearched = _shown_by(photos, data, reporter)
     if near:
         raise _seen(run, near, "near-duplicates of ")
+    if unsearched:
+        reporter.warning(f"The teacher {run.name}, in the photos that it learned from: {unsearched}")
+        return len(others)
+    return missing
 
 
 def _seen(run: Run, names: Sequence[str], what: str) -> DataError:
     return DataError(
-        f"The teacher {run.path} learned from {what}{len(names)} test image(s) of this data: {_some(names)}. The"
-        " student's accuracy on them would be too good.",
+        f"The teacher {run.path} learned from {what}{len(names)} test image(s) of this data: {quoted(names, most=3)}."
+        " The student's accuracy on them would be too good.",
         "Train the teacher with the same --data and --split-seed as the student, or take another teacher.",
     )
 
 
-def _shown_by(run: Run, rows: list[dict[str, str]], data: ImageData, reporter: Reporter) -> list[str]:
-    """Test images of the student that have a near-duplicate among photos of the teacher."""
+def _present(run: Run, wanted: Collection[str], data: ImageData, reporter: Reporter) -> ImageData:
+    """The photos of some contents that a teacher learned from and that are still in their place."""
+    from zoo.data.present import load_present
+
+    places = ((sha256, entry) for sha256, entry in _places(run, set()) if sha256 in wanted)
+    return load_present(places, data.spec, data.labels, reporter.counter("decoding the teacher's photos"))
+
+
+def _places(run: Run, visited: set[Path]) -> Iterator[tuple[str, Entry]]:
+    """SHA-256 and place of the photos that a run learned from: its own, those without labels, and its teachers'."""
+    from zoo.data.source import UNLABELLED, Entry
+
+    visited.add(run.path.absolute())
+    root = Path(run.info.data.root)
+    for row in run.split():
+        if row["split"] != "test":
+            path = str(root / row["path"])
+            yield row["sha256"], Entry(path, path, row["label"], row["split"])
+    taught = run.info.taught
+    if taught is None:
+        return
+    if taught.unlabelled:
+        for row in run.unlabelled():
+            if row["use"] == TRAINED:
+                path = str(Path(taught.unlabelled.source) / row["path"])
+                yield row["sha256"], Entry(path, path, "", UNLABELLED)
+    for teacher in taught.teachers:
+        if Path(teacher.run).absolute() in visited:
+            continue
+        try:
+            known = list(_places(open_run(Path(teacher.run)), visited))
+        except (UsageError, TrainingError):  # it is gone; the student's seen.csv has the contents all the same
+            continue
+        yield from known
+
+
+def _shown_by(photos: ImageData, data: ImageData, reporter: Reporter) -> tuple[list[str], str | None]:
+    """Test images of the student that have a near-duplicate among photos, and what was not looked for."""
     import numpy as np
 
     from zoo.audit.leakage import find_copies
-    from zoo.data import TEST, load_recorded
+    from zoo.data import TEST
 
     tests = data.at(data.indices(TEST))
-    try:
-        root = Path(run.info.data.root)
-        learned = load_recorded(rows, run.info.data.source, root, data.spec, data.labels, partly=True)
-    except DataError as error:
-        reporter.note(
-            f"Near-duplicates of test images were not looked for among the photos of the teacher {run.name}:"
-            f" {error.message}"
-        )
-        return []
-    both = tests.and_then(learned)
+    both = tests.and_then(photos)
     places = np.arange(len(both.names)).tolist()
     counter = reporter.counter("looking for near-duplicates of test images")
     found = find_copies(both, places[: len(tests.names)], places[len(tests.names) :], counter)
-    if found.unsearched:
-        reporter.note(f"Photos of the teacher {run.name}: {found.unsearched}")
-    return [leak.name for leak in found.leaks]
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(repr(name) for name in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return [leak.name for leak in found.leaks], found.unsearched

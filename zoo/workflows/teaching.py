@@ -1,4 +1,4 @@
-"""What a student learns from beside its own data: what its teachers predict, and photos without labels."""
+"""What a student learns from besides its own data: what its teachers predict, and photos without labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.atomic import write_csv
 from zoo.errors import TrainingError
 from zoo.reporter import Reporter
 from zoo.run_folder import Run, open_run
-from zoo.run_folder.taught import TaughtInfo, UnlabelledInfo
+from zoo.run_folder.taught import TRAINED, TaughtInfo, UnlabelledInfo
 from zoo.workflows.teachers import described, refuse_other_labels, refuse_seen
 
 if TYPE_CHECKING:
@@ -22,13 +22,10 @@ if TYPE_CHECKING:
     from zoo.data import ImageData
     from zoo.training.lesson import Lesson, Teacher
 
-#: What ``unlabelled.csv`` says of a photo that trains.
-_TRAINED = "trained"
-
 
 @dataclass(frozen=True)
 class Teaching:
-    """Everything a student learns from, but its own data.
+    """Everything that a student learns from besides its own labelled images.
 
     Args:
         info: What ``run.json`` records.
@@ -67,8 +64,8 @@ class Teaching:
                 )
         if self.rows is None:
             return
-        rows = {row["path"]: row["sha256"] for row in run.unlabelled() if row["use"] == _TRAINED}
-        now_used = {path: sha256 for path, sha256, use in self.rows if use == _TRAINED}
+        rows = {row["path"]: row["sha256"] for row in run.unlabelled() if row["use"] == TRAINED}
+        now_used = {path: sha256 for path, sha256, use in self.rows if use == TRAINED}
         changed = sorted(path for path in rows.keys() | now_used.keys() if rows.get(path) != now_used.get(path))
         if changed:
             assert was.unlabelled is not None
@@ -130,17 +127,26 @@ def prepare_teaching(
     """
     if not teachers:
         return None
+    from zoo.data import VAL
+
     runs = tuple(open_run(path) for path in teachers)
     for run in runs:
         refuse_other_labels(run, data.labels)
-        refuse_seen(run, data, reporter)
-    info = TaughtInfo(teachers=tuple(map(described, runs)))
+    infos = [described(run, data, uncompared=refuse_seen(run, data, reporter)) for run in runs]
+    for run, each in zip(runs, infos, strict=True):
+        if each.validation:
+            reporter.note(
+                f"The teacher {run.name} was trained on {each.validation} of the"
+                f" {len(data.indices(VAL))} validation images, which choose the student's epoch and fit its"
+                " temperature: the validation accuracy may be too good. The test images are not among them."
+            )
+    info = TaughtInfo(teachers=tuple(infos))
     seen = {sha256 for run in runs for sha256 in run.learned_from()}
     images, rows = data, None
     if unlabelled is not None:
         images, rows, found = _with_unlabelled(data, unlabelled, reporter)
         info = replace(info, unlabelled=found)
-        seen |= {sha256 for _, sha256, use in rows if use == _TRAINED}
+        seen |= {sha256 for _, sha256, use in rows if use == TRAINED}
     return Teaching(info, runs, images, rows, tuple(sorted(seen - set(data.contents))))
 
 
@@ -180,8 +186,9 @@ def _with_unlabelled(
     judged = [*data.indices(TEST).tolist(), *data.indices(VAL).tolist()]
     both = data.at(np.array(judged, np.int64)).and_then(photos)
     places = np.arange(len(both.names)).tolist()
-    counter = reporter.counter("looking for near-duplicates of test and validation images")
-    leaks = find_copies_in_parts(both, places[len(judged) :], places[: len(judged)], counter)
+    sought = "test and validation images"
+    counter = reporter.counter(f"looking for near-duplicates of {sought}")
+    leaks = find_copies_in_parts(both, places[len(judged) :], places[: len(judged)], counter, of=sought)
     shows = {leak.name: leak for leak in leaks.leaks}
     trained = {data.contents[index]: data.names[index] for index in data.indices(TRAIN).tolist()}
     first: dict[str, str] = {}
@@ -196,21 +203,21 @@ def _with_unlabelled(
             uses.append(("repeated", f"the same file as {first[sha256]}"))
         else:
             first[sha256] = name
-            uses.append((_TRAINED, _TRAINED))
+            uses.append((TRAINED, TRAINED))
     kinds = [kind for kind, _ in uses]
     info = UnlabelledInfo(
         source=photos.source,
-        used=kinds.count(_TRAINED),
+        used=kinds.count(TRAINED),
         near_duplicates=kinds.count("near"),
         labelled=kinds.count("labelled"),
         repeated=kinds.count("repeated"),
         skipped=len(photos.skipped),
-        unsearched=(leaks.unsearched or "").replace("test images", "test and validation images"),
+        unsearched=leaks.unsearched or "",
     )
     reporter.note(f"{folder}: {info}")
     if info.unsearched:
         reporter.warning(f"{folder}: {info.unsearched}")
     rows = [(name, sha256, use) for name, sha256, (_, use) in zip(photos.names, photos.contents, uses, strict=True)]
     rows += [(item.name, "", item.reason) for item in photos.skipped]
-    used = photos.at(np.flatnonzero(np.array([kind == _TRAINED for kind in kinds])).astype(np.int64))
+    used = photos.at(np.flatnonzero(np.array([kind == TRAINED for kind in kinds])).astype(np.int64))
     return data.and_then(used), tuple(sorted(rows)), info
