@@ -61,7 +61,8 @@ class Recipe:
         teacher_share: With teachers, their share of the target of an image that has a label: 1 is their probabilities
             alone, 0 the label alone. ``None`` is 0.7 with teachers.
         teacher_views: With teachers, the versions of every training image that they predict and the student sees: the
-            plain one and augmented ones. ``None`` is 8 with teachers.
+            plain one and augmented ones. A head trains on the same ones. ``None`` with teachers is ``head_views`` where
+            that was set, 1 where the augmentation changes nothing, and 8 otherwise.
         unfreeze: Share of the backbone's layers, counted from its end, that train on images: 1 is all of them, 0
             none. Below 1, and behind a head that came first, BatchNorm keeps its statistics.
         calibrate: ``temperature``: after training, one number fitted on the validation images (Guo et al. 2017) makes

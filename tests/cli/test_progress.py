@@ -140,6 +140,8 @@ def test_the_help_of_train_has_groups_and_defaults(zoo: Zoo) -> None:
     ]
     words = " ".join(text.split())
     assert "Peak learning rate. [default: 0.001]" in words
+    assert "[default: 0.7 with teachers]" in words
+    assert "[default: 8 with teachers]" in words
     assert "[default: runs]" in words
     assert ">>>" not in text
     assert text.split("Other options:")[1].split() == ["-h,", "--help", "Show", "this", "message", "and", "exit."]

@@ -15,11 +15,12 @@ import pytest
 
 from tests.conftest import PhotoFolder, Zoo
 from tests.made_runs import begin_run
-from zoo import DataError, ImageSpec, TrainingError, UsageError
+from zoo import DataError, ImageSpec, Recipe, TrainingError, UsageError
 from zoo.atomic import write_csv, write_json
 from zoo.data import ImageData, as_source, load_data
 from zoo.reporter import Reporter
 from zoo.run_folder import Run, open_run
+from zoo.training.plan import Plan, refuse_other_plan
 from zoo.workflows import api
 from zoo.workflows.plan_file import read_plan, write_plan
 from zoo.workflows.planning import TrainRequest, make_plan
@@ -161,8 +162,6 @@ def test_photos_without_labels_that_taught_a_teacher_or_its_teachers_are_compare
 
 
 def test_validation_photos_that_trained_a_teacher_are_counted_and_said(data: ImageData, teacher: MakeTeacher) -> None:
-    from zoo import Recipe
-
     teaching, listener = prepare(teacher(data.rows()), data)
     assert teaching.info.teachers[0].validation == 0
     assert not listener.told
@@ -177,7 +176,6 @@ def test_validation_photos_that_trained_a_teacher_are_counted_and_said(data: Ima
 def test_the_report_claims_of_teachers_only_what_was_compared() -> None:
     from types import SimpleNamespace
 
-    from zoo import Recipe
     from zoo.report import background
     from zoo.run_folder.taught import TaughtInfo, TeacherInfo
 
@@ -326,6 +324,68 @@ def test_a_head_that_would_be_chosen_trains_by_epochs(teacher: MakeTeacher) -> N
     assert (two.head_views, two.ranges.changes_nothing) == (2, False)
     plain = {"head_epochs": 9, "augmentation": "none"}
     assert make_plan(TrainRequest(**{**vars(request), "settings": plain}), None).recipe.teacher_views == 1
+
+
+def test_a_plan_file_sets_views_and_augmentation_as_options_do(teacher: MakeTeacher, tmp_path: Path) -> None:
+    run = teacher()
+
+    def planned(architecture: str, recipe: str, **settings: Any) -> Recipe:
+        file = tmp_path / "zoo.yaml"
+        file.write_text(f"architecture: {architecture}\nrecipe: {{{recipe}}}\nteachers: [{run.path}]\n")
+        return make_plan(read_plan(file, TrainRequest(settings=settings)), None).recipe
+
+    four = planned("mobilenetv2", "head_epochs: 60, head_views: 4")
+    assert (four.head_views, four.teacher_views) == (4, 4)
+    for architecture in ("simple_cnn", "mobilenetv2"):
+        plain = planned(architecture, "epochs: 3, augmentation: none")
+        assert plain.ranges.changes_nothing
+        assert plain.teacher_views == 1
+    one = planned("mobilenetv2", "head_epochs: 60, head_views: 8, teacher_views: 8, rotation_degrees: 9", head_views=4)
+    assert (one.head_views, one.teacher_views) == (4, 4)
+    none = planned("mobilenetv2", "head_epochs: 60, head_views: 8, teacher_views: 8, shift: 0.1", augmentation="none")
+    assert (none.head_views, none.teacher_views, none.ranges.changes_nothing) == (1, 1, True)
+    with pytest.raises(UsageError, match="are 4 and 2"):
+        planned("mobilenetv2", "head_epochs: 60, head_views: 4, teacher_views: 2")
+
+
+def test_a_repeated_student_takes_the_views_that_were_given(teacher: MakeTeacher) -> None:
+    request = TrainRequest(architecture="mobilenetv2", teachers=(teacher().path,))
+    plan = make_plan(request, None)
+    run = started(plan)
+
+    def again(**settings: Any) -> Recipe:
+        return make_plan(TrainRequest(settings=settings), run).recipe
+
+    assert again() == plan.recipe
+    assert (plan.recipe.head_views, plan.recipe.teacher_views) == (8, 8)
+    for settings in ({"head_views": 4}, {"teacher_views": 4}):
+        assert (again(**settings).head_views, again(**settings).teacher_views) == (4, 4)
+    none = again(augmentation="none")
+    assert (none.head_views, none.teacher_views, none.ranges.changes_nothing) == (1, 1, True)
+    with pytest.raises(UsageError, match="are 4 and 2"):
+        again(head_views=4, teacher_views=2)
+
+
+def started(plan: Plan) -> Run:
+    """A run with teachers as it is recorded before it trains."""
+    teachers = [
+        {"run": str(path), "architecture": "simple_cnn", "digest": "", "accuracy": 0.9, "n": 5}
+        for path in plan.teachers
+    ]
+    root = plan.teachers[0].parent
+    values = {"recipe": plan.recipe.as_dict(), "weights": plan.weights, "image": plan.image.as_dict()}
+    return begin_run(root, "begun", plan.architecture.name, taught={"teachers": teachers}, **values)
+
+
+def test_a_student_with_a_recipe_file_is_resumed_with_it(teacher: MakeTeacher, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("head_epochs: 9\nhead_views: 4\n")
+    request = TrainRequest(architecture="mobilenetv2", recipe=str(file), teachers=(teacher().path,))
+    run = started(make_plan(request, None))
+    refuse_other_plan(run, {"recipe": str(file)})
+    file.write_text("head_epochs: 9\nhead_views: 2\n")
+    with pytest.raises(UsageError, match="head_views: 4 in the run, 2 asked"):
+        refuse_other_plan(run, {"recipe": str(file)})
 
 
 def test_what_teaches_nothing_is_refused(teacher: MakeTeacher, tmp_path: Path) -> None:

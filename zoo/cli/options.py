@@ -16,6 +16,7 @@ from zoo.image_spec import INTERPOLATIONS, RESIZE_RULES
 from zoo.recipe import FIELDS, Recipe, field_choices, read_field
 from zoo.records import read_json
 from zoo.reporter import Reporter
+from zoo.training.taught import SHARE, VIEWS
 
 _ITS_OWN = "  [default: the architecture's]"
 
@@ -171,7 +172,15 @@ def _default(field: str) -> str:
     value = getattr(Recipe().augmentation if field in RANGES else Recipe(), field)
     if isinstance(value, tuple):
         return ",".join(f"{part:g}" for part in value)
-    return "the architecture's" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return _LEFT_OPEN[field] if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+#: Of the fields that a plain recipe leaves open, what they are then.
+_LEFT_OPEN = {
+    "dropout": "the architecture's",
+    "teacher_share": f"{SHARE:g} with teachers",
+    "teacher_views": f"{VIEWS} with teachers",
+}
 
 
 def _documented(field: str) -> str:

@@ -78,13 +78,21 @@ def find_recipe(architecture: Architecture, name: str) -> Recipe:
     return architecture.recipes[base].with_values(values)
 
 
-def fields_set_by(architecture: Architecture, name: str) -> frozenset[str]:
-    """Names of the fields that a YAML file sets; none of a named recipe.
+def given_fields(architecture: Architecture, recipe: str | None, settings: Iterable[str]) -> frozenset[str]:
+    """Names of the recipe's fields that somebody set: one by one, or in a YAML file.
+
+    Args:
+        architecture: Its record.
+        recipe: What was asked for: a named recipe, which sets none, a YAML file, or nothing.
+        settings: Names of the fields that were set one by one.
 
     Raises:
         UsageError: As ``find_recipe`` does.
     """
-    return frozenset() if name in architecture.recipes else frozenset(_read_recipe(Path(name))) - {"base"}
+    given = frozenset(settings)
+    if recipe is None or recipe in architecture.recipes:
+        return given
+    return given | (frozenset(_read_recipe(Path(recipe))) - {"base"})
 
 
 def _read_recipe(path: Path) -> dict[str, Any]:
@@ -138,14 +146,15 @@ def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
         **run.info.asked_recipe.settings(),
         **_named_options(run.info.options),
     }
+    record = architectures().get(run.architecture)
     now: dict[str, Any] = {name: value for name, value in asked.items() if name not in ("recipe", "options")}
     if "weights" in asked:
-        now["weights"] = find_weights(architectures().get(run.architecture), asked["weights"])
-    named = find_recipe(architectures().get(run.architecture), asked["recipe"]) if "recipe" in asked else None
+        now["weights"] = find_weights(record, asked["weights"])
+    named = find_recipe(record, asked["recipe"]) if "recipe" in asked else None
     recipe = named or run.info.asked_recipe
     recipe = recipe.with_values({name: asked[name] for name in FIELDS if name in asked})
     if named and run.info.taught:
-        recipe, _ = taught_recipe(recipe, asked.keys() & set(FIELDS))
+        recipe, _ = taught_recipe(recipe, given_fields(record, asked["recipe"], asked.keys() & set(FIELDS)))
     now |= {"augmentation": "", **recipe.settings()}
     if now["flip"] in ("auto", run.recipe.ranges.flip):  # `auto` leaves the choice to zoo, which made it then
         del now["flip"]

@@ -17,12 +17,17 @@ VIEWS = 8
 HEAD_EPOCHS = 60
 
 
-def taught_recipe(recipe: Recipe, given: Collection[str]) -> tuple[Recipe, list[str]]:
+#: Both count the versions of an image: those that the head trains on are those that the teachers predict.
+_VIEWS = frozenset(("head_views", "teacher_views"))
+
+
+def taught_recipe(recipe: Recipe, given: Collection[str], inherited: Collection[str] = ()) -> tuple[Recipe, list[str]]:
     """The recipe of a student, and sentences on what is different.
 
     Args:
         recipe: With all fields as they would be without teachers.
         given: Names of fields that somebody set.
+        inherited: Names of fields that a plan file or a repeated run sets; ``given`` has precedence.
 
     Raises:
         UsageError: Somebody set a head that is chosen, or two numbers of views.
@@ -43,23 +48,37 @@ def taught_recipe(recipe: Recipe, given: Collection[str]) -> tuple[Recipe, list[
         )
     if recipe.teacher_share is None:
         values["teacher_share"] = SHARE
-    views = recipe.teacher_views
-    if "head_views" in given and views not in (None, recipe.head_views):
-        raise UsageError(
-            f"Recipe fields 'head_views' and 'teacher_views' are {recipe.head_views} and {views}, and the head trains"
-            " on the views that the teachers predict.",
-            "Set one of them.",
-        )
-    if views is None and "head_views" in given:
-        views = values["teacher_views"] = recipe.head_views
+    has_head = bool(recipe.head_epochs or "head_epochs" in values)
+    views = _given_views(recipe, given, inherited, has_head)
     plain = recipe.ranges.changes_nothing
-    if plain and views != 1 and "augmentation" not in given:
-        values["augmentation"] = "strong"
-        values |= {name: getattr(recipe.ranges, name) for name in RANGES if name in given}
-        notes.append("The augmentation is strong: teachers predict augmented versions of the photos.")
-        plain = False
-    if views is None:
-        views = values["teacher_views"] = 1 if plain else VIEWS
-    if recipe.head_epochs or "head_epochs" in values:
+    if plain and views != 1 and "augmentation" not in {*given, *inherited}:
+        kept = {name: getattr(recipe.ranges, name) for name in RANGES if name in {*given, *inherited}}
+        strong = recipe.with_values({"augmentation": "strong", **kept})
+        plain = strong.ranges.changes_nothing
+        if not plain:
+            values |= {"augmentation": "strong", **kept}
+            notes.append("The augmentation is strong: teachers predict augmented versions of the photos.")
+    if views is None or (plain and not _VIEWS.intersection(given)):  # all views of an image would be the same
+        views = 1 if plain else VIEWS
+    values["teacher_views"] = views
+    if has_head:
         values["head_views"] = views
     return recipe.with_values(values), notes
+
+
+def _given_views(recipe: Recipe, given: Collection[str], inherited: Collection[str], has_head: bool) -> int | None:
+    """The number of views that was asked for; ``None`` where it was left open."""
+    for names in (given, inherited):
+        asked = {name: getattr(recipe, name) for name in sorted(_VIEWS.intersection(names))}
+        if not has_head:
+            asked.pop("head_views", None)
+        numbers = {number for number in asked.values() if number is not None}
+        if len(numbers) > 1:
+            raise UsageError(
+                f"Recipe fields 'head_views' and 'teacher_views' are {recipe.head_views} and {recipe.teacher_views},"
+                " and the head trains on the views that the teachers predict.",
+                "Set one of them.",
+            )
+        if asked:
+            return next(iter(numbers), None)
+    return recipe.teacher_views

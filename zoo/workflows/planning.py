@@ -15,7 +15,7 @@ from zoo.recipe import Recipe, setting_as_text
 from zoo.registry import architectures
 from zoo.run_folder import DEFAULT_ROOT, Run
 from zoo.training.effects import effect_notes, refuse_missing_backbone, refuse_without_effect
-from zoo.training.plan import Plan, fields_set_by, find_recipe, image_for
+from zoo.training.plan import Plan, find_recipe, given_fields, image_for
 from zoo.training.start import RANDOM, default_weights, find_weights
 from zoo.training.taught import taught_recipe
 from zoo.workflows.teachers import find_teachers, model_digest
@@ -139,18 +139,22 @@ def make_plan(request: TrainRequest, repeated: Run | None) -> Plan:
         recipe_name = "scratch" if weights == RANDOM and "scratch" in record.recipes else "default"
         recipe = record.recipes[recipe_name]
         image = image_for(record, source)
-    given = set(request.settings)
+    base = record.recipes.get(recipe_name, record.recipes["default"])
+    given = given_fields(record, request.recipe, request.settings)
     if request.recipe is not None:
         recipe_name, recipe = request.recipe, find_recipe(record, request.recipe)
-        given |= fields_set_by(record, request.recipe)
+        base = recipe
     elif request.weights == RANDOM != weights and "scratch" in record.recipes:
         recipe_name, recipe = "scratch", record.recipes["scratch"]
+        base = recipe
     weights = find_weights(record, request.weights or weights)
-    recipe = recipe.with_values(request.file_settings).with_values(request.settings)
+    recipe = recipe.with_values(request.file_settings)
+    inherited = _inherited(recipe, base, request.file_settings)
+    recipe = recipe.with_values(request.settings)
     refuse_missing_backbone(recipe, record)
     teachers, unlabelled, told = _taught_by(request, repeated)
     if teachers:
-        recipe, changed = taught_recipe(recipe, given)
+        recipe, changed = taught_recipe(recipe, given, inherited)
         told = [*told, *changed]
     _refuse_idle_teaching(recipe, teachers, unlabelled)
     refuse_without_effect(recipe, given, taught=bool(teachers))
@@ -170,6 +174,16 @@ def make_plan(request: TrainRequest, repeated: Run | None) -> Plan:
         teachers=teachers,
         unlabelled=unlabelled,
     )
+
+
+def _inherited(recipe: Recipe, base: Recipe, file: Mapping[str, Any]) -> frozenset[str]:
+    """Names of the fields that a plan file or a repeated run has otherwise than the recipe they begin from.
+
+    Plan files that zoo writes hold all fields, but name an augmentation only where it is a function.
+    """
+    was = base.settings()
+    differ = {name for name, value in recipe.settings().items() if name not in was or was[name] != value}
+    return frozenset(differ | ({"augmentation"} & file.keys()))
 
 
 def _taught_by(request: TrainRequest, repeated: Run | None) -> tuple[tuple[Path, ...], Path | None, list[str]]:
