@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
+from tests.conftest import PhotoFolder
 from tests.report.conftest import MakeRun, write_run
 from tests.report.test_html import Page
 from tests.report.test_page_in_browser import opened
+from zoo import ImageSpec
+from zoo.data import load_data
+from zoo.evaluation.predict import predict_split
 from zoo.evaluation.predictions import Predictions
 from zoo.report import photo_map
 from zoo.report.html import write_report
-from zoo.report.photo_map import MOST_POINTS, PhotoMap, _chosen, arranged
+from zoo.report.photo_map import MOST_POINTS, PhotoMap, _chosen, arranged, find_map
 from zoo.run_folder import Run
+
+IMAGE = ImageSpec(height_px=8, width_px=8)
 
 
 def groups_of_features(classes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -39,6 +48,34 @@ def test_photos_with_like_features_lie_near_each_other() -> None:
     apart = np.linalg.norm(at[:, None] - at[None], axis=2) + np.eye(60) * 9
     assert (classes[apart.argmin(axis=1)] == classes).mean() > 0.95
     assert (arranged(groups_of_features(classes)) == at).all()
+
+
+def _model(nested: bool) -> keras.Model:
+    image = keras.Input((8, 8, 3))
+    mean = keras.layers.GlobalAveragePooling2D()(image)
+    feed = keras.Input((3,))
+    head = keras.layers.Dense(2, activation="softmax")
+    inner = keras.Model(feed, head(feed))
+    return keras.Model(image, inner(mean) if nested else head(mean))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_each_point_is_the_photo_whose_name_it_has(nested: bool, photo_folder: PhotoFolder, tmp_path: Path) -> None:
+    """Also where the last layer is called in another model as well, or is a model itself."""
+    data = load_data(str(photo_folder({"train/a": 2, "train/b": 2, "test/a": 10, "test/b": 10})), IMAGE)
+    found = predict_split(_model(nested), data, "test")
+    order = np.random.default_rng(0).permutation(len(found))
+    replace(
+        found,
+        files=tuple(found.files[place] for place in order),
+        true=found.true[order],
+        probabilities=found.probabilities[order],
+    ).write_csv(tmp_path / "predictions.csv")
+    shown = find_map(SimpleNamespace(path=tmp_path), _model(nested), data)  # type: ignore[arg-type]
+    assert shown is not None
+    classes = np.array(shown.true)
+    apart = np.linalg.norm(shown.at[:, None] - shown.at[None], axis=2) + np.eye(20) * 9
+    assert (classes[apart.argmin(axis=1)] == classes).mean() > 0.9
 
 
 def test_features_that_are_all_the_same_make_a_map_as_well() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from zoo.data import TEST, ImageData
 from zoo.evaluation.predict import predict
 from zoo.evaluation.predictions import Predictions
+from zoo.keras_internals import calls_of, has_calls
 from zoo.report.markup import esc, name, section
 from zoo.report.text import plural, thousands
 from zoo.run_folder import Run
@@ -67,13 +68,13 @@ def find_map(run: Run, model: keras.Model, data: ImageData) -> PhotoMap | None:
         data: The test images, among others.
 
     Returns:
-        ``None`` where there are too few photos, or the features are no vectors.
+        ``None`` where there are too few photos, or the model's last layer is not fed one vector a photo.
     """
     import keras
 
     predictions = Predictions.read_csv(run.path / "predictions.csv")
-    features = model.layers[-1].input
-    if len(predictions) < _FEWEST_POINTS or isinstance(features, list) or len(features.shape) != 2:
+    features = _last_features(model)
+    if len(predictions) < _FEWEST_POINTS or features is None:
         return None
     rows = _chosen(predictions)
     of_name = {data.names[index]: index for index in data.indices(TEST)}
@@ -88,6 +89,16 @@ def find_map(run: Run, model: keras.Model, data: ImageData) -> PhotoMap | None:
         predicted=[predictions.labels[int(predictions.predicted[row])] for row in rows],
         left_out=len(predictions) - len(rows),
     )
+
+
+def _last_features(model: keras.Model) -> keras.KerasTensor | None:
+    """What the last call is given, where it is one vector a photo; it may be a call of a nested model."""
+    if not has_calls(model):
+        return None
+    # Not the input of the last layer: where that is called in another model too, it may be a tensor of the other.
+    given = [call.input_tensors for call in calls_of(model) if any(out is model.outputs[0] for out in call.outputs)]
+    features = given[0] if given else []
+    return features[0] if len(features) == 1 and len(features[0].shape) == 2 else None
 
 
 def _chosen(predictions: Predictions) -> list[int]:
@@ -137,11 +148,11 @@ def photo_map(found: PhotoMap | None, labels: Sequence[str], shown: Sequence[str
     wrong = found.wrong
     left_out = ""
     if found.left_out:
-        left_out = f" {thousands(found.left_out)} other photos have no room and are left out by chance."
+        left_out = f" {thousands(found.left_out)} other photos, chosen at random, are left out for lack of room."
     intro = (
         f"<p>{plural(len(found.files), 'test photo')}, arranged by the features that the last layer sees (principal "
         "components, then t-SNE): photos that look alike to the model lie near each other. Distances across the map "
-        f"mean little.{left_out} Point at a mark for its file; a cross of the gallery above leads there.</p>"
+        f"mean little.{left_out} Point at a mark for its file; the cross of a photo that the gallery above shows leads to it.</p>"
     )
     legend = [f'<span class="key c{place}">{name(label)}</span>' for place, label in enumerate(coloured)]
     if not coloured:
