@@ -142,7 +142,7 @@ class Layout:
         kind = self._columns[place].kind
         if self._window is None or (kind == "figure" and not heading):
             return [cell]
-        return wrap(cell, self._widths[place], whole=kind == "text")
+        return wrap(cell, self._widths[place], whole=kind == "text", most=self._window)
 
     def _lines(self, stacks: dict[int, list[str]]) -> Iterator[str]:
         for line in zip_longest(*stacks.values(), fillvalue=""):
@@ -169,8 +169,14 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout and sys.stdout.isatty() else None
 
 
-def wrap(text: str, width: int | None, whole: bool = False) -> list[str]:
-    """A text in lines of ``width`` columns, at words; a longer word is shortened in its middle, or kept ``whole``.
+def wrap(text: str, width: int | None, whole: bool = False, most: int = 0) -> list[str]:
+    """A text in lines of ``width`` columns, at words.
+
+    Args:
+        text: The text.
+        width: Columns; ``None`` for any.
+        whole: Whether a longer word is kept; else it is shortened in its middle.
+        most: Columns that a word may take all the same before it is shortened.
 
     >>> wrap("94.0 % of the images", 10)
     ['94.0 % of', 'the images']
@@ -179,7 +185,7 @@ def wrap(text: str, width: int | None, whole: bool = False) -> list[str]:
         return [text]
     lines: list[str] = []
     for found in _SPACE.split(text):
-        word = found if whole else shorten(found, width)
+        word = found if whole else shorten(found, max(width, most))
         if lines and width_of(lines[-1]) + 1 + width_of(word) <= width:
             lines[-1] += f" {word}"
         else:

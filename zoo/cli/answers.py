@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from zoo.errors import DataError
 from zoo.figures import percent
-from zoo.table import Column, Layout, terminal_width
+from zoo.table import Column, Layout, terminal_width, width_of
 from zoo.terminal import readable
 
 if TYPE_CHECKING:
@@ -20,22 +20,19 @@ if TYPE_CHECKING:
     #: Takes a file's name and its answer.
     Show = Callable[[str, Answer], None]
 
-#: Columns of names and labels are no wider than this; what is longer pushes the rest of its line to the right.
-_WIDEST = 48
 
-
-def counted(pictures: Sequence[str]) -> tuple[int, int]:
-    """How many there are, and the length of the longest name. They are counted and not kept: memory stays flat."""
+def counted(pictures: Sequence[str]) -> tuple[int, str]:
+    """How many there are, and the widest name. They are counted and not kept: memory stays flat."""
     from zoo.edge.sources import listed
     from zoo.images import ImageError
 
-    total, usable, widest = 0, 0, 0
+    total, usable, widest = 0, 0, ""
     for argument in pictures:
         # Standard input can be read only once.
         for name, picture in [("-", b"")] if argument == "-" else listed([argument]):
             total += 1
             usable += not isinstance(picture, ImageError)
-            widest = max(widest, len(name))
+            widest = max(widest, readable(name), key=width_of)
     if not usable:
         raise DataError(f"There are no images in {', '.join(pictures)}.", "Hidden files and folders are left out.")
     return total, widest
@@ -43,7 +40,7 @@ def counted(pictures: Sequence[str]) -> tuple[int, int]:
 
 @contextmanager
 def answers_shown(
-    path: Path | None, as_json: bool, top: int, widths: tuple[int, int], says_known: bool
+    path: Path | None, as_json: bool, top: int, widest: str, labels: Sequence[str], says_known: bool
 ) -> Iterator[Show]:
     """Gives a function that answers are shown with, as they come.
 
@@ -51,7 +48,8 @@ def answers_shown(
         path: A CSV file to write them to.
         as_json: Whether a line of JSON is printed for each.
         top: Classes of each.
-        widths: Of the longest name and of the longest label.
+        widest: The widest name of a file.
+        labels: What may be predicted.
         says_known: Whether there is a threshold, so that an answer may be "unknown".
     """
     from zoo.edge import main as runner
@@ -73,19 +71,19 @@ def answers_shown(
         if as_json:
             ways.append(lambda name, answer: say(runner.as_json(name, answer)))
         elif path is None and stream.isatty():
-            ways.append(_table(say, widths, top, says_known))
+            ways.append(_table(say, widest, labels, top, says_known))
         elif path is None:
             ways.append(lambda name, answer: say(runner.as_text(name, answer)))
         yield show
 
 
-def _table(say: Callable[[str], None], widths: tuple[int, int], top: int, says_known: bool) -> Show:
+def _table(say: Callable[[str], None], widest: str, labels: Sequence[str], top: int, says_known: bool) -> Show:
     """A table whose rows appear one by one: its widths are known beforehand."""
     likely = [Column("next best", "name", 1)] if top > 1 or says_known else []
     columns = (Column("file", "name"), Column("label", "name"), Column("confidence"), *likely)
-    longest = [["x" * min(width, _WIDEST)] for width in widths]
-    # The last column gets what the others leave.
-    layout = Layout(columns, [*longest, ["100.0 %"], *([["x " * _WIDEST]] if likely else [])], terminal_width())
+    names = [*map(readable, labels), *(["unknown"] if says_known else [])]
+    others = [" ".join([f"{name} 100.0 %," for name in names])] if likely else []
+    layout = Layout(columns, [[widest], names, ["100.0 %"], *([others] if likely else [])], terminal_width())
 
     def line(*cells: str) -> None:
         for text in layout.row([readable(cell) for cell in cells]):
@@ -98,7 +96,7 @@ def _table(say: Callable[[str], None], widths: tuple[int, int], top: int, says_k
         else:
             line(name, "unknown", "", ", ".join(shares))
 
-    for text in layout.heading():
+    for text in (*layout.footing(), *layout.heading()):
         say(text)
     return show
 

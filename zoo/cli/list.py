@@ -42,9 +42,9 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
         return
     window = terminal_width()
-    for title, offers in _sorted_by_use():
+    for title, registry, offers in _sorted_by_use():
         if offers:
-            _show(title, _rows(offers), window)
+            _show(title, _rows(registry, offers), window)
     known = [(name, ", ".join(brings)) for name, brings in KNOWN.items() if not is_installed(name)]
     if known:
         _say("Known and not installed; python -m pip install NAME adds them", window)
@@ -56,27 +56,27 @@ def _say(title: str, window: int | None) -> None:
         click.echo(line)
 
 
-def _sorted_by_use() -> Iterator[tuple[str, list[Offer[Any]]]]:
+def _sorted_by_use() -> Iterator[tuple[str, Registry[Any], list[Offer[Any]]]]:
     """What can be used, each under its heading; of the architectures those with pretrained weights come first."""
-    found = list(architectures())
-    at_hand = [offer for offer in found if _top1(offer)]
-    by_name = [offer for offer in found if offer.record.weights and not _top1(offer)]
-    yield "Architectures with pretrained weights, the best on ImageNet first", sorted(at_hand, key=_top1, reverse=True)
-    yield "Architectures with other pretrained weights, mostly by download", by_name
-    yield "Architectures to train from scratch", [offer for offer in found if not offer.record.weights]
-    yield "Data sets", list(datasets())
-    yield "Exporters", list(exporters())
+    known = architectures()
+    at_hand = sorted(filter(_top1, known), key=_top1, reverse=True)
+    by_name = [offer for offer in known if offer.record.weights and not _top1(offer)]
+    yield "Architectures with pretrained weights, the best on ImageNet first", known, at_hand
+    yield "Architectures with other pretrained weights, mostly by download", known, by_name
+    yield "Architectures to train from scratch", known, [offer for offer in known if not offer.record.weights]
+    yield "Data sets", datasets(), list(datasets())
+    yield "Exporters", exporters(), list(exporters())
 
 
 def _top1(offer: Offer[Architecture]) -> float:
     return max((weights.top1 or 0.0 for weights in offer.record.weights), default=0.0)
 
 
-def _rows(offers: Sequence[Offer[Any]]) -> list[tuple[str, str, str]]:
-    names = [offer.record.name for offer in offers]
+def _rows(registry: Registry[Any], offers: Sequence[Offer[Any]]) -> list[tuple[str, str, str]]:
     return [
-        (name, ("(contested) " if names.count(name) > 1 else "") + offer.record.summary, offer.distribution)
-        for name, offer in zip(names, offers, strict=True)
+        (name, ("(contested) " if registry.contested(name) else "") + offer.record.summary, offer.distribution)
+        for offer in offers
+        for name in (offer.record.name,)
     ]
 
 

@@ -89,8 +89,7 @@ def command(
     shows_answers = sys.stdout.isatty() and (as_json or csv_path is None)
     counter = (lambda done, total: None) if shows_answers else reporter.counter("predicting")
     skipped = 0
-    widths = (widest, max(map(len, (*answering.labels, "unknown" if says_known else ""))))
-    with answers_shown(csv_path, as_json, top, widths, says_known) as show:
+    with answers_shown(csv_path, as_json, top, widest, answering.labels, says_known) as show:
         try:
             for done, (name, answer) in enumerate(answering.ask(listed(pictures), top), 1):
                 if isinstance(answer, ImageError):
