@@ -9,6 +9,8 @@ Every photo in the picture must stand in it.
 from __future__ import annotations
 
 import csv
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -23,20 +25,28 @@ SEEN = """height => [...document.querySelectorAll('figure')]
     .map(figure => figure.querySelector('.file').textContent)"""
 
 
+def licence(address: str) -> str:
+    """The name of a Creative Commons licence, such as CC BY 2.0, from its address."""
+    found = re.search(r"/licenses/([a-z-]+)/([0-9.]+)", address)
+    if found is None:
+        sys.exit(f"{address} is not the address of a Creative Commons licence.")
+    return f"CC {found[1].upper()} {found[2]}"
+
+
 def main(run: Path, attribution: Path) -> None:
     with attribution.open(encoding="utf-8", newline="") as file:
         known = {row["file"]: row for row in csv.DictReader(file)}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = browser.new_page(viewport={"width": WIDTH_PX, "height": HEIGHT_PX}, color_scheme="light")
         page.goto((run / "report.html").resolve().as_uri())
         shown = list(dict.fromkeys(page.evaluate(SEEN, HEIGHT_PX)))
+        if unknown := [name for name in shown if name not in known]:
+            sys.exit(f"No licence is known for {', '.join(unknown)}.")
         page.screenshot(path=DOCS / "report.jpg", type="jpeg", quality=82)
         browser.close()
-    rows = [row for row in map(known.get, shown) if row]
-    lines = [f"- {row['author']}, <{row['source']}>, [CC BY 2.0]({row['licence']})" for row in rows]
-    if len(lines) != len(shown):
-        sys.exit(f"No licence is known for {', '.join(name for name in shown if name not in known)}.")
+    rows = [known[name] for name in shown]
+    lines = [f"- {row['author']}, <{row['source']}>, [{licence(row['licence'])}]({row['licence']})" for row in rows]
     text = (
         "# The picture of a report\n\n![The top of a report](report.jpg)\n\n"
         "The top of `report.html` of `zoo train mobilenetv2 --data photos/` on 429 photos in seven groups, made by\n"
