@@ -114,7 +114,7 @@ def test_one_plugin_is_named_and_everything_else_works(
     fake_plugin("zoo-good", offering("good_net"))
 
     # Keras is the same on its lightest backend, and starts in half the time.
-    light = {"KERAS_BACKEND": "numpy"} if "import keras" in case.code else {}
+    light = {"KERAS_BACKEND": "numpy"} if "import keras" in (case.code or "") else {}
     listed = run_zoo("list", "--json", env=light)
     assert listed.code == 0
     names = {row["name"] for row in json.loads(listed.out)["architectures"]}

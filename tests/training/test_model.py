@@ -8,7 +8,7 @@ import numpy as np
 from tests.conftest import PhotoFolder
 from zoo import ImageSpec, Recipe
 from zoo.data import load_data
-from zoo.evaluation.predict import predict_split
+from zoo.evaluation.predict import answers, predict_split
 from zoo.training.model import compile_model
 
 
@@ -44,3 +44,14 @@ def test_splits_of_any_size_are_predicted_in_batches_of_one_size(photo_folder: P
     found = {split: predict_split(model, data, split) for split in counts}
     assert _Counting.traces == 1
     assert {split: len(predictions.probabilities) for split, predictions in found.items()} == counts
+
+
+def test_inputs_of_any_number_are_predicted() -> None:
+    image = keras.Input((224, 224, 3))
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
+    images = np.random.default_rng(0).integers(0, 256, (19, 224, 224, 3), dtype=np.uint8)
+    expected = images.mean((1, 2))
+    for count in (1, 8, 16, 19):
+        found = answers(model, images[:count], count)
+        assert found.shape == (count, 3)
+        np.testing.assert_allclose(found, expected[:count], rtol=1e-5)

@@ -61,19 +61,24 @@ def predict(
     return probabilities
 
 
-def answers(model: keras.Model, batch: NDArray[Any], total: int) -> NDArray[np.float32]:
-    """A model's outputs on a batch, float32.
+def answers(model: keras.Model, inputs: NDArray[Any], total: int) -> NDArray[np.float32]:
+    """A model's outputs on inputs of any number, float32.
 
     A backend compiles a model anew for every batch size. So where there is more than one batch, ``total`` being above
     ``batch_size``, the last is filled up to the size of the others.
     """
     import keras
 
-    whole = batch_size(batch.shape[1:])
-    missing = whole - len(batch) if total > whole else 0
-    filled = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)]) if missing else batch
-    outputs = keras.ops.convert_to_numpy(model.predict_on_batch(filled))
-    return np.asarray(outputs, np.float32)[: len(batch)]
+    size = batch_size(inputs.shape[1:])
+    total = max(total, len(inputs))
+    found = []
+    for start in range(0, len(inputs), size):
+        batch = inputs[start : start + size]
+        missing = size - len(batch) if total > size else 0
+        filled = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)]) if missing else batch
+        outputs = keras.ops.convert_to_numpy(model.predict_on_batch(filled))
+        found.append(np.asarray(outputs, np.float32)[: len(batch)])
+    return np.concatenate(found) if len(found) > 1 else found[0]
 
 
 def predict_split(

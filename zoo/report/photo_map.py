@@ -152,7 +152,8 @@ def photo_map(found: PhotoMap | None, labels: Sequence[str], shown: Sequence[str
     intro = (
         f"<p>{plural(len(found.files), 'test photo')}, arranged by the features that the last layer sees (principal "
         "components, then t-SNE): photos that look alike to the model lie near each other. Distances across the map "
-        f"mean little.{left_out} Point at a mark for its file; the cross of a photo that the gallery above shows leads to it.</p>"
+        f"mean little.{left_out} Point at a mark for its file; the cross of a photo that "
+        "the gallery above shows leads to it.</p>"
     )
     legend = [f'<span class="key c{place}">{name(label)}</span>' for place, label in enumerate(coloured)]
     if not coloured:
