@@ -16,6 +16,7 @@ from zoo.data.unlabelled import load_unlabelled
 from zoo.training.batches import TrainingBatches
 from zoo.training.features import FeatureBatches, compute_features
 from zoo.training.lesson import Lesson, Teacher, compute_lesson
+from zoo.training.samples import augmented_samples
 from zoo.training.views import show_views
 
 SMALL = ImageSpec(height_px=12, width_px=16)
@@ -66,6 +67,18 @@ def test_the_teachers_see_the_views_in_their_own_image_rule(
         second = models[1](show_views(images, training, views, RECIPE)).numpy()
         np.testing.assert_allclose(lesson.probabilities(training, views), (first + second) / 2, atol=1e-5)
     assert not np.allclose(*(lesson.probabilities(training, np.full(len(training), view)) for view in (0, 1)))
+
+
+def test_the_report_shows_the_views_that_teachers_or_a_head_saw(images: ImageData) -> None:
+    alone = Recipe(augmentation="strong", epochs=0, head_epochs=3, head_views=VIEWS)
+    train = images.indices(TRAIN)
+    for recipe, taught in ((RECIPE, True), (alone, False)):
+        samples = augmented_samples(images, recipe, seed=5, taught=taught)
+        assert samples is not None
+        assert samples.shape == (4, VIEWS - 1, *SMALL.input_shape)
+        for view in range(1, VIEWS):
+            np.testing.assert_array_equal(samples[0, view - 1], show_views(images, train[:1], [view], RECIPE)[0])
+    assert augmented_samples(images, replace(RECIPE, teacher_views=1), seed=5, taught=True) is None
 
 
 def test_a_photo_without_a_label_has_the_teachers_probabilities_alone(images: ImageData, lesson: Lesson) -> None:

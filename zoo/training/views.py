@@ -1,7 +1,9 @@
 """Fixed views of an image: the plain one, and augmented ones that are the same in every epoch and every run.
 
-What a frozen network computes of such a view can be cached. A view of a file shows the same part of it, turned and
-coloured alike, at any image size: so two networks of different image rules can look at the same view.
+What a frozen network computes of such a view can be cached. A view is cut out after the file became pixels, by shares
+of the image's sides, and turned and coloured alike at any size. So networks of different sizes look at the same part of
+a photo where their resize rules keep the same of it; of a wide photo, ``crop`` keeps the middle and ``squash`` all, and
+the parts differ as much as the plain images do.
 """
 
 from __future__ import annotations

@@ -115,6 +115,7 @@ def _augmented(run: Run, counter: Callable[[int, int], None]) -> NDArray[np.uint
     if not run.recipe.augments:
         return None
     try:
-        return augmented_samples(recorded_images(run, TRAIN, counter), run.recipe, run.seed)
+        images = recorded_images(run, TRAIN, counter)
+        return augmented_samples(images, run.recipe, run.seed, taught=run.info.taught is not None)
     except DataError:
         return None

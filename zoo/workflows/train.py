@@ -297,7 +297,7 @@ def _finish(
         reporter.stage("Drawing the report")
         trained = model or of_run(run).load()
         found, arranged = find_evidence(run, trained), find_map(run, trained, data)
-        samples = augmented_samples(data, run.recipe, run.seed)
+        samples = augmented_samples(data, run.recipe, run.seed, taught=run.info.taught is not None)
         report = write_report(run, samples, found, arranged)  # last: it says all is done
     plugin_manager().run_finished(Run(run, lambda quiet: reporter))
     return Trained(run, report)
