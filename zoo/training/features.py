@@ -25,7 +25,7 @@ from zoo.evaluation.predict import answers, batch_size
 from zoo.recipe import Recipe
 from zoo.training.augment import find_augmentation
 from zoo.training.batches import TrainingBatches, made_ahead
-from zoo.training.views import VERSION, show_views
+from zoo.training.views import VERSION, read_views, show_views
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,7 @@ class FeatureBatches(TrainingBatches):
         self, epoch: int, step: int, chosen: NDArray[np.int64], views: NDArray[np.int64] | None
     ) -> NDArray[np.float32]:
         assert views is not None
-        batch = np.empty((len(chosen), *self.data.pixels.shape), np.float32)
-        for view in np.unique(views).tolist():
-            batch[views == view] = self.features[view].read(chosen[views == view])
-        return batch
+        return read_views(self.features, chosen, views)
 
 
 def compute_features(

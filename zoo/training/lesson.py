@@ -14,6 +14,7 @@ from zoo.data.arrays import CachedArrays
 from zoo.data.ingest import Progress
 from zoo.recipe import Recipe
 from zoo.training.features import compute_features
+from zoo.training.views import read_views
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,7 @@ class Lesson:
         """
         total = np.zeros((len(images), len(self.outputs[0])), np.float32)
         for predicted, outputs in zip(self.predicted, self.outputs, strict=True):
-            for view in np.unique(views).tolist():
-                shown = views == view
-                total[shown] += predicted[view].read(self.row[images[shown]])[:, outputs]
+            total += read_views(predicted, self.row[images], views)[:, outputs]
         return total / np.float32(len(self.predicted))
 
     def targets(

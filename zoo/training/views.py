@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data import ImageData
+from zoo.data.arrays import CachedArrays
 from zoo.recipe import Recipe
 from zoo.training.augment import augment, call_function, random_generator
 
@@ -48,3 +49,20 @@ def show_views(
             call_function(changed[place : place + 1], recipe.ranges, random_generator(1, *key))
         images[augmented] = changed
     return images
+
+
+def read_views(
+    computed: Sequence[CachedArrays], rows: NDArray[np.int64], views: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """What a network computed of one view of each image.
+
+    Args:
+        computed: For every view, its outputs on all images, ``(outputs,)`` each.
+        rows: Which of the images.
+        views: The view of each.
+    """
+    found = np.empty((len(rows), *computed[0].shape), np.float32)
+    for view in np.unique(views).tolist():
+        shown = views == view
+        found[shown] = computed[view].read(rows[shown])
+    return found
