@@ -147,3 +147,9 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"format": 99, "architecture": "x", **INFO}))
     with pytest.raises(UsageError, match="run format 99"):
         open_run(tmp_path)
+
+
+def test_what_was_done_before_the_epochs_counts_as_preparation(tmp_path: Path) -> None:
+    run = begin_run(tmp_path, timings={"load_s": 1.0, "teachers_s": 2.0, "features_s": 4.0})
+    run.add_seconds("head_s", 8.0)
+    assert run.preparation_s == 14.0

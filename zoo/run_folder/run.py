@@ -185,6 +185,11 @@ class Run:
         self.info = replace(self.info, **changes)
         write_json(self.path / "run.json", self.info.as_dict())
 
+    @property
+    def preparation_s(self) -> float:
+        """Seconds spent before the epochs: on what teachers predict, on features, and on the choice of a head."""
+        return sum(self.info.timings.get(name, 0.0) for name in ("teachers_s", "features_s", "head_s"))
+
     def add_seconds(self, timing: str, seconds: float) -> None:
         """Adds to one of the timings; an interrupted run has some of it already."""
         timings = self.info.timings

@@ -138,9 +138,8 @@ def _keep(model: keras.Model, run: Run, epochs_s: float, **found: Any) -> None:
     """Writes ``model.keras``, and what was found about it into ``run.json``."""
     with whole_file(run.model_path) as aside:
         model.save(aside)
-    timings = run.info.timings
-    train_s = round(epochs_s + sum(timings.get(name, 0.0) for name in ("teachers_s", "features_s", "head_s")), 2)
-    run.update(parameters=model.count_params(), timings={**timings, "train_s": train_s}, **found)
+    timings = {**run.info.timings, "train_s": round(epochs_s + run.preparation_s, 2)}
+    run.update(parameters=model.count_params(), timings=timings, **found)
 
 
 def _choose_head(

@@ -247,8 +247,7 @@ def _resume_alone(run: RunFolder, request: TrainRequest, reporter: Reporter, sta
         _tell_other_version(run, reporter)
         teaching = resumed_teaching(run, data, reporter)
     run.update(tensorboard=request.tensorboard or run.info.tensorboard)
-    before_s = sum(run.history.get("seconds", []))
-    before_s += sum(run.info.timings.get(name, 0.0) for name in ("teachers_s", "features_s"))
+    before_s = sum(run.history.get("seconds", [])) + run.preparation_s
     return _finish(run, data, teaching, request.callbacks, reporter, start - before_s)
 
 
