@@ -68,10 +68,7 @@ def find_recipe(architecture: Architecture, name: str) -> Recipe:
     """
     if name in architecture.recipes:
         return architecture.recipes[name]
-    path = Path(name)
-    if path.suffix.lower() not in (".yaml", ".yml"):
-        raise unknown_name(f"recipe of {architecture.name}", name, architecture.recipes)
-    values = _read_recipe(path)
+    values = _read_recipe(architecture, name)
     base = values.pop("base", "default")
     if base not in architecture.recipes:
         raise unknown_name(f"recipe of {architecture.name}", str(base), architecture.recipes)
@@ -92,10 +89,13 @@ def given_fields(architecture: Architecture, recipe: str | None, settings: Itera
     given = frozenset(settings)
     if recipe is None or recipe in architecture.recipes:
         return given
-    return given | (frozenset(_read_recipe(Path(recipe))) - {"base"})
+    return given | (frozenset(_read_recipe(architecture, recipe)) - {"base"})
 
 
-def _read_recipe(path: Path) -> dict[str, Any]:
+def _read_recipe(architecture: Architecture, name: str) -> dict[str, Any]:
+    path = Path(name)
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        raise unknown_name(f"recipe of {architecture.name}", name, architecture.recipes)
     try:
         values = read_yaml(path)
     except ValueError as error:
