@@ -95,7 +95,7 @@ def test_every_part_goes_along(name: str, small: tuple[str, ...], zoo: Command, 
     assert verified["parts"] == {tail: bundle.files[tail][1]}
     assert bundle.model_bytes == sum(sizes.values())
     assert tail in (folder / "README.md").read_text()
-    assert tail in (folder / "verify.html").read_text()
+    assert tail in (folder / "verify.html").read_text().replace("<wbr>", "")
     with zipfile.ZipFile(f"{folder}.zip") as archive:
         assert {f"{folder.name}/{head}", f"{folder.name}/{tail}"} <= set(archive.namelist())
 
