@@ -40,7 +40,7 @@ _IMAGES = 20_000
 
 @dataclass(frozen=True)
 class Leak:
-    """An image that was looked for, such as a test image, and its twin in another split.
+    """An image that was looked for, such as a test image, and a near-duplicate of it in another split.
 
     Args:
         name: Of the image.

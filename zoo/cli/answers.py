@@ -82,7 +82,7 @@ def _table(say: Callable[[str], None], widest: str, labels: Sequence[str], top: 
     likely = [Column("next best", "name", 1)] if top > 1 or says_known else []
     columns = (Column("file", "name"), Column("label", "name"), Column("confidence"), *likely)
     names = [*map(readable, labels), *(["unknown"] if says_known else [])]
-    others = [" ".join([f"{name} 100.0 %," for name in names])] if likely else []
+    others = [" ".join(f"{name} 100.0 %," for name in names)]
     layout = Layout(columns, [[widest], names, ["100.0 %"], *([others] if likely else [])], terminal_width())
 
     def line(*cells: str) -> None:

@@ -73,11 +73,11 @@ def _top1(offer: Offer[Architecture]) -> float:
 
 
 def _rows(registry: Registry[Any], offers: Sequence[Offer[Any]]) -> list[tuple[str, str, str]]:
-    return [
-        (name, ("(contested) " if registry.contested(name) else "") + offer.record.summary, offer.distribution)
-        for offer in offers
-        for name in (offer.record.name,)
-    ]
+    rows = []
+    for offer in offers:
+        contested = "(contested) " if registry.contested(offer.record.name) else ""
+        rows.append((offer.record.name, contested + offer.record.summary, offer.distribution))
+    return rows
 
 
 def _show(title: str, rows: Sequence[tuple[str, str, str]], window: int | None) -> None:

@@ -92,12 +92,12 @@ def image_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--interpolation",
             type=click.Choice(INTERPOLATIONS),
-            help="How pixels are sampled.  [default: the architecture's]",
+            help=f"How pixels are sampled.{_ITS_OWN}",
         ),
         click.option(
             "--resize",
             type=click.Choice(RESIZE_RULES),
-            help="How a picture is fitted to the size.  [default: the architecture's]",
+            help=f"How a picture is fitted to the size.{_ITS_OWN}",
         ),
         click.option("--size", metavar="PX|WxH", help=f"Image size: 224, or 320x240.{_ITS_OWN}"),
     ):

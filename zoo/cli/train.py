@@ -21,7 +21,7 @@ _PICTURES = ["augmentation", *RANGES, "mixup_alpha"]
 _GROUPS = {
     "Data": ["data", "split_seed", "size", "resize", "interpolation"],
     "Run": ["name", "seed", "runs", "resume", "repeat"],
-    "Model": ["weights", "options", "recipe", "effort", "teachers", "unlabelled"],
+    "Model": ["weights", "options", "recipe", "teachers", "unlabelled"],
     "Output": ["quiet", "as_json", "tensorboard"],
     "Recipe": [name for name in FIELDS if name not in {*_HEAD, *_PICTURES}],
     "Recipe, head": _HEAD,

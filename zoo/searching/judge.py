@@ -14,7 +14,6 @@ from zoo.interfaces import Architecture
 from zoo.registry import architectures
 from zoo.reporter import Reporter
 from zoo.searching.candidate import Candidate, Judged
-from zoo.searching.photos import as_seen
 from zoo.training.heads.choose import ChosenHead
 
 #: How the winner is trained, and so what is judged: the settings of ``zoo train`` that go with ``Candidate.way``.
@@ -47,7 +46,7 @@ def judge(candidate: Candidate, photos: ImageData, reporter: Reporter) -> Judgem
         PluginError: The plugin fails.
     """
     start = time.perf_counter()
-    data = as_seen(photos, candidate.image, reporter)
+    data = photos.seen_as(candidate.image, reporter.counter("decoding"))
     chosen = _choose(architectures().get(candidate.architecture), data, reporter)
     info = chosen.info
     if info.accuracy is None or info.brier_score is None:

@@ -6,9 +6,7 @@ from collections import defaultdict
 
 from zoo.data import TEST, TRAIN, ImageData
 from zoo.data.dataset import load_recorded
-from zoo.errors import DataError
-from zoo.image_spec import ImageSpec
-from zoo.reporter import Reporter
+from zoo.errors import DataError, quoted
 
 
 def choosing_photos(data: ImageData) -> ImageData:
@@ -23,24 +21,10 @@ def choosing_photos(data: ImageData) -> ImageData:
         different[label].add(sha256)
     few = [label for label in data.labels if len(different[label]) < 2]
     if few:
-        named = ", ".join(repr(label) for label in few[:8])
         raise DataError(
-            f"Too few images in class(es) {named}: cross-validation needs two different training images of each class,"
-            " beside the test images.",
+            f"Too few images in class(es) {quoted(few)}: cross-validation needs two different training images of each"
+            " class, beside the test images.",
             "Add images: five of each class are the least, fifty are a beginning.",
         )
-    return _load(data, rows, data.spec, Reporter())
-
-
-def as_seen(photos: ImageData, image: ImageSpec, reporter: Reporter) -> ImageData:
-    """The same images by another image rule.
-
-    Raises:
-        DataError: Files are gone or have changed since.
-    """
-    return _load(photos, photos.rows(), image, reporter)
-
-
-def _load(data: ImageData, rows: list[tuple[str, str, str, str]], image: ImageSpec, reporter: Reporter) -> ImageData:
     named = [dict(zip(("path", "label", "split", "sha256"), row, strict=True)) for row in rows]
-    return load_recorded(named, data.source, data.root, image, data.labels, progress=reporter.counter("decoding"))
+    return load_recorded(named, data.source, data.root, data.spec, data.labels)

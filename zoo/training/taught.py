@@ -16,7 +16,6 @@ VIEWS = 8
 #: Of a head that would have been chosen in closed form, which learns nothing from teachers (docs/decisions/0020).
 HEAD_EPOCHS = 60
 
-
 #: Both count the versions of an image: those that the head trains on are those that the teachers predict.
 _VIEWS = frozenset(("head_views", "teacher_views"))
 
