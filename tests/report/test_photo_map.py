@@ -18,7 +18,7 @@ from tests.report.test_html import Page
 from tests.report.test_page_in_browser import opened
 from zoo import ImageSpec
 from zoo.data import load_data
-from zoo.evaluation.predict import predict_split
+from zoo.evaluation.predict import predict_split, predict_with_features
 from zoo.evaluation.predictions import Predictions
 from zoo.report import photo_map
 from zoo.report.html import write_report
@@ -76,6 +76,24 @@ def test_each_point_is_the_photo_whose_name_it_has(nested: bool, photo_folder: P
     classes = np.array(shown.true)
     apart = np.linalg.norm(shown.at[:, None] - shown.at[None], axis=2) + np.eye(20) * 9
     assert (classes[apart.argmin(axis=1)] == classes).mean() > 0.9
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_one_pass_gives_the_predictions_and_the_map(nested: bool, photo_folder: PhotoFolder, tmp_path: Path) -> None:
+    data = load_data(str(photo_folder({"train/a": 2, "train/b": 2, "test/a": 20, "test/b": 25})), IMAGE)
+    model = _model(nested)
+    apart = predict_split(model, data, "test")
+    found, features = predict_with_features(model, data, "test")
+    assert features is not None
+    assert features.shape == (45, 3)
+    assert found.files == apart.files
+    assert (found.probabilities == apart.probabilities).all()
+    found.write_csv(tmp_path / "predictions.csv")
+    run = SimpleNamespace(path=tmp_path)
+    one, two = find_map(run, model, data, features), find_map(run, model, data)  # type: ignore[arg-type]
+    assert one is not None
+    assert two is not None
+    assert (one.at == two.at).all()
 
 
 def test_features_that_are_all_the_same_make_a_map_as_well() -> None:

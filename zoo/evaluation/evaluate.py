@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.atomic import make_folder, write_json
 from zoo.data import TEST, ImageData
 from zoo.evaluation.metrics import compute_metrics
-from zoo.evaluation.predict import predict_split
+from zoo.evaluation.predict import predict_with_features
 from zoo.evaluation.threshold import Choice
 from zoo.run_folder.info import Metrics
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a model answered on its test images.
+
+    Args:
+        metrics: The content of ``metrics.json``.
+        features: What its last layer saw, a row for each of ``predictions.csv``; ``None`` where it is not one vector an
+            image, or there are too many to keep.
+    """
+
+    metrics: Metrics
+    features: NDArray[np.float32] | None
 
 
 def evaluate(
@@ -24,7 +41,7 @@ def evaluate(
     train_counts: Mapping[str, int] | None,
     progress: Callable[[int, int], None] | None = None,
     choice: Choice | None = None,
-) -> Metrics:
+) -> Measured:
     """The model's answers on the test images of ``data``, and the figures they give.
 
     Writes ``predictions.csv`` and then ``metrics.json`` into ``folder``.
@@ -37,15 +54,12 @@ def evaluate(
         progress: Called with images done and images to do.
         choice: Thresholds of confidence that other images chose; ``None`` where there are none.
 
-    Returns:
-        The content of ``metrics.json``.
-
     Raises:
         DataError: There are no test images.
     """
-    predictions = predict_split(model, data, TEST, progress)
+    predictions, features = predict_with_features(model, data, TEST, progress)
     metrics = compute_metrics(predictions, train_counts, choice)
     make_folder(folder)
     predictions.write_csv(folder / "predictions.csv")
     write_json(folder / "metrics.json", metrics.as_dict())
-    return metrics
+    return Measured(metrics, features)

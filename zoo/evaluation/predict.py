@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from zoo.backend import on_accelerator
 from zoo.data import ImageData
 from zoo.evaluation.predictions import Predictions
+from zoo.keras_internals import calls_of, has_calls
 
 if TYPE_CHECKING:
     import keras
@@ -20,6 +21,8 @@ _MOST = 32
 #: Pixels that it does at once on a processor, eight photos of 224 x 224: with more, the maps of the first layers leave
 #: the processor's cache and take memory, for no gain. docs/decisions/0023-memory.md.
 _PIXELS = 8 * 224 * 224
+#: Bytes of features that are kept beside the predictions of a split.
+_MOST_FEATURES = 64 << 20
 
 
 def batch_size(shape: Sequence[int]) -> int:
@@ -86,9 +89,44 @@ def predict_split(
 ) -> Predictions:
     """The model's answers on one split of ``data``, in batches of one size whichever split it is."""
     indices = data.indices(split)
+    return _of_split(data, indices, predict(model, data, indices, progress, total=len(data.names)))
+
+
+def predict_with_features(
+    model: keras.Model, data: ImageData, split: str, progress: Callable[[int, int], None] | None = None
+) -> tuple[Predictions, NDArray[np.float32] | None]:
+    """As ``predict_split``, and in the same pass the features that the last layer sees.
+
+    Returns:
+        The predictions, and the features of each, float32 ``(images, features)``; ``None`` where the last layer is not
+        fed one vector an image, or where they take more than 64 MiB.
+    """
+    import keras
+
+    indices = data.indices(split)
+    features = last_features(model)
+    if features is None or 4 * len(indices) * int(features.shape[-1]) > _MOST_FEATURES:
+        return predict_split(model, data, split, progress), None
+    both = keras.layers.Concatenate(dtype="float32")([model.outputs[0], features])
+    found = predict(keras.Model(model.inputs, both), data, indices, progress, total=len(data.names))
+    classes = len(data.labels)
+    return _of_split(data, indices, found[:, :classes]), found[:, classes:]
+
+
+def _of_split(data: ImageData, indices: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Predictions:
     return Predictions(
         labels=data.labels,
         files=tuple(data.names[index] for index in indices),
         true=data.classes[indices],
-        probabilities=predict(model, data, indices, progress, total=len(data.names)),
+        probabilities=probabilities,
     )
+
+
+def last_features(model: keras.Model) -> keras.KerasTensor | None:
+    """What the last call is given, where it is one vector an image; it may be a call of a nested model."""
+    if not has_calls(model):
+        return None
+    # Not the input of the last layer: where that is called in another model too, it may be a tensor of the other.
+    given = [call.input_tensors for call in calls_of(model) if any(out is model.outputs[0] for out in call.outputs)]
+    features = given[0] if given else []
+    return features[0] if len(features) == 1 and len(features[0].shape) == 2 else None

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data import TEST, ImageData
-from zoo.evaluation.predict import predict
+from zoo.evaluation.predict import last_features, predict
 from zoo.evaluation.predictions import Predictions
-from zoo.keras_internals import calls_of, has_calls
 from zoo.report.markup import esc, name, section
 from zoo.report.text import plural, thousands
 from zoo.run_folder import Run
@@ -59,27 +58,25 @@ class PhotoMap:
         return [place for place, pair in enumerate(zip(self.true, self.predicted, strict=True)) if pair[0] != pair[1]]
 
 
-def find_map(run: Run, model: keras.Model, data: ImageData) -> PhotoMap | None:
+def find_map(
+    run: Run, model: keras.Model, data: ImageData, known: NDArray[np.float32] | None = None
+) -> PhotoMap | None:
     """Arranges the test photos of a finished run by the features that the model's last layer sees.
 
     Args:
         run: The run.
         model: Its trained model.
         data: The test images, among others.
+        known: Those features, a row for each of ``predictions.csv``, where they are there already.
 
     Returns:
         ``None`` where there are too few photos, or the model's last layer is not fed one vector a photo.
     """
-    import keras
-
     predictions = Predictions.read_csv(run.path / "predictions.csv")
-    features = _last_features(model)
-    if len(predictions) < _FEWEST_POINTS or features is None:
+    if len(predictions) < _FEWEST_POINTS or last_features(model) is None:
         return None
     rows = _chosen(predictions)
-    of_name = {data.names[index]: index for index in data.indices(TEST)}
-    indices = np.array([of_name[predictions.files[row]] for row in rows])
-    found = predict(keras.Model(model.inputs, features), data, indices)
+    found = known[rows] if known is not None else _features(model, data, [predictions.files[row] for row in rows])
     if not np.isfinite(found).all():
         return None
     return PhotoMap(
@@ -91,14 +88,12 @@ def find_map(run: Run, model: keras.Model, data: ImageData) -> PhotoMap | None:
     )
 
 
-def _last_features(model: keras.Model) -> keras.KerasTensor | None:
-    """What the last call is given, where it is one vector a photo; it may be a call of a nested model."""
-    if not has_calls(model):
-        return None
-    # Not the input of the last layer: where that is called in another model too, it may be a tensor of the other.
-    given = [call.input_tensors for call in calls_of(model) if any(out is model.outputs[0] for out in call.outputs)]
-    features = given[0] if given else []
-    return features[0] if len(features) == 1 and len(features[0].shape) == 2 else None
+def _features(model: keras.Model, data: ImageData, files: Sequence[str]) -> NDArray[np.float32]:
+    import keras
+
+    of_name = {data.names[index]: index for index in data.indices(TEST)}
+    indices = np.array([of_name[file] for file in files])
+    return predict(keras.Model(model.inputs, last_features(model)), data, indices)
 
 
 def _chosen(predictions: Predictions) -> list[int]:

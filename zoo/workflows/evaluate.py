@@ -91,7 +91,8 @@ def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
     model = found.load()
     choice = choice_of(found.run, model, progress=counter) if found.run else None
     counts = found.run.info.data.counts.get("train") if found.run else None
-    metrics = measure(model, images, folder, counts, reporter.counter("predicting"), choice)
+    measured = measure(model, images, folder, counts, reporter.counter("predicting"), choice)
+    metrics = measured.metrics
     for warning in metrics.warnings:
         reporter.warning(warning.sentence)
     if found.run is None or request.data is not None:
@@ -102,7 +103,7 @@ def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
     from zoo.run_folder import open_run
 
     run = open_run(found.run.path)  # with its new metrics
-    evidence, arranged = find_evidence(run, model), find_map(run, model, images)
+    evidence, arranged = find_evidence(run, model), find_map(run, model, images, measured.features)
     return Evaluated(metrics, folder, write_report(run, _augmented(run, counter), evidence, arranged))
 
 

@@ -32,6 +32,8 @@ from zoo.workflows.teaching import Teaching, prepare_teaching, resumed_teaching
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
+    from numpy.typing import NDArray
 
     from zoo.data import ImageData
 
@@ -284,18 +286,20 @@ def _finish(
     from zoo.report.photo_map import find_map
     from zoo.training.samples import augmented_samples
 
-    measured = run.finished
+    finished = run.finished
     with _telling_how_to_resume(run, reporter):
         leaks = find_and_record(run, data, reporter)
-        model = None if measured else _train_and_measure(run, data, teaching, callbacks, reporter)
-        if not measured or "total_s" not in run.info.timings:
+        model, features = None, None
+        if not finished:
+            model, features = _train_and_measure(run, data, teaching, callbacks, reporter)
+        if not finished or "total_s" not in run.info.timings:
             run.update(timings={**run.info.timings, "total_s": round(time.perf_counter() - start, 2)})
         for warning in run.metrics.warnings:
             reporter.warning(warning.sentence)
         measure_without(run, leaks)
         reporter.stage("Drawing the report")
         trained = model or of_run(run).load()
-        found, arranged = find_evidence(run, trained), find_map(run, trained, data)
+        found, arranged = find_evidence(run, trained), find_map(run, trained, data, features)
         samples = augmented_samples(data, run.recipe, run.seed, taught=run.info.taught is not None)
         report = write_report(run, samples, found, arranged)  # last: it says all is done
     plugin_manager().run_finished(Run(run, lambda quiet: reporter))
@@ -304,7 +308,8 @@ def _finish(
 
 def _train_and_measure(
     run: RunFolder, data: ImageData, teaching: Teaching | None, callbacks: tuple[Any, ...], reporter: Reporter
-) -> keras.Model:
+) -> tuple[keras.Model, NDArray[np.float32] | None]:
+    """The trained model, and the features of the test images where they are kept."""
     from zoo.evaluation.evaluate import evaluate
     from zoo.evaluation.recorded import choice_of
     from zoo.training.start import start_weights
@@ -322,8 +327,8 @@ def _train_and_measure(
     images = teaching.images if teaching else data
     model = fit(run, architecture, images, reporter, start_weights=start_with, callbacks=added, lesson=lesson)
     reporter.stage("Measuring")
-    evaluate(model, data, run.path, data.counts["train"], choice=choice_of(run, model, data))
-    return model
+    measured = evaluate(model, data, run.path, data.counts["train"], choice=choice_of(run, model, data))
+    return model, measured.features
 
 
 def _answerable(callback: Any) -> Any:
