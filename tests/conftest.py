@@ -46,6 +46,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     warm.spare_collections()
+    if "keras" in sys.modules:  # test modules import it; the few that do not train nothing
+        warm.take_float32(pytest.MonkeyPatch().setattr)
 
 
 @pytest.fixture(scope="session")
