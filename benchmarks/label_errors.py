@@ -21,7 +21,7 @@ from zoo.figures import percent
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="+", help="Folders of class folders, or names of data sets.")
+    parser.add_argument("data", nargs="+", help="Folders of class folders, or names of datasets.")
     parser.add_argument("--shares", type=float, nargs="+", default=[0.0, 0.02, 0.05, 0.1], help="Of the labels.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()

@@ -113,7 +113,7 @@ FAULTS = (
         "return cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE)  # twice",
         ("tests/images/test_orientation.py::test_every_orientation_of_every_format",),
     ),
-    # Data sets and splits
+    # Datasets and splits
     Fault(
         "label-order",
         "zoo/data/dataset.py",

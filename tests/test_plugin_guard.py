@@ -70,7 +70,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "write": (
         lambda raises: handed_out(replace(DATASET, write=raises)).write(Path("folder")),
-        "writing the data set 'frail_set'",
+        "writing the dataset 'frail_set'",
     ),
     "convert": (
         lambda raises: of_exporter(convert=raises).convert(None, FILE, "int8"),
@@ -192,7 +192,7 @@ def test_a_package_that_is_not_installed_is_named_with_the_command() -> None:
 
 def test_a_full_disk_is_not_the_plugins_fault() -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(DataError, match="Could not finish writing the data set 'frail_set': No space left on device"):
+    with pytest.raises(DataError, match="Could not finish writing the dataset 'frail_set': No space left on device"):
         CALLS["write"][0](raising(full))
     with pytest.raises(ExportError, match="Could not finish converting to frail int8"):
         CALLS["convert"][0](raising(full))
@@ -286,7 +286,7 @@ def test_the_commands_name_it_too(run_zoo: RunZoo, fake_plugin: FakePlugin, tmp_
     fake_plugin("zoo-frail", PLUGIN)
     (tmp_path / "model.frail").write_bytes(b"anything")
     for arguments, doing in (
-        (("data", "check", "frail_set"), "writing the data set 'frail_set'"),
+        (("data", "check", "frail_set"), "writing the dataset 'frail_set'"),
         (("predict", "model.frail", "photo.jpg"), "reading the metadata of model.frail"),
     ):
         done = run_zoo(*arguments)

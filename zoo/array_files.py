@@ -1,6 +1,6 @@
 """Files of arrays from anywhere: what they declare is checked before any of it is read.
 
-A few bytes can declare any number of gigabytes: in the header of an array, by compression, by an HDF5 data set that
+A few bytes can declare any number of gigabytes: in the header of an array, by compression, by an HDF5 dataset that
 stores nothing. So a file may not declare many times its own size, and what is read of an ``.npz`` is known by name,
 shape and type first.
 """
@@ -111,7 +111,7 @@ def check_keras_file(path: Path) -> None:
 
 
 def _hdf5_bytes(data: bytes) -> int:
-    """Bytes that the data sets of an HDF5 file declare together."""
+    """Bytes that the datasets of an HDF5 file declare together."""
     import h5py
 
     total = 0

@@ -35,7 +35,7 @@ class Augmentation:
     Args:
         flip: Half of the images are mirrored left to right (``horizontal``), top to bottom (``vertical``), or in each
             of the two ways independently (``both``); ``none`` mirrors nothing. ``auto`` is ``horizontal``, unless the
-            data set says otherwise or a class looks like another class when it is mirrored.
+            dataset says otherwise or a class looks like another class when it is mirrored.
         rotation_degrees: Largest rotation to either side, 0 to 180.
         view: Smallest and largest part of the image that is shown, as a share of its side, such as ``0.8,1.2``. Below 1
             the image is cropped, above 1 its edges are repeated.

@@ -40,7 +40,7 @@ class Metadata:
         architecture: Name of the architecture.
         source: Where the weights come from: a run's name, or ``mobilenetv2 (imagenet)``.
         model_digest: SHA-256 over the weights of the Keras model.
-        data_digest: SHA-256 of the data set it was trained on; empty where that is not known.
+        data_digest: SHA-256 of the dataset it was trained on; empty where that is not known.
         calibration_digest: SHA-256 over the calibration images, in order; empty without calibration.
         versions: Package name to version, of what wrote the file.
         verification: Summary of the verification: ``status`` (``verified`` or ``unverified``) and its figures.

@@ -32,7 +32,7 @@ def zoo_exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
 
 @hookspec
 def zoo_datasets() -> Iterable[Dataset]:  # type: ignore[empty-body]
-    """Data sets that ``--data`` may name."""
+    """Datasets that ``--data`` may name."""
 
 
 @hookspec

@@ -148,7 +148,7 @@ class Architecture:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A data set that is named instead of found in a folder.
+    """A dataset that is named instead of found in a folder.
 
     Args:
         name: What ``--data`` takes.
@@ -157,7 +157,7 @@ class Dataset:
             them). It is called once; the result is kept.
         image: The ImageSpec that suits it where neither user nor architecture insists; ``None``: the architecture's.
         flip: What ``flip="auto"`` of a recipe means for its images: ``none`` where a mirrored image is not one that the
-            data set could hold, as with text. ``auto`` leaves it to the check of the class names and images.
+            dataset could hold, as with text. ``auto`` leaves it to the check of the class names and images.
         expected_failures: Conformance checks it cannot pass (``zoo plugin check``), each with the reason.
 
     >>> def write(folder):
@@ -169,7 +169,7 @@ class Dataset:
 
     name: str
     summary: str
-    write: Callable[[Path], None] | Named = field(metadata={"does": "writing the data set '{name}'"})
+    write: Callable[[Path], None] | Named = field(metadata={"does": "writing the dataset '{name}'"})
     image: ImageSpec | None = None
     flip: Flip = "auto"
     expected_failures: Mapping[str, str] = field(default_factory=dict, hash=False)

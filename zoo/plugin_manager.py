@@ -29,7 +29,7 @@ ZOO = "keras-edge-zoo"
 RECORD_HOOKS: dict[str, tuple[type[Any], str]] = {
     "zoo_architectures": (Architecture, "architecture"),
     "zoo_exporters": (Exporter, "exporter"),
-    "zoo_datasets": (Dataset, "data set"),
+    "zoo_datasets": (Dataset, "dataset"),
 }
 
 

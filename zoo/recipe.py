@@ -36,7 +36,7 @@ class Recipe:
             this share of the current learning rate. Biases and the variables of normalisation layers do not decay.
         clip_norm: Largest global norm of a gradient; 0 turns it off.
         epochs: Most epochs to train on images; 0 leaves it at the head.
-        min_steps: Least steps to train on images: a small data set, whose epochs are short, gets more of them. Setting
+        min_steps: Least steps to train on images: a small dataset, whose epochs are short, gets more of them. Setting
             ``epochs`` sets it to 0.
         batch_size: Images per step.
         augmentation: ``none``; ``article``, the founding tutorial's ranges; ``strong``; ``package.module:function``,

@@ -32,7 +32,7 @@ class Registry(Generic[Record]):
     """All records of one kind.
 
     Args:
-        kind: The word that messages use: ``architecture``, ``data set``, ``exporter``.
+        kind: The word that messages use: ``architecture``, ``dataset``, ``exporter``.
         offers: Every offer of that kind, contested names included.
     """
 
@@ -99,7 +99,7 @@ def architectures() -> Registry[Architecture]:
 
 
 def datasets() -> Registry[Dataset]:
-    return _registry("data set", Dataset)
+    return _registry("dataset", Dataset)
 
 
 def exporters() -> Registry[Exporter]:

@@ -75,7 +75,7 @@ def test_what_cannot_be_timed_is_told(digits_exports: Path, run_zoo: RunZoo, tmp
     done = run_zoo("bench", "gone")
     assert (done.code, "no bundle and no file 'gone'" in done.err) == (2, True)
     done = run_zoo("bench", bundle, "--out", tmp_path)
-    assert (done.code, "--out takes the name of a file" in done.err) == (2, True)
+    assert (done.code, "--out must be a file" in done.err) == (2, True)
     import onnx
 
     stranger = onnx.load(str(digits_exports / "simple_cnn-onnx-float32" / "simple_cnn.onnx"))

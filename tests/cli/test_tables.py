@@ -265,7 +265,7 @@ def test_the_list_has_a_line_each_by_use_and_what_could_be_installed_apart(
     runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("zoo.cli.list.is_installed", lambda distribution: distribution != "zoo-keras-applications")
-    installed, known = shown("list", runs, 80, monkeypatch).split("Known and not installed")
+    installed, known = shown("list", runs, 80, monkeypatch).split("Known but not installed")
     names = [offer.record.name for registry in (architectures(), datasets(), exporters()) for offer in registry]
     assert sorted(line.split()[0] for line in installed.splitlines() if line.startswith("  ")) == sorted(names)
     best = best_pretrained()

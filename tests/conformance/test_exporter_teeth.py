@@ -1,4 +1,4 @@
-"""Every check of exporters, data sets and callbacks fails where a single thing is wrong, in words that say so."""
+"""Every check of exporters, datasets and callbacks fails where a single thing is wrong, in words that say so."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def test_check_exporter_raises_what_a_plugins_own_test_needs() -> None:
     assert [result.status for result in check_exporter(excused, checks=["record"])] == ["expected_failure"]
 
 
-# Data sets
+# Datasets
 
 
 def write(folder: Path, noise: int = 0, damage: bool = False) -> None:

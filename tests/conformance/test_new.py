@@ -113,7 +113,7 @@ def test_what_it_writes_is_well_formed(kind: str, tmp_path: Path, zoo: Zoo) -> N
         ("tiny_", "Did you mean 'tiny'?"),  # zoo-tiny- would be no name of a distribution
         ("3d_net", "Did you mean 'd_net'?"),
         ("é", "'é' is not a valid name"),
-        ("digits --kind dataset", "There is a data set 'digits' already, in keras-edge-zoo."),
+        ("digits --kind dataset", "There is a dataset 'digits' already, in keras-edge-zoo."),
         ("Tiny! --kind exporter", "'Tiny!' is not a valid name of an exporter. Did you mean 'tiny'?"),
         ("simple_cnn", "There is an architecture 'simple_cnn' already, in keras-edge-zoo."),
         ("onnx", "There is a package 'zoo_onnx' already."),

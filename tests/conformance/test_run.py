@@ -205,7 +205,7 @@ def test_the_command_refuses_names_before_any_work(arguments: list[str], told: s
     [
         ("architecture", "Architectures"),
         ("exporter", "Exporters"),
-        ("dataset", "Data sets"),
+        ("dataset", "Datasets"),
         ("callbacks", "Callbacks"),
     ],
 )

@@ -255,7 +255,7 @@ def test_processes_at_once(photo_folder: PhotoFolder, own_cache: Path, site: Pat
 def test_two_processes_that_share_a_full_cache_lose_no_photo(
     photo_folder: PhotoFolder, own_cache: Path, site: Path
 ) -> None:
-    """Only one of the two data sets fits, so that each process evicts what the other has just written."""
+    """Only one of the two datasets fits, so that each process evicts what the other has just written."""
     roots = [photo_folder({"a": 17, "b": 17}, "first"), photo_folder({"c": 17, "d": 17}, "second")]
     code = (
         "import sys, time; from zoo.data import load_data; from zoo.data.cache import images as cache\n"

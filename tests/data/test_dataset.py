@@ -1,4 +1,4 @@
-"""A whole data set: what is usable, what is not and why, what is refused."""
+"""A whole dataset: what is usable, what is not and why, what is refused."""
 
 from __future__ import annotations
 

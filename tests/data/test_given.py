@@ -1,4 +1,4 @@
-"""``zoo.train(data=...)``: arrays, tables, data sets and batches as files that come back bit for bit."""
+"""``zoo.train(data=...)``: arrays, tables, datasets and batches as files that come back bit for bit."""
 
 from __future__ import annotations
 

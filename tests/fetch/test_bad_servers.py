@@ -134,7 +134,7 @@ def test_what_never_ends_well_ends(run_zoo: RunZoo, server: LoopbackServer, url_
     command = ("data", "fetch", "urls", url_list(rows), "--out", "photos", "--allow-private")
     done = run_zoo(*command)
     assert done.code == 4
-    assert "2 images did not come for the network or a server" in done.err
+    assert "2 downloads failed because of the network or a server" in done.err
     failed = {row["url"].rpartition("/")[2]: row["reason"] for row in read_csv(tmp_path / "photos" / "failed.csv")}
     assert "HTTP 503 Service Unavailable (tried 5 times)" in failed["always"]
     assert "asks to wait longer than 120 s" in failed["later"]

@@ -97,7 +97,7 @@ def command(mirror: LoopbackServer, *rest: object) -> tuple[object, ...]:
 def test_two_classes_become_folders_with_credits(run_zoo: RunZoo, mirror: LoopbackServer, tmp_path: Path) -> None:
     done = run_zoo(*command(mirror, "--classes", "Rugby", "football", "--limit", "20"))
     assert done.code == 0, done.err
-    assert "Rugby: 20 chosen of 33 that people confirmed" in done.err
+    assert "Rugby: 20 chosen of 33 with a confirmed label" in done.err
     assert "2 images show more than one of these classes" in done.err
     photos = tmp_path / "photos"
     found = images_in(photos)
@@ -149,7 +149,7 @@ def test_an_index_in_chunks_that_breaks_off_is_not_taken_for_the_whole(
     mirror.files[LABELS].cut_times = len(mirror.asked(LABELS)) + 1
     done = run_zoo(*command(mirror, "--classes", "Rugby", "--limit", "3"))
     assert done.code == 0, done.err
-    assert "Rugby: 3 chosen of 33 that people confirmed" in done.err
+    assert "Rugby: 3 chosen of 33 with a confirmed label" in done.err
     kept = next(own_cache.rglob("*imagelabels.csv"))
     assert kept.read_bytes() == mirror.files[LABELS].body
 
@@ -160,8 +160,8 @@ def test_originals_are_checked_against_the_index(run_zoo: RunZoo, mirror: Loopba
     mirror.files[f"/photos/{other}_o.jpg"] = Served(picture(999))
     mirror.files["/index/v6/oidv6-train-images-with-labels-with-rotation.csv"] = mirror.files.pop(IMAGES)
     done = run_zoo(*command(mirror, "--classes", "Rugby", "--limit", "5", "--originals", "--dry-run"))
-    assert "5 to fetch.\nSize: " in done.out, done.err
-    assert "says the list" in done.out
+    assert "5 to download.\nSize: " in done.out, done.err
+    assert "according to the list" in done.out
     done = run_zoo(*command(mirror, "--classes", "Rugby", "--limit", "5", "--originals"))
     assert done.code == 0, done.err
     assert [row["reason"] for row in read_csv(tmp_path / "photos" / "failed.csv")] == ["wrong checksum, twice"]
@@ -172,9 +172,9 @@ def test_originals_are_checked_against_the_index(run_zoo: RunZoo, mirror: Loopba
 def test_a_dry_run_says_number_and_size(run_zoo: RunZoo, mirror: LoopbackServer, tmp_path: Path) -> None:
     done = run_zoo(*command(mirror, "--classes", "Rugby", "Football", "--limit", "10", "--dry-run"))
     assert done.code == 0, done.err
-    assert "20 images (Football 10, Rugby 10); 0 there, 20 to fetch." in done.out
-    assert "say the servers" in done.out
-    assert "No image was fetched." in done.out
+    assert "20 images (Football 10, Rugby 10): 0 present, 20 to download." in done.out
+    assert "according to the servers" in done.out
+    assert "No image was downloaded." in done.out
     assert not (tmp_path / "photos").exists()
 
 
@@ -183,14 +183,13 @@ def test_a_dry_run_fetches_no_large_index(run_zoo: RunZoo, mirror: LoopbackServe
     mirror.files[LABELS].headers["Content-Length"] = "2740000000"
     done = run_zoo(*command(mirror, "--classes", "Rugby", "Football", "--limit", "1000", "--dry-run"))
     assert done.code == 0, done.err
-    assert "is in the index, 2.74 GB, which is not in the cache yet" in done.out
-    assert "At most 2000 images, 1000 a class. Size: at most about 600 MB, at 300 kB an image" in done.out
-    assert "No image was fetched, and of the index at most the list of classes." in done.out
-    assert "Nothing was fetched" not in done.out
+    assert "in the index (2.74 GB), which is not in the cache yet" in done.out
+    assert "At most 2000 images, 1000 per class. Size: at most about 600 MB, 300 kB per image" in done.out
+    assert "No image was downloaded, and no index file except the list of classes." in done.out
     done = run_zoo(*command(mirror, "--classes", "Rugby", "--limit", "10", "--originals", "--dry-run"))
-    assert "At most 10 images, 10 a class. Size: at most about 20 MB, at 2 MB an image" in done.out
+    assert "At most 10 images, 10 per class. Size: at most about 20 MB, 2 MB per image" in done.out
     done = run_zoo(*command(mirror, "--classes", "Rugby", "--dry-run"))
-    assert "Size: not known without --limit; at 300 kB an image" in done.out
+    assert "Size: unknown without --limit; 300 kB per image" in done.out
     assert {answer.method for answer in mirror.asked(LABELS)} == {"HEAD"}
 
 

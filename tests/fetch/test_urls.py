@@ -183,8 +183,8 @@ def test_a_dry_run_says_number_and_size_and_makes_nothing(
         served.body += bytes(100_000 - len(served.body))
     done = run_zoo("data", "fetch", "urls", url_list(rows), "--out", "photos", "--allow-private", "--dry-run")
     assert done.code == 0
-    assert "40 images (ball 40); 0 there, 40 to fetch" in done.out
-    assert "about 4 MB, by the sizes of 20" in done.out
+    assert "40 images (ball 40): 0 present, 40 to download" in done.out
+    assert "about 4 MB, estimated from 20" in done.out
     assert not (tmp_path / "photos").exists()
     assert {answer.method for answer in server.answers} == {"HEAD"}
 

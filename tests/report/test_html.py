@@ -191,7 +191,7 @@ def test_the_verdict_weighs_accuracy_against_the_majority(
     run = make_run(each=20, strength=strength, epochs=1)
     assert run.metrics.against_baseline == standing
     assert said in verdict(read_findings(run))
-    sentence = "This result cannot be told from always predicting 'rugby'."
+    sentence = "This result is not significantly better than always predicting 'rugby'."
     assert (sentence in told_of_run(run)) == (standing == "unsure")
 
 

@@ -1,4 +1,4 @@
-"""Images are not mirrored where a class would become another class: by the names, by the images, by the data set."""
+"""Images are not mirrored where a class would become another class: by the names, by the images, by the dataset."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def read_small(folder: Path) -> tuple[list[np.ndarray], list[int], tuple[str, ..
 
 
 class InMemory:
-    """Pixels of a data set that lies in memory."""
+    """Pixels of a dataset that lies in memory."""
 
     def __init__(self, images: Sequence[np.ndarray]) -> None:
         self.images = np.stack(images)

@@ -171,7 +171,7 @@ def test_a_finished_search_gives_the_same_again(searched: tuple[Path, Result], t
     assert again.code == 0, again.err
     assert stamps(folder / "runs" / "best-photos.search") == before
     assert [path.name for path in (folder / "runs").iterdir() if path.is_dir()].count("best-photos") == 1
-    assert "candidates were tried. The winner on the test images, which chose nothing:" in again.out
+    assert "candidates were tried. The winner on the test images, which were not used to choose it:" in again.out
     assert "The second best is tiny_net at 8x8" in again.out
 
 

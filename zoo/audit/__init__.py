@@ -1,1 +1,1 @@
-"""What is wrong with a data set: files, twins, labels. Reads and reports; changes no file of the user's."""
+"""What is wrong with a dataset: files, twins, labels. Reads and reports; changes no file of the user's."""

@@ -1,4 +1,4 @@
-"""The whole check of a data set: everything that is found, in one record."""
+"""The whole check of a dataset: everything that is found, in one record."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Audit:
     """What was found.
 
     Args:
-        photos: The data set.
+        photos: The dataset.
         twins: Pairs of pictures that show the same.
         group: The group of each picture; twins share one.
         unmirrored: The same, where a picture and its mirror image are two.
@@ -121,7 +121,7 @@ def audit(
     """Checks everything that ``source`` names. Nothing is changed but the cache.
 
     Args:
-        source: A folder, a CSV file, or the name of a data set.
+        source: A folder, a CSV file, or the name of a dataset.
         backbone: Architecture whose pretrained features are used; ``None``: the first that offers some.
         start_backend: Called before Keras is imported, if it is.
         reporter: Told of progress.

@@ -27,7 +27,7 @@ def file_findings(photos: Photos) -> list[Finding]:
         for item in photos.skipped
     ]
     found += _too_little(photos)
-    # A data set of small pictures, such as icons or digits, is what it is.
+    # A dataset of small pictures, such as icons or digits, is what it is.
     small = sum(_shorter(photo) < TINY_BELOW_PX for photo in photos.photos) > len(photos) / 2
     for photo in photos.photos:
         found += (

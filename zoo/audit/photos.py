@@ -1,4 +1,4 @@
-"""A data set as it is found: every picture with its label, split, content and facts, and every file that is none."""
+"""A dataset as it is found: every picture with its label, split, content and facts, and every file that is none."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def read_photos(source: str, records: Records, progress: Progress | None = None)
     """Reads everything that ``source`` names; what was read before is read from the cache.
 
     Args:
-        source: A folder, a CSV file, or the name of a data set.
+        source: A folder, a CSV file, or the name of a dataset.
         records: Facts of earlier runs.
         progress: Called with files done and files to do.
 

@@ -37,7 +37,7 @@ def twin_findings(
     """One finding a group of near-duplicates, or two where it both leaks and is under several labels.
 
     Args:
-        photos: The data set.
+        photos: The dataset.
         twins: Pairs of near-duplicates.
         group: The group of each photo.
         unmirrored: The same, where a photo and its mirror image are two.

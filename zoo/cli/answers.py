@@ -1,4 +1,4 @@
-"""How ``zoo predict`` shows answers: a table that grows, plain lines, JSON or a CSV file."""
+"""How ``zoo predict`` shows predictions: as a growing table, plain lines, JSON or a CSV file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def counted(pictures: Sequence[str]) -> tuple[int, str]:
-    """How many there are, and the widest name. They are counted and not kept: memory stays flat."""
+    """Number of images, and the widest file name. The images are counted and not kept, so memory use is constant."""
     from zoo.edge.sources import listed
     from zoo.images import ImageError
 
@@ -42,19 +42,19 @@ def counted(pictures: Sequence[str]) -> tuple[int, str]:
 def answers_shown(
     path: Path | None, as_json: bool, top: int, widest: str, labels: Sequence[str], says_known: bool
 ) -> Iterator[Show]:
-    """Gives a function that answers are shown with, as they come.
+    """Yields a function that shows each prediction as soon as it is made.
 
     Args:
-        path: A CSV file to write them to.
-        as_json: Whether a line of JSON is printed for each.
-        top: Classes of each.
-        widest: The widest name of a file.
-        labels: What may be predicted.
-        says_known: Whether there is a threshold, so that an answer may be "unknown".
+        path: CSV file to write the predictions to.
+        as_json: Whether to print one line of JSON per image.
+        top: Number of classes shown per image.
+        widest: The widest file name.
+        labels: All class names.
+        says_known: Whether there is a confidence threshold, so that a prediction may be "unknown".
     """
     from zoo.edge import main as runner
 
-    # While a bar is drawn, `sys.stdout` leads to it.
+    # While a progress bar is drawn, `sys.stdout` is redirected to it.
     stream = sys.stdout
 
     def say(text: str) -> None:
@@ -78,7 +78,7 @@ def answers_shown(
 
 
 def _table(say: Callable[[str], None], widest: str, labels: Sequence[str], top: int, says_known: bool) -> Show:
-    """A table whose rows appear one by one: its widths are known beforehand."""
+    """A table whose rows appear one by one. The column widths are known beforehand."""
     likely = [Column("next best", "name", 1)] if top > 1 or says_known else []
     columns = (Column("file", "name"), Column("label", "name"), Column("confidence"), *likely)
     names = [*map(readable, labels), *(["unknown"] if says_known else [])]

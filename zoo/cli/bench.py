@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 @click.argument("paths", metavar="BUNDLE|FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--threads", type=click.IntRange(min=1), multiple=True, metavar="N", help="[default: 1, 2, 4, ... cores]")
 @click.option(
-    "--seconds", type=click.FloatRange(0.01, 3600), default=2.0, show_default=True, help="For each measurement."
+    "--seconds", type=click.FloatRange(0.01, 3600), default=2.0, show_default=True, help="Duration of each measurement."
 )
-@click.option("--device", metavar="NAME", help="What to call this device.  [default: its processor]")
-@click.option("--merge", is_flag=True, help="Put JSON files of this command, of any devices, into one table.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the JSON here; with --merge, a folder for all.")
+@click.option("--device", metavar="NAME", help="Name of this device.  [default: its processor]")
+@click.option(
+    "--merge", is_flag=True, help="Merge JSON files that this command wrote on several devices into one table."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="JSON file to write; with --merge, the folder for all files."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     paths: tuple[Path, ...],
@@ -34,20 +38,21 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Time exported models on this device, or compare what was timed on several.
+    """Measure the latency of exported models on this device, or compare several devices.
 
     \b
-    zoo bench BUNDLE BUNDLE --out laptop.json      here
-    python run.py --bench --json > board.json      there: in the bundle, without zoo
+    zoo bench BUNDLE BUNDLE --out laptop.json      on this machine
+    python run.py --bench --json > board.json      on the device: in the bundle, without zoo
     zoo bench --merge laptop.json board.json --out devices/
 
-    A BUNDLE is a folder or the .zip of zoo export; of a lone exported FILE, drawn pictures take the place of photos.
-    All is timed in fresh processes, about six times --seconds for each number of threads. --merge shows every device
-    and file in a table, and writes it as CSV, JSON and, with a picture of accuracy, latency and size, as a page.
+    A BUNDLE is a folder or a .zip file written by zoo export. A lone exported FILE is timed with synthetic images
+    instead of photos. Every measurement runs in a new process and takes about six times --seconds for each number of
+    threads. --merge shows every device and file in a table. It writes the table as CSV and JSON, and as a page with a
+    plot of accuracy, latency and size.
     """
     if merge:
         if threads or device:
-            raise UsageError(f"{'--threads' if threads else '--device'} goes with timing, not with --merge.")
+            raise UsageError(f"{'--threads' if threads else '--device'} cannot be combined with --merge.")
         _merge(paths, out, as_json)
     else:
         _bench(paths, threads, seconds, device, out, as_json)
@@ -62,11 +67,12 @@ def _bench(
     from zoo.progress import make_reporter
 
     if out is not None and out.is_dir():
-        raise UsageError(f"--out takes the name of a file. '{out}' is a folder.")
+        raise UsageError(f"--out must be a file. '{out}' is a folder.")
     for path in paths:
         if not path.exists():
             raise UsageError(
-                f"There is no bundle and no file '{path}'.", "zoo export makes bundles: RUN/exports/, each with a .zip."
+                f"Found no bundle and no file '{path}'.",
+                "Bundles are written by zoo export, into RUN/exports/, each also as a .zip file.",
             )
     if out is not None:
         make_folder(out.parent)

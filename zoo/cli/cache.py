@@ -8,11 +8,11 @@ from zoo.data.cache import ImageCache
 
 
 @click.command("cache")
-@click.option("--clear", is_flag=True, help="Remove everything in it; it is made again when needed.")
+@click.option("--clear", is_flag=True, help="Remove all cached images. They are decoded again when needed.")
 def command(clear: bool) -> None:
     """Show or clear the cache of decoded images.
 
-    ZOO_CACHE_DIR says where it is, ZOO_CACHE_GB how large it may become (20).
+    ZOO_CACHE_DIR sets its folder, and ZOO_CACHE_GB its maximum size (default: 20).
     """
     cache = ImageCache()
     if clear:

@@ -16,10 +16,10 @@ from zoo.table import terminal_width
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(models: tuple[str, ...], runs: Path, as_json: bool) -> None:
-    """Put runs side by side, and say which differences are within noise.
+    """Compare runs, and show which differences are significant.
 
-    RUN is a run folder, or an architecture: its newest finished run. The test is paired: it looks at the images that
-    one run gets right and the other wrong.
+    RUN is a run folder, or an architecture, which stands for its newest finished run. The test is paired: it counts the
+    images that one run predicts correctly and the other does not.
     """
     from zoo.progress import make_reporter
     from zoo.workflows.compare import CompareRequest, compare

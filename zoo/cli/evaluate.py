@@ -13,16 +13,16 @@ from zoo.table import prose, terminal_width
 
 @click.command("evaluate")
 @click.argument("model", metavar="RUN")
-@click.option("--data", help="Other images to measure on: folder, CSV or name.  [default: the run's test images]")
-@click.option("--weights", help="Measure an architecture with pretrained weights instead: imagenet.")
+@click.option("--data", help="Other images to evaluate on: folder, CSV file or name.  [default: the run's test images]")
+@click.option("--weights", help="Evaluate an architecture with these pretrained weights instead: imagenet.")
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print metrics.json.")
 def command(model: str, data: str | None, weights: str | None, runs: Path, as_json: bool) -> None:
-    """Measure a trained run, or a pretrained architecture.
+    """Evaluate a trained run or a pretrained architecture.
 
-    RUN is a run folder, or an architecture: its newest finished run; with none, the architecture with its pretrained
-    weights and all their classes. On a run's own test images, metrics and report are made anew; on other images they
-    go to an evaluations/ folder.
+    RUN is a run folder, or an architecture, which stands for its newest finished run. If it has no run, its pretrained
+    weights with all their classes are evaluated. On a run's own test images, its metrics and report are rewritten.
+    For other images, they are written to a folder in evaluations/.
     """
     from zoo.cli.summary import per_class_lines, weaknesses
     from zoo.progress import make_reporter

@@ -16,17 +16,23 @@ from zoo.terminal import readable
 @click.command("explain")
 @click.argument("model")
 @click.argument("photos", metavar="PHOTO|FOLDER...", nargs=-1, required=True)
-@click.option("--class", "label", metavar="NAME", help="Evidence for this class.  [default: the likeliest one]")
+@click.option(
+    "--class", "label", metavar="NAME", help="Show the evidence for this class.  [default: the predicted class]"
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("explained"),
     show_default=True,
-    help="Folder for the pictures.",
+    help="Folder for the images.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON a photo, with the evidence of every place.")
-@click.option("--weights", help="Explain an architecture with pretrained weights instead: imagenet.")
-@click.option("--labels", type=click.Path(path_type=Path), help="For a lone .keras file: class names, one a line.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one line of JSON per photo, with the evidence at each position."
+)
+@click.option("--weights", help="Explain an architecture with these pretrained weights instead: imagenet.")
+@click.option(
+    "--labels", type=click.Path(path_type=Path), help="For a lone .keras file: text file of class names, one per line."
+)
 @click.option("--pixels", metavar="RANGE", help="For a lone .keras file: 0..1, -1..1, caffe or torch.  [default: raw]")
 @runs_option
 def command(
@@ -40,13 +46,13 @@ def command(
     pixels: str | None,
     runs: Path,
 ) -> None:
-    """Draw where in photos a model finds the evidence for a class.
+    """Draw heatmaps of the evidence for a class in photos.
 
-    MODEL is what `zoo predict` takes. A bundle or an exported file must have been exported with --with-map. For each
-    photo a picture is written: the photo, and beside it the photo with the evidence in colour. Where the network ends
-    in pooling and a dense layer, the evidence is exact: its sum over all places, with a bias, is the logit of the
-    class. For other networks LayerCAM approximates it. Files that are no usable photos are named and skipped; the
-    command then ends with 4.
+    MODEL is anything that `zoo predict` accepts. A bundle or an exported file must have been exported with --with-map.
+    One image is written per photo. It shows the photo twice: as it is, and with the evidence in colour. If the network
+    ends in pooling and one dense layer, the evidence is exact: summed over all positions, plus a bias, it is the logit
+    of the class. For other networks it is approximated by LayerCAM. Files that are not usable photos are listed and
+    skipped, and the exit code is then 4.
     """
     from zoo.edge.explanation import LAYER_CAM
     from zoo.progress import make_reporter

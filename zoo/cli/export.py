@@ -13,22 +13,28 @@ from zoo.interfaces import PRECISIONS
 
 @click.command("export")
 @click.argument("model", metavar="RUN")
-@click.option("--format", "formats", multiple=True, metavar="NAME", help="Such as tflite.  [default: all file formats]")
+@click.option(
+    "--format", "formats", multiple=True, metavar="NAME", help="Format, such as tflite.  [default: all file formats]"
+)
 @click.option(
     "--precision",
     "precisions",
     multiple=True,
     metavar="|".join(PRECISIONS),
-    help="Repeat for several.  [default: float32]",
+    help="Precision; can be repeated.  [default: float32]",
 )
-@click.option("--data", help="Images to verify on: folder, CSV or name.  [default: the run's test images]")
-@click.option("--weights", help="Export an architecture with pretrained weights instead: imagenet.")
+@click.option("--data", help="Images to verify on: folder, CSV file or name.  [default: the run's test images]")
+@click.option("--weights", help="Export an architecture with these pretrained weights instead: imagenet.")
 @lone_options
 @runs_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the files.  [default: RUN/exports]")
-@click.option("--no-verify", is_flag=True, help="Do not compare with Keras; the files say that they are unverified.")
-@click.option("--no-photos", is_flag=True, help="No photo travels in the bundle, nor in its report.")
-@click.option("--with-map", is_flag=True, help="Add a second output: where the evidence for each class lies.")
+@click.option(
+    "--no-verify",
+    is_flag=True,
+    help="Do not compare the files with Keras. Their metadata records that they are unverified.",
+)
+@click.option("--no-photos", is_flag=True, help="Include no photos in the bundle and its report.")
+@click.option("--with-map", is_flag=True, help="Add a second output: the evidence map of each class.")
 @gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -49,11 +55,11 @@ def command(
     max_difference: float | None,
     as_json: bool,
 ) -> None:
-    """Write a trained model to files for other runtimes, each verified against Keras.
+    """Export a trained model to files for other runtimes, each verified against Keras.
 
-    RUN is a run folder; or an architecture: its newest finished run, and with none the architecture with its pretrained
-    weights, which needs --data; or a .keras file. A file that does not answer like Keras is not kept (exit code 6).
-    int8 is calibrated on the run's training images, or on half of --data where there is no run.
+    RUN is a run folder, an architecture or a .keras file. An architecture stands for its newest finished run. If it has
+    no run, its pretrained weights are exported, which needs --data. A file whose predictions do not agree with Keras
+    is not kept (exit code 6). int8 is calibrated on the run's training images, or, without a run, on half of --data.
     """
     from zoo.cli.exported import as_dict, told, verify_options
     from zoo.progress import make_reporter

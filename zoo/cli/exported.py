@@ -1,4 +1,4 @@
-"""What ``zoo export`` tells of the files that it made, refused or could not make."""
+"""Prints what ``zoo export`` wrote, refused or could not write."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ def _status(item: Exported) -> str:
 
 
 def _verdict(item: Exported) -> str:
-    """The status for people: few images are never called a proof."""
+    """The status for people. A verification on few images is marked as thin evidence."""
     thin = item.verification is not None and item.verification.thin
     return "passed, thin evidence" if thin else _status(item)
 
 
 def told(made: tuple[Exported, ...], verify_options: list[str]) -> list[str]:
-    """A table of all files, and what to do with those that were kept, a line each.
+    """A table of all files, and the next command for each file that was kept.
 
     Args:
-        made: The files.
-        verify_options: What ``zoo verify`` takes to ask the same once more.
+        made: The exported files.
+        verify_options: Options of ``zoo verify`` that repeat the verification.
     """
     from zoo.parity import thin_evidence
 
@@ -93,7 +93,7 @@ def _cells(item: Exported) -> tuple[str, ...]:
 
 
 def _start(item: Exported, kept: list[Exported]) -> str:
-    """How to run a bundle; of those that are run alike, the first."""
+    """How to run a bundle: one line for all bundles that are run in the same way."""
     app = item.target.exporter.app
     first = next(other for other in kept if other.target.exporter.app == app)
     folder = first.path.parent
@@ -103,7 +103,7 @@ def _start(item: Exported, kept: list[Exported]) -> str:
 
 
 def verify_options(request: ExportRequest, trained: TrainedModel) -> list[str]:
-    """What to give ``zoo verify`` so that it asks the same once more."""
+    """Options of ``zoo verify`` that repeat the verification."""
     options: dict[str, object] = {"--against": trained.run.path if trained.run else request.model}
     options |= {"--weights": request.weights, "--labels": request.labels, "--pixels": request.pixels}
     options |= {"--data": request.data or (None if trained.run else "PHOTOS")}

@@ -12,7 +12,8 @@ class GroupedCommand(click.Command):
     """A command with dozens of options.
 
     Args:
-        groups: Title of a group to the names of its options, in the order of the help. Options in none come last.
+        groups: Names of the options by title of their group, in the order of the help. Options without a group come
+            last.
     """
 
     def __init__(self, *args: Any, groups: Mapping[str, Collection[str]], **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""A group of commands that knows each by its name and one line, and imports it when it is called."""
+"""A group of commands that stores a name and a summary line of each, and imports a command when it is called."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class LazyGroup(click.Group):
     """A group that ``--help`` shows without importing any of its commands.
 
     Args:
-        table: Command to its module, which has it as ``command``, and its line in ``--help``.
+        table: For each command, its module (which defines ``command``) and its line in ``--help``.
     """
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:

@@ -22,18 +22,18 @@ _COLUMNS = (Column("", "name"), Column("", "text"), Column("", "name"))
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Show architectures, data sets and exporters: name, one line, and the distribution each comes from.
+    """List architectures, datasets and exporters with a summary and the distribution that provides them.
 
-    Architectures of zoo's own distributions that are not installed come last, with what to install.
+    Architectures of zoo's own distributions that are not installed are listed last, with the distribution to install.
     """
     kinds: dict[str, Registry] = {  # type: ignore[type-arg]
         "architectures": architectures(),
-        "data sets": datasets(),
+        "data_sets": datasets(),
         "exporters": exporters(),
     }
     if as_json:
         found = {
-            kind.replace(" ", "_"): [
+            kind: [
                 {"name": offer.record.name, "summary": offer.record.summary, "distribution": offer.distribution}
                 for offer in registry
             ]
@@ -47,7 +47,7 @@ def command(as_json: bool) -> None:
             _show(title, _rows(registry, offers), window)
     known = [(name, ", ".join(brings)) for name, brings in KNOWN.items() if not is_installed(name)]
     if known:
-        _say("Known and not installed; python -m pip install NAME adds them", window)
+        _say("Known but not installed; install with: python -m pip install NAME", window)
         click.echo(table(_COLUMNS[:2], known, window, _INDENT))
 
 
@@ -57,14 +57,14 @@ def _say(title: str, window: int | None) -> None:
 
 
 def _sorted_by_use() -> Iterator[tuple[str, Registry[Any], list[Offer[Any]]]]:
-    """What can be used, each under its heading; of the architectures those with pretrained weights come first."""
+    """Everything that can be used, grouped under headings. Architectures with pretrained weights come first."""
     known = architectures()
     at_hand = sorted(filter(_top1, known), key=_top1, reverse=True)
     by_name = [offer for offer in known if offer.record.weights and not _top1(offer)]
-    yield "Architectures with pretrained weights, the best on ImageNet first", known, at_hand
-    yield "Architectures with other pretrained weights, mostly by download", known, by_name
+    yield "Architectures with pretrained weights, sorted by ImageNet accuracy", known, at_hand
+    yield "Architectures with other pretrained weights, most of them downloaded on first use", known, by_name
     yield "Architectures to train from scratch", known, [offer for offer in known if not offer.record.weights]
-    yield "Data sets", datasets(), list(datasets())
+    yield "Datasets", datasets(), list(datasets())
     yield "Exporters", exporters(), list(exporters())
 
 

@@ -19,26 +19,26 @@ from zoo.terminal import guard_terminal
 
 #: Command to its module and its line in ``zoo --help``; a module is imported when its command is called.
 COMMANDS = {
-    "train": ("zoo.cli.train", "Train an architecture on a folder of photos, and report on it."),
-    "search": ("zoo.cli.search", "Search for the best model that a device can afford, in the time there is."),
-    "evaluate": ("zoo.cli.evaluate", "Measure a trained run, on its test images or on others."),
-    "export": ("zoo.cli.export", "Write a trained model to verified files for other runtimes."),
-    "verify": ("zoo.cli.verify", "Check that an exported file answers like its Keras model."),
-    "predict": ("zoo.cli.predict", "Say what photos show: a run, an exported file, a bundle."),
-    "explain": ("zoo.cli.explain", "Draw where in photos a model finds the evidence for a class."),
-    "bench": ("zoo.cli.bench", "Time exported models on this device, and compare devices."),
-    "runs": ("zoo.cli.runs", "Show finished runs: what was trained on what, and how good it is."),
-    "show": ("zoo.cli.show", "Show all about a run, an architecture or an exporter."),
-    "compare": ("zoo.cli.compare", "Put runs side by side, and say which differences are noise."),
+    "train": ("zoo.cli.train", "Train an architecture on a folder of photos, and write a report."),
+    "search": ("zoo.cli.search", "Search for the best model within the limits of a device and a time budget."),
+    "evaluate": ("zoo.cli.evaluate", "Evaluate a trained run on its test images or on others."),
+    "export": ("zoo.cli.export", "Export a trained model to verified files for other runtimes."),
+    "verify": ("zoo.cli.verify", "Check that an exported file agrees with its Keras model."),
+    "predict": ("zoo.cli.predict", "Predict the class of photos with a run, an exported file or a bundle."),
+    "explain": ("zoo.cli.explain", "Draw heatmaps of the evidence for a class in photos."),
+    "bench": ("zoo.cli.bench", "Measure the latency of exported models, and compare devices."),
+    "runs": ("zoo.cli.runs", "List finished runs with their data and accuracy."),
+    "show": ("zoo.cli.show", "Show the details of a run, an architecture or an exporter."),
+    "compare": ("zoo.cli.compare", "Compare runs, and show which differences are significant."),
     "data": ("zoo.cli.data", "Check, split and fetch folders of photos."),
-    "list": ("zoo.cli.list", "Show architectures, data sets and exporters."),
-    "plugin": ("zoo.cli.plugin", "Show installed plugins, write one, and check one."),
+    "list": ("zoo.cli.list", "List architectures, datasets and exporters."),
+    "plugin": ("zoo.cli.plugin", "List installed plugins, create a plugin, or check one."),
     "cache": ("zoo.cli.cache", "Show or clear the cache of decoded images."),
 }
 
 
 class _WithPlugins(LazyGroup):
-    """The commands of zoo and those that plugins add; a plugin cannot take the place of one of zoo's."""
+    """The commands of zoo and of plugins. A plugin cannot replace a command of zoo."""
 
     def more(self) -> Mapping[str, click.Command]:
         from zoo.registry import plugin_manager
@@ -57,13 +57,13 @@ def cli() -> None:
     \b
     zoo train simple_cnn                       on 1797 handwritten digits, to try it
     zoo train mobilenetv2 --data photos/       on your photos, one folder a class
-    zoo export mobilenetv2                     to TFLite and ONNX files that answer like it
-    zoo predict mobilenetv2 photo.jpg          what does it show?
+    zoo export mobilenetv2                     to TFLite and ONNX files, verified against Keras
+    zoo predict mobilenetv2 photo.jpg          predicts the class of a photo
     """
 
 
 def main() -> NoReturn:
-    """The ``zoo`` script. Exit codes are in ``zoo.errors``; a bug keeps its traceback."""
+    """The ``zoo`` script. ``zoo.errors`` documents the exit codes. An unexpected exception keeps its traceback."""
     signal.signal(signal.SIGTERM, _terminate)
     guard_terminal()
     keep_freed_memory()

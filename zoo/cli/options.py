@@ -24,7 +24,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def reporter_for(quiet: bool) -> Reporter:
-    """Who tells of the work."""
+    """The reporter of a command."""
     from zoo.progress import QuietReporter, make_reporter
 
     return QuietReporter() if quiet else make_reporter()
@@ -38,20 +38,20 @@ def runs_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def gate_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--min-agreement``, ``--max-accuracy-drop``, ``--max-difference``: other limits than the precision's own."""
+    """``--min-agreement``, ``--max-accuracy-drop``, ``--max-difference`` replace the default limits of a precision."""
     for option in (
         click.option(
-            "--max-difference", type=click.FloatRange(0, 1), help="Gate: largest difference of a probability."
+            "--max-difference", type=click.FloatRange(0, 1), help="Gate: maximum difference of a probability."
         ),
         click.option(
             "--max-accuracy-drop",
             type=click.FloatRange(0, 1),
-            help="Gate: largest loss of accuracy, 0 to 1.  [int8: 0.01]",
+            help="Gate: maximum loss of accuracy, 0 to 1.  [int8: 0.01]",
         ),
         click.option(
             "--min-agreement",
             type=click.FloatRange(0, 1),
-            help="Gate: least share of images with the prediction of Keras, 0 to 1.  [int8: 0.98]",
+            help="Gate: minimum share of images with the same prediction as Keras, 0 to 1.  [int8: 0.98]",
         ),
     ):
         function = option(function)
@@ -59,7 +59,7 @@ def gate_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def lone_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--labels`` and ``--pixels``: what a lone ``.keras`` file does not say itself."""
+    """``--labels`` and ``--pixels``: the metadata that a lone ``.keras`` file lacks."""
     for option in (
         click.option(
             "--pixels",
@@ -67,7 +67,9 @@ def lone_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="For a lone .keras file: 0..1, -1..1, caffe or torch.  [default: raw pixels]",
         ),
         click.option(
-            "--labels", type=click.Path(path_type=Path), help="For a lone .keras file: class names, one a line."
+            "--labels",
+            type=click.Path(path_type=Path),
+            help="For a lone .keras file: text file of class names, one per line.",
         ),
     ):
         function = option(function)
@@ -92,12 +94,12 @@ def image_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--interpolation",
             type=click.Choice(INTERPOLATIONS),
-            help=f"How pixels are sampled.{_ITS_OWN}",
+            help=f"Interpolation of pixels.{_ITS_OWN}",
         ),
         click.option(
             "--resize",
             type=click.Choice(RESIZE_RULES),
-            help=f"How a picture is fitted to the size.{_ITS_OWN}",
+            help=f"How an image is fitted to the size.{_ITS_OWN}",
         ),
         click.option("--size", metavar="PX|WxH", help=f"Image size: 224, or 320x240.{_ITS_OWN}"),
     ):
@@ -106,7 +108,7 @@ def image_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_image(size: str | None, resize: str | None, interpolation: str | None) -> dict[str, Any]:
-    """What these options say of the ImageSpec, by the names of its fields."""
+    """The fields of the ImageSpec that these options set."""
     given = {"resize": resize, "interpolation": interpolation}
     return (read_size(size) if size else {}) | {name: value for name, value in given.items() if value is not None}
 
@@ -121,7 +123,7 @@ def read_size(text: str) -> dict[str, int]:
 
 
 def read_options(texts: Iterable[str]) -> dict[str, Any]:
-    """``NAME=VALUE`` as keyword arguments; a value is a number where it reads as one."""
+    """Parses ``NAME=VALUE`` into keyword arguments. Numeric values become numbers."""
     options: dict[str, Any] = {}
     for text in texts:
         name, separator, value = text.partition("=")
@@ -135,7 +137,7 @@ def read_options(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """One option for every field of the recipe and range of its augmentation; the help is the field's documentation."""
+    """Adds one option for each field of the recipe and of its augmentation. The help is the field's documentation."""
     for name in reversed(FIELDS):
         choices = field_choices(name)
         # Text, read by the recipe itself: a value in a YAML file and on the command line meets the same checks.
@@ -166,7 +168,7 @@ def _read_field(context: click.Context, parameter: click.Parameter, value: str |
 
 
 def _default(field: str) -> str:
-    """The value of a plain recipe, as the option takes it."""
+    """The default of the plain recipe, as written on the command line."""
     if field == "augmentation":
         return "the values below"
     value = getattr(Recipe().augmentation if field in RANGES else Recipe(), field)
@@ -184,7 +186,7 @@ _LEFT_OPEN = {
 
 
 def _documented(field: str) -> str:
-    """The field's entry in the docstring of ``Recipe`` or ``Augmentation``, its markup removed."""
+    """The field's entry in the docstring of ``Recipe`` or ``Augmentation``, without markup."""
     record = Augmentation if field in RANGES else Recipe
     text = inspect.getdoc(record) or ""
     entry = re.search(rf"^    {field}: (.*?)(?=^    \w+: |^\s*$|\Z)", text, re.MULTILINE | re.DOTALL)

@@ -15,10 +15,20 @@ from zoo.terminal import readable
 @click.command("predict")
 @click.argument("model")
 @click.argument("pictures", metavar="IMAGE|FOLDER...", nargs=-1, required=True)
-@click.option("--top", type=click.IntRange(min=1), default=2, show_default=True, metavar="N", help="Likeliest classes.")
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON a picture.")
 @click.option(
-    "--csv", "csv_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the answers to this file instead."
+    "--top",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Number of likeliest classes to show.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per image.")
+@click.option(
+    "--csv",
+    "csv_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the predictions to this CSV file instead.",
 )
 @click.option(
     "--min-confidence",
@@ -29,11 +39,17 @@ from zoo.terminal import readable
 @click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", help="Cores for a file or bundle.  [default: all, at most 8]"
 )
-@click.option("--weights", help="Ask an architecture with pretrained weights instead: imagenet.")
+@click.option("--weights", help="Predict with an architecture with these pretrained weights instead: imagenet.")
 @click.option(
-    "--spec", type=click.Path(path_type=Path), help="For a file not from zoo: JSON that says how it is shown a photo."
+    "--spec",
+    type=click.Path(path_type=Path),
+    help="For a file not exported by zoo: JSON that describes its preprocessing.",
 )
-@click.option("--labels", type=click.Path(path_type=Path), help="For a file not from zoo: its classes, one a line.")
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="For a file not exported by zoo: text file of class names, one per line.",
+)
 @click.option("--pixels", metavar="RANGE", help="For a lone .keras file: 0..1, -1..1, caffe or torch.  [default: raw]")
 @runs_option
 def command(
@@ -50,12 +66,12 @@ def command(
     pixels: str | None,
     runs: Path,
 ) -> None:
-    """Say what photos show.
+    """Predict the class of photos.
 
-    MODEL is a bundle's folder or .zip, an exported file, a run's folder, or an architecture: its newest finished run;
-    with none, the architecture with its pretrained weights; or a .keras file, with --labels. Of a folder all files
-    below it are taken, hidden ones left out; - is standard input. Files that are no usable pictures are named and
-    skipped; the command then ends with 4.
+    MODEL is a bundle's folder or .zip, an exported file, a run's folder, an architecture, or a .keras file with
+    --labels. An architecture stands for its newest finished run, or, if it has no run, for its pretrained weights. If a
+    photo is a folder, all files below it are used, except hidden ones; - is standard input. Files that are not usable
+    images are listed and skipped, and the exit code is then 4.
     """
     from zoo.atomic import writable
     from zoo.cli.answers import answers_shown, counted

@@ -23,15 +23,15 @@ _COLUMNS = (
 
 
 @click.command("runs")
-@click.option("--architecture", metavar="NAME", help="Those of it alone.")
-@click.option("--data", help="Those that were trained on it alone: a path or the name of a data set.")
+@click.option("--architecture", metavar="NAME", help="Show only runs of this architecture.")
+@click.option("--data", help="Show only runs trained on this data: a path or the name of a dataset.")
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(architecture: str | None, data: str | None, runs: Path, as_json: bool) -> None:
-    """Show the finished runs of a folder, the newest first.
+    """List the finished runs of a folder, newest first.
 
-    The accuracy is that on the run's test images, with its 95 % interval. `zoo compare` says whether the difference
-    between two of them is more than noise.
+    The accuracy is measured on the run's test images and shown with its 95 % interval. `zoo compare` shows whether the
+    difference between two runs is significant.
     """
     from zoo.progress import make_reporter
     from zoo.workflows.runs import RunsRequest
@@ -42,8 +42,8 @@ def command(architecture: str | None, data: str | None, runs: Path, as_json: boo
         click.echo(json.dumps([line.as_dict() for line in lines], indent=2))
         return
     if not lines:
-        asked = " of that kind" if architecture or data else ""
-        click.echo(f"There is no finished run{asked} in {runs}. `zoo train` makes one.")
+        asked = " that matches" if architecture or data else ""
+        click.echo(f"There is no finished run{asked} in {runs}. `zoo train` creates one.")
         return
     rows = []
     for line in lines:

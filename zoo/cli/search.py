@@ -33,42 +33,56 @@ def _time(context: click.Context, parameter: click.Parameter, value: str) -> flo
 
 
 @click.command("search")
-@click.option("--data", required=True, help="Folder of class folders, CSV, or a name that `zoo list` shows.")
+@click.option("--data", required=True, help="Folder of class folders, CSV file, or a name that `zoo list` shows.")
 @click.option(
-    "--time", "time_s", default="10m", show_default=True, callback=_time, metavar="TIME", help="For the whole search."
+    "--time",
+    "time_s",
+    default="10m",
+    show_default=True,
+    callback=_time,
+    metavar="TIME",
+    help="Time for the whole search.",
 )
-@click.option("--max-latency-ms", type=float, metavar="MS", help="For one image, the model alone, on one thread.")
-@click.option("--max-size-mb", type=float, metavar="MB", help="Of the exported file.")
-@click.option("--format", help="Of the exported file.  [default: the first that can be timed]")
-@click.option("--precision", default="float32", show_default=True, help="float32, float16 or int8.")
+@click.option(
+    "--max-latency-ms", type=float, metavar="MS", help="Maximum latency of the model on one thread, for one image."
+)
+@click.option("--max-size-mb", type=float, metavar="MB", help="Maximum size of the exported file.")
+@click.option("--format", help="Format of the exported file.  [default: the first that can be timed]")
+@click.option(
+    "--precision",
+    default="float32",
+    show_default=True,
+    help="Precision of the exported file: float32, float16 or int8.",
+)
 @click.option(
     "--arch",
     "architectures",
     multiple=True,
     metavar="NAME",
-    help="An architecture to try; can be repeated.  [default: all with pretrained weights at hand]",
+    help="Architecture to try; can be repeated.  [default: all whose pretrained weights are on disk]",
 )
 @click.option(
     "--device",
     metavar="FILE",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="JSON of `zoo bench` on the device that the limits are of.  [default: this machine]",
+    help="JSON written by `zoo bench` on the target device.  [default: this machine]",
 )
 @click.option("--name", metavar="NAME", help="Name of the winner's run, as in `zoo export NAME`.  [default: best-DATA]")
 @runs_option
-@click.option("--quiet", is_flag=True, help="Tell nothing but the result, and warnings.")
+@click.option("--quiet", is_flag=True, help="Print only the result and warnings.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(quiet: bool, as_json: bool, **asked: Any) -> None:
-    """Search for the most accurate model that a device can afford, in the time there is.
+    """Search for the most accurate model within the limits of a device and a time budget.
 
     \b
     zoo search --data photos/
     zoo search --data photos/ --time 30m --max-latency-ms 5 --max-size-mb 4 --format tflite --precision int8
     zoo search --data photos/ --device board.json --max-latency-ms 40
 
-    Latency and size are those of the exported file, and known before anything is trained. Candidates are judged by
-    cross-validation on the training images; the test images measure the winner alone, at the end. The same command
-    continues an interrupted search, and a second process that is given it shares the work.
+    Latency and size refer to the exported file and are known before any training. Candidates are compared by
+    cross-validation on the training images. The test images are used once, at the end, to evaluate the winner. The same
+    command continues an interrupted search. If it is run in a second process at the same time, the processes share the
+    work.
     """
     from zoo.workflows.search import SearchRequest, search
 
@@ -96,7 +110,9 @@ def told(found: Found) -> list[str]:
     lines = ["", table(_COLUMNS, rows, terminal_width()), ""]
     if any(outcome.cost.source == "estimated" for outcome, _ in found.ranked):
         lines.append("~: estimated, not measured.")
-    lines.append(f"{len(found.outcomes)} candidates were tried. The winner on the test images, which chose nothing:")
+    lines.append(
+        f"{len(found.outcomes)} candidates were tried. The winner on the test images, which were not used to choose it:"
+    )
     lines += [f"  {line}" for line in told_of_run(found.run)]
     if found.file is not None:
         about = "about " if found.cost.source == "estimated" else ""

@@ -19,7 +19,7 @@ from zoo.terminal import readable
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str, runs: Path, as_json: bool) -> None:
-    """Show all about NAME: a run, an architecture with the values of its recipes, or an exporter."""
+    """Show the details of NAME: a run, an architecture with its recipes, or an exporter."""
     from zoo.progress import make_reporter
     from zoo.workflows.show import ShowRequest, show
 
@@ -33,7 +33,7 @@ def command(name: str, runs: Path, as_json: bool) -> None:
 
 
 def _lines(facts: Mapping[str, Any], indent: str) -> Iterator[str]:
-    """A line a fact, without those that say nothing."""
+    """One line per fact. Empty facts are omitted."""
     said = {title: value for title, value in facts.items() if value not in (None, "", [], {})}
     plain = {title: _text(value) for title, value in said.items() if not isinstance(value, Mapping)}
     window = terminal_width()

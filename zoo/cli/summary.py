@@ -1,4 +1,4 @@
-"""Results in a line."""
+"""Results in one line each."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from zoo.terminal import readable
 
 
 def told_of_run(run: Run) -> list[str]:
-    """A finished run in a line, and one more where test images have near-duplicates."""
+    """One line for a finished run, and a second one if test images have near-duplicates."""
     leaks = run.info.leaks
     lines = [str(run.metrics), *weaknesses(run.metrics)]
     if leaks is None:
         return lines
     if leaks.accuracy_without is None:
-        return [*lines, "Every test image has a near-duplicate in train or val: nothing is known of other images."]
+        return [
+            *lines,
+            "Every test image has a near-duplicate in train or val, so the accuracy on new images is unknown.",
+        ]
     change = points(leaks.accuracy_without - run.metrics.accuracy)
     return [
         *lines,
@@ -30,9 +33,9 @@ def told_of_run(run: Run) -> list[str]:
 
 
 def weaknesses(metrics: Metrics) -> Iterator[str]:
-    """That the accuracy may be chance, and the class that is found least."""
+    """Warnings: the accuracy may be due to chance, and the class with the lowest recall."""
     if metrics.against_baseline == "unsure":
-        yield f"This result cannot be told from always predicting '{readable(metrics.majority_class)}'."
+        yield f"This result is not significantly better than always predicting '{readable(metrics.majority_class)}'."
     if weakest := metrics.weakest_class:
         yield f"Weakest class: {readable(weakest.label)}, {weakest.found}."
 
@@ -52,7 +55,7 @@ _CLASSES = (
 
 
 def per_class_lines(metrics: Metrics, most: int = 20, width: int | None = None) -> list[str]:
-    """Precision, recall and F1 a class, the weakest first; then the figures over all."""
+    """Precision, recall and F1 of each class, weakest first; then the overall figures."""
     rows = sorted((row for row in metrics.per_class if row.support), key=lambda row: row.f1 or 0.0)
     cells = []
     for row in rows[:most]:

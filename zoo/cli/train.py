@@ -31,20 +31,26 @@ _GROUPS = {
 
 @click.command("train", cls=GroupedCommand, groups=_GROUPS)
 @click.argument("architecture", required=False)
-@click.option("--data", help="Folder of class folders, CSV, or a name that `zoo list` shows.  [default: digits]")
+@click.option("--data", help="Folder of class folders, CSV file, or a name that `zoo list` shows.  [default: digits]")
 @image_options
-@click.option("--recipe", help="Named recipe (default, article) or a YAML file of recipe fields.  [default: default]")
-@click.option("--weights", help="imagenet, none, or an .npz or .keras file.  [default: the architecture's first]")
-@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Of the architecture: width=0.5.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Of weights, shuffling and augmentation.  [default: 0]")
-@click.option("--split-seed", type=click.IntRange(0), help="Of the splits that are made.  [default: 0]")
+@click.option(
+    "--recipe", help="Name of a recipe (default, article) or a YAML file of recipe fields.  [default: default]"
+)
+@click.option(
+    "--weights", help="Initial weights: imagenet, none, or an .npz or .keras file.  [default: the architecture's first]"
+)
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Option of the architecture: width=0.5.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of weights, shuffling and augmentation.  [default: 0]"
+)
+@click.option("--split-seed", type=click.IntRange(0), help="Seed of the random split.  [default: 0]")
 @runs_option
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Continue an interrupted run exactly.")
 @click.option(
     "--repeat",
     metavar="RUN|FILE",
     type=click.Path(path_type=Path),
-    help="Start a new run with a run's settings, or with those of a zoo.yaml such as every run holds.",
+    help="Start a new run with the settings of another run, or of a zoo.yaml file as in every run folder.",
 )
 @click.option(
     "--name", metavar="NAME", help="Name of the run, as in `zoo export NAME`.  [default: architecture and time]"
@@ -55,16 +61,17 @@ _GROUPS = {
     metavar="RUN",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A finished run on the same classes whose probabilities to learn beside the labels. Repeatable.",
+    help="Finished run on the same classes, as teacher: the model learns its probabilities in addition to the"
+    " labels. Can be repeated.",
 )
 @click.option(
     "--unlabelled",
     metavar="FOLDER",
     type=click.Path(path_type=Path),
-    help="Photos without labels, to learn the teachers' probabilities on.",
+    help="Folder of photos without labels. The model learns the teachers' probabilities on them.",
 )
-@click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run.")
-@click.option("--quiet", is_flag=True, help="Tell nothing but the result, and warnings.")
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run folder.")
+@click.option("--quiet", is_flag=True, help="Print only the result and warnings.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @recipe_options
 def command(
@@ -76,7 +83,7 @@ def command(
     as_json: bool,
     **asked: Any,
 ) -> None:
-    """Train an architecture, measure it on images it never saw, and write a report.
+    """Train an architecture, evaluate it on test images, and write a report.
 
     \b
     zoo train simple_cnn
@@ -85,7 +92,7 @@ def command(
     zoo train simple_cnn --data photos/ --teacher balls --unlabelled more_photos/
     zoo train --resume runs/simple_cnn-20260131-120000
 
-    The defaults of the recipe are those of a plain one; `zoo show ARCHITECTURE` has those of an architecture.
+    The defaults shown are those of the plain recipe. `zoo show ARCHITECTURE` shows those of an architecture.
     """
     from zoo.cli.options import read_image, read_options
     from zoo.cli.summary import run_as_dict, told_of_run

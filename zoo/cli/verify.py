@@ -13,14 +13,24 @@ from zoo.table import terminal_width
 
 @click.command("verify")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--against", required=True, metavar="RUN", help="What it should predict like: run, architecture, .keras.")
-@click.option("--weights", help="Compare with an architecture with pretrained weights instead: imagenet.")
+@click.option(
+    "--against", required=True, metavar="RUN", help="Reference model: a run, an architecture or a .keras file."
+)
+@click.option("--weights", help="Compare with an architecture with these pretrained weights instead: imagenet.")
 @lone_options
-@click.option("--data", help="Images to ask both: folder, CSV or name.  [default: the run's test images]")
+@click.option("--data", help="Images to compare on: folder, CSV file or name.  [default: the run's test images]")
 @runs_option
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the file's runtime.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of threads of the file's runtime.",
+)
 @gate_options
-@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a page on it: verify.html.")
+@click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a report page, such as verify.html."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print verify.json.")
 def command(
     file: Path,
@@ -37,11 +47,11 @@ def command(
     report: Path | None,
     as_json: bool,
 ) -> None:
-    """Ask an exported file and the Keras model it was made from about the same image files.
+    """Compare the predictions of an exported file and of its Keras model on the same image files.
 
-    FILE says in its name's suffix which format it is; the folder of a bundle stands for the file in it. RUN is a run
-    folder, or an architecture: its newest finished run; with none, the architecture with its pretrained weights; or a
-    .keras file. Ends with 6 where the answers differ by more than the file's precision allows.
+    The suffix of FILE determines its format. The folder of a bundle stands for the file in it. RUN is a run folder, an
+    architecture or a .keras file. An architecture stands for its newest finished run, or, if it has no run, for its
+    pretrained weights. The exit code is 6 if the predictions differ by more than the file's precision allows.
     """
     from zoo.parity import render
     from zoo.progress import make_reporter
@@ -70,4 +80,4 @@ def command(
     verified.refuse()
     if not as_json:
         verdict = "Passed on thin evidence" if found.thin else "Verified"
-        click.echo(f"\n{verdict}: {verified.file} predicts like {verified.reference}.")
+        click.echo(f"\n{verdict}: {verified.file} agrees with {verified.reference}.")

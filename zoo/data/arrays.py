@@ -16,7 +16,7 @@ Place = tuple[Segment, int]
 
 
 class CachedArrays:
-    """The images of a data set, or their features, by index, without holding them.
+    """The images of a dataset, or their features, by index, without holding them.
 
     Args:
         places: Where each array is.

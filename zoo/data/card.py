@@ -26,7 +26,7 @@ CARD_NAME = "dataset.md"
 
 @dataclass(frozen=True, kw_only=True)
 class CardPart:
-    """What one command knows of a data set.
+    """What one command knows of a dataset.
 
     Args:
         key: Names the part: ``fetch``, ``split``. Written again, it takes the place of the part of that key.
@@ -54,7 +54,7 @@ def write_card(folder: Path, part: CardPart) -> Path:
         TrainingError: The disk is full, or the folder cannot be written.
     """
     path = folder / CARD_NAME
-    before = read_text(path) if path.is_file() else "# Data set\n"
+    before = read_text(path) if path.is_file() else "# Dataset\n"
     begin, end = f"<!-- zoo data {part.key}: begin -->", f"<!-- zoo data {part.key}: end -->"
     text = f"{begin}\n{_markdown(part)}{end}"
     written = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)

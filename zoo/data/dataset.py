@@ -1,4 +1,4 @@
-"""A data set ready to train on: labels, splits and pixels, with a digest that says whether it is the same again."""
+"""A dataset ready to train on: labels, splits and pixels, with a digest that says whether it is the same again."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def load_data(
     """Everything ``--data`` names, ready to train on: decoded, cached and split.
 
     Args:
-        source: A folder, a CSV file, or the name of a data set.
+        source: A folder, a CSV file, or the name of a dataset.
         spec: How files become pixels.
         split_seed: Of the splits that are made.
         validation: Whether validation images are taken out of the training images where the source gives none.
@@ -212,7 +212,7 @@ def load_for_evaluation(
     """Images to measure a model with: the given test split, or everything where the source has no splits.
 
     Args:
-        source: A folder, a CSV file, or the name of a data set.
+        source: A folder, a CSV file, or the name of a dataset.
         spec: How files become pixels.
         labels: The model's classes; the source may have fewer.
         aliases: Other names that folders may have, each with the class it stands for.

@@ -1,4 +1,4 @@
-"""Named data sets: written into the cache once, then a folder like any other."""
+"""Named datasets: written into the cache once, then a folder like any other."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from zoo.registry import Offer, datasets
 def find_source(source: str) -> tuple[str, Path]:
     """The name to record for ``--data``, and the folder or file it stands for.
 
-    A name of a data set wins over a folder of that name; ``./name`` is always the folder.
+    A name of a dataset wins over a folder of that name; ``./name`` is always the folder.
 
     Raises:
-        UsageError: Nobody offers a data set of that name and there is no such path.
+        UsageError: Nobody offers a dataset of that name and there is no such path.
     """
     if os.sep not in source and source in datasets():
         return source, _written(datasets().offer(source))
@@ -28,7 +28,7 @@ def find_source(source: str) -> tuple[str, Path]:
         names = [offer.record.name for offer in datasets()]
         raise UsageError(
             f"No data at '{source}'.",
-            f"Give a folder, a CSV file, or the name of a data set: {', '.join(names) or 'none'}.",
+            f"Give a folder, a CSV file, or the name of a dataset: {', '.join(names) or 'none'}.",
         )
     return str(path), path
 
@@ -52,7 +52,7 @@ def _written(offer: Offer[Dataset]) -> Path:
     except OSError as error:
         if not folder.is_dir():  # else another process was quicker, and its copy is as good
             raise DataError(
-                f"Could not write the data set '{offer.record.name}' to {folder}: {error.strerror}.",
+                f"Could not write the dataset '{offer.record.name}' to {folder}: {error.strerror}.",
                 "Free some space, or set ZOO_CACHE_DIR to another folder.",
             ) from error
     finally:

@@ -76,7 +76,7 @@ class Segment:
         return crc32
 
 
-#: The segments that this process has mapped: each is mapped and checked once, however many data sets share it.
+#: The segments that this process has mapped: each is mapped and checked once, however many datasets share it.
 _MAPPED: weakref.WeakValueDictionary[tuple[str, int], Segment] = weakref.WeakValueDictionary()
 _LOCK = threading.Lock()
 

@@ -81,7 +81,7 @@ class Listing:
         return Path(os.path.relpath(path, self.root)).as_posix()
 
     def check_still_there(self) -> None:
-        """Call it after the files were read: `zoo cache --clear` removes named data sets.
+        """Call it after the files were read: `zoo cache --clear` removes named datasets.
 
         Raises:
             DataError: The folder was removed meanwhile, so that files that could not be read were perfectly good.

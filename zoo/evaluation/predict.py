@@ -1,4 +1,4 @@
-"""A Keras model's answers on a data set."""
+"""A Keras model's answers on a dataset."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def verification_images(
 
     Args:
         reference: The model that the files were made from.
-        source: A folder, a CSV file, or the name of a data set; ``None``: what the run recorded.
+        source: A folder, a CSV file, or the name of a dataset; ``None``: what the run recorded.
         progress: Called with files done and files to do, while files are decoded.
 
     Raises:

@@ -34,7 +34,7 @@ class Verification:
         metadata: What the file says about itself.
         reference: Name of the Keras model: the run, or ``mobilenetv2 (imagenet)``.
         architecture: Of the Keras model.
-        data: Name of the data set: the last part of the folder's path.
+        data: Name of the dataset: the last part of the folder's path.
         data_digest: SHA-256 over labels and every image's content, label and split.
         split: Of the data.
         n: Images asked.

@@ -1,4 +1,4 @@
-"""A check of a data set on one page that needs no network, no script and no other file: the pictures side by side."""
+"""A check of a dataset on one page that needs no network, no script and no other file: the pictures side by side."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ class RunInfo:
 
     @property
     def asked_recipe(self) -> Recipe:
-        """The recipe as it was asked for: with ``flip`` as it was before the data set decided what ``auto`` is."""
+        """The recipe as it was asked for: with ``flip`` as it was before the dataset decided what ``auto`` is."""
         return self.recipe.with_values({"flip": self.flip.asked}) if self.flip else self.recipe
 
     def as_dict(self) -> dict[str, Any]:

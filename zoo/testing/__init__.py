@@ -6,7 +6,7 @@
     def test_conformance(check):
         check()
 
-The counterpart of scikit-learn's ``check_estimator``, for architectures, exporters, data sets and callbacks. A check
+The counterpart of scikit-learn's ``check_estimator``, for architectures, exporters, datasets and callbacks. A check
 that a record cannot pass is named with its reason in its ``expected_failures``; one that passes all the same fails.
 What each check asks is in docs/reference/conformance.md. Importing this loads no Keras.
 """

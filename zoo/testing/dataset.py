@@ -1,4 +1,4 @@
-"""A data set under test: written once."""
+"""A dataset under test: written once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.testing.workspace import Workspace
 
 
 class DatasetSubject(Workspace):
-    """A data set under test, and what its checks share."""
+    """A dataset under test, and what its checks share."""
 
     @property
     def dataset(self) -> Dataset:

@@ -63,7 +63,7 @@ KINDS = (
     ),
     Kind(
         "dataset",
-        "data set",
+        "dataset",
         Dataset,
         ("zoo.testing.dataset", "DatasetSubject"),
         _names(datasets),

@@ -25,7 +25,7 @@ def parametrize_with_checks(
     An expected failure is pytest's xfail, with its reason; a check that passes though it was expected to fail, fails.
 
     Args:
-        records: Architectures, exporters and data sets; or names of such that are installed.
+        records: Architectures, exporters and datasets; or names of such that are installed.
         checks: Names of checks; all of them where not given.
         expected_failures: Check to reason, or a function of the record that returns that; added to those of
             the record.

@@ -28,7 +28,7 @@ def run_checks(
     """Runs conformance checks on what a plugin offers, one after the other, whatever fails.
 
     Args:
-        record: An architecture, an exporter, a data set or ``Callbacks``; or the name of one that is installed.
+        record: An architecture, an exporter, a dataset or ``Callbacks``; or the name of one that is installed.
         checks: Names of checks; all of them where not given.
         expected_failures: Check to the reason why it cannot pass; added to those of the record.
         size_px: Side of the pictures that the costly checks work with; the smallest that builds where not given.

@@ -30,10 +30,10 @@ from zoo.training.views import VERSION, read_views, show_views
 
 @dataclass(frozen=True)
 class Features:
-    """Feature vectors of a data set.
+    """Feature vectors of a dataset.
 
     Args:
-        data: The data set, with the features of the plain images in place of the pixels.
+        data: The dataset, with the features of the plain images in place of the pixels.
         views: For every view, the plain one first, the features of all images; of an image that is not trained on,
             the plain one in every view.
         damaged: How many feature vectors the cache had with bytes that had changed; they were computed again.

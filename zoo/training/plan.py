@@ -53,7 +53,7 @@ class Plan:
 
 
 def image_for(architecture: Architecture, source: str) -> ImageSpec:
-    """The ImageSpec where the user says nothing: a named data set's own, else the architecture's."""
+    """The ImageSpec where the user says nothing: a named dataset's own, else the architecture's."""
     dataset = named_dataset(source)
     return dataset.image if dataset and dataset.image else architecture.image
 

@@ -61,7 +61,7 @@ def train(
 
     Args:
         architecture: Its name, as ``zoo list`` shows it.
-        data: A folder of class folders, a CSV, the name of a data set; or ``(images, labels)``, a dictionary of splits,
+        data: A folder of class folders, a CSV, the name of a dataset; or ``(images, labels)``, a dictionary of splits,
             a DataFrame with ``path`` and ``label``, a ``tf.data.Dataset`` or other batches: ``zoo.data.given`` says
             which. ``None``: the handwritten digits.
         class_names: Names of the classes, where the labels in ``data`` are numbers.
@@ -221,7 +221,7 @@ def runs(root: AnyPath = DEFAULT_ROOT, *, architecture: str | None = None, data:
     Args:
         root: Folder of runs.
         architecture: Those of it alone.
-        data: Those that were trained on it alone: a path or the name of a data set.
+        data: Those that were trained on it alone: a path or the name of a dataset.
 
     >>> "digits" in [run.name for run in zoo.runs(data="digits")]
     True
@@ -499,7 +499,7 @@ def check(
     html: AnyPath | None = None,
     quiet: bool = False,
 ) -> Audit:
-    """Finds what is wrong with a data set: ``zoo data check``. No file of it is changed.
+    """Finds what is wrong with a dataset: ``zoo data check``. No file of it is changed.
 
     Args:
         data, class_names: As ``zoo.train`` takes them.

@@ -1,4 +1,4 @@
-"""The check of a data set: everything that would mislead a training or its measurement."""
+"""The check of a dataset: everything that would mislead a training or its measurement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CheckRequest:
     """What to check.
 
     Args:
-        data: A folder of class folders, one with train, val and test in it, a CSV, or the name of a data set.
+        data: A folder of class folders, one with train, val and test in it, a CSV, or the name of a dataset.
         backbone: The architecture whose pretrained features are used; ``None``: the first that has some.
         html: A page to write, with the pictures side by side.
     """
@@ -30,7 +30,7 @@ class CheckRequest:
 
 
 def check(request: CheckRequest, reporter: Reporter) -> Audit:
-    """Finds what is wrong with a data set. No file of it is changed.
+    """Finds what is wrong with a dataset. No file of it is changed.
 
     Raises:
         UsageError: There is no such data or architecture.

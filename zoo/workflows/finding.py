@@ -60,7 +60,7 @@ def finished_runs(root: Path, architecture: str | None = None, data: str | None 
     Args:
         root: Folder of runs.
         architecture: Those of it alone.
-        data: Those that were trained on it alone: a path or the name of a data set.
+        data: Those that were trained on it alone: a path or the name of a dataset.
     """
     sources = () if data is None else (data, str(Path(data).expanduser().absolute()))
     for run in find_runs(root, architecture):

@@ -29,7 +29,7 @@ class TrainRequest:
 
     Args:
         architecture: Its name.
-        data: A folder of class folders, a CSV, or the name of a data set.
+        data: A folder of class folders, a CSV, or the name of a dataset.
         image: Fields of the ``ImageSpec``: ``height_px``, ``width_px``, ``resize``, ``interpolation``.
         recipe: Name of a recipe, or a YAML file of recipe fields.
         settings: Fields of the recipe, and ranges of its augmentation, that take the place of the recipe's own. A field

@@ -18,7 +18,7 @@ class RunsRequest:
     Args:
         runs: Folder of runs.
         architecture: Those of it alone.
-        data: Those that were trained on it alone: a path or the name of a data set.
+        data: Those that were trained on it alone: a path or the name of a dataset.
     """
 
     runs: Path = DEFAULT_ROOT

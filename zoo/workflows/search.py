@@ -32,7 +32,7 @@ class SearchRequest:
     """What to search for.
 
     Args:
-        data: A folder of class folders, a CSV, or the name of a data set.
+        data: A folder of class folders, a CSV, or the name of a dataset.
         time_s: Seconds that the whole search may take.
         max_latency_ms: Most milliseconds for one image, the model alone, on one thread.
         max_size_mb: Largest exported file, in 10^6 bytes.

@@ -1,4 +1,4 @@
-"""The division of a data set into training, validation and test photos, near-duplicates on one side."""
+"""The division of a dataset into training, validation and test photos, near-duplicates on one side."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SplitRequest:
     """What to divide, and how.
 
     Args:
-        data: A folder of class folders, a CSV, or the name of a data set.
+        data: A folder of class folders, a CSV, or the name of a dataset.
         test, val: Share of all photos that measures, and that chooses, 0 to 1.
         seed: Another one is another division.
         group_by: A regular expression; photos whose names share what it finds stay on one side.

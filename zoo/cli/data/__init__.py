@@ -7,9 +7,9 @@ import click
 from zoo.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "check": ("zoo.cli.data.check", "Find what is wrong with a data set; nothing is changed."),
-    "split": ("zoo.cli.data.split", "Divide a data set, keeping near-duplicates together."),
-    "fetch": ("zoo.cli.data.fetch", "Download photos by class or by list, with their licences."),
+    "check": ("zoo.cli.data.check", "Find problems in a dataset, without changing it."),
+    "split": ("zoo.cli.data.split", "Split a dataset, keeping near-duplicates together."),
+    "fetch": ("zoo.cli.data.fetch", "Download photos by class or from a list, with their licences."),
 }
 
 

@@ -15,29 +15,34 @@ from zoo.terminal import readable
 @click.command("check")
 @click.argument("data")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write a page with the pictures side by side.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write an HTML page that shows the affected images.")
 @click.option(
     "--fail-on",
     default="error",
     show_default=True,
     metavar="SEVERITY|KINDS",
-    help="What ends with exit code 1: error, warning, note, never, or kinds of findings such as leak,label.",
+    help="Findings that give exit code 1: error, warning, note, never, or types of findings such as leak,label.",
 )
-@click.option("--backbone", metavar="ARCHITECTURE", help="Whose pretrained features are used.  [default: the first]")
+@click.option(
+    "--backbone",
+    metavar="ARCHITECTURE",
+    help="Architecture whose pretrained features are compared.  [default: the first]",
+)
 def command(data: str, as_json: bool, html: Path | None, fail_on: str, backbone: str | None) -> None:
-    """Find what is wrong with a data set. No file of yours is changed.
+    """Find problems in a dataset. None of your files is changed.
 
-    DATA is a folder of class folders, one with train, val and test in it, a CSV, or a name that `zoo list` shows.
+    DATA is a folder of class folders, a folder that contains train, val and test, a CSV file, or a name that
+    `zoo list` shows.
 
     \b
     Errors    the same photo in two splits or under two labels, files that cannot be used
-    Warnings  labels to look at, classes that formats or sizes give away, duplicates in a class, altered copies under
-              another label, blanks
-    Notes     mirror images under another label, pictures unlike their class, tiny, very long, misnamed, rotated,
-              transparent, 16 bits
+    Warnings  labels to look at, classes that can be told apart by file format or size, duplicates within a class,
+              edited copies under another label, blank images
+    Notes     mirror images under another label, images unlike their class, and images that are tiny, very
+              elongated, misnamed, rotated, transparent or 16 bits deep
 
-    Exit code 0: nothing as bad as --fail-on; labels to look at are no error. 1: something is. 4: no classifier can be
-    trained on this.
+    The exit code is 0 if there is no finding of the level --fail-on or above (labels to look at are warnings, not
+    errors), 1 if there is one, and 4 if no classifier can be trained on this data.
     """
     from zoo.audit.findings import failing
 

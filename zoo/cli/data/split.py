@@ -14,26 +14,28 @@ from zoo.terminal import readable
 
 @click.command("split")
 @click.argument("data")
-@click.option("--test", default=0.2, show_default=True, help="Share of all photos that measures, 0 to 1.")
-@click.option("--val", default=0.1, show_default=True, help="Share of all photos that chooses, 0 to 1.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, another division.")
+@click.option("--test", default=0.2, show_default=True, help="Share of test photos, 0 to 1.")
+@click.option("--val", default=0.1, show_default=True, help="Share of validation photos, 0 to 1.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the split.")
 @click.option(
     "--group-by",
     metavar="REGEX",
-    help=r"Photos whose names share what this finds stay on one side: 'subject(\d+)', '(.*)_\d+'.",
+    help=r"Photos whose names give the same match stay in one split: 'subject(\d+)', '(.*)_\d+'.",
 )
 @click.option(
     "--keep",
     type=click.Path(path_type=Path),
     metavar="MANIFEST",
-    help="An earlier manifest: what it names keeps its side, only other photos are divided.",
+    help="Earlier manifest: its photos keep their split, and only new photos are assigned.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("manifest.csv"), show_default=True, help="The manifest."
+    "--out", type=click.Path(path_type=Path), default=Path("manifest.csv"), show_default=True, help="Manifest to write."
 )
 @click.option("--copy", type=click.Path(path_type=Path), help="Also copy the photos to DIR/<split>/<class>/.")
-@click.option("--link", type=click.Path(path_type=Path), help="Also make such a folder of symbolic links.")
-@click.option("--backbone", metavar="ARCHITECTURE", help="Whose features find twins.  [default: the first]")
+@click.option("--link", type=click.Path(path_type=Path), help="Also create such a folder with symbolic links.")
+@click.option(
+    "--backbone", metavar="ARCHITECTURE", help="Architecture whose features find near-duplicates.  [default: the first]"
+)
 def command(
     data: str,
     test: float,
@@ -46,12 +48,12 @@ def command(
     link: Path | None,
     backbone: str | None,
 ) -> None:
-    """Divide photos into train, val and test, keeping near-duplicates on one side.
+    """Split photos into train, val and test, keeping near-duplicates in one split.
 
-    Writes a manifest, path,label,split,sha256, that `zoo train --data manifest.csv` takes, and dataset.md beside it.
-    No photo is moved or changed. Where a photo goes follows from its content and the seed. A class that chance treats
-    badly is evened out, so in small classes photos that you add later may move others: --keep the manifest you have,
-    and they move none.
+    Writes a manifest with the columns path,label,split,sha256 for `zoo train --data manifest.csv`, and dataset.md next
+    to it. No photo is moved or changed. The split of a photo depends on its content and the seed. Small classes are
+    balanced afterwards, so photos that you add later may change the split of others. To prevent this, pass the
+    existing manifest with --keep.
 
     \b
     zoo data split photos/ --test 0.2 --val 0.1
@@ -84,7 +86,7 @@ def command(
 
 
 def _table(counts: Mapping[str, Mapping[str, int]]) -> str:
-    """A line a class, and one for all: photos of each split, with their share."""
+    """One row per class and one for the total: number and share of the photos in each split."""
     rows: dict[str, list[int]] = {}
     for of_class in counts.values():
         for label, count in of_class.items():

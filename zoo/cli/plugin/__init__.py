@@ -7,12 +7,12 @@ import click
 from zoo.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "list": ("zoo.cli.plugin.list", "Show installed plugins and what became of them."),
-    "new": ("zoo.cli.plugin.new", "Write a complete, small distribution: an architecture, an exporter, ..."),
-    "check": ("zoo.cli.plugin.check", "Run the conformance checks on what a plugin offers."),
+    "list": ("zoo.cli.plugin.list", "List installed plugins and their status."),
+    "new": ("zoo.cli.plugin.new", "Create a small, complete distribution: an architecture, an exporter, ..."),
+    "check": ("zoo.cli.plugin.check", "Run the conformance checks on a plugin."),
 }
 
 
 @click.group("plugin", cls=LazyGroup, table=COMMANDS)
 def command() -> None:
-    """Show installed plugins, write one, and check one."""
+    """List installed plugins, create a plugin, or check one."""

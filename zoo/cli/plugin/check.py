@@ -28,20 +28,21 @@ _COLUMNS = (Column(""), Column("", "name"), Column("", "name"), Column("", "text
 
 @click.command("check")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(NAMES), help="Of NAME, where several have it.")
-@click.option("--check", "checks", multiple=True, metavar="NAME", help="Run this check alone; repeat for several.")
+@click.option("--kind", type=click.Choice(NAMES), help="What NAME is, if several plugins use the name.")
+@click.option("--check", "checks", multiple=True, metavar="NAME", help="Run only this check; can be repeated.")
 @click.option(
     "--expect",
     "expected",
     multiple=True,
     metavar="CHECK=REASON",
-    help="A check that cannot pass, beside those that the plugin names; it fails if it does pass.",
+    help="Check that is expected to fail, in addition to those that the plugin declares. An unexpected pass is a"
+    " failure.",
 )
 @click.option(
     "--size",
     "size_px",
     type=click.IntRange(1, 4096),
-    help="Side in px of the pictures that the costly checks work with.  [default: the smallest that builds]",
+    help="Side in px of the images in the slow checks.  [default: the smallest that builds]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -52,12 +53,12 @@ def command(
     size_px: int | None,
     as_json: bool,
 ) -> None:
-    """Run the conformance checks on NAME: an architecture, an exporter, a data set, or a distribution with callbacks.
+    """Run the conformance checks on NAME: an architecture, an exporter, a dataset, or a distribution with callbacks.
 
-    An architecture is built, trained on one batch of drawn photos, saved, exported to every installed format and
-    verified. An exporter converts a small network, and its files are read, damaged and asked. Every failure says what
-    was expected, what was seen, and what most likely mends it. Ends with 3 where a check fails, or passes though it was
-    expected to fail.
+    An architecture is built, trained on one batch of synthetic images, saved, exported to every installed format and
+    verified. An exporter converts a small network, and the checks load its files, run them, and damage them. Every
+    failure shows what was expected, what was found, and the most likely fix. The exit code is 3 if a check fails, or
+    passes although it was expected to fail.
     """
     from zoo.testing.checks import choose_checks
     from zoo.testing.kinds import kind_of, resolve
@@ -82,7 +83,7 @@ def command(
     if bad:
         raise PluginError(
             f"{name} does not pass {len(bad)} of {len(results)} checks: {', '.join(result.name for result in bad)}.",
-            "docs/reference/conformance.md says what each asks.",
+            "docs/reference/conformance.md describes each check.",
         )
 
 
@@ -116,7 +117,7 @@ def _summary(results: list[CheckResult]) -> str:
         "passed": "passed",
         "failed": "failed",
         "expected_failure": "failed as expected",
-        "unexpected_pass": "passed though expected to fail",
+        "unexpected_pass": "passed unexpectedly",
         "skipped": "skipped",
     }
     told = ", ".join(f"{counts[status]} {text}" for status, text in words.items() if counts[status])

@@ -21,11 +21,12 @@ _COLUMNS = (Column("", "name"), Column("", "name", 1), Column("", "name", 2), Co
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Show installed plugins: distribution, version, what each offers, and what became of it.
+    """List installed plugins: distribution, version, what each provides, and its status.
 
-    Status: ok; warned (in use, and what is wrong with it); failed (not in use, and why); disabled.
+    Status: ok; warned (in use, with the problem); failed (not in use, with the reason); disabled.
 
-    ZOO_DISABLE_PLUGINS=NAME[,NAME] leaves distributions out; ZOO_STRICT_PLUGINS=1 stops at the first that fails.
+    ZOO_DISABLE_PLUGINS=NAME[,NAME] disables distributions. ZOO_STRICT_PLUGINS=1 makes the first plugin that fails an
+    error.
     """
     found = plugin_manager().plugins
     if as_json:

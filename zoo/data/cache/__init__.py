@@ -2,7 +2,7 @@
 
     <cache>/index.sqlite            which file has which content, which content is in which row, what was refused
     <cache>/images/<segment>.u8     uint8 pixels of up to 64 MB of images of one ImageSpec, mapped into memory
-    <cache>/datasets/<name>-<v>/    named data sets, written out once
+    <cache>/datasets/<name>-<v>/    named datasets, written out once
     <cache>/given/<digest>/         images that were given as arrays, written out once: ``zoo.data.given``
     <cache>/audit.sqlite            what `zoo data check` found out about contents and pairs of them
     <cache>/openimages/             the files that describe Open Images, of `zoo data fetch`

@@ -1,4 +1,4 @@
-"""Data given in Python as a source that ``load_data`` takes: paths, arrays, tables, data sets and batches.
+"""Data given in Python as a source that ``load_data`` takes: paths, arrays, tables, datasets and batches.
 
 Arrays become files. So there is one path from file to label, whatever was given: the same decoding, splitting and
 caching as of a folder of photos, and the same proof from file to label when an exported model is verified.
@@ -27,7 +27,7 @@ from zoo.images.pillow import is_pillow
 MAX_IMAGES = 100_000
 
 _EXPECTED = (
-    "Give a path, the name of a data set, (images, labels), a dict of splits, a DataFrame with the columns path and "
+    "Give a path, the name of a dataset, (images, labels), a dict of splits, a DataFrame with the columns path and "
     "label, or an iterable of batches (images, labels)."
 )
 
@@ -44,7 +44,7 @@ def as_source(
     Args:
         data: One of
 
-            - a path, or the name of a data set;
+            - a path, or the name of a dataset;
             - ``(images, labels)``: a uint8 array ``(n, height, width, 3)``, red first, or ``(n, height, width)`` or
               ``(n, height, width, 1)`` for gray; or a list of such pictures of different sizes, or of images of Pillow.
               Other numbers are taken where all are whole and from 0 to 255;
@@ -56,8 +56,8 @@ def as_source(
               ``(image, label)``. It is read once.
 
             Labels are names of classes, or whole numbers from 0 or one-hot rows together with ``class_names``.
-        class_names: Name of class 0, of class 1, and so on. Not needed where ``data.class_names`` has them, as data
-            sets of ``keras.utils.image_dataset_from_directory`` do. The classes of a model are sorted by name, whatever
+        class_names: Name of class 0, of class 1, and so on. Not needed where ``data.class_names`` has them, as datasets
+             of ``keras.utils.image_dataset_from_directory`` do. The classes of a model are sorted by name, whatever
             their order here.
         max_images: Most images of an iterable that does not say how many it has, and so may have no end. Its pixels
             may also not take more than ``ZOO_CACHE_GB``.
@@ -89,7 +89,7 @@ def as_source(
 
 
 def _path(path: os.PathLike[Any]) -> str:
-    """A path as text that cannot be taken for the name of a data set."""
+    """A path as text that cannot be taken for the name of a dataset."""
     text = os.fsdecode(path)
     return text if os.path.dirname(text) else os.path.join(os.curdir, text)  # noqa: PTH118, PTH120
 
@@ -136,7 +136,7 @@ def _within(part: Part, split: str) -> Part:
 
 
 def _files(source: str | os.PathLike[str], name: str) -> Part:
-    """The files of a folder, a CSV file or a named data set."""
+    """The files of a folder, a CSV file or a named dataset."""
     _, path = find_source(source if isinstance(source, str) else _path(source))
     entries = list_source(path).entries
     items = [Item(os.path.abspath(entry.path), entry.label, entry.split) for entry in entries]  # noqa: PTH100

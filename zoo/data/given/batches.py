@@ -33,7 +33,7 @@ def from_batches(data: Any, class_names: Any, max_images: int) -> Part:
 
     Args:
         data: Yields pairs. It is read once.
-        class_names: For labels that are numbers; without them, those that ``data`` has itself, as the data sets of
+        class_names: For labels that are numbers; without them, those that ``data`` has itself, as the datasets of
             ``keras.utils.image_dataset_from_directory`` do.
         max_images: More are refused where nothing says beforehand that there is an end.
 
@@ -78,7 +78,7 @@ def _promised(data: Any) -> int | None:
 
 
 def _endless(why: str, hint: str) -> UsageError:
-    return UsageError(f"The data set has no end: {why}.", hint)
+    return UsageError(f"The dataset has no end: {why}.", hint)
 
 
 def _refuse_endless(images: int, size_bytes: int, max_images: int) -> None:

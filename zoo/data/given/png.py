@@ -1,6 +1,6 @@
 """PNG files that are the same bytes on every machine: the pixels, stored and not compressed.
 
-Splits follow from the bytes of files, and so does the digest of a data set. What a compressor writes differs between
+Splits follow from the bytes of files, and so does the digest of a dataset. What a compressor writes differs between
 releases of zlib and OpenCV; what is stored does not. Storing is also ten times as fast, and takes about twice the
 space: ``docs/decisions/0017-arrays-become-files.md``.
 """

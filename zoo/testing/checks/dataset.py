@@ -1,4 +1,4 @@
-"""A data set: what it writes can be trained on, and is the same every time."""
+"""A dataset: what it writes can be trained on, and is the same every time."""
 
 from __future__ import annotations
 

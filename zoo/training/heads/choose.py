@@ -1,4 +1,4 @@
-"""Which linear head suits a data set best, judged on images that did not train it."""
+"""Which linear head suits a dataset best, judged on images that did not train it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FOLDS = 5
 #: The choice is repeated with other folds until about this many images were predicted, but not more than _REPETITIONS
 #: times: few images need it more, and leave the time for it.
 _PREDICTED, _REPETITIONS = 1500, 4
-#: Of larger data sets, this many images choose; all of them train the head that was chosen.
+#: Of larger datasets, this many images choose; all of them train the head that was chosen.
 MOST_CHOOSING = 2000
 #: Numbers that are held in memory at most, 300 MB. Of more features, ridge regression, which passes over them, is all.
 _MOST_HELD = 40_000_000
@@ -139,7 +139,7 @@ def _some(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 def _untried(
     features: Features, images: NDArray[np.int64], classes: NDArray[np.int64], count: int, weights: Floats
 ) -> ChosenHead:
-    """The head of a data set with too few images to compare heads: one that did well on all shared data sets."""
+    """The head of a dataset with too few images to compare heads: one that did well on all shared datasets."""
     best = Tried("logistic", features.balances[0], 10**-4.5, 0.0, 0.0, np.zeros((0, count)), 0.0)
     head = _fit(features, images, classes, count, weights, best)
     info = HeadInfo(method=best.method, features=best.balance.name, strength=best.strength)

@@ -22,18 +22,18 @@ _UPSIDE_DOWN_DEGREES = 135
 
 
 def choose_flip(recipe: Recipe, data: ImageData, declared: Flip) -> FlipInfo:
-    """Decides what ``auto`` means for a data set, and checks what was asked for explicitly.
+    """Decides what ``auto`` means for a dataset, and checks what was asked for explicitly.
 
     Args:
         recipe: Nothing is checked where it trains on plain images alone.
         data: Its training images are measured where they would be mirrored.
-        declared: What the record of a named data set says; ``auto`` where it says nothing.
+        declared: What the record of a named dataset says; ``auto`` where it says nothing.
     """
     asked = recipe.ranges.flip
     if not recipe.augments:
         return FlipInfo(asked=asked, chosen=asked, warning="")
     if asked == "auto" and declared != "auto":
-        off = f"Images are not mirrored: a mirrored image of {data.source} is not one that the data set could hold."
+        off = f"Images are not mirrored: a mirrored image of {data.source} is not one that the dataset could hold."
         return FlipInfo(asked=asked, chosen=declared, warning=_with_way_out(off) if declared == "none" else "")
     wanted: Flip = "horizontal" if asked == "auto" else asked
     found = next(filter(None, (_swap(data, way) for way in _ways(wanted, recipe.ranges.rotation_degrees))), None)

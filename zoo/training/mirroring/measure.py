@@ -22,7 +22,7 @@ from zoo.training.mirroring.way import Way, changed
 _MOST_OF_A_CLASS, _MOST = 100, 3000
 #: With fewer images of a class, nothing can be said of it.
 _FEWEST = 8
-#: Chance of finding a pair in a data set where mirroring makes no difference.
+#: Chance of finding a pair in a dataset where mirroring makes no difference.
 _ERROR = 0.01
 #: Chance at which a share counts as more than half way, and the way back as real.
 _PAIR_ERROR = 0.05

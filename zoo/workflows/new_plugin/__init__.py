@@ -72,8 +72,8 @@ _KINDS = {
         "zoo export RUN --format {name}",
     ),
     "dataset": _Kind(
-        "a data set",
-        "The data set {name}, as a plugin for keras-edge-zoo.",
+        "a dataset",
+        "The dataset {name}, as a plugin for keras-edge-zoo.",
         ("numpy>=2.1", "opencv-python-headless>=4.13"),
         "DATASET",
         {"README.md": "record_readme", _INIT: "dataset_package", _TESTS: "record_tests"},

@@ -8,8 +8,8 @@ from zoo.cli.lazy import LazyGroup
 
 COMMANDS = {
     "openimages": ("zoo.cli.data.fetch.openimages", "Photos of Open Images V7 by class name."),
-    "imagenet": ("zoo.cli.data.fetch.imagenet", "Classes out of your own copy of ImageNet."),
-    "urls": ("zoo.cli.data.fetch.urls", "Photos from a list of addresses and labels."),
+    "imagenet": ("zoo.cli.data.fetch.imagenet", "Classes from your own copy of ImageNet."),
+    "urls": ("zoo.cli.data.fetch.urls", "Photos from a list of URLs and labels."),
 }
 
 
@@ -17,5 +17,6 @@ COMMANDS = {
 def command() -> None:
     """Download photos into class folders, with their licences.
 
-    Interrupted at any point, the same command goes on. A folder that is not empty keeps what is in it.
+    An interrupted download is resumed by running the same command again. Files that are already in the folder are
+    kept.
     """

@@ -13,13 +13,25 @@ from zoo.errors import ZooError
 
 
 @click.command("imagenet", cls=ListCommand)
-@click.option("--synsets", multiple=True, required=True, metavar="ID|NAME...", help='n04118538, or "rugby ball".')
-@click.option("--from", "source", required=True, type=click.Path(path_type=Path), help="Your copy: folder or tar file.")
+@click.option(
+    "--synsets",
+    multiple=True,
+    required=True,
+    metavar="ID|NAME...",
+    help='WordNet IDs such as n04118538, or names such as "rugby ball".',
+)
+@click.option(
+    "--from",
+    "source",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Your copy of ImageNet: a folder or a tar file.",
+)
 @OUT
-@click.option("--limit", type=click.IntRange(1), help="Most images a class.  [default: all]")
+@click.option("--limit", type=click.IntRange(1), help="Maximum number of images per class.  [default: all]")
 @DRY_RUN
 def command(synsets: tuple[str, ...], source: Path, out: Path, limit: int | None, dry_run: bool) -> None:
-    """Take classes out of your own copy of ImageNet; nothing is downloaded.
+    """Extract classes from your own copy of ImageNet. Nothing is downloaded.
 
     The copy is ILSVRC2012_img_train.tar, tar files of single classes, or class folders. It is only read.
 
@@ -43,10 +55,10 @@ def command(synsets: tuple[str, ...], source: Path, out: Path, limit: int | None
     planned = ", ".join(f"{label} {count}" for label, count in counts.items())
     summary = f"{len(sizes)} files ({planned}), {megabytes(sum(size for _, size in sizes))}"
     if dry_run:
-        click.echo(f"{summary}. Nothing was taken.")
+        click.echo(f"{summary}. No image was extracted.")
         return
     reporter = make_reporter()
-    reporter.stage(f"Taking {summary}, from {source} into {out}")
+    reporter.stage(f"Extracting {summary}, from {source} into {out}")
     count = reporter.counter("images")
     done = 0
 
@@ -62,7 +74,7 @@ def command(synsets: tuple[str, ...], source: Path, out: Path, limit: int | None
             tell_interrupted(reporter, done, len(sizes))
             raise
         except ZooError:
-            reporter.stage("Broken off.")
+            reporter.stage("Stopped by an error.")
             raise
         write_record(folder, command_line(), ["ImageNet is for non-commercial research and education only."])
         folder.complete()

@@ -21,11 +21,17 @@ _DRY_RUN_INDEX_BYTES = 200 * 10**6
 
 
 @click.command("openimages", cls=ListCommand)
-@click.option("--classes", multiple=True, required=True, metavar="NAME...", help="As Open Images writes them.")
+@click.option(
+    "--classes", multiple=True, required=True, metavar="NAME...", help="Class names as Open Images spells them."
+)
 @OUT
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), default="train", show_default=True)
-@click.option("--limit", type=click.IntRange(1), help="Most images a class.  [default: all]")
-@click.option("--originals", is_flag=True, help="The authors' files, full size, instead of the mirror's of 1024 px.")
+@click.option("--limit", type=click.IntRange(1), help="Maximum number of images per class.  [default: all]")
+@click.option(
+    "--originals",
+    is_flag=True,
+    help="Download the original files in full size instead of the mirror's files of 1024 px.",
+)
 @click.option("--index", envvar="ZOO_OPENIMAGES_INDEX", help="URL or folder of the index files.  [default: Google's]")
 @click.option("--images", envvar="ZOO_OPENIMAGES_IMAGES", help="URL of a mirror of the images.  [default: Amazon S3]")
 @JOBS
@@ -41,9 +47,9 @@ def command(
     jobs: int,
     dry_run: bool,
 ) -> None:
-    """Download photos of Open Images V7 in which people confirmed a class.
+    """Download photos of Open Images V7 whose class was confirmed by people.
 
-    The index files, 3.4 GB for train, are fetched once and kept in the cache.
+    The index files (3.4 GB for train) are downloaded once and kept in the cache.
 
     \b
     zoo data fetch openimages --classes "Rugby ball" Football --limit 1000 --out photos/
@@ -71,13 +77,13 @@ def command(
     choice = choose(named, split, limit, files, folder.labels, image_url, progress)
     for name, verified in choice.verified.items():
         chosen = sum(item.folder == folder.labels.name(name) for item in choice.wanted)
-        reporter.stage(f"  {name}: {chosen} chosen of {verified} that people confirmed")
+        reporter.stage(f"  {name}: {chosen} chosen of {verified} with a confirmed label")
     for note in choice.notes:
         reporter.note(note)
     if dry_run:
         tell_plan(choice.wanted, folder, downloader)
         return
-    licence = "Open Images lists its images as CC BY 2.0 and does not vouch for it; check each before you publish."
+    licence = "Open Images lists its images as CC BY 2.0 without guarantee; check each licence before you publish."
     fetch(choice.wanted, choice.failures, [*choice.notes, licence], folder, downloader)
 
 
@@ -98,7 +104,7 @@ def _access(index: str, images: str) -> Access:
 
 
 def _missing_index_bytes(files: Index, split: str, originals: bool) -> int:
-    """What of the index would have to be fetched to know which images there are."""
+    """Size of the index files that must be downloaded before the images are known."""
     from zoo.fetch.openimages.files import IMAGES, LABELS
 
     missing = [names for names in (LABELS[split], IMAGES[split][:: -1 if originals else 1]) if not files.on_disk(names)]
@@ -106,20 +112,22 @@ def _missing_index_bytes(files: Index, split: str, originals: bool) -> int:
 
 
 def _tell_bound(index_bytes: int, classes: int, limit: int | None, originals: bool, folder: ImageFolder) -> None:
-    """``--dry-run`` without the index: what can be said all the same."""
+    """``--dry-run`` without the index: prints an upper bound."""
     from zoo.cli.data.fetch.running import free_on_disk, megabytes
     from zoo.fetch.openimages.files import MIRROR_IMAGE_BYTES, ORIGINAL_IMAGE_BYTES
 
-    click.echo(f"How many images there are is in the index, {megabytes(index_bytes)}, which is not in the cache yet.")
+    click.echo(
+        f"The number of images is listed in the index ({megabytes(index_bytes)}), which is not in the cache yet."
+    )
     whose, image_bytes = ("originals", ORIGINAL_IMAGE_BYTES) if originals else ("public mirror", MIRROR_IMAGE_BYTES)
-    each = f"at {megabytes(image_bytes)} an image, the average of the {whose}"
+    each = f"{megabytes(image_bytes)} per image on average ({whose})"
     if limit is None:
-        click.echo(f"Size: not known without --limit; {each}.")
+        click.echo(f"Size: unknown without --limit; {each}.")
     else:
         size = megabytes(limit * classes * image_bytes)
-        click.echo(f"At most {limit * classes} images, {limit} a class. Size: at most about {size}, {each}.")
-    click.echo(f"{free_on_disk(folder)} Without --dry-run the index is fetched first.")
-    click.echo("No image was fetched, and of the index at most the list of classes.")
+        click.echo(f"At most {limit * classes} images, {limit} per class. Size: at most about {size}, {each}.")
+    click.echo(f"{free_on_disk(folder)} Without --dry-run, the index is downloaded first.")
+    click.echo("No image was downloaded, and no index file except the list of classes.")
 
 
 def _in_megabytes(count: Callable[[int, int], None]) -> Callable[[int, int], None]:

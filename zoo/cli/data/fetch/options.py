@@ -10,10 +10,17 @@ import click
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-OUT = click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to fill; what is in it stays.")
-DRY_RUN = click.option("--dry-run", is_flag=True, help="Say how many images and how large; fetch none.")
+OUT = click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the images. Files that are already in it are kept.",
+)
+DRY_RUN = click.option(
+    "--dry-run", is_flag=True, help="Print the number and size of the images without downloading any."
+)
 JOBS = click.option(
-    "--jobs", type=click.IntRange(1, 256), default=32, show_default=True, help="Images fetched at once."
+    "--jobs", type=click.IntRange(1, 256), default=32, show_default=True, help="Number of parallel downloads."
 )
 
 

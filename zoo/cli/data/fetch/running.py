@@ -1,4 +1,4 @@
-"""What is told before, while and after images are fetched."""
+"""Messages before, during and after the download of images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo.progress import make_reporter
 from zoo.reporter import Reporter
 from zoo.table import Column, prose, table, terminal_width
 
-#: So many files are asked for their size, and the others taken to be like them.
+#: Number of files whose size is requested. The average is assumed for the others.
 _SAMPLE = 20
 
 
@@ -27,13 +27,13 @@ def command_line() -> str:
 
 
 def tell_plan(wanted: Sequence[Wanted], folder: ImageFolder, downloader: Downloader) -> None:
-    """``--dry-run``: number and size, and that no image came."""
+    """``--dry-run``: prints number and size of the images, and that none was downloaded."""
     missing = [item for item in wanted if not folder.has(item.folder, item.stem)]
     counts = Counter(item.folder for item in wanted)
-    click.echo(f"{_counted(counts)}; {len(wanted) - len(missing)} there, {len(missing)} to fetch.")
+    click.echo(f"{_counted(counts)}: {len(wanted) - len(missing)} present, {len(missing)} to download.")
     if missing:
         click.echo(_size(missing, downloader))
-    click.echo(f"{free_on_disk(folder)} No image was fetched.")
+    click.echo(f"{free_on_disk(folder)} No image was downloaded.")
 
 
 def fetch(
@@ -43,7 +43,7 @@ def fetch(
     folder: ImageFolder,
     downloader: Downloader,
 ) -> None:
-    """Fetches what is missing, and tells what came of it.
+    """Downloads the missing images and prints a summary.
 
     Raises:
         DataError: A class is empty, the network failed, or the disk is full.
@@ -51,14 +51,14 @@ def fetch(
     reporter = make_reporter()
     with folder.filling():
         missing = sum(not folder.has(item.folder, item.stem) for item in wanted)
-        reporter.stage(f"Fetching {missing} images into {folder.root}; {len(wanted) - missing} are there")
+        reporter.stage(f"Downloading {missing} images into {folder.root}; {len(wanted) - missing} are present")
         try:
             done = downloader.run(wanted, folder, failures, reporter.counter("images"))
         except (KeyboardInterrupt, SystemExit):
             tell_interrupted(reporter, sum(1 for item in wanted if folder.has(item.folder, item.stem)), len(wanted))
             raise
         except ZooError:
-            reporter.stage("Broken off.")
+            reporter.stage("Stopped by an error.")
             raise
         write_record(folder, command_line(), [*notes, *_left_out(done.failures)])
         if not any(failure.temporary for failure in done.failures):
@@ -69,20 +69,20 @@ def fetch(
 
 
 def tell_interrupted(reporter: Reporter, there: int, total: int) -> None:
-    """A stage, for that ends the bar too."""
-    reporter.stage(f"{there} of {total} images are there, each of them whole; the same command goes on.")
+    """Reported as a stage, because that also closes the progress bar."""
+    reporter.stage(f"Interrupted. {there} of {total} images are complete. Run the same command to continue.")
 
 
 def tell_end(folder: ImageFolder, counts: Counter[str], new: int, failures: Sequence[Failure]) -> None:
-    """The summary, from the images that are there of each class that was asked for.
+    """Prints the summary: the number of images of each requested class.
 
     Raises:
-        DataError: A class is empty, or the network failed: with exit code 4 a pipeline does not go on.
+        DataError: A class is empty, or the network failed. Exit code 4 then stops a pipeline.
     """
     window = terminal_width()
     click.echo(prose([f"{folder.root}: {_counted(counts)}; {new} new."], window))
     if failures:
-        click.echo(prose([f"{len(failures)} did not come; {folder.root / FAILED} lists them:"], window))
+        click.echo(prose([f"{len(failures)} downloads failed; see {folder.root / FAILED}:"], window))
         reasons = Counter(failure.reason for failure in failures).most_common(8)
         rows = [(str(count), reason) for reason, count in reasons]
         click.echo(table((Column(""), Column("", "text")), rows, window, "  "))
@@ -90,19 +90,19 @@ def tell_end(folder: ImageFolder, counts: Counter[str], new: int, failures: Sequ
     waiting = [failure for failure in failures if failure.temporary]
     if waiting:
         raise DataError(
-            f"{len(waiting)} images did not come for the network or a server.{_such_as(waiting)}",
-            "The same command asks for them again. Without a network it changes nothing: what is there stays usable.",
+            f"{len(waiting)} downloads failed because of the network or a server.{_such_as(waiting)}",
+            "Run the same command to try again. The images that are present stay usable.",
         )
-    why = f"{folder.root / FAILED} says why." if failures else None
+    why = f"See {folder.root / FAILED} for the reasons." if failures else None
     if not counts.total():
-        raise DataError(f"Not one image came.{_such_as(failures)}", why)
+        raise DataError(f"No image could be downloaded.{_such_as(failures)}", why)
     if empty:
-        raise DataError(f"No image came for {', '.join(empty)}.", why)
+        raise DataError(f"No image could be downloaded for {', '.join(empty)}.", why)
     click.echo(f"Next: zoo data check {shlex.quote(str(folder.root))}")
 
 
 def _such_as(failures: Sequence[Failure]) -> str:
-    return f" Such as {failures[0].url}: {failures[0].reason}." if failures else ""
+    return f" For example {failures[0].url}: {failures[0].reason}." if failures else ""
 
 
 def megabytes(size_bytes: float) -> str:
@@ -115,14 +115,14 @@ def megabytes(size_bytes: float) -> str:
 def _size(missing: Sequence[Wanted], downloader: Downloader) -> str:
     known = [item.size_bytes for item in missing if item.size_bytes is not None]
     if len(known) == len(missing):
-        return f"Size: {megabytes(sum(known))}, says the list."
+        return f"Size: {megabytes(sum(known))}, according to the list."
     step = max(1, len(missing) // _SAMPLE)
     sizes = downloader.sizes([item.url for item in missing[::step][:_SAMPLE]])
     if not sizes:
-        return "Size: not known; no server says it."
+        return "Size: unknown, because no server reports it."
     if len(sizes) == len(missing):
-        return f"Size: {megabytes(sum(sizes))}, say the servers."
-    return f"Size: about {megabytes(sum(sizes) / len(sizes) * len(missing))}, by the sizes of {len(sizes)} of them."
+        return f"Size: {megabytes(sum(sizes))}, according to the servers."
+    return f"Size: about {megabytes(sum(sizes) / len(sizes) * len(missing))}, estimated from {len(sizes)} of them."
 
 
 def _counted(counts: Counter[str]) -> str:
@@ -132,11 +132,11 @@ def _counted(counts: Counter[str]) -> str:
 
 
 def _left_out(failures: Sequence[Failure]) -> list[str]:
-    return [f"{len(failures)} did not come: failed.csv says why."] if failures else []
+    return [f"{len(failures)} downloads failed; see failed.csv."] if failures else []
 
 
 def free_on_disk(folder: ImageFolder) -> str:
-    """A sentence."""
+    """Free space on the disk of a folder, as a sentence."""
     path = folder.root.absolute()
     there = next(one for one in (path, *path.parents) if one.exists())
-    return f"Free on the disk: {megabytes(shutil.disk_usage(there).free)}."
+    return f"Free disk space: {megabytes(shutil.disk_usage(there).free)}."

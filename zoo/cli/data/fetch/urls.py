@@ -13,14 +13,16 @@ from zoo.cli.data.fetch.options import DRY_RUN, JOBS, OUT
 @click.argument("file", metavar="FILE.csv", type=click.Path(path_type=Path))
 @OUT
 @JOBS
-@click.option("--max-mb", type=click.FloatRange(0.001, 1000), default=50.0, show_default=True, help="Of an image.")
-@click.option("--allow-private", is_flag=True, help="Also ask this machine and private networks.")
+@click.option(
+    "--max-mb", type=click.FloatRange(0.001, 1000), default=50.0, show_default=True, help="Maximum size of an image."
+)
+@click.option("--allow-private", is_flag=True, help="Also allow URLs of this machine and of private networks.")
 @DRY_RUN
 def command(file: Path, out: Path, jobs: int, max_mb: float, allow_private: bool, dry_run: bool) -> None:
     """Download the photos of a CSV file with the columns url,label.
 
-    More columns are used where they are there: md5, sha256, licence, author, author_page, page, title. What is not an
-    image is not kept. Addresses of this machine and of private networks are refused, redirects to them too.
+    Optional columns: md5, sha256, licence, author, author_page, page, title. Files that are not images are not kept.
+    URLs of this machine and of private networks are refused, and so are redirects to them.
 
     \b
     zoo data fetch urls balls.csv --out photos/
@@ -39,7 +41,7 @@ def command(file: Path, out: Path, jobs: int, max_mb: float, allow_private: bool
     if dry_run:
         if found.failures:
             first = found.failures[0]
-            click.echo(f"{len(found.failures)} rows cannot be fetched; such as {first.url!r}: {first.reason}.")
+            click.echo(f"{len(found.failures)} rows cannot be downloaded, for example {first.url!r}: {first.reason}.")
         tell_plan(found.wanted, folder, downloader)
     else:
         fetch(found.wanted, found.failures, found.notes, folder, downloader)
