@@ -28,8 +28,8 @@ def test_a_manifest_keeps_twins_together_trains_and_notices_changes(
     (root / "attribution.csv").write_text("path,label,licence\na/photo_000.jpg,a,CC BY 2.0\n")
     done = run_zoo("data", "split", root, "--out", "lists/split.csv")
     assert done.code == 0, done.err
-    assert "12 photos belong together in 6 groups" in done.out
-    assert "1 file(s) left out; such as a/broken.jpg: truncated JPEG" in done.out
+    assert "12 photos form 6 groups of related photos" in done.out
+    assert "1 file(s) left out, for example a/broken.jpg: truncated JPEG" in done.out
     rows = rows_of(tmp_path / "lists" / "split.csv")
     assert len(rows) == 66
     split_of = {Path(row["path"]).name: row["split"] for row in rows if row["label"] == "a"}
@@ -82,7 +82,7 @@ def test_what_a_manifest_names_is_kept(photo_folder: PhotoFolder, run_zoo: RunZo
 
     done = run_zoo("data", "split", root, "--keep", "old.csv", "--out", "new.csv")
     assert done.code == 0, done.err
-    assert "Kept as in old.csv: 39. New: 21. Gone since: 1." in done.out
+    assert "Kept as in old.csv: 39. New: 21. Missing: 1." in done.out
     new = rows_of(tmp_path / "new.csv")
     assert {row["sha256"]: row["split"] for row in new if row["sha256"] in old}.items() <= old.items()
     assert {row["split"] for row in new if row["path"].endswith("larger.jpg")} == {"test"}
@@ -96,7 +96,7 @@ def test_what_a_manifest_names_is_kept(photo_folder: PhotoFolder, run_zoo: RunZo
     assert (tmp_path / "new.csv").read_bytes() == before
     done = run_zoo("data", "split", photo_folder({"c": 4, "d": 4}, name="others"), "--keep", "new.csv")
     assert done.code == 4
-    assert "None of the 60 photos that 'new.csv' names is in" in done.err
+    assert "None of the 60 photos listed in 'new.csv' is in" in done.err
     assert not (tmp_path / "manifest.csv").exists()
 
 
@@ -147,7 +147,7 @@ def test_training_says_which_test_images_leak(
     done = run_zoo("train", "tiny_net", "--data", root, "--size", "96", "--head-epochs", "0", "--epochs", "1")
     assert done.code == 0, done.err
     assert "WARNING: 4 of 16 test images (25 %) have a near-duplicate in train or val" in done.err
-    assert done.err.count("too good") == 1, "what has the same bytes is told with the others"
+    assert done.err.count("too high") == 1, "what has the same bytes is told with the others"
     assert "not looked for" not in done.err
     assert "Without the 4 test images that have a near-duplicate in train or val:" in done.out
     (run,) = (tmp_path / "runs").iterdir()

@@ -89,7 +89,7 @@ def test_the_command_that_it_ends_with_asks_the_same(newest: Path, zoo: Callable
     given = ("--data", "digits", "--min-agreement", "0.5", "--max-difference", "0.2")
     done = zoo("export", newest, "--format", "onnx", *given, "--out", out)
     assert done.code == 0, done.err
-    assert "images trained or chose this model" in done.err
+    assert "images were used to train or choose this model" in done.err
     (hint,) = [line for line in done.out.splitlines() if line.startswith("To verify it again: ")]
     command = shlex.split(hint.removeprefix("To verify it again: zoo "))
     assert command[1:] == [
@@ -394,7 +394,7 @@ def test_int8_is_calibrated_on_the_training_images_that_are_left(
     shutil.copy(photos / training[1]["path"], photos / training[2]["path"])
     done = zoo("export", run, "--format", "onnx", "--precision", "int8", "--min-agreement", "0")
     assert done.code == 0, done.err
-    assert "2 training image(s) are gone or changed" in done.err
+    assert "2 training image(s) are missing or have changed" in done.err
     (listed,) = run.glob("exports/*/calibration.csv")
     assert len(listed.read_text().splitlines()) - 1 == len(training) - 2
 
@@ -453,7 +453,7 @@ def test_without_a_run_there_is_nothing_to_export_or_photos_are_needed(run_zoo: 
     done = run_zoo("export", "simple_cnn")
     assert done.code == 2
     assert "There is no finished run of simple_cnn in runs." in done.err
-    assert "zoo train simple_cnn makes one." in done.err
+    assert "Create one with: zoo train simple_cnn" in done.err
     done = run_zoo("export", "mobilenetv2")
     assert done.code == 2
     assert "On which images should mobilenetv2 (imagenet) be verified?" in done.err
@@ -466,11 +466,15 @@ def test_without_a_run_there_is_nothing_to_export_or_photos_are_needed(run_zoo: 
     [
         (["--format", "onxx"], 2, "Unknown exporter 'onxx'. Did you mean 'onnx'?"),
         (["--precision", "int16"], 2, "Unknown precision 'int16'. Did you mean 'int8'?"),
-        (["--no-verify", "--data", "digits"], 2, "--no-verify leaves nothing for --data"),
-        (["--no-verify", "--max-accuracy-drop", "0.1"], 2, "--no-verify leaves nothing for --data, --min-agreement"),
+        (["--no-verify", "--data", "digits"], 2, "--data has no effect with --no-verify"),
+        (
+            ["--no-verify", "--max-accuracy-drop", "0.1"],
+            2,
+            "--min-agreement, --max-accuracy-drop or --max-difference has no effect with --no-verify",
+        ),
         (["--no-verify", "--data", "digits", "--precision", "int8"], 2, "calibrated on its own training images"),
-        (["--weights", "imagenet"], 2, "--weights goes with an architecture"),
-        (["--labels", "names.txt"], 2, "--labels goes with a .keras file"),
+        (["--weights", "imagenet"], 2, "--weights requires an architecture"),
+        (["--labels", "names.txt"], 2, "--labels applies to a .keras file only"),
         (["--data", "no-such-folder"], 2, "no-such-folder"),
         (["--max-difference", "2"], 2, "2"),
     ],
@@ -490,10 +494,10 @@ def test_a_keras_file_needs_labels_and_photos_for_int8(
 ) -> None:
     shutil.copy(newest / "model.keras", tmp_path / "digits.keras")
     for arguments, message in (
-        (["digits.keras"], "does not say what its classes are called"),
+        (["digits.keras"], "has no class names"),
         (["digits.keras", "--labels", "gone.txt"], "There is no file 'gone.txt'"),
         (["gone.keras", "--labels", labels], "There is no file 'gone.keras'"),
-        (["digits.keras", "--labels", labels, "--weights", "imagenet"], "--weights goes with an architecture"),
+        (["digits.keras", "--labels", labels, "--weights", "imagenet"], "--weights requires an architecture"),
         (["digits.keras", "--labels", labels], "On which images should digits.keras be verified?"),
         (["digits.keras", "--labels", labels, "--no-verify", "--precision", "int8"], "int8 needs photos"),
     ):

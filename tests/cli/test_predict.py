@@ -190,7 +190,7 @@ def test_a_file_of_somebody_else_is_told_what_is_missing(
         return done.err
 
     said = refused()
-    assert all(word in said for word in ("what its classes are called", "how a photo becomes", "--spec", "--labels"))
+    assert all(word in said for word in ("class names", "preprocessing", "--spec", "--labels"))
     labels = onnx / "labels.txt"
     assert "--labels" not in refused("--labels", labels)
     image = json.loads((onnx / "spec.json").read_text())["image"]
@@ -204,7 +204,7 @@ def test_a_file_of_somebody_else_is_told_what_is_missing(
     (tmp_path / "few.txt").write_text("one\ntwo\n")
     assert "numbers of shape (1, 10); there are 2 labels" in refused("--spec", "image.json", "--labels", "few.txt")
     (tmp_path / "large.json").write_text(json.dumps(image | {"height_px": 99}))
-    assert "expected one picture (batch, 99, " in refused("--spec", "large.json", "--labels", labels)
+    assert "expected one image (batch, 99, " in refused("--spec", "large.json", "--labels", labels)
     (tmp_path / "odd.json").write_text('{"size": 28}')
     assert "'odd.json' does not say how" in refused("--spec", "odd.json", "--labels", labels)
     (tmp_path / "odd.json").write_text("[1]")
@@ -213,7 +213,7 @@ def test_a_file_of_somebody_else_is_told_what_is_missing(
     done = run_zoo("predict", onnx / "simple_cnn.onnx", photos, "--labels", labels)
     assert (done.code, "says itself" in done.err) == (2, True)
     done = run_zoo("predict", onnx, photos, "--labels", labels)
-    assert (done.code, "--spec and --labels go with" in done.err) == (2, True)
+    assert (done.code, "--spec and --labels apply only to" in done.err) == (2, True)
 
 
 def test_a_file_that_returns_no_probabilities_is_told(

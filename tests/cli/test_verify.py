@@ -100,7 +100,7 @@ def test_a_file_that_answers_otherwise_ends_with_six(run_zoo: RunZoo, digits_run
     assert record["passed"] is False
     assert record["failures"][0].startswith(f"Output 0 is labelled '{labels[1]}' in the file")
     assert any("A probability of the float32 model differs by" in sentence for sentence in record["failures"])
-    assert f"Error: {file} does not predict like {digits_run}." in done.err
+    assert f"Error: {file} does not agree with {digits_run}." in done.err
     for sentence in record["failures"]:
         assert sentence in done.err
     assert "Not verified" in page.read_text(encoding="utf-8")
@@ -155,7 +155,7 @@ def test_images_that_calibrated_the_file_are_counted(run_zoo: RunZoo, digits_run
     )
     done = run_zoo("verify", file, "--against", digits_run)
     assert done.code == 0, done.err
-    assert f"3 of {len(tested)} images calibrated this file" in done.err
+    assert f"3 of {len(tested)} images were used to calibrate this file" in done.err
 
 
 def test_a_damaged_list_of_calibration_images_is_told(tmp_path: Path) -> None:

@@ -113,10 +113,10 @@ def test_what_it_writes_is_well_formed(kind: str, tmp_path: Path, zoo: Zoo) -> N
         ("tiny_", "Did you mean 'tiny'?"),  # zoo-tiny- would be no name of a distribution
         ("3d_net", "Did you mean 'd_net'?"),
         ("é", "'é' is not a valid name"),
-        ("digits --kind dataset", "There is a dataset 'digits' already, in keras-edge-zoo."),
+        ("digits --kind dataset", "A dataset 'digits' already exists, in keras-edge-zoo."),
         ("Tiny! --kind exporter", "'Tiny!' is not a valid name of an exporter. Did you mean 'tiny'?"),
-        ("simple_cnn", "There is an architecture 'simple_cnn' already, in keras-edge-zoo."),
-        ("onnx", "There is a package 'zoo_onnx' already."),
+        ("simple_cnn", "An architecture 'simple_cnn' already exists, in keras-edge-zoo."),
+        ("onnx", "A package 'zoo_onnx' already exists."),
     ],
 )
 def test_names_that_will_not_do(name: str, told: str, tmp_path: Path, run_zoo: RunZoo) -> None:
@@ -137,7 +137,7 @@ def test_an_installed_plugin_keeps_its_name(run_zoo: RunZoo, fake_plugin: FakePl
     fake_plugin("zoo-owner", code)
     done = run_zoo("plugin", "new", "taken")
     assert done.code == 2
-    assert "There is an architecture 'taken' already, in zoo-owner." in done.err
+    assert "An architecture 'taken' already exists, in zoo-owner." in done.err
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, run_zoo: RunZoo) -> None:

@@ -216,5 +216,5 @@ def test_the_command_bites_too(subject: Subject, tmp_path: Path, run_zoo: RunZoo
     said_by(path, labels=("lime", "apple", "sky"))
     done = run_zoo("verify", path, "--against", subject.run)
     assert done.code == 6
-    assert f"{path} does not predict like {subject.run}." in done.err
+    assert f"{path} does not agree with {subject.run}." in done.err
     assert "Output 0 is labelled 'lime' in the file; the model means 'apple'." in done.err

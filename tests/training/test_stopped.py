@@ -188,5 +188,5 @@ def test_a_disk_that_fills_up_later_says_how_to_go_on(
     assert done.code == 4, done.err
     assert "model.keras: File too large" in done.err
     (path,) = (tmp_path / "runs").iterdir()
-    assert f"Stopped after 1 epoch(s). Continue: zoo train --resume runs/{path.name}" in done.err
+    assert f"Interrupted after 1 epoch(s). To continue: zoo train --resume runs/{path.name}" in done.err
     assert run_zoo("train", "--resume", path).code == 0

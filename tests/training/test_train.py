@@ -186,7 +186,7 @@ def test_a_damaged_checkpoint_is_a_message(interrupted: Path, run_zoo: RunZoo) -
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["train"], 2, "Which architecture?"),
+        (["train"], 2, "No architecture is given."),
         (["train", "simple_cn"], 2, "Did you mean 'simple_cnn'?"),
         (["train", "simple_cnn", "--data", "nowhere"], 2, "No data at 'nowhere'"),
         (["train", "simple_cnn", "--epochs", "none"], 2, "Recipe field 'epochs' needs a value"),
@@ -292,7 +292,7 @@ def test_measuring_on_training_images_is_said(digits_run: Path, run_zoo: RunZoo,
     shutil.copytree(digits_run, copy)
     done = run_zoo("evaluate", copy, "--data", "digits")
     assert done.code == 0, done.err
-    assert "1421 of 1797 images trained or chose this model" in done.err
+    assert "1421 of 1797 images were used to train or choose this model" in done.err
 
 
 def test_compare_says_what_is_noise(digits_run: Path, uninterrupted: Path, run_zoo: RunZoo) -> None:

@@ -92,7 +92,7 @@ def test_a_teacher_that_saw_test_photos_is_refused_by_name(data: ImageData, teac
     rows = data.rows()
     for split in ("train", "val"):
         seen = [(path, label, split, sha256) for path, label, _, sha256 in (rows[test[0]], rows[test[4]])]
-        with pytest.raises(DataError, match="learned from 2 test image") as caught:
+        with pytest.raises(DataError, match="was trained on 2 test image") as caught:
             prepare(teacher(seen, name=split), data)
         assert data.names[test[0]] in str(caught.value)
     prepare(teacher(rows, name="same-split"), data)
@@ -102,7 +102,7 @@ def test_a_teacher_that_saw_test_photos_is_refused_by_name(data: ImageData, teac
 def test_what_a_teacher_learned_from_its_own_teachers_counts(data: ImageData, teacher: MakeTeacher) -> None:
     run = teacher()
     write_csv(run.path / "seen.csv", ("sha256",), [(data.contents[data.indices("test")[1]],)])
-    with pytest.raises(DataError, match="learned from 1 test image"):
+    with pytest.raises(DataError, match="was trained on 1 test image"):
         prepare(run, data)
 
 
@@ -130,7 +130,9 @@ def test_photos_of_a_teacher_that_could_not_be_compared_are_counted_and_warned_o
     (folder / names[1]).write_bytes((folder / names[2]).read_bytes())
     teaching, listener = prepare(teacher(rows, "partly", root=str(folder)), data)
     assert teaching.info.teachers[0].uncompared == 2
-    assert "2 of the 3 photos that it learned from" in listener.warned[0]
+    assert (
+        "trained on 3 photos that are not in this data, and 2 of them are missing or have changed" in listener.warned[0]
+    )
     small = load_data(data.source, ImageSpec(height_px=32, width_px=32))
     teaching, listener = prepare(teacher(rows, "small", root=str(folder)), small)
     assert teaching.info.teachers[0].uncompared == 3
@@ -158,7 +160,9 @@ def test_photos_without_labels_that_taught_a_teacher_or_its_teachers_are_compare
     (more / "any" / "copy.png").unlink()
     teaching, listener = prepare(student, data)
     assert teaching.info.teachers[0].uncompared == 1
-    assert "1 of the 1 photos that it learned from" in listener.warned[0]
+    assert (
+        "trained on 1 photos that are not in this data, and 1 of them are missing or have changed" in listener.warned[0]
+    )
 
 
 def test_validation_photos_that_trained_a_teacher_are_counted_and_said(data: ImageData, teacher: MakeTeacher) -> None:
@@ -475,7 +479,7 @@ def test_an_interrupted_student_resumes_to_the_same_and_refuses_another_teacher(
     model = tmp_path / "teacher" / "model.keras"
     weights = model.read_bytes()
     model.write_bytes(weights + b"\0")
-    with pytest.raises(TrainingError, match=r"its model\.keras has changed"):
+    with pytest.raises(TrainingError, match=r"its model\.keras is different"):
         api.train(resume=cut, quiet=True)
     model.unlink()
     with pytest.raises(TrainingError, match="is gone"):
@@ -486,7 +490,7 @@ def test_an_interrupted_student_resumes_to_the_same_and_refuses_another_teacher(
     with pytest.raises(UsageError, match="not finished"):
         api.train(resume=cut, teachers=cut, quiet=True)
     (tmp_path / "more" / "any" / "0.png").rename(tmp_path / "0.png")
-    with pytest.raises(TrainingError, match=r"1 are new, gone or changed, such as 'any/0\.png'"):
+    with pytest.raises(TrainingError, match=r"1 are new, missing or different, for example 'any/0\.png'"):
         api.train(resume=cut, quiet=True)
     (tmp_path / "0.png").rename(tmp_path / "more" / "any" / "0.png")
     api.train(resume=cut, teachers=tmp_path / "teacher", quiet=True)
@@ -517,4 +521,4 @@ def test_evaluation_says_which_photos_taught_the_model(taught: Path) -> None:
     listener = Listener()
     tell_overlap(trained, load_for_evaluation(str(listed), trained.image, trained.labels), "test", listener)
     listed.unlink()
-    assert "6 of 6 images trained or chose this model" in listener.told[0]
+    assert "6 of 6 images were used to train or choose this model" in listener.told[0]

@@ -1,4 +1,6 @@
-"""What zoo does, a verb a file: a frozen request in, a frozen result out, and a ``Reporter`` that hears of the way.
+"""The workflows of zoo, one verb per file. Each takes a frozen request, returns a frozen result, and reports its
+progress to a ``Reporter``.
 
-Nothing here prints, reads ``sys.argv`` or knows of the command line; ``zoo.train()`` and ``zoo train`` come here alike.
+Nothing here prints, reads ``sys.argv`` or depends on the command line. ``zoo.train()`` and ``zoo train`` both call the
+same workflow.
 """

@@ -1,7 +1,7 @@
-"""The verbs as Python functions: what ``import zoo`` offers.
+"""The public Python functions of ``import zoo``.
 
-They take what is at hand in a notebook, ask the same workflows as the command line, and return objects that can be
-asked for more.
+They accept the objects that are common in a notebook, run the same workflows as the command line, and return objects
+with further methods.
 """
 
 from __future__ import annotations
@@ -57,37 +57,37 @@ def train(
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
-    """Trains a model, measures it on images it never saw, and writes a report: ``zoo train``.
+    """Trains a model, evaluates it on test images, and writes a report, like ``zoo train``.
 
     Args:
-        architecture: Its name, as ``zoo list`` shows it.
-        data: A folder of class folders, a CSV, the name of a dataset; or ``(images, labels)``, a dictionary of splits,
-            a DataFrame with ``path`` and ``label``, a ``tf.data.Dataset`` or other batches: ``zoo.data.given`` says
-            which. ``None``: the handwritten digits.
-        class_names: Names of the classes, where the labels in ``data`` are numbers.
-        name: Of the run, as in ``zoo.load``; ``None``: architecture and time.
-        size: Side of the images in px, or ``(width, height)``; ``None``: the architecture's.
-        resize, interpolation: Of the ``ImageSpec``.
-        recipe: Name of a recipe, or a YAML file of its fields.
-        weights: ``imagenet``, ``none``, or a file; ``None``: the architecture's first.
-        options: Of the architecture, such as ``{"width": 0.5}``.
-        seed: Of weights, shuffling and augmentation, 0 to 2**31 - 1.
-        split_seed: Of the splits that are made.
+        architecture: Name of the architecture, as shown by ``zoo list``.
+        data: A folder of class folders, a CSV file, the name of a dataset, ``(images, labels)``, a dictionary of
+            splits, a DataFrame with ``path`` and ``label``, a ``tf.data.Dataset``, or other batches. ``zoo.data.given``
+            lists all forms. ``None``: the handwritten digits.
+        class_names: Names of the classes, if the labels in ``data`` are numbers.
+        name: Name of the run, as in ``zoo.load``. ``None``: architecture and time.
+        size: Side of the images in px, or ``(width, height)``. ``None``: the default of the architecture.
+        resize, interpolation: Fields of the ``ImageSpec``.
+        recipe: Name of a recipe, or path of a YAML file of recipe fields.
+        weights: ``imagenet``, ``none``, or a file. ``None``: the first weights that the architecture lists.
+        options: Options of the architecture, such as ``{"width": 0.5}``.
+        seed: Seed of weights, shuffling and augmentation, 0 to 2**31 - 1.
+        split_seed: Seed of the random split.
         callbacks: Keras callbacks to add.
-        tensorboard: Whether TensorBoard logs are written.
-        resume: A run to continue exactly.
-        repeat: A run whose settings a new one starts with.
-        teachers: Finished runs on the same classes, whose probabilities the model learns beside the labels.
-        unlabelled: A folder of photos without labels, of which it learns the teachers' probabilities alone.
+        tensorboard: Whether to write TensorBoard logs.
+        resume: An interrupted run to continue exactly.
+        repeat: A run whose settings the new run uses.
+        teachers: Finished runs on the same classes. The model learns their probabilities in addition to the labels.
+        unlabelled: A folder of photos without labels. The model learns the teachers' probabilities on them.
         runs: Folder of runs.
-        quiet: Whether nothing but warnings is told.
+        quiet: Whether to print only warnings.
         settings: Fields of the ``Recipe`` and ranges of its ``Augmentation``, such as ``epochs=4`` or ``flip="none"``.
 
     Returns:
         The finished run: ``run.metrics.accuracy``, ``run.model``, ``run.predict(...)``, ``run.export("tflite")``.
 
     Raises:
-        UsageError, DataError, TrainingError: As ``zoo train`` says them.
+        UsageError, DataError, TrainingError: In the same cases as ``zoo train``.
 
     >>> run = zoo.train("simple_cnn", data="digits", size=16, epochs=1, precision="float32", quiet=True)
     >>> run.metrics.n
@@ -172,22 +172,24 @@ def load(
     pixels: str | None = None,
     runs: AnyPath = DEFAULT_ROOT,
 ) -> Model:
-    """Opens whatever can be asked about pictures: a run, an exported file, a bundle, a ``.keras`` file.
+    """Loads a model that can predict: a run, an exported file, a bundle or a ``.keras`` file.
 
     Args:
-        model: A run's folder or its name in ``runs``; an exported file; a bundle's folder or ``.zip``; an architecture:
-            its newest finished run, or with its pretrained weights; a ``.keras`` file, with ``labels``.
-        weights: Name of pretrained weights; ``model`` then is an architecture.
-        spec, labels, pixels: What a file that is not from zoo does not say itself: an ``ImageSpec`` or a JSON file of
-            one; the class names in the order of the outputs, or a text file of them; the range of pixels that a lone
-            ``.keras`` file expects, ``0..1``, ``-1..1``, ``caffe`` or ``torch``, where it is not 0 to 255.
+        model: One of: a run's folder or its name in ``runs``; an exported file; a bundle's folder or ``.zip``; an
+            architecture, which stands for its newest finished run or else its pretrained weights; a ``.keras`` file,
+            with ``labels``.
+        weights: Name of pretrained weights. ``model`` must then be an architecture.
+        spec: Preprocessing of a file that was not exported by zoo: an ``ImageSpec``, or a JSON file of one.
+        labels: Class names of a file without metadata, in the order of the outputs, or a text file of them.
+        pixels: Pixel range that a lone ``.keras`` file expects, if it is not 0 to 255: ``0..1``, ``-1..1``, ``caffe``
+            or ``torch``.
         runs: Folder of runs.
 
     Returns:
-        A ``Run``, an ``ExportedFile``, or another ``Model``; all have ``labels`` and ``predict``.
+        A ``Run``, an ``ExportedFile``, or another ``Model``. All have ``labels`` and ``predict``.
 
     Raises:
-        UsageError: There is nothing of that name, or it cannot be asked.
+        UsageError: Nothing of that name exists, or it is not a model that can predict.
 
     >>> [type(zoo.load(path)).__name__ for path in ("runs/digits", "bundle", "bundle/simple_cnn.onnx")]
     ['Run', 'ExportedFile', 'ExportedFile']
@@ -216,12 +218,12 @@ def load(
 
 
 def runs(root: AnyPath = DEFAULT_ROOT, *, architecture: str | None = None, data: str | None = None) -> list[Run]:
-    """The finished runs of a folder, the newest first.
+    """Lists the finished runs of a folder, newest first.
 
     Args:
         root: Folder of runs.
-        architecture: Those of it alone.
-        data: Those that were trained on it alone: a path or the name of a dataset.
+        architecture: Include only runs of this architecture.
+        data: Include only runs trained on this data: a path or the name of a dataset.
 
     >>> "digits" in [run.name for run in zoo.runs(data="digits")]
     True
@@ -246,30 +248,31 @@ def search(
     runs: AnyPath = DEFAULT_ROOT,
     quiet: bool = False,
 ) -> Found:
-    """Searches for the most accurate model whose exported file meets the limits of a device: ``zoo search``.
+    """Searches for the most accurate model whose exported file meets the limits of a device, like ``zoo search``.
 
-    Candidates are judged by cross-validation on the training images; the test images measure the winner alone, at the
-    end. The same call continues a search that was interrupted.
+    Candidates are compared by cross-validation on the training images. The test images are used once, at the end, to
+    evaluate the winner. The same call continues an interrupted search.
 
     Args:
-        data, class_names: As ``zoo.train`` takes them.
-        time: For the whole search: ``"10m"``, ``"1h30m"``, or seconds.
-        max_latency_ms: Most milliseconds for one image, the model alone, on one thread.
-        max_size_mb: Largest exported file, in 10^6 bytes.
-        format, precision: Of the exported file; without a format, that of the first exporter whose files can be timed.
-        architectures: Names of those to try; empty: all with pretrained weights that nobody has to download.
-        device: JSON of ``zoo bench`` on the device that the limits are of; ``None``: this machine.
-        name: Of the winner's run; ``None``: after the data.
+        data, class_names: As in ``zoo.train``.
+        time: Time for the whole search: ``"10m"``, ``"1h30m"``, or a number of seconds.
+        max_latency_ms: Maximum latency of the model on one thread, for one image, in milliseconds.
+        max_size_mb: Maximum size of the exported file, in 10^6 bytes.
+        format, precision: Format and precision of the exported file. Without a format, the first exporter whose files
+            can be timed is used.
+        architectures: Names of the architectures to try. If empty, all whose pretrained weights are on disk.
+        device: JSON file written by ``zoo bench`` on the target device. ``None``: this machine.
+        name: Name of the winner's run. ``None``: derived from the data.
         runs: Folder of runs.
-        quiet: Whether nothing but warnings is told.
+        quiet: Whether to print only warnings.
 
     Returns:
-        ``found.run``, the winner, a run like any other; ``found.file``, its exported file; ``found.ranked``, all
-        candidates with their figures; ``found.page``, the page with the picture.
+        The result: ``found.run`` is the run of the winner, ``found.file`` its exported file, ``found.ranked`` the list
+        of all candidates with their figures, and ``found.page`` the page with the plot.
 
     Raises:
         UsageError: No architecture meets the limits (the message names the nearest), or the time is too short.
-        PluginError: There is no architecture to try, or all failed.
+        PluginError: There is no architecture to try, or all candidates failed.
 
     >>> zoo.search("photos", time="10 minutes", max_size_mb=4, quiet=True)
     Traceback (most recent call last):
@@ -283,7 +286,7 @@ def search(
     reporter = _reporter(quiet)
     source = _source(data, class_names, reporter)
     if source is None:
-        raise UsageError("Which data should be searched with?", "Give a folder, or whatever else zoo.train takes.")
+        raise UsageError("zoo.search needs data.", "Give a folder or any other data that zoo.train accepts.")
     request = SearchRequest(
         data=source,
         time_s=read_time(time) if isinstance(time, str) else float(time),
@@ -308,14 +311,14 @@ def evaluate(
     runs: AnyPath = DEFAULT_ROOT,
     quiet: bool = False,
 ) -> Metrics:
-    """Measures a model on images: ``zoo evaluate``.
+    """Evaluates a model on images, like ``zoo evaluate``.
 
     Args:
-        model: A run, or an architecture: its newest finished run, or with its pretrained weights.
-        data, class_names: As ``zoo.train`` takes them; ``None``: the test images of the run.
-        weights: Name of pretrained weights; ``model`` then is an architecture.
+        model: A run, or an architecture, which stands for its newest finished run or else its pretrained weights.
+        data, class_names: As in ``zoo.train``. ``None``: the test images of the run.
+        weights: Name of pretrained weights. ``model`` must then be an architecture.
         runs: Folder of runs.
-        quiet: Whether nothing but warnings is told.
+        quiet: Whether to print only warnings.
 
     >>> zoo.evaluate("runs/digits", "photos", quiet=True).n
     6
@@ -331,10 +334,10 @@ def evaluate(
 
 
 def compare(*models: AnyPath | Run, runs: AnyPath = DEFAULT_ROOT) -> Comparison:
-    """Runs side by side, and which differences between them are more than noise: ``zoo compare``.
+    """Compares runs, and tests which differences between them are significant, like ``zoo compare``.
 
     Args:
-        models: Runs, or architectures: the newest finished run of each.
+        models: Runs, or architectures, each of which stands for its newest finished run.
         runs: Folder of runs.
 
     >>> found = zoo.compare("runs/digits")  # print(found) shows a table
@@ -365,29 +368,30 @@ def export(
     quiet: bool = False,
     **gates: float,
 ) -> ExportedFile:
-    """Writes a model to a file for another runtime, verified against Keras photo by photo: ``zoo export``.
+    """Exports a model to a file for another runtime and verifies it against Keras on each photo, like ``zoo export``.
 
     Args:
         model: A run, an architecture, or a ``.keras`` file.
         format: Name of an exporter, such as ``tflite`` or ``onnx``.
         precision: ``float32``, ``float16`` or ``int8``.
-        data, class_names: Images to verify on, as ``zoo.train`` takes them; ``None``: the test images of the run.
-        weights: Name of pretrained weights; ``model`` then is an architecture.
-        labels, pixels: What a lone ``.keras`` file does not say itself, as ``zoo.load`` takes them.
+        data, class_names: Images to verify on, as in ``zoo.train``. ``None``: the test images of the run.
+        weights: Name of pretrained weights. ``model`` must then be an architecture.
+        labels, pixels: Class names and pixel range of a lone ``.keras`` file, as in ``zoo.load``.
         runs: Folder of runs.
-        out: Folder for the bundle; ``None``: ``exports`` of the run.
-        verify: Whether the file is compared with Keras; without, it says that it is unverified.
-        photos: Whether a few photos may travel in the bundle.
-        with_map: Whether the file gets a second output that says where the evidence lies, for ``file.explain(...)``.
-        quiet: Whether nothing but warnings is told.
-        gates: ``min_agreement``, ``max_accuracy_drop``, ``max_difference`` in place of the precision's own.
+        out: Folder for the bundle. ``None``: the folder ``exports`` of the run.
+        verify: Whether to compare the file with Keras. If not, its metadata records that it is unverified.
+        photos: Whether to include a few photos in the bundle.
+        with_map: Whether to add a second output with the evidence map, for ``file.explain(...)``.
+        quiet: Whether to print only warnings.
+        gates: ``min_agreement``, ``max_accuracy_drop`` and ``max_difference``, to replace the defaults of the
+            precision.
 
     Returns:
-        The file, in its bundle: ``file.path``, ``file.verification.passed``, ``file.predict(...)``.
+        The file in its bundle, with ``file.path``, ``file.verification.passed`` and ``file.predict(...)``.
 
     Raises:
-        VerificationError: It does not predict like Keras, and is not kept.
-        ExportError: The model cannot be translated.
+        VerificationError: The file does not agree with Keras. It is not kept.
+        ExportError: The model cannot be converted.
 
     >>> file = zoo.export("runs/digits", "onnx", quiet=True)
     >>> file.path.name, file.verification.agreement
@@ -435,21 +439,22 @@ def verify(
     quiet: bool = False,
     **gates: float,
 ) -> Verification:
-    """Asks an exported file and the Keras model it was made from about the same photos: ``zoo verify``.
+    """Compares the predictions of an exported file and of its Keras model on the same photos, like ``zoo verify``.
 
-    Nothing is raised where they differ: ``found.passed`` says whether they do, ``found.failures`` how.
+    A difference raises no error: ``found.passed`` is then ``False``, and ``found.failures`` lists what differs.
 
     Args:
         file: An exported file, or the folder of a bundle.
-        against: What it should predict like: a run, an architecture, or a ``.keras`` file.
-        data, class_names: Images to ask both, as ``zoo.train`` takes them; ``None``: the test images of the run.
-        weights: Name of pretrained weights; ``against`` then is an architecture.
-        labels, pixels: What a lone ``.keras`` file does not say itself, as ``zoo.load`` takes them.
+        against: The reference model: a run, an architecture, or a ``.keras`` file.
+        data, class_names: Images to compare on, as in ``zoo.train``. ``None``: the test images of the run.
+        weights: Name of pretrained weights. ``against`` must then be an architecture.
+        labels, pixels: Class names and pixel range of a lone ``.keras`` file, as in ``zoo.load``.
         runs: Folder of runs.
-        threads: Of the file's runtime.
-        report: A page to write.
-        quiet: Whether nothing but warnings is told.
-        gates: ``min_agreement``, ``max_accuracy_drop``, ``max_difference`` in place of the precision's own.
+        threads: Number of threads of the file's runtime.
+        report: Path of an HTML report to write.
+        quiet: Whether to print only warnings.
+        gates: ``min_agreement``, ``max_accuracy_drop`` and ``max_difference``, to replace the defaults of the
+            precision.
 
     >>> found = zoo.verify("bundle", "runs/digits", data="photos", quiet=True)  # print(found) shows all figures
     >>> found.passed, found.n
@@ -478,11 +483,11 @@ def verify(
 
 
 def predict(model: AnyPath | Model, pictures: Any, *, top: int = 1, min_confidence: float | str | None = None) -> Any:
-    """What pictures show: ``zoo.load(model).predict(pictures)``, for once.
+    """Predicts the class of images. A shortcut for ``zoo.load(model).predict(pictures)``.
 
     Args:
-        model: Whatever ``zoo.load`` opens.
-        pictures, top, min_confidence: As ``Model.predict`` takes them.
+        model: Any model that ``zoo.load`` accepts.
+        pictures, top, min_confidence: As in ``Model.predict``.
 
     >>> zoo.predict("bundle", "photo.png").label
     '0'
@@ -499,15 +504,15 @@ def check(
     html: AnyPath | None = None,
     quiet: bool = False,
 ) -> Audit:
-    """Finds what is wrong with a dataset: ``zoo data check``. No file of it is changed.
+    """Finds problems in a dataset, like ``zoo data check``. No file is changed.
 
     Args:
-        data, class_names: As ``zoo.train`` takes them.
-        backbone: The architecture whose pretrained features are used; ``None``: the first that has some.
-        html: A page to write, with the pictures side by side.
-        quiet: Whether nothing but warnings is told.
+        data, class_names: As in ``zoo.train``.
+        backbone: The architecture whose pretrained features are used. ``None``: the first that has pretrained weights.
+        html: Path of an HTML page to write, which shows the affected images.
+        quiet: Whether to print only warnings.
 
-    >>> found = zoo.check("photos", quiet=True)  # print(found) shows what to mend
+    >>> found = zoo.check("photos", quiet=True)  # print(found) shows what to fix
     >>> len(found.photos)
     6
     """
@@ -517,7 +522,7 @@ def check(
     reporter = _reporter(quiet)
     source = _source(data, class_names, reporter)
     if source is None:
-        raise UsageError("Which data should be checked?", "Give a folder, or whatever else zoo.train takes as data.")
+        raise UsageError("zoo.check needs data.", "Give a folder or any other data that zoo.train accepts.")
     return look(CheckRequest(data=source, backbone=backbone, html=None if html is None else Path(html)), reporter)
 
 
@@ -528,7 +533,7 @@ def _named(model: AnyPath | Model) -> str:
         raise UsageError(
             f"Expected a run, an exported file or an architecture, or the path or the name of one. "
             f"Received: {model!r:.80}.",
-            'A Keras model has to be a file: model.save("model.keras"), and give its path.',
+            'To use a Keras model, save it with model.save("model.keras"), and give the path of the file.',
         )
     return os.fsdecode(model)
 

@@ -1,4 +1,4 @@
-"""The check of a dataset: everything that would mislead a training or its measurement."""
+"""The check of a dataset: finds everything that would distort its training or evaluation."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ class CheckRequest:
     """What to check.
 
     Args:
-        data: A folder of class folders, one with train, val and test in it, a CSV, or the name of a dataset.
-        backbone: The architecture whose pretrained features are used; ``None``: the first that has some.
-        html: A page to write, with the pictures side by side.
+        data: A folder of class folders, a folder that contains train, val and test, a CSV file, or the name of a
+            dataset.
+        backbone: The architecture whose pretrained features are used. ``None``: the first that has pretrained weights.
+        html: Path of an HTML page to write, which shows the affected images.
     """
 
     data: str
@@ -30,14 +31,14 @@ class CheckRequest:
 
 
 def check(request: CheckRequest, reporter: Reporter) -> Audit:
-    """Finds what is wrong with a dataset. No file of it is changed.
+    """Finds problems in a dataset. No file is changed.
 
     Raises:
-        UsageError: There is no such data or architecture.
+        UsageError: The data or the architecture does not exist.
         DataError: The folder cannot be read.
     """
     if request.html is not None and request.html.is_dir():
-        raise UsageError(f"--html names a page to write; {request.html} is a folder.")
+        raise UsageError(f"--html must be a file; {request.html} is a folder.")
     from zoo.audit.audit import audit
     from zoo.backend import start_keras
 

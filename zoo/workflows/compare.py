@@ -1,4 +1,4 @@
-"""Putting runs side by side."""
+"""The comparison of runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CompareRequest:
     """What to compare.
 
     Args:
-        models: Runs, by folder or name, or architectures: the newest finished run of each.
+        models: Runs, by folder or name, or architectures, each of which stands for its newest finished run.
         runs: Folder of runs.
     """
 
@@ -28,9 +28,9 @@ class CompareRequest:
 
 
 def compare(request: CompareRequest, reporter: Reporter) -> Comparison:
-    """Runs side by side, and which differences between them are more than noise.
+    """Compares runs, and tests which differences between them are significant.
 
-    The test is paired: it looks at the images that one run gets right and the other wrong.
+    The test is paired: it counts the images that one run predicts correctly and the other does not.
 
     Raises:
         UsageError: No run, one named twice, one unfinished, class names that differ, or no shared test image.

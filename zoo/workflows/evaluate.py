@@ -1,4 +1,4 @@
-"""Measuring a model: a run on its own test images or on others, or an architecture with pretrained weights."""
+"""The evaluation of a run, on its own test images or on others, or of an architecture with pretrained weights."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ class EvaluateRequest:
     """What to measure.
 
     Args:
-        model: A run, by its folder or its name, or an architecture: its newest finished run, or with its weights.
-        data: Images to measure on: a folder, a CSV or a name; ``None``: the test images of the run.
-        weights: Name of pretrained weights; ``model`` then is an architecture.
+        model: A run, by its folder or its name, or an architecture, which stands for its newest finished run or else
+            its pretrained weights.
+        data: Images to evaluate on: a folder, a CSV file or a name. ``None``: the test images of the run.
+        weights: Name of pretrained weights. ``model`` must then be an architecture.
         runs: Folder of runs.
     """
 
@@ -39,12 +40,12 @@ class EvaluateRequest:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What came out.
+    """Result of an evaluation.
 
     Args:
-        metrics: The figures.
-        folder: Holds ``metrics.json`` and ``predictions.csv``.
-        report: The page, made anew where a run was measured on its own test images.
+        metrics: The metrics.
+        folder: Folder with ``metrics.json`` and ``predictions.csv``.
+        report: The report, which is rewritten if a run was evaluated on its own test images.
     """
 
     metrics: Metrics
@@ -53,13 +54,14 @@ class Evaluated:
 
 
 def evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
-    """Measures a model on images.
+    """Evaluates a model on images.
 
-    On a run's own test images, metrics and report are made anew; on other images they go to an ``evaluations`` folder.
+    On a run's own test images, its metrics and report are rewritten. For other images, they are written to a folder in
+    ``evaluations``.
 
     Raises:
-        UsageError: There is no such model, or it is not said on which images.
-        DataError: The images are not as they were, or cannot be used.
+        UsageError: The model does not exist, or no images are given.
+        DataError: The images have changed or cannot be used.
     """
     with host_kept():
         return _evaluate(request, reporter)
@@ -81,13 +83,13 @@ def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
         images = recorded_images(found.run, TEST, counter)
         folder = found.run.path
     else:
-        raise UsageError(f"On which images should {found.name} be measured?", "Give them with --data.")
+        raise UsageError(f"{found.name} has no test images of its own.", "Give images to evaluate on with --data.")
     tell_files(images, reporter)
     from zoo.backend import start_keras
     from zoo.evaluation.evaluate import evaluate as measure
 
     start_keras()
-    reporter.stage(f"Measuring {described(request.model, found)}, on {len(images.names)} images")
+    reporter.stage(f"Evaluating {described(request.model, found)}, on {len(images.names)} images")
     model = found.load()
     choice = choice_of(found.run, model, progress=counter) if found.run else None
     counts = found.run.info.data.counts.get("train") if found.run else None
@@ -108,7 +110,7 @@ def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
 
 
 def _augmented(run: Run, counter: Callable[[int, int], None]) -> NDArray[np.uint8] | None:
-    """Pictures for the report, where there is something to show and the training images are still to be had."""
+    """Augmented images for the report, if there is augmentation and the training images still exist."""
     from zoo.data import TRAIN
     from zoo.evaluation.recorded import recorded_images
     from zoo.training.samples import augmented_samples

@@ -1,4 +1,4 @@
-"""Explanation: where in photos a model finds the evidence for a class, each drawn into a picture."""
+"""The explanation of predictions: draws, for each photo, where the model finds the evidence for a class."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class ExplainRequest:
     """What to explain.
 
     Args:
-        model: A run, an architecture, a ``.keras`` file; or a bundle or file that was exported with a map.
+        model: A run, an architecture, a ``.keras`` file, or a bundle or file that was exported with a map.
         photos: Files, folders, or ``-`` for standard input.
-        label: The class; ``None``: the likeliest of each photo.
-        out: Folder for the pictures; it is made where it is not there.
+        label: The class to explain. ``None``: the predicted class of each photo.
+        out: Folder for the images. It is created if it does not exist.
         runs: Folder of runs.
-        weights: Name of pretrained weights; ``model`` then is an architecture.
-        labels, pixels: What a lone ``.keras`` file does not say itself.
+        weights: Name of pretrained weights. ``model`` must then be an architecture.
+        labels, pixels: Class names and pixel range of a lone ``.keras`` file.
     """
 
     model: str
@@ -44,12 +44,12 @@ class ExplainRequest:
 
 @dataclass(frozen=True)
 class Explained:
-    """What came of a photo.
+    """Result for one photo.
 
     Args:
         file: The photo.
-        explanation: Where the evidence lies; ``None`` where the photo cannot be used.
-        picture: The file with the photo and its evidence.
+        explanation: The evidence map. ``None`` if the photo cannot be used.
+        picture: The image file that shows the photo and its evidence.
         problem: Why the photo cannot be used.
     """
 
@@ -60,10 +60,10 @@ class Explained:
 
 
 def explain(request: ExplainRequest, reporter: Reporter) -> Iterator[Explained]:
-    """Draws where the evidence lies, photo after photo; one that cannot be used does not keep the others from it.
+    """Draws the evidence map of each photo. A photo that cannot be used does not stop the others.
 
     Raises:
-        UsageError: It is no model, or one that cannot be explained; there is no such class.
+        UsageError: The model does not exist or cannot be explained, or the class does not exist.
         DataError: A folder or file cannot be written.
     """
     from zoo.atomic import make_folder
@@ -84,7 +84,9 @@ def explain(request: ExplainRequest, reporter: Reporter) -> Iterator[Explained]:
         reporter.note(note)
     places_of(request.label, answering.labels)  # before the first photo, not after it
     if request.out.exists() and not request.out.is_dir():
-        raise UsageError(f"--out takes a folder; {request.out} is a file.", "Name a folder, which is made.")
+        raise UsageError(
+            f"--out must be a folder; {request.out} is a file.", "Give a folder. It is created if it does not exist."
+        )
     taken: set[str] = set()
     for name, picture in listed(request.photos):
         try:

@@ -1,4 +1,4 @@
-"""Export: a trained model to files for other runtimes, each verified against Keras."""
+"""The export of a trained model to files for other runtimes, each verified against Keras."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ class ExportRequest:
     """What to export.
 
     Args:
-        model: A run, by folder or name; an architecture: its newest finished run, or with its pretrained weights; or a
-            ``.keras`` file.
-        formats: Names of exporters; empty: all that make a file of their own in every precision asked for.
-        precisions: ``float32``, ``float16``, ``int8``; empty: ``float32``.
-        data: Images to verify on; ``None``: the run's test images. int8 is calibrated on the run's training images, or
-            on half of these where there is no run.
-        weights: Name of pretrained weights; ``model`` then is an architecture.
+        model: A run, by folder or name; an architecture, which stands for its newest finished run or else its
+            pretrained weights; or a ``.keras`` file.
+        formats: Names of exporters. If empty, all that write a single file in every requested precision.
+        precisions: ``float32``, ``float16`` and ``int8``. If empty, ``float32``.
+        data: Images to verify on. ``None``: the run's test images. int8 is calibrated on the run's training images, or,
+            without a run, on half of these images.
+        weights: Name of pretrained weights. ``model`` must then be an architecture.
         labels: A text file of class names, for a lone ``.keras`` file.
-        pixels: The range of pixels that a lone ``.keras`` file expects.
+        pixels: The pixel range that a lone ``.keras`` file expects.
         runs: Folder of runs.
-        out: Folder for the files; ``None``: ``exports`` of the run.
-        verify: Whether files are compared with Keras; without, they say that they are unverified.
-        photos: Whether photos may travel in bundles and their reports.
-        gates: Fields of ``Gates`` that take the place of the precision's own.
-        with_map: Whether files get a second output that says where the evidence for each class lies.
+        out: Folder for the files. ``None``: the folder ``exports`` of the run.
+        verify: Whether to compare the files with Keras. If not, their metadata records that they are unverified.
+        photos: Whether to include photos in the bundles and their reports.
+        gates: Fields of ``Gates`` that replace the defaults of the precision.
+        with_map: Whether to add a second output with the evidence map of each class.
     """
 
     model: str
@@ -67,30 +67,32 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class Exported:
-    """What came out.
+    """Result of an export.
 
     Args:
         model: The model that was exported.
-        targets: A file each that was made, was refused, or could not be made, in the order asked.
+        targets: One entry per requested file, in the requested order: the file was kept, was refused, or could not be
+            written.
     """
 
     model: TrainedModel
     targets: tuple[ExportedTarget, ...]
 
     def refuse(self) -> None:
-        """Raises ``VerificationError`` or ``ExportError`` where a file was refused or could not be made."""
+        """Raises ``VerificationError`` or ``ExportError`` if a file was refused or could not be written."""
         from zoo.exporting.outcome import refuse
 
         refuse(self.targets)
 
 
 def export(request: ExportRequest, reporter: Reporter) -> Exported:
-    """Writes a model to files, each verified against Keras; one that does not answer like Keras is not kept.
+    """Exports a model to files and verifies each against Keras. A file that does not agree with Keras is not kept.
 
-    ``Exported.refuse`` says what was not kept; nothing is raised for it here, so that the other files are told.
+    A refused file raises no error here, so that the results of the other files are reported. Call
+    ``Exported.refuse`` to raise it.
 
     Raises:
-        UsageError: There is no such model or format, or it is not said on which images to verify.
+        UsageError: The model or format does not exist, or there are no images to verify on.
         DataError: The images cannot be used.
         ExportError: A folder cannot be written.
     """
@@ -107,7 +109,7 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters read nothing else; a .keras file fits every backend
     trained = find_model(request.model, request.runs, request.weights, request.labels, request.pixels)
     if not request.verify and request.data and trained.run is not None:
-        raise UsageError("--no-verify leaves nothing for --data to do: a run is calibrated on its own training images.")
+        raise UsageError("--data has no effect with --no-verify: a run is calibrated on its own training images.")
     reporter.stage(f"Exporting {described(request.model, trained)}")
     for note in trained.notes:
         reporter.note(note)
@@ -148,15 +150,15 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
 
 
 def _refuse_idle(request: ExportRequest, targets: list[Target]) -> None:
-    """Refuses options that would do nothing."""
+    """Refuses options that would have no effect."""
     calibrates = request.data and _in_8_bits(targets) and "max_difference" not in request.gates
     if not request.verify and (request.data or request.gates) and not calibrates:
         options = "--data, --min-agreement, --max-accuracy-drop or --max-difference"
-        raise UsageError(f"--no-verify leaves nothing for {options} to do.")
+        raise UsageError(f"{options} has no effect with --no-verify.")
 
 
 def _targets(formats: tuple[str, ...], precisions: tuple[str, ...], with_map: bool) -> list[Target]:
-    """Every format in every precision asked for, in the order asked."""
+    """Every requested format in every requested precision, in the requested order."""
     from zoo.exporting.job import Target
 
     for option, values in (("--format", formats), ("--precision", precisions)):
@@ -170,22 +172,25 @@ def _targets(formats: tuple[str, ...], precisions: tuple[str, ...], with_map: bo
     wanted = set(precisions or ("float32",))
     records = [exporters().get(name) for name in formats] or _all_that_offer(wanted, with_map)
     if not records:
-        raise UsageError(f"No exporter is installed that offers {', '.join(sorted(wanted))}.", "See `zoo list`.")
+        raise UsageError(f"No installed exporter supports {', '.join(sorted(wanted))}.", "See `zoo list`.")
     targets = []
     for record in dict.fromkeys(records):
         if with_map and not record.maps:
             able = ", ".join(sorted(offer.record.name for offer in exporters() if offer.record.maps))
-            raise UsageError(f"The format '{record.name}' has no second output for a map.", f"These have: {able}.")
+            raise UsageError(
+                f"The format '{record.name}' does not support a second output for the map.", f"Formats that do: {able}."
+            )
         for precision in dict.fromkeys(precisions or ("float32",)):
             if precision not in record.precisions:
                 offered = ", ".join(record.precisions)
-                raise UsageError(f"The format '{record.name}' does not come in {precision}.", f"It offers: {offered}.")
+                raise UsageError(f"The format '{record.name}' does not support {precision}.", f"Supported: {offered}.")
             targets.append(Target(record, precision))
     return targets
 
 
 def _all_that_offer(precisions: set[str], with_map: bool) -> list[Exporter]:
-    """The file formats that nobody has to name. One of a plugin that cannot do it keeps nobody from the others."""
+    """The file formats of an export without ``--format``. An exporter of a plugin that does not support the options is
+    left out."""
     return [
         offer.record
         for offer in exporters()
@@ -203,7 +208,7 @@ def _in_8_bits(targets: list[Target]) -> bool:
 def _images(
     trained: TrainedModel, request: ExportRequest, targets: list[Target], reporter: Reporter
 ) -> tuple[ImageData | None, str, Calibration | None]:
-    """What to verify on and what to calibrate on."""
+    """The images to verify on and the images to calibrate on."""
     from zoo.data import TRAIN
     from zoo.evaluation.recorded import recorded_images
     from zoo.exporting.calibration import choose, halve, leave_out
@@ -214,7 +219,7 @@ def _images(
     if request.verify or request.data:
         if request.data is None and trained.run is None:
             raise UsageError(
-                f"On which images should {trained.name} be verified?",
+                f"There are no images to verify {trained.name} on.",
                 "Give a folder of class folders with --data, or export unverified files with --no-verify.",
             )
         images, split = verification_images(trained, request.data, counter)
@@ -222,14 +227,19 @@ def _images(
         if request.data is not None:
             tell_overlap(trained, images, split, reporter)
         elif split != "test":
-            reporter.note(f"The run has no test images; files are verified on its {split} images, which chose it.")
+            reporter.note(
+                f"The run has no test images; files are verified on its {split} images, which were used to choose"
+                " the model."
+            )
     calibration = None
     if _in_8_bits(targets):
         if trained.run is not None:
             training = recorded_images(trained.run, TRAIN, counter, partly=True)
             lost = sum(trained.run.info.data.counts[TRAIN].values()) - len(training.names)
             if lost:
-                reporter.note(f"{lost} training image(s) are gone or changed: int8 is calibrated on the others.")
+                reporter.note(
+                    f"{lost} training image(s) are missing or have changed: int8 is calibrated on the others."
+                )
             calibration = choose(training, trained.run.seed)
         elif images is not None:
             images = halve(images)
@@ -239,7 +249,7 @@ def _images(
             reporter.note(f"Calibrating on {len(calibration.rows)} of these images, verifying on {verified} others.")
         else:
             raise UsageError(
-                "int8 needs photos to measure the range of every tensor on; a model without a run has none.",
+                "int8 needs photos to measure the range of every tensor, and a model without a run has none.",
                 "Give a folder of class folders with --data.",
             )
     return (images if request.verify else None), split, calibration
@@ -253,7 +263,7 @@ def _unused(
     calibration: Calibration | None,
     reporter: Reporter,
 ) -> ImageData | None:
-    """Images of the run beside its test images on which the agreement of 8-bit files counts."""
+    """Images of the run, in addition to its test images, on which the agreement of 8-bit files is counted."""
     if source is not None or images is None or calibration is None:
         return None
     from zoo.parity import unused_images

@@ -1,4 +1,4 @@
-"""What RUN names on the command line."""
+"""Finds the run, architecture or model file that an argument such as RUN refers to."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Labels = Path | tuple[str, ...]
 
 
 def find_run(text: str, root: Path) -> Run:
-    """A finished run: by its folder, by its name below ``root``, or the newest of an architecture.
+    """Finds a finished run by its folder, by its name in ``root``, or as the newest of an architecture.
 
     Raises:
-        UsageError: There is none, or it is not finished.
+        UsageError: There is no such run, or it is not finished.
     """
     for path in (Path(text), root / text):
         if (path / "run.json").is_file() or path.name == "run.json":
@@ -30,7 +30,7 @@ def find_run(text: str, root: Path) -> Run:
     if text in architectures():
         newest = next(find_runs(root, text), None)
         if newest is None:
-            raise UsageError(f"There is no finished run of {text} in {root}.", f"zoo train {text} makes one.")
+            raise UsageError(f"There is no finished run of {text} in {root}.", f"Create one with: zoo train {text}")
         return newest
     if missing := architectures().missing(text):
         raise missing
@@ -42,25 +42,25 @@ def find_run(text: str, root: Path) -> Run:
 
 
 def described(asked: str, trained: TrainedModel) -> str:
-    """Which model a command works with, and what it was trained on: an architecture's name does not say so.
+    """Describes the model that a command uses and its training data, which an architecture's name does not show.
 
     Args:
-        asked: RUN, as the user gave it.
-        trained: What it names.
+        asked: The argument RUN, as the user gave it.
+        trained: The model that it refers to.
     """
     if trained.run is None:
-        return f"{trained.name}: there is no run of it" if asked == trained.architecture else trained.name
+        return f"{trained.name}, pretrained: it has no run" if asked == trained.architecture else trained.name
     newest = f", the newest finished run of {asked}" if asked == trained.architecture else ""
     return f"{trained.name}{newest}, trained on {_trained_on(trained.run)}"
 
 
 def finished_runs(root: Path, architecture: str | None = None, data: str | None = None) -> Iterator[Run]:
-    """Finished runs below ``root``, the newest first.
+    """Finished runs in ``root``, newest first.
 
     Args:
         root: Folder of runs.
-        architecture: Those of it alone.
-        data: Those that were trained on it alone: a path or the name of a dataset.
+        architecture: Include only runs of this architecture.
+        data: Include only runs trained on this data: a path or the name of a dataset.
     """
     sources = () if data is None else (data, str(Path(data).expanduser().absolute()))
     for run in find_runs(root, architecture):
@@ -71,25 +71,25 @@ def finished_runs(root: Path, architecture: str | None = None, data: str | None 
 def _trained_on(run: Run) -> str:
     data = run.info.data
     images = sum(data.counts.get("train", {}).values())
-    return f"{data.source} ({images} images)" if data.source else "data that it does not name"
+    return f"{data.source} ({images} images)" if data.source else "unknown data"
 
 
 def find_trained(text: str, root: Path, weights: str | None = None) -> TrainedModel:
-    """What can answer under that name: a finished run, or an architecture with pretrained weights.
+    """Finds a model that can predict: a finished run, or an architecture with pretrained weights.
 
     Args:
         text: A run, or an architecture.
         root: Folder of runs.
-        weights: Name of pretrained weights, which then are taken even if there is a run.
+        weights: Name of pretrained weights. They are used even if there is a run.
 
     Raises:
-        UsageError: Nothing of that name can answer.
+        UsageError: There is no model of that name.
     """
     architecture = architectures().get(text) if text in architectures() else None
     if weights is not None:
         offered = {offer.name: offer for offer in architecture.weights} if architecture else {}
         if architecture is None:
-            raise UsageError(f"--weights goes with an architecture, not with the run '{text}'.")
+            raise UsageError(f"--weights requires an architecture; '{text}' is a run.")
         if weights not in offered:
             raise unknown_name(f"weights of {text}", weights, offered)
         return pretrained(architecture, offered[weights])
@@ -99,7 +99,7 @@ def find_trained(text: str, root: Path, weights: str | None = None) -> TrainedMo
 
 
 def is_lone(path: Path, labels: Labels | None) -> bool:
-    """Whether a path is a model file from elsewhere, and not the model of the run that it lies in."""
+    """Whether a path is a model file from outside zoo, and not the model of the run whose folder contains it."""
     from zoo.foreign.read import is_foreign
 
     return is_foreign(path) and not (path.name == "model.keras" and _of_run(path) and labels is None)
@@ -112,20 +112,22 @@ def _of_run(path: Path) -> bool:
 def find_model(
     text: str, root: Path, weights: str | None, labels: Labels | None, pixels: str | None = None
 ) -> TrainedModel:
-    """What ``find_trained`` finds, or the model of a ``.keras`` file: of the run it lies in, or a lone one.
+    """Finds a model like ``find_trained``, or the model of a ``.keras`` file, which belongs to a run or is a lone file.
 
     Raises:
-        UsageError: Nothing of that name can answer, or an option does not go with it.
+        UsageError: There is no model of that name, or an option does not apply to it.
     """
     path = Path(text)
     if not is_lone(path, labels):
         if labels is not None:
-            raise UsageError("--labels goes with a .keras file; a run and an architecture know their own.")
+            raise UsageError(
+                "--labels applies to a .keras file only; a run or an architecture has its own class names."
+            )
         if pixels is not None:
-            raise UsageError("--pixels goes with a lone .keras file; a run and an architecture take raw pixels.")
+            raise UsageError("--pixels applies to a lone .keras file only; a run or an architecture takes raw pixels.")
         return find_trained(str(path.parent) if path.suffix == ".keras" else text, root, weights)
     if weights is not None:
-        raise UsageError(f"--weights goes with an architecture, not with the file '{path}'.")
+        raise UsageError(f"--weights requires an architecture; '{path}' is a file.")
     return find_keras_file(path, labels, pixels)
 
 
@@ -133,23 +135,23 @@ def find_keras_file(path: Path, labels: Labels | None, pixels: str | None) -> Tr
     """The model of a lone ``.keras`` file.
 
     Args:
-        path: Of the file.
-        labels: Its class names.
-        pixels: The range of pixels that it expects; ``None``: raw ones.
+        path: Path of the file.
+        labels: Class names.
+        pixels: The pixel range that it expects. ``None``: raw pixels, 0 to 255.
 
     Raises:
-        UsageError: One of them is not there, or they do not fit each other.
+        UsageError: A file does not exist, or the files do not match.
     """
     from zoo.foreign.read import check_kind
 
     check_kind(path)
     if labels is None:
-        raise UsageError(f"'{path}' does not say what its classes are called.", "Give a file of names with --labels.")
+        raise UsageError(f"'{path}' has no class names.", "Give a text file of class names with --labels.")
     names = read_labels(labels)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         where = labels if isinstance(labels, Path) else "labels"
-        raise UsageError(f"{where} names '{twice[0]}' twice.", "Each class needs a name of its own.")
+        raise UsageError(f"{where} names '{twice[0]}' twice.", "The class names must be unique.")
     from zoo.backend import start_keras
 
     start_keras()
@@ -159,18 +161,20 @@ def find_keras_file(path: Path, labels: Labels | None, pixels: str | None) -> Tr
 
 
 def read_labels(path: Labels) -> tuple[str, ...]:
-    """Class names of a text file, one a line; empty lines do not count. Names that are given as such are returned.
+    """Reads class names from a text file, one per line. Empty lines are ignored. A sequence of names is returned as is.
 
     Raises:
-        UsageError: There is no such file, or it is no text.
+        UsageError: The file does not exist or is not text.
     """
     if isinstance(path, tuple):
         return path
     if not path.is_file():
-        raise UsageError(f"There is no file '{path}'.", "--labels takes a text file with one class name a line.")
+        raise UsageError(f"There is no file '{path}'.", "--labels must be a text file with one class name per line.")
     try:
         text = decode_text(path.read_bytes(), strict=True)
         refuse_null_bytes(text)
     except (OSError, ValueError) as error:
-        raise UsageError(f"Could not read '{path}': {error}.", "Save it as UTF-8, one class name a line.") from error
+        raise UsageError(
+            f"Could not read '{path}': {error}.", "Save it as UTF-8, with one class name per line."
+        ) from error
     return tuple(line.strip() for line in text.split("\n") if line.strip())

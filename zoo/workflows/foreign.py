@@ -1,4 +1,4 @@
-"""Exported files that do not say what their classes are called and how a photo becomes their input."""
+"""Exported files without metadata: class names and preprocessing must be given."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SUM_TOLERANCE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class _Named:
-    """What ``spec.json`` of a bundle says beside the image rule."""
+    """The fields of a bundle's ``spec.json`` other than the image specification."""
 
     labels: tuple[str, ...] = ()
     min_confidence: Mapping[str, Any] | None = None
@@ -32,13 +32,13 @@ class _Named:
 def complete(
     path: Path, metadata: Metadata | None, spec: Path | ImageSpec | None, labels: Labels | None
 ) -> tuple[ImageSpec, tuple[str, ...], Mapping[str, Any]]:
-    """Image rule and labels of a file, and all else that is known: from its metadata, or from what stands in for it.
+    """Image specification, labels and other metadata of a file, read from the file or taken from the arguments.
 
     Args:
         path: The file.
-        metadata: Of it; ``None`` where it has none of ours.
-        spec: An ``ImageSpec`` or a JSON file of one, or ``spec.json`` of a bundle, which names the classes too.
-        labels: Its class names.
+        metadata: Its metadata. ``None`` if zoo did not write any.
+        spec: An ``ImageSpec``, a JSON file of one, or ``spec.json`` of a bundle, which also contains the class names.
+        labels: Class names.
 
     Raises:
         UsageError: Something is missing or cannot be read.
@@ -49,24 +49,24 @@ def complete(
     names = read_labels(labels) if labels else tuple(map(str, values.get("labels", ())))
     missing, hints = [], []
     if not names:
-        missing.append("what its classes are called")
-        hints.append("--labels LABELS.txt, one class name a line in the order of its outputs")
+        missing.append("class names")
+        hints.append("--labels LABELS.txt, with one class name per line in the order of the outputs")
     if image is None:
-        missing.append("how a photo becomes its input")
+        missing.append("a description of the preprocessing")
         hints.append('--spec SPEC.json, such as {"height_px": 224, "width_px": 224, "resize": "squash"}')
     if image is None or not names:
         raise UsageError(
-            f"'{path}' does not say {', nor '.join(missing)}: it has none of zoo's metadata.",
-            f"Give {'; and '.join(hints)}. The file itself must take pixels from 0 to 255.",
+            f"'{path}' has no {' and no '.join(missing)}: it was not exported by zoo.",
+            f"Give {'; and '.join(hints)}. The model in the file must take pixels from 0 to 255.",
         )
     return image, names, values
 
 
 def refuse_unfit(path: Path, runtime: Runtime, image: ImageSpec, labels: tuple[str, ...]) -> None:
-    """Asks a file of somebody else's about a gray picture.
+    """Tests a file that zoo did not export with a gray image.
 
     Raises:
-        UsageError: It does not take such pictures, has another number of outputs, or returns no probabilities.
+        UsageError: The model takes other inputs, has another number of outputs, or does not return probabilities.
     """
     import numpy as np
 
@@ -75,25 +75,26 @@ def refuse_unfit(path: Path, runtime: Runtime, image: ImageSpec, labels: tuple[s
     if len(inputs) != 1 or len(taken) != 4 or taken[1:] != image.input_shape or inputs[0].dtype not in _DTYPES:
         found = ", ".join(f"{tensor.dtype} {tensor.shape}" for tensor in inputs)
         raise UsageError(
-            f"'{path}' takes {found}; expected one picture (batch, {', '.join(map(str, image.input_shape))}) of "
+            f"'{path}' takes {found}; expected one image (batch, {', '.join(map(str, image.input_shape))}) of "
             f"{', '.join(_DTYPES[:-1])} or {_DTYPES[-1]}.",
-            "Give its own height and width in --spec. Colour must be the last axis.",
+            "Set height and width in --spec to those of the model. The colour channels must be the last axis.",
         )
     gray = np.full((1, *image.input_shape), 128, np.uint8)
     try:
         answer = runtime.predict(gray)
     except Exception as error:  # runtimes raise classes of their own
         raise UsageError(
-            f"'{path}' does not answer about a picture: {(str(error).splitlines() or [repr(error)])[0]}"
+            f"'{path}' cannot predict an image: {(str(error).splitlines() or [repr(error)])[0]}"
         ) from error
     if answer.shape != (1, len(labels)):
         raise UsageError(
-            f"'{path}' answers about one picture with numbers of shape {answer.shape}; there are {len(labels)} labels, "
-            f"so expected (1, {len(labels)})."
+            f"Expected an output of shape (1, {len(labels)}) for {len(labels)} labels. '{path}' returns the shape "
+            f"{answer.shape}."
         )
     if not (answer.min() >= -_SUM_TOLERANCE and abs(float(answer.sum()) - 1) <= _SUM_TOLERANCE):
         raise UsageError(
-            f"'{path}' returns no probabilities: those of a gray picture sum to {float(answer.sum()):.3g}.",
+            f"'{path}' does not return probabilities: its outputs for a gray image sum to {float(answer.sum()):.3g},"
+            " not 1.",
             "Its last layer should be a softmax, in floating point, and its input raw pixels from 0 to 255.",
         )
 
@@ -101,7 +102,7 @@ def refuse_unfit(path: Path, runtime: Runtime, image: ImageSpec, labels: tuple[s
 def _read_spec(path: Path | ImageSpec) -> tuple[ImageSpec, Mapping[str, Any]]:
     if isinstance(path, ImageSpec):
         return path, {}
-    hint = "It is the JSON of an ImageSpec, or spec.json of a bundle."
+    hint = "--spec must be the JSON of an ImageSpec, or spec.json of a bundle."
     try:
         values = read_object(path.read_bytes())
         read_record(_Named, values)
@@ -109,6 +110,6 @@ def _read_spec(path: Path | ImageSpec) -> tuple[ImageSpec, Mapping[str, Any]]:
     except OSError as error:
         raise UsageError(f"Could not read '{path}': {error.strerror or error}.", hint) from error
     except UsageError as error:
-        raise UsageError(f"'{path}' does not say how a photo becomes an input: {error.message}", hint) from error
+        raise UsageError(f"'{path}' is not a valid image specification: {error.message}", hint) from error
     except ValueError as error:
         raise UsageError(f"'{path}' cannot be used: {error}.", hint) from error

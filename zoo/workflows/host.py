@@ -1,4 +1,4 @@
-"""Leaving the process as it was: it may be somebody's notebook or server."""
+"""Restores global state of the process, which may be a notebook or a server."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _VARIABLES = ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL")
 
 @contextmanager
 def host_kept() -> Iterator[None]:
-    """Puts back what a workflow changes of the process; an error takes the bar away too.
+    """Restores what a workflow changes in the process. After an error, it also removes the progress bar.
 
-    Those are environment variables, the level of TensorFlow's log, the threads of OpenCV, and the random generators of
-    Python and NumPy. Keras keeps the seed that a training sets.
+    The restored state is: environment variables, the level of TensorFlow's log, the threads of OpenCV, and the random
+    generators of Python and NumPy. Keras keeps the seed that a training sets.
     """
     before = {name: os.environ.get(name) for name in _VARIABLES}
     log = logging.getLogger("tensorflow")

@@ -1,4 +1,4 @@
-"""What a training records of test images that have a near-duplicate in another split."""
+"""Records the test images of a training run that have a near-duplicate in another split."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def find_and_record(run: Run, data: ImageData, reporter: Reporter) -> list[Leak]:
-    """Looks for them; says and records how many there are, and what was not looked for."""
+    """Searches for near-duplicates of test images, and reports and records their number and what was not compared."""
     from zoo.audit.leakage import find_leaks
 
     found = find_leaks(data, reporter.counter("looking for near-duplicates of test images"))
@@ -27,9 +27,9 @@ def find_and_record(run: Run, data: ImageData, reporter: Reporter) -> list[Leak]
         tests = sum(data.counts["test"].values())
         note = (
             f"{len(leaks)} of {tests} test images ({percent(len(leaks) / tests, 0)}) have a near-duplicate in train or"
-            f" val, such as {leaks[0].name} and {leaks[0].twin}: the accuracy will be too good."
+            f" val, for example {leaks[0].name} and {leaks[0].twin}. The test accuracy will be too high."
         )
-        reporter.warning(f"{note} `zoo data check` shows them, `zoo data split` keeps near-duplicates on one side.")
+        reporter.warning(f"{note} `zoo data check` shows them. `zoo data split` keeps near-duplicates in one split.")
         _record(run, note)
         rows = [(leak.name, leak.twin, leak.split, leak.sameness) for leak in leaks]
         write_csv(run.path / "leaks.csv", ("test", "twin", "split", "sameness"), rows)
@@ -40,14 +40,14 @@ def find_and_record(run: Run, data: ImageData, reporter: Reporter) -> list[Leak]
 
 
 def _record(run: Run, note: str) -> None:
-    """Among the notes on the data, where the report shows it."""
+    """Stores the note with the notes on the data, which the report shows."""
     data = run.info.data
     if note not in data.notes:  # a resumed run has it
         run.update(data=replace(data, notes=(*data.notes, note)))
 
 
 def measure_without(run: Run, leaks: list[Leak]) -> None:
-    """Records what the accuracy is on the test images that have no near-duplicate."""
+    """Records the accuracy on the test images that have no near-duplicate."""
     if not leaks:
         return
     from zoo.audit.leakage import accuracy_without

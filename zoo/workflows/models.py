@@ -1,4 +1,4 @@
-"""What ``zoo.train``, ``zoo.load`` and ``zoo.export`` return: models that can be asked about pictures."""
+"""The models that ``zoo.train``, ``zoo.load`` and ``zoo.export`` return."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ PictureLike = Any
 
 
 class Model:
-    """Whatever can be asked about pictures: a run, an exported file, a bundle, a ``.keras`` file.
+    """A model that can predict: a run, an exported file, a bundle or a ``.keras`` file.
 
     Args:
-        request: Which model.
-        make_reporter: Who tells of the work.
+        request: Describes the model.
+        make_reporter: Creates the reporter of progress and messages.
 
     >>> model = zoo.load("runs/digits/model.keras")
     >>> model.labels[:3]
@@ -68,22 +68,24 @@ class Model:
     def predict(self, pictures: PictureLike, *, top: int = 1, min_confidence: float | str | None = None) -> Any: ...
 
     def predict(self, pictures: Any, *, top: int = 1, min_confidence: float | str | None = None) -> Any:
-        """What pictures show.
+        """Predicts the class of images.
 
         Args:
-            pictures: A path, the bytes of a file, RGB pixels (uint8, ``(height, width, 3)`` of any size, or gray) or a
-                PIL image: one answer comes back. A folder, a list of them, or pixels ``(n, height, width, 3)``: a list.
-            top: Classes wanted of each.
-            min_confidence: Probability of the likeliest class below which an answer is not ``known``; ``auto``: the
-                model's own threshold; ``accuracy=0.98``: the one for that share of right answers.
+            pictures: One image: a path, the bytes of a file, RGB pixels (uint8, ``(height, width, 3)`` of any size, or
+                gray) or a PIL image. Or several images: a folder, a list, or pixels ``(n, height, width, 3)``.
+            top: Number of likeliest classes to return for each image.
+            min_confidence: Threshold for the probability of the likeliest class. Below it, ``known`` is ``False``.
+                ``auto`` uses the model's own threshold, and ``accuracy=0.98`` the threshold for that share of correct
+                predictions.
 
         Returns:
-            ``Answer(label, probability, top, known, remark)``, or a list of them in the order of the pictures. The
-            remark says what is odd about a picture that is used, such as damage that its decoder painted over.
+            An ``Answer(label, probability, top, known, remark)`` for one image, or a list of them in the order of the
+            images. The remark describes a problem of an image that was used nevertheless, such as damaged data that
+            the decoder filled in.
 
         Raises:
-            DataError: A picture cannot be used; the message names it. ``zoo predict`` passes over such files.
-            UsageError: There is no picture, or the model suggests no threshold.
+            DataError: An image cannot be used; the message names it. ``zoo predict`` skips such files.
+            UsageError: There is no image, or the model defines no threshold.
         """
         from zoo.edge.pictures import as_pictures
         from zoo.images import ImageError
@@ -101,22 +103,23 @@ class Model:
         return answers[0] if _is_one(pictures) else answers
 
     def explain(self, pictures: Any, *, label: str | None = None) -> Any:
-        """Where in pictures the evidence for a class lies.
+        """Computes the evidence map of a class for images.
 
-        Exact where the network's head is linear in its feature maps (pooling and a dense layer), else by LayerCAM. An
-        exported file must have been exported with ``with_map=True``.
+        The map is exact if the network's head is linear in its feature maps (pooling and one dense layer). Otherwise it
+        is approximated by LayerCAM. An exported file must have been exported with ``with_map=True``.
 
         Args:
-            pictures: As for ``predict``.
-            label: The class; ``None``: the likeliest of each picture.
+            pictures: As in ``predict``.
+            label: The class to explain. ``None``: the predicted class of each image.
 
         Returns:
-            An ``Explanation``, which a notebook shows as a picture and ``save(path)`` writes to a PNG file; or a list
-            of them in the order of the pictures.
+            An ``Explanation``, which a notebook displays as an image and ``save(path)`` writes to a PNG file, or a list
+            of them in the order of the images.
 
         Raises:
-            DataError: A picture cannot be used; the message names it.
-            UsageError: There is no such class, the file has no map, or the model has no feature maps with places.
+            DataError: An image cannot be used; the message names it.
+            UsageError: The class does not exist, the file has no map, or the model has no feature maps with spatial
+                dimensions.
         """
         from zoo.edge.pictures import as_pictures
         from zoo.images import ImageError
@@ -148,7 +151,7 @@ def _unusable(name: str, error: ImageError) -> DataError:
 
 
 def _is_one(pictures: Any) -> bool:
-    """Whether it is a picture, and not a list, a folder or a batch of them."""
+    """Whether the argument is one image, and not a list, a folder or a batch of images."""
     import numpy as np
 
     from zoo.images.arrays import is_array, is_batch
@@ -164,16 +167,16 @@ def _is_one(pictures: Any) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class FileVerification:
-    """What an exported file says of its verification.
+    """The verification recorded in an exported file.
 
     Args:
-        passed: Whether it was found to predict like the Keras model it was made from.
-        evidence: ``enough``, or ``thin`` where a bad file might have passed too.
-        n: Images that both were asked about.
-        agreement: Share of them with the prediction of Keras, 0 to 1.
-        accuracy, keras_accuracy: Share of right predictions of the file and of Keras.
-        max_abs_difference: Largest difference of a probability.
-        warnings: Kinds of signs that the model itself is of no use.
+        passed: Whether the file agreed with its Keras model.
+        evidence: ``enough``, or ``thin`` if there were so few images that a bad file might have passed too.
+        n: Number of images compared.
+        agreement: Share of images with the same prediction as Keras, 0 to 1.
+        accuracy, keras_accuracy: Share of correct predictions of the file and of Keras.
+        max_abs_difference: Maximum absolute difference of a probability.
+        warnings: Names of warnings that the Keras model itself may be unusable.
     """
 
     passed: bool
@@ -187,11 +190,11 @@ class FileVerification:
 
 
 class ExportedFile(Model):
-    """An exported file, or a bundle with one in it, ready to be asked.
+    """An exported file, or a bundle that contains one, ready to predict.
 
     Args:
-        path: Of the file; of a bundle that is an archive, of the archive.
-        metadata: What the file says of itself; ``None`` where somebody else made it.
+        path: Path of the file, or of the archive if the bundle is an archive.
+        metadata: Metadata of the file. ``None`` if zoo did not export it.
 
     >>> file = zoo.load("bundle/simple_cnn.onnx")
     >>> file.precision, file.image.input_shape, file.verification.passed
@@ -218,17 +221,17 @@ class ExportedFile(Model):
 
     @property
     def precision(self) -> str:
-        """``float32``, ``float16`` or ``int8``; empty where the file does not say it."""
+        """``float32``, ``float16`` or ``int8``. Empty if the file does not record it."""
         return self.metadata.precision if self.metadata else ""
 
     @property
     def image(self) -> ImageSpec | None:
-        """How a picture becomes the input."""
+        """The preprocessing: how an image becomes the input of the model."""
         return self.metadata.image if self.metadata else None
 
     @cached_property
     def verification(self) -> FileVerification:
-        """What the file says of its verification; one from elsewhere has none."""
+        """The verification recorded in the file. ``None`` if zoo did not export the file."""
         said: Mapping[str, Any] = self.metadata.verification if self.metadata else {}
         from zoo.records import read_record
 
@@ -237,11 +240,11 @@ class ExportedFile(Model):
 
 
 class Run(RunFolder, Model):
-    """A training run: its record, its figures, and its model.
+    """A training run, with its settings, metrics and model.
 
     Args:
-        folder: Of the run.
-        make_reporter: Who tells of further work.
+        folder: The run folder.
+        make_reporter: Creates the reporter of progress and messages.
 
     >>> run = zoo.load("runs/digits")
     >>> run.metrics.accuracy > 0.5, len(run.history["val_loss"]), run.report.name
@@ -260,7 +263,7 @@ class Run(RunFolder, Model):
 
     @cached_property
     def model(self) -> keras.Model:
-        """The trained network, a plain Keras model: raw pixels in, probabilities out."""
+        """The trained network, a plain Keras model that maps raw pixels to probabilities."""
         from zoo.backend import start_keras
         from zoo.evaluation.trained import of_run
 
@@ -270,19 +273,20 @@ class Run(RunFolder, Model):
 
     @property
     def report(self) -> Path:
-        """The page ``report.html``."""
+        """Path of the report, ``report.html``."""
         return self.path / "report.html"
 
     @cached_property
     def predictions(self) -> Any:
-        """Every test image: file, true and predicted class, and the probability of each class (``p:<label>``).
+        """The prediction of every test image: file, true class, predicted class, and the probability of each class
+        (``p:<label>``).
 
-        A ``pandas.DataFrame`` where pandas is installed, else a list of dictionaries.
+        A ``pandas.DataFrame`` if pandas is installed, otherwise a list of dictionaries.
         """
         return _table(list(self._answers()))
 
     def mistakes(self) -> Any:
-        """The wrong ones of ``predictions``, the most confident first, with the column ``confidence``."""
+        """The wrong predictions, most confident first, with the additional column ``confidence``."""
         rows = [row for row in self._answers() if row["true"] != row["predicted"]]
         for row in rows:
             row["confidence"] = row[f"p:{row['predicted']}"]
@@ -299,19 +303,19 @@ class Run(RunFolder, Model):
             yield {"file": file, "true": found.labels[true], "predicted": found.labels[predicted], **named}
 
     def evaluate(self, data: Any = None, **options: Any) -> Metrics:
-        """Measures the model: on its own test images, or on others; see ``zoo.evaluate``."""
+        """Evaluates the model on its own test images or on others; see ``zoo.evaluate``."""
         from zoo.workflows.api import evaluate
 
         return evaluate(self, data, **options)
 
     def export(self, format: str, precision: str = "float32", **options: Any) -> ExportedFile:
-        """Writes the model to a file for another runtime, verified against Keras; see ``zoo.export``."""
+        """Exports the model to a file for another runtime and verifies it against Keras; see ``zoo.export``."""
         from zoo.workflows.api import export
 
         return export(self, format, precision, **options)
 
     def _repr_html_(self) -> str:
-        """A card for notebooks."""
+        """The display of a run in a notebook."""
         data = self.info.data
         counts = ", ".join(f"{sum(of_class.values())} {split}" for split, of_class in data.counts.items())
         rows = [("architecture", self.architecture), ("data", f"{Path(data.source).name}: {counts} images")]

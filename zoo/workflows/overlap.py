@@ -1,4 +1,4 @@
-"""What the user is told of the images that are about to judge a model."""
+"""Notes on the images that are used to evaluate a model."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 def tell_overlap(
     trained: TrainedModel, images: ImageData, split: str, reporter: Reporter, calibrating: Collection[str] = ()
 ) -> None:
-    """Says when images of a split trained or chose the model, or calibrated an exported file of it.
+    """Reports if images of a split were used to train, choose or calibrate the model.
 
     Args:
         trained: The model.
-        images: What it is asked about.
-        split: Which of them.
-        reporter: Told.
+        images: The images to predict.
+        split: The split that is used.
+        reporter: Receives the notes.
         calibrating: SHA-256 of the images that calibrated the file.
     """
     contents = [images.contents[index] for index in images.indices(split)]
@@ -33,14 +33,18 @@ def tell_overlap(
         used = trained.run.learned_from()
         if seen := sum(content in used for content in contents):
             reporter.note(
-                f"{seen} of {len(contents)} images trained or chose this model: it looks better here than on others."
+                f"{seen} of {len(contents)} images were used to train or choose this model. Its accuracy on new"
+                " images is lower."
             )
     if seen := sum(content in calibrating for content in contents):
-        reporter.note(f"{seen} of {len(contents)} images calibrated this file: an 8-bit file is judged on the others.")
+        reporter.note(
+            f"{seen} of {len(contents)} images were used to calibrate this file. An 8-bit file is verified on the"
+            " others."
+        )
 
 
 def calibrating_images(file: Path) -> set[str] | None:
-    """SHA-256 of the images that ``calibration.csv`` beside a file lists; ``None`` where there is no list.
+    """SHA-256 of the images listed in ``calibration.csv`` next to a file. ``None`` if there is no list.
 
     Raises:
         DataError: The list is damaged.
@@ -55,9 +59,9 @@ def calibrating_images(file: Path) -> set[str] | None:
 
 
 def tell_files(images: ImageData, reporter: Reporter) -> None:
-    """Says which files could not be used, which are used although something is odd, and what the cache had damaged."""
+    """Reports files that could not be used, files that are used despite a problem, and damaged cache entries."""
     for note in images.file_notes:
         reporter.note(note)
     if images.skipped:
         first = images.skipped[0]
-        reporter.note(f"{len(images.skipped)} file(s) not used; such as {first.name}: {first.reason}")
+        reporter.note(f"{len(images.skipped)} file(s) cannot be used, for example {first.name}: {first.reason}")

@@ -1,4 +1,4 @@
-"""``zoo.yaml``: everything that ``zoo train`` takes, in a file. Every run writes its own; ``--repeat`` reads one."""
+"""``zoo.yaml``: all settings of ``zoo train`` in a file. Every run writes one, and ``--repeat`` reads one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from zoo.yaml_files import read_yaml
 
 NAME = "zoo.yaml"
 
-_HINT = "Its fields are those of zoo.yaml in any run folder."
+_HINT = "For valid fields, see the zoo.yaml file in any run folder."
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Image:
-    """How photos become pixels; what is left out is the architecture's."""
+    """Preprocessing of photos. Omitted fields have the architecture's default."""
 
     height_px: int | None = None
     width_px: int | None = None
@@ -35,7 +35,7 @@ class _PlanFile:
     """The content of the file, every field optional.
 
     Args:
-        recipe: The name of a recipe; or a mapping of its fields, ``base`` among them for the recipe it begins from.
+        recipe: The name of a recipe, or a mapping of recipe fields. Its field ``base`` names the recipe to start from.
         data: A path is relative to the folder of the file.
         teachers: Run folders, relative to the folder of the file.
         unlabelled: A folder, relative to that of the file.
@@ -56,14 +56,14 @@ class _PlanFile:
 
 
 def read_plan(path: Path, request: TrainRequest) -> TrainRequest:
-    """A request with everything that it leaves open taken from a file.
+    """Fills the fields that a request leaves open from a file.
 
     Args:
         path: The file.
-        request: What was asked for beside it, which has precedence.
+        request: The request, whose own values have precedence.
 
     Raises:
-        UsageError: The file cannot be read, or holds something else.
+        UsageError: The file cannot be read, or it has invalid content.
     """
     values = _read(path)
     _refuse_unknown(path, values, _PlanFile, "field")
@@ -101,7 +101,7 @@ def read_plan(path: Path, request: TrainRequest) -> TrainRequest:
 
 
 def write_plan(folder: Path, plan: Plan, tensorboard: bool) -> None:
-    """Writes ``zoo.yaml`` into a run folder: what trains the same once more."""
+    """Writes ``zoo.yaml``, which can repeat the training, into a run folder."""
     import yaml
 
     image = plan.image.as_dict()
@@ -117,7 +117,7 @@ def write_plan(folder: Path, plan: Plan, tensorboard: bool) -> None:
         "split_seed": plan.split_seed,
         "tensorboard": tensorboard,
     }
-    head = f"# zoo train --repeat {NAME} trains this once more; options on the command line have precedence.\n"
+    head = f"# zoo train --repeat {NAME} repeats this training. Options on the command line have precedence.\n"
     if plan.teachers:
         values["teachers"] = [str(teacher) for teacher in plan.teachers]
     if plan.unlabelled:

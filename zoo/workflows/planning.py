@@ -1,4 +1,5 @@
-"""From a request to a plan: what was asked, over what a repeated run had, over the architecture's defaults."""
+"""Makes a plan from a request. Requested values have precedence over those of a repeated run, and those over the
+architecture's defaults."""
 
 from __future__ import annotations
 
@@ -25,29 +26,30 @@ DEFAULT_DATA = "digits"
 
 @dataclass(frozen=True, kw_only=True)
 class TrainRequest:
-    """What to train. What is ``None`` or empty is left to the repeated run or the architecture.
+    """What to train. Values that are ``None`` or empty are taken from the repeated run or the architecture.
 
     Args:
-        architecture: Its name.
-        data: A folder of class folders, a CSV, or the name of a dataset.
+        architecture: Name of the architecture.
+        data: A folder of class folders, a CSV file, or the name of a dataset.
         image: Fields of the ``ImageSpec``: ``height_px``, ``width_px``, ``resize``, ``interpolation``.
         recipe: Name of a recipe, or a YAML file of recipe fields.
-        settings: Fields of the recipe, and ranges of its augmentation, that take the place of the recipe's own. A field
-            that would have no effect is refused.
-        file_settings: The same from a plan file, which holds all fields, with or without effect; ``settings`` have
+        settings: Fields of the recipe and of its augmentation that replace the recipe's own values. A field without
+            effect is refused.
+        file_settings: The same from a plan file, which contains all fields, with or without effect. ``settings`` have
             precedence.
         weights: ``imagenet``, ``none``, or an ``.npz`` or ``.keras`` file.
-        options: Of the architecture, such as ``width``.
-        seed: Of weights, shuffling and augmentation.
-        split_seed: Of the splits that are made.
+        options: Options of the architecture, such as ``width``.
+        seed: Seed of weights, shuffling and augmentation.
+        split_seed: Seed of the random split.
         runs: Folder of runs.
-        name: Of the new run.
-        resume: A run to continue exactly; nothing else then may differ from what it was started with.
-        repeat: A run whose settings a new one starts with.
-        tensorboard: Whether TensorBoard logs are written into the run.
-        callbacks: Keras callbacks to add; one with ``get_state()`` and ``set_state(state)`` is resumed too.
-        teachers: Finished runs whose probabilities the model learns beside the labels.
-        unlabelled: A folder of photos without labels, of which it learns the teachers' probabilities alone.
+        name: Name of the new run.
+        resume: An interrupted run to continue exactly. No other value may then differ from those it was started with.
+        repeat: A run whose settings the new run uses.
+        tensorboard: Whether to write TensorBoard logs into the run folder.
+        callbacks: Keras callbacks to add. The state of a callback with ``get_state()`` and ``set_state(state)`` is
+            resumed too.
+        teachers: Finished runs. The model learns their probabilities in addition to the labels.
+        unlabelled: A folder of photos without labels. The model learns the teachers' probabilities on them.
     """
 
     architecture: str | None = None
@@ -70,14 +72,14 @@ class TrainRequest:
     unlabelled: Path | None = None
 
     def asked(self) -> dict[str, Any]:
-        """What is not left open, by name; the fields of image and recipe beside the others."""
+        """The values that are set, by name, including the fields of image and recipe."""
         given = {name: getattr(self, name) for name in ("architecture", "data", "recipe", "weights", "seed")}
         given |= {"split_seed": self.split_seed, "options": dict(self.options) or None, **self.image, **self.settings}
         given |= {"teachers": self.teachers or None, "unlabelled": self.unlabelled}
         return {name: value for name, value in given.items() if value is not None}
 
     def command(self) -> str:
-        """The command line that asks for the same; callbacks cannot be told in it."""
+        """The equivalent command line. It cannot express callbacks."""
         return shlex.join(["zoo", "train", *self._arguments()])
 
     def _arguments(self) -> Iterator[str]:
@@ -115,16 +117,16 @@ def make_plan(request: TrainRequest, repeated: Run | None) -> Plan:
     """The plan of a new run.
 
     Args:
-        request: What was asked for.
-        repeated: The run that ``request.repeat`` names.
+        request: The request.
+        repeated: The run that ``request.repeat`` refers to.
 
     Raises:
-        UsageError: A name nobody offers, a value that does not fit.
+        UsageError: An unknown name, or a value that does not fit.
     """
     name = request.architecture or (repeated.architecture if repeated else None)
     if name is None:
         raise UsageError(
-            "Which architecture?",
+            "No architecture is given.",
             f"Known: {', '.join(offer.record.name for offer in architectures())}. With --data of your own, the one with"
             " the best pretrained weights is taken.",
         )
@@ -177,9 +179,9 @@ def make_plan(request: TrainRequest, repeated: Run | None) -> Plan:
 
 
 def _inherited(recipe: Recipe, base: Recipe, file: Mapping[str, Any]) -> frozenset[str]:
-    """Names of the fields that a plan file or a repeated run has otherwise than the recipe they begin from.
+    """Names of the fields in which a plan file or a repeated run differs from the recipe it starts from.
 
-    Plan files that zoo writes hold all fields, but name an augmentation only where it is a function.
+    Plan files written by zoo contain all fields, except an augmentation, which they name only if it is a function.
     """
     was = base.settings()
     differ = {name for name, value in recipe.settings().items() if name not in was or was[name] != value}
@@ -187,7 +189,7 @@ def _inherited(recipe: Recipe, base: Recipe, file: Mapping[str, Any]) -> frozens
 
 
 def _taught_by(request: TrainRequest, repeated: Run | None) -> tuple[tuple[Path, ...], Path | None, list[str]]:
-    """Teachers, the folder of photos without labels, and what is worth saying of a repeated run's."""
+    """Teachers, the folder of photos without labels, and notes on the teachers of a repeated run."""
     known = repeated.info.taught if repeated else None
     unlabelled = request.unlabelled or (Path(known.unlabelled.source) if known and known.unlabelled else None)
     unlabelled = unlabelled.expanduser().absolute() if unlabelled else None
@@ -195,7 +197,7 @@ def _taught_by(request: TrainRequest, repeated: Run | None) -> tuple[tuple[Path,
         return find_teachers(request.teachers, request.runs), unlabelled, []
     teachers = find_teachers([Path(teacher.run) for teacher in known.teachers], request.runs)
     notes = [
-        f"The teacher {path} has changed since it taught {request.repeat}."
+        f"The teacher {path} has changed since {request.repeat} was trained with it."
         for path, teacher in zip(teachers, known.teachers, strict=True)
         if model_digest(path) != teacher.digest
     ]
@@ -205,7 +207,7 @@ def _taught_by(request: TrainRequest, repeated: Run | None) -> tuple[tuple[Path,
 def _refuse_idle_teaching(recipe: Recipe, teachers: tuple[Path, ...], unlabelled: Path | None) -> None:
     if unlabelled and not teachers:
         raise UsageError(
-            f"--unlabelled {unlabelled} needs a teacher: photos without labels train with its probabilities.",
+            f"--unlabelled {unlabelled} needs a teacher, whose probabilities take the place of labels.",
             "Add --teacher RUN, a finished run on the same classes.",
         )
     if teachers and not unlabelled and recipe.teacher_share == 0:
@@ -224,9 +226,9 @@ def _refuse_dropout_twice(recipe: Recipe, options: Mapping[str, Any]) -> None:
 
 
 def best_pretrained() -> tuple[str, float] | None:
-    """The architecture whose weights are right about most of the ImageNet validation photos, and about what share.
+    """The architecture whose weights have the best ImageNet validation accuracy, and that accuracy.
 
-    Those whose weights must be downloaded do not count, nor do names that two distributions offer.
+    Architectures whose weights must be downloaded, and names that two distributions offer, are excluded.
     """
     known = architectures()
     offered = [
@@ -251,4 +253,4 @@ def _changed(image: ImageSpec, fields: Mapping[str, Any]) -> ImageSpec:
         return replace(image, **fields)
     except TypeError:
         known = ", ".join(name for name in image.as_dict() if name != "version")
-        raise UsageError(f"An image rule has no field {', '.join(fields)}.", f"Known: {known}.") from None
+        raise UsageError(f"An ImageSpec has no field {', '.join(fields)}.", f"Known: {known}.") from None

@@ -1,4 +1,4 @@
-"""Prediction: whatever can answer about photos, made ready to."""
+"""Loads any kind of model for prediction."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ _PICTURES_A_THREAD = 8
 
 @dataclass(frozen=True, kw_only=True)
 class PredictRequest:
-    """Which model is to answer.
+    """The model to load for prediction.
 
     Args:
-        model: A bundle's folder or archive, an exported file, a run or an architecture.
+        model: A bundle's folder or archive, an exported file, a run, an architecture or a lone ``.keras`` file.
         runs: Folder of runs.
-        weights: Name of pretrained weights; ``model`` then is an architecture.
-        threads: Cores for a bundle or a file; ``None``: all, ``MOST_THREADS`` at most.
-        min_confidence: ``auto`` or a probability; below it an answer is not known.
-        spec, labels: What an exported file of somebody else's does not say itself, or files that do; of a lone .keras
-            file, the labels.
-        pixels: The range of pixels that a lone .keras file expects.
-        pictures: How many there will be.
+        weights: Name of pretrained weights. ``model`` must then be an architecture.
+        threads: Number of threads for a bundle or a file. ``None``: all cores, but at most ``MOST_THREADS``.
+        min_confidence: ``auto`` or a probability. A prediction below it is ``unknown``.
+        spec, labels: Preprocessing and class names of a file that zoo did not export, or files that contain them. A
+            lone ``.keras`` file needs only the labels.
+        pixels: The pixel range that a lone ``.keras`` file expects.
+        pictures: Number of images to predict.
     """
 
     model: str
@@ -64,13 +64,13 @@ class PredictRequest:
 
 @dataclass(frozen=True)
 class Answering:
-    """A model that is ready to answer.
+    """A model that is ready to predict.
 
     Args:
-        labels: Class names in the order of its outputs.
-        ask: ``ask(pictures, top)`` gives name and answer of each, or why there is none.
-        explain: ``explain(picture, name, label)`` gives where the evidence for a class lies.
-        notes: What to say about the model, a sentence each.
+        labels: Class names in the order of the outputs.
+        ask: ``ask(pictures, top)`` yields the name and the prediction of each image, or the reason why there is none.
+        explain: ``explain(picture, name, label)`` returns the evidence map of a class.
+        notes: Notes on the model, one sentence each.
     """
 
     labels: tuple[str, ...]
@@ -83,7 +83,7 @@ def open_model(request: PredictRequest, reporter: Reporter) -> Answering:
     """Finds a model and loads it.
 
     Raises:
-        UsageError: It is no model, or a file that does not say enough, or its runtime is not installed.
+        UsageError: There is no such model, its file lacks metadata, or its runtime is not installed.
         VerificationError: The bundle is damaged.
         ExportError: The file is damaged.
     """
@@ -95,36 +95,36 @@ def _open(request: PredictRequest, reporter: Reporter) -> Answering:
     path = Path(request.model)
     kind = "keras" if request.weights is not None else kind_of(request)
     if kind != "lone" and request.pixels:
-        raise UsageError(f"--pixels goes with a lone .keras file, not with '{path}'.")
+        raise UsageError(f"--pixels applies to a lone .keras file only, not to '{path}'.")
     if kind == "lone" and request.spec:
-        raise UsageError(f"--spec goes with an exported file, not with '{path}'.", "Its input says its size itself.")
-    if kind not in ("file", "lone") and (request.spec or request.labels):
         raise UsageError(
-            f"--spec and --labels go with an exported file that does not say itself what they say; '{path}' does."
+            f"--spec applies to an exported file only, not to '{path}'.", "A .keras file contains its own input size."
         )
+    if kind not in ("file", "lone") and (request.spec or request.labels):
+        raise UsageError(f"--spec and --labels apply only to files without metadata; '{path}' has its own.")
     if kind == "bundle":
         return _bundle(path, path, request)
     if kind == "archive":
         from zoo.exporting.unpack import unpacked
 
-        with unpacked(path) as folder:  # once loaded, a model needs its file no more
+        with unpacked(path) as folder:  # once loaded, a model no longer needs its file
             return _bundle(folder, path, request)
     if kind == "file":
         return _file(path, request)
     if request.threads is not None:
         raise UsageError(
-            f"--threads goes with a bundle or an exported file, not with '{path}'.", "Keras takes all cores by itself."
+            f"--threads applies to a bundle or an exported file only, not to '{path}'.", "Keras uses all cores."
         )
     return _keras(request, reporter)
 
 
 def kind_of(request: PredictRequest) -> str:
-    """What a model is: ``bundle``, ``archive``, ``file``, ``lone``, a Keras file from elsewhere, or ``keras``.
+    """The type of a model: ``bundle``, ``archive``, ``file``, ``lone`` or ``keras``.
 
-    The last is a run, by its folder, name or model, or an architecture.
+    ``lone`` is a Keras file from outside zoo. ``keras`` is a run (by its folder, name or model) or an architecture.
 
     Raises:
-        UsageError: It is no model.
+        UsageError: There is no such model.
     """
     from zoo.workflows.finding import is_lone
 
@@ -133,7 +133,7 @@ def kind_of(request: PredictRequest) -> str:
     if is_lone(path, request.labels):
         return "lone"
     if path.is_dir():
-        # A folder with the runner and no spec.json is a bundle that lost it, and should hear so.
+        # A folder with the runner but without spec.json is an incomplete bundle, and the error should say so.
         if any((path / name).is_file() for name in ("spec.json", "run.py")):
             return "bundle"
     else:
@@ -161,7 +161,7 @@ def kind_of(request: PredictRequest) -> str:
 
 
 def metadata_of(request: PredictRequest) -> Metadata | None:
-    """What an exported file says of itself, be it in a bundle or an archive; ``None`` where it has none of ours."""
+    """Metadata of an exported file, which may be in a bundle or an archive. ``None`` if zoo did not write any."""
     from zoo.edge.bundle import read_bundle
     from zoo.exporting.unpack import unpacked
     from zoo.parity.formats import exporter_of
@@ -181,7 +181,7 @@ def _bundle(folder: Path, named: Path, request: PredictRequest) -> Answering:
     bundle = read_bundle(folder)
     if altered := bundle.altered():
         raise VerificationError(
-            f"The bundle {named} is damaged: {' '.join(altered)}", "Copy it anew, or export the model again."
+            f"The bundle {named} is damaged: {' '.join(altered)}", "Copy it again, or export the model again."
         )
     # The exporter installed here and not the bundle's own copy: a bundle may come from anywhere, and runs no code.
     load = exporters().get(str(bundle.values["format"])).load
@@ -198,8 +198,8 @@ def _file(path: Path, request: PredictRequest) -> Answering:
     metadata = exporter.read_metadata(path)
     if metadata is not None and (request.spec or request.labels):
         raise UsageError(
-            f"'{path}' says itself what its classes are called and how a photo becomes its input.",
-            "Leave out --spec and --labels.",
+            f"'{path}' contains its own class names and preprocessing.",
+            "Omit --spec and --labels.",
         )
     image, labels, values = complete(path, metadata, request.spec, request.labels)
     least = min_confidence(

@@ -1,4 +1,4 @@
-"""The finished runs of a folder, a line each."""
+"""The list of the finished runs in a folder."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from zoo.workflows.finding import finished_runs
 
 @dataclass(frozen=True, kw_only=True)
 class RunsRequest:
-    """Which runs.
+    """Which runs to list.
 
     Args:
         runs: Folder of runs.
-        architecture: Those of it alone.
-        data: Those that were trained on it alone: a path or the name of a dataset.
+        architecture: Include only runs of this architecture.
+        data: Include only runs trained on this data: a path or the name of a dataset.
     """
 
     runs: Path = DEFAULT_ROOT
@@ -28,17 +28,17 @@ class RunsRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class RunLine:
-    """A run.
+    """A finished run.
 
     Args:
-        name: Of its folder.
-        architecture: That was trained.
-        data: What it was trained on.
-        accuracy, accuracy_interval: Share of its test images that it is right about, with the 95 % interval.
-        n: Number of those.
-        created_at: When it began, UTC, ISO 8601; ``None`` in older runs.
-        exported: Exported files that stand in it.
-        path: Of the folder.
+        name: Name of its folder.
+        architecture: Name of the architecture.
+        data: The training data.
+        accuracy, accuracy_interval: Accuracy on the test images, 0 to 1, with its 95 % interval.
+        n: Number of test images.
+        created_at: Start of the run, UTC, ISO 8601. ``None`` in older runs.
+        exported: Names of its exported files.
+        path: Path of its folder.
     """
 
     name: str
@@ -56,7 +56,7 @@ class RunLine:
 
 
 def runs(request: RunsRequest, reporter: Reporter) -> tuple[RunLine, ...]:
-    """The finished runs of a folder, the newest first. One that cannot be read is named and passed over."""
+    """Lists the finished runs of a folder, newest first. Runs that cannot be read are reported and skipped."""
     from zoo.errors import ZooError
 
     lines = []
@@ -64,7 +64,7 @@ def runs(request: RunsRequest, reporter: Reporter) -> tuple[RunLine, ...]:
         try:
             lines.append(_line(run))
         except ZooError as error:
-            reporter.note(f"{run.path} is left out: {error.message}")
+            reporter.note(f"Skipped {run.path}: {error.message}")
     return tuple(lines)
 
 
@@ -84,5 +84,5 @@ def _line(run: Run) -> RunLine:
 
 
 def exported_files(folder: Path) -> tuple[str, ...]:
-    """Names of the bundles in a folder, each with the file that it was made for."""
+    """Names of the complete bundles in a folder, which contain their exported file."""
     return tuple(sorted(spec.parent.name for spec in folder.glob("*/spec.json") if spec.parent.name[0] != "."))

@@ -1,4 +1,4 @@
-"""The search for the best model that a device can afford, in the time there is."""
+"""The search for the best model within the limits of a device and a time budget."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ class SearchRequest:
     """What to search for.
 
     Args:
-        data: A folder of class folders, a CSV, or the name of a dataset.
-        time_s: Seconds that the whole search may take.
-        max_latency_ms: Most milliseconds for one image, the model alone, on one thread.
-        max_size_mb: Largest exported file, in 10^6 bytes.
-        format: Name of an exporter; ``None``: the first whose files can be timed.
-        precision: One of the exporter's.
-        architectures: Those that may be tried; empty: all with pretrained weights that nobody has to download.
-        device: JSON of ``zoo bench`` on the device; ``None``: this machine is the device.
+        data: A folder of class folders, a CSV file, or the name of a dataset.
+        time_s: Time for the whole search in seconds.
+        max_latency_ms: Maximum latency of the model on one thread, for one image, in milliseconds.
+        max_size_mb: Maximum size of the exported file, in 10^6 bytes.
+        format: Name of an exporter. ``None``: the first whose files can be timed.
+        precision: A precision that the exporter supports.
+        architectures: Names of the architectures to try. If empty, all whose pretrained weights are on disk.
+        device: JSON file written by ``zoo bench`` on the target device. ``None``: this machine.
         runs: Folder of runs.
-        name: Of the winner's run; the search's folder is ``<name>.search`` beside it. ``None``: after the data.
+        name: Name of the winner's run. The folder of the search is ``<name>.search`` next to it. ``None``: derived from
+            the data.
     """
 
     data: str
@@ -71,7 +72,7 @@ class SearchRequest:
         return self.runs / f"{self.run_name}.search"
 
     def command(self) -> str:
-        """The command line that asks for the same."""
+        """The equivalent command line."""
         return shlex.join(["zoo", "search", *self._arguments()])
 
     def _arguments(self) -> Iterator[str]:
@@ -89,21 +90,21 @@ class SearchRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a search found.
+    """Result of a search.
 
     Args:
-        run: The winner, a run like any other.
-        file: Its exported file; ``None`` where that was refused or could not be made, as ``trouble`` says.
-        cost: Of that file.
-        trouble: Why there is no file, or which limit it misses; empty where all is well.
-        outcomes: Every candidate that was tried, the best first, then those that failed.
-        front: Keys of those that no other one beats in accuracy, latency and size at once.
-        second: What the second best would cost, in a sentence; empty without one.
-        limits: That the file had to meet.
+        run: The run of the winner.
+        file: The exported file of the winner. ``None`` if it was refused or could not be written; see ``trouble``.
+        cost: Latency and size of that file.
+        trouble: Why there is no file, or which limit it exceeds. Empty if there is no problem.
+        outcomes: All candidates, the best first, followed by those that failed.
+        front: Keys of the candidates on the Pareto front of accuracy, latency and size.
+        second: A sentence that compares the second best candidate with the winner. Empty if there is none.
+        limits: The limits of the device.
         form: Format and precision of the file, in words.
-        device: Name of the device that latencies are of; empty for this machine.
-        notes: What a reader should know, a sentence each.
-        page: The page with the picture of all candidates.
+        device: Name of the device on which latency was measured. Empty for this machine.
+        notes: Notes for the reader, one sentence each.
+        page: The page with the plot of all candidates.
     """
 
     run: Run
@@ -121,7 +122,7 @@ class Found:
 
     @property
     def ranked(self) -> list[tuple[Outcome, Judged]]:
-        """Candidates that did not fail, the best first."""
+        """The candidates that did not fail, best first."""
         return ranked(self.outcomes)
 
     def as_dict(self) -> dict[str, Any]:
@@ -152,10 +153,10 @@ def search(request: SearchRequest, reporter: Reporter) -> Found:
 
     Args:
         request: What to search for.
-        reporter: Hears of every candidate.
+        reporter: Receives the progress.
 
     Raises:
-        UsageError: Options that cannot be met or contradict each other, or a folder of another search.
+        UsageError: The options cannot be met or contradict each other, or the folder belongs to another search.
         DataError: The images cannot be used.
         PluginError: All candidates failed.
         TrainingError: A file of the search is damaged or cannot be written.
@@ -174,7 +175,7 @@ def search(request: SearchRequest, reporter: Reporter) -> Found:
             return _search(request, exporter, names, benchmark, reporter)
         except (KeyboardInterrupt, SystemExit):
             if (request.folder / "search.json").is_file():
-                reporter.note(f"Interrupted; what was tried is kept. Continue: {request.command()}")
+                reporter.note(f"Interrupted. The results so far are kept. To continue: {request.command()}")
             raise
         finally:
             reporter.trained()
@@ -195,7 +196,7 @@ def _read_benchmark(path: Path | None) -> Mapping[str, Any] | None:
     from zoo.report.bench_table import merged
 
     if not merged([path]).rows:
-        raise UsageError(f"'{path}' holds no file that was timed.", "Time a bundle on the device: zoo bench BUNDLE.")
+        raise UsageError(f"'{path}' contains no timed file.", "To time a bundle on the device: zoo bench BUNDLE")
     return read_object(path.read_bytes())
 
 
@@ -223,12 +224,12 @@ def _search(
     for note in notes:
         reporter.note(note)
     clock = Clock(request.folder / "time.json", request.time_s)
-    finishing = "Waiting for another process that finishes this search"
+    finishing = "Waiting for another process to finish this search"
     with patiently_locked(request.folder / "finish.lock", reporter, finishing):
         journal = Journal(request.folder, goal.architectures)
         journal.reopen()
     tests = sum(data.counts["test"].values())
-    reporter.stage(f"{len(photos.names)} images choose by cross-validation, {tests} test images measure the winner")
+    reporter.stage(f"{len(photos.names)} images for cross-validation, {tests} test images to evaluate the winner")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters read nothing else
     start_keras()
     from zoo.workflows.search_work import SearchWork
@@ -246,7 +247,7 @@ def _search(
 def _goal(
     request: SearchRequest, exporter: Exporter, names: tuple[str, ...], data: ImageData
 ) -> tuple[Goal, list[str]]:
-    """The goal that the folder records, and how what is installed differs from it."""
+    """The goal recorded in the folder, and notes on architectures that were installed or removed since then."""
     device = request.device
     goal = Goal(
         data=data.source,
@@ -261,6 +262,6 @@ def _goal(
     recorded = same_goal(request.folder, goal)
     later = sorted(set(names) - set(recorded.architectures))
     gone = sorted(set(recorded.architectures) - set(names))
-    notes = [f"{', '.join(later)}: installed after this search began, and not a part of it."] if later else []
-    notes += [f"{', '.join(gone)}: a part of this search, and not installed any more."] if gone else []
+    notes = [f"{', '.join(later)}: installed after this search began, and therefore not part of it."] if later else []
+    notes += [f"{', '.join(gone)}: part of this search, but no longer installed."] if gone else []
     return recorded, notes

@@ -1,4 +1,4 @@
-"""What one command does for a search: it tries candidates, and trains and exports the best."""
+"""The work of one process in a search: it tries candidates, and trains and exports the best."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ _WINNER_S, _IN_8_BITS_S = 20.0, 60.0
 
 
 class SearchWork:
-    """One command's share of a search.
+    """The work of one process in a search.
 
     Args:
-        request: What is searched for.
-        exporter: Of the format.
-        names: Architectures that are tried.
-        photos: Images that choose.
-        benchmark: JSON of the device; ``None``: this machine is the device.
-        clock: The time.
-        notes: What a reader should know so far.
-        reporter: Hears of every candidate.
+        request: What to search for.
+        exporter: The exporter of the format.
+        names: Names of the architectures to try.
+        photos: Images for cross-validation.
+        benchmark: JSON of the target device. ``None``: this machine.
+        clock: Keeps track of the remaining time.
+        notes: Notes for the reader so far.
+        reporter: Receives the progress.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class SearchWork:
         self._costs = Costs(self._form, self._folder, benchmark, self._note, reporter)
 
     def try_candidates(self, journal: Journal) -> None:
-        """Tries candidates for as long as there is time for one, and waits for others that do.
+        """Tries candidates while there is enough time, and waits for other processes that still try one.
 
         Raises:
-            UsageError: None meets the limits, or there is not even time for one.
+            UsageError: No architecture meets the limits, or there is no time for a single candidate.
         """
         self._refuse_impossible()
         engine = Engine(
@@ -101,7 +101,7 @@ class SearchWork:
         engine.close()
 
     def finish(self) -> Found:
-        """Trains, measures and exports the best candidate, and draws the page."""
+        """Trains, evaluates and exports the best candidate, and writes the page."""
         from zoo.report.search import SearchPage, write_search_page
 
         outcomes = read_outcomes(self._folder)
@@ -165,7 +165,7 @@ class SearchWork:
         return Known(self._records, self._request.limits, self._costs, read_outcomes(self._folder))
 
     def _refuse_impossible(self) -> None:
-        """Raises where no architecture meets the limits."""
+        """Raises an error if no architecture meets the limits."""
         known = self._known()
         if any(largest_fitting(known, record) for record in self._records.values()):
             return
@@ -182,17 +182,17 @@ class SearchWork:
         raise UsageError(
             f"No architecture meets the limits as {self._form}. The nearest is {nearest[1]}: {nearest[0]:.2f} times"
             " the limit.",
-            "Raise the limit so far, or try another --precision.",
+            "Raise the limit accordingly, or try another --precision.",
         )
 
     def _reserve_s(self, pace: float) -> float:
-        """Seconds that the winner will take, on a machine that takes ``pace`` times as long as a free one."""
+        """Estimated seconds for the winner, on a machine that takes ``pace`` times as long as an idle one."""
         judged = [outcome.judged.seconds for outcome in read_outcomes(self._folder) if outcome.judged]
         in_8_bits = _IN_8_BITS_S if self._form.precision == "int8" else 0.0
         return (_WINNER_S + in_8_bits) * pace + max(judged, default=0.0) / 2
 
     def _judge(self, candidate: Candidate) -> Outcome:
-        """The outcome of a candidate, kept in the folder; one that was kept before is returned as it is."""
+        """Evaluates a candidate and stores its outcome in the folder. A stored outcome is returned unchanged."""
         from zoo.report.candidate import write_candidate_page
 
         if (known := read_outcome(self._folder, candidate.key)) is not None:
@@ -204,7 +204,7 @@ class SearchWork:
         except ZooError as error:
             outcome = Outcome(candidate=candidate, cost=cost, error=str(error))
         except (MemoryError, RuntimeError, ValueError, ArithmeticError, LookupError, TypeError) as error:
-            # Whatever a backend raises for a network that it cannot compute keeps nobody from trying the others.
+            # A network that a backend cannot compute must not prevent the others from being tried.
             outcome = Outcome(candidate=candidate, cost=cost, error=f"{type(error).__name__}: {error}")
         else:
             outcome = Outcome(candidate=candidate, cost=cost, judged=found.judged)
@@ -216,7 +216,7 @@ class SearchWork:
         return outcome
 
     def _second(self, judged: list[tuple[Outcome, Judged]]) -> str:
-        """What the second best would cost, in a sentence; empty without one."""
+        """A sentence that compares the second best candidate with the best. Empty if there is none."""
         if len(judged) < 2:
             return ""
         (first, figures), (second, others) = judged[:2]
@@ -241,7 +241,7 @@ class SearchWork:
         return name
 
     def _train(self, candidate: Candidate, path: Path) -> Run:
-        """The winner's run; one that was interrupted goes on."""
+        """Trains the winner, or resumes its interrupted run."""
         from zoo.progress import make_reporter
 
         image = {name: value for name, value in candidate.image.as_dict().items() if name != "version"}
@@ -258,13 +258,15 @@ class SearchWork:
                 asked = TrainRequest(resume=path, runs=self._request.runs)
             elif not open_run(path).finished:
                 shutil.rmtree(path)  # killed before it knew its images: this search began it, and nothing can go on
-        left = f"{as_minutes(self._clock.left_s)} left" if self._clock.left_s > 0 else "The time is over"
+        left = f"{as_minutes(self._clock.left_s)} left" if self._clock.left_s > 0 else "No time left"
         self._reporter.stage(f"{left}; the winner is {candidate}")
         run = train(asked, self._reporter).run
         chose = set(self._photos.contents)
         seen = sum(row["split"] == "test" and row["sha256"] in chose for row in run.split())
         if seen:
-            self._note(f"{seen} test images of the winner's run chose too: its accuracy on them is too good.")
+            self._note(
+                f"{seen} test images of the winner's run were also used to choose it: its accuracy on them is too high."
+            )
         return Run(run, lambda quiet: make_reporter())
 
     def _export(self, run: Run, winner: Winner) -> Winner:

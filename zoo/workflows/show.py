@@ -1,4 +1,4 @@
-"""All about one thing: a run, an architecture or an exporter."""
+"""The details of a run, an architecture or an exporter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ShowRequest:
     """What to show.
 
     Args:
-        name: Of a run, by its folder or its name; of an architecture; or of an exporter.
+        name: Folder or name of a run, or name of an architecture or of an exporter.
         runs: Folder of runs.
     """
 
@@ -32,12 +32,12 @@ class ShowRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """What is known of it.
+    """The details of one item.
 
     Args:
         kind: ``run``, ``architecture`` or ``exporter``.
-        name: Of it.
-        facts: Title to value; a value is text, a number, or such a mapping itself. Ready for JSON.
+        name: Its name.
+        facts: Values by title. A value is text, a number, or another such mapping. It can be written as JSON.
     """
 
     kind: str
@@ -46,10 +46,10 @@ class Shown:
 
 
 def show(request: ShowRequest, reporter: Reporter) -> Shown:
-    """What is known of a run, an architecture or an exporter.
+    """Collects the details of a run, an architecture or an exporter.
 
     Raises:
-        UsageError: There is none of that name, or two distributions offer it.
+        UsageError: The name is unknown, or two distributions offer it.
     """
     name = request.name
     for path in (Path(name), request.runs / name):
@@ -69,7 +69,7 @@ def show(request: ShowRequest, reporter: Reporter) -> Shown:
     known = [found.record.name for registry in (architectures(), exporters(), datasets()) for found in registry]
     raise UsageError(
         f"There is no run, no architecture and no exporter '{name}'.{did_you_mean(name, known)}",
-        "`zoo runs` shows the runs, `zoo list` everything else.",
+        "`zoo runs` lists the runs, and `zoo list` everything else.",
     )
 
 
@@ -132,7 +132,7 @@ def _of_architecture(record: Architecture, owner: str, reporter: Reporter) -> di
 
 
 def _parameters(record: Architecture, reporter: Reporter) -> int:
-    """Of the network for two classes."""
+    """Number of parameters of the network with two classes."""
     from zoo.backend import start_keras
 
     reporter.stage(f"Building {record.name} for two classes")

@@ -1,4 +1,4 @@
-"""The division of a dataset into training, validation and test photos, near-duplicates on one side."""
+"""The split of a dataset into training, validation and test photos. Near-duplicates stay in one split."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitRequest:
-    """What to divide, and how.
+    """What to split, and how.
 
     Args:
-        data: A folder of class folders, a CSV, or the name of a dataset.
-        test, val: Share of all photos that measures, and that chooses, 0 to 1.
-        seed: Another one is another division.
-        group_by: A regular expression; photos whose names share what it finds stay on one side.
-        keep: An earlier manifest: what it names keeps its side.
+        data: A folder of class folders, a CSV file, or the name of a dataset.
+        test, val: Share of test photos and of validation photos, 0 to 1.
+        seed: Seed of the split.
+        group_by: A regular expression. Photos whose names give the same match stay in one split.
+        keep: An earlier manifest. Its photos keep their split.
         out: The manifest to write.
-        copy, link: A folder to make, of copies or of symbolic links.
-        backbone: The architecture whose features find near-duplicates; ``None``: the first that has some.
+        copy, link: A folder to create, with copies or with symbolic links.
+        backbone: The architecture whose features find near-duplicates. ``None``: the first that has pretrained weights.
     """
 
     data: str
@@ -45,7 +45,7 @@ class SplitRequest:
     backbone: str | None = None
 
     def command(self) -> str:
-        """The command line that asks for the same."""
+        """The equivalent command line."""
         return shlex.join(["zoo", "data", "split", self.data, *self._arguments()])
 
     def _arguments(self) -> Iterator[str]:
@@ -58,13 +58,13 @@ class SplitRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """What came out.
+    """Result of a split.
 
     Args:
-        counts: Split to class to number of photos.
-        told: What else there is to say, a sentence each.
+        counts: Number of photos, by split and class.
+        told: Notes, one sentence each.
         manifest, card: Files that were written.
-        folder: Of copies or links, where one was wanted.
+        folder: Folder of copies or links, if requested.
     """
 
     counts: Mapping[str, Mapping[str, int]]
@@ -75,11 +75,11 @@ class Split:
 
 
 def split(request: SplitRequest, reporter: Reporter) -> Split:
-    """Divides photos, and writes a manifest; no photo is moved or changed.
+    """Splits photos and writes a manifest. No photo is moved or changed.
 
     Raises:
         UsageError: The shares, the expression or the paths cannot be used.
-        DataError: The photos cannot be divided so, or cannot be read.
+        DataError: The photos cannot be split as requested, or cannot be read.
     """
     from zoo.audit.audit import read_and_compare
     from zoo.audit.division import check_expression, check_shares, divide
@@ -90,7 +90,7 @@ def split(request: SplitRequest, reporter: Reporter) -> Split:
     if request.group_by is not None:
         check_expression(request.group_by)
     if request.copy and request.link:
-        raise UsageError("--copy and --link both make a folder.", "Give one of them.")
+        raise UsageError("--copy and --link cannot be combined.", "Give one of them.")
     folder = request.copy or request.link
     refuse_existing(request.out, folder, request.keep)
     kept = read_kept(request.keep) if request.keep else {}
@@ -103,10 +103,10 @@ def split(request: SplitRequest, reporter: Reporter) -> Split:
     place = copy_file if request.copy else link_file
     card = write_division(request.out, photos.photos, division.splits, part, folder, place)
     if any(photo.split for photo in photos.photos):
-        told.append("The splits that the data had are not used.")
+        told.append("The existing splits of the data are ignored.")
     if photos.skipped:
         first = photos.skipped[0]
-        told.append(f"{len(photos.skipped)} file(s) left out; such as {first.name}: {first.reason}")
+        told.append(f"{len(photos.skipped)} file(s) left out, for example {first.name}: {first.reason}")
     counts = _counts(photos, division.splits)
     return Split(counts=counts, told=tuple(told), manifest=request.out, card=card, folder=folder)
 
@@ -123,22 +123,24 @@ def _told_of_kept(photos: Photos, kept: Mapping[str, str], keep: Path) -> list[s
     here = sum(sha256 in kept for sha256 in photos.contents)
     if not here:
         raise DataError(
-            f"None of the {len(kept)} photos that '{keep}' names is in '{photos.source}'.",
-            "Give the manifest of this data, or leave out --keep.",
+            f"None of the {len(kept)} photos listed in '{keep}' is in '{photos.source}'.",
+            "Give the manifest of this data, or omit --keep.",
         )
-    return [f"Kept as in {keep.name}: {here}. New: {len(photos) - here}. Gone since: {len(kept.keys() - contents)}."]
+    return [f"Kept as in {keep.name}: {here}. New: {len(photos) - here}. Missing: {len(kept.keys() - contents)}."]
 
 
 def _told_of_groups(photos: Photos, division: Division) -> list[str]:
     lines = []
     if division.groups:
-        lines.append(f"{division.grouped} photos belong together in {division.groups} groups, each kept on one side.")
+        lines.append(
+            f"{division.grouped} photos form {division.groups} groups of related photos. Each group is in one split."
+        )
     if division.torn:
         group = sorted(division.torn[0], key=lambda index: division.splits[index])
         shown = [f"{photos.photos[index].name} ({division.splits[index]})" for index in (group[0], group[-1])]
         lines.append(
-            f"{len(division.torn)} group(s) of photos that belong together lie on several sides, such as"
-            f" {' and '.join(shown)}: they are kept there, and measure too well. New ones of them are held out."
+            f"{len(division.torn)} group(s) of related photos are in several splits, for example {' and '.join(shown)}."
+            " They stay there, so the test accuracy may be too high. New photos of these groups are not assigned."
         )
     return lines
 
@@ -147,7 +149,7 @@ def _card(photos: Photos, division: Division, request: SplitRequest, told: Seque
     from zoo.data.card import CardPart, licences_beside
 
     notes = [
-        f"The manifest is {request.out.name}; its hashes say whether a file is still the one that was split.",
+        f"The manifest is {request.out.name}. Its hashes show whether a file has changed since the split.",
         *told,
     ]
     if photos.skipped:

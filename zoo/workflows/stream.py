@@ -1,4 +1,4 @@
-"""Answers about pictures, however many there are, in their order and in flat memory."""
+"""Predictions for any number of images, in order and in constant memory."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _MOST_DECODERS = 4
 
 
 def one_by_one(classifiers: Sequence[Classifier], pictures: Iterable[Named], top: int) -> Iterator[Answered]:
-    """Name and answer of each picture, or why there is none.
+    """Yields the name and the prediction of each image, or the reason why there is none.
 
-    A thread for every classifier takes a picture from its file to its answer: nothing waits for anything, and an answer
-    does not depend on the pictures beside it.
+    Each classifier has its own thread, which decodes and predicts one image at a time. Threads do not wait for each
+    other, and a prediction does not depend on the other images.
 
     Args:
-        classifiers: Of one model, each for one thread.
-        pictures: Taken one after the other, as they are needed.
-        top: Classes wanted.
+        classifiers: Classifiers of the same model, one per thread.
+        pictures: The images, which are read one by one as needed.
+        top: Number of likeliest classes to return.
 
     Raises:
-        VerificationError: The model answers with something that is no number.
+        VerificationError: The model returns values that are not numbers.
     """
     free: SimpleQueue[Classifier] = SimpleQueue()
     for classifier in classifiers:
@@ -65,12 +65,12 @@ def in_batches(
     pictures: Iterable[Named],
     top: int,
 ) -> Iterator[Answered]:
-    """The same, of a model that is fastest when it is asked about many at once, and takes all cores by itself.
+    """The same as ``one_by_one`` for a model that is fastest on batches and uses all cores itself.
 
     Args:
-        classifier: Makes pixels of pictures, and answers of probabilities.
-        predict: Probabilities, float32 ``(n, classes)``, of pixels, uint8 ``(n, height, width, 3)``.
-        batch_size: Pictures that are asked about at once.
+        classifier: Converts images to pixels, and probabilities to predictions.
+        predict: Maps pixels, uint8 ``(n, height, width, 3)``, to probabilities, float32 ``(n, classes)``.
+        batch_size: Number of images per batch.
         pictures, top: As above.
     """
 

@@ -1,4 +1,4 @@
-"""Teachers of a training: finished runs that know the classes of the student, and not its test images."""
+"""Teachers of a student: finished runs on the same classes that were not trained on the student's test images."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def find_teachers(named: Sequence[Path], root: Path) -> tuple[Path, ...]:
-    """Folders of the runs that are to teach.
+    """Finds the run folders of the teachers.
 
     Args:
-        named: Each a run by its folder, by its name below ``root``, or the newest of an architecture.
+        named: Runs, each by its folder, by its name in ``root``, or as the newest run of an architecture.
         root: Folder of runs.
 
     Raises:
-        UsageError: One of them is no finished run, or is named twice.
+        UsageError: A teacher is not a finished run, or is named twice.
     """
     found: list[Path] = []
     for name in named:
@@ -52,7 +52,7 @@ def _refuse_exported(name: Path) -> None:
         return
     source = next((folder for folder in name.absolute().parents if (folder / "run.json").is_file()), None)
     raise UsageError(
-        f"A teacher is a run, and '{name}' is {'a bundle' if bundle else 'a model file'}, which does not say what"
+        f"A teacher must be a run. '{name}' is {'a bundle' if bundle else 'a model file'}, which does not record what"
         " trained it.",
         "Give the run it was exported from" + (f": --teacher {shlex.quote(str(source))}" if source else "."),
     )
@@ -65,7 +65,7 @@ def model_digest(folder: Path) -> str:
 
 
 def described(run: Run, data: ImageData, uncompared: int) -> TeacherInfo:
-    """What ``run.json`` of a student on ``data`` records of a teacher."""
+    """The entry on a teacher in ``run.json`` of a student that is trained on ``data``."""
     from zoo.data import VAL
 
     validation = {data.contents[index] for index in data.indices(VAL).tolist()}
@@ -81,7 +81,7 @@ def described(run: Run, data: ImageData, uncompared: int) -> TeacherInfo:
 
 
 def _trained_on(run: Run) -> frozenset[str]:
-    """SHA-256 of the photos that a run trained on; a chosen head trains on the validation images too."""
+    """SHA-256 of the photos that a run was trained on, including validation images if its head was chosen."""
     splits = ("train",) if run.recipe.validates else ("train", "val")
     return frozenset(row["sha256"] for row in run.split() if row["split"] in splits)
 
@@ -94,22 +94,22 @@ def refuse_other_labels(run: Run, labels: Sequence[str]) -> None:
         f"{what} {quoted(names, most=3)}" for what, names in (("lacks", lacks), ("has besides", more)) if names
     ]
     raise UsageError(
-        f"The teacher {run.path} knows other classes than the data: it {' and '.join(differences)}.",
-        "Train a teacher on data of the same classes; their order does not matter.",
+        f"The teacher {run.path} was trained on other classes than those of the data: it {' and '.join(differences)}.",
+        "Train a teacher on data with the same classes. Their order does not matter.",
     )
 
 
 def refuse_seen(run: Run, data: ImageData, reporter: Reporter) -> int:
-    """Refuses a teacher that learned from test images of the student, or from near-duplicates of some.
+    """Refuses a teacher that was trained on test images of the student, or on near-duplicates of them.
 
-    Near-duplicates among the student's own images do not count: the run tells of those, with or without teachers.
+    Near-duplicates among the student's own images are not counted. The run reports them with or without teachers.
 
     Returns:
-        How many photos that the teacher learned from could not be compared with the test images, or not in full; a
-        warning has said why.
+        The number of the teacher's training photos that could not be fully compared with the test images. A warning
+        has given the reason.
 
     Raises:
-        DataError: The teacher learned from some.
+        DataError: The teacher was trained on such images.
     """
     from zoo.data import TEST
 
@@ -124,8 +124,10 @@ def refuse_seen(run: Run, data: ImageData, reporter: Reporter) -> int:
     missing = len(others - set(photos.contents))
     if missing:
         reporter.warning(
-            f"The teacher {run.name}: {missing} of the {len(others)} photos that it learned from and this data does not"
-            " have are gone or changed. They were not compared with the test images: the accuracy may be too good."
+            f"The teacher {run.name} was trained on {len(others)} photos that are not in this data, and {missing} of"
+            " them"
+            " are missing or have changed. They could not be compared with the test images, so the test accuracy may"
+            " be too high."
         )
     if not photos.names:
         return missing
@@ -133,21 +135,21 @@ def refuse_seen(run: Run, data: ImageData, reporter: Reporter) -> int:
     if near:
         raise _seen(run, near, "near-duplicates of ")
     if unsearched:
-        reporter.warning(f"The teacher {run.name}, in the photos that it learned from: {unsearched}")
+        reporter.warning(f"Training photos of the teacher {run.name}: {unsearched}")
         return len(others)
     return missing
 
 
 def _seen(run: Run, names: Sequence[str], what: str) -> DataError:
     return DataError(
-        f"The teacher {run.path} learned from {what}{len(names)} test image(s) of this data: {quoted(names, most=3)}."
-        " The student's accuracy on them would be too good.",
-        "Train the teacher with the same --data and --split-seed as the student, or take another teacher.",
+        f"The teacher {run.path} was trained on {what}{len(names)} test image(s) of this data:"
+        f" {quoted(names, most=3)}. The student's accuracy on them would be too high.",
+        "Train the teacher with the same --data and --split-seed as the student, or choose another teacher.",
     )
 
 
 def _present(run: Run, wanted: Collection[str], data: ImageData, reporter: Reporter) -> ImageData:
-    """The photos of some contents that a teacher learned from and that are still in their place."""
+    """The training photos of a teacher with given contents that still exist at their path."""
     from zoo.data.present import load_present
 
     places = ((sha256, entry) for sha256, entry in _places(run, set()) if sha256 in wanted)
@@ -155,7 +157,7 @@ def _present(run: Run, wanted: Collection[str], data: ImageData, reporter: Repor
 
 
 def _places(run: Run, visited: set[Path]) -> Iterator[tuple[str, Entry]]:
-    """SHA-256 and place of the photos that a run learned from: its own, those without labels, and its teachers'."""
+    """SHA-256 and path of the photos that a run was trained on: its own, those without labels, and its teachers'."""
     from zoo.data.source import UNLABELLED, Entry
 
     visited.add(run.path.absolute())
@@ -183,7 +185,7 @@ def _places(run: Run, visited: set[Path]) -> Iterator[tuple[str, Entry]]:
 
 
 def _shown_by(photos: ImageData, data: ImageData, reporter: Reporter) -> tuple[list[str], str | None]:
-    """Test images of the student that have a near-duplicate among photos, and what was not looked for."""
+    """Test images of the student that have a near-duplicate among the photos, and what was not compared."""
     import numpy as np
 
     from zoo.audit.leakage import find_copies

@@ -1,4 +1,4 @@
-"""What a student learns from besides its own data: what its teachers predict, and photos without labels."""
+"""What a student learns from in addition to its own data: predictions of teachers, and photos without labels."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Teaching:
-    """Everything that a student learns from besides its own labelled images.
+    """Everything that a student learns from in addition to its own labelled images.
 
     Args:
-        info: What ``run.json`` records.
-        teachers: The runs that teach.
-        images: The student's data, and behind it the photos without labels.
-        rows: Of ``unlabelled.csv``; ``None`` where no such photos were given.
-        seen: SHA-256 of photos that the run knows through these and that are not among its own.
+        info: The entry in ``run.json``.
+        teachers: The runs of the teachers.
+        images: The student's data, followed by the photos without labels.
+        rows: Rows of ``unlabelled.csv``. ``None`` if no such photos were given.
+        seen: SHA-256 of the photos that the student learns from through teachers or without labels, and that are not
+            in its own data.
     """
 
     info: TaughtInfo
@@ -42,24 +43,24 @@ class Teaching:
     seen: tuple[str, ...]
 
     def record(self, run: Run) -> None:
-        """Writes down what they are, into the run folder."""
+        """Writes teachers and photos without labels into the run folder."""
         if self.rows is not None:
             write_csv(run.path / "unlabelled.csv", ("path", "sha256", "use"), self.rows)
         if self.seen:
             write_csv(run.path / "seen.csv", ("sha256",), [(sha256,) for sha256 in self.seen])
 
     def refuse_other(self, run: Run) -> None:
-        """Refuses to resume a run with other teachers or photos than it began with.
+        """Refuses to resume a run with other teachers or photos than it was started with.
 
         Raises:
-            TrainingError: A model or a photo is not what it was; the message says which.
+            TrainingError: A model or a photo has changed; the message names it.
         """
         was = run.info.taught
         assert was is not None
         for before, now in zip(was.teachers, self.info.teachers, strict=True):
             if before.digest != now.digest:
                 raise TrainingError(
-                    f"The teacher {now.run} is not what it was when {run.path} began: its model.keras has changed.",
+                    f"The teacher {now.run} has changed since {run.path} was started: its model.keras is different.",
                     "Restore it, or start a new run.",
                 )
         if self.rows is None:
@@ -70,13 +71,13 @@ class Teaching:
         if changed:
             assert was.unlabelled is not None
             raise TrainingError(
-                f"The photos without labels of {run.path} are not what they were: {len(changed)} are new, gone or"
-                f" changed, such as {changed[0]!r}.",
+                f"The photos without labels of {run.path} have changed: {len(changed)} are new, missing or"
+                f" different, for example {changed[0]!r}.",
                 f"Restore {was.unlabelled.source}, or start a new run.",
             )
 
     def lesson(self, run: Run, reporter: Reporter) -> Lesson:
-        """What the teachers predict for the images that train, cached like features."""
+        """The teachers' predictions for the training images, cached like features."""
         from zoo.data.cache import damage_note
         from zoo.training.lesson import compute_lesson
 
@@ -98,13 +99,13 @@ class Teaching:
 
         training = self.images.at(self.images.training)
         for run in self.teachers:
-            reporter.stage(f"Asking the teacher {run.name} about {len(training.names)} images")
+            reporter.stage(f"Predicting {len(training.names)} images with the teacher {run.name}")
             images = training.seen_as(run.image_spec, reporter.counter("decoding"))
             yield Teacher(of_run(run).load, images, outputs_of(run.labels, training.labels))
 
 
 def outputs_of(teacher: Sequence[str], student: Sequence[str]) -> NDArray[np.int64]:
-    """For each label of the student, the teacher's output that stands for it."""
+    """The index of the teacher's output for each label of the student."""
     import numpy as np
 
     return np.array([teacher.index(label) for label in student], np.int64)
@@ -113,17 +114,17 @@ def outputs_of(teacher: Sequence[str], student: Sequence[str]) -> NDArray[np.int
 def prepare_teaching(
     teachers: Sequence[Path], unlabelled: Path | None, data: ImageData, reporter: Reporter
 ) -> Teaching | None:
-    """Opens the teachers, checks that they fit the student's data, and reads the photos without labels.
+    """Opens the teachers, checks that they match the student's data, and reads the photos without labels.
 
     Args:
-        teachers: Folders of finished runs; none: nobody teaches.
+        teachers: Folders of finished runs. Empty: no teachers.
         unlabelled: A folder of photos without labels.
-        data: The student's.
-        reporter: Told what is used and what is left out.
+        data: The student's data.
+        reporter: Receives notes on what is used and what is left out.
 
     Raises:
-        UsageError: A teacher has other labels, or there is no such folder.
-        DataError: A teacher saw test images, or the folder holds no usable image.
+        UsageError: A teacher has other labels, or the folder does not exist.
+        DataError: A teacher was trained on test images, or the folder contains no usable image.
     """
     if not teachers:
         return None
@@ -136,9 +137,9 @@ def prepare_teaching(
     for run, each in zip(runs, infos, strict=True):
         if each.validation:
             reporter.note(
-                f"The teacher {run.name} was trained on {each.validation} of the"
-                f" {len(data.indices(VAL))} validation images, which choose the student's epoch and fit its"
-                " temperature: the validation accuracy may be too good. The test images are not among them."
+                f"The teacher {run.name} was trained on {each.validation} of the {len(data.indices(VAL))} validation"
+                " images. They are used to choose the student's epoch and to fit its temperature, so its validation"
+                " accuracy may be too high. No test image is affected."
             )
     info = TaughtInfo(teachers=tuple(infos))
     seen = {sha256 for run in runs for sha256 in run.learned_from()}
@@ -151,11 +152,11 @@ def prepare_teaching(
 
 
 def resumed_teaching(run: Run, data: ImageData, reporter: Reporter) -> Teaching | None:
-    """The same of a run that is resumed, from where its teachers and photos lay when it began.
+    """The same for a resumed run, with the paths of teachers and photos that it was started with.
 
     Raises:
         UsageError, DataError: As ``prepare_teaching``.
-        TrainingError: A teacher or a photo is not what it was.
+        TrainingError: A teacher or a photo has changed.
     """
     was = run.info.taught
     if was is None:
@@ -164,7 +165,8 @@ def resumed_teaching(run: Run, data: ImageData, reporter: Reporter) -> Teaching 
     for path in teachers:
         if not (path / "model.keras").is_file():
             raise TrainingError(
-                f"The teacher {path} of {run.path} is gone.", "Restore it, or start a new run with other teachers."
+                f"The teacher {path} of {run.path} does not exist any more.",
+                "Restore it, or start a new run with other teachers.",
             )
     teaching = prepare_teaching(teachers, Path(was.unlabelled.source) if was.unlabelled else None, data, reporter)
     if teaching:
@@ -175,7 +177,7 @@ def resumed_teaching(run: Run, data: ImageData, reporter: Reporter) -> Teaching 
 def _with_unlabelled(
     data: ImageData, folder: Path, reporter: Reporter
 ) -> tuple[ImageData, tuple[tuple[str, str, str], ...], UnlabelledInfo]:
-    """The data with the photos of a folder behind it; what each file of the folder is used for; and a summary."""
+    """The data followed by the photos of a folder, the use of each file in the folder, and a summary."""
     import numpy as np
 
     from zoo.audit.leakage import find_copies_in_parts
@@ -195,12 +197,12 @@ def _with_unlabelled(
     uses: list[tuple[str, str]] = []  # kind and words
     for name, path, sha256 in zip(photos.names, both.names[len(judged) :], photos.contents, strict=True):
         if sha256 in trained:
-            uses.append(("labelled", f"the training image {trained[sha256]}, which trains with its label"))
+            uses.append(("labelled", f"same as the training image {trained[sha256]}, which is used with its label"))
         elif path in shows:
             leak = shows[path]
-            uses.append(("near", f"shows what the {leak.split} image {leak.twin} shows"))
+            uses.append(("near", f"near-duplicate of the {leak.split} image {leak.twin}"))
         elif sha256 in first:
-            uses.append(("repeated", f"the same file as {first[sha256]}"))
+            uses.append(("repeated", f"same content as {first[sha256]}"))
         else:
             first[sha256] = name
             uses.append((TRAINED, TRAINED))

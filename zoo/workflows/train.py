@@ -1,4 +1,4 @@
-"""Training: from photos to a measured run with its report."""
+"""Training, from photos to an evaluated run with its report."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _training = threading.Lock()
 
 @dataclass(frozen=True)
 class Trained:
-    """What came out of a training.
+    """Result of a training.
 
     Args:
         run: The finished run.
-        report: Its page.
-        already: Whether the run that was to be resumed was finished before.
+        report: Its report.
+        already: Whether the run to resume was finished already.
     """
 
     run: RunFolder
@@ -56,21 +56,21 @@ class Trained:
 
 
 def train(request: TrainRequest, reporter: Reporter) -> Trained:
-    """Trains a model, or continues a run, measures it on its test images and writes the report.
+    """Trains a model or resumes a run, evaluates it on its test images and writes the report.
 
     Args:
         request: What to train.
-        reporter: Hears of every stage, batch and epoch.
+        reporter: Receives the progress of every stage, batch and epoch.
 
     Raises:
-        UsageError: The request does not fit what is installed, or another training goes on in this process.
+        UsageError: The request does not fit what is installed, or this process is already training another model.
         DataError: The images cannot be used.
         TrainingError: The loss is not finite, or a run cannot be read or written.
     """
     if not _training.acquire(blocking=False):
         raise UsageError(
-            "Another training goes on in this process.",
-            "Wait until it is done, or train in a process of its own: they would share random numbers and Keras.",
+            "This process is already training another model.",
+            "Wait until it is finished, or train in another process. Random generators and Keras cannot be shared.",
         )
     try:
         with host_kept():
@@ -113,7 +113,7 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
     load_s = time.perf_counter() - start
     _announce(data, reporter)
     if request.split_seed is not None and "made" not in data.origin.values():
-        reporter.note("--split-seed has no effect: the data has splits of its own.")
+        reporter.note("--split-seed has no effect: the data has its own splits.")
     teaching = prepare_teaching(plan.teachers, plan.unlabelled, data, reporter)
     named = named_dataset(plan.source)
     flip = choose_flip(plan.recipe, data, named.flip if named else "auto")
@@ -163,13 +163,14 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
 
 
 def _with_best(request: TrainRequest, reporter: Reporter) -> TrainRequest:
-    """The request with the best pretrained architecture, where one is installed."""
+    """The request with the best pretrained architecture, if one is installed."""
     best = best_pretrained()
     if best is None:
         return request
     name, top1 = best
     reporter.note(
-        f"No architecture is named, so {name} is trained: of those installed, its weights are the best on ImageNet"
+        f"No architecture is given, so {name} is trained. Its weights are the most accurate on ImageNet of those"
+        " installed"
         f" ({percent(top1)} right, as published). `zoo list` shows the others."
     )
     return replace(request, architecture=name)
@@ -179,8 +180,8 @@ def _refuse_name(runs: Path, name: str) -> None:
     refuse_name(runs, name)
     if name in architectures():
         raise UsageError(
-            f"--name cannot be '{name}', the name of an architecture: commands could not tell them apart.",
-            f"Choose another one, such as --name {name}-1.",
+            f"--name cannot be '{name}', because an architecture has that name and commands would be ambiguous.",
+            f"Choose another name, such as --name {name}-1.",
         )
 
 
@@ -194,8 +195,8 @@ def _announce(data: ImageData, reporter: Reporter) -> None:
         reporter.note(note)
     if data.skipped:
         first = data.skipped[0]
-        unused = f"{len(data.skipped)} file(s) not used, see skipped.csv"
-        reporter.note(f"{unused}; such as {first.name}: {first.reason}")
+        unused = f"{len(data.skipped)} file(s) cannot be used; see skipped.csv"
+        reporter.note(f"{unused}. For example {first.name}: {first.reason}")
 
 
 def _resume(request: TrainRequest, reporter: Reporter) -> Trained:
@@ -203,7 +204,7 @@ def _resume(request: TrainRequest, reporter: Reporter) -> Trained:
     if request.repeat:
         raise UsageError("--resume continues a run and --repeat starts a new one.", "Give one of them.")
     if request.name is not None:
-        raise UsageError("A run keeps its name: --name goes with a new run, not with --resume.")
+        raise UsageError("--name cannot be combined with --resume: a resumed run keeps its name.")
     from zoo.data.named import find_source
     from zoo.training.plan import refuse_other_plan
 
@@ -221,8 +222,8 @@ def _resume(request: TrainRequest, reporter: Reporter) -> Trained:
         return Trained(run, run.path / "report.html", already=True)
     if not _resumable(run):
         raise TrainingError(
-            f"{run.path} was stopped before its images were recorded: it has no split.csv.",
-            shlex.join(["zoo", "train", "--repeat", str(run.path)]) + " starts it again.",
+            f"{run.path} was interrupted before its images were recorded: it has no split.csv.",
+            "Start it again with: " + shlex.join(["zoo", "train", "--repeat", str(run.path)]),
         )
     with _alone(run):
         return _resume_alone(open_run(run.path), request, reporter, start)  # as it is now that nobody else writes it
@@ -259,7 +260,7 @@ def _refuse_other_backend(run: RunFolder) -> None:
     backend = start_keras()
     if backend != run.info.backend:
         raise UsageError(
-            f"{run.path} was started on {run.info.backend}; this is {backend}.",
+            f"{run.path} was started with the Keras backend {run.info.backend}; the current backend is {backend}.",
             f"Set KERAS_BACKEND={run.info.backend}.",
         )
 
@@ -268,7 +269,9 @@ def _tell_other_version(run: RunFolder, reporter: Reporter) -> None:
     offer = architectures().offer(run.architecture)
     now, was = f"{offer.distribution} {offer.version}", run.info.distribution
     if now != was:
-        reporter.note(f"This run began with {was}; {now} is installed, and may build or train another model.")
+        reporter.note(
+            f"This run was started with {was}. Now {now} is installed, which may build or train the model differently."
+        )
 
 
 def _finish(
@@ -279,7 +282,7 @@ def _finish(
     reporter: Reporter,
     start: float,
 ) -> Trained:
-    """Does what is left to do: of a run that was interrupted after it was measured, the report."""
+    """Completes a run. If it was interrupted after the evaluation, only the report remains to be written."""
     from zoo.evaluation.trained import of_run
     from zoo.report.evidence import find_evidence
     from zoo.report.html import write_report
@@ -297,7 +300,7 @@ def _finish(
         for warning in run.metrics.warnings:
             reporter.warning(warning.sentence)
         measure_without(run, leaks)
-        reporter.stage("Drawing the report")
+        reporter.stage("Writing the report")
         trained = model or of_run(run).load()
         found, arranged = find_evidence(run, trained), find_map(run, trained, data, features)
         samples = augmented_samples(data, run.recipe, run.seed, taught=run.info.taught is not None)
@@ -309,7 +312,7 @@ def _finish(
 def _train_and_measure(
     run: RunFolder, data: ImageData, teaching: Teaching | None, callbacks: tuple[Any, ...], reporter: Reporter
 ) -> tuple[keras.Model, NDArray[np.float32] | None]:
-    """The trained model, and the features of the test images where they are kept."""
+    """The trained model, and the features of the test images if they are kept."""
     from zoo.evaluation.evaluate import evaluate
     from zoo.evaluation.recorded import choice_of
     from zoo.training.start import start_weights
@@ -332,13 +335,13 @@ def _train_and_measure(
 
 
 def _answerable(callback: Any) -> Any:
-    """A callback of whoever called; where it fails, the error says so, and that the run can go on."""
+    """Wraps a callback of the caller. If it fails, the error says so, and that the run can be resumed."""
     import keras
 
     if not isinstance(callback, keras.callbacks.Callback):
         raise UsageError(
-            f"callbacks takes objects of keras.callbacks.Callback. Received: {callback!r:.80}.",
-            "Derive a class from it, or leave it out.",
+            f"callbacks must be instances of keras.callbacks.Callback. Received: {callback!r:.80}.",
+            "Derive its class from keras.callbacks.Callback, or omit it.",
         )
     wrap_callback(callback, _explained)
     return callback
@@ -354,7 +357,7 @@ def _explained(method: Callable[..., Any], name: str) -> Callable[..., Any]:
         except Exception as error:
             raise TrainingError(
                 f"The callback {name} failed: {type(error).__name__}: {error}",
-                "Mend it or leave it out; what was trained up to the last checkpoint can be resumed.",
+                "Fix or omit it. The run can be resumed from its last checkpoint.",
             ) from error
 
     return call
@@ -370,24 +373,24 @@ def _tensorboard(run: RunFolder) -> list[Any]:
 
 @contextlib.contextmanager
 def _telling_how_to_resume(run: RunFolder, reporter: Reporter) -> Iterator[None]:
-    """On the way out of an interruption, says how to go on."""
+    """After an interruption, tells how to continue."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit, ZooError) as error:
         how = shlex.join(["zoo", "train", "--resume", str(run.path)])
         if _trained(run):
             epochs = len(run.history.get("epoch", []))
-            reporter.note(f"Stopped after {epochs} epoch(s). Continue: {how}")
+            reporter.note(f"Interrupted after {epochs} epoch(s). To continue: {how}")
         elif not isinstance(error, ZooError):  # after an error nothing is kept
-            reporter.note(f"Stopped before an epoch was complete. Begin again: {how}")
+            reporter.note(f"Interrupted before the first epoch was complete. To start again: {how}")
         raise
     finally:
         reporter.trained()
 
 
 def _alone(run: RunFolder) -> contextlib.AbstractContextManager[None]:
-    """Keeps a run to this process: two that train it would write each other's files."""
-    busy = UsageError(f"Another command is training {run.path}.", "Wait until it is done, or stop it first.")
+    """Locks a run for this process. Two processes would overwrite each other's files."""
+    busy = UsageError(f"Another command is training {run.path}.", "Wait until it is finished, or stop it first.")
     return locked(run.path / ".lock", busy, remove=True)
 
 
@@ -403,7 +406,7 @@ def _kept_if_worth_it(run: RunFolder) -> Iterator[None]:
 
 
 def _trained(run: RunFolder) -> bool:
-    """Whether at least one epoch is kept, or the model itself."""
+    """Whether at least one epoch or the final model is saved."""
     return (run.path / "checkpoints" / "last.npz").is_file() or run.model_path.is_file()
 
 

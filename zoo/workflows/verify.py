@@ -1,4 +1,4 @@
-"""Verification: an exported file and the Keras model it was made from, asked about the same image files."""
+"""Verification: compares the predictions of an exported file and of its Keras model on the same image files."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class VerifyRequest:
 
     Args:
         file: An exported file, or the folder of a bundle.
-        against: What it should predict like: a run, an architecture, or a ``.keras`` file.
-        weights: Name of pretrained weights; ``against`` then is an architecture.
-        labels, pixels: What a lone ``.keras`` file does not say itself.
-        data: Images to ask both about; ``None``: the test images of the run.
+        against: The reference model: a run, an architecture, or a ``.keras`` file.
+        weights: Name of pretrained weights. ``against`` must then be an architecture.
+        labels, pixels: Class names and pixel range of a lone ``.keras`` file.
+        data: Images to compare on. ``None``: the test images of the run.
         runs: Folder of runs.
-        threads: Of the file's runtime.
-        gates: Fields of ``Gates`` that take the place of the precision's own.
-        report: A page to write.
+        threads: Number of threads of the file's runtime.
+        gates: Fields of ``Gates`` that replace the defaults of the precision.
+        report: Path of an HTML report to write.
     """
 
     file: Path
@@ -53,13 +53,13 @@ class VerifyRequest:
 
 @dataclass(frozen=True)
 class Verified:
-    """What came out.
+    """Result of a verification.
 
     Args:
-        file: That was asked.
-        reference: Name of the model that it should predict like.
+        file: The verified file.
+        reference: Name of the reference model.
         verification: All figures, and whether the gates are met.
-        report: The page, where one was wanted.
+        report: Path of the report, if one was requested.
     """
 
     file: Path
@@ -68,26 +68,26 @@ class Verified:
     report: Path | None = None
 
     def refuse(self) -> None:
-        """Raises ``VerificationError`` where the answers differ by more than the file's precision allows."""
+        """Raises ``VerificationError`` if the predictions differ by more than the file's precision allows."""
         from zoo.parity import acceptance
 
         if self.verification.passed:
             return
         options = acceptance(self.verification)
-        hints = [f"{options} would let it pass."] if options else []
+        hints = [f"The file would pass with {options}."] if options else []
         raise VerificationError(
-            f"{self.file} does not predict like {self.reference}.",
+            f"{self.file} does not agree with {self.reference}.",
             "\n  ".join([*self.verification.failures, *hints]),
         )
 
 
 def verify(request: VerifyRequest, reporter: Reporter) -> Verified:
-    """Asks both about the same photos, from the files on.
+    """Compares both on the same photos, starting from the image files.
 
     Raises:
-        UsageError: There is no such file or model.
+        UsageError: The file or the model does not exist.
         DataError: The images cannot be used.
-        ExportError: The file cannot be read or asked.
+        ExportError: The file cannot be read or executed.
     """
     with host_kept():
         return _verify(request, reporter)
@@ -127,12 +127,14 @@ def _verify(request: VerifyRequest, reporter: Reporter) -> Verified:
             judged = {images.contents[index] for index in images.indices(split)}
             unused = unused_images(reference, judged, calibrating, reporter.counter("decoding"))
     if request.data is None and split != "test":
-        reporter.note(f"The run has no test images; these are its {split} images, which chose the model.")
+        reporter.note(
+            f"The run has no test images. Its {split} images are used, although they were used to choose the model."
+        )
     from zoo.backend import start_keras
 
     start_keras()
     tell_pixels(reference, images, split, request.pixels, reporter)
-    reporter.stage(f"Asking Keras: {described(request.against, reference)}")
+    reporter.stage(f"Predicting with Keras: {described(request.against, reference)}")
     expected = keras_answers(reference, images, split, reporter.counter("asking Keras"))
     maps = None
     if has_map(runtime):
@@ -140,7 +142,7 @@ def _verify(request: VerifyRequest, reporter: Reporter) -> Verified:
 
         counter = reporter.counter("mapping the evidence")
         maps = keras_maps(reference.load(), images, images.indices(split), expected.argmax(axis=1), counter)
-    reporter.stage(f"Asking {file}")
+    reporter.stage(f"Predicting with {file}")
     found = compare(
         exporter,
         file,
@@ -162,7 +164,7 @@ def _verify(request: VerifyRequest, reporter: Reporter) -> Verified:
 
 
 def _without(images: ImageData, split: str, calibrating: set[str]) -> ImageData:
-    """Leaves out the images that made the file, as long as others are left."""
+    """Leaves out the images that were used to calibrate the file, as long as others remain."""
     splits = tuple(
         "train" if name == split and content in calibrating else name
         for name, content in zip(images.splits, images.contents, strict=True)

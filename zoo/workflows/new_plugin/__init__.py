@@ -1,4 +1,4 @@
-"""A distribution with a plugin in it, written from templates: complete, and passing its own tests."""
+"""Creates a distribution with a plugin from templates. It is complete and passes its own tests."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _PARAMETERS = 49_570
 
 @dataclass(frozen=True)
 class _Kind:
-    """What a distribution may offer.
+    """A type of plugin that a distribution can provide.
 
     Args:
-        word: In messages, with its article.
+        word: Name of the type in messages, with its article.
         description: One line for ``pyproject.toml``.
-        dependencies: Beside zoo.
+        dependencies: Dependencies in addition to zoo.
         constant: Name of the record in the package.
-        files: Path in the distribution to template; ``{package}`` and ``{name}`` are filled in.
-        use: The command that makes use of it.
+        files: Templates by path in the distribution. ``{package}`` and ``{name}`` are filled in.
+        use: Example command that uses the plugin.
     """
 
     word: str
@@ -95,13 +95,13 @@ KINDS = tuple(_KINDS)
 
 @dataclass(frozen=True, kw_only=True)
 class NewPluginRequest:
-    """What to write.
+    """The plugin to create.
 
     Args:
-        name: Of what it offers.
+        name: Name of the architecture, exporter or dataset.
         kind: One of ``KINDS``.
-        out: Folder to write; ``None``: ``zoo-NAME`` in the current one.
-        licence: Of the distribution, one of ``LICENCES``.
+        out: Folder to write. ``None``: ``zoo-NAME`` in the current folder.
+        licence: Licence of the distribution, one of ``LICENCES``.
     """
 
     name: str
@@ -112,12 +112,12 @@ class NewPluginRequest:
 
 @dataclass(frozen=True)
 class NewPlugin:
-    """What was written.
+    """The plugin that was created.
 
     Args:
-        folder: Of the distribution.
-        check: The command that checks it, once it is installed.
-        use: The command that makes use of it.
+        folder: Folder of the distribution.
+        check: The command that checks the plugin once it is installed.
+        use: Example command that uses the plugin.
     """
 
     folder: Path
@@ -126,10 +126,10 @@ class NewPlugin:
 
 
 def new_plugin(request: NewPluginRequest) -> NewPlugin:
-    """Writes a distribution, whole or not at all.
+    """Writes a distribution. After an error, no folder is left behind.
 
     Raises:
-        UsageError: The name is not valid or taken, or the folder is not free or cannot be written.
+        UsageError: The name is invalid or already in use, or the folder is not empty or cannot be written.
     """
     name, kind = request.name, request.kind
     _check_name(name, kind)
@@ -141,7 +141,10 @@ def new_plugin(request: NewPluginRequest) -> NewPlugin:
 
 
 def _checked(name: str, kind: str) -> str:
-    """What ``zoo plugin check`` calls it: callbacks have no name, so their distribution's is taken."""
+    """The name for ``zoo plugin check``.
+
+    Callbacks have no name of their own, so the name of the distribution is used.
+    """
     return f"zoo-{name.replace('_', '-')}" if kind == "callbacks" else name
 
 
@@ -152,7 +155,8 @@ def _check_name(name: str, kind: str) -> None:
         guess = f" Did you mean '{near}'?" if near else ""
         raise UsageError(
             f"'{name}' is not a valid name of {word}.{guess}",
-            "Use lower-case letters, digits and underscores, a letter first, no underscore last; zoo_ comes before it.",
+            "Use lower-case letters, digits and underscores. Start with a letter, and do not end with an underscore."
+            " The prefix zoo_ is added.",
         )
     registries: dict[str, Callable[[], Registry[Any]]] = {
         "architecture": architectures,
@@ -161,9 +165,11 @@ def _check_name(name: str, kind: str) -> None:
     }
     known = list(registries[kind]()) if kind in registries else []
     if owners := sorted({offer.distribution for offer in known if offer.record.name == name}):
-        raise UsageError(f"There is {word} '{name}' already, in {' and '.join(owners)}.", "Choose another name.")
+        raise UsageError(
+            f"{word[0].upper()}{word[1:]} '{name}' already exists, in {' and '.join(owners)}.", "Choose another name."
+        )
     if importlib.util.find_spec(f"zoo_{name}") is not None:
-        raise UsageError(f"There is a package 'zoo_{name}' already.", "Choose another name.")
+        raise UsageError(f"A package 'zoo_{name}' already exists.", "Choose another name.")
 
 
 def _check_free(folder: Path) -> None:
@@ -175,7 +181,7 @@ def _check_free(folder: Path) -> None:
 
 
 def _contents(name: str, kind: str, distribution: str, licence: str) -> dict[str, str]:
-    """Path within the distribution to text."""
+    """Text of each file, by its path in the distribution."""
     package, about = f"zoo_{name}", _KINDS[kind]
     zoo_version = ".".join(__version__.split(".")[:2])
     dependencies = (f"keras-edge-zoo>={zoo_version}", *about.dependencies)
@@ -210,7 +216,7 @@ def _contents(name: str, kind: str, distribution: str, licence: str) -> dict[str
 
 
 def _write(folder: Path, contents: dict[str, str]) -> None:
-    """Writes aside and renames, so that half a distribution is never seen."""
+    """Writes to a temporary folder and renames it, so that no partial distribution is ever visible."""
     whole = folder.absolute()
     aside = whole.with_name(f".{whole.name}.{os.getpid()}")
     try:

@@ -1,1 +1,1 @@
-"""The files that ``zoo plugin new`` writes; ``$name`` and its like are filled in."""
+"""Templates of the files that ``zoo plugin new`` writes. Placeholders such as ``$name`` are filled in."""
