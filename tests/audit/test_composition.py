@@ -77,7 +77,7 @@ def test_gray_files_and_small_pictures_give_a_class_away(photo_folder: PhotoFold
         write_image(path, cv2.resize(read_image(path), None, fx=3, fy=3))
     assert [finding.detail for finding in shortcuts(root)] == [
         "stored as RGB: 100 % of b, 0 % of a",
-        "shorter side: up to 72 px in 90 % of a, from 216 px on in 90 % of b",
+        "shorter side: at most 72 px in 90 % of a, at least 216 px in 90 % of b",
     ]
 
 

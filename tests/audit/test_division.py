@@ -176,7 +176,7 @@ def test_a_class_too_small_for_the_splits_is_named() -> None:
 
 
 def test_expressions_that_are_none_or_find_nothing_are_refused() -> None:
-    with pytest.raises(UsageError, match="no regular expression"):
+    with pytest.raises(UsageError, match="not a valid regular expression"):
         divide(many(10), [], 0.2, 0.1, 0, "(")
-    with pytest.raises(UsageError, match="finds nothing in any of 10 names"):
+    with pytest.raises(UsageError, match="matches none of 10 names"):
         divide(many(10), [], 0.2, 0.1, 0, "subject")

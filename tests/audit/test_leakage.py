@@ -59,7 +59,7 @@ def test_digits_are_too_small_to_be_compared_and_it_is_said() -> None:
     found = find_leaks(load_data("digits", ImageSpec(height_px=32, width_px=32, interpolation="bilinear")))
     assert found.leaks == []
     assert found.unsearched
-    assert found.unsearched.startswith("Near-duplicates of test images were not looked for: at 32 px")
+    assert found.unsearched.startswith("Near-duplicates of test images were not searched: at 32 px")
 
 
 @pytest.fixture
@@ -74,8 +74,12 @@ def leaky(photo_folder: PhotoFolder) -> Path:
 @pytest.mark.parametrize(
     ("limit", "most", "said"),
     [
-        ("_IMAGES", 34, "Near-duplicates of test images were not looked for: 35 images are more than 34"),
-        ("_PAIRS_WITH_CROPS", 263, "Cropped copies of test images were not looked for: 264 pairs are more than 263"),
+        ("_IMAGES", 34, "Near-duplicates of test images were not searched: there are 35 images, more than 34"),
+        (
+            "_PAIRS_WITH_CROPS",
+            263,
+            "Cropped copies of test images were not searched: there are 264 pairs, more than 263",
+        ),
     ],
 )
 def test_what_was_not_looked_for_is_said(
@@ -85,7 +89,7 @@ def test_what_was_not_looked_for_is_said(
     monkeypatch.setattr(leakage, limit, most)
     found = find_leaks(data)
     assert "test/a/equal.jpg" in {leak.name for leak in found.leaks}
-    assert found.unsearched == f"{said}; `zoo data check` looks for them."
+    assert found.unsearched == f"{said}. `zoo data check` compares them."
     monkeypatch.setattr(leakage, limit, most + 1)
     assert find_leaks(data).unsearched is None
 

@@ -97,7 +97,7 @@ def test_a_disk_without_links_is_told_from_a_full_one(
 
     fail_with(errno.EPERM)  # what FAT and exFAT say
     error = refusal(tmp_path / "linked", photos, link_file)
-    assert error.message == "Could not make the link 0.jpg: Operation not permitted."
+    assert error.message == "Could not create the link 0.jpg: Operation not permitted."
     assert "--copy" in str(error.hint)
     fail_with(errno.ENOSPC)
     error = refusal(tmp_path / "linked", photos, link_file)

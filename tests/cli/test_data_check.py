@@ -26,7 +26,7 @@ def test_a_clean_folder_ends_with_0_and_stays_as_it_is(photo_folder: PhotoFolder
     before = state(root)
     done = run_zoo("data", "check", root)
     assert done.code == 0, done.err
-    assert "40 usable pictures in 2 classes, 0 files not usable" in done.out
+    assert "40 usable images in 2 classes, 0 unusable files" in done.out
     assert "formats  JPEG 40" in done.out
     assert state(root) == before
 
@@ -40,11 +40,11 @@ def test_a_leak_is_said_first_shown_and_ends_with_1(photo_folder: PhotoFolder, r
     done = run_zoo("data", "check", root, "--html", page)
     assert done.code == 1, done.err
     lines = done.out.splitlines()
-    assert lines[0] == "Mend first"
-    assert (
-        lines[1] == "  1. 1 of 11 test images (9 %) have a twin in train or val: accuracy measured on them is too good."
+    assert lines[0] == "Fix first"
+    assert lines[1] == (
+        "  1. 1 of 11 test images (9 %) have a near-duplicate in train or val. Accuracy measured on them is too high."
     )
-    assert "1 file cannot be used, such as train/<b>/broken.jpg: truncated JPEG." in done.out
+    assert "1 file cannot be used, for example train/<b>/broken.jpg: truncated JPEG." in done.out
     text = page.read_text()
     assert text.count("data:image/") >= 2
     assert "train/&lt;b&gt;/broken.jpg" in text
@@ -87,7 +87,7 @@ def test_files_are_told_by_class_and_split(photo_folder: PhotoFolder, run_zoo: R
         path.unlink()
     done = run_zoo("data", "check", root, "--html", tmp_path / "page.html")
     assert done.code == 0, done.err
-    assert "Classes that their files give away: 1 (warning)\n  JPEG: 100 % of a, 0 % of <b>" in done.out
+    assert "Classes that can be told apart by file properties: 1 (warning)\n  JPEG: 100 % of a, 0 % of <b>" in done.out
     assert len(done.out.splitlines()) < 20
     text = (tmp_path / "page.html").read_text()
     assert "Of each class and split" in text

@@ -43,8 +43,8 @@ def test_a_manifest_keeps_twins_together_trains_and_notices_changes(
     options = ("--head-epochs", "0", "--epochs", "1")
     trained = run_zoo("train", "tiny_net", "--data", "lists/split.csv", *options)
     assert trained.code == 0, trained.err
-    assert "1 file(s) changed since the manifest was written, such as '../photos/a/photo_010.jpg'" in trained.err
-    assert "Near-duplicates of test images were not looked for: at 32 px" in trained.err
+    assert "1 file(s) changed since the manifest was written, for example '../photos/a/photo_010.jpg'" in trained.err
+    assert "Near-duplicates of test images were not searched: at 32 px" in trained.err
     (run,) = (tmp_path / "runs").iterdir()
     said = {row["path"]: row["split"] for row in rows_of(run / "split.csv")}
     assert said == {row["path"]: row["split"] for row in rows}
@@ -92,7 +92,7 @@ def test_what_a_manifest_names_is_kept(photo_folder: PhotoFolder, run_zoo: RunZo
     before = (tmp_path / "new.csv").read_bytes()
     done = run_zoo("data", "split", root, "--keep", "new.csv", "--out", "new.csv")
     assert done.code == 2
-    assert "--keep reads it" in done.err
+    assert "--keep reads this file" in done.err
     assert (tmp_path / "new.csv").read_bytes() == before
     done = run_zoo("data", "split", photo_folder({"c": 4, "d": 4}, name="others"), "--keep", "new.csv")
     assert done.code == 4
@@ -112,7 +112,7 @@ def test_nothing_is_written_over(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp
     assert not (tmp_path / "new.csv").exists()
     done = run_zoo("data", "split", root, "--out", "made/new.csv", "--copy", "made")
     assert done.code == 2
-    assert "would lie in made" in done.err
+    assert "would be inside made" in done.err
     assert not (tmp_path / "made").exists()
 
 
@@ -121,7 +121,7 @@ def test_nothing_is_written_over(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp
     [
         (["--test", "0.7", "--val", "0.3"], 2, "leave 0 of the photos"),
         (["--test", "-0.1"], 2, "--test -0.1"),
-        (["--group-by", "("], 2, "no regular expression"),
+        (["--group-by", "("], 2, "not a valid regular expression"),
         (["--group-by", "subject"], 2, "finds nothing"),
         (["--group-by", "photo"], 4, "belong together"),
     ],
@@ -148,7 +148,7 @@ def test_training_says_which_test_images_leak(
     assert done.code == 0, done.err
     assert "WARNING: 4 of 16 test images (25 %) have a near-duplicate in train or val" in done.err
     assert done.err.count("too high") == 1, "what has the same bytes is told with the others"
-    assert "not looked for" not in done.err
+    assert "not searched" not in done.err
     assert "Without the 4 test images that have a near-duplicate in train or val:" in done.out
     (run,) = (tmp_path / "runs").iterdir()
     assert {row["test"] for row in rows_of(run / "leaks.csv")} == {f"test/a/copy_{number}.jpg" for number in range(4)}

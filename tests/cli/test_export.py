@@ -520,7 +520,7 @@ def test_photos_of_classes_that_the_model_does_not_know(
 ) -> None:
     done = zoo("export", newest, "--data", photo_folder({"rugby": 2, "3": 2}))
     assert done.code == 4
-    assert "The model does not know the class(es) 'rugby'" in done.err
+    assert "The model was not trained on the class(es) 'rugby'" in done.err
 
 
 def test_a_format_that_does_not_come_in_a_precision(newest: Path, run_zoo: RunZoo, fake_plugin: FakePlugin) -> None:

@@ -211,7 +211,7 @@ def test_a_file_of_somebody_else_is_told_what_is_missing(
     assert "'odd.json' cannot be used: expected an object" in refused("--spec", "odd.json", "--labels", labels)
     assert "Could not read 'gone.json'" in refused("--spec", "gone.json", "--labels", labels)
     done = run_zoo("predict", onnx / "simple_cnn.onnx", photos, "--labels", labels)
-    assert (done.code, "says itself" in done.err) == (2, True)
+    assert (done.code, "contains its own" in done.err) == (2, True)
     done = run_zoo("predict", onnx, photos, "--labels", labels)
     assert (done.code, "--spec and --labels apply only to" in done.err) == (2, True)
 

@@ -187,4 +187,4 @@ def test_images_of_a_class_that_the_model_does_not_know(
     file = export(digits_run, tmp_path / "digits.kzip")
     done = run_zoo("verify", file, "--against", digits_run, "--data", photo_folder({"rugby": 2}))
     assert done.code == 4
-    assert "The model does not know the class(es) 'rugby'" in done.err
+    assert "The model was not trained on the class(es) 'rugby'" in done.err

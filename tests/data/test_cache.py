@@ -305,7 +305,7 @@ def test_a_cache_that_keeps_nothing_is_an_error(
 ) -> None:
     root = photo_folder({"a": 3, "b": 3})
     monkeypatch.setattr(ImageCache, "_adopt", lambda *arguments: {})
-    with pytest.raises(DataError, match="does not keep what is written"):
+    with pytest.raises(DataError, match="loses the data that is written"):
         load_data(str(root), SPEC)
 
 
@@ -336,11 +336,11 @@ def test_damaged_pixels_are_decoded_again_and_said(photo_folder: PhotoFolder, ow
     again = load_data(str(root), SPEC)
     assert np.array_equal(again.pixels.read(range(12)), expected)
     assert set(again.notes) - set(notes) == {
-        "12 of the cached images were damaged on the disk. They were dropped and made again."
+        "12 of the cached images were damaged on disk. They were removed and computed again."
     }
     told: list[str] = []
     tell_files(again, SimpleNamespace(note=told.append))  # as `zoo evaluate`, `export` and `verify` do
-    assert told == ["12 of the cached images were damaged on the disk. They were dropped and made again."]
+    assert told == ["12 of the cached images were damaged on disk. They were removed and computed again."]
     assert not segment.exists()
     assert load_data(str(root), SPEC).notes == notes
 

@@ -31,7 +31,7 @@ def test_it_says_sources_counts_licences_date_and_command(tmp_path: Path) -> Non
 
 
 def test_without_a_licence_it_says_so(tmp_path: Path) -> None:
-    assert "Not known" in write_card(tmp_path, part(licences={})).read_text()
+    assert "Unknown" in write_card(tmp_path, part(licences={})).read_text()
 
 
 def test_a_part_replaces_itself_alone(tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ def test_pictures_that_are_used_with_a_remark_are_said_every_time(photo_folder: 
     for _ in range(2):  # decoded, and from the cache
         data = load_data(str(root), SPEC)
         assert (len(data.names), data.skipped) == (12, ())
-        assert data.notes == ("1 file(s) used, such as 'a/photo_000.jpg': JPEG without its end mark, otherwise whole.",)
+        assert data.notes == (
+            "1 file(s) used with a remark, for example 'a/photo_000.jpg': JPEG without its end mark, otherwise whole.",
+        )
 
 
 def test_heic_is_read_once_its_decoder_is_installed(photo_folder: PhotoFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,8 +102,8 @@ def test_a_class_of_which_nothing_is_left_is_fatal(photo_folder: PhotoFolder) ->
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        ({"only": 5}, "holds one class, 'only'"),
-        ({"a": 1, "b": 1}, "none is left to test on"),
+        ({"only": 5}, "contains only one class, 'only'"),
+        ({"a": 1, "b": 1}, "no test images are left"),
         ({"train/a": 3, "train/b": 3, "test/c": 2}, r"No training image in class\(es\) 'c'"),
         ({"test/a": 3, "test/b": 3}, r"No training image in class\(es\) 'a', 'b'"),
     ],
@@ -123,7 +125,7 @@ def test_contradictions_are_told(photo_folder: PhotoFolder) -> None:
     picture = (root / "train" / "a" / "photo_000.jpg").read_bytes()
     (root / "train" / "b" / "copy.jpg").write_bytes(picture)
     notes = " ".join(load_data(str(root), SPEC).notes)
-    assert "1 image(s) appear under more than one label" in notes
+    assert "1 image(s) appear with the same bytes under more than one label" in notes
 
 
 def test_evaluation_takes_the_test_split_or_everything(photo_folder: PhotoFolder) -> None:

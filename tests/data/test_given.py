@@ -384,7 +384,7 @@ SCALED = IMAGES.astype(np.float32) / 255
         ([*IMAGES[:23], IMAGES[23].tolist()], "numpy.asarray"),
         ([*IMAGES[:23], IMAGES[23].astype(object)], "dtype object"),
         ([*IMAGES[:23], np.broadcast_to(np.uint8(7), (2**15, 2**14, 3))], "more than 268 Mpx"),
-        (["a.jpg"] * 24, 'Paths belong into a table: pandas.DataFrame({"path"'),
+        (["a.jpg"] * 24, 'Give paths as a table: pandas.DataFrame({"path"'),
         ("photos/", "Expected an array or a list of images"),
         (iter(IMAGES), "Expected an array or a list of images"),
         (None, "Expected an array or a list of images"),
@@ -411,11 +411,11 @@ def test_images_that_are_none(images: Any, said: str) -> None:
         (np.where(NUMBERS > 0, np.nan, 0), NAMES, "labels[1] is nan"),
         (NUMBERS > 0, NAMES, "labels.astype(int)"),
         (NUMBERS * 1j, NAMES, "of type complex128"),
-        (["a", 1] * 12, ["a", "b"], "Some labels are texts, such as 'a', and some are not, such as 1"),
+        (["a", 1] * 12, ["a", "b"], "Some labels are strings, for example 'a', and some are not, for example 1"),
         (["a", None] * 12, None, "labels[1] is None"),
         (["a", float("nan")] * 12, None, "labels[1] is nan"),
-        ([{}] * 24, None, "neither texts nor numbers"),
-        ([[0], [0, 1]] * 12, NAMES, "neither texts nor numbers"),
+        ([{}] * 24, None, "neither strings nor numbers"),
+        ([[0], [0, 1]] * 12, NAMES, "neither strings nor numbers"),
         (np.ma.masked_equal(NUMBERS, 1), NAMES, "masked"),
         ("rugby", None, "Expected a list or an array of labels"),
         (None, None, "Expected a list or an array of labels"),
@@ -456,7 +456,7 @@ def test_a_label_may_hold_whatever_a_manifest_keeps() -> None:
         (b"photos", "Expected data. Received: bytes"),
         ({1, 2}, "Expected data. Received: set"),
         (generated, "Call the function"),
-        (IMAGES, "Images came without labels"),
+        (IMAGES, "Expected images with labels. Received only images"),
         (((IMAGES, LABELS), (IMAGES, LABELS)), '{"train": data[0], "test": data[1]}'),
         ((IMAGES[:0], []), "There are no images"),
         ({}, "dict of splits is empty"),
@@ -474,7 +474,7 @@ def test_data_that_is_none(data: Any, said: str) -> None:
 
 def test_a_folder_with_splits_is_no_split(photo_folder: PhotoFolder) -> None:
     folder = photo_folder({"train/a": 1, "train/b": 1, "test/a": 1})
-    assert "is itself divided, and holds images of 'train'" in refused({"test": folder})
+    assert "has its own splits and contains images of 'train'" in refused({"test": folder})
     assert load_data(as_source({"train": (IMAGES, LABELS), "test": photo_folder({"test/rugby": 2}, "more")}), SPEC)
 
 
@@ -491,8 +491,8 @@ def test_tables_that_are_none(photo_folder: PhotoFolder, monkeypatch: pytest.Mon
         (Table(path=[*paths[:1], float("nan")], label=["a", "b"]), "Row 1 of the table has no path: nan"),
         (Table(path=[*paths[:1], ""], label=["a", "b"]), "path in row 1"),
         (Table(path=[*paths[:1], 3], label=["a", "b"]), "path in row 1"),
-        (Table(path=[*paths[:1], paths[1] + " "], label=["a", "b"]), "ends with a blank"),
-        (Table(path=[*paths[:1], "b/none.jpg"], label=["a", "b"]), f"such as row 1: '{folder}/b/none.jpg'"),
+        (Table(path=[*paths[:1], paths[1] + " "], label=["a", "b"]), "ends with a space"),
+        (Table(path=[*paths[:1], "b/none.jpg"], label=["a", "b"]), f"for example row 1: '{folder}/b/none.jpg'"),
         (Table(path=[*paths[:1], "b\0"], label=["a", "b"]), "1 of 2 files"),
         (Table(path=[*paths[:1], "b" * 5000], label=["a", "b"]), "1 of 2 files"),
         (Table(path=paths, label=["a", None]), "label[1] is None"),
@@ -501,7 +501,7 @@ def test_tables_that_are_none(photo_folder: PhotoFolder, monkeypatch: pytest.Mon
             Table(path=paths, label=["a", "b"], split=["train", "tets"]),
             "Row 1 of the table has the unknown split 'tets'",
         ),
-        ({"test": Table(path=paths, label=["a", "b"], split=["test", "train"])}, "holds images of 'train'"),
+        ({"test": Table(path=paths, label=["a", "b"], split=["test", "train"])}, "contains images of 'train'"),
     ]:
         assert said in refused(table)
     twice = Table(path=paths, label=["a", "b"])
@@ -518,7 +518,7 @@ def test_an_iterable_that_is_endless() -> None:
         while True:
             yield IMAGES, LABELS
 
-    assert "more than 100 images and does not say how many there are" in refused(endless(), max_images=100)
+    assert "more than 100 images and has no known length" in refused(endless(), max_images=100)
     unknown = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).filter(lambda image, label: True)
     assert "raise the limit: data=zoo.data.as_source(data, max_images=200)" in refused(unknown, max_images=20)
     known = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
@@ -540,15 +540,15 @@ def test_an_iterable_that_has_more_than_it_says() -> None:
             while True:
                 yield IMAGES, LABELS
 
-    assert "it may have no end" in refused(Loader(), max_images=100)
+    assert "It may be infinite" in refused(Loader(), max_images=100)
 
 
 def test_an_iterable_that_is_empty() -> None:
     spent = generated()
     list(spent)
     assert "A generator can be read only once" in refused(spent)
-    assert "gave nothing" in refused([])
-    assert "gave nothing" in refused(tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).take(0))
+    assert "is empty" in refused([])
+    assert "is empty" in refused(tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).take(0))
     assert "There are no images" in refused([(IMAGES[:0], [])])
 
 
@@ -579,7 +579,7 @@ def test_an_iterable_that_raises_in_the_middle() -> None:
         ([{"image": IMAGES[0], "label": 1}], "item 0 of the iterable, dict"),
         ([("a.jpg", "rugby")], "pandas.DataFrame({"),
         ([(IMAGES, LABELS), (IMAGES, LABELS[1:])], "24 images and 23 labels in item 1 of the iterable"),
-        ([(IMAGES, LABELS), (IMAGES, NUMBERS)], "Some labels are texts and some are numbers"),
+        ([(IMAGES, LABELS), (IMAGES, NUMBERS)], "Some labels are strings and some are numbers"),
         ([(IMAGES, LABELS), (SCALED, LABELS)], "Multiply by 255"),
         ([(IMAGES[0], np.array([0, 1, 0]))], "Give 3 class_names"),
         ([(IMAGES[0], [0, 1, 0])], "Give 3 class_names"),

@@ -97,7 +97,7 @@ def test_a_link_to_itself_costs_nothing_else(photo_folder: PhotoFolder) -> None:
     # The one in a class is listed like any file that cannot be read, when it is read.
     assert [entry.name for entry in listing.entries] == ["a/photo_000.jpg", "a/self", "b/photo_000.jpg"]
     assert [(item.name, item.reason) for item in listing.skipped] == [
-        ("round", "a link that cannot be followed, so it is no class")
+        ("round", "a link that cannot be followed, so it is not a class")
     ]
 
 
@@ -124,7 +124,7 @@ def test_an_empty_class_folder_is_said_not_taken_for_a_class(photo_folder: Photo
     root = photo_folder({"a": 1, "b": 1, "empty": 0})
     listing = list_source(root)
     assert {entry.label for entry in listing.entries} == {"a", "b"}
-    assert any("'empty' holds no file" in note for note in listing.notes)
+    assert any("'empty' contains no file" in note for note in listing.notes)
 
 
 def test_order_does_not_depend_on_the_file_system(photo_folder: PhotoFolder) -> None:
@@ -166,7 +166,7 @@ def test_csv_rows_that_say_nothing_are_skipped_with_their_line(tmp_path: Path) -
     assert sorted(item.reason for item in listing.skipped) == [
         "line 3 has no label",
         "line 4 has no path",
-        "named twice: line 5 names it again, with the label 'b' instead of 'a'",
+        "listed twice: again in line 5, with the label 'b' instead of 'a'",
     ]
 
 
@@ -185,7 +185,7 @@ def test_csv_paths_of_windows_are_read_and_said(photo_folder: PhotoFolder) -> No
     listing = list_source(root / "list.csv")
     names = {"a/photo_000.jpg", "b/photo_000.jpg", "odd\\name.jpg", f"a/{'x' * 300}"}
     assert {entry.name for entry in listing.entries} == names
-    assert listing.notes == ["2 path(s) in list.csv have backslashes, which were read as slashes."]
+    assert listing.notes == ["2 path(s) in list.csv contain backslashes, which were read as slashes."]
 
 
 def test_csv_null_bytes_are_said(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_what_is_no_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="neither a folder nor a CSV"):
         list_source(tmp_path / "photo.jpg")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no file in a class folder"):
+    with pytest.raises(DataError, match="contains no class folder with files"):
         list_source(tmp_path / "empty")
 
 

@@ -97,7 +97,7 @@ def test_what_goes_wrong_is_counted_and_listed_with_its_reason(
     assert {url: reason for url, reason in reasons.items() if reason not in failed[url]} == {}
     assert failed.keys() == reasons.keys()
     assert len(images_in(photos)) == 3
-    assert f"{len(reasons)} did not come" in done.out
+    assert f"{len(reasons)} downloads failed" in done.out
     assert "truncated JPEG" in done.out
     assert not (photos / ".zoo-fetch").exists()
     assert len(server.asked("/sum.jpg")) == 2

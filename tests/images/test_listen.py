@@ -72,7 +72,9 @@ def test_a_decoder_warning_names_its_file_and_no_other(photo_folder: PhotoFolder
     first = subprocess.run(command, capture_output=True, text=True, check=True)
     assert first.stderr == "." * 48 + "48 read\n"
     (note,) = [line for line in first.stdout.splitlines() if "decoder" in line]
-    assert note.startswith("1 file(s) used, such as 'b/photo_003.jpg': the decoder warns: Corrupt JPEG data")
+    assert note.startswith(
+        "1 file(s) used with a remark, for example 'b/photo_003.jpg': the decoder warns: Corrupt JPEG data"
+    )
     again = subprocess.run(command, capture_output=True, text=True, check=True)  # from the cache
     assert (again.stdout, again.stderr.lstrip(".")) == (first.stdout, "48 read\n")
 
@@ -100,7 +102,7 @@ def test_training_checking_and_predicting_say_the_same(
 
     trained = load_data(str(root), SPEC)
     evaluated = load_for_evaluation(str(root), SPEC, ("a", "b"))
-    said = {f"1 file(s) used, such as {name!r}: {remark}." for name, remark in expected.items()}
+    said = {f"1 file(s) used with a remark, for example {name!r}: {remark}." for name, remark in expected.items()}
     assert set(trained.file_notes) == set(evaluated.file_notes) == said
     assert said <= set(trained.notes)
     with Records() as records:
@@ -134,7 +136,9 @@ def test_remarks_that_differ_in_numbers_alone_are_one_note(photo_folder: PhotoFo
     for number, path in enumerate(sorted((root / "a").iterdir()), 1):
         path.write_bytes(with_rubbish(path.read_bytes(), 30 * number))
     (note,) = load_data(str(root), SPEC).file_notes
-    assert note.startswith("4 file(s) used, such as 'a/photo_000.jpg': the decoder warns: Corrupt JPEG data: ")
+    assert note.startswith(
+        "4 file(s) used with a remark, for example 'a/photo_000.jpg': the decoder warns: Corrupt JPEG data: "
+    )
 
 
 def test_in_threads_each_remark_is_about_its_own_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

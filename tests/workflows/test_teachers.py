@@ -136,7 +136,7 @@ def test_photos_of_a_teacher_that_could_not_be_compared_are_counted_and_warned_o
     small = load_data(data.source, ImageSpec(height_px=32, width_px=32))
     teaching, listener = prepare(teacher(rows, "small", root=str(folder)), small)
     assert teaching.info.teachers[0].uncompared == 3
-    assert any("Near-duplicates of test images were not looked for" in text for text in listener.warned)
+    assert any("Near-duplicates of test images were not searched" in text for text in listener.warned)
     assert not listener.told
 
 
@@ -263,8 +263,8 @@ def test_the_command_takes_teachers(zoo: Zoo, tmp_path: Path) -> None:
 def test_photos_too_small_to_compare_are_said(photo_folder: PhotoFolder, teacher: MakeTeacher) -> None:
     data = load_data(str(photo_folder({"a": 8, "b": 8})), ImageSpec(height_px=32, width_px=32))
     teaching, listener = prepare(teacher(), data, photo_folder({"new": 3}, "unlabelled"))
-    assert "test and validation images were not looked for" in listener.warned[0]
-    assert "--size 64 or more compares them" in listener.warned[0]
+    assert "test and validation images were not searched" in listener.warned[0]
+    assert "use --size 64 or more" in listener.warned[0]
     assert "zoo data check" not in listener.warned[0]
     assert teaching.info.unlabelled.unsearched
 
@@ -280,8 +280,8 @@ def test_a_folder_of_photos_without_labels_that_cannot_be_used_is_named(
     cases = [
         ("gone", UsageError, "no folder"),
         ("file.jpg", UsageError, "not a folder"),
-        ("empty", DataError, "holds no file"),
-        ("texts", DataError, r"no usable image, such as 'a\.txt'"),
+        ("empty", DataError, "contains no file"),
+        ("texts", DataError, r"no usable image, for example 'a\.txt'"),
     ]
     for name, kind, said in cases:
         with pytest.raises(kind, match=said):

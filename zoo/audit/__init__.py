@@ -1,1 +1,4 @@
-"""What is wrong with a dataset: files, twins, labels. Reads and reports; changes no file of the user's."""
+"""Finds problems in a dataset:
+
+unusable files, near-duplicates and suspicious labels. No file of the user is changed.
+"""

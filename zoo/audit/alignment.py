@@ -1,10 +1,10 @@
-"""Do two pictures show the same photograph? One is laid over the other and compared patch by patch.
+"""Decides whether two images show the same photograph: aligns them and compares them patch by patch.
 
-Fingerprints say roughly where the two overlap. The second is warped onto the first, every patch of the first is looked
-for near its place in the second, and the places found correct the warp: scale and shift of either axis, fitted with
-outliers left out. At last a patch counts as the same where it correlates, lies where the warp says, and has the same
-colour. Correlation forgives brightness and contrast, patches forgive what was drawn over, the warp forgives cropping;
-another ball in the same pose shares its outline, and not the patches within.
+Fingerprints give a rough overlap of the two images. The second image is warped onto the first. Then every patch of the
+first is searched near its position in the second, and the positions found refine the warp: scale and shift of each
+axis, fitted without outliers. Finally, a patch counts as matching if it correlates, lies at the position that the warp
+predicts, and has the same colour. Correlation is invariant to brightness and contrast, patches tolerate overlays, and
+the warp handles cropping. Another ball in the same pose shares the outline, but not the patches inside.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Plane = NDArray[np.uint8] | NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Canvas:
-    """A picture made ready to be compared.
+    """An image prepared for comparison.
 
     Args:
         gray: ``(SIDE_PX, SIDE_PX)`` uint8.
@@ -75,7 +75,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class _Patches:
-    """Patches of the first picture that could be looked for in the second.
+    """Patches of the first image that were searched in the second.
 
     Args:
         centres: ``(n, 2)``, y and x, in pixels of the first.
@@ -91,13 +91,12 @@ class _Patches:
 def sameness(first: Canvas, second: Canvas, ways: Sequence[Overlap]) -> tuple[float, bool]:
     """How similar two pictures are, and whether the second had to be mirrored for it.
 
-    The similarity is the share of the textured patches that they have in common, 0 to 1; about 0 for different
-    photographs.
+    The similarity is the share of the textured patches that match, 0 to 1. It is about 0 for different photographs.
 
     Args:
-        first, second: The pictures. The patches are those of the first, so the other way round the share can differ a
-            little.
-        ways: How they may overlap; the first that fits is taken.
+        first, second: The images. The patches are those of the first, so swapping the two can change the share
+            slightly.
+        ways: Possible overlaps. The first that fits is used.
     """
     best, mirrored = 0.0, False
     for way in ways:
@@ -110,7 +109,7 @@ def sameness(first: Canvas, second: Canvas, ways: Sequence[Overlap]) -> tuple[fl
 
 
 def _start(way: Overlap) -> Warp:
-    """From pixels of the first to pixels of the second, by their windows."""
+    """The initial warp from pixels of the first image to pixels of the second, given by their windows."""
     scale = way.second.size / way.first.size
     shift_x = (way.second.left - way.first.left * scale) * SIDE_PX
     shift_y = (way.second.top - way.first.top * scale) * SIDE_PX
@@ -140,7 +139,10 @@ def _warped(image: Plane, warp: Warp) -> MatLike:
 
 
 def _find_patches(first: Canvas, second: Canvas, warp: Warp, step: int) -> _Patches:
-    """Looks for patches of the first, ``step`` pixels apart, in the second; those that show nothing are left out."""
+    """Searches patches of the first image, ``step`` pixels apart, in the second.
+
+    Patches without texture are left out.
+    """
     over = np.asarray(_warped(second.gray, warp), np.uint8)
     covered = _box_mean(np.asarray(_warped(np.full_like(second.gray, 255), warp), np.uint8))
     texture, other_texture = _box_deviation(first.gray), _box_deviation(over)
@@ -174,13 +176,13 @@ def _box_mean(plane: Plane) -> NDArray[np.float32]:
 
 
 def _box_deviation(plane: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Standard deviation of the patch round every pixel."""
+    """Standard deviation of the patch around each pixel."""
     squares = np.asarray(cv2.sqrBoxFilter(plane, cv2.CV_32F, (_PATCH_PX, _PATCH_PX)), np.float32)
     return np.asarray(np.sqrt(np.maximum(squares - _box_mean(plane) ** 2, 0)), np.float32)
 
 
 def _correction(patches: _Patches) -> Warp | None:
-    """Scale and shift of either axis that bring most patches to where they were found; ``None`` where few agree."""
+    """Scale and shift of each axis that map most patches to the positions found. ``None`` if few agree."""
     hints = patches.likeness > _HINT
     if hints.sum() < 4:
         return None

@@ -1,4 +1,4 @@
-"""The whole check of a dataset: everything that is found, in one record."""
+"""The complete check of a dataset, with all findings in one record."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ _TOLD_APART = ("mirrored", "altered")
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found.
+    """Result of a check.
 
     Args:
         photos: The dataset.
-        twins: Pairs of pictures that show the same.
-        group: The group of each picture; twins share one.
-        unmirrored: The same, where a picture and its mirror image are two.
-        findings: Everything that is wrong, the worst first.
-        backbone: Whose features found suspects and twins; ``None``: none is installed, labels were not judged.
+        twins: Pairs of near-duplicates.
+        group: The duplicate group of each image. Near-duplicates are in the same group.
+        unmirrored: The same, but an image and its mirror image are in different groups.
+        findings: All findings, most severe first.
+        backbone: Architecture whose features were used. ``None``: none is installed, and labels were not checked.
     """
 
     photos: Photos
@@ -67,7 +67,7 @@ class Audit:
 
     @cached_property
     def by_kind(self) -> Mapping[str, list[Finding]]:
-        """Findings by kind, the worst kind first; kinds without findings are left out."""
+        """Findings by type, most severe type first. Types without findings are left out."""
         found: dict[str, list[Finding]] = {}
         for finding in self.findings:
             found.setdefault(finding.kind, []).append(finding)
@@ -75,7 +75,7 @@ class Audit:
 
     @cached_property
     def leaked(self) -> Mapping[str, tuple[int, int]]:
-        """``test`` and ``val`` to ``(pictures with a twin in an earlier split, pictures)``."""
+        """For ``test`` and ``val``: ``(images with a near-duplicate in an earlier split, all images)``."""
         splits = [photo.split for photo in self.photos.photos]
         known = known_as(self.photos, self.group, self.unmirrored)
         found = {}
@@ -118,17 +118,17 @@ def audit(
     start_backend: Callable[[], object] = lambda: None,
     reporter: Reporter | None = None,
 ) -> Audit:
-    """Checks everything that ``source`` names. Nothing is changed but the cache.
+    """Checks all files of ``source``. Only the cache is written.
 
     Args:
         source: A folder, a CSV file, or the name of a dataset.
-        backbone: Architecture whose pretrained features are used; ``None``: the first that offers some.
-        start_backend: Called before Keras is imported, if it is.
-        reporter: Told of progress.
+        backbone: Architecture whose pretrained features are used. ``None``: the first that has pretrained weights.
+        start_backend: Called before Keras is imported.
+        reporter: Receives the progress.
 
     Raises:
-        UsageError: There is nothing of that name, or no such backbone.
-        DataError: Nothing in it can be used.
+        UsageError: The source or the backbone does not exist.
+        DataError: No file of the source can be used.
     """
     offer = find_backbone(backbone)
     with Records() as records:
@@ -149,7 +149,10 @@ def audit(
 def read_and_compare(
     source: str, backbone: str | None, start_backend: Callable[[], object], reporter: Reporter
 ) -> tuple[Photos, list[Twins]]:
-    """The pictures of ``source`` and the twins among them; arguments and errors are those of ``audit``."""
+    """Reads the images of ``source`` and finds near-duplicates among them.
+
+    Arguments and errors are those of ``audit``.
+    """
     with Records() as records:
         offer, wanted = find_backbone(backbone), backbone is not None
         photos, _, twins = _read(source, offer, wanted, records, start_backend, reporter)
@@ -176,7 +179,7 @@ def _read(
             if wanted:
                 raise
             # Nobody asked for this backbone; twins are found without one.
-            reporter.note(f"Labels and outliers are not looked at: {error.message}")
+            reporter.note(f"Labels and outliers are not checked: {error.message}")
     return photos, features, find_twins(photos, features, records, reporter.counter("comparing"))
 
 
@@ -184,8 +187,8 @@ def _nothing(photos: Photos) -> DataError:
     first = photos.skipped[0]
     return DataError(
         f"None of the {len(photos.skipped)} file(s) of '{photos.source}' can be used"
-        f" (such as {first.name!r}: {first.reason}).",
-        "Expected photos/<class>/*.jpg.",
+        f" (for example {first.name!r}: {first.reason}).",
+        "The expected layout is photos/<class>/*.jpg.",
     )
 
 
@@ -210,7 +213,7 @@ def _suspect_findings(
     for outlier in far:
         if outlier.index not in suspected:
             photo = photos.photos[outlier.index]
-            detail = f"{outlier.distance:.1f} times as far from its neighbours as usual in {photo.label}"
+            detail = f"{outlier.distance:.1f} times the usual distance from its neighbours in {photo.label}"
             findings.append(Finding("outlier", (photo.name,), detail, outlier.distance))
     return findings
 

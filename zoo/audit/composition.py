@@ -1,7 +1,7 @@
-"""What the pictures of each class and split are as files, and where that gives their class away.
+"""File properties of the images of each class and split, and classes that can be told apart by them.
 
-A model learns whatever tells the classes apart. Where one class came as PNG and another as JPEG, the traces of
-compression do, and the accuracy on such files says nothing of others.
+A model learns anything that distinguishes the classes. If one class is stored as PNG and another as JPEG, it may learn
+the compression artefacts, and its accuracy on such files does not carry over to others.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Sizes = dict[str, dict[str, int]]
 
 @dataclass(frozen=True)
 class Part:
-    """The pictures of one class in one split.
+    """The images of one class in one split.
 
     Args:
         label: The class.
-        split: ``None`` where the data does not say.
-        pictures: How many there are.
-        formats, modes: How many there are of each.
-        sizes: As ``sizes`` returns them.
+        split: The split. ``None`` if the data has no splits.
+        pictures: Number of images.
+        formats, modes: Number of images of each format and mode.
+        sizes: Sizes as returned by ``sizes``.
     """
 
     label: str
@@ -47,7 +47,7 @@ class Part:
 
 
 def parts(photos: Photos) -> list[Part]:
-    """Class by class, and in each split by split; those without a picture are left out."""
+    """The parts in order of class and split. Parts without images are left out."""
     found: dict[tuple[str, str], list[Photo]] = {}
     for photo in photos.photos:
         found.setdefault((photo.label, photo.split or ""), []).append(photo)
@@ -80,7 +80,7 @@ def sizes(photos: Sequence[Photo]) -> Sizes:
 
 
 def shortcut_findings(photos: Photos) -> list[Finding]:
-    """Formats, modes, transparency and sizes that tell classes apart, one finding each; small classes are left out."""
+    """Formats, modes, transparency and sizes that distinguish classes, one finding each. Small classes are left out."""
     classes: dict[str, list[Photo]] = {}
     for photo in photos.photos:
         classes.setdefault(photo.label, []).append(photo)
@@ -97,7 +97,7 @@ def shortcut_findings(photos: Photos) -> list[Finding]:
 def _by_share(
     classes: Mapping[str, Sequence[Photo]], name: str, value_of: Callable[[Photo], str | None]
 ) -> Finding | None:
-    """Of all values of a property the one that tells classes apart best; where two do it equally, the rarer."""
+    """The value of a property that distinguishes classes best. Of two equally good values, the rarer one."""
     counts = {label: Counter(map(value_of, mine)) for label, mine in classes.items()}
     total = sum(counts.values(), Counter[str | None]())
     best: Finding | None = None
@@ -117,7 +117,7 @@ def _by_share(
 
 
 def _by_size(classes: Mapping[str, Sequence[Photo]]) -> Finding | None:
-    """The class of the smallest pictures, where a network would see it blurred and another class sharp."""
+    """The class of the smallest images, if a network would see it blurred and another class sharp."""
     sides = {
         label: np.quantile([min(photo.facts.width_px, photo.facts.height_px) for photo in mine], [HARDLY, MOST])
         for label, mine in classes.items()
@@ -131,8 +131,8 @@ def _by_size(classes: Mapping[str, Sequence[Photo]]) -> Finding | None:
         return None
     least = min(larger.values())
     detail = (
-        f"shorter side: up to {limit:.0f} px in {percent(MOST, 0)} of {smallest},"
-        f" from {least:.0f} px on in {percent(MOST, 0)} of {_names(larger)}"
+        f"shorter side: at most {limit:.0f} px in {percent(MOST, 0)} of {smallest},"
+        f" at least {least:.0f} px in {percent(MOST, 0)} of {_names(larger)}"
     )
     values = {
         "property": "size",

@@ -1,9 +1,9 @@
-"""Which photo trains, which chooses, which measures: stratified, seeded, twins and bursts on one side.
+"""Assigns photos to train, val and test: stratified, seeded, with near-duplicates and bursts in one split.
 
-As everywhere in zoo the side follows from a hash and the seed alone (``zoo.data.splits``), here from a hash for each
-group of photos that belong together. The hash of a group of twins is that of its largest member, most likely the
-original: smaller copies that are added later change nothing. A small class is evened out, and there an added photo can
-move another; what an earlier division is said to keep stays where it was.
+As everywhere in zoo, the split depends only on a hash and the seed (``zoo.data.splits``). Here, each group of related
+photos has one hash. The hash of a group of near-duplicates is that of its largest member, most likely the original, so
+that smaller copies that are added later change nothing. Small classes are balanced afterwards, so there an added photo
+can move another one. Photos that an earlier manifest keeps do not move.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from zoo.errors import DataError, UsageError
 
 @dataclass(frozen=True)
 class Division:
-    """What goes where.
+    """The splits of all photos.
 
     Args:
-        splits: Of every photo.
-        groups: Groups with more than one photo, all on one side.
-        grouped: Photos in them.
-        torn: Groups that an earlier division has on several sides: positions of their photos.
+        splits: Split of each photo.
+        groups: Number of groups with more than one photo, each in one split.
+        grouped: Number of photos in these groups.
+        torn: Groups that an earlier manifest has in several splits: positions of their photos.
     """
 
     splits: tuple[str, ...]
@@ -47,19 +47,19 @@ def divide(
     group_by: str | None = None,
     kept: Mapping[str, str] | None = None,
 ) -> Division:
-    """Divides photos into train, val and test.
+    """Splits photos into train, val and test.
 
     Args:
-        photos: All of them.
-        twins: Pairs that have to stay on one side.
-        test, val: Shares of all photos, 0 to below 1; together below 1 and above 0.
-        seed: Another seed, another division.
-        group_by: Regular expression; photos in whose name it finds the same text stay on one side. With a group in
-            parentheses, the text of that group counts.
-        kept: SHA-256 to split of an earlier division. What it names stays there, and only the others are divided.
+        photos: All photos.
+        twins: Pairs that have to stay in one split.
+        test, val: Shares of all photos, from 0 to less than 1. Their sum must be above 0 and below 1.
+        seed: Seed of the split.
+        group_by: Regular expression. Photos whose names give the same match stay in one split. If it has a group in
+            parentheses, the text of that group is compared.
+        kept: Split by SHA-256, from an earlier manifest. These photos keep their split, and only others are assigned.
 
     Raises:
-        UsageError: Shares out of range; an expression that is none, or that finds nothing.
+        UsageError: The shares are out of range, or the expression is invalid or matches nothing.
         DataError: A class has fewer groups than there are splits.
     """
     check_shares(test, val)
@@ -103,10 +103,10 @@ def divide(
 
 
 def _held(photos: Sequence[Photo], together: Iterable[Sequence[int]], kept: Mapping[str, str]) -> dict[int, str]:
-    """The side of every photo that is kept, and of those that belong to one.
+    """The split of every kept photo, and of the photos related to one.
 
-    Where kept photos of a group lie on several sides, the others join the one that is held out most: training must not
-    see more of what measures.
+    If kept photos of a group are in several splits, the others go to test if one is there, otherwise to val, so that
+    no more of the group is used for training.
     """
     found: dict[int, str] = {}
     for indices in together:
@@ -131,7 +131,7 @@ def _fill(
     wanted: Sequence[str],
     seed: int,
 ) -> None:
-    """Gives a class something in every split, of what is not fixed and as far as it can be spared elsewhere."""
+    """Gives a class photos in every split, as far as photos are not fixed and can be spared in other splits."""
     mine = sorted({photo.sha256 for photo in photos if photo.label == label})
     for split in wanted:
         counts = Counter(side[key] for key in mine)
@@ -144,10 +144,10 @@ def _fill(
 def _even_out(
     label: str, photos: Sequence[Labelled], side: dict[str, str], fixed: Iterable[str], shares: Shares, seed: int
 ) -> None:
-    """Brings a class that chance treated badly to between half and one and a half times its shares, or nearer to them.
+    """Moves photos until each split has 0.5 to 1.5 times its share of a class, or is as near to that as possible.
 
-    Groups change sides in the order of their hashes, those first that were nearest to the other side. Only here, and
-    where a class would have nothing in a split, can a photo that is added move another.
+    Groups change their split in the order of their hashes, those nearest to the other split first. Only here, and where
+    a class would otherwise have no photo in a split, can an added photo move another.
     """
     sizes = Counter(photo.sha256 for photo in photos if photo.label == label)
     movable = set(sizes) - {photo.sha256 for photo in photos if photo.label != label} - set(fixed)
@@ -169,20 +169,20 @@ def _even_out(
 
 
 def check_shares(test: float, val: float) -> None:
-    """Raises ``UsageError`` for shares that leave nothing to train on, or nothing to hold out."""
+    """Raises ``UsageError`` for shares that leave no photos for training, or none for test and validation."""
     if not (0 <= test < 1 and 0 <= val < 1 and 0 < test + val < 1):
         raise UsageError(
-            f"--test {test:g} --val {val:g} leave {round(1 - test - val, 6):g} of the photos to train on.",
-            "Give shares from 0 to below 1 that come to less than 1 together, such as --test 0.2 --val 0.1.",
+            f"--test {test:g} --val {val:g} leave a share of {round(1 - test - val, 6):g} for training.",
+            "Give shares from 0 to below 1 whose sum is above 0 and below 1, such as --test 0.2 --val 0.1.",
         )
 
 
 def check_expression(group_by: str) -> re.Pattern[str]:
-    """The compiled expression; ``UsageError`` where it is none."""
+    """Compiles the expression, or raises ``UsageError`` if it is invalid."""
     try:
         return re.compile(group_by)
     except re.error as error:
-        raise UsageError(f"--group-by {group_by!r} is no regular expression: {error}.") from None
+        raise UsageError(f"--group-by {group_by!r} is not a valid regular expression: {error}.") from None
 
 
 def _texts(photos: Sequence[Photo], group_by: str) -> list[str | None]:
@@ -193,8 +193,8 @@ def _texts(photos: Sequence[Photo], group_by: str) -> list[str | None]:
         texts.append((found[1] if expression.groups else found[0]) if found else None)
     if not any(texts):
         raise UsageError(
-            f"--group-by {group_by!r} finds nothing in any of {len(photos)} names, such as {photos[0].name!r}.",
-            r"A name is relative to the data folder; to group by what is before the last underscore: '(.*)_\d+'.",
+            f"--group-by {group_by!r} matches none of {len(photos)} names, for example {photos[0].name!r}.",
+            r"Names are relative to the data folder. To group by the text before the last underscore: '(.*)_\d+'.",
         )
     return [text or None for text in texts]
 
@@ -217,21 +217,23 @@ def _refuse_too_few(photos: Sequence[Photo], keys: Sequence[str], splits: int) -
     if few:
         count = len(distinct[few[0]])
         raise DataError(
-            f"Class {few[0]!r} has {count} photo{'s' if count > 1 else ''} or groups of photos that belong together;"
-            f" {splits} splits need {splits} at least.",
-            "Add photos, ask for fewer splits, or group less.",
+            f"Class {few[0]!r} has only {count} unrelated photo{'s' if count > 1 else ''} or"
+            f" group{'s' if count > 1 else ''}"
+            f" of photos; {splits} splits need at least {splits}.",
+            "Add photos, request fewer splits, or use a less general --group-by.",
         )
 
 
 def _refuse_empty(photos: Sequence[Photo], splits: Sequence[str], wanted: Sequence[str], keeping: bool) -> None:
-    """Groups that reach over several classes can leave one of these without a split, and so can what is kept."""
+    """Refuses a class that has no photo in a split because of groups over several classes or of kept photos."""
     present = {(photo.label, split) for photo, split in zip(photos, splits, strict=True)}
     for label in sorted({photo.label for photo in photos}):
         for split in wanted:
             if (label, split) not in present:
                 raise DataError(
                     f"No photo of class {label!r} is left for {split}.",
-                    "What --keep names cannot move there: add photos, or ask for fewer splits."
+                    "Photos listed by --keep cannot be moved there. Add photos, or request fewer splits."
                     if keeping
-                    else "Its photos belong together with those of other classes: try another --seed, or group less.",
+                    else "Its photos are related to photos of other classes. Try another --seed or a less general"
+                    " --group-by.",
                 )

@@ -1,4 +1,7 @@
-"""Twins: files with the same bytes, the same pixels, or the same photograph in another size, crop or quality."""
+"""Near-duplicates:
+
+files with the same bytes, the same pixels, or the same photograph in another size, crop or quality.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +45,13 @@ _NEAREST_BESIDE_FEATURES, _LEAST_BESIDE_FEATURES = 2, 0.75
 
 @dataclass(frozen=True)
 class Twins:
-    """Two pictures that show the same.
+    """A pair of near-duplicates.
 
     Args:
-        first, second: Indices of the pictures.
-        kind: What they have in common: the file's ``bytes``, the ``pixels``, or ``near``: the photograph.
-        sameness: Share of what is comparable that is the same, 0 to 1.
-        mirrored: Whether they are the same only when one of them is mirrored.
+        first, second: Indices of the images.
+        kind: What is equal: ``bytes`` of the file, ``pixels``, or ``near`` for the same photograph.
+        sameness: Similarity: the share of comparable patches that match, 0 to 1.
+        mirrored: Whether they match only when one of them is mirrored.
     """
 
     first: int
@@ -60,7 +63,7 @@ class Twins:
 
 @dataclass(frozen=True)
 class Judgement:
-    """How similar two pictures are, 0 to 1, and whether that takes mirroring one of them."""
+    """The similarity of two images, 0 to 1, and whether one of them had to be mirrored."""
 
     sameness: float
     mirrored: bool
@@ -77,12 +80,12 @@ class Judgement:
 def find_twins(
     photos: Photos, features: NDArray[np.float32] | None, records: Records, progress: Progress | None = None
 ) -> list[Twins]:
-    """All twins among the pictures; of n exact copies, n - 1 pairs with the first of them.
+    """Finds all near-duplicates among the images. Of n exact copies, the n - 1 pairs with the first are returned.
 
     Args:
-        photos: The pictures.
-        features: Of every picture, of length 1; ``None`` looks by fingerprints alone.
-        records: Pairs judged in earlier runs.
+        photos: The images.
+        features: Features of each image, normalised to length 1. ``None`` uses only fingerprints.
+        records: Pairs compared in earlier runs.
         progress: Called with pairs compared and pairs to compare.
     """
     exact, first_of = _exact(photos.photos)
@@ -124,16 +127,16 @@ def judge(
     records: Records,
     progress: Progress | None = None,
 ) -> dict[tuple[int, int], Judgement]:
-    """How much each pair of pictures has in common; what was judged before is looked up.
+    """The similarity of each pair of images. Pairs compared before are looked up.
 
     Args:
         pairs: Positions in ``keys``, ``indices`` and ``prints``.
-        keys: What a picture is known by in ``records``; of two pictures, that with the lesser key is the first that
-            ``sameness`` takes, so that what is found does not depend on names and places.
+        keys: Key of each image in ``records``. The image with the lesser key is the first argument of ``sameness``, so
+            that results do not depend on file names and order.
         pixels: All images.
-        indices: Which of them.
+        indices: Indices of the images to compare.
         prints: Their fingerprints.
-        records: Pairs judged before.
+        records: Pairs compared before.
         progress: Called with pairs done and pairs to do.
     """
     ordered = {(i, j): (i, j) if keys[i] <= keys[j] else (j, i) for i, j in pairs}
@@ -172,7 +175,7 @@ def _likeliest(ways: Sequence[Overlap]) -> list[Overlap]:
 
 
 def groups(count: int, twins: Iterable[Twins]) -> NDArray[np.int64]:
-    """The group of each of ``count`` pictures: those joined by twins share one, which is the first of them."""
+    """The group of each of ``count`` images: the index of the first image among those connected by near-duplicates."""
     above = list(range(count))
 
     def top(index: int) -> int:
@@ -188,7 +191,7 @@ def groups(count: int, twins: Iterable[Twins]) -> NDArray[np.int64]:
 
 
 def unmirrored_groups(count: int, twins: Iterable[Twins]) -> NDArray[np.int64]:
-    """Like ``groups``, for pictures that show the same without being mirrored: an arrow and its mirror image differ."""
+    """Like ``groups``, but mirrored pairs are ignored: an arrow and its mirror image are in different groups."""
     doubled = []  # every picture as it is, 2 * index, and mirrored, 2 * index + 1
     for pair in twins:
         for side in (0, 1):
@@ -198,7 +201,7 @@ def unmirrored_groups(count: int, twins: Iterable[Twins]) -> NDArray[np.int64]:
 
 
 def _exact(photos: Sequence[Photo]) -> tuple[list[Twins], Mapping[str, int]]:
-    """Twins by bytes and by pixels, and the first picture that has each content of pixels."""
+    """Pairs with equal bytes or equal pixels, and the first image of each pixel content."""
     twins: list[Twins] = []
     by_bytes: dict[str, int] = {}
     by_pixels: dict[str, int] = {}
@@ -230,7 +233,7 @@ def _nearest(features: NDArray[np.float32]) -> set[tuple[int, int]]:
 
 
 def members(group: NDArray[np.int64]) -> dict[int, list[int]]:
-    """Group to its pictures, of groups with more than one."""
+    """The images of each group that has more than one."""
     found: dict[int, list[int]] = defaultdict(list)
     for index, name in enumerate(group.tolist()):
         found[name].append(index)

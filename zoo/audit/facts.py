@@ -1,4 +1,4 @@
-"""What a picture file is: format, size, mode, orientation, and a digest of its pixels."""
+"""Facts about an image file: format, size, mode, orientation, and a digest of its pixels."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _BLANK_BELOW = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """Of one content.
+    """Facts about one file content.
 
     Args:
         format: ``JPEG``, ``PNG``, ``BMP``, ``GIF``, ``WebP``, ``TIFF``, ``AVIF`` or ``HEIC``.
-        width_px, height_px: Upright, as it is shown.
-        mode: As stored.
-        bits: Of one sample as stored.
+        width_px, height_px: Size of the upright image.
+        mode: Mode as stored.
+        bits: Bits per sample as stored.
         alpha: Whether it stores transparency.
-        orientation: EXIF orientation that had to be applied, 1 where none.
-        blank: Whether it is one colour all over.
-        remark: What is odd about it; empty where nothing is.
-        pixels_sha256: Of size and decoded pixels: equal for files that show exactly the same.
+        orientation: EXIF orientation that was applied. 1 if none.
+        blank: Whether all pixels have one colour.
+        remark: Description of a problem. Empty if there is none.
+        pixels_sha256: SHA-256 of size and decoded pixels, equal for files that show exactly the same image.
     """
 
     format: str
@@ -63,7 +63,7 @@ def facts_of(data: bytes, pixels: NDArray[np.uint8], remark: str) -> Facts:
     Args:
         data: Its bytes.
         pixels: ``(height, width, 3)`` RGB, as ``zoo.images.decode`` returned them.
-        remark: What is odd about it; empty where nothing is.
+        remark: Description of a problem. Empty if there is none.
     """
     header = probe(data)
     mode, bits, alpha = _stored_as(data, header)
@@ -139,13 +139,13 @@ def _jpeg_components(data: bytes) -> int:
 
 
 class FactFinder:
-    """Watches an ingest and collects the facts of every content, those known from earlier runs included."""
+    """Observes an ingest and collects the facts of every content, including those known from earlier runs."""
 
     def __init__(self, records: Records, contents: set[str]) -> None:
         """
         Args:
-            records: Where facts of earlier runs are.
-            contents: SHA-256 of contents that are expected to come; others are looked up by ``settle``.
+            records: Facts from earlier runs.
+            contents: SHA-256 of the expected contents. Others are looked up by ``settle``.
         """
         self._records = records
         self._lock = threading.Lock()
@@ -162,7 +162,7 @@ class FactFinder:
             self._found[sha256] = facts
 
     def settle(self) -> dict[str, Facts]:
-        """Keeps what was found for the next run. Returns the facts by content."""
+        """Stores the facts for the next run, and returns them by content."""
         self._records.write(FACTS_KIND, {sha256: json.dumps(asdict(facts)) for sha256, facts in self._found.items()})
         return self._known | self._found
 

@@ -27,10 +27,10 @@ _OWN_DISTRIBUTION = "keras-edge-zoo"
 
 
 def find_backbone(name: str | None = None) -> Offer[Architecture] | None:
-    """An architecture that has a backbone and pretrained weights: the one named, else one of ours, else anybody's.
+    """Finds an architecture with a backbone and pretrained weights: the named one, or else one of zoo, or else any.
 
     Raises:
-        UsageError: The one named is not offered, or has no backbone or no weights.
+        UsageError: The named architecture does not exist, or has no backbone or no weights.
     """
     if name is not None:
         offer = architectures().offer(name)
@@ -47,7 +47,7 @@ def _serves(offer: Offer[Architecture]) -> bool:
 
 
 def features_key(offer: Offer[Architecture]) -> str:
-    """All that features follow from but the content."""
+    """A key of everything that determines features, except the content."""
     weights = offer.record.weights[0].name
     backbone = f"{offer.record.name}-{weights}-{offer.distribution}-{offer.version}-keras{_version('keras')}"
     return f"audit-features-{backbone}-{SPEC.digest}-{DECODER}"

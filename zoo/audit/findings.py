@@ -1,4 +1,4 @@
-"""What a check can find, how bad it is, and what to do about it."""
+"""The types of findings of a check, with their severity and remedy."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of finding.
+    """A type of finding.
 
     Args:
-        name: What ``--fail-on`` takes.
+        name: Name, as in ``--fail-on``.
         severity: ``error`` makes measured accuracy wrong or loses data; ``warning`` costs accuracy; ``note`` is worth
             knowing.
-        title: Heading of a list of them.
-        remedy: What to do.
+        title: Heading of the list of findings.
+        remedy: What the user should do.
     """
 
     name: str
@@ -39,60 +39,68 @@ KINDS: Mapping[str, Kind] = {
             "leak",
             "error",
             "The same photo in more than one split",
-            "Split anew with `zoo data split`, which keeps twins on one side, or remove them from train.",
+            "Split the data again with `zoo data split`, which keeps near-duplicates in one split, or remove them"
+            " from train.",
         ),
-        Kind("contradiction", "error", "The same photo under more than one label", "Keep it in the class it shows."),
+        Kind(
+            "contradiction",
+            "error",
+            "The same photo under more than one label",
+            "Keep it only in the class that it shows.",
+        ),
         Kind("unreadable", "error", "Files that cannot be used", "Replace or remove them."),
         Kind(
             "altered",
             "warning",
-            "The same photos under two labels, altered",
-            "If what was altered is what the labels mean, such as sharp and blurred, all is well. If not, merge them.",
+            "Edited copies under another label",
+            "If the edit is what the labels distinguish, such as sharp and blurred, ignore this. If not, merge the"
+            " classes.",
         ),
         Kind("label", "warning", "Labels to look at", "Look at each photo, and move those in the wrong class."),
         Kind(
             "shortcut",
             "warning",
-            "Classes that their files give away",
-            "Make the files of all classes alike: a model may learn how they are stored instead of what they show.",
+            "Classes that can be told apart by file properties",
+            "Store all classes in the same way. A model may learn how images are stored instead of what they show.",
         ),
-        Kind("blank", "warning", "Pictures that show nothing", "Remove them."),
+        Kind("blank", "warning", "Blank images", "Remove them."),
         Kind("duplicate", "warning", "The same photo more than once in a class", "Keep the best copy of each."),
         Kind(
             "mirrored",
             "note",
             "Mirror images under different labels",
-            "If left and right is what the labels mean, all is well. If not, keep each photo in the class it shows.",
+            "If the labels distinguish left and right, ignore this. If not, keep each photo only in the class that"
+            " it shows.",
         ),
-        Kind("outlier", "note", "Pictures unlike their class", "Look at them: they may be junk."),
-        Kind("few", "note", "Classes with few photos", "Add photos: fifty a class are a beginning."),
-        Kind("tiny", "note", "Pictures of few pixels", "Find larger versions."),
-        Kind("shape", "note", "Very long or very high pictures", "Crop them to what they show."),
+        Kind("outlier", "note", "Images unlike their class", "Look at them: they may not belong in the dataset."),
+        Kind("few", "note", "Classes with few photos", "Add photos. Fifty per class are a good start."),
+        Kind("tiny", "note", "Very small images", "Find larger versions."),
+        Kind("shape", "note", "Very elongated images", "Crop them to the object."),
         Kind(
             "remark",
             "note",
-            "Pictures that are used although something is odd",
-            "Replace them if you have better copies; multiply the samples of a picture that is nearly black.",
+            "Images that are used despite a problem",
+            "Replace them if you have better copies. If an image is nearly black, multiply its samples.",
         ),
-        Kind("other", "note", "Files that are no photos", "zoo leaves them out."),
-        Kind("misnamed", "note", "Names that say another format", "Harmless for zoo; rename for other tools."),
-        Kind("rotated", "note", "Photos that EXIF turns", "Harmless for zoo; other tools may show them lying."),
-        Kind("alpha", "note", "Pictures with transparency", "zoo lays them on white."),
-        Kind("deep", "note", "Pictures of more than 8 bits", "zoo reduces them to 8."),
+        Kind("other", "note", "Files that are not images", "zoo ignores them."),
+        Kind("misnamed", "note", "File names with a wrong extension", "Harmless for zoo. Rename them for other tools."),
+        Kind("rotated", "note", "Photos with an EXIF rotation", "Harmless for zoo. Other tools may show them rotated."),
+        Kind("alpha", "note", "Images with transparency", "zoo composites them on white."),
+        Kind("deep", "note", "Images with more than 8 bits", "zoo reduces them to 8 bits."),
     )
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One finding.
 
     Args:
         kind: A name in ``KINDS``.
-        files: The files it is about, relative to the data folder.
-        detail: What is wrong with them, a few words.
-        score: How sure or how bad, the higher the more; comparable within a kind only.
-        values: More of it for machines.
+        files: The affected files, relative to the data folder.
+        detail: A short description of the problem.
+        score: Certainty or severity, higher is worse. Comparable only within one type.
+        values: Further values for programs.
     """
 
     kind: str
@@ -110,10 +118,10 @@ class Finding:
 
 
 def failing(fail_on: str) -> frozenset[str]:
-    """The kinds of findings that ``--fail-on`` names: a severity and all that is worse, kinds, or ``never``.
+    """The types of findings that ``--fail-on`` selects: those of a severity or worse, named types, or ``never``.
 
     Raises:
-        UsageError: Something else.
+        UsageError: An unknown word.
     """
     chosen: set[str] = set()
     for word in (part.strip() for part in fail_on.split(",")):
@@ -124,5 +132,5 @@ def failing(fail_on: str) -> frozenset[str]:
             chosen.add(word)
         elif word != "never":
             known = ", ".join((*SEVERITIES, "never", *KINDS))
-            raise UsageError(f"--fail-on does not know {word!r}.", f"Known: {known}; several with commas between.")
+            raise UsageError(f"--fail-on does not know {word!r}.", f"Known: {known}. Separate several by commas.")
     return frozenset(chosen)

@@ -1,8 +1,8 @@
-"""Small fingerprints of pictures and of windows cut out of them: what a crop, a copy or a mirror image has in common.
+"""Small fingerprints of images and of windows in them, to find crops, copies and mirror images.
 
-A fingerprint is a picture of 12 x 12 gray values without its slow shades (light, background), of mean 0 and length 1,
-so that a product of two is their correlation. Each picture has one of the whole and of 18 windows in it: the whole of a
-cropped copy correlates with a window of the original.
+A fingerprint is an image of 12 x 12 gray values without low frequencies (light, background), normalised to mean 0 and
+length 1, so that the dot product of two is their correlation. Each image has a fingerprint of the whole and of 18
+windows. The whole of a cropped copy correlates with a window of the original.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHADE_PX = 17  # slower than this is shade
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a picture, in shares of its sides."""
+    """A part of an image, in fractions of its sides."""
 
     top: float
     left: float
@@ -42,7 +42,7 @@ WINDOWS: tuple[Window, ...] = (
 
 
 def fingerprints(image: NDArray[np.uint8]) -> Fingerprints:
-    """Of every window of one RGB image of any size: ``(len(WINDOWS), 144)``."""
+    """Fingerprints of every window of one RGB image of any size: ``(len(WINDOWS), 144)``."""
     gray = cv2.cvtColor(cv2.resize(image, (_BASE, _BASE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     values = gray.astype(np.float32)
     detail = values - cv2.blur(values, (_SHADE_PX, _SHADE_PX))
@@ -57,19 +57,19 @@ def fingerprints(image: NDArray[np.uint8]) -> Fingerprints:
 
 
 def mirrored(prints: Fingerprints) -> Fingerprints:
-    """Those of the mirror image, ``(..., windows, 144)``; each of a window where its mirror image was."""
+    """Fingerprints of the mirror image, ``(..., windows, 144)``, in the order of ``WINDOWS``."""
     square = prints.reshape(*prints.shape[:-1], _SIDE, _SIDE)
     return np.ascontiguousarray(square[..., ::-1]).reshape(prints.shape)
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Where two pictures may show the same.
+    """A possible overlap of two images.
 
     Args:
         likeness: Correlation of the two windows, -1 to 1.
-        first, second: The windows; of the mirror image where ``mirror``.
-        mirror: Whether the second is mirrored.
+        first, second: The windows. If ``mirror``, the second is a window of the mirror image.
+        mirror: Whether the second image is mirrored.
     """
 
     likeness: float
@@ -79,7 +79,7 @@ class Overlap:
 
 
 def overlaps(first: Fingerprints, second: Fingerprints) -> list[Overlap]:
-    """The ways in which two pictures may overlap, the likeliest first: one a pair of windows, the whole of either.
+    """Possible overlaps of two images, most likely first, in which at least one window is the whole image.
 
     Args:
         first, second: ``(len(WINDOWS), 144)`` each.
@@ -102,14 +102,14 @@ def likest(
     most: int,
     windows: int = len(WINDOWS),
 ) -> set[tuple[int, int]]:
-    """Pairs ``(i, j)``, ``i < j``, of one of ``queries`` and one of ``others`` that may overlap.
+    """Pairs ``(i, j)``, ``i < j``, of one image of ``queries`` and one of ``others`` that may overlap.
 
     Args:
-        queries, others: Indices into ``prints``; the same ones twice are fine.
-        prints: ``(n, len(WINDOWS), 144)``.
-        least: Least correlation.
-        most: Pairs a query, the likest ones.
-        windows: How many windows are compared; 1 finds no crops, and takes a twentieth of the time.
+        queries, others: Indices into ``prints``. Both may contain the same index.
+        prints: Fingerprints, ``(n, len(WINDOWS), 144)``.
+        least: Minimum correlation.
+        most: Maximum number of pairs per query; the most similar are kept.
+        windows: Number of windows to compare. 1 finds no crops and takes a twentieth of the time.
     """
     pairs: set[tuple[int, int]] = set()
     if len(others) == 0:

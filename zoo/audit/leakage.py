@@ -1,7 +1,7 @@
-"""The part of the check that is cheap enough for every training run: test images that have a twin to learn from.
+"""The part of the check that is fast enough for every training run: test images with a near-duplicate in another split.
 
-Fingerprints alone choose the candidates, as no backbone has run yet; half a second for 500 photos, and what was judged
-once is looked up the next time.
+Candidates are chosen by fingerprints only, because no backbone has run yet. This takes half a second for 500 photos,
+and pairs that were compared once are looked up the next time.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _IMAGES = 20_000
 
 @dataclass(frozen=True)
 class Leak:
-    """An image that was looked for, such as a test image, and a near-duplicate of it in another split.
+    """An image, usually a test image, and its near-duplicate in another split.
 
     Args:
-        name: Of the image.
-        twin: Of the other.
-        split: Which the other is in.
-        sameness: Share of them that is the same, 0 to 1; 1 for equal files.
+        name: Name of the image.
+        twin: Name of the near-duplicate.
+        split: Split of the near-duplicate.
+        sameness: Their similarity, 0 to 1. It is 1 for equal files.
     """
 
     name: str
@@ -57,11 +57,11 @@ class Leak:
 
 @dataclass(frozen=True)
 class Leakage:
-    """What was found, and how far it was looked for.
+    """The leaks that were found, and the limits of the search.
 
     Args:
-        leaks: Test images that are in another split too.
-        unsearched: A sentence that says what was not looked for, and why; ``None`` where everything was.
+        leaks: Test images that have a near-duplicate in another split.
+        unsearched: A sentence on what was not compared, and why. ``None`` if everything was compared.
     """
 
     leaks: list[Leak]
@@ -69,7 +69,7 @@ class Leakage:
 
 
 def find_leaks(data: ImageData, progress: Progress | None = None) -> Leakage:
-    """Test images that are in another split too: equal files, and near-duplicates as far as these can be afforded.
+    """Finds test images that are also in another split: equal files and, if there are not too many, near-duplicates.
 
     Args:
         data: All splits.
@@ -89,16 +89,16 @@ def find_copies(
     of: str = "test images",
     checkable: bool = False,
 ) -> Leakage:
-    """Images that some others show too: equal files, and near-duplicates as far as these can be afforded.
+    """Finds copies of images among others: equal files, and near-duplicates if there are not too many images.
 
     Args:
-        data: Has all of them.
-        searched: The images that are looked for.
-        others: Those among which they are looked for. Mirrored copies count where the labels are the same, or where one
-            of the two has none.
+        data: Contains all images.
+        searched: The images whose copies are searched.
+        others: The images among which copies are searched. Mirrored copies count if the labels are equal, or if one of
+            the two has no label.
         progress: Called with pairs compared and pairs to compare.
-        of: What the images are of which copies are found, for the sentence on what was not looked for.
-        checkable: Whether `zoo data check` sees the same images, so that the sentence can name it.
+        of: Name of the images in ``searched``, for the sentence on what was not compared.
+        checkable: Whether `zoo data check` can compare the same images, so that the sentence can recommend it.
     """
     leaks = _equal(data, searched, others)
     rest = [index for index in searched if index not in leaks]
@@ -110,7 +110,7 @@ def find_copies(
                 with Records() as records:
                     leaks |= _known(data, rest, others, records, progress)
             except DataError as error:  # equal files are known all the same
-                unsearched = f"Near-duplicates of {of} were not looked for: {error.message}"
+                unsearched = f"Near-duplicates of {of} were not searched: {error.message}"
     return Leakage([leaks[index] for index in sorted(leaks)], unsearched)
 
 
@@ -122,7 +122,7 @@ def find_copies_in_parts(
     *,
     of: str = "test images",
 ) -> Leakage:
-    """As ``find_copies``, of any number of images that are looked for among a few others: some of them at a time."""
+    """Like ``find_copies`` for any number of images and few others. The images are processed in parts."""
     some = max(1, min(_IMAGES // 2, _PAIRS_WITH_CROPS // max(1, len(others))))
     parts = [
         find_copies(data, searched[start : start + some], others, progress, of=of)
@@ -133,28 +133,28 @@ def find_copies_in_parts(
 
 
 def _reach(spec: ImageSpec, tests: int, others: int, of: str, checkable: bool) -> tuple[bool, str | None]:
-    """Whether images are compared, and the sentence on what is left out."""
+    """Whether images are compared, and a sentence on what is not compared."""
     side = min(spec.height_px, spec.width_px)
-    looks = "; `zoo data check` looks for them" if checkable else ""
+    looks = ". `zoo data check` compares them" if checkable else ""
     if side < _LEAST_SIDE_PX:
         remedy = (
-            f"`zoo data check` compares the files, from {SMALLEST_PX} px on"
+            f"`zoo data check` compares the files if they have at least {SMALLEST_PX} px"
             if checkable
-            else f"--size {_LEAST_SIDE_PX} or more compares them"
+            else f"use --size {_LEAST_SIDE_PX} or more"
         )
-        why = f"at {side} px different images look alike; {remedy}."
-        return False, f"Near-duplicates of {of} were not looked for: {why}"
+        why = f"at {side} px, different images look alike; {remedy}."
+        return False, f"Near-duplicates of {of} were not searched: {why}"
     if tests + others > _IMAGES:
-        why = f"{tests + others} images are more than {_IMAGES}{looks}."
-        return False, f"Near-duplicates of {of} were not looked for: {why}"
+        why = f"there are {tests + others} images, more than {_IMAGES}{looks}."
+        return False, f"Near-duplicates of {of} were not searched: {why}"
     if tests * others > _PAIRS_WITH_CROPS:
-        why = f"{tests * others} pairs are more than {_PAIRS_WITH_CROPS}{looks}."
-        return True, f"Cropped copies of {of} were not looked for: {why}"
+        why = f"there are {tests * others} pairs, more than {_PAIRS_WITH_CROPS}{looks}."
+        return True, f"Cropped copies of {of} were not searched: {why}"
     return True, None
 
 
 def accuracy_without(predictions: Predictions, leaks: Sequence[Leak]) -> tuple[float, int] | None:
-    """Accuracy on the test images that have no twin, 0 to 1, and their number; ``None`` where there are none."""
+    """Accuracy on the test images without near-duplicate, 0 to 1, and their number. ``None`` if there are none."""
     leaked = {leak.name for leak in leaks}
     kept = np.array([file not in leaked for file in predictions.files], np.bool_)
     return (float(predictions.correct[kept].mean()), int(kept.sum())) if kept.any() else None
@@ -163,7 +163,7 @@ def accuracy_without(predictions: Predictions, leaks: Sequence[Leak]) -> tuple[f
 def _known(
     data: ImageData, tests: Sequence[int], others: Sequence[int], records: Records, progress: Progress | None
 ) -> dict[int, Leak]:
-    """What ``_near`` finds, looked up where the same contents were compared before."""
+    """The result of ``_near``, or the stored result if the same contents were compared before."""
     seen = [[(data.contents[index], _label(data, index)) for index in some] for some in (tests, others)]
     state = f"{data.spec.digest} {seen}"
     key = hashlib.sha256(state.encode("utf-8", "surrogateescape")).hexdigest()
@@ -185,7 +185,7 @@ def _equal(data: ImageData, tests: Sequence[int], others: Sequence[int]) -> dict
 def _near(
     data: ImageData, tests: Sequence[int], others: Sequence[int], records: Records, progress: Progress | None
 ) -> dict[int, tuple[int, float]]:
-    """Test image to its twin among the others, and how much they have in common."""
+    """For each test image, its near-duplicate among the others and their similarity."""
     chosen = [*tests, *others]
     prints = compute_fingerprints(data.pixels, chosen)
     windows = len(WINDOWS) if len(tests) * len(others) <= _PAIRS_WITH_CROPS else 1

@@ -1,4 +1,4 @@
-"""A division on disk: the CSV that ``--data`` takes, and folders of copies or links where these are asked for."""
+"""A split on disk: the CSV file for ``--data``, and folders of copies or links if requested."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ HEADER = ("path", "label", "split", "sha256")
 
 
 def refuse_existing(manifest: Path, folder: Path | None, keep: Path | None = None) -> None:
-    """Raises ``UsageError`` where something of the user's would be written over."""
+    """Raises ``UsageError`` if a file of the user would be overwritten."""
     if manifest.exists() or manifest.is_symlink():
         read = keep is not None and keep.exists() and manifest.exists() and manifest.samefile(keep)
         raise UsageError(
-            f"There is already {manifest}.",
-            "--keep reads it: give the new manifest another name with --out."
+            f"{manifest} already exists.",
+            "--keep reads this file. Give the new manifest another name with --out."
             if read
             else "Give another name with --out, or remove it.",
         )
     if folder is not None and (folder.is_symlink() or (folder.exists() and not _may_be_ours(folder))):
         raise _taken(folder)
     if folder is not None and manifest.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"The manifest {manifest} would lie in {folder}.", "Give --out a place beside that folder.")
+        raise UsageError(f"The manifest {manifest} would be inside {folder}.", "Give --out a path outside that folder.")
 
 
 def _may_be_ours(folder: Path) -> bool:
-    """Whether a folder is empty, or holds folders of splits alone: a command that was killed may have made it."""
+    """Whether a folder is empty or contains only split folders, possibly created by a command that was killed."""
     return folder.is_dir() and {path.name for path in folder.iterdir()} <= set(SPLITS)
 
 
 def _taken(folder: Path) -> UsageError:
     return UsageError(
         f"{folder} exists and is not an empty folder.",
-        "Give a new folder. (The same command on the same photos completes what an interrupted one left.)",
+        "Give a new folder. (An interrupted command can be completed by running it again on the same photos.)",
     )
 
 
@@ -55,23 +55,23 @@ def write_division(
     folder: Path | None = None,
     place: Callable[[str, Path], None] | None = None,
 ) -> Path:
-    """Writes folders of copies or links where these are asked for, the card, and last the manifest.
+    """Writes the folders of copies or links if requested, then the card, and finally the manifest.
 
-    Killed at any point, it can be called again with the same arguments: as long as there is no manifest, a folder that
-    holds exactly what would be written is left as it is.
+    After an interruption, it can be called again with the same arguments. If there is no manifest yet, a folder that
+    already contains exactly the right files is left as it is.
 
     Args:
         manifest: The CSV file.
-        photos, splits: What goes where.
-        part: Of the card beside the manifest.
-        folder: Filled as ``split_folders`` does.
-        place: ``copy_file`` or ``link_file``; goes with ``folder``.
+        photos, splits: The photos and their splits.
+        part: The part of the card next to the manifest.
+        folder: Folder to fill, as in ``split_folders``.
+        place: ``copy_file`` or ``link_file``, used together with ``folder``.
 
     Returns:
         The card.
 
     Raises:
-        UsageError: ``folder`` holds something else, or a label cannot name a folder.
+        UsageError: ``folder`` contains other files, or a label is not a valid folder name.
         DataError: A file cannot be read, links are not supported, or the folder cannot be written.
         TrainingError: The disk is full, or the folder of the manifest cannot be written.
     """
@@ -84,15 +84,15 @@ def write_division(
 
 
 def read_kept(path: Path) -> Mapping[str, str]:
-    """SHA-256 of every content that a manifest names to its split. The files need not be there any more.
+    """The split of every SHA-256 in a manifest. The files need not exist any more.
 
     Raises:
-        UsageError: There is no such file.
-        DataError: It is no manifest of ``write_manifest``: a row lacks something, or a content is in two splits.
+        UsageError: The file does not exist.
+        DataError: It is not a manifest of ``write_manifest``: a row is incomplete, or a content is in two splits.
     """
     hint = f"Give a manifest that `zoo data split` wrote: {','.join(HEADER)}."
     if not path.is_file():
-        raise UsageError(f"--keep: there is no file {path}.", hint)
+        raise UsageError(f"--keep: the file {path} does not exist.", hint)
     listing = list_source(path)
     for item in listing.skipped:
         raise DataError(f"'{path}': {item.name}: {item.reason}.", hint)
@@ -100,10 +100,10 @@ def read_kept(path: Path) -> Mapping[str, str]:
     for entry in listing.entries:
         sha256 = listing.recorded.get(entry.name)
         if sha256 is None or entry.split is None:
-            raise DataError(f"'{path}' gives no {'sha256' if entry.split else 'split'} of {entry.name!r}.", hint)
+            raise DataError(f"'{path}' has no {'sha256' if entry.split else 'split'} for {entry.name!r}.", hint)
         if split_of.setdefault(sha256, entry.split) != entry.split:
             both = f"{split_of[sha256]} and {entry.split}"
-            raise DataError(f"'{path}' has the content of {entry.name!r} in {both}.", "Give it one split in there.")
+            raise DataError(f"'{path}' has the content of {entry.name!r} in {both}.", "Give it one split in this file.")
     return split_of
 
 
@@ -137,7 +137,7 @@ def copy_file(source: str, target: Path) -> None:
     try:
         content = Path(source).read_bytes()
     except OSError as error:
-        raise DataError(f"Could not read {source}: {error.strerror or error}.", "Mend it, or remove it.") from error
+        raise DataError(f"Could not read {source}: {error.strerror or error}.", "Fix or remove it.") from error
     target.write_bytes(content)
     shutil.copystat(source, target)
 
@@ -150,8 +150,8 @@ def link_file(source: str, target: Path) -> None:
             raise
         reason = getattr(error, "strerror", None) or error
         raise DataError(
-            f"Could not make the link {target.name}: {reason}.",
-            "This disk or system may not take symbolic links: use --copy, or the manifest alone.",
+            f"Could not create the link {target.name}: {reason}.",
+            "This disk or system may not support symbolic links. Use --copy, or only the manifest.",
         ) from error
 
 
@@ -161,20 +161,23 @@ _WITHOUT_ROOM = (errno.ENOSPC, errno.EDQUOT)
 def split_folders(
     folder: Path, photos: Sequence[Photo], splits: Sequence[str], place: Callable[[str, Path], None]
 ) -> None:
-    """Fills ``folder/<split>/<class>/`` beside its place, and gives it its name when it is whole.
+    """Fills ``folder/<split>/<class>/`` under a temporary name, and renames it when it is complete.
 
     Args:
-        folder: Does not exist, is empty, or already holds exactly this.
-        photos, splits: What goes where.
+        folder: Does not exist, is empty, or already contains exactly these files.
+        photos, splits: The photos and their splits.
         place: ``copy_file`` or ``link_file``.
 
     Raises:
-        UsageError: A label that cannot name a folder, or a folder that holds something else.
+        UsageError: A label is not a valid folder name, or the folder contains other files.
         DataError: A file cannot be read, links are not supported, or the folder cannot be written.
     """
     for label in sorted({photo.label for photo in photos}):
         if label.startswith(".") or "/" in label or os.sep in label or "\0" in label:
-            raise UsageError(f"The class {label!r} cannot name a folder.", "Use the manifest: it needs no copies.")
+            raise UsageError(
+                f"The class name {label!r} is not a valid folder name.",
+                "Use only the manifest, without --copy and --link.",
+            )
     taken: set[str] = set()
     planned = {
         f"{split}/{photo.label}/{_free_name(photo, split, taken)}": photo
@@ -203,7 +206,7 @@ def split_folders(
 
 
 def _holds(folder: Path, planned: Mapping[str, Photo], place: Callable[[str, Path], None]) -> bool:
-    """Whether a folder holds these files and no others."""
+    """Whether a folder contains exactly these files."""
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not _is_folder(path)}
     return found.keys() == planned.keys() and all(
         _is_placed(found[name], photo, place) for name, photo in planned.items()
@@ -222,7 +225,7 @@ def _is_placed(path: Path, photo: Photo, place: Callable[[str, Path], None]) -> 
 
 
 def _free_name(photo: Photo, split: str, taken: set[str]) -> str:
-    """The file's own name; with a part of its hash where another file of that name, in any case, was there first."""
+    """The file's own name, or, if it is taken (ignoring case), the name with a part of the hash."""
     path = Path(photo.path)
     name, number = path.name, 0
     while f"{split}/{photo.label}/{name}".casefold() in taken:

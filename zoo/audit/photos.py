@@ -1,4 +1,4 @@
-"""A dataset as it is found: every picture with its label, split, content and facts, and every file that is none."""
+"""A dataset as found on disk: every image with label, split, content and facts, and every file that is not an image."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ SPEC = ImageSpec()
 
 @dataclass(frozen=True)
 class Photo:
-    """One usable picture.
+    """One usable image.
 
     Args:
-        name: Relative to the data folder, with forward slashes.
-        path: Where the file is.
+        name: Path relative to the data folder, with forward slashes.
+        path: Path of the file.
         label: Its class.
-        split: ``train``, ``val``, ``test``, or ``None`` where the data does not say.
-        sha256: Of the file.
-        size_bytes: Of the file.
-        facts: What kind of picture it is.
+        split: ``train``, ``val``, ``test``, or ``None`` if the data has no splits.
+        sha256: SHA-256 of the file.
+        size_bytes: Size of the file.
+        facts: Facts about the file.
     """
 
     name: str
@@ -45,14 +45,14 @@ class Photo:
 
 @dataclass(frozen=True)
 class Photos:
-    """Everything a source holds.
+    """All images of a source.
 
     Args:
-        source: What was named, a folder or file as an absolute path.
+        source: The source: a name, or a folder or file as an absolute path.
         root: The folder that names are relative to.
-        photos: The usable pictures.
-        pixels: Their images as ``SPEC`` says.
-        skipped: Files that are none, with the reason.
+        photos: The usable images.
+        pixels: Their pixels, preprocessed with ``SPEC``.
+        skipped: Files that are not usable images, with the reason.
         labels: Every class that has a file, usable or not.
         notes: Sentences the user should read.
     """
@@ -75,7 +75,7 @@ class Photos:
 
     @cached_property
     def counts(self) -> Mapping[str, Mapping[str, int]]:
-        """Split (``""`` where there is none) to label to number of pictures."""
+        """Number of images by split (``""`` if there are no splits) and label."""
         found: dict[str, dict[str, int]] = {}
         for photo in self.photos:
             of_split = found.setdefault(photo.split or "", dict.fromkeys(self.labels, 0))
@@ -84,7 +84,7 @@ class Photos:
 
 
 def read_photos(source: str, records: Records, progress: Progress | None = None) -> Photos:
-    """Reads everything that ``source`` names; what was read before is read from the cache.
+    """Reads all images of ``source``. Images that were read before come from the cache.
 
     Args:
         source: A folder, a CSV file, or the name of a dataset.
@@ -92,8 +92,8 @@ def read_photos(source: str, records: Records, progress: Progress | None = None)
         progress: Called with files done and files to do.
 
     Raises:
-        UsageError: There is nothing of that name.
-        DataError: It holds no class, or the cache cannot be written.
+        UsageError: The source does not exist.
+        DataError: It contains no class, or the cache cannot be written.
     """
     name, path = find_source(source)
     listing = list_source(path)

@@ -1,6 +1,6 @@
-"""What was found out about a content, or a pair of contents, kept for the next run.
+"""Stored results for file contents and pairs of contents, for use in later runs.
 
-Everything here follows from contents alone, so it holds wherever the files lie. It can be deleted at any time.
+Everything here depends only on contents, so it is valid wherever the files are. It can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Records:
         self._database.close()
 
     def read(self, kind: str, keys: Iterable[str]) -> dict[str, str]:
-        """Key to value, of those keys that are known."""
+        """The values of those keys that are known."""
         found: dict[str, str] = {}
         for chunk in _chunks(list(keys)):
             marks = ",".join("?" * len(chunk))

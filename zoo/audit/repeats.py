@@ -1,8 +1,8 @@
-"""What near-duplicates mean: a leak, a contradiction, a duplicate, or photos that labels tell apart.
+"""What near-duplicates mean: a leak, a contradiction, a duplicate, or a difference that the labels are about.
 
-A finder of near-duplicates forgives what happens to copies: another size, a crop, other light, mirroring. A label may
-be about just that. Across labels, photos that only mirroring makes equal are worth a note (left and right). Altered
-copies are worth a warning where most of a class has one under the other label (sharp and blurred, with a watermark).
+The search for near-duplicates ignores typical changes of copies: another size, a crop, other light, mirroring. Labels
+may be about exactly such a change. Mirror images under different labels are therefore only a note (left and right).
+Edited copies are only a warning if most of a class has one under the other label (sharp and blurred, with a watermark).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _MOST_OF_A_CLASS, _FEWEST = 0.5, 10
 
 
 def known_as(photos: Photos, group: NDArray[np.int64], unmirrored: NDArray[np.int64]) -> list[set[tuple[str, object]]]:
-    """What a model that learnt from a photo may know another one by, for each photo: what shows the same, and what
-    shows it mirrored under the same label."""
+    """For each photo, the photos that a model knows if it was trained on this one: near-duplicates, and mirrored ones
+    under the same label."""
     return [
         {("unmirrored", int(same)), (photo.label, int(mirrored))}
         for photo, same, mirrored in zip(photos.photos, unmirrored, group, strict=True)
@@ -34,13 +34,13 @@ def known_as(photos: Photos, group: NDArray[np.int64], unmirrored: NDArray[np.in
 def twin_findings(
     photos: Photos, twins: Sequence[Twins], group: NDArray[np.int64], unmirrored: NDArray[np.int64]
 ) -> list[Finding]:
-    """One finding a group of near-duplicates, or two where it both leaks and is under several labels.
+    """One finding per group of near-duplicates, or two if it is a leak and also has several labels.
 
     Args:
         photos: The dataset.
         twins: Pairs of near-duplicates.
         group: The group of each photo.
-        unmirrored: The same, where a photo and its mirror image are two.
+        unmirrored: The same, but a photo and its mirror image are in different groups.
     """
     least: dict[int, float] = {}
     kinds: dict[int, set[str]] = {}
@@ -72,7 +72,7 @@ def twin_findings(
             if not mixed:
                 found.append(Finding("mirrored", files, f"mirror images under {where}", least[name], values))
             elif kinds[name] == {"near"} and mixed <= about_alteration:
-                found.append(Finding("altered", files, f"{what}, altered, under {where}", least[name], values))
+                found.append(Finding("altered", files, f"{what}, edited, under {where}", least[name], values))
             else:
                 found.append(Finding("contradiction", files, f"{what} under {where}", least[name], values))
         elif not leak:
@@ -81,7 +81,7 @@ def twin_findings(
 
 
 def _leaks(photos: Photos, indices: Iterable[int], known: Sequence[set[tuple[str, object]]]) -> set[str]:
-    """The splits that a group leaks between. What has no split is still to be divided."""
+    """The splits that a group leaks between. Photos without a split are not yet assigned."""
     splits: dict[tuple[str, object], set[str]] = {}
     for index in indices:
         split = photos.photos[index].split
@@ -91,7 +91,7 @@ def _leaks(photos: Photos, indices: Iterable[int], known: Sequence[set[tuple[str
 
 
 def _label_sets(photos: Photos, indices: Iterable[int], unmirrored: NDArray[np.int64]) -> list[frozenset[str]]:
-    """The labels of each photo of a group, where a photo and its mirror image are two."""
+    """The labels of a group, with a photo and its mirror image kept apart."""
     labels: dict[int, set[str]] = {}
     for index in indices:
         labels.setdefault(int(unmirrored[index]), set()).add(photos.photos[index].label)
@@ -99,7 +99,7 @@ def _label_sets(photos: Photos, indices: Iterable[int], unmirrored: NDArray[np.i
 
 
 def _labels_about_alteration(photos: Photos, twins: Iterable[Twins]) -> set[frozenset[str]]:
-    """Pairs of labels of which most photos of one have an altered copy under the other."""
+    """Pairs of labels for which most photos of one have an edited copy under the other."""
     copied: dict[frozenset[str], set[int]] = {}
     for pair in twins:
         labels = frozenset(photos.photos[index].label for index in (pair.first, pair.second))

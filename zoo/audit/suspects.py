@@ -1,12 +1,13 @@
-"""Labels to look at, and pictures unlike their class, by the features of a pretrained backbone.
+"""Labels to look at, and images unlike their class, found with the features of a pretrained backbone.
 
-Labels: every picture is classified by a ridge regression that was fitted without it and without its near-duplicates,
-which has a closed form (no folds, no chance). Its scores become probabilities by a sharpness, and a label is taken to
-be wrong with a chance e, then any other class alike: it is given with probability (1 - e) p + e (1 - p) / (k - 1), p
-being that of its class. Bayes' rule gives the chance that each label is wrong, on average over ridge, sharpness and e,
-each weighted by how likely it makes the given labels. Where hard pictures explain what disagrees, e is next to 0 and no
-label is suspect. This is confident learning (Northcutt et al. 2021, "Confident Learning: Estimating Uncertainty in
-Dataset Labels"), with the share of wrong labels fitted together with the calibration instead of read off thresholds.
+Labels: every image is classified by a ridge regression that was fitted without it and without its near-duplicates.
+This has a closed form, without folds or randomness. A sharpness converts its scores to probabilities. The model assumes
+that a label is wrong with probability e, and then any other class is equally likely. So a label is observed with
+probability (1 - e) p + e (1 - p) / (k - 1), where p is the probability of its class. Bayes' rule gives the probability
+that each label is wrong, averaged over ridge, sharpness and e, each weighted by the likelihood of the given labels. If
+hard images explain the disagreement, e is close to 0 and no label is suspicious. This is confident learning (Northcutt
+et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels"), but the share of wrong labels is fitted
+together with the calibration instead of being derived from thresholds.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _LOG_PRIOR = np.log(np.gradient(_SHARES))
 _SUSPECT_FROM = 0.7
 
 #: What the same benchmark found, for those who read findings.
-MEASURED = "Where labels were made wrong on purpose, 9 of 10 such findings were right."
+MEASURED = "In tests with deliberately wrong labels, 9 of 10 such findings were right."
 
 _NEIGHBOURS = 5
 _FEWEST_FOR_OUTLIERS = 20
@@ -41,14 +42,14 @@ _FAR_OUT = 2.5  # interquartile ranges above the upper quartile; Tukey calls 3 f
 
 @dataclass(frozen=True)
 class LabelSuspect:
-    """A picture that looks like another class.
+    """An image that looks like another class.
 
     Args:
-        index: Of the picture.
+        index: Index of the image.
         suggested: Index of the class it looks like.
-        confidence: Probability of that class, 0 to 1, from pictures other than this one.
-        own: Probability of the class it is labelled with.
-        evidence: Chance that the label is wrong, 0 to 1.
+        confidence: Probability of that class, 0 to 1, computed from the other images.
+        own: Probability of the class of its label.
+        evidence: Probability that the label is wrong, 0 to 1.
     """
 
     index: int
@@ -60,12 +61,12 @@ class LabelSuspect:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What is said of every picture by those that are not it.
+    """Predictions for every image from a model that was fitted without it.
 
     Args:
-        probabilities: ``(n, classes)``; rows sum to 1.
-        wrong_share: Share of the labels that is wrong.
-        evidence: Chance that each label is wrong, ``(n,)``.
+        probabilities: Class probabilities, ``(n, classes)``. Rows sum to 1.
+        wrong_share: Estimated share of wrong labels.
+        evidence: Probability that each label is wrong, ``(n,)``.
     """
 
     probabilities: NDArray[np.float64]
@@ -75,7 +76,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Outlier:
-    """A picture far from every other of its class: ``distance`` is how many times as far as is usual there."""
+    """An image that is far from all others of its class. ``distance`` is in multiples of the usual distance there."""
 
     index: int
     distance: float
@@ -84,12 +85,12 @@ class Outlier:
 def label_suspects(
     features: NDArray[np.float32], classes: NDArray[np.int64], group: NDArray[np.int64]
 ) -> list[LabelSuspect]:
-    """Labels to look at, those with most evidence against them first.
+    """Labels to look at, those with the most evidence against them first.
 
     Args:
-        features: ``(n, features)``.
-        classes: Index of the class of each picture.
-        group: Pictures that show the same share a number; none of them judges another.
+        features: Features, ``(n, features)``.
+        classes: Index of the class of each image.
+        group: Number of the duplicate group of each image. Images of one group are not used to judge each other.
     """
     if len(classes) < 2 * FEWEST_IN_CLASS or len(np.unique(classes)) < 2:
         return []
@@ -112,7 +113,10 @@ def label_suspects(
 
 
 def held_out(features: NDArray[np.float32], classes: NDArray[np.int64], group: NDArray[np.int64]) -> HeldOut:
-    """What a linear classifier says of every picture that it was not fitted on; arguments as for ``label_suspects``."""
+    """Predicts every image with a linear classifier that was fitted without it.
+
+    Arguments are those of ``label_suspects``.
+    """
     targets: NDArray[np.float64] = np.eye(int(classes.max()) + 1)[classes]
     others = max(len(np.unique(classes)) - 1, 1)
     left, strength = _directions(features)
@@ -148,7 +152,7 @@ def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _directions(features: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Orthonormal directions of the pictures in feature space, ``(n, directions)``, and their squared lengths."""
+    """Left singular vectors of the features, ``(n, directions)``, and the squared singular values."""
     centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
     wide = centred.shape[0] < centred.shape[1]
     squared, vectors = np.linalg.eigh(centred @ centred.T if wide else centred.T @ centred)
@@ -163,7 +167,7 @@ def _left_out(
     targets: NDArray[np.float64],
     together: Sequence[NDArray[np.intp]],
 ) -> NDArray[np.float64]:
-    """Fitted values of a ridge regression with intercept, each picture (or group of twins) left out of its own fit.
+    """Predictions of a ridge regression with intercept that leaves out each image (or duplicate group) in turn.
 
     The hat matrix is ``left diag(shrink) left.T + 1/n``; leaving out the rows g turns their residuals r into
     ``(I - H[g, g])^-1 r``.
@@ -184,12 +188,12 @@ def _repeated(group: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def outliers(features: NDArray[np.float32], classes: NDArray[np.int64], group: NDArray[np.int64]) -> list[Outlier]:
-    """Pictures unlike their class, the farthest first, by the distance to the nearest five of it.
+    """Images unlike their class, farthest first, by the distance to their five nearest neighbours in the class.
 
     Args:
-        features: Of length 1, ``(n, features)``.
-        classes: Index of the class of each picture.
-        group: Pictures that show the same share a number; they do not count as neighbours of each other.
+        features: Features normalised to length 1, ``(n, features)``.
+        classes: Index of the class of each image.
+        group: Number of the duplicate group of each image. Images of one group are not neighbours of each other.
     """
     found = []
     for label in np.unique(classes):
@@ -207,7 +211,7 @@ def outliers(features: NDArray[np.float32], classes: NDArray[np.int64], group: N
 
 
 def _to_neighbours(features: NDArray[np.float32], group: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean cosine distance to the nearest pictures of the same class."""
+    """Mean cosine distance to the nearest images of the same class."""
     most = min(_NEIGHBOURS, len(features) - 1)
     found = np.empty(len(features))
     for start in range(0, len(features), 512):

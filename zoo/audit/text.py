@@ -1,4 +1,4 @@
-"""An audit in a terminal: what to mend first, then what there is, then the findings."""
+"""The check as text for a terminal: what to fix first, then an overview, then the findings."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _FIRST = 3
 
 
 def summary(found: Audit, width: int | None = None) -> Iterator[str]:
-    """Lines of text. Names may hold anything; printing escapes what a terminal must not get.
+    """Lines of text. Names may contain any character. Printing escapes control characters.
 
     Args:
         found: What was found.
-        width: Columns that the window has; ``None`` for any.
+        width: Width of the window in columns. ``None``: unlimited.
     """
     photos = found.photos
     first = to_mend(found)
     if first:
-        yield "Mend first"
+        yield "Fix first"
         for number, (sentence, remedy) in enumerate(first, start=1):
             yield f"  {number}. {sentence}"
             yield f"     {remedy}"
         yield ""
     else:
-        yield "Nothing to mend."
-    yield f"{len(photos)} usable pictures in {len(photos.labels)} classes, {len(photos.skipped)} files not usable"
+        yield "No problems found."
+    yield f"{len(photos)} usable images in {len(photos.labels)} classes, {len(photos.skipped)} unusable files"
     yield from _counts(found, width)
     facts = [photo.facts for photo in photos.photos]
     said = [
@@ -43,7 +43,7 @@ def summary(found: Audit, width: int | None = None) -> Iterator[str]:
     ]
     yield from table((Column("", "name"), Column("", "text")), said, width, "  ").splitlines()
     if found.backbone is None:
-        yield "  No architecture with a pretrained backbone is installed: labels were not judged."
+        yield "  No architecture with a pretrained backbone is installed, so labels were not checked."
     for note in photos.notes:
         yield f"  Note: {note}"
     for kind, findings in found.by_kind.items():
@@ -52,43 +52,45 @@ def summary(found: Audit, width: int | None = None) -> Iterator[str]:
         for finding in findings[:_NAMED]:
             yield f"  {_named(finding)}"
         if len(findings) > _NAMED:
-            yield f"  and {len(findings) - _NAMED} more: --json or --html names them"
+            yield f"  and {len(findings) - _NAMED} more: use --json or --html to see all"
 
 
 def to_mend(found: Audit) -> list[tuple[str, str]]:
-    """The three things to mend first, each in a sentence, with what to do: the worst kinds, by their number."""
+    """The three most severe types of findings, each as a sentence with its remedy."""
     kinds = sorted(found.by_kind.items(), key=lambda item: SEVERITIES.index(KINDS[item[0]].severity))
     return [(sentence(found, kind, findings), KINDS[kind].remedy) for kind, findings in kinds[:_FIRST]]
 
 
 def sentence(found: Audit, kind: str, findings: Sequence[Finding]) -> str:
-    """What all findings of a kind come to."""
+    """One sentence that summarises all findings of a type."""
     count = len(findings)
     files = len({name for finding in findings for name in finding.files})
     if kind == "leak":
         parts = [_leaked(split, twins, of) for split, (twins, of) in found.leaked.items() if twins]
         what = "; ".join(parts) or f"{count} photos are in more than one split"
-        return f"{what}: accuracy measured on them is too good."
+        return f"{what}. Accuracy measured on them is too high."
     if kind == "contradiction":
         return f"{_photos(count)} under more than one label ({files} files)."
     if kind == "altered":
-        return f"{_photos(count)} under two labels, altered, which is most of a class ({files} files)."
+        return (
+            f"{_photos(count)} also present as an edited copy under another label, for most of a class ({files} files)."
+        )
     if kind == "mirrored":
-        return f"{_photos(count)} under more than one label, mirrored ({files} files)."
+        return f"{_photos(count)} also present as a mirror image under another label ({files} files)."
     if kind == "duplicate":
         return f"{_photos(count)} more than once in a class ({files} files)."
     if kind == "label":
-        return f"{count} label{'s' if count > 1 else ''} to look at, such as {_named(findings[0])}. {MEASURED}"
+        return f"{count} label{'s' if count > 1 else ''} to look at, for example {_named(findings[0])}. {MEASURED}"
     if kind == "unreadable":
-        return f"{count} file{'s' if count > 1 else ''} cannot be used, such as {_named(findings[0])}."
+        return f"{count} file{'s' if count > 1 else ''} cannot be used, for example {_named(findings[0])}."
     if not files:
         return f"{KINDS[kind].title}: {'; '.join(finding.detail for finding in findings[:3])}."
-    return f"{KINDS[kind].title}: {files}, such as {_named(findings[0])}."
+    return f"{KINDS[kind].title}: {files}, for example {_named(findings[0])}."
 
 
 def _leaked(split: str, twins: int, of: int) -> str:
     earlier = "train" if split == "val" else "train or val"
-    return f"{twins} of {of} {split} images ({percent(twins / of, 0)}) have a twin in {earlier}"
+    return f"{twins} of {of} {split} images ({percent(twins / of, 0)}) have a near-duplicate in {earlier}"
 
 
 def _photos(count: int) -> str:

@@ -16,12 +16,12 @@ Place = tuple[Segment, int]
 
 
 class CachedArrays:
-    """The images of a dataset, or their features, by index, without holding them.
+    """Access to the images of a dataset, or to their features, by index, without loading all of them.
 
     Args:
-        places: Where each array is.
-        shape: Of every array, such as ``(height, width, 3)``.
-        dtype: Of every array: ``uint8`` for images, ``float32`` for features.
+        places: Segment and row of each array.
+        shape: Shape of each array, such as ``(height, width, 3)``.
+        dtype: Data type of each array: ``uint8`` for images, ``float32`` for features.
     """
 
     def __init__(self, places: Sequence[Place], shape: tuple[int, ...], dtype: str = "uint8") -> None:
@@ -36,15 +36,15 @@ class CachedArrays:
         return len(self._places)
 
     def only(self, indices: Sequence[int]) -> CachedArrays:
-        """Those at ``indices``, in that order."""
+        """The arrays at ``indices``, in that order."""
         return CachedArrays([self._places[index] for index in indices], self.shape, self.dtype.name)
 
     def and_then(self, others: CachedArrays) -> CachedArrays:
-        """These, and behind them others of the same shape."""
+        """These arrays, followed by others of the same shape."""
         return CachedArrays([*self._places, *others._places], self.shape, self.dtype.name)
 
     def read(self, indices: Sequence[int] | NDArray[np.intp]) -> NDArray[Any]:
-        """A copy of the arrays at ``indices``, ``(len(indices), *shape)``. Safe in threads."""
+        """Reads a copy of the arrays at ``indices``, ``(len(indices), *shape)``. Thread-safe."""
         batch = np.empty((len(indices), *self.shape), self.dtype)
         for position, index in enumerate(indices):
             segment, row = self._places[index]

@@ -1,7 +1,7 @@
-"""``dataset.md``: where the images come from, how many there are, under which licences; beside the data.
+"""``dataset.md`` next to the data: sources, number and licences of the images.
 
-Every command that makes data writes a part of its own between two comments, and replaces no other: neither another
-command's, nor what people wrote round them.
+Every command that creates data writes its own part between two comments. It does not change the parts of other
+commands, nor text that people added around them.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ CARD_NAME = "dataset.md"
 
 @dataclass(frozen=True, kw_only=True)
 class CardPart:
-    """What one command knows of a dataset.
+    """Information on a dataset from one command.
 
     Args:
-        key: Names the part: ``fetch``, ``split``. Written again, it takes the place of the part of that key.
-        title: Its heading.
-        command: The command line, fit to be run again.
-        sources: ``(where images come from, how many)``.
-        counts: Split to class to number of images; the key ``""`` where there are no splits.
-        licences: Licence, or its address, to number of images. Empty: nothing is known, and the card says so.
+        key: Name of the part: ``fetch`` or ``split``. It replaces an earlier part with the same key.
+        title: Heading of the part.
+        command: The command line, in a form that can be run again.
+        sources: Pairs of source and number of images.
+        counts: Number of images by split and class. The key is ``""`` if there are no splits.
+        licences: Number of images by licence or its URL. Empty if unknown; the card then says so.
         notes: Sentences below the tables.
     """
 
@@ -48,7 +48,7 @@ class CardPart:
 
 
 def write_card(folder: Path, part: CardPart) -> Path:
-    """Writes a part into the ``dataset.md`` of a folder; whatever else stands in that file stays.
+    """Writes a part into the ``dataset.md`` of a folder. The rest of the file is kept.
 
     Raises:
         TrainingError: The disk is full, or the folder cannot be written.
@@ -64,10 +64,10 @@ def write_card(folder: Path, part: CardPart) -> Path:
 
 
 def licences_beside(folder: Path) -> dict[str, int]:
-    """Licence to number of images, by the column ``licence`` of the ``attribution.csv`` in a folder of images.
+    """Number of images by licence, from the column ``licence`` of ``attribution.csv`` in a folder of images.
 
     Raises:
-        DataError: That file is no UTF-8 text, or no CSV.
+        DataError: The file is not UTF-8 text, or not CSV.
     """
     path = folder / "attribution.csv"
     if not path.is_file():
@@ -88,7 +88,8 @@ def _markdown(part: CardPart) -> str:
         _counts(part.counts),
         "### Licences",
         _table(("licence", "images"), licences)
-        or "Not known: nothing beside the images names any. Find out before you pass images or models on.",
+        or "Unknown: no licence file was found next to the images. Check the licences before you distribute images"
+        " or models.",
         "\n".join(f"- {_inline(note)}" for note in part.notes),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -115,5 +116,5 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _inline(value: object) -> str:
-    """A name as text of one cell: nothing in it is taken for Markdown, HTML or the end of a comment."""
+    """Escapes a name as text of one cell, so that it contains no Markdown, HTML or end of a comment."""
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", readable(value)) if isinstance(value, str) else str(value)

@@ -1,4 +1,4 @@
-"""SQLite files of the cache: shared by processes, checked as they are opened, emptied while others use them."""
+"""SQLite files of the cache. Processes share them; they are checked when opened, and can be emptied while in use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """A connection in WAL mode; the file is made if it is not there.
+    """Opens a connection in WAL mode. The file is created if it does not exist.
 
     Raises:
         sqlite3.OperationalError: It cannot be opened or written.
@@ -37,7 +37,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def empty_database(path: Path) -> None:
-    """Deletes every row of a database, if it is there; who has it open goes on.
+    """Deletes every row of a database, if it exists. Other processes can keep it open.
 
     Raises:
         sqlite3.OperationalError: It cannot be opened or written.
@@ -58,6 +58,6 @@ def empty_database(path: Path) -> None:
 
 
 def remove_database(path: Path) -> None:
-    """Removes a database and the files that SQLite keeps beside it."""
+    """Removes a database and its auxiliary files."""
     for part in path.parent.glob(f"{path.name}*"):
         part.unlink(missing_ok=True)

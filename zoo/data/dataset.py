@@ -1,4 +1,4 @@
-"""A dataset ready to train on: labels, splits and pixels, with a digest that says whether it is the same again."""
+"""A dataset ready for training: labels, splits and pixels, with a digest that identifies it."""
 
 from __future__ import annotations
 
@@ -30,19 +30,20 @@ class ImageData:
     """Images with labels and splits.
 
     Args:
-        source: What ``--data`` named, a folder or file as an absolute path.
+        source: The source in ``--data``: a name, or a folder or file as an absolute path.
         root: The folder that names are relative to.
-        spec: How the pixels were made.
+        spec: The preprocessing of the pixels.
         labels: Class names in the order of the model's outputs.
         names: File of each image, relative to ``root``.
-        classes: Index into ``labels`` of each image, int64 ``(n,)``; -1 of one without a label.
-        splits: ``train``, ``val`` or ``test`` of each image; ``unlabelled`` of one that trains without a label.
+        classes: Index into ``labels`` of each image, int64 ``(n,)``. -1 for an image without a label.
+        splits: Split of each image: ``train``, ``val`` or ``test``, or ``unlabelled`` for a training image without a
+            label.
         contents: SHA-256 of each file.
-        pixels: The images themselves.
-        origin: Split to ``given`` or ``made``.
+        pixels: The images.
+        origin: ``given`` or ``made``, by split.
         skipped: Files that could not be used.
-        notes: Sentences the user should read.
-        file_notes: Those of them that are about files and the cache, not about how the data is laid out or divided.
+        notes: Sentences that the user should read.
+        file_notes: Those notes that are about files and the cache, not about the layout or the splits.
     """
 
     source: str
@@ -65,18 +66,18 @@ class ImageData:
 
     @cached_property
     def training(self) -> NDArray[np.int64]:
-        """Positions of the images that train: the training images, and those without a label."""
+        """Positions of the images used for training: the training images, and those without a label."""
         return np.flatnonzero(np.isin(np.array(self.splits, dtype=object), (TRAIN, UNLABELLED))).astype(np.int64)
 
     @cached_property
     def counts(self) -> dict[str, dict[str, int]]:
-        """Split to label to number of images."""
+        """Number of images by split and label."""
         found = Counter(zip(self.splits, self.classes.tolist(), strict=True))
         return {split: {label: found[split, index] for index, label in enumerate(self.labels)} for split in SPLITS}
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over labels and every image's content, label and split; where the files lie does not matter."""
+        """SHA-256 over labels and every image's content, label and split. It does not depend on paths."""
         rows = sorted(zip(self.contents, self.classes.tolist(), self.splits, strict=True))
         return hashlib.sha256(repr((self.labels, rows)).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -85,7 +86,7 @@ class ImageData:
         return self.at(self.indices(split))
 
     def at(self, indices: NDArray[np.int64]) -> ImageData:
-        """Some of the images, in that order."""
+        """The images at ``indices``, in that order."""
         kept = indices.tolist()
         return replace(
             self,
@@ -97,7 +98,7 @@ class ImageData:
         )
 
     def and_then(self, others: ImageData) -> ImageData:
-        """These images, and behind them others in pixels of the same ``ImageSpec``; names become absolute paths."""
+        """These images, followed by others with the same ``ImageSpec``. Names become absolute paths."""
         return replace(
             self,
             names=(*self._paths(), *others._paths()),
@@ -111,14 +112,14 @@ class ImageData:
         return tuple(os.path.join(self.root, name) for name in self.names)  # noqa: PTH118
 
     def seen_as(self, spec: ImageSpec, progress: Progress | None = None) -> ImageData:
-        """The same images in pixels of another ``ImageSpec``.
+        """The same images, preprocessed with another ``ImageSpec``.
 
         Args:
-            spec: How the files become pixels.
+            spec: The preprocessing.
             progress: Called with files done and files to do, while files are decoded.
 
         Raises:
-            DataError: A file is gone, unreadable, or not the one it was.
+            DataError: A file is missing, unreadable, or has changed.
         """
         if spec == self.spec:
             return self
@@ -141,7 +142,7 @@ class ImageData:
         return list(zip(self.names, labels, self.splits, self.contents, strict=True))
 
     def describe(self) -> DataInfo:
-        """What ``run.json`` records of it."""
+        """The entry in ``run.json``."""
         return DataInfo(
             source=self.source,
             root=str(self.root),
@@ -161,26 +162,26 @@ def load_data(
     validation: bool = True,
     progress: Progress | None = None,
 ) -> ImageData:
-    """Everything ``--data`` names, ready to train on: decoded, cached and split.
+    """Loads the data of ``--data`` for training: decoded, cached and split.
 
     Args:
         source: A folder, a CSV file, or the name of a dataset.
-        spec: How files become pixels.
-        split_seed: Of the splits that are made.
-        validation: Whether validation images are taken out of the training images where the source gives none.
+        spec: The preprocessing.
+        split_seed: Seed of the random split.
+        validation: Whether to take validation images from the training images if the source has none.
         progress: Called with files done and files to do, while files are decoded.
 
     Raises:
-        UsageError: There is nothing of that name.
-        DataError: Fewer than two classes, a class of which nothing is usable, or a class without training images.
+        UsageError: The source does not exist.
+        DataError: There are fewer than two classes, or a class has no usable image or no training image.
     """
     name, path = find_source(source)
     listing = list_source(path)
     if len({entry.label for entry in listing.entries}) < 2:
         only = listing.entries[0].label
         raise DataError(
-            f"'{source}' holds one class, '{only}'; a classifier needs two or more.",
-            "Expected photos/<class>/*.jpg with one folder a class.",
+            f"'{source}' contains only one class, '{only}'. A classifier needs at least two.",
+            "The expected layout is photos/<class>/*.jpg, with one folder per class.",
         )
     given = {entry.split for entry in listing.entries if entry.split}
     shares = Shares() if validation else Shares(val=0.0)
@@ -194,8 +195,9 @@ def load_data(
         )
     if not any(data.counts[TEST].values()):
         raise DataError(
-            f"'{source}' has {len(data.names)} usable image(s) in {len(data.labels)} classes: none is left to test on.",
-            "Add images: two different ones a class are the least, fifty a class are a beginning.",
+            f"'{source}' has {len(data.names)} usable image(s) in {len(data.labels)} classes, so no test images are"
+            " left.",
+            "Add images. The minimum is two different images per class, and fifty per class are a good start.",
         )
     origin = {split: "given" if split in given else "made" for split in SPLITS}
     return _with_notes(data, origin)
@@ -209,17 +211,17 @@ def load_for_evaluation(
     aliases: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> ImageData:
-    """Images to measure a model with: the given test split, or everything where the source has no splits.
+    """Loads images to evaluate a model: the given test split, or all images if the source has no splits.
 
     Args:
         source: A folder, a CSV file, or the name of a dataset.
-        spec: How files become pixels.
-        labels: The model's classes; the source may have fewer.
-        aliases: Other names that folders may have, each with the class it stands for.
+        spec: The preprocessing.
+        labels: The model's classes. The source may have fewer.
+        aliases: Alternative folder names, each with its class.
         progress: Called with files done and files to do, while files are decoded.
 
     Raises:
-        DataError: The source has a class that the model does not know.
+        DataError: The source has a class that the model was not trained on.
     """
     name, path = find_source(source)
     listing = list_source(path)
@@ -247,16 +249,16 @@ def load_recorded(
     partly: bool = False,
     progress: Progress | None = None,
 ) -> ImageData:
-    """Images that a run recorded in its ``split.csv``, from where they lay then.
+    """Loads the images that a run recorded in its ``split.csv``, from their recorded paths.
 
     Args:
-        rows: Of ``split.csv``.
-        source, root, spec, labels: Of the run.
-        partly: Whether those do that are as they were, if there are any; otherwise all must be.
+        rows: Rows of ``split.csv``.
+        source, root, spec, labels: Values of the run.
+        partly: Whether it is enough that some of the images are unchanged. If not, all must be.
         progress: Called with files done and files to do.
 
     Raises:
-        DataError: Files are gone, unreadable, or not the ones they were.
+        DataError: Files are missing, unreadable, or have changed.
     """
     rows = list(rows)
     entries = [Entry(os.path.join(root, row["path"]), row["path"], row["label"], row["split"]) for row in rows]  # noqa: PTH118
@@ -272,9 +274,11 @@ def load_recorded(
         return data
     if not partly or len(gone) + len(changed) == len(rows):
         raise DataError(
-            f"The images of this run are not as they were: {len(gone)} gone, {len(changed)} changed"
-            f" (such as {(gone + changed)[0]!r}).",
-            f"Restore them in {root}." if partly else f"Restore them in {root}, or measure on other images: --data.",
+            f"The images of this run have changed: {len(gone)} are missing, {len(changed)} are different"
+            f" (for example {(gone + changed)[0]!r}).",
+            f"Restore them in {root}."
+            if partly
+            else f"Restore them in {root}, or evaluate on other images with --data.",
         )
     same = [row for row in rows if present.get(row["path"]) == row["sha256"]]
     return load_recorded(same, source, root, spec, labels, progress=progress)
@@ -293,8 +297,8 @@ def _load(
         strange = sorted({entry.label for entry in listing.entries} - set(labels))
         if strange:
             raise DataError(
-                f"The model does not know the class(es) {quoted(strange)} of '{name}'.",
-                f"It knows {quoted(labels)}.",
+                f"The model was not trained on the class(es) {quoted(strange)} of '{name}'.",
+                f"Its classes are {quoted(labels)}.",
             )
     cache = ImageCache()
     try:
@@ -330,25 +334,29 @@ def _load(
 
 
 def _remarks(ingested: Ingested) -> list[str]:
-    """A sentence for every kind of remark, with the number of files and one of them.
+    """One sentence per type of remark, with the number of files and an example.
 
-    Remarks that differ in their numbers alone are of one kind.
+    Remarks that differ only in numbers are of the same type.
     """
     files: dict[str, list[str]] = {}
     for name, remark in ingested.remarks.items():
         files.setdefault(re.sub(r"\d+", "", remark), []).append(name)
     return [
-        f"{len(names)} file(s) used, such as {names[0]!r}: {ingested.remarks[names[0]]}." for names in files.values()
+        f"{len(names)} file(s) used with a remark, for example {names[0]!r}: {ingested.remarks[names[0]]}."
+        for names in files.values()
     ]
 
 
 def _changed(listing: Listing, ingested: Ingested) -> list[str]:
-    """Says where files are no longer the ones that a manifest was written for."""
+    """A note on files that have changed since the manifest was written."""
     present = zip(ingested.entries, ingested.contents, strict=True)
     changed = [entry.name for entry, sha256 in present if listing.recorded.get(entry.name, sha256) != sha256]
     if not changed:
         return []
-    return [f"{len(changed)} file(s) changed since the manifest was written, such as {changed[0]!r}: split anew."]
+    return [
+        f"{len(changed)} file(s) changed since the manifest was written, for example {changed[0]!r}. Split the data"
+        " again."
+    ]
 
 
 def _refuse_lost_classes(lost: Sequence[str], listing: Listing, skipped: Sequence[Skipped]) -> None:
@@ -358,7 +366,7 @@ def _refuse_lost_classes(lost: Sequence[str], listing: Listing, skipped: Sequenc
     example = next(item for item in skipped if labels[item.name] in lost)
     raise DataError(
         f"No usable image in class(es) {quoted(lost)}; {len(skipped)} file(s) could not be used"
-        f" (such as {example.name!r}: {example.reason}).",
+        f" (for example {example.name!r}: {example.reason}).",
         "Replace the files, or remove the class.",
     )
 
@@ -371,7 +379,7 @@ def _with_notes(data: ImageData, origin: Mapping[str, str]) -> ImageData:
     contradictory = sum(len(found) > 1 for found in labels_of.values())
     if contradictory:
         notes.append(
-            f"{contradictory} image(s) appear under more than one label with the same bytes: see `zoo data check`."
+            f"{contradictory} image(s) appear with the same bytes under more than one label; see `zoo data check`."
         )
     for split in (name for name in SPLITS if name != TRAIN and any(data.counts[name].values())):
         empty = [label for label, count in data.counts[split].items() if count == 0]

@@ -1,4 +1,7 @@
-"""From listed files to decoded, cached images: every file is read at most once, and not at all the second time."""
+"""From listed files to decoded, cached images.
+
+Every file is read at most once, and unchanged files are not read again.
+"""
 
 from __future__ import annotations
 
@@ -30,27 +33,27 @@ Progress = Callable[[int, int], None]
 
 
 class Observer(Protocol):
-    """Sees files as they are decoded; its methods are called from several threads."""
+    """Observes files while they are decoded. Its methods are called from several threads."""
 
     def wants(self, sha256: str) -> bool:
-        """Whether a content has to be decoded for this observer, the cache having it or not."""
+        """Whether a content must be decoded for this observer even if it is cached."""
 
     def see(self, sha256: str, data: bytes, pixels: NDArray[np.uint8], remark: str) -> None:
-        """Takes the bytes of a file, its picture, ``(height, width, 3)`` RGB of full size, and what is odd about it."""
+        """Receives the bytes of a file, its image in full size, ``(height, width, 3)`` RGB, and the remark on it."""
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What came of a list of files.
+    """The result of reading a list of files.
 
     Args:
-        entries: The usable ones, in the order given.
+        entries: The usable files, in the given order.
         contents: SHA-256 of each usable file.
         pixels: Their images, in the same order.
-        skipped: The others, with the reason.
-        decoded: How many images were decoded now, the cache not having them.
-        damaged: How many of these the cache had, with bytes that had changed.
-        remarks: File to what is worth saying of it, of those that are used.
+        skipped: The other files, with the reason.
+        decoded: Number of images that were decoded because they were not cached.
+        damaged: Number of these that were cached but damaged.
+        remarks: Remarks on files that are used, by file.
     """
 
     entries: tuple[Entry, ...]
@@ -64,7 +67,7 @@ class Ingested:
 
 @dataclass(frozen=True)
 class _Read:
-    """One file read by a worker: its content's hash and pixels, or the reason there are none; and a remark on it."""
+    """One file read by a worker: hash and pixels, or the reason why there are none, and a remark."""
 
     entry: Entry
     state: FileState | None = None
@@ -81,14 +84,14 @@ def ingest(
     progress: Progress | None = None,
     observer: Observer | None = None,
 ) -> Ingested:
-    """Makes sure that every usable file is in the cache as ``spec`` says.
+    """Ensures that every usable file is in the cache, preprocessed with ``spec``.
 
     Args:
         entries: The files.
-        spec: How they become pixels.
-        cache: Where these go.
+        spec: The preprocessing.
+        cache: The cache.
         progress: Called with files done and files to do.
-        observer: Sees every file that is decoded, and those it wants besides.
+        observer: Observes every file that is decoded, and requests others if needed.
 
     Raises:
         DataError: The cache cannot be written, or is too small.
@@ -171,7 +174,7 @@ def ingest(
 
 
 def _unchanged(entries: Iterable[Entry], cache: ImageCache) -> dict[str, str]:
-    """Path to SHA-256 of the files whose size, time and inode are as they were when they were last read."""
+    """SHA-256 by path, for files whose size, time and inode have not changed since they were last read."""
     paths = [entry.path for entry in entries]
     known = cache.contents.files(paths)
     found: dict[str, str] = {}
@@ -187,7 +190,7 @@ def _unchanged(entries: Iterable[Entry], cache: ImageCache) -> dict[str, str]:
 def _read_all(
     entries: Sequence[Entry], spec: ImageSpec, known: Callable[[str], bool], observer: Observer | None
 ) -> Iterator[_Read]:
-    """Reads files in threads, a bounded number of them ahead."""
+    """Reads files in threads, with a limited number of files ahead."""
     with listening() as listener:
         yield from ahead(lambda entry: _read(entry, spec, known, observer, listener), entries, min(4, core_count()))
 

@@ -1,4 +1,4 @@
-"""Named datasets: written into the cache once, then a folder like any other."""
+"""Named datasets. Each is written to the cache once and then used like any other folder."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from zoo.registry import Offer, datasets
 
 
 def find_source(source: str) -> tuple[str, Path]:
-    """The name to record for ``--data``, and the folder or file it stands for.
+    """Returns the name to record for ``--data``, and its folder or file.
 
-    A name of a dataset wins over a folder of that name; ``./name`` is always the folder.
+    The name of a dataset has precedence over a folder of that name. ``./name`` is always the folder.
 
     Raises:
-        UsageError: Nobody offers a dataset of that name and there is no such path.
+        UsageError: There is no dataset of that name and no such path.
     """
     if os.sep not in source and source in datasets():
         return source, _written(datasets().offer(source))
@@ -34,7 +34,7 @@ def find_source(source: str) -> tuple[str, Path]:
 
 
 def named_dataset(source: str) -> Dataset | None:
-    """The record behind ``--data``, where it is a name."""
+    """The record of the dataset, if ``--data`` is the name of one."""
     return datasets().get(source) if os.sep not in source and source in datasets() else None
 
 

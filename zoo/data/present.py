@@ -1,4 +1,4 @@
-"""Photos that were used elsewhere, those of them that are still as they were."""
+"""Loads those photos of another run that still exist unchanged."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from zoo.image_spec import ImageSpec
 def load_present(
     known: Iterable[tuple[str, Entry]], spec: ImageSpec, labels: tuple[str, ...], progress: Progress | None = None
 ) -> ImageData:
-    """The photos that still have the content they had, decoded and cached, each content once.
+    """Loads the photos whose content has not changed, decoded and cached, each content once.
 
     Args:
-        known: SHA-256 and entry of each photo. A content may lie in several places, of which one is enough. The label
-            of an entry may be empty.
-        spec: How files become pixels.
-        labels: Classes in the order of their numbers.
+        known: SHA-256 and entry of each photo. If a content has several paths, one of them is enough. The label of an
+            entry may be empty.
+        spec: The preprocessing.
+        labels: Class names in the order of the class indices.
         progress: Called with files done and files to do, while files are decoded.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Segments: files of arrays of one size, mapped into memory and checked against their checksum as they are mapped.
+"""Segments: files of arrays of one size. They are mapped into memory, and their checksum is verified at that time.
 
-The checksum is CRC-32, which the zlib of the standard library computes at 3 GB/s: a damaged byte, sector or page is
-found, and checking takes a small part of the time that decoding the same images takes.
+The checksum is CRC-32, which the zlib of the standard library computes at 3 GB/s. It detects a damaged byte, sector or
+page, and is much faster than decoding the same images.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RELEASE_EVERY_BYTES = 64 * 2**20
 
 
 class DamagedSegmentError(Exception):
-    """The bytes of a segment are not those that were written."""
+    """The bytes of a segment have changed since they were written."""
 
 
 class Segment:
@@ -31,13 +31,13 @@ class Segment:
 
     Args:
         path: The file.
-        size_bytes: Bytes that it must have.
-        crc32: Checksum that these bytes must have.
+        size_bytes: Expected size.
+        crc32: Expected checksum.
 
     Raises:
-        FileNotFoundError: The file is gone.
-        DamagedSegmentError: It has another size or checksum.
-        DataError: It cannot be read.
+        FileNotFoundError: The file does not exist.
+        DamagedSegmentError: The file has another size or checksum.
+        DataError: The file cannot be read.
     """
 
     def __init__(self, path: Path, size_bytes: int, crc32: int) -> None:
@@ -62,7 +62,7 @@ class Segment:
         return np.frombuffer(self._mapped, dtype).reshape(-1, *shape)
 
     def release(self) -> None:
-        """Gives the pages that were read back to the system, so that memory stays flat."""
+        """Releases the pages that were read, so that memory use stays constant."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self._mapped.madvise(mmap.MADV_DONTNEED)
 
@@ -82,7 +82,7 @@ _LOCK = threading.Lock()
 
 
 def map_segment(path: Path, size_bytes: int, crc32: int) -> Segment:
-    """The segment in a file; arguments and errors are those of ``Segment``."""
+    """Maps the segment in a file. Arguments and errors are those of ``Segment``."""
     with _LOCK:
         segment = _MAPPED.get((str(path), crc32))
         if segment is None:

@@ -1,6 +1,6 @@
-"""What ``--data`` names, as a list of files with labels: a folder of class folders, split folders, or a CSV.
+"""Lists the files and labels of ``--data``: a folder of class folders, split folders, or a CSV file.
 
-Nothing is decoded here and nothing but names and types is read, so that a list of a million files takes seconds.
+Only names and file types are read, and no file is opened, so that a list of a million files takes seconds.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Entry:
     """One file that may be an image.
 
     Args:
-        path: Where it is.
-        name: How it is shown and recorded: relative to the data folder, with forward slashes.
+        path: Path of the file.
+        name: Name in messages and records: relative to the data folder, with forward slashes.
         label: Its class.
-        split: ``train``, ``val``, ``test``, or ``None`` where the source does not say.
+        split: ``train``, ``val``, ``test``, or ``None`` if the source has no splits.
     """
 
     path: str
@@ -50,7 +50,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that is not used, and why."""
+    """A file that is not used, and the reason."""
 
     name: str
     reason: str
@@ -58,14 +58,14 @@ class Skipped:
 
 @dataclass
 class Listing:
-    """Everything a source holds.
+    """The files of a source.
 
     Args:
         root: The folder that names are relative to.
-        entries: In a stable order, whatever order the file system gives.
-        skipped: Files left out for their place or their row, before any was opened.
-        notes: Sentences the user should read.
-        recorded: Name to the SHA-256 that a CSV file gives in a column ``sha256``.
+        entries: The files, in an order that does not depend on the file system.
+        skipped: Files that are left out because of their location or CSV row, before any file is opened.
+        notes: Sentences that the user should read.
+        recorded: SHA-256 by name, from the column ``sha256`` of a CSV file.
     """
 
     root: Path
@@ -81,10 +81,10 @@ class Listing:
         return Path(os.path.relpath(path, self.root)).as_posix()
 
     def check_still_there(self) -> None:
-        """Call it after the files were read: `zoo cache --clear` removes named datasets.
+        """Call this after the files were read, because `zoo cache --clear` removes named datasets.
 
         Raises:
-            DataError: The folder was removed meanwhile, so that files that could not be read were perfectly good.
+            DataError: The folder was removed meanwhile, so that unreadable files may be missing instead of damaged.
         """
         if not self.root.is_dir():
             raise DataError(f"{self.root} was removed while it was read.", "Run the command again.")
@@ -94,15 +94,17 @@ def list_source(path: Path) -> Listing:
     """Lists a folder or a CSV file.
 
     Raises:
-        UsageError: There is nothing at ``path``, or it is neither a folder nor a CSV file.
-        DataError: It holds no class, or the CSV lacks a column.
+        UsageError: ``path`` does not exist, or is neither a folder nor a CSV file.
+        DataError: It contains no class, or the CSV file lacks a column.
     """
     if path.is_dir():
         listing = _list_folder(path)
     elif path.is_file() and path.suffix.lower() == ".csv":
         listing = _list_csv(path)
     elif path.exists():
-        raise UsageError(f"'{path}' is neither a folder nor a CSV file.", "Give a folder of class folders, or a .csv.")
+        raise UsageError(
+            f"'{path}' is neither a folder nor a CSV file.", "Give a folder of class folders, or a .csv file."
+        )
     else:
         raise UsageError(f"No data at '{path}'.", "Give a folder, a CSV file or a name that `zoo list` shows.")
     listing.entries.sort(key=lambda entry: entry.name)
@@ -111,14 +113,14 @@ def list_source(path: Path) -> Listing:
         loose = sum(item.reason == _LOOSE for item in listing.skipped)
         if loose:
             raise DataError(
-                f"'{path}' holds {loose} image(s) and no class folder with one: is it a class itself?",
-                f"Give the folder above it: {path.resolve().parent}.",
+                f"'{path}' contains {loose} image(s), but no class folder with images. Is it a class folder itself?",
+                f"If so, give its parent folder: {path.resolve().parent}.",
             )
-        raise DataError(f"'{path}' holds no file in a class folder.", _LAYOUT_HINT)
+        raise DataError(f"'{path}' contains no class folder with files.", _LAYOUT_HINT)
     return listing
 
 
-_LOOSE = "beside the class folders, so it has no class"
+_LOOSE = "not in a class folder"
 
 #: For a CSV file that is not read.
 CSV_HINT = "Save it as CSV in UTF-8; Excel calls this 'CSV UTF-8'."
@@ -129,11 +131,11 @@ _LAYOUT_HINT = (
 
 
 def list_unlabelled(folder: Path) -> Listing:
-    """Lists all files below a folder, whatever its folders are called.
+    """Lists all files in a folder and its subfolders, whatever their names.
 
     Raises:
-        UsageError: There is no such folder.
-        DataError: It cannot be listed, or holds no file.
+        UsageError: The folder does not exist.
+        DataError: The folder cannot be listed, or contains no file.
     """
     if not folder.exists():
         raise UsageError(f"There is no folder '{folder}'.", "Give a folder of photos; those in its folders count too.")
@@ -148,7 +150,9 @@ def list_unlabelled(folder: Path) -> Listing:
     listing.entries.sort(key=lambda entry: entry.name)
     if not listing.entries:
         why = f": {listing.skipped[0].name} is a {listing.skipped[0].reason}" if listing.skipped else ""
-        raise DataError(f"'{folder}' holds no file{why}.", "Give a folder of photos; those in its folders count too.")
+        raise DataError(
+            f"'{folder}' contains no file{why}.", "Give a folder of photos; those in its folders count too."
+        )
     return listing
 
 
@@ -164,7 +168,7 @@ def _list_folder(root: Path) -> Listing:
         if split_folders:
             others = [name for name in folders if name not in split_folders]
             if others:
-                listing.notes.append(f"Folders beside train/ that are no split are not used: {', '.join(others)}.")
+                listing.notes.append(f"Folders next to train/ that are not splits are ignored: {', '.join(others)}.")
             for name, split in split_folders.items():
                 _list_classes(listing, root / name, split)
         else:
@@ -177,10 +181,10 @@ def _list_folder(root: Path) -> Listing:
 
 
 def _split_folders(root: Path) -> dict[str, str]:
-    """Folder name to split, where ``root`` is laid out by split; empty where it is not.
+    """The split of each folder if ``root`` contains split folders. Empty if it does not.
 
-    A class may be called ``train`` (trains, buses, cars): only a ``train`` that itself holds folders is a split. Where
-    there is none, as in a test set alone, all folders must have names of splits and hold folders.
+    A class may be called ``train`` (trains, buses, cars): ``train`` is only a split if it contains folders itself.
+    Without such a folder, for example in a test set, all folders must have names of splits and contain folders.
     """
     folders = _folders(root)
     names = {name: SPLIT_NAMES[name.lower()] for name in folders if name.lower() in SPLIT_NAMES}
@@ -199,7 +203,7 @@ def _children(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_folder(child: os.DirEntry[str]) -> bool:
-    """Whether it is a folder or a link to one. A link that leads to itself is none: it is refused when it is read."""
+    """Whether it is a folder or a link to one. A symbolic link that points to itself is not a folder."""
     try:
         return child.is_dir()
     except OSError:
@@ -213,19 +217,20 @@ def _list_classes(listing: Listing, root: Path, split: str | None) -> None:
             skipped_before = len(listing.skipped)
             files = list(_walk(listing, Path(child.path), seen))
             if not files:
-                why = "holds no file" if len(listing.skipped) == skipped_before else "holds nothing that can be listed"
-                listing.notes.append(f"The folder '{listing.name_of(child.path)}' {why}; it is not a class.")
+                why = "contains no file" if len(listing.skipped) == skipped_before else "contains no accessible file"
+                listing.notes.append(f"The folder '{listing.name_of(child.path)}' {why} and is not used as a class.")
             listing.entries += [Entry(path, listing.name_of(path), child.name, split) for path in files]
         elif Path(child.name).suffix.lower() in SUFFIXES:
             listing.skip(child.path, _LOOSE)
         elif child.is_symlink() and not os.path.exists(child.path):  # noqa: PTH110 - pathlib's raises on some
-            listing.skip(child.path, "a link that cannot be followed, so it is no class")
+            listing.skip(child.path, "a link that cannot be followed, so it is not a class")
 
 
 def _walk(listing: Listing, folder: Path, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """Every file below ``folder``, links followed, no folder twice: a link to a folder above it ends there.
+    """Every file below ``folder``. Links are followed, but no folder is visited twice.
 
-    A folder that cannot be listed is skipped with its reason. Not recursive: folders may be nested a thousand deep.
+    A folder that cannot be listed is skipped with its reason. The function is not recursive, because folders may be
+    nested a thousand levels deep.
     """
     waiting = [str(folder)]
     while waiting:
@@ -279,12 +284,12 @@ def _list_csv(path: Path) -> Listing:
     except csv.Error as error:
         raise DataError(f"'{path}', line {reader.line_num}: {error}.") from error
     if turned:
-        listing.notes.append(f"{turned} path(s) in {path.name} have backslashes, which were read as slashes.")
+        listing.notes.append(f"{turned} path(s) in {path.name} contain backslashes, which were read as slashes.")
     return listing
 
 
 def _turn_backslashes(listing: Listing, row: dict[str, str | None]) -> bool:
-    """Whether a path was written on Windows and is read elsewhere, where a backslash is a letter of a name."""
+    """Whether a path was written on Windows and is read on another system, where a backslash is part of a name."""
     name = (row["path"] or "").strip()
     # Not Path.exists: it raises for a name that is too long.
     if os.sep == "\\" or "\\" not in name or os.path.exists(listing.root / name):  # noqa: PTH110
@@ -303,7 +308,7 @@ def _add_row(listing: Listing, csv_path: Path, line: int, row: dict[str, str | N
     for column, value in (("path", name), ("label", label)):
         if "\0" in value:
             shown = value.replace("\0", "\\0")
-            listing.skipped.append(Skipped(f"line {line}", f"line {line}: its {column} '{shown}' holds a null byte"))
+            listing.skipped.append(Skipped(f"line {line}", f"line {line}: its {column} '{shown}' contains a null byte"))
             return
     if split and split not in SPLIT_NAMES:
         raise DataError(
@@ -311,7 +316,7 @@ def _add_row(listing: Listing, csv_path: Path, line: int, row: dict[str, str | N
         )
     if name in seen:
         other = f", with the label '{label}' instead of '{seen[name]}'" if label != seen[name] else ""
-        listing.skipped.append(Skipped(name, f"named twice: line {line} names it again{other}"))
+        listing.skipped.append(Skipped(name, f"listed twice: again in line {line}{other}"))
         return
     seen[name] = label
     recorded = (row.get("sha256") or "").strip().lower()

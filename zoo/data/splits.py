@@ -1,8 +1,8 @@
-"""Which image trains, which chooses, which measures: a pure function of each image's content and the seed.
+"""Assigns images to train, val and test: a pure function of each image's content and the seed.
 
-An image's side is decided by a hash of its own bytes, class by class with the same chances. So a file added tomorrow
-moves no other file, renaming moves nothing, and identical bytes are always on one side. The price is that shares are
-met on average, not to the image; ``docs/decisions/0002-splits-by-content-hash.md`` weighs it.
+The split of an image is determined by a hash of its bytes, with the same probabilities in each class. So an added file
+moves no other file, renaming moves no file, and identical bytes are always in one split. The cost is that shares are
+only met on average. ``docs/decisions/0002-splits-by-content-hash.md`` discusses this.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ VAL_SHARE = 0.15
 
 @dataclass(frozen=True)
 class Shares:
-    """How much goes where.
+    """The shares of the splits.
 
     Args:
         test: Share of all images, 0 to 1.
-        val: Share of what is then left.
+        val: Share of the remaining images.
     """
 
     test: float = TEST_SHARE
@@ -35,7 +35,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class Labelled:
-    """What a split is decided by: the label, the content, and the split the source gives, if it gives one."""
+    """The input of a split: the label, the content, and the given split, if there is one."""
 
     label: str
     sha256: str
@@ -45,9 +45,9 @@ class Labelled:
 def assign_splits(images: Sequence[Labelled], seed: int, shares: Shares | None = None) -> list[str]:
     """The split of every image, in order.
 
-    Images without a given split are divided; where some split is given and another missing altogether, the missing
-    one is taken out of the given ``train``. A class keeps at least one image in ``train``, then one in ``test``, then
-    one in ``val``, as far as it has distinct images.
+    Images without a given split are assigned. If some splits are given and another is missing completely, the missing
+    one is taken from the given ``train``. A class keeps at least one image in ``train``, then one in ``test``, then one
+    in ``val``, as far as it has distinct images.
     """
     given = {image.given for image in images if image.given}
     shares = shares or Shares()
@@ -66,7 +66,7 @@ def assign_splits(images: Sequence[Labelled], seed: int, shares: Shares | None =
 def _assign_class(
     contents: Sequence[str], test_share: float, val_share: float, seed: int, decided: dict[str, str]
 ) -> None:
-    """Decides one class. What another class with the same content decided before stands."""
+    """Assigns one class. If another class with the same content was assigned before, its split is kept."""
     test_rank = {content: unit(content, "test", seed) for content in contents}
     val_rank = {content: unit(content, "val", seed) for content in contents}
     for content in contents:
@@ -91,6 +91,6 @@ def _surplus(split: str, contents: Sequence[str], needed: Sequence[str], decided
 
 
 def unit(content: str, purpose: str, seed: int) -> float:
-    """A number in [0, 1) that depends on nothing but its arguments."""
+    """A number in [0, 1) that depends only on the arguments."""
     digest = hashlib.sha256(f"{seed}:{purpose}:{content}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

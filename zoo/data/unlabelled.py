@@ -1,4 +1,4 @@
-"""Photos without labels: everything below a folder, whatever its folders are called."""
+"""Photos without labels: all files in a folder and its subfolders, whatever their names."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def load_unlabelled(folder: Path, spec: ImageSpec, progress: Progress | None = N
     """The photos below a folder, decoded and cached.
 
     Args:
-        folder: Where they lie.
-        spec: How files become pixels.
+        folder: The folder.
+        spec: The preprocessing.
         progress: Called with files done and files to do, while files are decoded.
 
     Raises:
-        UsageError: There is no such folder.
-        DataError: It cannot be listed, or holds no usable image.
+        UsageError: The folder does not exist.
+        DataError: The folder cannot be listed, or contains no usable image.
     """
     folder = folder.absolute()
     listing = list_unlabelled(folder)
@@ -37,7 +37,7 @@ def load_unlabelled(folder: Path, spec: ImageSpec, progress: Progress | None = N
     skipped = (*listing.skipped, *found.skipped)
     if not found.entries:
         raise DataError(
-            f"'{folder}' holds {len(skipped)} file(s) and no usable image, such as {skipped[0].name!r}:"
+            f"'{folder}' contains {len(skipped)} file(s), but no usable image, for example {skipped[0].name!r}:"
             f" {skipped[0].reason}.",
             "Give a folder of photos; those in its folders count too.",
         )

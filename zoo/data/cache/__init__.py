@@ -1,4 +1,4 @@
-"""Decoded images on disk, so that the second run starts at once and memory stays flat however large the data is.
+"""A cache of decoded images on disk, so that later runs start at once and use constant memory for data of any size.
 
     <cache>/index.sqlite            which file has which content, which content is in which row, what was refused
     <cache>/images/<segment>.u8     uint8 pixels of up to 64 MB of images of one ImageSpec, mapped into memory
@@ -8,9 +8,9 @@
     <cache>/openimages/             the files that describe Open Images, of `zoo data fetch`
     <cache>/precision.json          which precision trains faster on this machine
 
-A segment is written aside, renamed when whole, and only then entered in the index with its checksum; it never changes
-afterwards. Two processes may decode the same image at the same time: both segments are right, one row is used.
-Everything here can be deleted at any time: whoever looks something up gets it mapped, and keeps it.
+A segment is written to a temporary file, renamed when it is complete, and then entered in the index with its checksum.
+It never changes afterwards. Two processes may decode the same image at the same time: both segments are valid, and one
+row is used. Everything here can be deleted at any time: a process keeps the segments that it has mapped.
 
     folder.py    where the cache is, and how large it may become
     index.py     index.sqlite: its tables, its version, what to do when it is damaged

@@ -1,4 +1,4 @@
-"""What the index knows of files and of contents: hashes, refusals, and remarks on what is used."""
+"""Information on files and contents in the index: hashes, refusals, and remarks on images that are used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.data.cache.index import Index, chunks
 
 @dataclass(frozen=True)
 class FileState:
-    """What tells that a file is still the one that was read: as git's index does it."""
+    """The properties that show that a file is unchanged since it was read, as in git's index."""
 
     size: int
     mtime_ns: int
@@ -30,7 +30,7 @@ class Contents:
         self._index = index
 
     def files(self, paths: Sequence[str]) -> dict[str, tuple[FileState, str]]:
-        """Path to the state it had and the SHA-256 it then had, of those paths that are known."""
+        """State and SHA-256 at the last reading, for those paths that are known."""
         found: dict[str, tuple[FileState, str]] = {}
         for chunk, marks in chunks(paths):
             query = f"SELECT path, size, mtime_ns, inode, sha256 FROM files WHERE path IN ({marks})"
@@ -39,7 +39,7 @@ class Contents:
         return found
 
     def remember_files(self, files: Mapping[str, tuple[FileState, str]]) -> None:
-        """Files changed in the last two seconds are left out: a second change could leave the same state behind."""
+        """Files changed in the last two seconds are left out, because another change might not alter the state."""
         settled_ns = time.time_ns() - 2 * 10**9
         rows = [
             (os.fsencode(path), state.size, state.mtime_ns, state.inode, sha256)
@@ -49,7 +49,7 @@ class Contents:
         self._index.write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
 
     def refusals(self, contents: Sequence[str], decoder: str) -> dict[str, str]:
-        """Content to the reason it was refused for, of those this decoder refused before."""
+        """The reason of refusal, for those contents that this decoder refused before."""
         return self._read("SELECT sha256, reason FROM rejects", contents, decoder)
 
     def remember_refusals(self, reasons: Mapping[str, str], decoder: str) -> None:
@@ -57,7 +57,7 @@ class Contents:
         self._index.write("INSERT OR REPLACE INTO rejects VALUES (?, ?, ?)", rows)
 
     def remarks(self, contents: Sequence[str], decoder: str) -> dict[str, str]:
-        """Content to what is worth saying of it, of those contents that this decoder made pixels of."""
+        """The remark, for those contents that this decoder decoded with a remark."""
         return self._read("SELECT sha256, remark FROM remarks", contents, decoder)
 
     def remember_remarks(self, remarks: Mapping[str, str], decoder: str) -> None:

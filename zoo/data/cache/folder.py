@@ -20,7 +20,7 @@ def cache_folder() -> Path:
 
 
 def bound_bytes() -> int:
-    """Most bytes the cache may hold: ``ZOO_CACHE_GB`` (default 20)."""
+    """The maximum size of the cache in bytes: ``ZOO_CACHE_GB`` (default 20)."""
     text = os.environ.get("ZOO_CACHE_GB", "")
     try:
         bound = float(text or DEFAULT_BOUND_GB)
@@ -48,7 +48,7 @@ def unusable(folder: Path, error: Exception) -> DataError:
 
 
 def size_bytes(path: Path) -> int:
-    """Size of a file; -1 where there is none."""
+    """Size of a file, or -1 if it does not exist."""
     try:
         return path.stat().st_size
     except OSError:
@@ -56,7 +56,7 @@ def size_bytes(path: Path) -> int:
 
 
 def remove(path: Path) -> None:
-    """Removes a file; Windows keeps those that a process has mapped, until a later call."""
+    """Removes a file. Windows keeps a file that a process has mapped; a later call removes it."""
     with contextlib.suppress(FileNotFoundError, PermissionError):
         path.unlink()
 

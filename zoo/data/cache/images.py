@@ -1,4 +1,4 @@
-"""The cache: arrays by content, made where they are missing, mapped where they are there."""
+"""The cache of arrays by content. Missing arrays are computed, existing ones are mapped."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ImageCache:
     """The index and the segments of one cache folder.
 
     Args:
-        folder: Where it is; ``cache_folder()`` where nothing is said.
+        folder: Folder of the cache. The default is ``cache_folder()``.
 
     Raises:
         DataError: The folder cannot be used.
@@ -58,7 +58,7 @@ class ImageCache:
         self._index.close()
 
     def knows(self, spec: str, decoder: str, sha256: str) -> bool:
-        """Whether a content is decoded for ``spec`` or was refused by ``decoder``. May be called from any thread."""
+        """Whether a content is decoded for ``spec`` or was refused by ``decoder``. Thread-safe."""
         if not hasattr(self._local, "index"):
             self._local.index = sqlite3.connect(self._index.path, timeout=60)
         index = self._local.index
@@ -73,10 +73,10 @@ class ImageCache:
         return index.execute(refused, (sha256, decoder)).fetchone() is not None
 
     def rows(self, spec: str, contents: Sequence[str], row_bytes: int) -> dict[str, Place]:
-        """Content to where its array is, of those contents that are cached for ``spec``.
+        """Segment and row of the array, for those contents that are cached for ``spec``.
 
-        The segments are mapped, so that no other process can take them away, and checked. A damaged one is dropped,
-        and counted in ``damaged``.
+        The segments are mapped, so that no other process can remove them, and their checksums are verified. A damaged
+        segment is dropped and counted in ``damaged``.
         """
         found: dict[str, tuple[str, int]] = {}
         segments: dict[str, SegmentRow] = {}
@@ -89,7 +89,7 @@ class ImageCache:
         return {sha256: (mapped[name], row) for sha256, (name, row) in found.items() if name in mapped}
 
     def row_bytes(self, spec: str) -> int:
-        """Bytes of one row of what is kept under ``spec``; 0 where nothing is."""
+        """Size of one row stored for ``spec`` in bytes. 0 if nothing is stored."""
         return self._table.row_bytes(spec)
 
     def filled(
@@ -99,14 +99,14 @@ class ImageCache:
         row_bytes: int,
         make: Callable[[Sequence[str]], Iterable[tuple[str, NDArray[Any]]]],
     ) -> dict[str, Place]:
-        """Content to where its array is, of all of them; what the cache does not have is made and written.
+        """Segment and row of the array of each content. Missing arrays are computed and written.
 
         Args:
             spec, contents, row_bytes: As for ``rows``.
-            make: Makes the arrays of some contents.
+            make: Computes the arrays of given contents.
 
         Raises:
-            DataError: The cache cannot be written, is too small, or does not keep what is written.
+            DataError: The cache cannot be written, is too small, or loses what is written.
         """
         places: dict[str, Place] = {}
         for _ in range(ATTEMPTS):
@@ -122,22 +122,23 @@ class ImageCache:
         return places
 
     def unkept(self) -> DataError:
-        """The error for arrays that were written ``ATTEMPTS`` times and were gone or damaged every time."""
+        """The error for arrays that were written ``ATTEMPTS`` times and were missing or damaged every time."""
         return DataError(
-            f"The image cache in {self.folder} does not keep what is written to it.",
+            f"The image cache in {self.folder} loses the data that is written to it.",
             "Another process may be clearing it, or the disk may be damaged. Set ZOO_CACHE_DIR to another folder.",
         )
 
     def write_images(self, spec: str, images: Iterable[tuple[str, NDArray[Any]]], image_bytes: int) -> dict[str, Place]:
-        """Appends images, or features of images, in segments; what came before an interruption is kept.
+        """Appends images, or features of images, in segments. After an interruption, complete segments are kept.
 
         Args:
-            spec: Key of all that made them but the content: ImageSpec and decoder, backbone and view.
+            spec: Key of everything that determines the arrays, except the content: ImageSpec and decoder, backbone and
+                view.
             images: ``(sha256, pixels)``, each of ``image_bytes`` bytes.
             image_bytes: Bytes of one image.
 
         Returns:
-            Where each is. They are mapped, so that no other process can take them away.
+            Segment and row of each array. The segments are mapped, so that no other process can remove them.
 
         Raises:
             DataError: The disk is full or the folder cannot be written.
@@ -175,12 +176,11 @@ class ImageCache:
         """Evicts the segments unused for longest until ``wanted_bytes`` more fit below the bound.
 
         Args:
-            wanted_bytes: About to be written.
-            keep: What the caller is using. What other processes are using is theirs for as long as they run: they
-                have it mapped.
+            wanted_bytes: Number of bytes to be written.
+            keep: Segments that the caller uses. Other processes keep the segments that they have mapped.
 
         Raises:
-            DataError: They cannot fit, into the bound or onto the disk.
+            DataError: They do not fit into the limit or on the disk.
         """
         room.make_room(self.folder, self._table, wanted_bytes, {segment.name for segment, _ in keep})
 
@@ -188,12 +188,12 @@ class ImageCache:
         return room.usage(self.folder, self._table)
 
     def clear(self) -> None:
-        """Closes the cache, and removes everything that it made."""
+        """Closes the cache and removes everything that it created."""
         self.close()
         room.clear(self.folder)
 
     def _map(self, segment: SegmentRow, spec: str) -> Segment | None:
-        """A segment; ``None``, and its rows forgotten, where it is gone or damaged."""
+        """Maps a segment. If it is missing or damaged, its rows are dropped and ``None`` is returned."""
         try:
             return map_segment(segment_path(self.folder, segment.name), segment.size_bytes, segment.crc32)
         except FileNotFoundError:
@@ -205,7 +205,7 @@ class ImageCache:
     def _adopt(
         self, aside: Path, name: str, spec: str, contents: list[str], sums: list[int], image_bytes: int
     ) -> dict[str, Place]:
-        """Gives a written segment its name and enters its rows; rows that did not reach the disk are left out."""
+        """Renames a complete segment and enters its rows. Rows that were not written to disk are left out."""
         whole = min(len(contents), size_bytes(aside) // image_bytes)
         if whole <= 0:
             return {}
@@ -226,5 +226,5 @@ class ImageCache:
 
 
 def damage_note(count: int, what: str = "images") -> str:
-    """What the user should read when cached arrays were damaged."""
-    return f"{count} of the cached {what} were damaged on the disk. They were dropped and made again."
+    """A note for the user on damaged cached arrays."""
+    return f"{count} of the cached {what} were damaged on disk. They were removed and computed again."

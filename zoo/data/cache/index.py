@@ -34,7 +34,7 @@ _MOST_VALUES = 500
 
 
 class Index:
-    """A connection to the index of a cache folder, and the path that other threads may open.
+    """A connection to the index of a cache folder, and its path for other threads.
 
     Raises:
         DataError: It cannot be opened or written.
@@ -78,7 +78,7 @@ class Index:
         return connection
 
     def _begin_format(self, connection: sqlite3.Connection) -> None:
-        """Makes the tables; drops segments without checksums. What is known of files stays."""
+        """Creates the tables and drops segments without checksums. Information on files is kept."""
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             # Once more: another process may have done it while this one waited.
@@ -112,7 +112,7 @@ def _move_remarks(connection: sqlite3.Connection) -> None:
 
 
 def chunks(values: Sequence[str]) -> Iterator[tuple[Sequence[str], str]]:
-    """Parts of the values that fit into one query, each with its place holders."""
+    """Parts of the values that fit into one query, each with its placeholders."""
     for start in range(0, len(values), _MOST_VALUES):
         chunk = values[start : start + _MOST_VALUES]
         yield chunk, ",".join("?" * len(chunk))

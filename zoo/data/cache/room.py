@@ -1,4 +1,4 @@
-"""Room in the cache: what is evicted, what killed processes left, what it holds, and how it is cleared."""
+"""Space in the cache: eviction, leftovers of killed processes, usage, and clearing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SPARE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class CacheUsage:
-    """What the cache holds: folder, bytes on disk, images, and the bound in bytes."""
+    """Usage of the cache: folder, bytes on disk, number of images, and the limit in bytes."""
 
     folder: Path
     size_bytes: int
@@ -36,13 +36,13 @@ def make_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collec
     """Evicts the segments unused for longest until ``wanted_bytes`` more fit below the bound.
 
     Args:
-        folder: Of the cache.
+        folder: Folder of the cache.
         table: Its segments.
-        wanted_bytes: About to be written.
-        keep: Names of segments that stay.
+        wanted_bytes: Number of bytes to be written.
+        keep: Names of segments that must not be removed.
 
     Raises:
-        DataError: They cannot fit, into the bound or onto the disk.
+        DataError: They do not fit into the limit or on the disk.
     """
     _remove_leftovers(folder, table)
     bound = bound_bytes()
@@ -58,7 +58,7 @@ def make_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collec
     needed = total + wanted_bytes
     if needed > bound:
         raise DataError(
-            f"The decoded images need {needed / 1e9:.2f} GB; the cache may hold {bound / 1e9:.2f} GB.",
+            f"The decoded images need {needed / 1e9:.2f} GB; the limit of the cache is {bound / 1e9:.2f} GB.",
             "Raise ZOO_CACHE_GB, or use a smaller image size.",
         )
     free = shutil.disk_usage(folder).free + sum(evicted.values())
@@ -72,15 +72,15 @@ def make_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collec
 
 
 def usage(folder: Path, table: SegmentTable) -> CacheUsage:
-    """What the cache holds."""
+    """Returns the usage of the cache."""
     size = sum(size_bytes(path) for path in folder.rglob("*") if path.is_file())
     return CacheUsage(folder, size, table.image_count(), bound_bytes())
 
 
 def clear(folder: Path) -> None:
-    """Removes everything the cache made, and nothing else that may be in its folder.
+    """Removes everything that the cache created, and no other file in its folder.
 
-    The databases are emptied rather than removed: another process may be using them, and goes on.
+    The databases are emptied instead of removed, because another process may be using them.
     """
     for path in (folder / "index.sqlite", folder / "audit.sqlite"):
         try:
@@ -94,7 +94,7 @@ def clear(folder: Path) -> None:
 
 
 def _remove_leftovers(folder: Path, table: SegmentTable) -> None:
-    """What processes that were killed left: temporaries, and segments that never came into the index."""
+    """Removes the leftovers of killed processes: temporary files, and segments that are not in the index."""
     indexed = {segment_path(folder, name) for name in table.sizes()}
     segments, temporaries = (images_folder(folder).glob(pattern) for pattern in ("*.u8", "*.tmp"))
     for path in (*temporaries, *segments):

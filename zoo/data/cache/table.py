@@ -26,7 +26,7 @@ class SegmentTable:
         self._index = index
 
     def find(self, spec: str, contents: Sequence[str]) -> Iterator[tuple[str, SegmentRow, int]]:
-        """Content, segment and row, of those contents that are entered for ``spec``."""
+        """Content, segment and row, for those contents that are entered for ``spec``."""
         for chunk, marks in chunks(contents):
             query = (
                 "SELECT sha256, row, segment, bytes, crc32 FROM images JOIN segments ON name = segment"
@@ -48,7 +48,7 @@ class SegmentTable:
             )
 
     def forget(self, name: str) -> int:
-        """Drops a segment with its file, and returns how many rows of it were in use."""
+        """Drops a segment with its file, and returns the number of its rows that were in use."""
         with self._index.connection as connection:
             rows = connection.execute("DELETE FROM images WHERE segment = ?", (name,)).rowcount
             connection.execute("DELETE FROM segments WHERE name = ?", (name,))
@@ -57,15 +57,15 @@ class SegmentTable:
         return rows
 
     def used(self, names: Iterable[str]) -> None:
-        """Notes that segments are used now, so that others are evicted first."""
+        """Marks segments as used now, so that others are evicted first."""
         self._index.write("UPDATE segments SET used_at = ? WHERE name = ?", [(time.time(), name) for name in names])
 
     def sizes(self) -> dict[str, int]:
-        """Name of each segment to its bytes; the segment that is unused for longest comes first."""
+        """Size of each segment by name, least recently used first."""
         return dict(self._index.connection.execute("SELECT name, bytes FROM segments ORDER BY used_at").fetchall())
 
     def row_bytes(self, spec: str) -> int:
-        """Bytes of one row of what is kept under ``spec``; 0 where nothing is."""
+        """Size of one row stored for ``spec`` in bytes. 0 if nothing is stored."""
         query = "SELECT bytes / rows FROM segments WHERE spec = ? LIMIT 1"
         found = self._index.connection.execute(query, (spec,)).fetchone()
         return int(found[0]) if found else 0

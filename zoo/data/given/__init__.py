@@ -1,7 +1,7 @@
-"""Data given in Python as a source that ``load_data`` takes: paths, arrays, tables, datasets and batches.
+"""Converts data given in Python (paths, arrays, tables, datasets, batches) to a source for ``load_data``.
 
-Arrays become files. So there is one path from file to label, whatever was given: the same decoding, splitting and
-caching as of a folder of photos, and the same proof from file to label when an exported model is verified.
+Arrays are written to files. Therefore all data takes the same path from file to label: decoding, splitting and caching
+are those of a folder of photos, and so is the verification of an exported model.
 """
 
 from __future__ import annotations
@@ -35,42 +35,42 @@ _EXPECTED = (
 def as_source(
     data: object, class_names: object = None, *, max_images: int = MAX_IMAGES, progress: Progress | None = None
 ) -> str:
-    """Turns what was given as ``data`` into what ``load_data``, ``load_for_evaluation`` and ``find_source`` take.
+    """Converts ``data`` to a source that ``load_data``, ``load_for_evaluation`` and ``find_source`` accept.
 
-    A path or a name is passed on. Arrays are written once into the cache folder, as PNG files with exactly their
-    values; the same arrays with the same labels are found again there and not written a second time. Nothing that was
-    given is changed, and no array is held afterwards.
+    A path or a name is returned as is. Arrays are written once to the cache folder, as PNG files with exactly their
+    values. The same arrays with the same labels are found there again and not written a second time. The given data is
+    not changed, and no array is kept in memory.
 
     Args:
         data: One of
 
             - a path, or the name of a dataset;
             - ``(images, labels)``: a uint8 array ``(n, height, width, 3)``, red first, or ``(n, height, width)`` or
-              ``(n, height, width, 1)`` for gray; or a list of such pictures of different sizes, or of images of Pillow.
-              Other numbers are taken where all are whole and from 0 to 255;
-            - a dict such as ``{"train": ..., "test": ...}`` with any of the others for each split. A split that is
-              missing is made, as it is of a folder;
-            - a DataFrame with the columns ``path`` and ``label`` and perhaps ``split``. Relative paths are taken from
-              the current folder;
+              ``(n, height, width, 1)`` for gray; or a list of such images of different sizes, or of Pillow images.
+              Other number types are accepted if all values are whole numbers from 0 to 255;
+            - a dict such as ``{"train": ..., "test": ...}`` with any of the other forms for each split. Missing splits
+              are created as for a folder;
+            - a DataFrame with the columns ``path`` and ``label`` and optionally ``split``. Relative paths refer to the
+              current folder;
             - a ``tf.data.Dataset`` or any other iterable of batches ``(images, labels)`` or of examples
               ``(image, label)``. It is read once.
 
-            Labels are names of classes, or whole numbers from 0 or one-hot rows together with ``class_names``.
-        class_names: Name of class 0, of class 1, and so on. Not needed where ``data.class_names`` has them, as datasets
-             of ``keras.utils.image_dataset_from_directory`` do. The classes of a model are sorted by name, whatever
-            their order here.
-        max_images: Most images of an iterable that does not say how many it has, and so may have no end. Its pixels
-            may also not take more than ``ZOO_CACHE_GB``.
-        progress: Called with images done and images to do, as ``load_data`` calls it.
+            Labels are class names, or whole numbers from 0 or one-hot rows together with ``class_names``.
+        class_names: Names of class 0, class 1, and so on. Not needed if ``data`` has an attribute ``class_names``, as
+            datasets of ``keras.utils.image_dataset_from_directory`` do. The classes of a model are sorted by name,
+            whatever their order here.
+        max_images: Maximum number of images of an iterable without a known length, which may be infinite. Its pixels
+            may not need more than ``ZOO_CACHE_GB`` either.
+        progress: Called with images done and images to do, as in ``load_data``.
 
     Returns:
-        The path of a CSV file in the cache folder; or the path or the name that was given.
+        The path of a CSV file in the cache folder, or the given path or name.
 
     Raises:
-        UsageError: ``data`` is none of these, has no end, or has a split of an unknown name; or class names are
+        UsageError: ``data`` has another form, is infinite, or has a split with an unknown name, or class names are
             missing.
-        DataError: Images, labels or rows are not as they must be, the iterable raised an error or gave nothing, or the
-            disk is full. Nothing is left behind.
+        DataError: Images, labels or rows are invalid, the iterable raised an error or was empty, or the disk is full.
+            No partial data is left behind.
 
     >>> import numpy as np
     >>> images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
@@ -96,7 +96,7 @@ def _path(path: os.PathLike[Any]) -> str:
 
 def _of_splits(data: Mapping[Any, Any], class_names: object, max_images: int) -> list[Part]:
     if not data:
-        raise UsageError("The dict of splits is empty.", 'Such as {"train": (images, labels)}.')
+        raise UsageError("The dict of splits is empty.", 'For example: {"train": (images, labels)}.')
     found: dict[str, str] = {}
     parts = []
     for name, value in data.items():
@@ -105,11 +105,11 @@ def _of_splits(data: Mapping[Any, Any], class_names: object, max_images: int) ->
             guess = did_you_mean(key, SPLIT_NAMES) if key else ""
             hint = f"Known: {', '.join(SPLIT_NAMES)}."
             if {"path", "label"} <= data.keys():
-                hint += " Of a dict of columns, pandas.DataFrame(data) makes a table."
+                hint += " To convert a dict of columns to a table, use pandas.DataFrame(data)."
             raise UsageError(f"Unknown split {name!r}.{guess}", hint)
         split = SPLIT_NAMES[key]
         if split in found:
-            raise UsageError(f"{found[split]!r} and {name!r} are the same split.", "Join them, or leave one out.")
+            raise UsageError(f"{found[split]!r} and {name!r} are the same split.", "Combine them, or remove one.")
         found[split] = str(name)
         part = _files(value, name) if isinstance(value, (str, os.PathLike)) else _part(value, class_names, max_images)
         parts.append(_within(part, split))
@@ -117,18 +117,18 @@ def _of_splits(data: Mapping[Any, Any], class_names: object, max_images: int) ->
 
 
 def _within(part: Part, split: str) -> Part:
-    """The images of a part as those of a split.
+    """Assigns the images of a part to a split.
 
     Raises:
-        DataError: The part is divided itself, and some of its images belong elsewhere.
+        DataError: The part has its own splits, and some of its images are in another split.
     """
 
     def items() -> Any:
         for item in part.items():
             if item.split not in (None, split):
                 raise DataError(
-                    f"What was given for '{split}' is itself divided, and holds images of '{item.split}'.",
-                    "Give it alone, without the dict, or without its splits.",
+                    f"The data for '{split}' has its own splits and contains images of '{item.split}'.",
+                    "Give it without the dict, or remove its splits.",
                 )
             yield replace(item, split=split)
 
@@ -154,9 +154,11 @@ def _part(data: Any, class_names: object, max_images: int) -> Part:
             )
         return from_pair(*data, class_names)
     if is_array(data) or is_pillow(data):
-        raise UsageError(f"Images came without labels. Received: {described(data)}.", "Give (images, labels).")
+        raise UsageError(
+            f"Expected images with labels. Received only images: {described(data)}.", "Give (images, labels)."
+        )
     if callable(data) and not is_iterable(data):
-        raise UsageError(f"Expected data. Received: {described(data)}.", "Call the function, and give what it returns.")
+        raise UsageError(f"Expected data. Received: {described(data)}.", "Call the function, and give its result.")
     if isinstance(data, (bytes, bytearray, set, frozenset, Mapping)) or not is_iterable(data):
         raise UsageError(f"Expected data. Received: {described(data)}.", _EXPECTED)
     return from_batches(data, class_names, max_images)

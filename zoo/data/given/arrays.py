@@ -18,17 +18,17 @@ from zoo.images.pillow import encoded, is_pillow
 
 
 def from_pair(images: Any, labels: Any, class_names: Any) -> Part:
-    """Images that lie in memory, or in something that is indexed like it.
+    """Images in memory, or in an object that can be indexed like an array.
 
     Args:
         images: An array ``(n, height, width, 3)``, ``(n, height, width, 1)`` or ``(n, height, width)``, or a list of
-            pictures of different sizes. It is read as it is needed, and never changed.
-        labels: One for each.
-        class_names: For labels that are numbers.
+            images of different sizes. It is read as needed and never changed.
+        labels: One label per image.
+        class_names: Class names, if the labels are numbers.
 
     Raises:
-        UsageError: It is no such pair.
-        DataError: Shapes, lengths or labels are not as they must be. Values are checked as they are read.
+        UsageError: The arguments are not such a pair.
+        DataError: Shapes, lengths or labels are invalid. Values are checked when they are read.
     """
     count = len_of_images(images, "images")
     names = Labels(class_names).read(labels, count)
@@ -44,15 +44,15 @@ def _taken(images: Any, place: int) -> Any:
     try:
         return images[place]
     except Exception as error:  # such as of an HDF5 file that was closed, or is damaged
-        raise DataError(f"Could not read images[{place}]: {error}.", "Check where the images come from.") from error
+        raise DataError(f"Could not read images[{place}]: {error}.", "Check the source of the images.") from error
 
 
 def len_of_images(images: Any, name: str) -> int:
-    """How many pictures an array or a list holds; their values are not looked at.
+    """Number of images in an array or a list. The values are not checked.
 
     Raises:
-        UsageError: It is neither.
-        DataError: The array is not one of pictures.
+        UsageError: The argument is neither an array nor a list.
+        DataError: The array does not contain images.
     """
     if isinstance(images, (list, tuple)):
         return len(images)
@@ -64,7 +64,7 @@ def len_of_images(images: Any, name: str) -> int:
     try:
         shape = tuple(np.shape(images))
     except Exception as error:  # such as of an HDF5 file that was closed
-        raise DataError(f"Could not read {name}: {error}.", "Check where the images come from.") from error
+        raise DataError(f"Could not read {name}: {error}.", "Check the source of the images.") from error
     if np.ma.is_masked(images) or np.dtype(object) == getattr(images, "dtype", None):
         as_array(images, name)  # says why not
     check_batch(shape, name)
@@ -72,19 +72,19 @@ def len_of_images(images: Any, name: str) -> int:
 
 
 def picture(value: Any, name: str) -> NDArray[np.uint8]:
-    """Pixels of one item: an array, or an image of Pillow as its file would be read.
+    """Pixels of one item: an array, or a Pillow image, decoded like its file.
 
     Raises:
-        DataError: It is no picture.
+        DataError: The item is not an image.
     """
     if isinstance(value, (str, bytes, os.PathLike)):
         raise DataError(
             f"Expected pixels. Received: {name}, {described(value)}.",
-            'Paths belong into a table: pandas.DataFrame({"path": paths, "label": labels}).',
+            'Give paths as a table: pandas.DataFrame({"path": paths, "label": labels}).',
         )
     if not is_pillow(value):
         return as_picture(value, name)
     try:
         return decode(encoded(value))
     except ImageError as error:
-        raise DataError(f"Could not read {name}: {error.reason}.", "Leave it out, with its label.") from error
+        raise DataError(f"Could not read {name}: {error.reason}.", "Remove it and its label.") from error

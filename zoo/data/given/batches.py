@@ -29,16 +29,16 @@ def is_iterable(data: Any) -> bool:
 
 
 def from_batches(data: Any, class_names: Any, max_images: int) -> Part:
-    """Images that come in batches, or one by one.
+    """Images from an iterable of batches or of single examples.
 
     Args:
         data: Yields pairs. It is read once.
-        class_names: For labels that are numbers; without them, those that ``data`` has itself, as the datasets of
-            ``keras.utils.image_dataset_from_directory`` do.
-        max_images: More are refused where nothing says beforehand that there is an end.
+        class_names: Class names, if the labels are numbers. By default, the attribute ``class_names`` of ``data``,
+            which datasets of ``keras.utils.image_dataset_from_directory`` have.
+        max_images: Maximum number of images if the length is unknown.
 
     Raises:
-        UsageError: It says itself that it has no end.
+        UsageError: The iterable declares that it is infinite.
     """
     promised = _promised(data)
     labels = Labels(getattr(data, "class_names", None) if class_names is None else class_names)
@@ -57,19 +57,21 @@ def from_batches(data: Any, class_names: Any, max_images: int) -> Part:
 
 
 def _promised(data: Any) -> int | None:
-    """Number of items that it says it has; ``None`` where it says nothing.
+    """The declared number of items. ``None`` if it is unknown.
 
     Raises:
-        UsageError: It says that it repeats for ever.
+        UsageError: The iterable declares that it is infinite.
     """
     if callable(cardinality := getattr(data, "cardinality", None)):
         number = int(cardinality())  # of tf.data: -1 means infinite, -2 unknown
         if number == -1:
-            raise _endless("tf.data gives its cardinality as INFINITE", "Leave out .repeat(), or end it: .take(n).")
+            raise _endless(
+                "its tf.data cardinality is INFINITE", "Remove .repeat(), or limit the dataset with .take(n)."
+            )
         return number if number >= 0 else None
     if hasattr(data, "num_batches"):  # of keras.utils.PyDataset
         if data.num_batches is None:
-            raise _endless("its num_batches is None", "Give it a number of batches.")
+            raise _endless("its num_batches is None", "Set its number of batches.")
         return int(data.num_batches)
     try:
         return len(data)
@@ -78,25 +80,26 @@ def _promised(data: Any) -> int | None:
 
 
 def _endless(why: str, hint: str) -> UsageError:
-    return UsageError(f"The dataset has no end: {why}.", hint)
+    return UsageError(f"The dataset is infinite: {why}.", hint)
 
 
 def _refuse_endless(images: int, size_bytes: int, max_images: int) -> None:
     if images > max_images:
         raise DataError(
-            f"The iterable gave more than {max_images} images and does not say how many there are: it may have no end.",
-            f"If it has one, raise the limit: data=zoo.data.as_source(data, max_images={10 * max_images}).",
+            f"The iterable has yielded more than {max_images} images and has no known length. It may be infinite.",
+            f"If it is finite, raise the limit: data=zoo.data.as_source(data, max_images={10 * max_images}).",
         )
     if size_bytes > bound_bytes():
         raise DataError(
-            f"The first {images} images of the iterable take {size_bytes / 1e9:.2f} GB, more than the cache may hold, "
-            "and it does not say how many there are: it may have no end.",
-            "If it has one, raise ZOO_CACHE_GB.",
+            f"The first {images} images of the iterable need {size_bytes / 1e9:.2f} GB, more than the limit of the"
+            " cache, "
+            "and it has no known length. It may be infinite.",
+            "If it is finite, raise ZOO_CACHE_GB.",
         )
 
 
 def _each(data: Any, promised: int | None) -> Iterator[Any]:
-    """All items, and an error of ours where it raises one of its own."""
+    """Yields all items, and converts an error of the iterable to a ``DataError``."""
     place = 0
     try:
         # By number where that is possible: generators of Keras that have a length begin again at their end.
@@ -109,11 +112,11 @@ def _each(data: Any, promised: int | None) -> Iterator[Any]:
     except Exception as error:
         raise DataError(
             f"The iterable ended with an error after {place} items: {type(error).__name__}: {error}.",
-            "Nothing was kept of it. Correct the error in the iterable, and give it again.",
+            "No data was kept. Fix the error in the iterable, and try again.",
         ) from error
     if place == 0:
         raise DataError(
-            "The iterable gave nothing.", "A generator can be read only once: make it again, or give a list of batches."
+            "The iterable is empty.", "A generator can be read only once. Create it again, or give a list of batches."
         )
 
 
@@ -141,7 +144,7 @@ def _is_one_picture(images: Any) -> bool:
 
 
 def _one(label: Any) -> Any:
-    """The label of one example as the labels of a batch of one."""
+    """Converts the label of one example to the labels of a batch of size 1."""
     if isinstance(label, (str, bytes)) or not is_array(label):
         return [label]
     return np.asarray(label)[None]

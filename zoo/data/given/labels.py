@@ -1,4 +1,4 @@
-"""Labels given in Python, as names of classes: texts, numbers with the names they stand for, or one-hot rows."""
+"""Converts labels given in Python to class names: strings, numbers with their names, or one-hot rows."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from zoo.errors import DataError, UsageError, did_you_mean
 from zoo.images.arrays import described, is_array
 
 _ONE_EACH = "Give one label for each image, in the same order: (images, labels)."
-_ARGMAX = "Give the number of the class, labels.argmax(axis=1), with class_names."
+_ARGMAX = "Give class indices, labels.argmax(axis=1), with class_names."
 
 
 class Labels:
-    """Turns the labels of one source into class names, batch by batch.
+    """Converts the labels of one source to class names, batch by batch.
 
     Args:
-        class_names: Name of class 0, of class 1, and so on; without them labels must be texts.
+        class_names: Names of class 0, class 1, and so on. Without them, labels must be strings.
 
     Raises:
-        UsageError: ``class_names`` is no list of different names.
+        UsageError: ``class_names`` is not a list of unique names.
     """
 
     def __init__(self, class_names: Any = None) -> None:
@@ -35,13 +35,14 @@ class Labels:
         """Class name of each of ``count`` images.
 
         Args:
-            labels: A list or an array: texts; whole numbers from 0, ``(n,)`` or ``(n, 1)``; or one-hot rows ``(n, k)``.
-            count: Number of images that they belong to.
-            name: How messages call the labels.
-            where: Said after their number, such as ``" in item 3 of the iterable"``.
+            labels: A list or an array of strings, of whole numbers from 0, ``(n,)`` or ``(n, 1)``, or of one-hot rows
+                ``(n, k)``.
+            count: Number of images.
+            name: Name of the labels in messages.
+            where: Text after their number in messages, such as ``" in item 3 of the iterable"``.
 
         Raises:
-            DataError: There are more or fewer labels than images, or one is no label.
+            DataError: The number of labels differs from the number of images, or a label is invalid.
         """
         values = _listed(labels, name)
         if len(values) != count:
@@ -57,7 +58,7 @@ class Labels:
     def _agree(self, kind: str, name: str) -> None:
         if self._kind not in ("", kind):
             raise DataError(
-                f"Some labels are texts and some are numbers: {name} is the first of another type.",
+                f"Some labels are strings and some are numbers: {name} is the first of another type.",
                 "Give either names of classes, or numbers with class_names.",
             )
         self._kind = kind
@@ -91,7 +92,7 @@ class Labels:
         if self._names is None:
             classes = int(numbers.max()) + 1
             raise UsageError(
-                f"The labels are numbers, such as {int(numbers[0])}, and nothing says which classes they stand for.",
+                f"The labels are numbers, for example {int(numbers[0])}, but class_names is missing.",
                 "Give their names in order, class_names=['rugby', 'soccer']; or the numbers as names, "
                 f"class_names=[str(number) for number in range({classes})].",
             )
@@ -126,11 +127,11 @@ class Labels:
 
 
 def _listed(labels: Any, name: str) -> Sequence[Any] | NDArray[Any]:
-    """A list of objects, or an array of numbers; nothing is said yet about what is in it."""
+    """Converts to a list of objects or an array of numbers. The values are not checked yet."""
     if isinstance(labels, (str, bytes, dict)) or not (is_array(labels) or isinstance(labels, Iterable)):
         raise DataError(f"Expected a list or an array of labels. Received: {described(labels)}.", _ONE_EACH)
     if np.ma.is_masked(labels):
-        raise DataError(f"{name} is a masked array, and some labels are masked.", "Leave their images out.")
+        raise DataError(f"{name} is a masked array, and some labels are masked.", "Remove their images.")
     if not is_array(labels):
         return list(labels)
     try:
@@ -146,26 +147,26 @@ def _listed(labels: Any, name: str) -> Sequence[Any] | NDArray[Any]:
 
 
 def _numbers(values: Sequence[Any], name: str) -> NDArray[Any] | None:
-    """The labels as an array of numbers; ``None`` where all of them are texts."""
+    """The labels as an array of numbers. ``None`` if all of them are strings."""
     texts = [isinstance(value, (str, bytes)) for value in values]
     if all(texts):
         return None
     for place, value in enumerate(values):
         if is_missing(value):
-            raise DataError(f"{name}[{place}] is {value!r}: an image without a label.", "Leave that image out.")
+            raise DataError(f"{name}[{place}] is {value!r}: an image without a label.", "Remove that image.")
     if any(texts):
         text, other = values[texts.index(True)], values[texts.index(False)]
         raise DataError(
-            f"Some labels are texts, such as {text!r}, and some are not, such as {other!r}.",
+            f"Some labels are strings, for example {text!r}, and some are not, for example {other!r}.",
             "Give either names of classes, or numbers with class_names.",
         )
     try:
         array = np.asarray([np.asarray(value) for value in values])
     except Exception as error:
-        raise DataError(f"The labels are neither texts nor numbers: {error}.", _ONE_EACH) from error
+        raise DataError(f"The labels are neither strings nor numbers: {error}.", _ONE_EACH) from error
     if array.dtype.kind not in "biuf":
         raise DataError(
-            f"The labels are neither texts nor numbers, such as {described(values[0])}.",
+            f"The labels are neither strings nor numbers, for example {described(values[0])}.",
             _ONE_EACH,
         )
     return array
@@ -177,16 +178,16 @@ def _check_numbers(numbers: NDArray[Any], name: str) -> None:
         raise DataError(f"Expected texts or whole numbers. Received: {name} of type {numbers.dtype}.", hint)
     for wrong, why in (
         (~np.isfinite(numbers), "an image without a label"),
-        (numbers < 0, "labels count from 0"),
-        (np.rint(numbers) != numbers, "the number of a class is a whole one"),
+        (numbers < 0, "labels start at 0"),
+        (np.rint(numbers) != numbers, "class indices must be whole numbers"),
     ):
         if wrong.any():
             place = int(np.flatnonzero(wrong)[0])
-            raise DataError(f"{name}[{place}] is {numbers[place]:g}: {why}.", "Correct it, or leave that image out.")
+            raise DataError(f"{name}[{place}] is {numbers[place]:g}: {why}.", "Correct it, or remove that image.")
 
 
 def is_missing(value: Any) -> bool:
-    """Whether it stands for no value: ``None``, NaN, or the ``NA`` and ``NaT`` of pandas."""
+    """Whether the value is missing: ``None``, NaN, or ``NA`` and ``NaT`` of pandas."""
     if value is None:
         return True
     try:
@@ -199,7 +200,7 @@ def _checked_names(names: Any) -> list[str]:
     if isinstance(names, (str, bytes, dict, set, frozenset)) or not isinstance(names, Iterable):
         raise UsageError(
             f"class_names must be a list, in the order of the labels. Received: {described(names)}.",
-            "Such as class_names=['rugby', 'soccer'].",
+            "For example: class_names=['rugby', 'soccer'].",
         )
     found: list[str] = []
     for place, name in enumerate(names):
@@ -209,7 +210,7 @@ def _checked_names(names: Any) -> list[str]:
         if name in found:
             raise UsageError(
                 f"class_names[{place}] is {name!r}, and so is class_names[{found.index(name)}].",
-                "Give every class a name of its own.",
+                "Class names must be unique.",
             )
         found.append(str(name))
     if not found:
@@ -218,15 +219,17 @@ def _checked_names(names: Any) -> list[str]:
 
 
 def _check_name(label: str, name: str) -> None:
-    """Refuses names that a CSV file, a list of one label a line or a terminal would change."""
+    """Refuses names that would change in a CSV file, in a list with one label per line, or in a terminal."""
     if not label.strip():
-        raise DataError(f"{name} is {label!r}: a class needs a name.", "Leave its images out, or name the class.")
+        raise DataError(f"{name} is {label!r}: a class needs a name.", "Remove its images, or name the class.")
     if label != label.strip():
-        raise DataError(f"{name} is {label!r}, with blanks around it.", f"Give {label.strip()!r}: label.strip().")
+        raise DataError(
+            f"{name} is {label!r}, with leading or trailing spaces.", f"Give {label.strip()!r}: label.strip()."
+        )
     if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in label):
         raise DataError(f"{name} is {label!r}, with a control character or a line end.", "Give one line of text.")
 
 
 def _known(names: Sequence[str]) -> str:
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return f"It holds {', '.join(names[:8])}{more}."
+    return f"It contains {', '.join(names[:8])}{more}."

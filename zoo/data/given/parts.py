@@ -1,4 +1,4 @@
-"""What every kind of given data becomes: parts that yield images or files, each with its label and its split."""
+"""The common form of all given data: parts that yield images or files, each with its label and split."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Item:
     """One image.
 
     Args:
-        image: Its pixels, uint8 ``(height, width, 3)`` or ``(height, width)``; or the absolute path of its file.
-        label: Name of its class.
-        split: ``train``, ``val``, ``test``, or ``None`` where nothing was said.
+        image: Pixels, uint8 ``(height, width, 3)`` or ``(height, width)``, or the absolute path of the file.
+        label: Class name.
+        split: ``train``, ``val``, ``test``, or ``None`` if no split is given.
     """
 
     image: NDArray[np.uint8] | str
@@ -29,9 +29,9 @@ class Part:
     """Images of one kind of source.
 
     Args:
-        items: Begins to yield them, one at a time.
-        count: How many there are; ``None`` where only the end will tell.
-        again: Whether ``items`` yields the same once more. An iterable may be exhausted, or shuffled anew.
+        items: Returns an iterator over the images.
+        count: Number of images. ``None`` if it is unknown until the end.
+        again: Whether ``items`` can be called again with the same result. An iterable may be exhausted or reshuffled.
     """
 
     items: Callable[[], Iterator[Item]]

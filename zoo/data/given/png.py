@@ -1,8 +1,8 @@
-"""PNG files that are the same bytes on every machine: the pixels, stored and not compressed.
+"""PNG files with the same bytes on every machine: the pixels are stored without compression.
 
-Splits follow from the bytes of files, and so does the digest of a dataset. What a compressor writes differs between
-releases of zlib and OpenCV; what is stored does not. Storing is also ten times as fast, and takes about twice the
-space: ``docs/decisions/0017-arrays-become-files.md``.
+Splits and the digest of a dataset depend on the bytes of the files. The output of a compressor differs between releases
+of zlib and OpenCV; stored data does not. Storing is also ten times as fast and needs about twice the space. See
+``docs/decisions/0017-arrays-become-files.md``.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Given images as files beside the cache, so that everything after this goes from file to label as with any photos.
+"""Writes given images to files in the cache folder, so that all later steps are the same as for photos.
 
     <cache>/given/<digest>/images.csv           path, label, split and SHA-256 of every image
     <cache>/given/<digest>/train/000017.png     number 17 of the images given for train; images/ without a split
 
-The digest is one over contents, labels and splits, so that what is given again is found again. Images of an iterable
-are known only once they are written, and may come in another order each time: their order is not part of the digest.
+The digest covers contents, labels and splits, so that the same data is found again. The images of an iterable are known
+only after they are written, and their order may change each time. Their order is therefore not part of the digest.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @dataclass(frozen=True)
 class _Row:
-    """A line of the manifest; ``size_bytes`` of a file that is ours, -1 of one that is the user's."""
+    """A row of the manifest. ``size_bytes`` is the size of a written file, or -1 for a file of the user."""
 
     path: str
     label: str
@@ -53,19 +53,19 @@ class _Row:
 
 
 def store(parts: Sequence[Part], progress: Progress | None = None) -> Path:
-    """Writes what is not there yet.
+    """Writes the images that are not in the cache yet.
 
     Args:
-        parts: Everything that was given.
-        progress: Called with images done and images to do. Where all can be read twice, it counts twice: once as they
-            are looked at, and once as they are written.
+        parts: All given data.
+        progress: Called with images done and images to do. If the data can be read twice, each image is counted twice:
+            once for reading and once for writing.
 
     Returns:
-        The manifest, a CSV file as ``zoo train --data`` takes it.
+        The manifest, a CSV file for ``zoo train --data``.
 
     Raises:
-        DataError: An image is none, none exceeds 1, or the disk is full.
-        TrainingError: The cache folder cannot be made.
+        DataError: An item is not an image, no value exceeds 1, or the disk is full.
+        TrainingError: The cache folder cannot be created.
     """
     folder = cache_folder() / "given"
     again = all(part.again for part in parts)
@@ -89,7 +89,7 @@ def store(parts: Sequence[Part], progress: Progress | None = None) -> Path:
 
 
 def _rows(parts: Sequence[Part], folder: Path | None, progress: Progress | None) -> Iterator[_Row]:
-    """The manifest, line by line; with ``folder``, images are written into it."""
+    """The rows of the manifest. If ``folder`` is given, images are written to it."""
     counts = [part.count for part in parts]
     total = None if None in counts else sum(count or 0 for count in counts)
     numbers: Counter[str] = Counter()
@@ -118,7 +118,7 @@ def _rows(parts: Sequence[Part], folder: Path | None, progress: Progress | None)
     if progress and total is None and done:
         progress(done, done)
     if done == 0:
-        raise DataError("There are no images in what was given.", "Give at least two images of each class.")
+        raise DataError("The given data contains no images.", "Give at least two images of each class.")
     if brightest == 1:
         raise DataError(
             f"No value of the {done} images exceeds 1; 255 is white.",
@@ -127,7 +127,7 @@ def _rows(parts: Sequence[Part], folder: Path | None, progress: Progress | None)
 
 
 def _digest(rows: Sequence[_Row]) -> str:
-    """Names of written files follow from their order; those of the user's are part of what was given."""
+    """Names of written files depend only on their order. Names of the user's files are part of the data."""
     digest = hashlib.sha256()
     for row in rows:
         cells = ("" if row.sha256 else row.path, *row.cells()[1:])
@@ -136,7 +136,7 @@ def _digest(rows: Sequence[_Row]) -> str:
 
 
 def _is_whole(place: Path, rows: Sequence[_Row]) -> bool:
-    """Whether everything was written before, and is there."""
+    """Whether all files were written before and still exist."""
     sizes = {row.sha256: row.size_bytes for row in rows}
     try:
         found = read_csv(place / MANIFEST)
@@ -150,7 +150,7 @@ def _is_whole(place: Path, rows: Sequence[_Row]) -> bool:
 
 
 def _put(aside: Path, place: Path) -> None:
-    """Gives a folder its name; what is left there of one that was damaged makes room."""
+    """Renames a complete folder. A damaged folder of that name is removed first."""
     shutil.rmtree(place, ignore_errors=True)
     try:
         aside.rename(place)

@@ -1,4 +1,4 @@
-"""A DataFrame of paths and labels, of pandas or of any library whose tables have ``columns`` and columns by name."""
+"""A DataFrame of paths and labels, from pandas or from any library with ``columns`` and columns by name."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ def is_table(data: Any) -> bool:
 
 
 def from_table(data: Any, class_names: Any) -> Part:
-    """Files that a table names.
+    """The files listed in a table.
 
     Args:
-        data: With columns ``path`` (absolute, or relative to the current folder), ``label`` and perhaps ``split``.
-        class_names: For labels that are numbers.
+        data: A table with columns ``path`` (absolute, or relative to the current folder), ``label`` and optionally
+            ``split``.
+        class_names: Class names, if the labels are numbers.
 
     Raises:
-        DataError: A column is missing or holds no value in some row, or a file is not there.
+        DataError: A column or a value is missing, or a file does not exist.
     """
     columns = [str(column) for column in data.columns]
     if missing := [column for column in _COLUMNS if column not in columns]:
@@ -54,15 +55,16 @@ def _paths(values: list[Any]) -> list[str]:
             raise DataError(f"The path in row {row} of the table is {value!r}.", "Give the path of an image file.")
         if path != path.rstrip():
             raise DataError(
-                f"The path in row {row} of the table ends with a blank: {path!r}.",
+                f"The path in row {row} of the table ends with a space: {path!r}.",
                 "Remove it: table.path.str.strip(). If the name of the file ends so, rename the file.",
             )
         found.append(os.path.abspath(path))  # noqa: PTH100 - a link stays what it is
     gone = [row for row, path in enumerate(found) if not _exists(path)]
     if gone:
         raise DataError(
-            f"{len(gone)} of {len(found)} files in the table are not there, such as row {gone[0]}: '{found[gone[0]]}'.",
-            f"Relative paths are taken from the current folder, {os.getcwd()}.",  # noqa: PTH109
+            f"{len(gone)} of {len(found)} files in the table do not exist, for example row {gone[0]}:"
+            f" '{found[gone[0]]}'.",
+            f"Relative paths refer to the current folder, {os.getcwd()}.",  # noqa: PTH109
         )
     return found
 
