@@ -197,7 +197,7 @@ def test_what_cannot_fit_costs_nothing_that_is_there(own_cache: Path, monkeypatc
     for number in range(3):
         cache.write_images("spec", [(f"content{number}", np.full((20, 24, 3), number, np.uint8))], IMAGE_BYTES)
     monkeypatch.setenv("ZOO_CACHE_GB", str(3.5 * IMAGE_BYTES / 1e9))
-    with pytest.raises(DataError, match="the cache may hold"):
+    with pytest.raises(DataError, match="the limit of the cache is"):
         cache.make_room(4 * IMAGE_BYTES, keep=set())
     with monkeypatch.context() as patch:
         patch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))

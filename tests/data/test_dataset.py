@@ -135,7 +135,7 @@ def test_evaluation_takes_the_test_split_or_everything(photo_folder: PhotoFolder
     data = load_for_evaluation(str(split), SPEC, ("a", "b", "c"))
     assert len(data.indices(TEST)) == 4
     assert data.labels == ("a", "b", "c")
-    with pytest.raises(DataError, match=r"does not know the class\(es\) 'b'"):
+    with pytest.raises(DataError, match=r"was not trained on the class\(es\) 'b'"):
         load_for_evaluation(str(flat), SPEC, ("a", "c"))
 
 
