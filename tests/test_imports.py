@@ -25,6 +25,7 @@ HEAVY = (
     "yaml",
     "numpy",
     "filelock",
+    "jinja2",
     "optuna",
 )
 

@@ -16,9 +16,7 @@ from zoo.cli.summary import told_of_run
 from zoo.errors import UsageError
 from zoo.evaluation import wilson_interval
 from zoo.recipe import Recipe
-from zoo.report.findings import read_findings
 from zoo.report.html import write_report
-from zoo.report.sections import verdict
 from zoo.run_folder import Run, open_run
 
 HOSTILE = ("<script>alert(1)</script>", 'a,b"c', "класс_é")
@@ -190,7 +188,7 @@ def test_the_verdict_weighs_accuracy_against_the_majority(
 ) -> None:
     run = make_run(each=20, strength=strength, epochs=1)
     assert run.metrics.against_baseline == standing
-    assert said in verdict(read_findings(run))
+    assert said in write_report(run).read_text(encoding="utf-8")
     sentence = "This result is not significantly better than always predicting 'rugby'."
     assert (sentence in told_of_run(run)) == (standing == "unsure")
 

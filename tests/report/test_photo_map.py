@@ -22,6 +22,7 @@ from zoo.evaluation.predict import predict_split, predict_with_features
 from zoo.evaluation.predictions import Predictions
 from zoo.report import photo_map
 from zoo.report.html import write_report
+from zoo.report.page import environment
 from zoo.report.photo_map import MOST_POINTS, PhotoMap, _chosen, arranged, find_map
 from zoo.run_folder import Run
 
@@ -131,8 +132,12 @@ def test_wrong_predictions_that_lie_together_are_a_group() -> None:
     at = np.concatenate([np.full((4, 2), 0.5), np.random.default_rng(0).random((10, 2))])
     files = [f"photo{place}.jpg" for place in range(14)]
     found = PhotoMap(at=at, files=files, true=["a"] * 14, predicted=["b"] * 4 + ["a"] * 10)
-    said = re.sub("<.*?>", "", photo_map.photo_map(found, ("a", "b"), ()))
-    assert "4 lie together, 4 of them a predicted as b, such as photo0.jpg" in said
+    expected = photo_map.Group(photos=4, alike=4, true="a", predicted="b", example="photo0.jpg")
+    assert found.groups() == [expected]
+    template = environment().get_template("report/map.html.jinja")
+    page = template.render(arranged=found, run=SimpleNamespace(labels=("a", "b")), anchors={"photo1.jpg": "wrong-0"})
+    assert "4 lie together, 4 of them a predicted as b, such as photo0.jpg" in re.sub("<.*?>", "", page)
+    assert page.count('<a href="#wrong-0">') == 1
 
 
 def test_training_puts_it_into_the_report(digits_run: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from zoo.report.markup import esc
+from zoo.report.page import environment
 from zoo.report.text import duration, magnitude, percent, plural, shorten, thousands
 from zoo.terminal import readable
 
@@ -24,9 +24,19 @@ def test_any_name_becomes_one_line_of_valid_text(name: str, shown: str) -> None:
     readable(name).encode("utf-8")
 
 
-def test_markup_in_names_is_text() -> None:
-    assert esc("<script>alert(1)</script>") == "&lt;script&gt;alert(1)&lt;/script&gt;"
-    assert esc("a,b\"c'&\udcff") == "a,b&quot;c&#x27;&amp;\\xff"
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+        ("a,b\"c'&\udcff", "a,b&#34;c&#39;&amp;\\xff"),
+        ("up\u202egpj.exe", "up\\u202egpj.exe"),
+    ],
+)
+def test_markup_in_names_is_text_whatever_a_template_does_with_them(name: str, shown: str) -> None:
+    for template in ("{{ it }}", '{{ "%s"|format(it) }}', '{{ "" ~ it }}', "{{ [it]|join }}"):
+        assert environment().from_string(template).render(it=name) == shown
+    with_places_to_break = environment().from_string("{{ it|name }}").render(it=name)
+    assert with_places_to_break.replace("<wbr>", "") == f"<bdi>{shown}</bdi>"
 
 
 def test_long_names_keep_both_ends() -> None:

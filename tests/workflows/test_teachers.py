@@ -180,13 +180,14 @@ def test_validation_photos_that_trained_a_teacher_are_counted_and_said(data: Ima
 def test_the_report_claims_of_teachers_only_what_was_compared() -> None:
     from types import SimpleNamespace
 
-    from zoo.report import background
+    from zoo.report.page import environment
     from zoo.run_folder.taught import TaughtInfo, TeacherInfo
 
     def page(**values: int) -> str:
         info = TeacherInfo(run="runs/balls", architecture="simple_cnn", digest="", accuracy=0.9, n=5, **values)
         run = SimpleNamespace(info=SimpleNamespace(taught=TaughtInfo(teachers=(info,))), recipe=Recipe(teacher_share=1))
-        return background.teachers(SimpleNamespace(run=run))  # type: ignore[arg-type]
+        template = environment().get_template("report/teachers.html.jinja")
+        return " ".join(template.render(run=run, info=run.info).split())
 
     assert "None of them learned from the test images." in page()
     assert "6 photos that could not be compared in full" in page(uncompared=6)

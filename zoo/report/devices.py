@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -14,10 +15,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from zoo.atomic import make_folder, write_csv, write_json
 from zoo.report.bench_table import Merged, Row
-from zoo.report.markup import Column, chart, esc, name, section, table
-from zoo.report.page import write_page
+from zoo.report.page import draw_chart, write_page
 from zoo.report.style import Target, drawing, percent_ticks, plain
-from zoo.report.text import ABSENT, percent, plural, shorten
+from zoo.report.text import shorten
 from zoo.report.theme import LIGHT, Theme
 
 #: Area of a bubble, in square points, a megabyte; none is so small that it cannot be seen.
@@ -215,91 +215,17 @@ def _cell(value: object) -> object:
 
 def _write_page(path: Path, found: Merged, shown: Sequence[Row], picture: Path) -> None:
     devices = list(dict.fromkeys(row.device for row in found.rows))
-    counted = f"{plural(len(found.rows), 'measurement')} on {plural(len(devices), 'device')}"
+    draw = partial(plot_devices, shown)
     write_page(
         path,
-        title=counted,
-        heading="Accuracy, latency and size",
-        run=esc(counted),
-        verdict=_verdict(found.rows, devices),
-        sections=(_picture(shown, picture), _table(found.rows), _notes(found)),
+        "devices",
+        rows=found.rows,
+        notes=found.notes,
+        fastest=[min((row for row in found.rows if row.device == device), key=_latency) for device in devices],
+        shown=shown,
+        chart_of_rows=draw_chart(draw, picture, partial(draw, narrow=True)) if shown else None,
     )
 
 
-def _verdict(rows: Sequence[Row], devices: Sequence[str]) -> str:
-    said = []
-    for device in devices:
-        fastest = min((row for row in rows if row.device == device), key=lambda row: row.fastest_ms)
-        file = f"{fastest.model} {fastest.format} {fastest.precision}"
-        said.append(f"{name(device)}: {esc(file)} is the fastest, {fastest.fastest_ms:.2f}\u00a0ms an image")
-    return ". ".join(said) + "."
-
-
-def _picture(rows: Sequence[Row], file: Path) -> str:
-    if not rows:
-        return ""
-    alt = "; ".join(
-        f"{row.device}, {row.model} {row.format} {row.precision}: {percent(row.accuracy)}, {row.fastest_ms:.2f} ms, "
-        f"{row.size_bytes / 1e6:.1f} MB{', not beaten' if row.on_front else ''}"
-        for row in rows
-    )
-    caption = (
-        "The area of a bubble is the size of its file. A ring marks what no other file on the same device beats in "
-        "accuracy, latency and size at once; a line joins them."
-    )
-    drawn = chart(
-        lambda target, theme: plot_devices(rows, target, theme=theme),
-        alt,
-        caption,
-        file,
-        narrow=lambda target, theme: plot_devices(rows, target, theme=theme, narrow=True),
-    )
-    return section("picture", "At a glance", drawn)
-
-
-def _table(rows: Sequence[Row]) -> str:
-    columns = (
-        Column("File, device and runtime", figures=False),
-        Column("Size", "Of the file", unit="MB"),
-        Column("Accuracy", "Of the file, on the images it was verified on"),
-        Column("Cold start", "From the start of a process to its first answer, median", unit="s"),
-        Column("Memory", "The most that a process held which answered about one photo", unit="MB"),
-        Column("p50", "One image, the model alone, on the fewest threads that were tried; median", unit="ms"),
-        Column("p95", "The same, 95th percentile", unit="ms"),
-        Column("Fastest", "One image, the model alone, on the number of threads beside it; median", unit="ms"),
-        Column("Threads", "On which one image takes least"),
-        Column("Photo", "From photo to answer on so many threads, median", unit="ms"),
-        Column("Most", "The most that any number of threads and any batch gave", unit="images/s"),
-        Column("Batch", "Of that figure", unit="images"),
-        Column("Front", "Whether no other file on the device beats it in accuracy, latency and size", figures=False),
-    )
-    lines = [
-        (
-            f"{esc(f'{row.model} {row.format} {row.precision}')}"
-            f'<span class="below">{name(row.device)}</span><span class="below">{esc(row.runtime)}</span>',
-            f"{row.size_bytes / 1e6:.2f}",
-            percent(row.accuracy),
-            f"{row.cold_start_s:.2f}",
-            ABSENT if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 1e6:.0f}",
-            f"{row.p50_ms:.2f}",
-            f"{row.p95_ms:.2f}",
-            f"{row.fastest_ms:.2f}",
-            str(row.threads),
-            f"{row.photo_ms:.2f}",
-            f"{row.images_per_s:.0f}",
-            str(row.batch),
-            {True: "<b>yes</b>", False: "no", None: ABSENT}[row.on_front],
-        )
-        for row in rows
-    ]
-    legend = (
-        "<p>p50 and p95 are of one image, the model alone, on the fewest threads that were tried; Fastest is the "
-        "median on the threads beside it, and Photo the same from photo to answer. Front: no other file on the device "
-        "beats it in accuracy, latency and size at once.</p>"
-    )
-    return section("table", "All figures", legend, table("Files on devices", columns, lines, quiet=True, dense=True))
-
-
-def _notes(found: Merged) -> str:
-    notes = "".join(f"<li>{esc(note)}</li>" for note in found.notes)
-    return section("notes", "Notes", f"<ul>{notes}</ul>") if notes else ""
+def _latency(row: Row) -> float:
+    return row.fastest_ms

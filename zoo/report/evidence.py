@@ -13,8 +13,6 @@ from zoo.errors import UsageError
 from zoo.evaluation.predictions import Predictions
 from zoo.image_spec import ImageSpec
 from zoo.report.findings import most_confident, read_pictures
-from zoo.report.markup import name, section, tile, tiles
-from zoo.report.text import percent
 from zoo.run_folder import Run
 
 if TYPE_CHECKING:
@@ -91,38 +89,3 @@ def _right(predictions: Predictions) -> list[int]:
     for place in range(min(len(predictions.labels), _MOST_CLASSES)):
         rows += most_confident(predictions, predictions.correct & (predictions.true == place), 1)
     return rows
-
-
-def evidence(found: Evidence | None) -> str:
-    """The section with a photo of each class, and how to read the colours."""
-    if found is None or not (found.right or found.wrong):
-        return ""
-    how = (
-        "It is exact: summed over all places, with a bias, it is the logit of the class."
-        if found.exact
-        else "It is an approximation (LayerCAM), because this network's head is not linear in its feature maps."
-    )
-    intro = (
-        "<p>The test photo of each class that is predicted rightly with most confidence, and beside it the evidence "
-        f"for that class. {how} <code>zoo explain</code> draws it for other photos.</p>"
-        '<p class="ramp"><span>no evidence</span><i aria-hidden="true"></i><span>most evidence</span></p>'
-    )
-    gallery = tiles(
-        (
-            tile(
-                item.photo,
-                f"{item.file}, predicted rightly as {item.label}",
-                f"<b>{name(item.label)}</b> {percent(item.probability, 0)}",
-                f"<span class='file'>{name(item.file)}</span>",
-                beside=(item.overlay, overlay_alt(item)),
-            )
-            for item in found.right
-        ),
-        "pairs",
-    )
-    return section("evidence", "Where the evidence lies", intro, gallery)
-
-
-def overlay_alt(item: Explanation) -> str:
-    """What the picture with the evidence shows."""
-    return f"Evidence for {item.label} in {item.file}. {item.summary}"

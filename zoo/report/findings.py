@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,11 @@ class Findings:
     samples: dict[str, list[Picture]]
     skipped: list[dict[str, str]]
 
+    @property
+    def epochs(self) -> int:
+        """How many were trained."""
+        return max((len(column) for column in self.history.values()), default=0)
+
 
 def read_findings(run: Run) -> Findings:
     """Reads a run folder and the photographs that the page shows.
@@ -62,7 +67,7 @@ def read_findings(run: Run) -> Findings:
         metrics=run.metrics,
         history=run.history,
         counts={name: of_class for name, of_class in counts.items() if sum(of_class.values())},
-        mistakes=_mistakes(predictions, pictures),
+        mistakes=read_mistakes(predictions, pictures.load),
         mistakes_in_all=int((~predictions.correct).sum()),
         samples=_samples(split, run.labels, pictures),
         skipped=run.skipped() if (run.path / "skipped.csv").is_file() else [],
@@ -82,7 +87,8 @@ def most_confident(predictions: Predictions, chosen: NDArray[np.bool_], most: in
     return found
 
 
-def _mistakes(predictions: Predictions, pictures: Pictures) -> list[Mistake]:
+def read_mistakes(predictions: Predictions, load: Callable[[str], Picture]) -> list[Mistake]:
+    """The wrong predictions, the most confident first, at most 24, each with its picture by name of the file."""
     worst = most_confident(predictions, ~predictions.correct)
     return [
         Mistake(
@@ -90,7 +96,7 @@ def _mistakes(predictions: Predictions, pictures: Pictures) -> list[Mistake]:
             true=predictions.labels[int(predictions.true[row])],
             predicted=predictions.labels[int(predictions.predicted[row])],
             confidence=float(predictions.confidence[row]),
-            picture=pictures.load(predictions.files[row]),
+            picture=load(predictions.files[row]),
         )
         for row in worst
     ]

@@ -1,57 +1,180 @@
-"""The frame of a page: one file that needs no network, no script and no other file."""
+"""Pages of one file that need no network, no script and no other file, made from the templates beside this module."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from importlib.resources import files
+import base64
+import re
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from string import Template
+from typing import Protocol
 
-from zoo import __version__
+import jinja2
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup, escape
+
+from zoo import __version__, figures
 from zoo.atomic import make_folder, write_bytes
-from zoo.report.markup import esc
+from zoo.report import text
+from zoo.report.style import CSS_DPI, DPI, BothThemes, Target
+from zoo.report.theme import LIGHT, Theme
+from zoo.terminal import readable
+
+#: Longest side of a picture on the page, in pixels; it is shown at up to this in CSS pixels.
+THUMBNAIL_PX = 168
+_TINY_PX = 64
+_JPEG_QUALITY = 80
 
 
-def write_page(
-    path: Path,
-    *,
-    title: str,
-    heading: str,
-    run: str,
-    verdict: str,
-    standing: str = "",
-    scale: str = "",
-    key_figures: str = "",
-    sections: Iterable[str] = (),
-    version: str = __version__,
-) -> None:
+def write_page(path: Path, template: str, version: str = __version__, **values: object) -> Path:
     """Writes a page; the folder is made where it is missing.
 
     Args:
         path: Of the file.
-        title: Text of the window's title; all others but ``version`` are HTML.
-        heading, run, verdict: Of the page, the small line above the heading, and the sentence below it.
-        standing: ``unsure`` draws the sentence in amber, ``worse`` as a mistake.
-        scale: A picture of the figure in that sentence.
-        key_figures: A list of figures below that.
-        sections: The rest; empty ones are left out.
-        version: Of zoo that made what the page shows.
+        template: Name of the template, without its suffixes.
+        version: Of the zoo that made what the page shows.
+        values: What the template needs. Everything but ``Markup`` is escaped.
+
+    Returns:
+        ``path``.
 
     Raises:
         TrainingError: The disk is full, or the folder cannot be written.
     """
-    resources = files("zoo.report")
-    page = Template(resources.joinpath("page.html").read_text(encoding="utf-8")).substitute(
-        style=resources.joinpath("page.css").read_text(encoding="utf-8"),
-        title=esc(title),
-        heading=heading,
-        run=run,
-        verdict=verdict,
-        standing=esc(standing),
-        scale=scale,
-        key_figures=key_figures,
-        sections="\n\n".join(part for part in sections if part),
-        version=esc(version),
-    )
+    page = environment().get_template(f"{template}.html.jinja").render(version=version, **values)
     make_folder(path.parent)
     write_bytes(path, page.encode("utf-8"))
+    return path
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Templates, and what they may use beside Jinja's own filters."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("zoo.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_valid,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals["column"] = Column
+    made.filters |= {
+        "name": name,
+        "lines": _lines,
+        "thumbnail": thumbnail,
+        "points": figures.points,
+        **{
+            each.__name__: each
+            for each in (
+                text.percent,
+                text.number,
+                text.thousands,
+                text.magnitude,
+                text.duration,
+                text.plural,
+                text.unbroken,
+                text.capital,
+            )
+        },
+    }
+    return made
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column: its heading, what it means, whether it holds figures, and their unit."""
+
+    title: str
+    meaning: str = ""
+    figures: bool = True
+    unit: str = ""
+
+
+def _valid(value: object) -> object:
+    """Any text from outside as valid UTF-8 without control characters."""
+    return value if isinstance(value, Markup) else readable(value)
+
+
+def name(value: object) -> Markup:
+    """A name in running text, kept apart from the direction of what stands round it; a line ends at its separators."""
+    broken = re.sub(r"(?<=[/_.-])(?=[^/_.-])", "<wbr>", escape(readable(value)))
+    return Markup(f"<bdi>{broken}</bdi>")
+
+
+def _lines(value: str) -> Markup:
+    """Text whose line ends stay."""
+    return escape(readable(value, keep="\n"))
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture as the page carries it; a tiny one is shown with its pixels as squares."""
+
+    uri: Markup
+    width: int
+    height: int
+
+    @property
+    def tiny(self) -> bool:
+        return max(self.width, self.height) <= _TINY_PX
+
+
+def thumbnail(picture: npt.NDArray[np.uint8]) -> Thumbnail:
+    """A JPEG of at most 168 pixels a side, or a PNG of a tiny picture, which JPEG would smear."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    scale = THUMBNAIL_PX / max(height, width)
+    if scale < 1:
+        height, width = max(1, round(height * scale)), max(1, round(width * scale))
+        picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    tiny = max(height, width) <= _TINY_PX
+    options = [] if tiny else [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    _, encoded = cv2.imencode(".png" if tiny else ".jpg", np.ascontiguousarray(picture[:, :, ::-1]), options)
+    return Thumbnail(_data_uri(encoded.tobytes(), "image/png" if tiny else "image/jpeg"), width, height)
+
+
+class Draw(Protocol):
+    """Draws one chart to a target in a theme."""
+
+    def __call__(self, target: Target, /, *, theme: Theme) -> None: ...
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart for light and dark pages, and one for a phone, where the letters of this one would be too small."""
+
+    light: Markup
+    dark: Markup
+    width: int
+    height: int
+    narrow: Chart | None = None
+
+
+def draw_chart(draw: Draw, file: Path | None = None, narrow: Draw | None = None) -> Chart:
+    """Draws a chart for a page.
+
+    Args:
+        draw: Draws it.
+        file: Where the light one is kept as well.
+        narrow: Draws it for a phone.
+    """
+    target = BothThemes()
+    draw(target, theme=LIGHT)
+    light, dark = target.light.getvalue(), target.dark.getvalue()
+    if file:
+        write_bytes(file, light)
+    width, height = (int.from_bytes(light[start : start + 4], "big") for start in (16, 20))  # of the header
+    return Chart(
+        _data_uri(light),
+        _data_uri(dark),
+        round(width * CSS_DPI / DPI),
+        round(height * CSS_DPI / DPI),
+        draw_chart(narrow) if narrow else None,
+    )
+
+
+def _data_uri(data: bytes, media_type: str = "image/png") -> Markup:
+    return Markup(f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from zoo.figures import percent
-from zoo.report.markup import esc
 
 _WIDTH, _HEIGHT = 420, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 14, 46
@@ -39,75 +38,89 @@ class Point:
     kind: str
 
 
-def pareto(points: Sequence[Point], axis: str, limit: float | None, alt: str) -> str:
-    """SVG of accuracy against a cost.
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A point where it is drawn.
+
+    Args:
+        point: What it stands for.
+        x, y: Its place.
+        low, high: Where its interval ends.
+        at: Where its circle is: aside, where it would cover another.
+        radius: Of that circle.
+    """
+
+    point: Point
+    x: float
+    y: float
+    low: float
+    high: float
+    at: tuple[float, float]
+    radius: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pareto:
+    """A picture of accuracy against a cost, in its own units, from the upper left.
+
+    Args:
+        axis: What the cost is, with its unit.
+        ticks_x, ticks_y: Place and text.
+        limit: Where the limit of the cost is.
+        joined: Points of the line through the front.
+        marks: The best ones last, on top.
+    """
+
+    axis: str
+    ticks_x: Sequence[tuple[float, str]]
+    ticks_y: Sequence[tuple[float, str]]
+    limit: float | None
+    joined: Sequence[tuple[float, float]]
+    marks: Sequence[Mark]
+
+    width, height = _WIDTH, _HEIGHT
+    left, right, top, bottom = _LEFT, _WIDTH - _RIGHT, _TOP, _HEIGHT - _BOTTOM
+
+
+def pareto(points: Sequence[Point], axis: str, limit: float | None) -> Pareto:
+    """Arranges the picture.
 
     Args:
         points: At least one.
         axis: What the cost is, with its unit.
         limit: Of the cost; a dashed line marks it.
-        alt: What the picture shows, in words.
     """
     at_x, ticks_x = _costs([point.cost for point in points] + ([limit] if limit else []))
     at_y, ticks_y = _accuracies(points)
-    drawn = [
-        f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at_y(tick):.1f}" y2="{at_y(tick):.1f}"/>'
-        f'<text x="{_LEFT - 6}" y="{at_y(tick) + 4:.1f}" text-anchor="end">{esc(percent(tick, 0))}</text>'
-        for tick in ticks_y
-    ]
-    drawn += [
-        f'<text x="{at_x(tick):.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{tick:g}</text>'
-        for tick in ticks_x
-    ]
-    drawn.append(f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">{esc(axis)}</text>')
-    if limit:
-        drawn.append(
-            f'<line class="limit" x1="{at_x(limit):.1f}" x2="{at_x(limit):.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>'
-        )
-    drawn.append(_joined([point for point in points if point.kind != "other"], at_x, at_y))
-    drawn += _marks(points, at_x, at_y)
-    inside = "\n".join(drawn)
-    return (
-        f'<svg class="pareto" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="group" aria-label="{esc(alt)}">\n{inside}\n</svg>'
+    best, joined = -1.0, []
+    for point in sorted(points, key=lambda point: (point.cost, -point.accuracy)):
+        # The front is one of three figures; a line goes through those of these two.
+        if point.kind != "other" and point.accuracy > best:
+            best = point.accuracy
+            joined.append((at_x(point.cost), at_y(point.accuracy)))
+    return Pareto(
+        axis=axis,
+        ticks_x=[(at_x(tick), f"{tick:g}") for tick in ticks_x],
+        ticks_y=[(at_y(tick), percent(tick, 0)) for tick in ticks_y],
+        limit=at_x(limit) if limit else None,
+        joined=joined,
+        marks=_marks(points, at_x, at_y),
     )
 
 
-def _joined(front: Sequence[Point], at_x: Callable[[float], float], at_y: Callable[[float], float]) -> str:
-    best, kept = -1.0, []
-    for point in sorted(front, key=lambda point: (point.cost, -point.accuracy)):
-        if point.accuracy > best:  # the front is one of three figures; a line goes through those of these two
-            best = point.accuracy
-            kept.append(f"{at_x(point.cost):.1f},{at_y(point.accuracy):.1f}")
-    return f'<polyline class="joined" points="{" ".join(kept)}"/>'
-
-
-def _marks(points: Sequence[Point], at_x: Callable[[float], float], at_y: Callable[[float], float]) -> list[str]:
-    """Points with their intervals; a numbered one that would cover another moves aside, and a line leads to it."""
-    marks: list[str] = []
+def _marks(points: Sequence[Point], at_x: Callable[[float], float], at_y: Callable[[float], float]) -> list[Mark]:
+    """Points with their intervals; a numbered one that would cover another moves aside."""
+    marks: list[Mark] = []
     taken: list[tuple[float, float]] = []
     for point in sorted(points, key=lambda point: point.number or len(points) + 1):
         x, y = at_x(point.cost), at_y(point.accuracy)
-        radius = _RADIUS if point.number else _SMALL
-        place = _free(x, y, taken) if point.number else (x, y)
+        at = (x, y)
         if point.number:
-            taken.append(place)
-        bar = (
-            f'<line class="interval" x1="{x:.1f}" x2="{x:.1f}" y1="{at_y(point.low):.1f}" y2="{at_y(point.high):.1f}"/>'
-        )
-        lead = ""
-        if place != (x, y):
-            lead = f'<line class="lead" x1="{x:.1f}" y1="{y:.1f}" x2="{place[0]:.1f}" y2="{place[1]:.1f}"/>'
-            lead += f'<circle class="spot" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>'
-        text = (
-            f'<text x="{place[0]:.1f}" y="{place[1] + 3.6:.1f}" text-anchor="middle">{point.number}</text>'
-            if point.number
-            else ""
-        )
-        marks.append(
-            f'<a class="{point.kind}" href="{esc(point.href)}"><title>{esc(point.title)}</title>{bar}{lead}'
-            f'<circle cx="{place[0]:.1f}" cy="{place[1]:.1f}" r="{radius:g}"/>{text}</a>'
-        )
-    return marks[::-1]  # the best ones on top
+            at = _free(x, y, taken)
+            taken.append(at)
+        radius = _RADIUS if point.number else _SMALL
+        marks.append(Mark(point=point, x=x, y=y, low=at_y(point.low), high=at_y(point.high), at=at, radius=radius))
+    return marks[::-1]
 
 
 def _free(x: float, y: float, taken: Sequence[tuple[float, float]]) -> tuple[float, float]:

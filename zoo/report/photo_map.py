@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from zoo.data import TEST, ImageData
 from zoo.evaluation.predict import last_features, predict
 from zoo.evaluation.predictions import Predictions
-from zoo.report.markup import esc, name, section
-from zoo.report.text import plural, thousands
 from zoo.run_folder import Run
 
 if TYPE_CHECKING:
@@ -32,7 +30,41 @@ _COLOURED = 8
 _NEAR = 0.05
 _FEWEST_OF_GROUP = 3
 
-_WIDTH, _HEIGHT, _MARGIN = 640, 440, 14
+_MARGIN = 14
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A photo in the picture, where it is and in which colour."""
+
+    file: str
+    true: str
+    predicted: str
+    x: float
+    y: float
+    colour: str
+
+    @property
+    def wrong(self) -> bool:
+        return self.true != self.predicted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Wrong predictions that lie together.
+
+    Args:
+        photos: Number of them.
+        alike: Number of those with the commonest pair of classes.
+        true, predicted: That pair.
+        example: Name of one of the photos.
+    """
+
+    photos: int
+    alike: int
+    true: str
+    predicted: str
+    example: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +84,53 @@ class PhotoMap:
     predicted: Sequence[str]
     left_out: int = 0
 
+    #: Of the picture.
+    width, height = 640, 440
+
+    @property
+    def radius(self) -> float:
+        return 5 if len(self.files) <= 300 else 3.5
+
     @property
     def wrong(self) -> list[int]:
         """Places of the photos that are predicted wrongly."""
         return [place for place, pair in enumerate(zip(self.true, self.predicted, strict=True)) if pair[0] != pair[1]]
+
+    def coloured(self, labels: Sequence[str]) -> Sequence[str]:
+        """The classes that have a colour of their own."""
+        return labels if len(labels) <= _COLOURED else ()
+
+    def marks(self, labels: Sequence[str]) -> Iterator[Mark]:
+        """The wrong ones last, above the others."""
+        wrong, coloured = self.wrong, self.coloured(labels)
+        at = _MARGIN + self.at * (np.array([self.width, self.height]) - 2 * _MARGIN)
+        for place in [*sorted(set(range(len(self.files))) - set(wrong)), *wrong]:
+            true = self.true[place]
+            yield Mark(
+                file=self.files[place],
+                true=true,
+                predicted=self.predicted[place],
+                x=float(at[place][0]),
+                y=float(at[place][1]),
+                colour=f"c{coloured.index(true)}" if true in coloured else "any",
+            )
+
+    def groups(self) -> list[Group]:
+        """Wrong predictions that lie together, the largest group first."""
+        from sklearn.cluster import DBSCAN
+
+        wrong = np.array(self.wrong)
+        if len(wrong) < _FEWEST_OF_GROUP:
+            return []
+        group_of = DBSCAN(eps=_NEAR, min_samples=_FEWEST_OF_GROUP).fit_predict(self.at[wrong])
+        groups = []
+        for group, size in Counter(int(group) for group in group_of if group >= 0).most_common(5):
+            places = wrong[group_of == group].tolist()
+            pairs = Counter((self.true[place], self.predicted[place]) for place in places)
+            (true, predicted), count = pairs.most_common(1)[0]
+            example = self.files[places[0]]
+            groups.append(Group(photos=size, alike=count, true=true, predicted=predicted, example=example))
+        return groups
 
 
 def find_map(
@@ -127,79 +202,3 @@ def arranged(features: NDArray[np.float32]) -> NDArray[np.float64]:
         at = TSNE(2, perplexity=perplexity, init=start, random_state=0, max_iter=_STEPS).fit_transform(shortened)
     low, high = at.min(axis=0), at.max(axis=0)
     return np.asarray((at - low) / np.maximum(high - low, 1e-9), np.float64)
-
-
-def photo_map(found: PhotoMap | None, labels: Sequence[str], shown: Sequence[str]) -> str:
-    """The section with the map.
-
-    Args:
-        found: The map; ``None`` leaves the section out.
-        labels: Class names.
-        shown: Names of the wrong photos of the gallery, in its order: their marks lead there.
-    """
-    if found is None:
-        return ""
-    coloured = labels if len(labels) <= _COLOURED else ()
-    wrong = found.wrong
-    left_out = ""
-    if found.left_out:
-        left_out = f" {thousands(found.left_out)} other photos, chosen at random, are left out for lack of room."
-    intro = (
-        f"<p>{plural(len(found.files), 'test photo')}, arranged by the features that the last layer sees (principal "
-        "components, then t-SNE): photos that look alike to the model lie near each other. Distances across the map "
-        f"mean little.{left_out} Point at a mark for its file; the cross of a photo that "
-        "the gallery above shows leads to it.</p>"
-    )
-    legend = [f'<span class="key c{place}">{name(label)}</span>' for place, label in enumerate(coloured)]
-    if not coloured:
-        legend.append('<span class="key any">predicted rightly</span>')
-    keys = "".join([*legend, '<span class="key cross">predicted wrongly</span>'])
-    alt = f"Map of {len(found.files)} test photos by their features, {len(wrong)} of them predicted wrongly."
-    marks = "\n".join(_marks(found, coloured, {file: place for place, file in enumerate(shown)}))
-    drawn = (
-        f'<svg class="map" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="group" aria-label="{esc(alt)}">\n{marks}\n</svg>'
-        f'<p class="legend">{keys}</p>'
-    )
-    return section("map", "Map of the test photos", intro, drawn, _groups(found))
-
-
-def _marks(found: PhotoMap, coloured: Sequence[str], gallery: dict[str, int]) -> Iterator[str]:
-    """The wrong ones last, above the others."""
-    wrong = found.wrong
-    radius = 5 if len(found.files) <= 300 else 3.5
-    at = _MARGIN + found.at * (np.array([_WIDTH, _HEIGHT]) - 2 * _MARGIN)
-    for place in [*sorted(set(range(len(found.files))) - set(wrong)), *wrong]:
-        x, y = at[place]
-        file, true = found.files[place], found.true[place]
-        colour = f"c{coloured.index(true)}" if true in coloured else "any"
-        if true == found.predicted[place]:
-            title = f"<title>{esc(f'{file}: {true}')}</title>"
-            yield f'<circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">{title}</circle>'
-            continue
-        title = f"<title>{esc(f'{file}: {true} predicted as {found.predicted[place]}')}</title>"
-        cross = (
-            f'<g class="cross"><circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
-            f'<path d="M{x - 6:.1f} {y - 6:.1f}l12 12m0-12l-12 12"/>{title}</g>'
-        )
-        yield f'<a href="#wrong-{gallery[file]}">{cross}</a>' if file in gallery else cross
-
-
-def _groups(found: PhotoMap) -> str:
-    """Wrong predictions that lie together, the largest group first."""
-    from sklearn.cluster import DBSCAN
-
-    wrong = np.array(found.wrong)
-    if len(wrong) < _FEWEST_OF_GROUP:
-        return ""
-    group_of = DBSCAN(eps=_NEAR, min_samples=_FEWEST_OF_GROUP).fit_predict(found.at[wrong])
-    sizes = Counter(int(group) for group in group_of if group >= 0)
-    items = []
-    for group, size in sizes.most_common(5):
-        places = wrong[group_of == group].tolist()
-        pairs = Counter((found.true[place], found.predicted[place]) for place in places)
-        (true, predicted), count = pairs.most_common(1)[0]
-        items.append(
-            f"<li>{thousands(size)} lie together, {thousands(count)} of them {name(true)} predicted as "
-            f"{name(predicted)}, such as <span class='file'>{name(found.files[places[0]])}</span></li>"
-        )
-    return f"<h3>Wrong predictions that lie together</h3><ul>{''.join(items)}</ul>" if items else ""

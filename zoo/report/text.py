@@ -66,3 +66,8 @@ def plural(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{thousands(count)} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def capital(text: str) -> str:
+    """With a capital letter at the start, and nothing else changed."""
+    return text[:1].upper() + text[1:]

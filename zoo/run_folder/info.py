@@ -105,6 +105,11 @@ class Growth:
             f" ({low} to {high}), as the gain from half of them to all of them suggests."
         )
 
+    @property
+    def curve(self) -> list[tuple[int, float]]:
+        """Number of images and accuracy."""
+        return list(zip(self.images, self.accuracies, strict=True))
+
 
 @dataclass(frozen=True, kw_only=True)
 class HeadInfo:
@@ -131,6 +136,11 @@ class HeadInfo:
     brier_score: float | None = None
     tried: tuple[HeadTried, ...] = ()
     growth: Growth | None = None
+
+    @property
+    def tried_by_rank(self) -> list[HeadTried]:
+        """All heads that were compared, the chosen one first."""
+        return sorted(self.tried, key=lambda one: (one.method, one.features) != (self.method, self.features))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,6 +292,12 @@ class Threshold(Point):
     chosen_images: int = 0
     curve: tuple[Point, ...] = ()
 
+    @property
+    def points(self) -> list[Point]:
+        """The curve with the suggestion in its place, by the accuracy that was asked for."""
+        found = sorted([self, *self.curve], key=lambda point: point.target_accuracy)
+        return list({point.target_accuracy: point for point in found}.values())
+
 
 #: Metrics that are attributes of every run, whether its ``metrics.json`` has them or not.
 _FIRST_METRICS = ("macro_f1", "balanced_accuracy", "log_loss", "expected_calibration_error")
@@ -348,6 +364,11 @@ class Metrics:
         if name not in scalars:
             raise AttributeError(f"There is no metric '{name}'.{did_you_mean(name, scalars)}")
         return scalars[name]
+
+    @property
+    def weakest_first(self) -> list[ClassMetrics]:
+        """Figures of the classes by their F1, those without any last."""
+        return sorted(self.per_class, key=lambda row: 2.0 if row.f1 is None else row.f1)
 
     @property
     def weakest_class(self) -> ClassMetrics | None:
