@@ -197,13 +197,66 @@ def test_what_cannot_fit_costs_nothing_that_is_there(own_cache: Path, monkeypatc
     for number in range(3):
         cache.write_images("spec", [(f"content{number}", np.full((20, 24, 3), number, np.uint8))], IMAGE_BYTES)
     monkeypatch.setenv("ZOO_CACHE_GB", str(3.5 * IMAGE_BYTES / 1e9))
-    with pytest.raises(DataError, match="the limit of the cache is"):
+    with pytest.raises(DataError, match="its limit is"):
         cache.make_room(4 * IMAGE_BYTES, keep=set())
     with monkeypatch.context() as patch:
         patch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))
         with pytest.raises(DataError, match="are free"):
             cache.make_room(IMAGE_BYTES, keep=set())
     assert len(read_back(cache, 3)) == 3
+
+
+def test_photos_beyond_the_bound_are_decoded_when_they_are_read(
+    photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = photo_folder({"a": 10, "b": 10})
+    (root / "a" / "broken.jpg").write_bytes(b"\xff\xd8\xff not much of a picture")
+    odd = sorted((root / "b").iterdir())[1]
+    odd.write_bytes(odd.read_bytes()[:-2] + bytes(9) + b"\xff\xd9")  # the decoder warns, whenever it reads it
+    for path in root.rglob("*"):
+        os.utime(path, (time.time() - 60, time.time() - 60))
+    whole = load_data(str(root), SPEC)
+    expected = whole.pixels.read(range(20))
+    assert any("the decoder warns" in note for note in whole.notes), whole.notes
+    ImageCache().clear()
+
+    monkeypatch.setenv("ZOO_CACHE_GB", str(8 * IMAGE_BYTES / 1e9))
+    seen: list[int] = []
+    for attempt in ("first", "again"):
+        seen.clear()
+        data = load_data(str(root), SPEC, progress=lambda done, total: seen.append(done))
+        assert (data.names, data.splits, data.digest) == (whole.names, whole.splits, whole.digest)
+        assert [item.name for item in data.skipped] == ["a/broken.jpg"]
+        assert np.array_equal(data.pixels.read(range(20)), expected)
+        assert np.array_equal(data.pixels.only([19, 2]).read([0, 1]), expected[[19, 2]])
+        assert any("13 of 20 images have no room in the cache" in note for note in data.notes), data.notes
+        assert [note for note in data.notes if "room" not in note] == list(whole.notes)
+        assert ImageCache().usage().size_bytes < 8 * IMAGE_BYTES + 2**20
+        assert (len(seen) == 0) == (attempt == "again")  # the second time, it is known that they can be decoded
+
+    assert capfd.readouterr().err == ""  # the warning is told once, in the notes
+
+    monkeypatch.setenv("ZOO_CACHE_GB", "1")
+    data = load_data(str(root), SPEC)
+    assert not any("room" in note for note in data.notes)
+    assert np.array_equal(data.pixels.read(range(20)), expected)
+
+
+def test_a_photo_beyond_the_bound_that_is_changed_or_removed_is_named(
+    photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = photo_folder({"a": 4, "b": 4})
+    monkeypatch.setenv("ZOO_CACHE_GB", "0.0000001")
+    data = load_data(str(root), SPEC)
+    changed, removed = (root / data.names[place] for place in (2, 5))
+    changed.write_bytes((root / data.names[0]).read_bytes())
+    removed.unlink()
+    assert data.pixels.read([0, 1]).shape == (2, 20, 24, 3)
+    with pytest.raises(DataError, match=f"'{changed}' was changed while it was in use") as error:
+        data.pixels.read([1, 2])
+    assert "Restore the file" in str(error.value.hint)
+    with pytest.raises(DataError, match=f"'{removed}' cannot be read any more"):
+        data.pixels.read([5])
 
 
 def test_what_killed_processes_left_is_removed(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from tests.conftest import FakePlugin, PhotoFolder, RunZoo, interrupt, zoo_envir
 from zoo.run_folder import open_run
 
 SMALL = ["--precision", "float32"]
+EPOCHS = ["--head-epochs", "1", "--epochs", "1"]
 PLAIN = ["--augmentation", "none", "--head-views", "1", "--optimizer", "adam", "--schedule", "constant"]
 
 
@@ -109,6 +110,34 @@ def test_an_interrupted_fine_tuning_resumes_to_the_same_weights(
     assert (killed / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
     histories = [open_run(run).history for run in (killed, whole)]
     assert {**histories[0], "seconds": []} == {**histories[1], "seconds": []}
+
+
+def test_photos_beyond_the_bound_of_the_cache_train_the_same(
+    photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    """Head on features and then all layers, augmented: the pixels are the same wherever they come from."""
+    arguments = [
+        "train",
+        "tiny_net",
+        "--data",
+        photos,
+        "--head-epochs",
+        "1",
+        "--epochs",
+        "1",
+        "--augmentation",
+        "strong",
+    ]
+    found = {}
+    for name, bound in (("whole", "1"), ("beyond", str(20 * 32 * 32 * 3 / 1e9))):
+        env = {"ZOO_CACHE_DIR": str(tmp_path / f"{name}-cache"), "ZOO_CACHE_GB": bound}
+        done = run_zoo(*arguments, "--runs", name, env=env)
+        assert done.code == 0, done.err
+        assert ("have no room in the cache" in done.err) == (name == "beyond")
+        (found[name],) = (tmp_path / name).iterdir()
+    one, other = found.values()
+    assert (one / "predictions.csv").read_bytes() == (other / "predictions.csv").read_bytes()
+    assert (one / "split.csv").read_bytes() == (other / "split.csv").read_bytes()
 
 
 def test_a_resume_in_the_head_phase_computes_no_feature_again_and_its_time_counts(

@@ -1,18 +1,63 @@
-"""Arrays of one shape by index, read from cache segments that are mapped into memory."""
+"""Arrays of one shape by index: read from cache segments that are mapped into memory, or decoded from files."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data.segments import RELEASE_EVERY_BYTES, Segment
+from zoo.errors import DataError
+from zoo.image_spec import ImageSpec
+from zoo.images import ImageError, read_file, resize
+from zoo.images.listen import Listener, listening
+from zoo.machine import core_count
 
 #: A segment, and the row in it.
-Place = tuple[Segment, int]
+Row = tuple[Segment, int]
+
+
+@dataclass(frozen=True, slots=True)
+class OnFile:
+    """An image that the cache has no room for: its file is decoded every time that it is read.
+
+    Args:
+        path: The file.
+        sha256: The content that it must have.
+        spec: How it becomes pixels.
+    """
+
+    path: str
+    sha256: str
+    spec: ImageSpec
+
+    def pixels(self, listener: Listener) -> NDArray[np.uint8]:
+        """The pixels, uint8 ``(height, width, 3)``; remarks on the file were made when it was first read.
+
+        Raises:
+            DataError: The file is gone, or is not the one it was.
+        """
+        try:
+            data = read_file(self.path)
+            if hashlib.sha256(data).hexdigest() == self.sha256:
+                return resize(listener.decode(data)[0], self.spec)
+        except (OSError, ImageError) as error:
+            reason = error.reason if isinstance(error, ImageError) else error.strerror or str(error)
+            raise DataError(f"'{self.path}' cannot be read any more: {reason}.", _RESTORE) from error
+        raise DataError(f"'{self.path}' was changed while it was in use.", _RESTORE)
+
+
+_RESTORE = "Restore the file, or begin again with the images that are there."
+
+#: Where an array is.
+Place = Row | OnFile
 
 
 class CachedArrays:
@@ -28,7 +73,8 @@ class CachedArrays:
         self.shape = shape
         self.dtype = np.dtype(dtype)
         self._places = list(places)
-        self._arrays = {segment: segment.arrays(self.dtype, shape) for segment in {segment for segment, _ in places}}
+        segments = {place[0] for place in places if not isinstance(place, OnFile)}
+        self._arrays = {segment: segment.arrays(self.dtype, shape) for segment in segments}
         self._read_bytes = 0
         self._lock = threading.Lock()
 
@@ -44,11 +90,25 @@ class CachedArrays:
         return CachedArrays([*self._places, *others._places], self.shape, self.dtype.name)
 
     def read(self, indices: Sequence[int] | NDArray[np.intp]) -> NDArray[Any]:
-        """Reads a copy of the arrays at ``indices``, ``(len(indices), *shape)``. Thread-safe."""
+        """Reads a copy of the arrays at ``indices``, ``(len(indices), *shape)``. Thread-safe.
+
+        Raises:
+            DataError: A file that is decoded now was removed or changed.
+        """
         batch = np.empty((len(indices), *self.shape), self.dtype)
+        on_file: dict[int, OnFile] = {}
         for position, index in enumerate(indices):
-            segment, row = self._places[index]
-            batch[position] = self._arrays[segment][row]
+            place = self._places[index]
+            if isinstance(place, OnFile):
+                on_file[position] = place
+            else:
+                segment, row = place
+                batch[position] = self._arrays[segment][row]
+        if on_file:
+            with listening() as listener:
+                decoded = _decoders().map(lambda place: place.pixels(listener), on_file.values())
+                for position, pixels in zip(on_file, decoded, strict=True):
+                    batch[position] = pixels
         self._release(batch.nbytes)
         return batch
 
@@ -61,3 +121,9 @@ class CachedArrays:
         if due:
             for segment in self._arrays:
                 segment.release()
+
+
+@cache
+def _decoders() -> ThreadPoolExecutor:
+    """Threads that decode files, the same for all who read, so that no more photos of full size are in memory."""
+    return ThreadPoolExecutor(min(8, core_count()), "zoo-decode")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data.arrays import CachedArrays
-from zoo.data.cache import ImageCache, damage_note
+from zoo.data.cache import ImageCache, bound_bytes, damage_note
 from zoo.data.ingest import Ingested, Progress, ingest
 from zoo.data.named import find_source
 from zoo.data.source import SPLITS, TEST, TRAIN, UNLABELLED, Entry, Listing, Skipped, list_source
@@ -306,7 +306,11 @@ def _load(
     finally:
         cache.close()
     skipped = (*listing.skipped, *ingested.skipped)
-    file_notes = (*([damage_note(ingested.damaged)] if ingested.damaged else []), *_remarks(ingested))
+    file_notes = (
+        *([damage_note(ingested.damaged)] if ingested.damaged else []),
+        *([_room_note(ingested)] if ingested.on_file else []),
+        *_remarks(ingested),
+    )
     present = {entry.label for entry in ingested.entries}
     wanted = labels or tuple(sorted({entry.label for entry in listing.entries}))
     if labels is None or not present:
@@ -330,6 +334,14 @@ def _load(
         skipped=skipped,
         notes=(*listing.notes, *_changed(listing, ingested), *file_notes),
         file_notes=file_notes,
+    )
+
+
+def _room_note(ingested: Ingested) -> str:
+    count = len(ingested.entries)
+    return (
+        f"{ingested.on_file} of {count} images have no room in the cache ({bound_bytes() / 1e9:g} GB): they are decoded"
+        " every time they are read. Raise ZOO_CACHE_GB to decode them once."
     )
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.data.arrays import CachedArrays
+from zoo.data.arrays import CachedArrays, OnFile, Place
 from zoo.data.cache import ATTEMPTS, FileState, ImageCache
 from zoo.data.source import Entry, Skipped
 from zoo.image_spec import SPEC_VERSION, ImageSpec
@@ -54,6 +54,7 @@ class Ingested:
         decoded: Number of images that were decoded because they were not cached.
         damaged: Number of these that were cached but damaged.
         remarks: Remarks on files that are used, by file.
+        on_file: Number of images for which the cache has no room, so that their files are decoded at every reading.
     """
 
     entries: tuple[Entry, ...]
@@ -63,6 +64,7 @@ class Ingested:
     decoded: int
     damaged: int
     remarks: Mapping[str, str]
+    on_file: int
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def ingest(
     progress: Progress | None = None,
     observer: Observer | None = None,
 ) -> Ingested:
-    """Ensures that every usable file is in the cache, preprocessed with ``spec``.
+    """Ensures that every usable file can be read, preprocessed with ``spec``: from the cache, where it has room.
 
     Args:
         entries: The files.
@@ -94,7 +96,7 @@ def ingest(
         observer: Observes every file that is decoded, and requests others if needed.
 
     Raises:
-        DataError: The cache cannot be written, or is too small.
+        DataError: The cache cannot be written.
     """
     key = f"{spec.digest}-{DECODER}"
     image_bytes = int(np.prod(spec.input_shape))
@@ -102,10 +104,13 @@ def ingest(
     known = list(dict.fromkeys(contents.values()))
     reasons = cache.contents.refusals(known, DECODER)
     places = cache.rows(key, known, image_bytes)
+    on_file: dict[str, OnFile] = {}
     failed: dict[str, str] = {}
     decoded = 0
 
-    def new_images(todo: Sequence[Entry], known: Callable[[str], bool]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    def new_images(
+        todo: Sequence[Entry], known: Callable[[str], bool], room: int
+    ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         nonlocal decoded
         states: dict[str, tuple[FileState, str]] = {}
         refused: dict[str, str] = {}
@@ -123,7 +128,11 @@ def ingest(
                     if read.pixels is not None and read.sha256 not in written:
                         written.add(read.sha256)
                         decoded += 1
-                        yield read.sha256, read.pixels
+                        if len(written) <= room:
+                            yield read.sha256, read.pixels
+                        else:
+                            on_file[read.sha256] = OnFile(read.entry.path, read.sha256, spec)
+                            remarks.setdefault(read.sha256, "")
                 elif read.reason is not None:
                     failed[read.entry.path] = read.reason
                 if progress:
@@ -135,41 +144,48 @@ def ingest(
             cache.contents.remember_remarks(remarks, DECODER)
 
     def unsettled() -> list[Entry]:
-        settled = places.keys() | reasons.keys()
+        settled = places.keys() | reasons.keys() | on_file.keys()
         return [entry for entry in entries if entry.path not in failed and contents.get(entry.path) not in settled]
 
     for attempt in range(ATTEMPTS):
         todo = unsettled()
+        wanted: set[str] = set()
         if attempt == 0 and observer:
             wanted = {sha256 for sha256 in contents.values() if observer.wants(sha256)} - reasons.keys()
             again = {entry.path for entry in todo}
             todo = [entry for entry in entries if entry.path in again or contents.get(entry.path) in wanted]
         if not todo:
             break
-        undecoded = sum(contents.get(entry.path) not in places for entry in todo)
-        cache.make_room(undecoded * image_bytes, keep=places.values())
+        new = [entry for entry in todo if contents.get(entry.path) not in places]
+        room = cache.find_room(len(new) * image_bytes, keep=places.values()) // image_bytes
+        if room < len(new):
+            for entry in _decoded_before(new[room:], contents, cache):
+                on_file[contents[entry.path]] = OnFile(entry.path, contents[entry.path], spec)
+            todo = [entry for entry in todo if (sha256 := contents.get(entry.path)) not in on_file or sha256 in wanted]
         # What the index has now may be evicted before it is looked up; the second time nothing is left to that chance.
         in_cache = functools.partial(cache.knows, key, DECODER) if attempt == 0 else places.__contains__
-        places |= cache.write_images(key, new_images(todo, in_cache), image_bytes)
+        places |= cache.write_images(key, new_images(todo, in_cache, room), image_bytes)
         unknown = [sha256 for sha256 in dict.fromkeys(contents.values()) if sha256 not in places]
         reasons |= cache.contents.refusals(unknown, DECODER)
         places |= cache.rows(key, unknown, image_bytes)
     if unsettled():
         raise cache.unkept()
-    usable = [entry for entry in entries if entry.path not in failed and contents.get(entry.path) in places]
+    found: dict[str, Place] = {**on_file, **places}
+    usable = [entry for entry in entries if entry.path not in failed and contents.get(entry.path) in found]
     remarks = cache.contents.remarks(list(dict.fromkeys(contents[entry.path] for entry in usable)), DECODER)
     return Ingested(
         entries=tuple(usable),
         contents=tuple(contents[entry.path] for entry in usable),
-        pixels=CachedArrays([places[contents[entry.path]] for entry in usable], spec.input_shape),
+        pixels=CachedArrays([found[contents[entry.path]] for entry in usable], spec.input_shape),
         skipped=tuple(
             Skipped(entry.name, failed.get(entry.path) or reasons[contents[entry.path]])
             for entry in entries
-            if entry.path in failed or contents[entry.path] not in places
+            if entry.path in failed or contents[entry.path] not in found
         ),
         decoded=decoded,
         damaged=cache.damaged.get(key, 0),
         remarks={entry.name: remarks[sha256] for entry in usable if (sha256 := contents[entry.path]) in remarks},
+        on_file=len(on_file.keys() - places.keys()),
     )
 
 
@@ -185,6 +201,12 @@ def _unchanged(entries: Iterable[Entry], cache: ImageCache) -> dict[str, str]:
         except OSError:
             continue
     return found
+
+
+def _decoded_before(entries: Sequence[Entry], contents: Mapping[str, str], cache: ImageCache) -> list[Entry]:
+    """Those files that need not be decoded to know that they can be."""
+    known = cache.contents.decodable([contents[entry.path] for entry in entries if entry.path in contents], DECODER)
+    return [entry for entry in entries if contents.get(entry.path) in known]
 
 
 def _read_all(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from zoo.augmentation import Augmentation
 from zoo.data import ImageData
-from zoo.data.arrays import CachedArrays, Place
+from zoo.data.arrays import CachedArrays, Row
 from zoo.data.cache import ImageCache
 from zoo.data.ingest import DECODER, Progress
 from zoo.evaluation.predict import answers, batch_size
@@ -128,7 +128,7 @@ def _all_views(
     recipe: Recipe,
     jobs: Sequence[tuple[str, int, dict[str, int]]],
     progress: Progress | None,
-) -> list[dict[str, Place]]:
+) -> list[dict[str, Row]]:
     """Content to where its features are, of each job: a key, a view, and an image of every content that it wants."""
     row_bytes = 4 * int(backbone.output_shape[-1])
     # Held to the end, so that what one job makes room for is not what another has.

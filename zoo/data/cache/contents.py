@@ -58,6 +58,13 @@ class Contents:
 
     def remarks(self, contents: Sequence[str], decoder: str) -> dict[str, str]:
         """The remark, for those contents that this decoder decoded with a remark."""
+        return {sha256: remark for sha256, remark in self._remarked(contents, decoder).items() if remark}
+
+    def decodable(self, contents: Sequence[str], decoder: str) -> set[str]:
+        """Those contents that this decoder is known to decode, with or without a remark."""
+        return set(self._remarked(contents, decoder))
+
+    def _remarked(self, contents: Sequence[str], decoder: str) -> dict[str, str]:
         return self._read("SELECT sha256, remark FROM remarks", contents, decoder)
 
     def remember_remarks(self, remarks: Mapping[str, str], decoder: str) -> None:

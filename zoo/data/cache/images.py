@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.data.arrays import Place
+from zoo.data.arrays import Row
 from zoo.data.cache import room
 from zoo.data.cache.contents import Contents
 from zoo.data.cache.folder import cache_folder, images_folder, segment_path, size_bytes, unusable
@@ -72,7 +72,7 @@ class ImageCache:
         refused = "SELECT 1 FROM rejects WHERE sha256 = ? AND decoder = ?"
         return index.execute(refused, (sha256, decoder)).fetchone() is not None
 
-    def rows(self, spec: str, contents: Sequence[str], row_bytes: int) -> dict[str, Place]:
+    def rows(self, spec: str, contents: Sequence[str], row_bytes: int) -> dict[str, Row]:
         """Segment and row of the array, for those contents that are cached for ``spec``.
 
         The segments are mapped, so that no other process can remove them, and their checksums are verified. A damaged
@@ -98,7 +98,7 @@ class ImageCache:
         contents: Sequence[str],
         row_bytes: int,
         make: Callable[[Sequence[str]], Iterable[tuple[str, NDArray[Any]]]],
-    ) -> dict[str, Place]:
+    ) -> dict[str, Row]:
         """Segment and row of the array of each content. Missing arrays are computed and written.
 
         Args:
@@ -108,7 +108,7 @@ class ImageCache:
         Raises:
             DataError: The cache cannot be written, is too small, or loses what is written.
         """
-        places: dict[str, Place] = {}
+        places: dict[str, Row] = {}
         for _ in range(ATTEMPTS):
             wanted = list(dict.fromkeys(sha256 for sha256 in contents if sha256 not in places))
             places |= self.rows(spec, wanted, row_bytes)
@@ -128,7 +128,7 @@ class ImageCache:
             "Another process may be clearing it, or the disk may be damaged. Set ZOO_CACHE_DIR to another folder.",
         )
 
-    def write_images(self, spec: str, images: Iterable[tuple[str, NDArray[Any]]], image_bytes: int) -> dict[str, Place]:
+    def write_images(self, spec: str, images: Iterable[tuple[str, NDArray[Any]]], image_bytes: int) -> dict[str, Row]:
         """Appends images, or features of images, in segments. After an interruption, complete segments are kept.
 
         Args:
@@ -145,7 +145,7 @@ class ImageCache:
         """
         rows_each = max(1, SEGMENT_BYTES // image_bytes)
         source = iter(images)
-        places: dict[str, Place] = {}
+        places: dict[str, Row] = {}
         while True:
             name = uuid.uuid4().hex
             aside = images_folder(self.folder) / f"{name}.{os.getpid()}.tmp"
@@ -172,7 +172,7 @@ class ImageCache:
             if len(contents) < rows_each:
                 return places
 
-    def make_room(self, wanted_bytes: int, keep: Iterable[Place]) -> None:
+    def make_room(self, wanted_bytes: int, keep: Iterable[Row]) -> None:
         """Evicts the segments unused for longest until ``wanted_bytes`` more fit below the bound.
 
         Args:
@@ -183,6 +183,10 @@ class ImageCache:
             DataError: They do not fit into the limit or on the disk.
         """
         room.make_room(self.folder, self._table, wanted_bytes, {segment.name for segment, _ in keep})
+
+    def find_room(self, wanted_bytes: int, keep: Iterable[Row]) -> int:
+        """As ``make_room``, and returns how many bytes fit, where not all do."""
+        return room.find_room(self.folder, self._table, wanted_bytes, {segment.name for segment, _ in keep})
 
     def usage(self) -> room.CacheUsage:
         return room.usage(self.folder, self._table)
@@ -204,7 +208,7 @@ class ImageCache:
 
     def _adopt(
         self, aside: Path, name: str, spec: str, contents: list[str], sums: list[int], image_bytes: int
-    ) -> dict[str, Place]:
+    ) -> dict[str, Row]:
         """Renames a complete segment and enters its rows. Rows that were not written to disk are left out."""
         whole = min(len(contents), size_bytes(aside) // image_bytes)
         if whole <= 0:

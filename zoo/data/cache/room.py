@@ -32,8 +32,8 @@ class CacheUsage:
     bound_bytes: int
 
 
-def make_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collection[str]) -> None:
-    """Evicts the segments unused for longest until ``wanted_bytes`` more fit below the bound.
+def find_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collection[str]) -> int:
+    """Evicts the segments unused for longest until ``wanted_bytes`` more fit below the bound, or no more can go.
 
     Args:
         folder: Folder of the cache.
@@ -41,34 +41,52 @@ def make_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collec
         wanted_bytes: Number of bytes to be written.
         keep: Names of segments that must not be removed.
 
-    Raises:
-        DataError: They do not fit into the limit or on the disk.
+    Returns:
+        Bytes that fit, ``wanted_bytes`` at most. Where these are too many for bound or disk, an eighth of the bound
+        stays free, for the features of the same images.
     """
     _remove_leftovers(folder, table)
     bound = bound_bytes()
     sizes = table.sizes()
-    total = sum(sizes.values())
-    evicted: dict[str, int] = {}
+    disk = shutil.disk_usage(folder).free - _SPARE_BYTES
+    kept = sum(size for name, size in sizes.items() if name in keep)
+    free_to_go = sum(sizes.values()) - kept
+    if wanted_bytes <= min(bound - kept, disk + free_to_go):
+        granted = wanted_bytes
+    else:
+        granted = max(0, min(bound - bound // 8 - kept, disk + free_to_go))
+    over = sum(sizes.values()) + granted - bound
+    short = granted - disk
     for name, size in sizes.items():
-        if total + wanted_bytes <= bound:
+        if max(over, short) <= 0:
             break
         if name not in keep:
-            evicted[name] = size
-            total -= size
-    needed = total + wanted_bytes
+            table.forget(name)
+            over, short = over - size, short - size
+    return granted
+
+
+def make_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collection[str]) -> None:
+    """Makes room for all of ``wanted_bytes``; arguments are those of ``find_room``.
+
+    Raises:
+        DataError: They cannot fit, into the bound or onto the disk. Then nothing is evicted.
+    """
+    bound = bound_bytes()
+    sizes = table.sizes()
+    needed = sum(size for name, size in sizes.items() if name in keep) + wanted_bytes
     if needed > bound:
         raise DataError(
-            f"The decoded images need {needed / 1e9:.2f} GB; the limit of the cache is {bound / 1e9:.2f} GB.",
+            f"The cache needs {needed / 1e9:.2f} GB; its limit is {bound / 1e9:.2f} GB.",
             "Raise ZOO_CACHE_GB, or use a smaller image size.",
         )
-    free = shutil.disk_usage(folder).free + sum(evicted.values())
+    free = shutil.disk_usage(folder).free + sum(size for name, size in sizes.items() if name not in keep)
     if wanted_bytes > free - _SPARE_BYTES:
         raise DataError(
-            f"The decoded images need {wanted_bytes / 1e9:.2f} GB in {folder}; {free / 1e9:.2f} GB are free.",
+            f"The cache needs {wanted_bytes / 1e9:.2f} GB in {folder}; {free / 1e9:.2f} GB are free.",
             "Free some space (`zoo cache --clear`), or set ZOO_CACHE_DIR to a larger disk.",
         )
-    for name in evicted:  # only now: what cannot fit shall not cost what is there
-        table.forget(name)
+    find_room(folder, table, wanted_bytes, keep)
 
 
 def usage(folder: Path, table: SegmentTable) -> CacheUsage:
