@@ -458,7 +458,7 @@ def test_a_label_may_hold_whatever_a_manifest_keeps() -> None:
         (generated, "Call the function"),
         (IMAGES, "Expected images with labels. Received only images"),
         (((IMAGES, LABELS), (IMAGES, LABELS)), '{"train": data[0], "test": data[1]}'),
-        ((IMAGES[:0], []), "There are no images"),
+        ((IMAGES[:0], []), "contains no images"),
         ({}, "dict of splits is empty"),
         ({"tests": (IMAGES, LABELS)}, "Did you mean 'test'?"),
         ({0: (IMAGES, LABELS)}, "Unknown split 0"),
@@ -549,7 +549,7 @@ def test_an_iterable_that_is_empty() -> None:
     assert "A generator can be read only once" in refused(spent)
     assert "is empty" in refused([])
     assert "is empty" in refused(tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).take(0))
-    assert "There are no images" in refused([(IMAGES[:0], [])])
+    assert "contains no images" in refused([(IMAGES[:0], [])])
 
 
 def test_an_iterable_that_raises_in_the_middle() -> None:
