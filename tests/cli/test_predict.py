@@ -129,7 +129,7 @@ def test_a_photo_that_is_used_though_damaged_is_named_once(onnx: Path, run_zoo: 
     assert (done.code, len(done.out.splitlines())) == (0, 45)
     assert done.err.splitlines() == [
         f"Note: {damaged[0]}: the decoder warns: Corrupt JPEG data: premature end of data segment.",
-        f"Note: {damaged[1]}: JPEG without its end mark, otherwise whole.",
+        f"Note: {damaged[1]}: JPEG without end marker, otherwise complete.",
     ]
 
 

@@ -431,7 +431,7 @@ def test_remarks_of_earlier_releases_are_no_refusals(photo_folder: PhotoFolder, 
     path.write_bytes(path.read_bytes()[:-2])
     make_old(root)
     notes = load_data(str(root), SPEC).notes
-    assert "without its end mark" in notes[0]
+    assert "without end marker" in notes[0]
     (segment,) = (own_cache / "images").glob("*.u8")
     with contextlib.closing(sqlite3.connect(own_cache / "index.sqlite")) as connection, connection:
         connection.execute("INSERT INTO rejects SELECT sha256, decoder || ' remarks', remark FROM remarks")

@@ -72,7 +72,7 @@ def test_pictures_that_are_used_with_a_remark_are_said_every_time(photo_folder: 
         data = load_data(str(root), SPEC)
         assert (len(data.names), data.skipped) == (12, ())
         assert data.notes == (
-            "1 file(s) used with a remark, for example 'a/photo_000.jpg': JPEG without its end mark, otherwise whole.",
+            "1 file(s) used with a remark, for example 'a/photo_000.jpg': JPEG without end marker, otherwise complete.",
         )
 
 

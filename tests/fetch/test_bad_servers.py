@@ -63,7 +63,7 @@ def test_an_answer_in_chunks_that_breaks_off_is_not_whole(
     assert {path.read_bytes() for path in images_in(photos)} == {photo}
     failed = read_csv(photos / "failed.csv")
     assert [row["url"] for row in failed] == [f"{server.url}/never"]
-    assert "broke off after" in failed[0]["reason"]
+    assert "ended after" in failed[0]["reason"]
     assert "(tried 5 times)" in failed[0]["reason"]
     assert [len(server.asked(path)) for path in server.files] == [1, 2, 2, 5]
 
@@ -110,7 +110,7 @@ def test_a_server_that_sends_byte_after_byte_is_given_up(
     patience = Patience(answer_s=0.5, tries=1)
     downloader = Downloader(Access(allow_private=True), patience=patience)
     begin = time.monotonic()
-    with pytest.raises(RefusedError, match=r"timed out|nothing came any more"):
+    with pytest.raises(RefusedError, match=r"timed out|no more data"):
         downloader.transfer.fetch(Remote(url=url, key="ab", max_bytes=10**6), tmp_path)
     assert 0.4 < time.monotonic() - begin < 5
 
@@ -137,7 +137,7 @@ def test_what_never_ends_well_ends(run_zoo: RunZoo, server: LoopbackServer, url_
     assert "2 downloads failed because of the network or a server" in done.err
     failed = {row["url"].rpartition("/")[2]: row["reason"] for row in read_csv(tmp_path / "photos" / "failed.csv")}
     assert "HTTP 503 Service Unavailable (tried 5 times)" in failed["always"]
-    assert "asks to wait longer than 120 s" in failed["later"]
+    assert "requests a wait of more than 120 s" in failed["later"]
     assert len(images_in(tmp_path / "photos")) == 2
     server.files["/always"] = server.files["/later"] = Served(picture(1))
     assert run_zoo(*command).code == 0

@@ -95,8 +95,8 @@ def test_every_kind_of_copy_gives_the_same_folders(run_zoo: RunZoo, tmp_path: Pa
         ("maillot", "'maillot tights' (n03710637) or 'maillot tank suit' (n03710721)"),
         ("rugby bal", "ImageNet has no class 'rugby bal'. Did you mean 'rugby ball'"),
         ("rugby", "Did you mean 'rugby ball'"),
-        ("tench", "The copy holds no n01440764 (tench)"),
-        ("n99999999", "The copy holds no n99999999."),
+        ("tench", "The copy does not contain n01440764 (tench)"),
+        ("n99999999", "The copy does not contain n99999999."),
     ],
 )
 def test_names_that_are_not_clear(run_zoo: RunZoo, tmp_path: Path, name: str, words: str) -> None:
@@ -138,8 +138,8 @@ def test_members_that_climb_out_or_are_no_files(run_zoo: RunZoo, tmp_path: Path)
     assert reasons == {
         "../../evil.JPEG": "its path leads out of the archive",
         "/abs.JPEG": "its path leads out of the archive",
-        f"{RUGBY}_link.JPEG": "no regular file",
-        f"{RUGBY}_dev.JPEG": "no regular file",
+        f"{RUGBY}_link.JPEG": "not a regular file",
+        f"{RUGBY}_dev.JPEG": "not a regular file",
         f"{RUGBY}_page.JPEG": "not an image: HTML text",
     }
 
@@ -152,11 +152,11 @@ def test_a_copy_that_was_cut_short_or_is_none(run_zoo: RunZoo, tmp_path: Path) -
     (tmp_path / "text.tar").write_bytes(b"no archive at all")
     (tmp_path / "empty").mkdir()
     for source, code, words in (
-        ("cut.tar", 4, "cut short"),
-        ("hole.tar", 4, "is damaged or was cut short: no header at byte"),
-        ("text.tar", 4, "no tar file"),
+        ("cut.tar", 4, "truncated"),
+        ("hole.tar", 4, "is damaged or truncated: no header at byte"),
+        ("text.tar", 4, "not a tar file"),
         ("empty", 2, "neither class folders nor tar files"),
-        ("nothing.tar", 2, "There is nothing at"),
+        ("nothing.tar", 2, "does not exist"),
     ):
         done = run_zoo("data", "fetch", "imagenet", "--synsets", RUGBY, "--from", source, "--out", "photos")
         assert (done.code, words in done.err) == (code, True), done.err
@@ -168,11 +168,11 @@ def test_a_compressed_copy_that_is_damaged(run_zoo: RunZoo, tmp_path: Path) -> N
     scrambled = bytearray(whole)
     scrambled[len(whole) // 2 :] = b"\xff" * (len(whole) - len(whole) // 2)
     for name, data, words in (
-        ("half.tgz", whole[: len(whole) // 2], "is damaged or was cut short"),
-        ("start.tar.gz", whole[:20], "is damaged or was cut short"),
-        ("scrambled.tgz", bytes(scrambled), "is damaged or was cut short"),
+        ("half.tgz", whole[: len(whole) // 2], "is damaged or truncated"),
+        ("start.tar.gz", whole[:20], "is damaged or truncated"),
+        ("scrambled.tgz", bytes(scrambled), "is damaged or truncated"),
         ("sum.tgz", whole[:-8] + bytes(4) + whole[-4:], "CRC check failed"),
-        ("empty.tgz", b"", "is no tar file, or a damaged one"),
+        ("empty.tgz", b"", "is not a tar file, or is damaged"),
     ):
         (tmp_path / name).write_bytes(data)
         done = run_zoo("data", "fetch", "imagenet", "--synsets", RUGBY, "--from", name, "--out", "photos")

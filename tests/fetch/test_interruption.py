@@ -116,7 +116,7 @@ def test_a_passing_error_does_not_cost_what_came_before(tmp_path: Path) -> None:
         remote = Remote(url=f"{server.url}/x", key="ab", max_bytes=10**8)
         downloader = Downloader(Access(allow_private=True), patience=Patience(tries=1))
         server.files["/x"] = Served(whole, cut_at=50_000)
-        with pytest.raises(RefusedError, match="broke off after 50000 of"):
+        with pytest.raises(RefusedError, match="ended after 50000 of"):
             downloader.transfer.fetch(remote, tmp_path)
         server.files["/x"] = Served(whole, 503)
         with pytest.raises(RefusedError, match="HTTP 503"):
@@ -135,7 +135,7 @@ def test_two_commands_do_not_fill_one_folder(run_zoo: RunZoo, url_list: UrlList,
             time.sleep(0.01)
         second = run_zoo(*command)
         assert second.code == 4
-        assert "Another command is just filling" in second.err
+        assert "Another command is writing to" in second.err
         assert process.wait(60) == 0
 
 

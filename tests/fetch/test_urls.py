@@ -163,7 +163,7 @@ def test_names_are_fit_for_every_disk(
     server.files["/a/CON.jpg?1"] = Served(picture(4))
     done = run_zoo("data", "fetch", "urls", url_list(rows), "--out", "photos", "--allow-private")
     assert done.code == 0, done.err
-    assert "'Rugby' and 'rugby' are one class, 'rugby'" in done.err
+    assert "'Rugby' and 'rugby' are treated as one class, 'rugby'" in done.err
     photos = tmp_path / "photos"
     found = {path.parent.name for path in images_in(photos)}
     assert found == {"rugby", "aux_", "a_b"}
@@ -209,14 +209,14 @@ def test_what_another_command_brought_meanwhile_keeps_its_credits(server: Loopba
 
 def test_a_list_that_is_none(run_zoo: RunZoo, tmp_path: Path) -> None:
     done = run_zoo("data", "fetch", "urls", "nothing.csv", "--out", "photos")
-    assert (done.code, "There is no file" in done.err) == (2, True)
+    assert (done.code, "does not exist" in done.err) == (2, True)
     (tmp_path / "list.csv").write_text("address,label\nhttp://x,y\n")
     done = run_zoo("data", "fetch", "urls", "list.csv", "--out", "photos")
     assert (done.code, "lacks the column(s) url" in done.err) == (4, True)
     (tmp_path / "list.csv").write_text("url,label\n")
     for option in ("--allow-private", "--dry-run"):
         done = run_zoo("data", "fetch", "urls", "list.csv", "--out", "photos", option)
-        assert (done.code, "'list.csv' names no image" in done.err) == (4, True)
+        assert (done.code, "'list.csv' lists no image" in done.err) == (4, True)
         assert "failed.csv" not in done.err
     assert not (tmp_path / "photos").exists()
     done = run_zoo("data", "fetch", "urls", "list.csv", "--out", "list.csv")

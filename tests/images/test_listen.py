@@ -58,7 +58,7 @@ def half_gray(whole: bytes) -> bytes:
 DAMAGES = {
     "rubbish": (with_rubbish, r"the decoder warns: Corrupt JPEG data: 1\d\d extraneous bytes before marker 0xd9"),
     "half gray": (half_gray, "the decoder warns: Corrupt JPEG data: premature end of data segment"),
-    "no end mark": (lambda whole: whole[:-2], "JPEG without its end mark, otherwise whole"),
+    "no end mark": (lambda whole: whole[:-2], "JPEG without end marker, otherwise complete"),
 }
 
 

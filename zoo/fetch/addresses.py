@@ -1,8 +1,8 @@
-"""Which network addresses a list of URLs may lead to.
+"""The network addresses to which connections are allowed.
 
-A list from somebody else must not make this machine ask its own services, its router or the metadata service of its
-cloud. What counts is the address that is connected to, so it is checked after the name is resolved, and the connection
-is made to that very address: a name that resolves differently the next time gains nothing.
+An untrusted list must not make this machine send requests to its own services, its router or the metadata service of
+its cloud. Therefore the IP address is checked after the host name is resolved, and the connection is made to exactly
+that address. A name that resolves differently the next time has no effect.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ _CLOUD = (IPv4Network("168.63.129.16/32"), IPv4Network("192.0.0.0/24"))
 
 @dataclass(frozen=True)
 class Access:
-    """What may be connected to.
+    """The allowed connections.
 
     Args:
-        allow_private: Any address, those of this machine and its network included.
-        trusted: ``(host, port)`` that the user named; they may be private, what they redirect to may not.
+        allow_private: Whether all addresses are allowed, including those of this machine and its network.
+        trusted: Pairs ``(host, port)`` that the user named. They may be private; the targets of their redirects may
+            not.
     """
 
     allow_private: bool = False
     trusted: frozenset[tuple[str, int]] = frozenset()
 
     def resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of a host, all of them fit to be connected to.
+        """The addresses of a host, if connections to all of them are allowed.
 
         Raises:
-            RefusedError: One of them is private; a host with one public and one private address is refused too.
-            TryAgainError: The name has no address, or no name server answers.
+            RefusedError: An address is private, even if others are public.
+            TryAgainError: The name has no address, or no name server responds.
         """
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -56,7 +57,7 @@ class Access:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet, whatever it is wrapped in."""
+    """Whether an IP address belongs to the public internet, including addresses embedded in IPv6."""
     found = ip_address(address.partition("%")[0])
     if isinstance(found, IPv4Address):
         return found.is_global and not found.is_multicast and not any(found in network for network in _CLOUD)
@@ -65,7 +66,7 @@ def is_public(address: str) -> bool:
 
 
 def _wrapped(address: IPv6Address) -> list[IPv4Address]:
-    """The IPv4 addresses that an IPv6 address stands for: mapped, 6to4, Teredo, NAT64."""
+    """The IPv4 addresses embedded in an IPv6 address: mapped, 6to4, Teredo, NAT64."""
     wrapped = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     if address in _NAT64:
         wrapped.append(IPv4Address(int(address) & 0xFFFFFFFF))
@@ -73,7 +74,7 @@ def _wrapped(address: IPv6Address) -> list[IPv4Address]:
 
 
 def check_url(url: str) -> SplitResult:
-    """A URL that can be fetched, split.
+    """Parses a URL and checks that it can be downloaded.
 
     Raises:
         RefusedError: Another scheme than http and https, no host, a password in it, or no URL at all.

@@ -1,4 +1,4 @@
-"""Whether a file is the one that was meant."""
+"""Checksums of downloaded files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from zoo.fetch.disk import using
 
 
 def differs(path: Path, md5: str, sha256: str) -> bool:
-    """Whether the file has another checksum than it should.
+    """Whether the checksum of a file differs from the expected one.
 
     Args:
-        path: Of the file.
-        md5: Hexadecimal digits; empty where it is not known.
-        sha256: Likewise.
+        path: Path of the file.
+        md5: Expected MD5 in hexadecimal digits. Empty if unknown.
+        sha256: Expected SHA-256, likewise.
     """
     wanted = {"md5": md5.lower(), "sha256": sha256.lower()}
     return any(digest and _digest(path, name) != digest for name, digest in wanted.items())
@@ -30,7 +30,7 @@ def _digest(path: Path, name: str) -> str:
 
 
 def google_md5(headers: Mapping[str, str]) -> str:
-    """Google Cloud Storage tells the MD5 of the whole object, in base64; empty where a server does not."""
+    """The MD5 of the whole object, which Google Cloud Storage sends in base64. Empty for other servers."""
     for entry in headers.get("x-goog-hash", "").split(","):
         name, _, value = entry.strip().partition("=")
         if name == "md5":
@@ -39,7 +39,7 @@ def google_md5(headers: Mapping[str, str]) -> str:
 
 
 def md5_from_base64(text: str) -> str:
-    """Hexadecimal; empty for a text that is no MD5."""
+    """Converts to hexadecimal. Empty if the text is not an MD5."""
     try:
         digest = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

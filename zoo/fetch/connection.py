@@ -1,4 +1,4 @@
-"""HTTP connections that are kept open, and are made to checked addresses only."""
+"""Persistent HTTP connections, only to checked addresses."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _HOSTS_KEPT = 64
 
 
 class Network:
-    """Asks servers. May be used from several threads at once.
+    """Sends HTTP requests. Thread-safe.
 
     Args:
-        access: What may be connected to.
-        connections: Connections kept a host.
-        connect_s: Longest wait for a connection, seconds.
-        read_s: Longest wait for the next bytes, seconds.
-        answer_s: Longest wait for the whole head of an answer, from the connection on, seconds.
+        access: The allowed connections.
+        connections: Number of persistent connections per host.
+        connect_s: Timeout of a connection in seconds.
+        read_s: Timeout for the next bytes in seconds.
+        answer_s: Timeout for the complete headers of a response in seconds, including the connection.
     """
 
     def __init__(self, access: Access, *, connections: int, connect_s: float, read_s: float, answer_s: float) -> None:
@@ -48,11 +48,11 @@ class Network:
         }
 
     def ask(self, method: str, parts: SplitResult, headers: Mapping[str, str]) -> BaseHTTPResponse:
-        """One request, no redirect followed; the body is still to be read, as it is on the wire.
+        """Sends one request without following redirects. The undecoded body is left to be read.
 
         Raises:
-            RefusedError: The address is private, or the certificate is not the host's.
-            TryAgainError: No answer.
+            RefusedError: The address is private, or the certificate is invalid.
+            TryAgainError: There was no response.
         """
         host, port = host_and_port(parts)
         allow(self._answer_s)
@@ -74,7 +74,7 @@ class Network:
             raise RefusedError("not a URL") from None
         except (HTTPError, OSError, ValueError) as error:
             unreached = isinstance(error, NewConnectionError | ConnectTimeoutError)
-            raise TryAgainError(f"no answer from {host}: {_cause(error)}", unreached=unreached) from error
+            raise TryAgainError(f"no response from {host}: {_cause(error)}", unreached=unreached) from error
 
     def close(self) -> None:
         for pools in (self._direct, *self._proxies.values()):
@@ -91,7 +91,7 @@ class Network:
 
 
 def _proxy(url: str, connections: int) -> urllib3.ProxyManager:
-    """Raises ``UsageError`` for a proxy of another kind than HTTP."""
+    """Raises ``UsageError`` for a proxy that is not an HTTP proxy."""
     url = url if "://" in url else f"http://{url}"
     try:
         proxy = urllib3.ProxyManager(url, num_pools=_HOSTS_KEPT, maxsize=connections)
@@ -100,7 +100,7 @@ def _proxy(url: str, connections: int) -> urllib3.ProxyManager:
     except (HTTPError, ValueError) as error:
         raise UsageError(
             f"The proxy {url} cannot be used: {error}.",
-            "Set HTTP_PROXY and HTTPS_PROXY to an HTTP proxy, or to nothing.",
+            "Set HTTP_PROXY and HTTPS_PROXY to an HTTP proxy, or unset them.",
         ) from error
 
 
@@ -137,7 +137,7 @@ def _pools(
 
 
 def _connect(access: Access, connection: HTTPConnection) -> socket.socket:
-    """A socket to the first checked address that answers. TLS is wrapped round it with the host's name, not this."""
+    """A socket to the first checked address that accepts a connection. TLS still verifies the host name."""
     failure: OSError | None = None
     for address in access.resolve(connection.host, connection.port):
         try:
@@ -151,7 +151,7 @@ def _connect(access: Access, connection: HTTPConnection) -> socket.socket:
 
 
 def _cause(error: BaseException | None) -> str:
-    """The words of the system where there are some, for urllib3 wraps them in its own."""
+    """The message of the operating system if there is one, because urllib3 wraps it in its own."""
     inner: object = error
     while isinstance(inner, BaseException) and not isinstance(inner, OSError):
         inner = inner.__cause__ or inner.__context__ or (inner.args[-1] if inner.args else None)

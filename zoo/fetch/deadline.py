@@ -1,7 +1,7 @@
-"""A deadline for what a server sends, however it is cut into pieces.
+"""A deadline for the data of a server, independent of how it is split into packets.
 
-A timeout of a socket bounds the wait for the next byte. A server that sends one byte a second, of its headers or of the
-length of a chunk, is never late by that; here all bytes of one step count together.
+The timeout of a socket limits the wait for the next byte. A server that sends one byte per second, of its headers or of
+the length of a chunk, never exceeds it. Here, the time for all bytes of one step is limited.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class _Clock(threading.local):
-    """A transfer connects, asks and reads in one thread, so that every thread has a deadline of its own."""
+    """The deadline of a thread. Each transfer connects, requests and reads in one thread."""
 
     until = float("inf")
 
@@ -24,7 +24,7 @@ _CLOCK = _Clock()
 
 
 def allow(seconds: float) -> None:
-    """From now on, what this thread reads from servers has to be there within so long, until this is called again."""
+    """Sets the deadline: all data that this thread reads must arrive within that time, until the next call."""
     _CLOCK.until = time.monotonic() + seconds
 
 
@@ -32,7 +32,7 @@ def left_s() -> float:
     """Seconds until this thread's deadline.
 
     Raises:
-        TimeoutError: It is over.
+        TimeoutError: The deadline has passed.
     """
     left = _CLOCK.until - time.monotonic()
     if left <= 0:
@@ -41,7 +41,7 @@ def left_s() -> float:
 
 
 class TimedResponse(HTTPResponse):
-    """An answer that has to come by the deadline of the thread that reads it: status, headers, and framing too."""
+    """A response whose status, headers and framing must arrive by the deadline of the reading thread."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)

@@ -1,4 +1,4 @@
-"""What a disk that does not take a file is called."""
+"""Errors on writing to the disk."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from zoo.errors import DataError
 
 
 def unwritable(path: Path, error: OSError) -> DataError:
-    """The error for a disk that does not take a file."""
+    """The error for a file that cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DataError(
             f"The disk with {path.parent} is full.",
-            "What is there already is whole and stays. Free some space; the same command goes on.",
+            "The files that are present are complete. Free some space, then run the same command to continue.",
         )
     return DataError(
-        f"Could not write in {path.parent}: {error.strerror or error}.", "Mend it; the same command goes on."
+        f"Could not write in {path.parent}: {error.strerror or error}.",
+        "Fix this, then run the same command to continue.",
     )
 
 
 def busy(folder: Path) -> DataError:
     """The error for a folder that another process is filling."""
-    return DataError(f"Another command is just filling {folder}.", "Wait until it is done.")
+    return DataError(f"Another command is writing to {folder}.", "Wait until it is finished.")
 
 
 @contextmanager
 def using(path: Path) -> Iterator[None]:
-    """Turns an ``OSError`` of the block into that error."""
+    """Converts an ``OSError`` in the block to that error."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Many images at once: fetched, looked at, put in their class folders."""
+"""Downloads many images in parallel, checks them, and moves them to their class folders."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """An image to have.
+    """An image to download.
 
     Args:
-        url: Where it is.
-        folder: Folder of its class, a name that ``ImageFolder.labels`` gave.
-        stem: File name without suffix, a safe name; what the file turns out to be decides the suffix.
-        credit: Whose it is.
-        md5: Hexadecimal digest of the file as it is served, where it is known.
-        sha256: Likewise.
-        turn_degrees: Counter-clockwise, to make it upright: 0, 90, 180, 270.
-        size_bytes: Of the file, where the list says it.
+        url: URL of the image.
+        folder: Folder of its class, a name from ``ImageFolder.labels``.
+        stem: Safe file name without suffix. The suffix depends on the format of the downloaded file.
+        credit: Source, author and licence.
+        md5: Hexadecimal MD5 of the file as it is served, if known.
+        sha256: SHA-256, likewise.
+        turn_degrees: Counter-clockwise rotation that makes the image upright: 0, 90, 180 or 270.
+        size_bytes: Size of the file, if the list contains it.
     """
 
     url: str
@@ -69,18 +69,18 @@ class Wanted:
 
     @property
     def key(self) -> str:
-        """Names its part on disk; another address or checksum is another part."""
+        """Key of the partial file on disk. It depends on the URL and the checksum."""
         return digest(f"{self.url}\n{self.md5}\n{self.sha256}\n{self.folder}/{self.stem}")[:32]
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a run came to.
+    """The result of a download.
 
     Args:
-        kept: Path of each image, relative to the folder, in the order of the list; those there before included.
-        new: How many of them this run brought.
-        failures: What did not come.
+        kept: Path of each image, relative to the folder, in the order of the list, including existing images.
+        new: Number of images downloaded in this run.
+        failures: Failed downloads.
     """
 
     kept: Sequence[tuple[Wanted, str]]
@@ -89,13 +89,13 @@ class Fetched:
 
 
 class Downloader:
-    """Threads that share connections, pauses and patience.
+    """Downloads in threads that share connections, pauses and limits.
 
     Args:
-        access: What may be connected to.
-        jobs: Images fetched at once.
+        access: The allowed connections.
+        jobs: Number of parallel downloads.
         patience: Limits of a transfer.
-        max_bytes: Of an image.
+        max_bytes: Maximum size of an image.
     """
 
     def __init__(
@@ -124,16 +124,16 @@ class Downloader:
         beforehand: Sequence[Failure] = (),
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Fetched:
-        """Fetches what is not there yet. ``attribution.csv`` grows with the images; ``failed.csv`` comes last.
+        """Downloads missing images. ``attribution.csv`` grows with the images; ``failed.csv`` is written at the end.
 
         Args:
-            wanted: The images; no two of one folder and stem.
-            folder: Where they go; ``folder.filling()`` is held.
-            beforehand: What was left out before anything was asked for.
+            wanted: The images. Each pair of folder and stem must be unique.
+            folder: The target folder. ``folder.filling()`` must be active.
+            beforehand: Failures that are known before any request is sent.
             progress: Called with images done and images to do.
 
         Raises:
-            DataError: The disk is full. What is there is whole.
+            DataError: The disk is full. The files that are present are complete.
         """
         refused = folder.refused()
         kept = {item.key: path for item in wanted if (path := folder.has(item.folder, item.stem))}
@@ -170,12 +170,12 @@ class Downloader:
         return Fetched(there, len(kept) - before, failed())
 
     def sizes(self, urls: Sequence[str]) -> list[int]:
-        """What servers say of the sizes of files, bytes; those they say nothing of are left out."""
+        """Sizes of files in bytes, as reported by the servers. Unknown sizes are left out."""
         with ThreadPoolExecutor(min(self._jobs, len(urls)) or 1) as pool:
             return [size for size in pool.map(self.transfer.size_bytes, urls) if size is not None]
 
     def _results(self, wanted: Sequence[Wanted], folder: ImageFolder) -> Generator[tuple[Wanted, str | RefusedError]]:
-        """Each image with its path or why it did not come, as they are done."""
+        """Yields each image with its path or its failure, in order of completion."""
         done: queue.SimpleQueue[tuple[Wanted, str | BaseException]] = queue.SimpleQueue()
         todo = _Todo(wanted)
 
@@ -210,7 +210,7 @@ class Downloader:
                         folder.credit([item.credit.row(result, item.folder)])
 
     def _end(self, threads: Sequence[threading.Thread]) -> None:
-        """Lets what is on its way come in, for a moment; the rest stays in parts."""
+        """Waits briefly for running downloads. The others remain as partial files."""
         self._hosts.stop()
         until = time.monotonic() + _GRACE_S
         for thread in threads:

@@ -1,13 +1,13 @@
-"""What can befall one file. None of these reaches the user as it is: they become a line in ``failed.csv``."""
+"""Errors of single downloads. They are not shown directly; each becomes a row in ``failed.csv``."""
 
 from __future__ import annotations
 
 
 class TransferError(Exception):
-    """A file did not come.
+    """A download failed.
 
     Args:
-        reason: A few words without a full stop, fit for a list.
+        reason: A few words without a full stop, for use in a list.
     """
 
     def __init__(self, reason: str) -> None:
@@ -16,12 +16,12 @@ class TransferError(Exception):
 
 
 class RefusedError(TransferError):
-    """It does not come, and is not asked for again in this run.
+    """The download failed and is not retried in this run.
 
     Args:
         reason: As above.
-        temporary: The network or the server may have more luck with it another time.
-        optional: An option of the command decides it, so it says nothing about a run with others.
+        temporary: Whether the failure is temporary, so that a later run may succeed.
+        optional: Whether the failure depends on an option of the command, so that a run with other options may succeed.
     """
 
     def __init__(self, reason: str, *, temporary: bool = False, optional: bool = False) -> None:
@@ -31,12 +31,12 @@ class RefusedError(TransferError):
 
 
 class TryAgainError(TransferError):
-    """It may come later.
+    """The download failed and may be retried.
 
     Args:
         reason: As above.
-        wait_s: How long the server asked to wait, in seconds, where it did.
-        unreached: No server answered at all.
+        wait_s: Waiting time requested by the server in seconds, if any.
+        unreached: Whether no server could be reached.
     """
 
     def __init__(self, reason: str, *, wait_s: float | None = None, unreached: bool = False) -> None:
@@ -46,4 +46,4 @@ class TryAgainError(TransferError):
 
 
 class StoppedError(Exception):
-    """The user, or a full disk, ended the work while this file was on its way."""
+    """The download was stopped by the user or by a full disk."""

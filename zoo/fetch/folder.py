@@ -1,9 +1,9 @@
-"""The folder that is filled: what is in it, what credits it has, and what an earlier, interrupted run left.
+"""The target folder of a download: its images, their credits, and the state of an interrupted run.
 
-<out>/<class>/<image>       whole images only
-<out>/attribution.csv       source, licence and author of each
-<out>/failed.csv            what did not come in the last run, and why
-<out>/.zoo-fetch/           while a run is not complete: parts, the lock, what was refused
+<out>/<class>/<image>       complete images only
+<out>/attribution.csv       source, licence and author of each image
+<out>/failed.csv            failed downloads of the last run, with the reason
+<out>/.zoo-fetch/           until a run is complete: partial files, the lock, refused downloads
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", 
 
 @dataclass(frozen=True, kw_only=True)
 class Credit:
-    """Where an image comes from and whose it is; what is not known stays empty."""
+    """Source, author and licence of an image. Unknown fields are empty."""
 
     source: str = ""
     url: str = ""
@@ -49,13 +49,13 @@ class Credit:
 
 @dataclass(frozen=True)
 class Failure:
-    """What did not come.
+    """A failed download.
 
     Args:
-        url: Its address, or its name in an archive.
+        url: Its URL, or its name in an archive.
         label: Folder of its class.
-        reason: A few words.
-        temporary: The network or a server may have more luck with it another time.
+        reason: A short reason.
+        temporary: Whether the failure is temporary, so that a later run may succeed.
     """
 
     url: str
@@ -66,11 +66,11 @@ class Failure:
 
 @dataclass
 class ImageFolder:
-    """``--out``, as it is found and as it is filled.
+    """The folder of ``--out``.
 
     Args:
-        root: The folder; it need not be there yet.
-        labels: Class to the name of its folder. Classes that differ by case alone share one.
+        root: The folder. It need not exist yet.
+        labels: Folder name of each class. Classes that differ only by case share one folder.
     """
 
     root: Path
@@ -78,11 +78,11 @@ class ImageFolder:
 
     def __post_init__(self) -> None:
         if self.root.exists() and not self.root.is_dir():
-            raise UsageError(f"'{self.root}' is not a folder.", "Give --out a folder, new or not.")
+            raise UsageError(f"'{self.root}' is not a folder.", "--out must be a new or existing folder.")
         self.labels = Names(self._look())
 
     def _look(self) -> list[str]:
-        """Reads which images are there, and their credits; returns the names of the folders."""
+        """Reads the existing images and their credits, and returns the names of the folders."""
         try:
             folders = _names(self.root, folders=True)
             self._images = {
@@ -101,10 +101,10 @@ class ImageFolder:
 
     @contextmanager
     def filling(self) -> Iterator[None]:
-        """Makes the folder, and keeps it to this process until the block ends.
+        """Creates the folder and locks it for this process until the block ends.
 
         Raises:
-            DataError: Another process fills it, or it cannot be written.
+            DataError: Another process is writing to it, or it cannot be written.
         """
         try:
             self.state.mkdir(parents=True, exist_ok=True)
@@ -116,16 +116,19 @@ class ImageFolder:
             yield
 
     def complete(self) -> None:
-        """Nothing is left to go on with: parts and refusals go, and what failed is asked for again the next time."""
+        """Marks the run as complete:
+
+        removes partial files and refusals, so that failed downloads are retried next time.
+        """
         shutil.rmtree(self.state, ignore_errors=True)
 
     def has(self, folder: str, stem: str) -> str | None:
-        """The path of an image, relative to the root, whatever its kind; ``None`` where it is not there."""
+        """The path of an image of any format, relative to the root. ``None`` if it does not exist."""
         name = self._images.get(folder, {}).get(folded(stem))
         return f"{folder}/{name}" if name else None
 
     def place(self, whole: Path, folder: str, name: str) -> str:
-        """Moves a whole file to its place; returns its path relative to the root."""
+        """Moves a complete file to its final path, and returns that path relative to the root."""
         target = self.root / folder / name
         try:
             with whole.open("rb") as file:
@@ -140,13 +143,13 @@ class ImageFolder:
     # -- what is known of the images ---------------------------------------------------------------------------------
 
     def credit(self, rows: Sequence[tuple[str, ...]]) -> None:
-        """Adds to ``attribution.csv`` at once, before the run is over."""
+        """Adds a row to ``attribution.csv`` immediately, not only at the end of the run."""
         with self.writing(ATTRIBUTION) as path, path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
         self._credits |= {row[0]: row for row in rows}
 
     def write_credits(self, rows: Sequence[tuple[str, ...]]) -> None:
-        """Writes ``attribution.csv`` anew: these rows, and older ones of images that are still there."""
+        """Rewrites ``attribution.csv`` with these rows and the older rows of images that still exist."""
         self._credits |= {row[0]: row for row in rows}
         self._credits = {path: row for path, row in self._credits.items() if (self.root / path).is_file()}
         with self.writing(ATTRIBUTION) as path:
@@ -154,11 +157,11 @@ class ImageFolder:
 
     @property
     def credits(self) -> list[Mapping[str, str]]:
-        """A mapping of ``CREDIT_FIELDS`` for each image that a fetch brought."""
+        """A mapping of ``CREDIT_FIELDS`` for each downloaded image."""
         return [dict(zip(CREDIT_FIELDS, row, strict=True)) for _, row in sorted(self._credits.items())]
 
     def write_failures(self, failures: Sequence[Failure]) -> None:
-        """Writes ``failed.csv``; without failures, one of an earlier run goes."""
+        """Writes ``failed.csv``. Without failures, the file of an earlier run is removed."""
         with self.writing(FAILED) as path:
             if failures:
                 rows = [(failure.label, failure.url, failure.reason) for failure in failures]
@@ -167,12 +170,12 @@ class ImageFolder:
                 path.unlink(missing_ok=True)
 
     def refuse(self, key: str, reason: str) -> None:
-        """Remembers until the run is complete that a file will not come."""
+        """Stores a refused download until the run is complete."""
         with self.writing(f"{STATE}/refused.csv") as path, path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerow((key, reason))
 
     def refused(self) -> dict[str, str]:
-        """Key to reason, of what an interrupted run asked for in vain."""
+        """Reasons by key, for downloads refused in an interrupted run."""
         path = self.state / "refused.csv"
         if not path.is_file():
             return {}
@@ -186,7 +189,7 @@ class ImageFolder:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """The path of a file in the folder; what hinders writing it becomes the error of a full disk."""
+        """Yields the path of a file in the folder, and converts write errors to a ``DataError``."""
         path = self.root / name
         try:
             yield path
@@ -199,11 +202,12 @@ class ImageFolder:
 
 
 def _own_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a file that every run writes anew; ``UsageError`` where somebody else's would be lost by it."""
+    """Rows of a file that every run rewrites. Raises ``UsageError`` if the file was not written by zoo."""
     rows = read_csv(path) if path.is_file() else []
     if rows and set(rows[0]) != set(columns):
         raise UsageError(
-            f"{path} is not ours: its columns are not {', '.join(columns)}.", "Move it, or choose another --out."
+            f"{path} was not written by zoo: its columns are not {', '.join(columns)}.",
+            "Move it, or choose another --out.",
         )
     return rows
 

@@ -1,4 +1,4 @@
-"""Names that any disk takes: no path in them, none that Windows reserves, none that differ by case alone."""
+"""Names that are valid on any disk: without path, not reserved by Windows, and unique if case is ignored."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _MEANS_SOMETHING_ELSE = {"__macosx", "@eadir", "$recycle.bin", "system volume in
 
 
 def folded(name: str) -> str:
-    """Two names that a case-insensitive disk, or one that normalises Unicode, takes for one have this in common."""
+    """A key that is equal for names that a case-insensitive or Unicode-normalising disk treats as the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def safe_name(text: str) -> str:
-    """A file or folder name as near to ``text`` as every disk allows.
+    """A file or folder name that is as close to ``text`` as every disk allows.
 
     Raises:
-        RefusedError: It climbs out of its folder (``..``, an absolute path), or nothing is left of it.
+        RefusedError: The text leads out of its folder (``..``, an absolute path), or no valid character is left.
     """
     text = unicodedata.normalize("NFC", text.strip())
     if ".." in re.split(r"[/\\]", text) or re.match(r"[/\\]|[A-Za-z]:[/\\]", text):
@@ -33,7 +33,7 @@ def safe_name(text: str) -> str:
     # Hidden files are ignored as data; Windows drops dots and spaces at the end.
     name = _shortened(name.lstrip(". ").rstrip(". "), text)
     if not name.strip("_"):
-        raise RefusedError(f"the name {text!r} cannot be one of a file")
+        raise RefusedError(f"{text!r} is not a valid file name")
     if _RESERVED.fullmatch(name) or name.lower() in _MEANS_SOMETHING_ELSE:
         name = f"{name.partition('.')[0]}_{name.partition('.')[1]}{name.partition('.')[2]}"
     return name
@@ -51,20 +51,20 @@ def _shortened(name: str, text: str) -> str:
 
 
 def digest(text: str) -> str:
-    """64 hexadecimal digits that stand for a text."""
+    """64 hexadecimal digits that identify a text."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def short_digest(text: str) -> str:
-    """Twelve of them, for a name that people read."""
+    """The first twelve digits, for names that people read."""
     return digest(text)[:12]
 
 
 class Names:
-    """Gives each text a name of its own within one folder.
+    """Gives each text a unique name within one folder.
 
     Args:
-        taken: Names that are there already; a text that differs from one of them by case alone gets that one.
+        taken: Existing names. A text that differs from one of them only by case gets that name.
     """
 
     def __init__(self, taken: list[str]) -> None:
@@ -73,7 +73,7 @@ class Names:
         self._by_text: dict[str, str] = {}
 
     def name(self, text: str) -> str:
-        """The name for ``text``, always the same; texts that differ by more than case never share one.
+        """The name for ``text``, which is always the same. Texts that differ by more than case never share a name.
 
         Raises:
             RefusedError: As ``safe_name``.

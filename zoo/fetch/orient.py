@@ -1,4 +1,4 @@
-"""Turns a picture upright without touching its pixels, where its format can say how it stands."""
+"""Rotates an image upright, without changing its pixels if its format can store the orientation."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTA
 
 
 def turned(data: bytes, degrees: int) -> bytes:
-    """The same picture, to be seen turned.
+    """The same image, rotated when displayed.
 
-    A JPEG gets an EXIF orientation that counts from its pixels as they are stored; one that it has is replaced. Any
-    other picture is turned and becomes a PNG, which loses nothing.
+    A JPEG gets an EXIF orientation relative to its stored pixels; an existing one is replaced. Any other image is
+    rotated and saved as PNG, which is lossless.
 
     Args:
         data: The whole file.
-        degrees: Counter-clockwise: 0, 90, 180 or 270.
+        degrees: Counter-clockwise rotation: 0, 90, 180 or 270.
 
     Raises:
-        ImageError: It is not a picture.
+        ImageError: The data is not an image.
     """
     if degrees == 0:
         return data
@@ -33,12 +33,12 @@ def turned(data: bytes, degrees: int) -> bytes:
     image = cv2.rotate(look(data)[0], _TURNS[degrees])
     done, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
-        raise ImageError("could not be turned")
+        raise ImageError("could not be rotated")
     return png.tobytes()
 
 
 def _with_orientation(jpeg: bytes, orientation: int) -> bytes:
-    """EXIF that is there is left out with all it says: what it says of the orientation is no longer true."""
+    """Existing EXIF data is removed, because its orientation is no longer correct."""
     exif = struct.pack(">4sIHHHIHHI", b"MM\0*", 8, 1, 274, 3, 1, orientation, 0, 0)
     body = b"Exif\0\0" + exif
     segment = b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body

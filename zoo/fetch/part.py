@@ -1,9 +1,9 @@
-"""A file that is on its way: its name says what it will be, so that a killed process leaves nothing to guess.
+"""A partial download. Its file name contains all information that is needed to resume it.
 
     <key>.<bytes of the whole>.<version>.part
 
-``key`` stands for the address, ``version`` for the server's ETag or date. As long as the whole: it came whole, and was
-not looked at yet. Shorter: the rest is asked for, of that version.
+``key`` identifies the URL, ``version`` is the server's ETag or date. A part of full length is complete but not yet
+checked. For a shorter part, the rest of that version is requested.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
 @dataclass(frozen=True)
 class Part:
     """Args:
-    path: Of the file; it need not be there yet.
-    whole_bytes: Of the whole file; ``None`` where the server does not say.
-    version: Of the file on the server; empty where it does not say.
+    path: Path of the file. It need not exist yet.
+    whole_bytes: Size of the whole file. ``None`` if the server does not report it.
+    version: Version of the file on the server. Empty if the server does not report it.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class Part:
 
 
 def find_part(folder: Path, key: str) -> Part | None:
-    """What an earlier try left."""
+    """The part of an earlier attempt."""
     for path in sorted(folder.glob(f"{key}.*.part")):
         found = _NAME.fullmatch(path.name)
         if found:
@@ -55,14 +55,14 @@ def find_part(folder: Path, key: str) -> Part | None:
 
 
 def begin_part(folder: Path, key: str, headers: Mapping[str, str]) -> Part:
-    """The part for a response that begins at the first byte."""
+    """The part for a response that starts at the first byte."""
     whole, version = whole_bytes(headers), version_of(headers)
     path = folder / f"{key}.{'any' if whole is None else whole}.{version or 'none'}.part"
     return Part(path, whole, version)
 
 
 def continues(part: Part, headers: Mapping[str, str]) -> bool:
-    """Whether a 206 response is the rest of this part."""
+    """Whether a 206 response is the remainder of this part."""
     found = _RANGE.fullmatch(headers.get("Content-Range", ""))
     if found is None:
         return False
@@ -76,7 +76,7 @@ def whole_bytes(headers: Mapping[str, str]) -> int | None:
 
 
 def version_of(headers: Mapping[str, str]) -> str:
-    """Empty where a server gives neither a strong ETag nor a date."""
+    """The version of a response. Empty if a server sends neither a strong ETag nor a date."""
     tag = headers.get("ETag", "")
     stamp = headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
     return short_digest(stamp) if stamp else ""

@@ -1,4 +1,4 @@
-"""How often to ask, how long to wait, and when a host is given up."""
+"""Number of attempts, waiting times, and when to give up on a host."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class Patience:
     """Limits of one transfer; times in seconds.
 
     Args:
-        connect_s: Wait for a connection.
-        read_s: Wait for the next bytes.
-        answer_s: Wait for one step of an answer, however many bytes it takes: its whole head, or the next bytes of its
-            body with what frames them.
-        tries: Tries in a row that bring nothing new before a file is given up.
-        tries_in_all: Tries for one file, however much each brings.
-        redirects: Redirects that are followed.
-        backoff_s: The first wait between tries is up to this, each further one up to twice as long.
-        longest_backoff_s: And no longer than this.
-        longest_wait_s: The longest wait that a server may ask for.
-        slowest_bytes_per_s: A transfer slower than this on average is broken off ...
-        slow_after_s: ... after so long.
-        unreached_s: A host is given up when nothing reached it for so long.
+        connect_s: Timeout of a connection.
+        read_s: Timeout for the next bytes.
+        answer_s: Timeout for one step of a response, whatever the number of bytes: the complete headers, or the next
+            bytes of the body with their framing.
+        tries: Number of consecutive attempts without new data before a file is given up.
+        tries_in_all: Maximum number of attempts for one file.
+        redirects: Maximum number of redirects.
+        backoff_s: Maximum of the first wait between attempts. It doubles with each further attempt.
+        longest_backoff_s: Upper limit of the wait between attempts.
+        longest_wait_s: Longest wait that a server may request.
+        slowest_bytes_per_s: A transfer with a lower average speed is stopped ...
+        slow_after_s: ... after this time.
+        unreached_s: A host is given up if it could not be reached for this time.
     """
 
     connect_s: float = 10.0
@@ -44,7 +44,10 @@ class Patience:
     unreached_s: float = 10.0
 
     def backoff(self, tried: int) -> float:
-        """Seconds to wait after the ``tried``-th failure in a row; random, so that many do not return at once."""
+        """Seconds to wait after the ``tried``-th consecutive failure.
+
+        It is random, so that many clients do not return at once.
+        """
         return random.uniform(0, min(self.longest_backoff_s, self.backoff_s * 2 ** (tried - 1)))
 
 
@@ -56,7 +59,7 @@ class _State:
 
 
 class Hosts:
-    """What is known of each host, shared by all that ask it: pauses it wants, and that it cannot be reached."""
+    """The state of each host, shared by all threads: requested pauses, and whether it can be reached."""
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
@@ -66,11 +69,11 @@ class Hosts:
         self._lock = threading.Lock()
 
     def enter(self, host: str) -> None:
-        """Waits until the host may be asked.
+        """Waits until a request may be sent to the host.
 
         Raises:
-            RefusedError: It was given up.
-            StoppedError: The work was ended meanwhile.
+            RefusedError: The host was given up.
+            StoppedError: The download was stopped meanwhile.
         """
         with self._lock:
             state = self._states.setdefault(host, _State())
@@ -85,21 +88,21 @@ class Hosts:
             raise StoppedError
 
     def stop(self) -> None:
-        """Nothing new is begun and nobody waits any longer; what is on its way may still come."""
+        """Starts no new transfers and ends all waiting. Running transfers may still finish."""
         self._stop.set()
 
     def abort(self) -> None:
-        """What is on its way is left where it is."""
+        """Stops running transfers. Their partial files are kept."""
         self._stop.set()
         self._abort.set()
 
     def keep_on(self) -> None:
-        """Raises ``StoppedError`` once the work was aborted."""
+        """Raises ``StoppedError`` after the download was aborted."""
         if self._abort.is_set():
             raise StoppedError
 
     def wait(self, seconds: float) -> None:
-        """Raises ``StoppedError`` if the work is ended meanwhile."""
+        """Waits. Raises ``StoppedError`` if the download is stopped meanwhile."""
         if self._stop.wait(seconds):
             raise StoppedError
 
@@ -108,10 +111,10 @@ class Hosts:
             self._states.setdefault(host, _State()).failing_since = None
 
     def failed(self, host: str, error: TryAgainError) -> None:
-        """Takes note of a failure: a pause that was asked for holds for everybody.
+        """Records a failure. A requested pause applies to all threads.
 
         Raises:
-            RefusedError: It asks for a longer pause than there is patience for.
+            RefusedError: The host requests a longer pause than allowed.
         """
         now = time.monotonic()
         with self._lock:
@@ -122,5 +125,5 @@ class Hosts:
             if error.wait_s is not None and error.wait_s <= self._patience.longest_wait_s:
                 state.open_at = max(state.open_at, now + error.wait_s)
         if error.wait_s is not None and error.wait_s > self._patience.longest_wait_s:
-            limit = f"asks to wait longer than {self._patience.longest_wait_s:.0f} s"
+            limit = f"requests a wait of more than {self._patience.longest_wait_s:.0f} s"
             raise RefusedError(f"{error.reason}, {limit}", temporary=True)

@@ -1,4 +1,4 @@
-"""What a fetch leaves beside the images: its part of ``dataset.md``."""
+"""Writes the part of a download in ``dataset.md`` next to the images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from zoo.fetch.folder import ImageFolder
 
 
 def write_record(folder: ImageFolder, command: str, notes: Sequence[str]) -> None:
-    """Writes what is known of all images that this and earlier fetches brought into the folder.
+    """Writes the sources and licences of all images that were downloaded into the folder, now or earlier.
 
     Args:
-        folder: Filled.
+        folder: The folder of the images.
         command: The command line.
         notes: Sentences for the reader.
     """
@@ -21,7 +21,7 @@ def write_record(folder: ImageFolder, command: str, notes: Sequence[str]) -> Non
     licences = Counter(credit["licence"] or "not known" for credit in credits)
     part = CardPart(
         key="fetch",
-        title="Where the images come from",
+        title="Sources of the images",
         command=command,
         sources=Counter(credit["source"] or "not known" for credit in credits).most_common(),
         counts={"": Counter(credit["label"] for credit in credits)},

@@ -1,4 +1,4 @@
-"""One address to one whole file: tried again, gone on with where it broke off, bounded, checked."""
+"""Downloads one URL to one complete file, with retries, resumption, limits and checksums."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Remote:
     """A file on a server.
 
     Args:
-        url: Its address.
-        key: Names its part on disk; hexadecimal digits.
-        max_bytes: A longer one is refused.
-        md5: Hexadecimal digest of its bytes, where it is known.
-        sha256: Likewise.
+        url: Its URL.
+        key: Key of its partial file on disk, in hexadecimal digits.
+        max_bytes: Maximum size. Larger files are refused.
+        md5: Hexadecimal MD5 of its bytes, if known.
+        sha256: SHA-256, likewise.
     """
 
     url: str
@@ -52,7 +52,7 @@ class Remote:
 
 
 class Transfer:
-    """Fetches files; may be used from several threads at once."""
+    """Downloads files. Thread-safe."""
 
     def __init__(self, network: Network, hosts: Hosts, patience: Patience) -> None:
         self._network = network
@@ -60,16 +60,16 @@ class Transfer:
         self._patience = patience
 
     def fetch(self, remote: Remote, folder: Path, progress: Callable[[int, int], None] | None = None) -> Path:
-        """The path of the part once it is whole; what an earlier process left is used.
+        """Downloads a file and returns the path of the complete part. An existing part is resumed.
 
         Args:
-            remote: What to fetch.
-            folder: Where parts lie.
-            progress: Called with bytes that are there and bytes of the whole, where that is known.
+            remote: The file to download.
+            folder: Folder of partial files.
+            progress: Called with the received bytes and the total size, if known.
 
         Raises:
-            RefusedError: It will not come; the reason says how often it was tried.
-            StoppedError: The work was ended; the part stays.
+            RefusedError: The download failed; the reason contains the number of attempts.
+            StoppedError: The download was stopped; the part is kept.
             DataError: The disk is full, or cannot be written.
         """
         tried = in_all = mismatches = most_bytes = 0
@@ -98,7 +98,7 @@ class Transfer:
             self._hosts.wait(self._patience.backoff(tried))
 
     def size_bytes(self, url: str) -> int | None:
-        """What a server says of a file's size, asked once; ``None`` where it says nothing."""
+        """The size of a file as reported by the server, with one request. ``None`` if it is not reported."""
         try:
             response, _ = self._open("HEAD", url, {})
         except (RefusedError, TryAgainError):
@@ -126,7 +126,7 @@ class Transfer:
                 raise TryAgainError("the file changed meanwhile")
             packed = response.headers.get("Content-Encoding", "identity")
             if packed != "identity":
-                raise RefusedError(f"sent as {packed}, which was not asked for")
+                raise RefusedError(f"sent as {packed}, which was not requested")
             part = part or begin_part(folder, remote.key, response.headers)
             self._receive(response, part, remote.max_bytes, progress)
         except BaseException as error:
@@ -138,7 +138,7 @@ class Transfer:
         return part, google_md5(response.headers)
 
     def _open(self, method: str, url: str, headers: dict[str, str]) -> tuple[BaseHTTPResponse, str]:
-        """The answer that is no redirect, and the host it came from. The address is checked again at every hop."""
+        """The response after all redirects, and its host. The address is checked at every redirect."""
         seen = set()
         for _ in range(self._patience.redirects + 1):
             parts = check_url(url)
@@ -194,11 +194,11 @@ class Transfer:
             raise _broke_off(part, size_bytes)
 
     def _read(self, response: BaseHTTPResponse, part: Part, size_bytes: int) -> bytes:
-        """The next bytes after the first ``size_bytes``; none at the end.
+        """Reads the next bytes after the first ``size_bytes``. Returns no bytes at the end.
 
         Raises:
-            TryAgainError: They are late, or the end came too early. In chunks it may, though no length tells it: the
-                last one is marked.
+            TryAgainError: The bytes are late, or the response ended too early. This is also detected for chunked
+                responses without a length, because the last chunk is marked.
         """
         allow(self._patience.answer_s)
         try:
@@ -207,12 +207,12 @@ class Transfer:
             if isinstance(error.__cause__, IncompleteRead):
                 raise _broke_off(part, size_bytes) from error
             timed_out = isinstance(error, ReadTimeoutError | TimeoutError)
-            raise TryAgainError("nothing came any more" if timed_out else "the connection broke") from error
+            raise TryAgainError("no more data" if timed_out else "the connection broke") from error
 
 
 def _broke_off(part: Part, size_bytes: int) -> TryAgainError:
     of_whole = "" if part.whole_bytes is None else f" of {part.whole_bytes}"
-    return TryAgainError(f"broke off after {size_bytes}{of_whole} bytes")
+    return TryAgainError(f"ended after {size_bytes}{of_whole} bytes")
 
 
 def _write(file: IO[bytes], chunk: bytes) -> None:
@@ -229,7 +229,7 @@ def _refusal(response: BaseHTTPResponse) -> RefusedError | TryAgainError:
 
 
 def _retry_after_s(text: str | None) -> float | None:
-    """Seconds from now, of a header that holds a number of them or a date."""
+    """Seconds from now, from a header with a number of seconds or a date."""
     if text is None:
         return None
     try:
@@ -239,7 +239,7 @@ def _retry_after_s(text: str | None) -> float | None:
 
 
 def _dismiss(response: BaseHTTPResponse) -> None:
-    """Gives the connection back where the rest of the answer is short and comes at once, else ends it."""
+    """Returns the connection to the pool if the rest of the response is short and available, otherwise closes it."""
     length = whole_bytes(response.headers)
     allow(2 * _DRAINED_S)
     try:
@@ -252,7 +252,7 @@ def _dismiss(response: BaseHTTPResponse) -> None:
 
 
 def _drained(response: BaseHTTPResponse) -> bool:
-    """Reads on to the end; false where that takes too long."""
+    """Reads to the end. Returns ``False`` if that takes too long."""
     until = time.monotonic() + _DRAINED_S
     while response.read1(_DRAINED_BYTES):
         if time.monotonic() > until:

@@ -1,4 +1,4 @@
-"""``zoo data fetch urls``: a CSV file of addresses and labels."""
+"""The CSV file of URLs and labels for ``zoo data fetch urls``."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _DIGESTS = {"md5": 32, "sha256": 64}
 
 @dataclass(frozen=True)
 class UrlList:
-    """What a file asks for.
+    """The content of a list.
 
     Args:
-        wanted: Rows that can be fetched, in their order.
-        failures: Rows that cannot, whatever the network says.
-        notes: Sentences the user should read.
+        wanted: Rows that can be downloaded, in order.
+        failures: Invalid rows, which cannot be downloaded.
+        notes: Sentences that the user should read.
     """
 
     wanted: list[Wanted]
@@ -39,15 +39,15 @@ class UrlList:
 
 
 def read_url_list(path: Path, folders: Names) -> UrlList:
-    """Reads ``url,label`` and, where they are there, ``md5``, ``sha256``, ``licence``, ``author``, ``page``, ``title``.
+    """Reads the columns ``url,label`` and optionally ``md5``, ``sha256``, ``licence``, ``author``, ``page``, ``title``.
 
     Args:
         path: The CSV file.
-        folders: Gives each class its folder.
+        folders: Determines the folder of each class.
 
     Raises:
-        UsageError: There is no such file.
-        DataError: It is no CSV file, lacks a column, or names no image.
+        UsageError: The file does not exist.
+        DataError: The file is not CSV, lacks a column, or lists no image.
     """
     found = UrlList([], [], [])
     labels: dict[str, str] = {}  # address to its label
@@ -59,7 +59,7 @@ def read_url_list(path: Path, folders: Names) -> UrlList:
             check_url(url)
             if url in labels:
                 if labels[url] != label:
-                    raise RefusedError(f"line {line} names it again, with another label; '{labels[url]}' counts")
+                    raise RefusedError(f"also listed in line {line} with another label; '{labels[url]}' is used")
                 continue
             md5, sha256 = _digest("md5", row), _digest("sha256", row)
             folder = folders.name(label)
@@ -71,22 +71,22 @@ def read_url_list(path: Path, folders: Names) -> UrlList:
             Wanted(url=url, folder=folder, stem=_stem(url), credit=_credit(path.name, url, row), md5=md5, sha256=sha256)
         )
     if not found.wanted and not found.failures:
-        raise DataError(f"'{path}' names no image.", "Below the first line, each line is an address and a label.")
+        raise DataError(f"'{path}' lists no image.", "After the header, each line must be a URL and a label.")
     by_folder: dict[str, set[str]] = {}
     for label in labels.values():
         by_folder.setdefault(folders.name(label), set()).add(label)
     for folder, names in by_folder.items():
         if len(names) > 1:
-            found.notes.append(f"{' and '.join(map(repr, sorted(names)))} are one class, '{folder}'.")
+            found.notes.append(f"{' and '.join(map(repr, sorted(names)))} are treated as one class, '{folder}'.")
     return found
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line and cells of each row, by the lower-case name of the column."""
+    """Line number and cells of each row, by the lower-case column name."""
     try:
         text = decode_csv(path.read_bytes())
     except FileNotFoundError:
-        raise UsageError(f"There is no file '{path}'.") from None
+        raise UsageError(f"The file '{path}' does not exist.") from None
     except OSError as error:
         raise UsageError(f"Could not read '{path}': {error.strerror}.") from error
     except ValueError as error:
@@ -98,7 +98,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         if missing:
             raise DataError(
                 f"'{path}' lacks the column(s) {', '.join(missing)}. Found: {', '.join(columns) or 'none'}.",
-                "The first line must be url,label; more columns may follow.",
+                "The first line must be url,label. More columns may follow.",
             )
         for cells in reader:
             if any(cell.strip() for cell in cells):
@@ -110,7 +110,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _digest(name: str, row: Mapping[str, str]) -> str:
     text = row.get(name, "").lower()
     if text and not re.fullmatch(rf"[0-9a-f]{{{_DIGESTS[name]}}}", text):
-        raise RefusedError(f"'{text}' is no {name} in hexadecimal digits")
+        raise RefusedError(f"'{text}' is not a {name} in hexadecimal digits")
     return text
 
 
@@ -127,7 +127,7 @@ def _credit(source: str, url: str, row: Mapping[str, str]) -> Credit:
 
 
 def _stem(url: str) -> str:
-    """What the address calls the file, and digits that no other address has; nothing else decides it."""
+    """The file name of the URL and digits that are unique to the URL. It depends on nothing else."""
     name = PurePosixPath(unquote(urlsplit(url).path)).stem
     try:
         readable = safe_name(name)[:60].rstrip(". ")

@@ -2,11 +2,11 @@
 
     load_image(path, spec) = resize(decode(read_file(path)), spec)
 
-``look`` decodes as well, and returns with the pixels what a user should know of the picture. ``decode`` by itself lets
-decoders write to stderr.
+``look`` also decodes, and returns the pixels with a remark for the user. ``decode`` alone lets decoders write to
+stderr.
 
-Training, evaluation, calibration, verification and the runner on the device all take it. It needs NumPy and OpenCV
-only, for HEIC photos ``pi-heif`` besides, and is copied onto the device as it stands, with ``zoo.errors`` and
+Training, evaluation, calibration, verification and the runner on the device all use this path. It needs only NumPy and
+OpenCV, and ``pi-heif`` for HEIC photos. It is copied to the device unchanged, with ``zoo.errors`` and
 ``zoo.image_spec``.
 """
 

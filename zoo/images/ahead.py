@@ -1,4 +1,4 @@
-"""Work on many pictures in threads, a bounded number of them ahead of whoever uses what comes of it."""
+"""Processes many images in threads, with a limited number of results ahead of the consumer."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _Result = TypeVar("_Result")
 def ahead(
     function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int, most: int | None = None
 ) -> Iterator[_Result]:
-    """What ``function`` makes of each item, in their order; OpenCV works outside the interpreter lock.
+    """Yields the result of ``function`` for each item, in order. OpenCV releases the interpreter lock.
 
-    Items are taken one after the other as they are needed, by the caller's thread, so that there may be any number.
+    Items are read one by one as needed, in the caller's thread, so that their number is not limited.
 
     Args:
         function: Called in a thread.
-        items: What it is called with.
-        workers: Threads.
-        most: Results that wait or are being made; four for each thread where nothing is said.
+        items: Arguments of the calls.
+        workers: Number of threads.
+        most: Maximum number of running or waiting results. The default is four per thread.
     """
     most = most or 4 * workers
     before = cv2.getNumThreads()

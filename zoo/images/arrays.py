@@ -1,6 +1,6 @@
-"""Pictures that are arrays already: what is taken as one, and what is said of an array that is none.
+"""Images given as arrays: which arrays are accepted, and error messages for all others.
 
-Training on arrays and predicting on arrays both come here, so that they take the same arrays and refuse the same ones.
+Training and prediction on arrays both use this module, so that they accept and refuse the same arrays.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ MULTIPLY = "Multiply by 255: numpy.rint(images * 255).astype(numpy.uint8)."
 
 
 def is_array(value: object) -> bool:
-    """Whether it is an array of NumPy, or something that turns into one, such as a tensor."""
+    """Whether the value is a NumPy array, or can be converted to one, such as a tensor."""
     return hasattr(value, "__array__")
 
 
 def described(value: object) -> str:
-    """What a value is, for a message: its type, and of an array its dtype and its shape."""
+    """Describes a value in a message: its type, and dtype and shape of an array."""
     if is_array(value) and hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{type(value).__name__} of {value.dtype}, shape {tuple(value.shape)}"
     text = repr(value)
@@ -32,43 +32,43 @@ def described(value: object) -> str:
 
 
 def as_array(value: Any, name: str) -> NDArray[Any]:
-    """Turns a tensor of TensorFlow, PyTorch or JAX into a NumPy array; NumPy's own arrays come back as they are.
+    """Converts a tensor of TensorFlow, PyTorch or JAX to a NumPy array. NumPy arrays are returned unchanged.
 
     Raises:
-        DataError: It is no array, holds Python objects, or has masked values.
+        DataError: The value is not an array, contains Python objects, or has masked values.
     """
     if not is_array(value):
-        raise DataError(f"{name} is no array. Received: {described(value)}.", "numpy.asarray makes an array of it.")
+        raise DataError(f"{name} is not an array. Received: {described(value)}.", "Convert it with numpy.asarray.")
     if np.ma.is_masked(value):
         raise DataError(
-            f"{name} is a masked array, and some of its values are masked.", "Fill them in: images.filled(0)."
+            f"{name} is a masked array, and some of its values are masked.", "Replace them: images.filled(0)."
         )
     try:
         array = np.asarray(value)
     except Exception as error:  # a tensor on a GPU, or one that follows gradients: each library has its own
         raise DataError(
-            f"Could not read {name} as a NumPy array: {error}.", "A PyTorch tensor: tensor.detach().cpu().numpy()."
+            f"Could not read {name} as a NumPy array: {error}.", "For a PyTorch tensor: tensor.detach().cpu().numpy()."
         ) from error
     if array.dtype == object:
         raise DataError(
-            f"{name} holds Python objects (dtype object, shape {array.shape}) and not numbers.",
+            f"{name} contains Python objects (dtype object, shape {array.shape}) instead of numbers.",
             "For images of different sizes, give a list of uint8 arrays: list(images).",
         )
     return array
 
 
 def as_picture(value: Any, name: str) -> NDArray[np.uint8]:
-    """One picture: RGB ``(height, width, 3)`` or gray ``(height, width)``, uint8.
+    """Converts to one image: RGB ``(height, width, 3)`` or gray ``(height, width)``, uint8.
 
-    Integers and floating point numbers are taken where all of them are whole numbers from 0 to 255, so that nothing is
-    lost.
+    Other integer types and floating point numbers are accepted if all values are whole numbers from 0 to 255, so that
+    no information is lost.
 
     Args:
-        value: An array or a tensor; gray ones may have a last axis of length 1.
-        name: How messages call it, such as ``images[3]``.
+        value: An array or a tensor. A gray image may have a last axis of length 1.
+        name: Name of the value in messages, such as ``images[3]``.
 
     Raises:
-        DataError: Its shape, its type or its values are not those of a picture.
+        DataError: Its shape, type or values are not those of an image.
     """
     array = as_array(value, name)
     _check_picture(array.shape, name)
@@ -76,30 +76,30 @@ def as_picture(value: Any, name: str) -> NDArray[np.uint8]:
 
 
 def is_batch(shape: tuple[int, ...]) -> bool:
-    """Whether an array of this shape is several pictures: ``(n, height, width, channels)``, or gray ones without the
-    last axis."""
+    """Whether an array of this shape contains several images: ``(n, height, width, channels)``, or gray images without
+    the last axis."""
     return len(shape) == 4 or (len(shape) == 3 and shape[2] not in (1, 2, 3, 4))
 
 
 def check_batch(shape: tuple[int, ...], name: str) -> None:
-    """Refuses what is not ``(n, height, width, 3)``, ``(n, height, width, 1)`` or ``(n, height, width)``.
+    """Refuses shapes other than ``(n, height, width, 3)``, ``(n, height, width, 1)`` and ``(n, height, width)``.
 
     Raises:
-        DataError: The message says what the shape looks like, and what would work.
+        DataError: The shape is another. The message describes it and a solution.
     """
     if is_batch(shape):
         if len(shape) == 4:
             _check_channels(shape[1:], name, "numpy.moveaxis(images, 1, -1)")
         return
     if len(shape) == 3:
-        what, hint = "one image, not several", "Give images[None] to add an axis in front."
+        what, hint = "one image, not several", "Use images[None] to add a leading axis."
     elif len(shape) == 2:
         what, hint = (
             "one row of numbers for each image",
-            "Give each its sides: images.reshape(-1, height, width).",
+            "Restore height and width: images.reshape(-1, height, width).",
         )
     else:
-        what, hint = f"an array of {len(shape)} dimensions", "Several images are an array (n, height, width, 3)."
+        what, hint = f"an array of {len(shape)} dimensions", "Several images must be an array (n, height, width, 3)."
     raise DataError(f"Expected an array (n, height, width, 3). Received: {name} of shape {shape}, {what}.", hint)
 
 
@@ -112,7 +112,7 @@ def _check_picture(shape: tuple[int, ...], name: str) -> None:
     if len(shape) == 3:
         _check_channels(shape, name, "numpy.moveaxis(image, 0, -1)")
     if 0 in shape:
-        raise DataError(f"{name} of shape {shape} holds no pixel.", "Leave it out.")
+        raise DataError(f"{name} of shape {shape} contains no pixels.", "Remove it.")
     if shape[0] * shape[1] > MAX_PIXELS:
         raise DataError(
             f"{name} has {shape[1]} x {shape[0]} pixels, more than {MAX_PIXELS // 10**6} Mpx.", "Make it smaller."
@@ -127,18 +127,20 @@ def _check_channels(shape: tuple[int, ...], name: str, channels_last: str) -> No
     received = f"Expected 3 channels (or 1, gray) on the last axis. Received: {name} with {channels}"
     if shape[0] in (1, 3):
         raise DataError(
-            f"{received} there, and {shape[0]} on the axis before height and width: channels come first.",
+            f"{received} on the last axis and {shape[0]} before height and width: it is channels-first.",
             f"Move them: {channels_last}.",
         )
     if channels == 4:
-        raise DataError(f"{received}: RGBA?", "Leave the transparency out, images[..., :3], or lay it on white first.")
+        raise DataError(
+            f"{received}: RGBA?", "Remove the alpha channel, images[..., :3], or composite the images on white first."
+        )
     if channels == 2:
-        raise DataError(f"{received}: gray with transparency?", "Leave the transparency out: images[..., 0].")
+        raise DataError(f"{received}: gray with transparency?", "Remove the alpha channel: images[..., 0].")
     raise DataError(f"{received}.", f"Images are {EXPECTED}.")
 
 
 def _whole_bytes(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """The same values as uint8, where that changes none."""
+    """The same values as uint8, if no value changes."""
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind not in "iuf":
@@ -146,7 +148,7 @@ def _whole_bytes(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
         raise DataError(f"Expected numbers from 0 to 255. Received: {name} of type {array.dtype}.", hint)
     least, most = array.min(), array.max()
     if not np.isfinite(least) or not np.isfinite(most):  # NaN passes through min and max
-        raise DataError(f"{name} holds values that are no numbers (NaN or infinity).", "Find where they come from.")
+        raise DataError(f"{name} contains NaN or infinite values.", "Find the source of these values.")
     whole = array.dtype.kind != "f" or bool((np.rint(array) == array).all())
     if whole and least >= 0 and most <= 255:
         return array.astype(np.uint8)
@@ -157,9 +159,9 @@ def _whole_bytes(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if most <= 1:
         raise DataError(f"{received}.", MULTIPLY)
     if most > 255:
-        hint = "Of 16 bits, numpy.rint(images / 257).astype(numpy.uint8) keeps white white."
+        hint = "For 16 bits: numpy.rint(images / 257).astype(numpy.uint8)."
         raise DataError(f"{received}.", hint if most <= 65535 else f"Images are {EXPECTED}.")
     raise DataError(
-        f"{received}, with fractions between.",
-        "Round them, numpy.rint(images).astype(numpy.uint8); or give the files that they were made of.",
+        f"{received}, including fractions.",
+        "Round them, numpy.rint(images).astype(numpy.uint8), or give the original files.",
     )

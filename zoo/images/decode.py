@@ -1,4 +1,4 @@
-"""Decodes a picture to 8-bit RGB, upright and opaque."""
+"""Decodes an image to 8-bit RGB, upright and opaque."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ DECODER_VERSION = 2
 
 
 def decode(data: bytes) -> npt.NDArray[np.uint8]:
-    """Decodes JPEG, MPO, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC; the content decides which, never a name.
+    """Decodes JPEG, MPO, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC. The content determines the format, not the name.
 
-    The pixels are those of the file, with these rules, none of which depends on the OpenCV release:
+    The pixels are those of the file, with the following rules, which do not depend on the OpenCV release:
 
-    - Of an animation, a burst, a stereo pair or a multi-page file the first picture is taken; of HEIC, the one that the
-      file calls primary. What the first frame of a GIF does not cover is transparent.
+    - Of an animation, a burst, a stereo pair or a multi-page file, the first image is used; of HEIC, the primary image.
+      Areas that the first frame of a GIF does not cover are transparent.
     - EXIF orientation is applied once (AVIF and HEIC: their rotation and mirror properties); an invalid one counts as
-      upright. Orientation that only XMP states is not applied, as in browsers.
-    - Alpha is composited on white: ``255 - round(alpha * (255 - value) / 255)``. For a TIFF, a channel is alpha only
-      where the file calls it so; for a BMP, only where it has an alpha mask.
+      upright. An orientation that is only in XMP is not applied, as in browsers.
+    - Alpha is composited on white: ``255 - round(alpha * (255 - value) / 255)``. In a TIFF, a channel is alpha only
+      if the file declares it; in a BMP, only if there is an alpha mask.
     - Samples of ``n`` bits become ``round(value * 255 / (2**n - 1))``, before alpha is applied. Floating point samples
-      and those of 32 bits and more have no white of their own: it is the first of 1 (floating point alone), 255, 65535
-      and ``2**32 - 1`` that no sample of the picture exceeds. Signed samples are black up to 0.
-    - Gray and palette pictures become RGB; CMYK JPEG is taken as Adobe writes it, inverted, and converted without
+      and those of 32 bits or more have no defined white value: it is the first of 1 (floating point only), 255, 65535
+      and ``2**32 - 1`` that no sample of the image exceeds. Signed samples up to 0 are black.
+    - Gray and palette images become RGB. CMYK JPEG is interpreted as Adobe writes it, inverted, and converted without
       colour profile. Colour profiles are not applied to any format.
-    - Bytes after the end of the picture do not matter. A picture that ends too early is refused, but a JPEG that lacks
-      nothing except its end mark is used (``ImageHeader.has_end``). Damage amid the compressed data is refused where
-      the decoder reports it; the decoders of JPEG, lossy WebP, HEIC and some TIFF do not, and paint over it.
+    - Bytes after the end of the image are ignored. An image that ends too early is refused, but a JPEG that lacks only
+      its end marker is used (``ImageHeader.has_end``). Damage within the compressed data is refused if the decoder
+      reports it. The decoders of JPEG, lossy WebP, HEIC and some TIFF files do not report it, and fill in the damage.
 
-    May be called from several threads at once; decoding releases the GIL.
+    Thread-safe; decoding releases the GIL.
 
     Args:
         data: The whole file.
@@ -56,8 +56,8 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
         ``(height, width, 3)`` uint8 RGB, contiguous.
 
     Raises:
-        ImageError: The bytes are not a picture, or not one that can be decoded completely. The reason says why.
-        MissingDecoderError: A HEIC photo, where ``pi-heif`` is not installed.
+        ImageError: The bytes are not an image, or it cannot be decoded completely. The error contains the reason.
+        MissingDecoderError: The file is a HEIC photo, and ``pi-heif`` is not installed.
     """
     header = probe(data)
     try:
@@ -84,7 +84,7 @@ def _decode(data: bytes, header: ImageHeader) -> npt.NDArray[np.uint8]:
 
 
 def _pixels_as_stored(data: bytes, header: ImageHeader) -> tuple[MatLike, bool]:
-    """Pixels in the channels and the depth of the file, alpha last, and whether blue comes first, as OpenCV has it."""
+    """Pixels with the channels and depth of the file, alpha last, and whether they are in BGR order."""
     match header.format:
         case "BMP":
             return bmp.read_pixels(data), False
@@ -115,7 +115,7 @@ def _with_opencv(
 
 
 def _on_canvas(frame: gif.Frame, header: ImageHeader) -> MatLike:
-    """The frame where it belongs; what it does not cover is transparent."""
+    """The frame at its position on the canvas. The rest is transparent."""
     pixels = _with_opencv(frame.content, cv2.IMREAD_UNCHANGED, "GIF")
     if pixels.shape[:2] == (header.height_px, header.width_px):
         return pixels
@@ -150,7 +150,7 @@ def _to_rgb(pixels: MatLike, header: ImageHeader, blue_first: bool) -> MatLike:
 
 
 def _upright(image: MatLike, orientation: int) -> MatLike:
-    """Undoes an EXIF orientation, 1 to 8."""
+    """Applies an EXIF orientation, 1 to 8."""
     match orientation:
         case 2:
             return cv2.flip(image, 1)

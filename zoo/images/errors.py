@@ -1,4 +1,4 @@
-"""The one error of this package: a file that is no usable picture."""
+"""The errors of this package: files that are not usable images."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from zoo.terminal import readable
 
 
 class ImageError(DataError):
-    """A file or a block of bytes that cannot be used as a picture.
+    """A file or a block of bytes that cannot be used as an image.
 
     Args:
-        reason: A few words without a full stop, fit for a list: ``"empty file"``, ``"truncated JPEG"``.
-        path: The file, where one is known.
+        reason: A few words without a full stop, for use in a list: ``"empty file"``, ``"truncated JPEG"``.
+        path: The file, if known.
     """
 
     def __init__(self, reason: str, path: str | os.PathLike[str] | None = None) -> None:
@@ -29,4 +29,4 @@ class ImageError(DataError):
 
 
 class MissingDecoderError(ImageError):
-    """A picture whose decoder is not installed; after an installation the same file can be read."""
+    """An image whose decoder is not installed. After installation, the same file can be read."""

@@ -1,4 +1,4 @@
-"""What is worth saying of a picture that is used, such as damage that its decoder painted over and wrote about."""
+"""Remarks on images that are used, such as warnings of decoders about damage that they filled in."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _MOST_LINES = 2
 
 
 class Listener:
-    """Decodes in any number of threads, and knows which file a message on stderr is about.
+    """Decodes in any number of threads, and assigns messages on stderr to files.
 
-    The descriptor belongs to the whole process, so a message may be about any of the files that are being decoded at
-    that moment, or come from a model that computes meanwhile. Each of these files is decoded once more, while no other
-    is: what its decoder says, it says both times.
+    stderr is shared by the whole process, so a message may belong to any of the files that are being decoded at that
+    moment, or come from a running model. Therefore each of these files is decoded again, one at a time. A message that
+    occurs both times belongs to the file.
     """
 
     def __init__(self, messages: Messages) -> None:
@@ -33,10 +33,10 @@ class Listener:
         self._decoding = 0
 
     def decode(self, data: bytes) -> tuple[NDArray[np.uint8], str]:
-        """What ``zoo.images.decode`` returns, and a remark on the picture; mostly an empty one.
+        """Decodes like ``zoo.images.decode``, and also returns a remark, which is usually empty.
 
         Raises:
-            ImageError: As ``zoo.images.decode`` does.
+            ImageError: In the same cases as ``zoo.images.decode``.
         """
         with self._beside_others():
             before = self._messages.size()
@@ -61,7 +61,7 @@ class Listener:
             return pixels, remark(data, pixels) or _warning(said)
 
     def _said(self, before: int, heard: Sequence[bytes]) -> list[bytes]:
-        """What the decoder wrote since then, of what it wrote the first time."""
+        """The lines that the decoder wrote both times."""
         return [line for line in self._messages.since(before) if line in heard]
 
     @contextmanager
@@ -83,16 +83,16 @@ class Listener:
 
 
 def look(data: bytes) -> tuple[NDArray[np.uint8], str]:
-    """Decodes a picture, and says what a user should know of it.
+    """Decodes an image, and returns a remark for the user.
 
     Args:
         data: The whole file.
 
     Returns:
-        What ``zoo.images.decode`` returns, and a few words without a full stop; empty where there is nothing to say.
+        The pixels from ``zoo.images.decode``, and a remark of a few words without a full stop, or an empty string.
 
     Raises:
-        ImageError: As ``zoo.images.decode`` does.
+        ImageError: In the same cases as ``zoo.images.decode``.
     """
     with listening() as listener:
         return listener.decode(data)
@@ -100,9 +100,9 @@ def look(data: bytes) -> tuple[NDArray[np.uint8], str]:
 
 @contextmanager
 def listening() -> Iterator[Listener]:
-    """The listener of this process, while what decoders write to stderr is turned aside.
+    """The listener of this process. In the block, stderr of decoders is captured.
 
-    Blocks may lie in each other and in several threads; stderr comes back when the last one ends.
+    Blocks may be nested and used in several threads. stderr is restored when the last block ends.
     """
     listener = _SHARED.enter()
     try:
@@ -112,7 +112,7 @@ def listening() -> Iterator[Listener]:
 
 
 class _Shared:
-    """One listener for all: the descriptor can be turned aside only once."""
+    """One listener for the process, because the descriptor can be redirected only once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

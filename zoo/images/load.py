@@ -1,4 +1,4 @@
-"""From a path to the tensor of a spec."""
+"""Loads an image file as the tensor of an ``ImageSpec``."""
 
 from __future__ import annotations
 
@@ -37,36 +37,35 @@ _REASONS = {
 
 
 def load_image(path: str | os.PathLike[str], spec: ImageSpec) -> npt.NDArray[np.uint8]:
-    """The one way from an image file to what a model sees: read, decode, resize.
+    """Loads an image file as model input: read, decode, resize.
 
-    Training, evaluation, calibration, verification and the runner on the device all call it. May be called from
-    several threads at once.
+    Training, evaluation, calibration, verification and the runner on the device all call this function. Thread-safe.
 
     Args:
-        path: The file. Its name and extension play no part.
+        path: The file. Its name and extension are ignored.
         spec: Size, resize rule and interpolation.
 
     Returns:
         ``(spec.height_px, spec.width_px, 3)`` uint8 RGB, 0 to 255, contiguous.
 
     Raises:
-        ImageError: The file cannot be read or is no usable picture; it names the path and the reason.
+        ImageError: The file cannot be read or is not a usable image. The error contains the path and the reason.
     """
     return load_with_remark(path, spec)[0]
 
 
 def load_with_remark(path: str | os.PathLike[str], spec: ImageSpec) -> tuple[npt.NDArray[np.uint8], str]:
-    """What ``load_image`` returns, and what a user should know of the picture.
+    """Loads an image like ``load_image``, and also returns a remark for the user.
 
     Args:
-        path, spec: As for ``load_image``.
+        path, spec: As in ``load_image``.
 
     Returns:
-        The pixels, and a few words without a full stop, such as ``the decoder warns: Premature end of JPEG file``;
-        empty where there is nothing to say.
+        The pixels, and a remark of a few words without a full stop, such as ``the decoder warns: Premature end of JPEG
+        file``, or an empty string.
 
     Raises:
-        ImageError: As ``load_image`` does.
+        ImageError: In the same cases as ``load_image``.
     """
     data = read_file(path)
     try:
@@ -77,15 +76,15 @@ def load_with_remark(path: str | os.PathLike[str], spec: ImageSpec) -> tuple[npt
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a picture file; never waits, whatever lies at ``path``.
+    """Reads the bytes of an image file. It never blocks, even if ``path`` is a named pipe.
 
-    What does not begin like a picture is refused before the rest of it is read.
+    A file without the signature of an image is refused before the rest of it is read.
 
     Args:
-        path: The file; a symbolic link is followed.
+        path: The file. A symbolic link is followed.
 
     Returns:
-        All its bytes, ``MAX_FILE_BYTES`` at most.
+        All its bytes, at most ``MAX_FILE_BYTES``.
 
     Raises:
         ImageError: Missing, no permission, not a regular file, empty, too large, or not a picture.

@@ -1,4 +1,4 @@
-"""Images of Pillow, by way of a file in memory: the decoder sees what it would see had they been saved."""
+"""Converts Pillow images to files in memory, so that they are decoded like saved files."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _CONVERTED = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
 
 
 def is_pillow(value: object) -> bool:
-    """Whether it behaves like an image of Pillow, which is no dependency of zoo."""
+    """Whether the value is like a Pillow image. Pillow is not a dependency of zoo."""
     return all(hasattr(value, name) for name in ("convert", "getbands", "save", "mode", "info"))
 
 
 def encoded(image: Any) -> bytes:
-    """A lossless file of the image: depth, palette and transparency as they are, and its EXIF orientation.
+    """Encodes the image losslessly, with its depth, palette, transparency and EXIF orientation.
 
-    Pixels and orientation are those that the image has now, changed or not since it was opened.
+    Pixels and orientation are the current ones, even if they were changed after opening.
 
     Args:
-        image: Of Pillow; of an animation the frame that it is at.
+        image: A Pillow image. Of an animation, the current frame is used.
 
     Raises:
-        ImageError: Its file cannot be read any more, or is damaged: Pillow reads it only now.
+        ImageError: Its file can no longer be read, or is damaged. Pillow reads it only at this point.
     """
     buffer = io.BytesIO()
     try:
@@ -52,7 +52,7 @@ def encoded(image: Any) -> bytes:
 
 
 def _only_orientation(exif: object) -> bytes:
-    """An EXIF block that holds nothing else: neither the place of the photo nor what Pillow could stumble over."""
+    """An EXIF block that contains only the orientation: no location, and no tags that Pillow cannot write."""
     orientation = exif_orientation(exif) if isinstance(exif, bytes) else 1
     header = b"Exif\0\0II*\0" + struct.pack("<I", 8)
     return header + struct.pack("<HHHIII", 1, ORIENTATION, _SHORT, 1, orientation, 0)

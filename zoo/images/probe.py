@@ -1,4 +1,4 @@
-"""Tells format and declared size of a picture, without decoding it."""
+"""Reads format and declared size of an image without decoding it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _READERS: dict[str, Callable[[bytes], ImageHeader]] = {
 
 
 def probe(data: bytes) -> ImageHeader:
-    """Format, declared size and orientation of a picture, from its bytes; takes microseconds and no memory.
+    """Reads format, declared size and orientation of an image from its bytes, in microseconds and without much memory.
 
     Args:
         data: The whole file.
 
     Returns:
-        What the file declares. Nothing is known yet of whether its pixels can be decoded.
+        The declared values. The pixels may still be impossible to decode.
 
     Raises:
-        ImageError: Not a picture of a supported format, truncated, or larger than ``MAX_PIXELS``.
+        ImageError: The file is not an image of a supported format, truncated, or larger than ``MAX_PIXELS``.
     """
     name = identify(data)
     try:

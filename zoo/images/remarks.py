@@ -1,4 +1,4 @@
-"""What is worth saying of a picture that is used."""
+"""Remarks on images that are used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NEARLY_BLACK = 16
 
 
 def remark(data: bytes, pixels: npt.NDArray[np.uint8]) -> str:
-    """A few words on what a user should know of a picture that was decoded; empty where there is nothing to say.
+    """A remark of a few words on a decoded image, or an empty string.
 
     Args:
         data: The whole file.
@@ -20,7 +20,7 @@ def remark(data: bytes, pixels: npt.NDArray[np.uint8]) -> str:
     """
     header = probe(data)
     if not header.has_end:
-        return "JPEG without its end mark, otherwise whole"
+        return "JPEG without end marker, otherwise complete"
     if header.bits > 8 and 0 < pixels.max(initial=0) <= NEARLY_BLACK:
         return f"nearly black {header.format} of {header.bits} bits: its samples may use fewer of them"
     return ""

@@ -1,4 +1,4 @@
-"""Brings a picture to the size of a spec."""
+"""Resizes an image to the size of an ``ImageSpec``."""
 
 from __future__ import annotations
 
@@ -24,22 +24,21 @@ _LONGEST_BEFORE_CROP = 4
 
 
 def resize(image: npt.NDArray[np.uint8], spec: ImageSpec) -> npt.NDArray[np.uint8]:
-    """Resizes a picture by the rule and the interpolation of ``spec``.
+    """Resizes an image with the resize rule and the interpolation of ``spec``.
 
-    With target ``H x W``, and all sizes rounded to the nearest pixel, halves up:
+    The target size is ``H x W``. All sizes are rounded to the nearest pixel, halves up:
 
     - ``squash`` stretches to ``H x W``.
-    - ``crop`` scales evenly until the picture covers ``256/224`` of the target in both directions and touches it in
-      one (for a square target: shorter side to ``256/224`` of it), then takes the centre; an odd pixel is left at the
-      end.
-    - ``letterbox`` scales evenly until the picture fits, centres it and pads with gray, 114; an odd row or column of
-      padding goes to the end.
+    - ``crop`` scales with the same factor in both directions until the image covers ``256/224`` of the target (for a
+      square target, the shorter side becomes ``256/224`` of it), then takes the centre. An odd pixel is cut at the end.
+    - ``letterbox`` scales with the same factor in both directions until the image fits, centres it and pads with gray,
+      114. An odd row or column of padding is added at the end.
 
-    ``area`` averages along each axis that shrinks; along an axis that grows it is bilinear. ``bilinear`` and
-    ``bicubic`` are ``cv2.INTER_LINEAR`` and ``cv2.INTER_CUBIC``. Between processors OpenCV may round a value
-    differently, by one level.
+    ``area`` averages along each axis that shrinks, and is bilinear along an axis that grows. ``bilinear`` and
+    ``bicubic`` are ``cv2.INTER_LINEAR`` and ``cv2.INTER_CUBIC``. On different processors, OpenCV may round a value
+    differently by one level.
 
-    May be called from several threads at once.
+    Thread-safe.
 
     Args:
         image: ``(height, width, 3)`` uint8 of any size from 1 x 1.
@@ -63,7 +62,7 @@ def resize(image: npt.NDArray[np.uint8], spec: ImageSpec) -> npt.NDArray[np.uint
 
 
 class Box(NamedTuple):
-    """A part of a picture, in pixels; ends may lie inside a pixel."""
+    """A part of an image, in pixels. Its borders may be fractional."""
 
     top: float
     left: float
@@ -72,10 +71,10 @@ class Box(NamedTuple):
 
 
 def seen(height: int, width: int, spec: ImageSpec) -> tuple[Box, Box]:
-    """Which part of a picture ``resize`` keeps, and which part of its result that part becomes.
+    """The part of an image that ``resize`` keeps, and the part of the result that shows it.
 
     Args:
-        height, width: Of the picture.
+        height, width: Size of the image.
         spec: Target size and rule.
     """
     whole, target = Box(0, 0, height, width), Box(0, 0, spec.height_px, spec.width_px)
@@ -100,7 +99,7 @@ def _crop(image: MatLike, spec: ImageSpec) -> MatLike:
 
 
 def _covering(height: int, width: int, spec: ImageSpec) -> tuple[int, int, int, int]:
-    """What ``crop`` keeps of a picture, height and width, and the size that it brings this to."""
+    """Height and width of the part that ``crop`` keeps, and the size to which it is scaled."""
     cover_height, cover_width = _scaled(spec.height_px, *_CROP_MARGIN), _scaled(spec.width_px, *_CROP_MARGIN)
     height, width = _trimmed(height, width, cover_height, cover_width)
     if cover_height * width >= cover_width * height:  # height is the side to bring to its measure
@@ -109,7 +108,7 @@ def _covering(height: int, width: int, spec: ImageSpec) -> tuple[int, int, int, 
 
 
 def _trimmed(height: int, width: int, cover_height: int, cover_width: int) -> tuple[int, int]:
-    """Size without the ends of a very long picture, which ``crop`` would discard anyway, before they are enlarged."""
+    """Size without the ends of a very elongated image, which ``crop`` would discard after enlarging them."""
     longest_width = max(height * cover_width * _LONGEST_BEFORE_CROP // cover_height, 1)
     longest_height = max(width * cover_height * _LONGEST_BEFORE_CROP // cover_width, 1)
     # By an even number of pixels, or the centre would move.
@@ -126,14 +125,17 @@ def _letterbox(image: MatLike, spec: ImageSpec) -> MatLike:
 
 
 def _fitting(height: int, width: int, spec: ImageSpec) -> tuple[int, int]:
-    """The size that ``letterbox`` brings a picture to."""
+    """The size to which ``letterbox`` scales an image."""
     if spec.height_px * width >= spec.width_px * height:  # width is the side that fits exactly
         return _scaled(height, spec.width_px, width), spec.width_px
     return spec.height_px, _scaled(width, spec.height_px, height)
 
 
 def _scaled(length: int, numerator: int, denominator: int) -> int:
-    """``length * numerator / denominator`` to the nearest pixel, at least 1; in integers, so the same everywhere."""
+    """``length * numerator / denominator`` to the nearest pixel, at least 1.
+
+    Integer arithmetic gives the same result everywhere.
+    """
     return max((2 * length * numerator + denominator) // (2 * denominator), 1)
 
 

@@ -1,4 +1,4 @@
-"""Tells from the first bytes what a file is; its name and extension play no part."""
+"""Identifies a file by its first bytes. Its name and extension are ignored."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ _RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"II\x1a\0\0\0H
 
 
 def identify(head: bytes) -> str:
-    """The format of a picture: ``JPEG``, ``PNG``, ``BMP``, ``GIF``, ``WebP``, ``TIFF``, ``AVIF`` or ``HEIC``.
+    """The format of an image: ``JPEG``, ``PNG``, ``BMP``, ``GIF``, ``WebP``, ``TIFF``, ``AVIF`` or ``HEIC``.
 
     Args:
-        head: The first ``HEAD_BYTES`` bytes of the file, or all of it; more does no harm.
+        head: The first ``HEAD_BYTES`` bytes of the file, or more, or the whole file.
 
     Raises:
-        ImageError: Something else; the reason says what, as far as it can be told.
+        ImageError: The file is something else. The reason names it if it is known.
     """
     if not head:
         raise ImageError("empty file")
@@ -94,17 +94,17 @@ def identify(head: bytes) -> str:
 
 
 def is_something_else(name: str, reason: str) -> bool:
-    """Whether a file that was refused is none that somebody takes for a picture: a licence, notes, a list.
+    """Whether a refused file was never meant to be an image: a licence, notes, a list.
 
     Args:
-        name: Of the file.
-        reason: For which it was refused.
+        name: Name of the file.
+        reason: Reason for which it was refused.
     """
     return reason.startswith(_NOT_AN_IMAGE) and PurePath(name).suffix.lower() not in SUFFIXES
 
 
 def _identify_media_file(head: bytes) -> str:
-    """AVIF, HEIC and MP4 share one container; the brands tell them apart."""
+    """AVIF, HEIC and MP4 use the same container and differ in their brands."""
     found = brands(head)
     if found & avif.BRANDS:
         return "AVIF"

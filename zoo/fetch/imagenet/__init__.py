@@ -1,1 +1,1 @@
-"""ImageNet: class folders out of the copy that the user has; nothing is downloaded."""
+"""ImageNet: extracts class folders from the user's own copy. Nothing is downloaded."""

@@ -1,4 +1,4 @@
-"""Copies of ImageNet as people have them: the archive of archives, one archive a class, class folders."""
+"""The forms of a copy of ImageNet: one archive of archives, one archive per class, or class folders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo.fetch.imagenet.synsets import WNID
 _PLACES = (".", "train", "ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train", "CLS-LOC/train")
 _TRAIN = "ILSVRC2012_img_train.tar"
 _HINT = (
-    "--from takes ILSVRC2012_img_train.tar, a tar file of one class such as n04118538.tar, or a folder with such tar "
+    "--from must be ILSVRC2012_img_train.tar, a tar file of one class such as n04118538.tar, or a folder with such tar "
     "files or with class folders such as n04118538/."
 )
 #: What a compressed archive ends in that is damaged; ``tarfile`` passes the decompressor's own errors on.
@@ -32,8 +32,8 @@ class Member:
 
     Args:
         name: Its path in the copy.
-        size_bytes: Of the file.
-        read: Its bytes. Raises ``RefusedError`` for what is no file, and what must not be followed.
+        size_bytes: Size of the file.
+        read: Returns its bytes. Raises ``RefusedError`` for entries that are not files and for unsafe links.
     """
 
     name: str
@@ -46,17 +46,17 @@ class Copy(Protocol):
 
     @property
     def wnids(self) -> list[str]:
-        """The classes it holds."""
+        """The classes in the copy."""
 
     def members(self, wnid: str) -> Iterator[Member]:
-        """The files of a class, in a stable order. What ``read`` reads must be read before the next is asked for."""
+        """The files of a class, in a stable order. Call ``read`` of a file before advancing to the next."""
 
 
 def open_copy(path: Path) -> Copy:
-    """The copy at a path.
+    """Opens the copy at a path.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no copy of ImageNet.
         DataError: The archive is damaged.
     """
     if path.is_dir():
@@ -65,7 +65,7 @@ def open_copy(path: Path) -> Copy:
         return _Archive(path)
     if path.exists():
         raise UsageError(f"'{path}' is neither a folder nor a tar file.", _HINT)
-    raise UsageError(f"There is nothing at '{path}'.", _HINT)
+    raise UsageError(f"'{path}' does not exist.", _HINT)
 
 
 def _open_folder(path: Path) -> Copy:
@@ -85,7 +85,7 @@ def _open_folder(path: Path) -> Copy:
         raise DataError(
             f"Could not list '{error.filename or path}': {error.strerror}.", "Check its permissions."
         ) from error
-    raise UsageError(f"'{path}' holds neither class folders nor tar files of ImageNet.", _HINT)
+    raise UsageError(f"'{path}' contains neither class folders nor tar files of ImageNet.", _HINT)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class _Folders:
 
 def _read_file(path: Path) -> bytes:
     if not path.is_file():
-        raise RefusedError("no regular file")
+        raise RefusedError("not a regular file")
     try:
         return path.read_bytes()
     except OSError as error:
@@ -117,7 +117,7 @@ def _read_file(path: Path) -> bytes:
 
 
 class _Archive:
-    """A tar file: of tar files, one a class; of the images of one class; or of class folders."""
+    """A tar file that contains one tar file per class, the images of one class, or class folders."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -128,7 +128,7 @@ class _Archive:
                 if wnid and not info.isdir():
                     self._classes.setdefault(wnid, []).append(info)
         if not self._classes:
-            raise UsageError(f"'{path}' holds nothing of ImageNet.", _HINT)
+            raise UsageError(f"'{path}' contains no ImageNet images.", _HINT)
 
     @property
     def wnids(self) -> list[str]:
@@ -148,7 +148,7 @@ class _Archive:
 
 
 def _class_of(name: str, archive: str) -> str | None:
-    """The class of a member: its own archive's, its folder's, the start of its file name, or that of the archive."""
+    """The class of a member, from its own archive, its folder, the start of its file name, or the whole archive."""
     path = PurePosixPath(name)
     for part in (*reversed(path.parts[:-1]), path.name.removesuffix(".tar"), path.name.partition("_")[0], archive):
         if WNID.fullmatch(part):
@@ -163,7 +163,7 @@ def _member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
             raise RefusedError("its path leads out of the archive")
         file = archive.extractfile(info) if info.isfile() else None
         if file is None:
-            raise RefusedError("no regular file")
+            raise RefusedError("not a regular file")
         try:
             return file.read()
         except (*_DAMAGED, OSError) as error:
@@ -191,7 +191,7 @@ def _opened_in(file: IO[bytes], where: str) -> tarfile.TarFile:
 def _no_archive(where: str, error: Exception) -> DataError:
     if isinstance(error, tarfile.TarError):
         reason = str(error).partition("\n")[0].rstrip(":")  # what each kind of compression says of it fills a page
-        return DataError(f"{where} is no tar file, or a damaged one: {reason}.")
+        return DataError(f"{where} is not a tar file, or is damaged: {reason}.")
     return _cut_short(where, error)
 
 
@@ -204,7 +204,7 @@ def _infos(archive: tarfile.TarFile, where: object) -> Iterator[tarfile.TarInfo]
 
 
 def _check_end(archive: tarfile.TarFile) -> None:
-    """``tarfile`` takes what is no header for the end, and looks at nothing behind it, the checksum of gzip least."""
+    """Checks the end of the archive. ``tarfile`` treats an invalid header as the end and ignores all data after it."""
     file = archive.fileobj
     assert file is not None
     file.seek(archive.offset)
@@ -216,6 +216,4 @@ def _check_end(archive: tarfile.TarFile) -> None:
 
 
 def _cut_short(where: object, error: Exception) -> DataError:
-    return DataError(
-        f"{where} is damaged or was cut short: {error}.", "Compare its size or checksum with the original's."
-    )
+    return DataError(f"{where} is damaged or truncated: {error}.", "Compare its size or checksum with the original's.")

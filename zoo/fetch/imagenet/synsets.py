@@ -1,4 +1,4 @@
-"""Which classes of ImageNet a user means: WordNet ids, or the names that installed pretrained weights give them."""
+"""Resolves ImageNet classes from WordNet IDs, or from class names of installed pretrained weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WNID = re.compile(r"n[0-9]{8}")
 
 
 def known_synsets() -> dict[str, str]:
-    """WordNet id to name, from every pretrained weights that know both."""
+    """Class names by WordNet ID, from all pretrained weights that contain both."""
     found: dict[str, str] = {}
     for offer in architectures():
         for weights in offer.record.weights:
@@ -29,15 +29,15 @@ def known_synsets() -> dict[str, str]:
 
 
 def resolve_synsets(asked: Sequence[str], there: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
-    """WordNet id to class name, in the order they were asked for.
+    """Class names by WordNet ID, in the requested order.
 
     Args:
-        asked: Ids and names, case aside.
-        there: Ids that the copy holds.
-        known: Id to name.
+        asked: Requested IDs and names; case is ignored.
+        there: IDs in the copy.
+        known: Class names by ID.
 
     Raises:
-        UsageError: A name is unknown or stands for several classes, or the copy does not hold the class.
+        UsageError: A name is unknown or ambiguous, or the copy does not contain the class.
     """
     held = set(there)
     found: dict[str, str] = {}
@@ -46,8 +46,8 @@ def resolve_synsets(asked: Sequence[str], there: Iterable[str], known: Mapping[s
         if wnid not in held:
             name = f" ({known[wnid]})" if wnid in known else ""
             raise UsageError(
-                f"The copy holds no {wnid}{name}.",
-                f"It holds {len(held)}: {', '.join(sorted(held)[:8])}{', ...' if len(held) > 8 else ''}.",
+                f"The copy does not contain {wnid}{name}.",
+                f"It contains {len(held)} classes: {', '.join(sorted(held)[:8])}{', ...' if len(held) > 8 else ''}.",
             )
         found[wnid] = known.get(wnid, wnid)
     return found
@@ -64,14 +64,14 @@ def _resolve(text: str, known: Mapping[str, str]) -> str:
         return next(iter(same))
     if len(same or longer) > 1:
         meanings = " or ".join(f"'{name}' ({wnid})" for wnid, name in sorted((same or longer).items()))
-        raise UsageError(f"'{text}' may be {meanings}.", "Give the id, or the whole name.")
+        raise UsageError(f"'{text}' may be {meanings}.", "Give the ID, or the full name.")
     names = {folded(name): name for name in known.values()}
     near = difflib.get_close_matches(folded(text), names, n=3, cutoff=0.6)
     guesses = [*longer.values(), *(names[fold] for fold in near if names[fold] not in longer.values())]
     guess = f" Did you mean {' or '.join(map(repr, guesses))}?" if guesses else ""
     raise UsageError(
         f"ImageNet has no class '{text}'.{guess}",
-        f"{len(known)} names are known; an id such as n04118538 is always understood."
+        f"{len(known)} names are known. An ID such as n04118538 always works."
         if known
-        else "No installed weights name its classes; give ids such as n04118538.",
+        else "No installed weights contain class names. Give IDs such as n04118538.",
     )

@@ -1,4 +1,4 @@
-"""Takes classes out of a copy of ImageNet into class folders. The copy is only read."""
+"""Extracts classes from a copy of ImageNet into class folders. The copy is only read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TERMS = "ImageNet terms of access: non-commercial research and education; each i
 
 @dataclass(frozen=True)
 class Listed:
-    """A file of a copy that is to become an image of a class."""
+    """A file of a copy to be extracted as an image of a class."""
 
     member: Member
     folder: str
@@ -30,7 +30,7 @@ class Listed:
 
 @dataclass
 class Taken:
-    """What a run came to: paths of all images of the list that are there, how many are new, what was left out."""
+    """The result of a run: paths of all images of the list, the number of new ones, and the failures."""
 
     kept: list[tuple[Listed, str]] = field(default_factory=list)
     new: int = 0
@@ -38,13 +38,13 @@ class Taken:
 
 
 def listed(copy: Copy, classes: Mapping[str, str], folder: ImageFolder, limit: int | None) -> Iterator[Listed]:
-    """The files of some classes, in a stable order; each must be read before the next is asked for.
+    """The files of given classes, in a stable order. Read each file before advancing to the next.
 
     Args:
-        copy: Where they are.
-        classes: WordNet id to class name.
-        folder: Gives each class its folder.
-        limit: Most files a class.
+        copy: The copy of ImageNet.
+        classes: Class names by WordNet ID.
+        folder: Determines the folder of each class.
+        limit: Maximum number of files per class.
     """
     for wnid, name in classes.items():
         stems: set[str] = set()
@@ -67,18 +67,18 @@ def take(
     workers: int,
     progress: Callable[[int], None],
 ) -> Taken:
-    """Copies what is not there yet; ``folder.filling()`` is held.
+    """Extracts the missing images. ``folder.filling()`` must be active.
 
     Args:
-        copy: Where the images are.
-        classes: WordNet id to class name.
-        folder: Where they go.
-        limit: Most images a class.
-        workers: Threads that decode.
-        progress: Called with the files looked at.
+        copy: The copy of ImageNet.
+        classes: Class names by WordNet ID.
+        folder: The target folder.
+        limit: Maximum number of images per class.
+        workers: Number of decoding threads.
+        progress: Called with the number of files processed.
 
     Raises:
-        DataError: The disk is full, or the archive is damaged. What is there is whole.
+        DataError: The disk is full, or the archive is damaged. The files that are present are complete.
     """
     taken = Taken()
 
@@ -118,7 +118,7 @@ def take(
 def _looked_at(
     item: tuple[Listed, str | bytes | RefusedError],
 ) -> tuple[Listed, str | tuple[bytes, str] | RefusedError]:
-    """Bytes become bytes and the suffix of the picture they are."""
+    """Returns the bytes and the suffix of the image format."""
     one, found = item
     if not isinstance(found, bytes):
         return one, found

@@ -1,1 +1,1 @@
-"""Open Images V7: class names to images, their addresses, their licences."""
+"""Open Images V7: from class names to images with their URLs and licences."""

@@ -1,4 +1,4 @@
-"""From class names to the images that people found them in."""
+"""From class names to the images in which people confirmed the class."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Counter = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to be fetched.
+    """The images to download.
 
     Args:
         wanted: The images.
-        verified: Class to how many images people found it in.
-        failures: Images that the index names and nobody can fetch.
-        notes: Sentences the user should read.
+        verified: Number of images with a confirmed label, by class.
+        failures: Images of the index that cannot be downloaded.
+        notes: Sentences that the user should read.
     """
 
     wanted: list[Wanted]
@@ -40,10 +40,10 @@ class Choice:
 
 
 def resolve_classes(names: Sequence[str], index: Index, progress: Counter) -> dict[str, set[str]]:
-    """Class name as Open Images writes it to its ids, such as ``/m/06ntj``; several classes may have one name.
+    """The IDs of each class name in Open Images, such as ``/m/06ntj``. Several classes may have the same name.
 
     Raises:
-        UsageError: There is no such class; the message names the nearest.
+        UsageError: The class does not exist; the message suggests similar names.
     """
     path = index.get(CLASSES, progress)
     ids: dict[str, set[str]] = {}
@@ -66,7 +66,9 @@ def _unknown_class(name: str, known: list[str], path: Path) -> UsageError:
     holding = [fold for fold in sorted(folds, key=len) if name.casefold() in fold.split()][:3]
     guesses = [f"'{folds[fold]}'" for fold in dict.fromkeys([*near, *holding])][:4]
     guess = f" Did you mean {' or '.join(guesses)}?" if guesses else ""
-    return UsageError(f"Open Images has no class '{name}'.{guess}", f"All {len(known)} of them: {path}.")
+    return UsageError(
+        f"Open Images has no class '{name}'.{guess}", f"For a list of all {len(known)} classes, see {path}."
+    )
 
 
 def choose(
@@ -78,18 +80,18 @@ def choose(
     image_url: Callable[[str], str] | None,
     progress: Counter,
 ) -> Choice:
-    """The same images every time: of each class those with the lowest ids, and ids are random.
+    """Chooses images reproducibly: those with the lowest IDs of each class. IDs are random.
 
-    An image that shows two of the classes belongs to neither folder and is left out.
+    An image that shows two of the classes is left out.
 
     Args:
-        classes: As ``resolve_classes`` gives them.
+        classes: The result of ``resolve_classes``.
         split: ``train``, ``validation`` or ``test``.
-        limit: Most images a class.
-        index: The files.
-        folders: Gives each class its folder.
-        image_url: Image id to its address; ``None``: the address of the original.
-        progress: Called with bytes of an index file that are there, and that there are.
+        limit: Maximum number of images per class.
+        index: The index files.
+        folders: Determines the folder of each class.
+        image_url: Returns the URL of an image ID. ``None``: the URL of the original.
+        progress: Called with the received bytes and the size of an index file.
 
     Raises:
         DataError: A class has no image.
@@ -101,7 +103,7 @@ def choose(
     ids, choice = _verified(classes, labels), Choice([], {})
     several = _in_several(ids)
     if several:
-        choice.notes.append(f"{len(several)} images show more than one of these classes; they are left out.")
+        choice.notes.append(f"{len(several)} images show more than one of these classes and are left out.")
     offsets = offsets_of(images, set().union(*ids.values()), _IMAGE_COLUMNS)
     chosen: dict[bytes, str] = {}
     for name, found in ids.items():
@@ -114,7 +116,7 @@ def choose(
     for row in rows_at(images, {one: offsets[one] for one in chosen}):
         folder, image_id = folders.name(chosen[row["ImageID"].encode()]), row["ImageID"]
         if not _IMAGE_ID.fullmatch(image_id):
-            choice.failures.append(Failure(row["OriginalURL"], folder, f"the id {image_id!r} cannot name a file"))
+            choice.failures.append(Failure(row["OriginalURL"], folder, f"the ID {image_id!r} is not a valid file name"))
             continue
         # Ids are hexadecimal digits today; should two differ by case alone, both get a file on every disk.
         stem = image_id if (folder, folded(image_id)) not in stems else f"{image_id}-{short_digest(image_id)}"
@@ -125,7 +127,7 @@ def choose(
 
 
 def _verified(classes: Mapping[str, set[str]], path: Path) -> dict[str, set[bytes]]:
-    """Class to the images in which people confirmed it. In some rows they deny it: confidence 0."""
+    """The images of each class with a confirmed label. Rows with confidence 0 are rejected labels."""
     by_id = {one: name for name, ids in classes.items() for one in ids}
     found: dict[str, set[bytes]] = {name: set() for name in classes}
     for row in lines_with(path, by_id, _LABEL_COLUMNS):
@@ -147,12 +149,13 @@ def _in_several(ids: Mapping[str, set[bytes]]) -> set[bytes]:
 def _no_image(name: str, split: str, verified: int, images: Path) -> DataError:
     if not verified:
         return DataError(
-            f"In no image of the split '{split}' did people find '{name}'.", "Try another --split, or another class."
+            f"No image of the split '{split}' has the confirmed label '{name}'.",
+            "Try another --split, or another class.",
         )
     return DataError(
-        f"Of the {verified} images of '{name}' in the split '{split}' none can be fetched: "
-        f"{images.name} names none, or they show another of the classes as well.",
-        "Try --originals, another --split, or fewer classes at once.",
+        f"None of the {verified} images of '{name}' in the split '{split}' can be downloaded: "
+        f"they are not listed in {images.name}, or they also show another of the classes.",
+        "Try --originals, another --split, or fewer classes.",
     )
 
 
@@ -179,7 +182,7 @@ def _wanted(row: Mapping[str, str], folder: str, stem: str, image_url: Callable[
 
 
 def _turn(text: str) -> int:
-    """Degrees counter-clockwise; the index leaves them open (``nan``, nothing) where they are not known."""
+    """Degrees counter-clockwise. In the index, unknown values are ``nan`` or empty."""
     try:
         degrees = float(text)
     except ValueError:

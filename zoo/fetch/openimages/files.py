@@ -1,4 +1,4 @@
-"""The files that describe Open Images: gigabytes of CSV, kept in the cache, gone on with where a download broke off."""
+"""The index files of Open Images: gigabytes of CSV, kept in the cache, with resumable downloads."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ IMAGES = {
 
 @dataclass(frozen=True)
 class Index:
-    """Where the files come from, and where they are kept.
+    """The index files: their source and their cache.
 
     Args:
-        base: A URL without a slash at its end, or a folder; the files lie below it as at the original, or side by side.
-        transfer: Fetches them.
+        base: A URL without trailing slash, or a folder. The files are in the original subfolders, or all in one folder.
+        transfer: Downloads the files.
     """
 
     base: str
@@ -66,17 +66,17 @@ class Index:
 
     @property
     def cache(self) -> Path:
-        """A folder for each server, so that a mirror's files are not taken for the original's."""
+        """The cache folder, one per server, so that files of a mirror are kept apart from the originals."""
         return cache_folder() / "openimages" / short_digest(self.base)
 
     def on_disk(self, names: tuple[str, ...]) -> Path | None:
-        """The file under the first of some names that is here."""
+        """The path of the first of several names that exists locally."""
         folder = Path(self.base) if self.is_folder else self.cache
         paths = [folder / place for name in names for place in (name, Path(name).name)]
         return next((path for path in paths if path.is_file()), None)
 
     def size_bytes(self, names: tuple[str, ...]) -> int | None:
-        """Of a file, here or there."""
+        """Size of a file, local or on the server."""
         path = self.on_disk(names)
         if path or self.is_folder:
             return path.stat().st_size if path else None
@@ -84,18 +84,18 @@ class Index:
         return next((size for size in sizes if size is not None), None)
 
     def get(self, names: tuple[str, ...], progress: Callable[[int, int], None]) -> Path:
-        """The file under the first of some names that there is; fetched where it is not here yet.
+        """The path of the first of several names that is available. The file is downloaded if it is not local.
 
         Raises:
-            UsageError: The folder has none of them.
-            DataError: No server gives one; the message says what was tried, and how to do without.
+            UsageError: The folder has none of the files.
+            DataError: No file could be downloaded; the message lists the attempts and an alternative.
         """
         path = self.on_disk(names)
         if path:
             return path
         if self.is_folder:
             raise UsageError(
-                f"'{self.base}' has no {names[0]}.", "--index takes a URL, or a folder with the files of Open Images."
+                f"'{self.base}' has no {names[0]}.", "--index must be a URL, or a folder with the files of Open Images."
             )
         self._make_cache()
         reasons = []
@@ -112,9 +112,9 @@ class Index:
                     continue
                 return self._keep(part, Path(place).name)
         raise DataError(
-            "The index of Open Images could not be fetched. Tried " + "; ".join(reasons) + ".",
-            f"Without a network, put {Path(names[0]).name} into {self.cache}, from a machine that has one; "
-            "or give a mirror or a folder with --index.",
+            "The index of Open Images could not be downloaded. Tried: " + "; ".join(reasons) + ".",
+            f"Without a network, download {Path(names[0]).name} on another machine and copy it to {self.cache}. "
+            "Or give a mirror or a folder with --index.",
         )
 
     def _keep(self, part: Path, name: str) -> Path:
@@ -133,10 +133,10 @@ class Index:
 
 
 def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """Rows of a small CSV file by column.
+    """Reads the rows of a small CSV file as mappings by column.
 
     Raises:
-        DataError: It lacks a column, or is no CSV file.
+        DataError: The file lacks a column, or is not CSV.
     """
     with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         reader = csv.DictReader(file)
@@ -146,7 +146,7 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
                 yield {name: row.get(name) or "" for name in columns}
         except csv.Error as error:
             raise DataError(
-                f"{path}, line {reader.line_num}: {error}.", "Remove the file; it is fetched anew."
+                f"{path}, line {reader.line_num}: {error}.", "Remove the file. It will be downloaded again."
             ) from error
 
 
@@ -157,5 +157,6 @@ def require_columns(path: Path, found: object, columns: tuple[str, ...]) -> None
         shown = ", ".join(header)[:200] or "none"
         raise DataError(
             f"{path} lacks the column(s) {', '.join(missing)}. Found: {shown}.",
-            "Remove the file if it is in the cache: it is fetched anew. If it is a mirror's, tell the mirror.",
+            "If the file is in the cache, remove it; it will be downloaded again. If it is on a mirror, inform the"
+            " mirror.",
         )

@@ -1,4 +1,4 @@
-"""Finds the few lines that matter in gigabytes of CSV; a few megabytes of them are in memory at a time."""
+"""Finds a few rows in gigabytes of CSV, with only a few megabytes in memory at a time."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _BLOCK_BYTES = 2**23
 
 
 def lines_with(path: Path, texts: Collection[str], columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """Rows that hold one of some texts; texts hold no quote, rows no line end.
+    """Rows that contain one of several texts. Texts must not contain quotes, and rows no line breaks.
 
     Args:
         path: A CSV file with a header.
-        texts: A row is given when one of these stands anywhere in it.
-        columns: Those to give; the file must have them.
+        texts: A row is returned if one of these occurs anywhere in it.
+        columns: The columns to return. The file must have them.
     """
     needles = [text.encode() for text in texts]
     with path.open("rb") as file:
@@ -33,7 +33,7 @@ def lines_with(path: Path, texts: Collection[str], columns: tuple[str, ...]) -> 
 
 
 def _holding(block: bytes, needles: list[bytes]) -> list[bytes]:
-    """``find`` looks at a gigabyte in a second; splitting that into lines would take a minute."""
+    """Searches with ``find``, which takes a second per gigabyte. Splitting into lines would take a minute."""
     starts = set()
     for needle in needles:
         at = block.find(needle)
@@ -50,12 +50,12 @@ def _line_end(block: bytes, start: int) -> int:
 
 
 def offsets_of(path: Path, keys: Collection[bytes], columns: tuple[str, ...]) -> dict[bytes, int]:
-    """Key to the offset of the line that begins with it, of those keys that are there.
+    """The offset of the line that starts with each key, for those keys that exist.
 
     Args:
-        path: A CSV file with a header, the key in its first column.
-        keys: To look for.
-        columns: That the file must have.
+        path: A CSV file with a header and the key in the first column.
+        keys: The keys to search.
+        columns: The columns that the file must have.
     """
     found = {}
     with path.open("rb") as file:
@@ -70,7 +70,7 @@ def offsets_of(path: Path, keys: Collection[bytes], columns: tuple[str, ...]) ->
 
 
 def rows_at(path: Path, offsets: Mapping[bytes, int]) -> Iterator[dict[str, str]]:
-    """The rows at some offsets; cells may hold line ends."""
+    """The rows at given offsets. Cells may contain line breaks."""
     with path.open("rb") as file:
         header = _cells(file.readline().removeprefix(b"\xef\xbb\xbf"))
         for offset in sorted(offsets.values()):
@@ -82,7 +82,7 @@ def rows_at(path: Path, offsets: Mapping[bytes, int]) -> Iterator[dict[str, str]
 
 
 def _row(header: list[str], line: bytes) -> dict[str, str]:
-    """Every column of the header; what a short line lacks is empty."""
+    """A value for every column of the header. Missing cells of a short line are empty."""
     cells = _cells(line)
     return dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=False))
 
