@@ -122,7 +122,7 @@ def test_nothing_is_written_over(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp
         (["--test", "0.7", "--val", "0.3"], 2, "leave 0 of the photos"),
         (["--test", "-0.1"], 2, "--test -0.1"),
         (["--group-by", "("], 2, "not a valid regular expression"),
-        (["--group-by", "subject"], 2, "finds nothing"),
+        (["--group-by", "subject"], 2, "matches none"),
         (["--group-by", "photo"], 4, "belong together"),
     ],
 )

@@ -217,7 +217,7 @@ def test_a_file_that_fails_its_gate_is_not_kept_and_an_older_one_is_left_alone(
     refused = newest / "exports" / "simple_cnn-onnx-float32.refused"
     try:
         assert "refused" in done.out
-        assert "1 of 1 file(s) do not predict like Keras and were not kept." in done.err
+        assert "1 of 1 file(s) do not agree with Keras and were not kept." in done.err
         assert "onnx float32: A probability of the float32 model differs by" in done.err
         assert f"Report: {refused / 'verify.html'}" in done.err
         assert json.loads((refused / "verify.json").read_text())["passed"] is False
@@ -325,7 +325,7 @@ def test_a_format_that_fails_keeps_nobody_from_the_others(
     monkeypatch.setattr("zoo.workflows.export.exporters", lambda: Registry("exporter", [failing, *exporters()]))
     done = zoo("export", "small.keras", "--labels", labels, "--no-verify", "--out", "out")
     assert done.code == 5
-    assert f"Error: 1 of {1 + len(FORMATS)} file(s) could not be made." in done.err
+    assert f"Error: 1 of {1 + len(FORMATS)} file(s) could not be written." in done.err
     assert "broken float32: There is no operator for it." in done.err
     assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {
         f"small-{name}-float32" for name in FORMATS
@@ -407,7 +407,7 @@ def test_a_damaged_model_is_told(newest: Path, zoo: Callable[..., Result], tmp_p
     done = zoo("export", run, "--format", "onnx")
     assert done.code == 4
     assert f"Could not read {run / 'model.keras'}" in done.err
-    assert "The file is damaged; train again." in done.err
+    assert "The file is damaged. Train again." in done.err
     assert not list((run / "exports").glob("*")) if (run / "exports").exists() else True
 
 

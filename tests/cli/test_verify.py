@@ -86,7 +86,7 @@ def test_a_faithful_file_is_verified_on_the_run_s_test_images(
     assert f"digits.kzip (zipped, float32) against {digits_run.name} on {n} test images of digits" in done.out
     assert f"the same on all {n} images" in done.out
     assert "100.0 % of the images" in done.out
-    assert done.out.splitlines()[-1] == f"Verified: {file} predicts like {digits_run}."
+    assert done.out.splitlines()[-1] == f"Verified: {file} agrees with {digits_run}."
     assert "Verified" in page.read_text(encoding="utf-8")
 
 

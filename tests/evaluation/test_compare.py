@@ -62,7 +62,7 @@ def test_a_small_difference_is_within_noise(tmp_path: Path) -> None:
     assert pair.difference == pytest.approx(0.04)
     assert pair.p == pytest.approx(0.3877, abs=1e-4)
     assert not pair.adjusted
-    assert "the difference of 4.0 points is within noise (p = 0.39;" in pair.sentence
+    assert "the difference of 4.0 points is not significant (p = 0.39;" in pair.sentence
     assert pair.interval[0] < 0 < pair.interval[1]
 
 
@@ -70,7 +70,7 @@ def test_a_large_difference_is_real(tmp_path: Path) -> None:
     better = finished(tmp_path, answers(right(100, range(0, 3))))
     worse = finished(tmp_path, answers(right(100, range(0, 20))))
     text = compare([worse, better]).render()
-    assert "the difference of 17.0 points is real (p < 0.001; 95 % interval +1" in text
+    assert "the difference of 17.0 points is significant (p < 0.001; 95 % interval +1" in text
     assert f"{better.name} and {worse.name} on 100 shared test images" in text
 
 
@@ -208,7 +208,7 @@ def test_several_comparisons_are_adjusted(tmp_path: Path) -> None:
     assert len(comparison.against_best) == 2
     text = comparison.render()
     assert "adjusted for 3 comparisons (Holm): all pairs of runs" in text
-    assert "Each run with the best one; --json has all 3 pairs:" in text
+    assert "Each run compared with the best; --json contains all 3 pairs:" in text
     assert text.count("shared test images") == 2
     assert len(comparison.as_dict()["pairs"]) == 3
     assert "--json" not in compare(runs[:2]).render()

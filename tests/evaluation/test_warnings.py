@@ -59,7 +59,7 @@ def test_among_many_labels_the_moved_ones_are_named() -> None:
         for warning in model_warnings(predictions(true, (predicted + 1) % 40, labels))
         if warning.kind == "label_order"
     )
-    assert "40 outputs change their label, such as: output 0 is 'class 39', not 'class 0';" in sentence
+    assert "40 outputs change their label, for example: output 0 is 'class 39', not 'class 0';" in sentence
 
 
 def test_chance_suggests_no_order() -> None:
@@ -76,7 +76,7 @@ def test_a_model_that_predicts_one_class_is_named() -> None:
     true = np.repeat(np.arange(7), 6)
     found = model_warnings(predictions(true, np.full(42, 3)))
     assert kinds(found) == ["one_class", "baseline"]
-    assert found[0].sentence == "All 42 images are predicted as 'insect': the model does not tell the classes apart."
+    assert found[0].sentence == "All 42 images are predicted as 'insect': the model does not distinguish the classes."
 
 
 def test_an_accuracy_that_chance_explains_is_told_as_such() -> None:

@@ -120,7 +120,7 @@ def test_exactness_is_told_and_can_be_checked() -> None:
 def test_a_model_without_places_is_refused_with_what_can_be_explained() -> None:
     image = keras.Input((8, 8, 3))
     plain = keras.Model(image, layers.Dense(3, activation="softmax")(layers.Flatten()(image)))
-    with pytest.raises(UsageError, match="no convolution makes a feature map") as error:
+    with pytest.raises(UsageError, match="no convolution whose feature map") as error:
         Explainer(plain, "the model plain")
     assert "networks that end in feature maps of convolutions" in error.value.hint
     x = layers.Reshape((16, 4))(layers.Conv2D(4, 2, strides=2)(image))
@@ -143,7 +143,7 @@ def test_a_model_without_a_graph_is_refused_in_the_same_way() -> None:
 
 def test_a_backend_without_gradients_says_so_where_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("keras.config.backend", lambda: "numpy")
-    with pytest.raises(UsageError, match=r"on the backend numpy.*takes gradients"):
+    with pytest.raises(UsageError, match=r"on the backend numpy.*requires gradients"):
         Explainer(colour_network(linear=False), "it")
     assert Explainer(colour_network(), "it").method == CLASS_ACTIVATION
 

@@ -90,7 +90,7 @@ def test_every_kind_is_verified_or_refused_with_its_cause(
     if kind.no_int8:
         assert done.code == 5, done.err
         expected |= {(name, "int8"): "failed" for name in FORMATS}
-        for part in (f"{len(FORMATS)} of {len(made)} file(s) could not be made", *kind.no_int8):
+        for part in (f"{len(FORMATS)} of {len(made)} file(s) could not be written", *kind.no_int8):
             assert part in done.err
         assert "Traceback" not in done.err
     else:

@@ -47,7 +47,7 @@ def test_given_images_come_before_the_run_s(run: Run, tmp_path: Path) -> None:
     images, split = verification_images(of_run(run), str(tmp_path / "others"))
     assert (split, len(images.names), images.labels) == ("test", 6, ("rugby", "soccer"))
     (tmp_path / "others" / "rugby").rename(tmp_path / "others" / "cricket")
-    with pytest.raises(DataError, match="does not know the class\\(es\\) 'cricket'"):
+    with pytest.raises(DataError, match="was not trained on the class\\(es\\) 'cricket'"):
         verification_images(of_run(run), str(tmp_path / "others"))
 
 

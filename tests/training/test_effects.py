@@ -36,15 +36,20 @@ IDLE: list[tuple[str, dict[str, Any], list[str], str]] = [
     ("mobilenetv2", {"weight_decay": 0.1}, ["weight_decay"], "in closed form"),
     ("mobilenetv2", {"optimizer": "sgd", "dropout": 0.1}, ["optimizer", "dropout"], "in closed form"),
     ("mobilenetv2", {"calibrate": "none"}, ["calibrate"], "calibrated by its cross-validation"),
-    ("mobilenetv2", {"learning_rate": 1e-4}, ["learning_rate"], "trains the head alone"),
-    ("mobilenetv2", {"min_steps": 100}, ["min_steps"], "trains the head alone"),
-    ("mobilenetv2", {"unfreeze": 0.3}, ["unfreeze"], "trains the head alone"),
-    ("mobilenetv2", {"unfreeze": 1.0}, ["unfreeze"], "trains the head alone"),
-    ("mobilenetv2", {"augmentation": "strong"}, ["augmentation"], "on images as they are"),
-    ("mobilenetv2", {"flip": "horizontal", "shift": 0.1}, ["flip", "shift"], "on images as they are"),
+    ("mobilenetv2", {"learning_rate": 1e-4}, ["learning_rate"], "trains only the head"),
+    ("mobilenetv2", {"min_steps": 100}, ["min_steps"], "trains only the head"),
+    ("mobilenetv2", {"unfreeze": 0.3}, ["unfreeze"], "trains only the head"),
+    ("mobilenetv2", {"unfreeze": 1.0}, ["unfreeze"], "trains only the head"),
+    ("mobilenetv2", {"augmentation": "strong"}, ["augmentation"], "on images without augmentation"),
+    ("mobilenetv2", {"flip": "horizontal", "shift": 0.1}, ["flip", "shift"], "on images without augmentation"),
     ("mobilenetv2", {"head_epochs": 9, "head_views": 4}, ["head_views"], "all views of an image are the same"),
-    ("mobilenetv2", {"head_epochs": 0, "epochs": 2, "head_views": 2}, ["head_views"], "trains no head first"),
-    ("simple_cnn", {"head_learning_rate": 0.1}, ["head_learning_rate"], "trains no head first"),
+    (
+        "mobilenetv2",
+        {"head_epochs": 0, "epochs": 2, "head_views": 2},
+        ["head_views"],
+        "no phase that trains only the head",
+    ),
+    ("simple_cnn", {"head_learning_rate": 0.1}, ["head_learning_rate"], "no phase that trains only the head"),
     ("simple_cnn", {"view": (1, 1), "aspect": "free"}, ["aspect"], "drawn from 1 to 1"),
 ]
 
@@ -61,7 +66,7 @@ def test_a_setting_without_effect_is_refused(
             assert f"Recipe field '{field}' has no effect: " in caught.value.message
         assert caught.value.message.count("has no effect") == len(idle)
         assert reason in caught.value.message
-        assert str(caught.value.hint).endswith("or leave the field out.")
+        assert str(caught.value.hint).endswith("or omit the field.")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +100,7 @@ def test_every_field_has_an_effect_somewhere() -> None:
     [
         ("simple_cnn", {"epochs": 20, "warmup_epochs": 10}, "of the 20 on images, 4 instead of 10."),
         ("mobilenetv2", {"head_epochs": 5, "warmup_epochs": 2}, "of the 5 on the head, 1 instead of 2."),
-        ("simple_cnn", {"epochs": 5, "early_stopping_epochs": 5}, "waits for 5 epochs without a better one, and 5"),
+        ("simple_cnn", {"epochs": 5, "early_stopping_epochs": 5}, "waits for 5 epochs without improvement, but only 5"),
         ("mobilenetv2", {"weights": "none", "head_epochs": 3}, "keeps its random weights"),
     ],
 )

@@ -206,7 +206,7 @@ def test_a_depth_that_the_model_does_not_have_is_named() -> None:
 
     with pytest.raises(PluginError, match="no layer 'block_99'"):
         depth_features(tiny(()), ("block_99",), "features")
-    with pytest.raises(PluginError, match="named as a depth; its output is"):
+    with pytest.raises(PluginError, match="declared as a depth, but its output has shape"):
         depth_features(tiny(()), ("features",), "features")
 
 
@@ -228,7 +228,7 @@ def test_a_run_with_a_chosen_head_validates_by_folds(
     assert head is not None
     assert head.images == 48
     assert head.folds == 5
-    assert f"predicts {100 * (head.accuracy or 0):.1f} % of 48 images right" in done.err
+    assert f"cross-validation: {100 * (head.accuracy or 0):.1f} % on 48 images" in done.err
     assert {row["split"] for row in run.split()} == {"train", "test"}
     folds = Predictions.read_csv(run.path / "cross_validation.csv")
     assert len(folds) == 48
@@ -265,7 +265,7 @@ def test_a_chosen_head_is_kept_where_epochs_on_images_make_it_worse(
     done = run_zoo(*options, *worse, "--data", photos)
     assert done.code == 0, done.err
     run = open_run(tmp_path / "runs" / "worse")
-    assert "so that is kept" in done.err
+    assert "which is therefore kept" in done.err
     assert run.info.best_epoch == 0
     assert "val" in {row["split"] for row in run.split()}
 

@@ -85,7 +85,7 @@ def test_a_run_with_all_three_resumes_to_the_same_weights(
     page = resumed.report.read_text()
     assert "categorical_focal_crossentropy" in page
     assert f"changed by <code>{changes}:rain</code>" in page
-    with pytest.raises(UsageError, match=r"was started differently.*augmentation"):
+    with pytest.raises(UsageError, match=r"was started with other settings.*augmentation"):
         zoo.train(resume=resumed.path, augmentation="none")
 
 
@@ -131,7 +131,7 @@ def test_an_optimizer_that_keras_has_not_is_refused(name: Any, message: str) -> 
     [
         ("categorical_crossentrop", "Unknown loss .*Did you mean 'categorical_crossentropy'"),
         ("sparse_categorical_crossentropy", "cannot train a classifier here"),
-        ("dice", "does not give one value for each image"),
+        ("dice", "does not return one value per image"),
         ("ctc", "cannot train a classifier here"),
         ({"name": "categorical_crossentropy", "from_logits": True}, "cannot set 'from_logits'"),
         ({"name": "categorical_focal_crossentropy", "gama": 2}, "Did you mean 'gamma'"),
@@ -146,7 +146,7 @@ def test_a_loss_that_cannot_train_a_classifier_is_refused(loss: Any, message: st
 
 def test_label_smoothing_that_would_do_nothing_is_refused() -> None:
     assert make_loss(Recipe(loss="kl_divergence")).name
-    with pytest.raises(UsageError, match=r"has no label smoothing, and the recipe asks for 0\.1"):
+    with pytest.raises(UsageError, match=r"does not support label smoothing, but the recipe sets it to 0\.1"):
         make_loss(Recipe(loss="kl_divergence", label_smoothing=0.1))
 
 

@@ -91,7 +91,7 @@ def test_a_run_that_was_interrupted_at_its_report_gets_it(
     interrupted = run_zoo("train", *QUICK, "--data", photos, env={"TROUBLE": f"report {CTRL_C}"})
     assert interrupted.code == 130
     (path,) = (tmp_path / "runs").iterdir()
-    assert f"Continue: zoo train --resume runs/{path.name}" in interrupted.err
+    assert f"To continue: zoo train --resume runs/{path.name}" in interrupted.err
     assert open_run(path).finished
     assert not (path / "report.html").exists()
     info = json.loads((path / "run.json").read_text())

@@ -1,6 +1,6 @@
-"""What a trained model is worth: its answers on the test images, the figures they give, and runs beside each other.
+"""Evaluation of a trained model: its predictions on the test images, metrics, and the comparison of runs.
 
-Importing this loads NumPy and nothing heavier; scikit-learn and SciPy come in when a figure needs them.
+Importing this package loads only NumPy. scikit-learn and SciPy are loaded when a metric needs them.
 """
 
 from zoo.evaluation.compare import Comparison, compare

@@ -1,4 +1,4 @@
-"""Runs beside each other, and whether the difference between two of them is more than luck."""
+"""The comparison of runs, with tests of whether their differences are significant."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from zoo.table import Column, prose, table
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """One line of the comparison. Shares are from 0 to 1; ``None``: the run does not say.
+    """One row of the comparison. Shares are from 0 to 1; ``None`` means that the run does not record the value.
 
-    ``scalars`` are the metrics of ``zoo.evaluation.metric`` by name; in JSON they stand beside the other fields.
+    ``scalars`` are the metrics of ``zoo.evaluation.metric`` by name. In JSON, they are on the level of the other
+    fields.
     """
 
     name: str
@@ -44,13 +45,13 @@ class RunSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedGroup:
-    """Runs that differ in nothing but their seed: same architecture, recipe, image spec, precision and data.
+    """Runs that differ only in their seed: same architecture, recipe, image specification, precision and data.
 
     Args:
-        runs: How many.
-        seeds: Each once. Several runs of one seed repeat each other, so they count once, with their mean accuracy.
-        accuracy_mean: Over the seeds.
-        accuracy_sd: Standard deviation over the seeds (n - 1 in the denominator), as a share; ``None``: only one seed.
+        runs: Number of runs.
+        seeds: The distinct seeds. Several runs with the same seed count once, with their mean accuracy.
+        accuracy_mean: Mean accuracy over the seeds.
+        accuracy_sd: Standard deviation over the seeds (n - 1 in the denominator), 0 to 1. ``None``: only one seed.
     """
 
     architecture: str
@@ -63,13 +64,13 @@ class SeedGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What ``zoo compare`` shows.
+    """The result of ``zoo compare``.
 
     Args:
-        runs: The most accurate first.
-        pairs: Every pair of runs, tested on the images both have in their test split.
-        groups: Mean and spread of runs that differ in their seed alone, where there are several.
-        notes: What the reader must know to read the table rightly.
+        runs: The runs, most accurate first.
+        pairs: The test of every pair of runs, on the images that both have in their test split.
+        groups: Mean and standard deviation of runs that differ only in their seed, if there are several.
+        notes: Notes that are needed to interpret the table.
     """
 
     runs: tuple[RunSummary, ...]
@@ -79,7 +80,7 @@ class Comparison:
 
     @property
     def against_best(self) -> tuple[PairedTest, ...]:
-        """The tests of the first run with each other one, in the order of the runs."""
+        """The tests of the first run against each other run, in the order of the runs."""
         best = self.runs[0].name
         return tuple(pair for pair in self.pairs if best in (pair.first, pair.second))
 
@@ -95,14 +96,17 @@ class Comparison:
         printer.text(str(self))  # as the last line of a notebook's cell
 
     def render(self, width: int | None = None) -> str:
-        """Plain text: a table of at most ``width`` columns, a sentence for each run behind the best, and the notes."""
+        """Plain text:
+
+        a table of at most ``width`` columns, a sentence on each other run and the best, and the notes.
+        """
         blocks = [_runs_table(self.runs, width)]
         if self.groups:
             blocks.append(_groups_table(self.groups, width))
         if self.against_best:
             sentences = [pair.sentence for pair in self.against_best]
             if len(sentences) < len(self.pairs):
-                sentences.insert(0, f"Each run with the best one; --json has all {len(self.pairs)} pairs:")
+                sentences.insert(0, f"Each run compared with the best; --json contains all {len(self.pairs)} pairs:")
             blocks.append(prose(sentences, width))
         if self.notes:
             blocks.append(prose(self.notes, width))
@@ -110,9 +114,10 @@ class Comparison:
 
 
 def compare(runs: Sequence[Run]) -> Comparison:
-    """Puts finished runs side by side and tests each pair on the test images that both share.
+    """Compares finished runs, and tests each pair on their shared test images.
 
-    With more than two runs the p values are Holm's, adjusted over all pairs: the best of many is partly luck.
+    With more than two runs, the p values are adjusted over all pairs (Holm), because the best of many runs is partly
+    due to chance.
 
     Raises:
         UsageError: No run, one named twice, one unfinished, class names that differ, or no shared test image.
@@ -134,11 +139,11 @@ def compare(runs: Sequence[Run]) -> Comparison:
 
 def _check(runs: Sequence[Run]) -> None:
     if not runs:
-        raise UsageError("There is no run to compare.", "Name run folders, or train something first.")
+        raise UsageError("There is no run to compare.", "Give run folders, or train a model first.")
     seen: set[str] = set()
     for run in runs:
         if not run.finished:
-            raise UsageError(f"{run.path} is not finished: it has no metrics.json.", "Finish it with --resume.")
+            raise UsageError(f"{run.path} is not finished: it has no metrics.json.", "Complete it with --resume.")
         where = str(run.path.resolve())
         if where in seen:
             raise UsageError(f"{run.path} is named twice.")
@@ -154,13 +159,13 @@ def _check_labels(first: Run, other: Run) -> None:
             f"only {run.name} has {quoted(names, most=5)}" for run, names in ((first, missing), (other, added)) if names
         ]
         raise UsageError(
-            f"{first.name} and {other.name} tell different classes apart: {'; '.join(sides)}.",
-            "Runs can be compared where they were trained on the same classes.",
+            f"{first.name} and {other.name} have different classes: {'; '.join(sides)}.",
+            "Only runs with the same classes can be compared.",
         )
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Folder names, or whole paths where two folders are called the same."""
+    """Folder names, or full paths if two folders have the same name."""
     names = [run.name for run in runs]
     return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
 
@@ -201,7 +206,10 @@ def _groups(runs: Sequence[Run]) -> tuple[SeedGroup, ...]:
 
 
 def _as_trained(recipe: Recipe) -> Recipe:
-    """The recipe without what had no effect. As a record: earlier releases wrote the same recipe in another way."""
+    """The recipe without settings that had no effect.
+
+    It is compared as a record, because earlier releases wrote recipes in another form.
+    """
     return recipe if recipe.augments else replace(recipe, augmentation="none")
 
 
@@ -227,16 +235,16 @@ def _notes(
     fewest = min((pair.shared for pair in pairs), default=0)
     if pairs and any(summary.test_images != fewest for summary in summaries):
         notes.append(
-            "The runs were tested on different images, so accuracies in the table do not compare directly; "
-            f"the differences above are measured on the images a pair shares (at least {fewest})."
+            "The runs were tested on different images, so the accuracies in the table cannot be compared directly. "
+            f"The differences above are measured on the images that both runs share (at least {fewest})."
         )
     changed = sum(pair.relabelled for pair in pairs)
     if changed:
-        notes.append(f"{changed} shared test image(s) have another class in the other run and are left out.")
+        notes.append(f"{changed} shared test image(s) have different classes in the two runs and are left out.")
     if len(pairs) > 1:
         notes.append(f"p values are adjusted for {len(pairs)} comparisons (Holm): all pairs of runs.")
     if any(group.runs > len(group.seeds) for group in groups):
-        notes.append("Runs of one seed repeat each other: for mean and deviation they count as one.")
+        notes.append("Runs with the same seed count as one in the mean and the standard deviation.")
     digests = {run.info.data.digest for run in runs}
     if len(digests) > 1:
         notes.append("The runs were trained on different data or splits.")

@@ -1,4 +1,4 @@
-"""Which model a file was made from, as a digest that another machine finds too."""
+"""A digest of a model that is the same on every machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def model_digest(model: keras.Model) -> str:
-    """SHA-256 over the weights of a model in order, with their shapes; neither names nor versions play a part."""
+    """SHA-256 over the weights of a model in order, with their shapes. It does not depend on names and versions."""
     import keras
 
     digest = hashlib.sha256()

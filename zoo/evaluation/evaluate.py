@@ -1,4 +1,4 @@
-"""Measuring a trained model, and keeping what came out."""
+"""Evaluates a trained model and stores the results."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a model answered on its test images.
+    """The result of an evaluation.
 
     Args:
         metrics: The content of ``metrics.json``.
-        features: What its last layer saw, a row for each of ``predictions.csv``; ``None`` where it is not one vector an
-            image, or there are too many to keep.
+        features: Inputs of the last layer, one row for each of ``predictions.csv``. ``None`` if they are not one vector
+            per image, or too many to keep.
     """
 
     metrics: Metrics
@@ -42,17 +42,17 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     choice: Choice | None = None,
 ) -> Measured:
-    """The model's answers on the test images of ``data``, and the figures they give.
+    """Predicts the test images of ``data`` and computes the metrics.
 
     Writes ``predictions.csv`` and then ``metrics.json`` into ``folder``.
 
     Args:
-        model: Answers for ``data.labels``, in order.
+        model: A model with outputs for ``data.labels``, in order.
         data: The images.
-        folder: A run, for its own test images; else a folder for the figures.
-        train_counts: Class name to training images, where they are known.
+        folder: A run folder for its own test images, otherwise a folder for the results.
+        train_counts: Number of training images by class, if known.
         progress: Called with images done and images to do.
-        choice: Thresholds of confidence that other images chose; ``None`` where there are none.
+        choice: Confidence thresholds that were chosen on other images. ``None`` if there are none.
 
     Raises:
         DataError: There are no test images.

@@ -1,4 +1,4 @@
-"""How far a figure from a few test images can be trusted: intervals for a share and for a paired difference."""
+"""Confidence intervals for a share and for a paired difference."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def _normal_quantile(confidence: float) -> float:
 
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval of a share, from 0 to 1 (Wilson 1927, the score interval, no continuity correction).
+    """Confidence interval of a share, 0 to 1 (Wilson 1927, the score interval, without continuity correction).
 
     Unlike the textbook p +- 1.96 s it is sensible at 0 %, at 100 % and for a handful of images.
 
@@ -31,9 +31,9 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
 
 
 def exact_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval of a share that holds in at least ``confidence`` of cases, whatever the share (Clopper, Pearson 1934).
+    """Confidence interval of a share with a coverage of at least ``confidence`` for any share (Clopper, Pearson 1934).
 
-    Wider than Wilson's, which holds on average only: for verdicts.
+    It is wider than Wilson's interval, which has this coverage only on average, and is used for decisions.
 
     >>> [round(bound, 4) for bound in exact_interval(148, 150)]
     [0.9527, 0.9984]
@@ -47,15 +47,15 @@ def exact_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[fl
 
 
 def tango_interval(only_first: int, only_second: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval of the difference of two shares measured on the same ``n`` images (Tango 1998, the score interval).
+    """Confidence interval of the difference of two shares on the same ``n`` images (Tango 1998, score interval).
 
     Tango, "Equivalence test and confidence interval for the difference in proportions for the paired-sample design",
     Statistics in Medicine 17, 891-908; recommended beside McNemar's test by Fagerland, Lydersen and Laake (2014).
 
     Args:
-        only_first: Images that the first has right and the second wrong.
-        only_second: The other way round.
-        n: All images that both answered.
+        only_first: Number of images that only the first predicts correctly.
+        only_second: Number of images that only the second predicts correctly.
+        n: Number of all shared images.
 
     Returns:
         Bounds of (share of the first - share of the second), from -1 to 1.
@@ -87,7 +87,7 @@ def _crossing(b: int, c: int, n: int, level: float, below: float, above: float) 
 
 
 def _score(b: int, c: int, n: int, difference: float) -> float:
-    """Tango's statistic: about standard normal where ``difference`` is the true one."""
+    """Tango's statistic, approximately standard normal if ``difference`` is the true difference."""
     linear = -b - c + (2 * n - b + c) * difference
     constant = -c * difference * (1 - difference)
     share = (sqrt(max(0.0, linear * linear - 8 * n * constant)) - linear) / (4 * n)  # of only_second, given difference

@@ -1,4 +1,4 @@
-"""The metrics that are one number. Terminal, report, comparison, model card and ``metrics.json`` take them from here.
+"""The scalar metrics, which terminal, report, comparison, model card and ``metrics.json`` use.
 
 To add one, write a function of the predictions and an entry in ``METRICS``.
 """
@@ -22,15 +22,15 @@ LOG_LOSS_CLIP = float(np.finfo(np.float32).eps)
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A metric that is one number.
+    """A scalar metric.
 
     Args:
-        name: In ``metrics.json``, and of the attribute of ``run.metrics``.
-        title: For people, such as ``macro F1``.
-        compute: Its value from predictions on labelled images; ``None`` where it is not defined for them.
-        format: Its value as text.
-        meaning: What it says, in a few words, for the report.
-        of_probabilities: Whether it judges the probabilities, not the predicted classes.
+        name: Name in ``metrics.json`` and as attribute of ``run.metrics``.
+        title: Title, such as ``macro F1``.
+        compute: Computes the value from predictions on labelled images. ``None`` if it is not defined for them.
+        format: Formats the value as text.
+        meaning: A short explanation for the report.
+        of_probabilities: Whether it depends on the probabilities, not only on the predicted classes.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Metric:
     of_probabilities: bool = False
 
     def text(self, value: float | None) -> str:
-        """The value as text; a hyphen where it is not defined."""
+        """The value as text, or a hyphen if it is not defined."""
         return "-" if value is None else self.format(value)
 
 
 def compute_scalars(predictions: Predictions) -> dict[str, float | None]:
-    """Every metric by name."""
+    """Computes every metric, by name."""
     return {metric.name: metric.compute(predictions) for metric in METRICS}
 
 
@@ -59,9 +59,9 @@ def defined(metrics: Metrics) -> Iterator[tuple[Metric, float]]:
 
 
 def top_k_accuracy(predictions: Predictions, k: int) -> float | None:
-    """Share of images whose true class is among the ``k`` most probable; defined for more than 5 classes.
+    """Share of images whose true class is among the ``k`` most probable. It is defined for more than 5 classes.
 
-    Of equal probabilities the first class counts as the larger.
+    Of equal probabilities, the first class is considered larger.
     """
     if len(predictions.labels) <= 5:
         return None
@@ -93,7 +93,7 @@ def log_loss(predictions: Predictions) -> float:
 
 
 def expected_calibration_error(predictions: Predictions) -> float:
-    """Mean distance of confidence and accuracy over the bins of the reliability diagram, weighted by their counts.
+    """Mean absolute difference of confidence and accuracy over the reliability bins, weighted by their counts.
 
     Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3.
     """
@@ -137,7 +137,7 @@ METRICS: tuple[Metric, ...] = (
         title="log loss",
         compute=log_loss,
         format=number,
-        meaning="nats; 0 is certain and right",
+        meaning="in nats; 0 if all predictions are certain and correct",
         of_probabilities=True,
     ),
     Metric(
@@ -145,7 +145,7 @@ METRICS: tuple[Metric, ...] = (
         title="calibration error",
         compute=expected_calibration_error,
         format=percent,
-        meaning="mean distance of confidence and accuracy",
+        meaning="mean difference of confidence and accuracy",
         of_probabilities=True,
     ),
 )

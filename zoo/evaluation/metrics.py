@@ -1,4 +1,4 @@
-"""The figures of ``metrics.json``, all of them from the answers alone."""
+"""Computes the metrics of ``metrics.json`` from predictions."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ _MOST_CONFUSED = 20
 def compute_metrics(
     predictions: Predictions, train_counts: Mapping[str, int] | None = None, choice: Choice | None = None
 ) -> Metrics:
-    """The figures of predictions on labelled images; ``Metrics`` says what each is.
+    """Computes the metrics of predictions on labelled images. ``Metrics`` documents each.
 
     Args:
-        predictions: Answers on the test images, at least one.
-        train_counts: Class name to training images, for ``per_class``; ``None``: not known.
-        choice: Thresholds that the validation images chose; ``None``: each half of these images chooses for the other.
+        predictions: Predictions on the test images, at least one.
+        train_counts: Number of training images by class, for ``per_class``. ``None``: unknown.
+        choice: Thresholds chosen on the validation images. ``None``: each half of these images is used to choose the
+            thresholds for the other half.
 
     Raises:
         DataError: There are no test images.
     """
     n, k = predictions.probabilities.shape
     if n == 0:
-        raise DataError("There are no test images, so there is nothing to measure.", "Add images to the test split.")
+        raise DataError("There are no test images to evaluate.", "Add images to the test split.")
     right = int(predictions.correct.sum())
     confusion = np.zeros((k, k), np.int64)
     np.add.at(confusion, (predictions.true, predictions.predicted), 1)

@@ -1,4 +1,4 @@
-"""Two models on the same images: McNemar's exact test and an interval of the difference in accuracy."""
+"""Comparison of two models on the same images: McNemar's exact test and an interval of the difference in accuracy."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ Answered = tuple[str, Predictions, Mapping[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class PairedTest:
-    """How two runs differ on the test images both share.
+    """The difference of two runs on their shared test images.
 
-    The interval is Tango's score interval. It is a little less cautious than the exact test, so it can exclude zero
-    where p is still above 0.05; the sentence goes by p.
+    The interval is Tango's score interval. It is slightly less conservative than the exact test, so it can exclude zero
+    although p is above 0.05. The sentence depends on p.
 
     Args:
-        first, second: Names of the runs; the first is right at least as often on the shared images.
-        shared: Images both runs were tested on with the same true class.
-        relabelled: Further images both were tested on, but with different true classes; left out.
-        only_first, only_second: Shared images that one has right and the other wrong.
+        first, second: Names of the runs. The first is at least as accurate on the shared images.
+        shared: Number of images on which both runs were tested with the same true class.
+        relabelled: Number of further images on which both were tested with different true classes. They are left out.
+        only_first, only_second: Number of shared images that only one of the runs predicts correctly.
         difference: Accuracy of the first minus that of the second on the shared images, 0 to 1.
-        interval: 95 % interval of it.
-        p: Two-sided p value of the exact McNemar test; adjusted where ``adjusted`` says so.
-        unadjusted_p: Before Holm's adjustment.
-        adjusted: Whether ``p`` is Holm's over several comparisons.
+        interval: 95 % interval of the difference.
+        p: Two-sided p value of the exact McNemar test, adjusted if ``adjusted`` is ``True``.
+        unadjusted_p: The p value before adjustment.
+        adjusted: Whether ``p`` is adjusted over several comparisons (Holm).
     """
 
     first: str
@@ -57,13 +57,15 @@ class PairedTest:
 
     @property
     def sentence(self) -> str:
-        """The verdict in words."""
+        """The result as a sentence."""
         on = f"{self.first} and {self.second} on {self.shared} shared test images"
         low, high = map(points, self.interval)
         between = f"{low} to {high} points"
         if self.difference == 0:
-            return f"{on}: no difference, both are right on as many ({_p(self.p)}; 95 % interval {between})."
-        verdict = "real" if self.real else "within noise"
+            return (
+                f"{on}: no difference, both predict the same number correctly ({_p(self.p)}; 95 % interval {between})."
+            )
+        verdict = "significant" if self.real else "not significant"
         return (
             f"{on}: the difference of {points(self.difference, signed=False)} points is {verdict} "
             f"({_p(self.p)}; 95 % interval {between})."
@@ -71,9 +73,9 @@ class PairedTest:
 
 
 def paired_test(first: Answered, second: Answered) -> PairedTest:
-    """Tests two runs on the images both answered.
+    """Tests two runs on their shared test images.
 
-    An image is shared when its content (SHA-256) is the same; where a run does not know the content, when its name is.
+    An image is shared if its content (SHA-256) is the same, or, if a run does not record the content, its name.
 
     Raises:
         UsageError: They share no test image.
@@ -83,7 +85,7 @@ def paired_test(first: Answered, second: Answered) -> PairedTest:
         raise UsageError(
             f"{first[0]} and {second[0]} share no test image"
             + (f" with the same class ({relabelled} with different ones)." if relabelled else "."),
-            "Train both on the same data and with the same test split.",
+            "Train both on the same data with the same test split.",
         )
     right = np.array([(first[1].correct[i], second[1].correct[j]) for i, j in rows])
     only = (int((right[:, 0] & ~right[:, 1]).sum()), int((right[:, 1] & ~right[:, 0]).sum()))
@@ -105,7 +107,7 @@ def paired_test(first: Answered, second: Answered) -> PairedTest:
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Two-sided p value of McNemar's exact test: are the images only one has right split like a fair coin's throws?
+    """Two-sided p value of McNemar's exact test, on the images that only one of the two predicts correctly.
 
     >>> round(mcnemar(1, 7), 4)
     0.0703
@@ -118,7 +120,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def adjust(tests: Sequence[PairedTest]) -> list[PairedTest]:
-    """The tests with Holm's p values (Holm 1979); a single test stays as it is."""
+    """The tests with p values adjusted by Holm (1979). A single test is unchanged."""
     if len(tests) < 2:
         return list(tests)
     adjusted = [1.0] * len(tests)
@@ -130,16 +132,17 @@ def adjust(tests: Sequence[PairedTest]) -> list[PairedTest]:
 
 
 def _shared(first: Answered, second: Answered) -> tuple[list[tuple[int, int]], int]:
-    """Rows of images that both answered with the same true class, and how many they answered with another."""
+    """Rows of images with the same true class in both runs, and the number of images with different true classes."""
     pairs = list(_matches(first, second))
     rows = [(i, j) for i, j in pairs if _true(first[1], i) == _true(second[1], j)]
     return rows, len(pairs) - len(rows)
 
 
 def _matches(first: Answered, second: Answered) -> Iterator[tuple[int, int]]:
-    """Row of the first, row of the second, for every image in both; no row is used twice.
+    """Pairs of rows for every image in both runs. No row is used twice.
 
-    The same name goes first, so that copies of one picture meet their own; content then finds moved and renamed files.
+    Equal names are matched first, so that copies of one image are matched correctly. Then content matches moved and
+    renamed files.
     """
     by_name = {file: row for row, file in enumerate(second[1].files)}
     left: list[int] = []

@@ -1,4 +1,4 @@
-"""A Keras model's answers on a dataset."""
+"""Predictions of a Keras model on a dataset."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _MOST_FEATURES = 64 << 20
 
 
 def batch_size(shape: Sequence[int]) -> int:
-    """How many inputs a model predicts at once.
+    """The batch size of predictions.
 
     Args:
-        shape: Of one input: ``(height, width, 3)`` of an image, ``(features,)`` of a feature vector.
+        shape: Shape of one input: ``(height, width, 3)`` of an image, ``(features,)`` of a feature vector.
     """
     if len(shape) != 3 or on_accelerator():
         return _MOST
@@ -44,14 +44,14 @@ def predict(
     progress: Callable[[int, int], None] | None = None,
     total: int = 0,
 ) -> NDArray[np.float32]:
-    """Probabilities of the images at ``indices``, float32 ``(len(indices), classes)``, in flat memory.
+    """Probabilities of the images at ``indices``, float32 ``(len(indices), classes)``, in constant memory.
 
     Args:
-        model: Takes raw pixels, as every zoo model does.
-        data: Where the pixels are.
-        indices: Which images.
+        model: A model that takes raw pixels, like every zoo model.
+        data: The dataset.
+        indices: Indices of the images.
         progress: Called with images done and images to do.
-        total: Images that the model is to predict in all, these and others; where they fill a batch, these do too.
+        total: Number of all images that the model will predict. If they fill a batch, smaller batches are padded.
     """
     total = max(total, len(indices))
     probabilities = np.empty((len(indices), model.output_shape[-1]), np.float32)
@@ -65,10 +65,10 @@ def predict(
 
 
 def answers(model: keras.Model, inputs: NDArray[Any], total: int) -> NDArray[np.float32]:
-    """A model's outputs on inputs of any number, float32.
+    """A model's outputs on any number of inputs, float32.
 
-    A backend compiles a model anew for every batch size. So where there is more than one batch, ``total`` being above
-    ``batch_size``, the last is filled up to the size of the others.
+    A backend compiles a model again for every batch size. Therefore, if ``total`` is above ``batch_size``, the last
+    batch is padded to the size of the others.
     """
     import keras
 
@@ -87,7 +87,7 @@ def answers(model: keras.Model, inputs: NDArray[Any], total: int) -> NDArray[np.
 def predict_split(
     model: keras.Model, data: ImageData, split: str, progress: Callable[[int, int], None] | None = None
 ) -> Predictions:
-    """The model's answers on one split of ``data``, in batches of one size whichever split it is."""
+    """Predicts one split of ``data``, with the same batch size for every split."""
     indices = data.indices(split)
     return _of_split(data, indices, predict(model, data, indices, progress, total=len(data.names)))
 
@@ -95,11 +95,11 @@ def predict_split(
 def predict_with_features(
     model: keras.Model, data: ImageData, split: str, progress: Callable[[int, int], None] | None = None
 ) -> tuple[Predictions, NDArray[np.float32] | None]:
-    """As ``predict_split``, and in the same pass the features that the last layer sees.
+    """Like ``predict_split``, and also returns the inputs of the last layer from the same pass.
 
     Returns:
-        The predictions, and the features of each, float32 ``(images, features)``; ``None`` where the last layer is not
-        fed one vector an image, or where they take more than 64 MiB.
+        The predictions and the features of each image, float32 ``(images, features)``. The features are ``None`` if the
+        input of the last layer is not one vector per image, or if they need more than 64 MiB.
     """
     import keras
 
@@ -123,7 +123,7 @@ def _of_split(data: ImageData, indices: NDArray[np.int64], probabilities: NDArra
 
 
 def last_features(model: keras.Model) -> keras.KerasTensor | None:
-    """What the last call is given, where it is one vector an image; it may be a call of a nested model."""
+    """The input of the last call, which may be in a nested model, if it is one vector per image."""
     if not has_calls(model):
         return None
     # Not the input of the last layer: where that is called in another model too, it may be a tensor of the other.

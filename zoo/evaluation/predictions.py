@@ -1,4 +1,4 @@
-"""What a model answered for every image of a split, as a record and as ``predictions.csv``."""
+"""The predictions of a model on a split, as a record and as ``predictions.csv``."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ PREFIX = "p:"
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """A model's answers, one row an image.
+    """Predictions of a model, one row per image.
 
     Args:
-        labels: Class names in the order of the model's outputs; each once.
+        labels: Unique class names in the order of the model's outputs.
         files: Names of the images, as in ``split.csv``.
         true: ``(n,)`` integers, the index into ``labels`` of each image's class.
-        probabilities: ``(n, k)`` float32, each from 0 to 1. Rows of a Keras model sum to 1; those of a quantised one
-            need not quite, so that is not checked.
+        probabilities: ``(n, k)`` float32, each from 0 to 1. Rows of a Keras model sum to 1. Those of a quantised model
+            may deviate slightly, so the sum is not checked.
 
     Raises:
-        DataError: Lengths disagree, a label is named twice, or a value is out of its range (NaN included).
+        DataError: Lengths differ, a label occurs twice, or a value is out of range (including NaN).
 
     >>> answers = Predictions(("cat", "dog"), ("1.jpg", "2.jpg"), [0, 1], [[0.9, 0.1], [0.7, 0.3]])
     >>> answers.predicted.tolist(), answers.correct.tolist()
@@ -60,7 +60,7 @@ class Predictions:
 
     @cached_property
     def predicted(self) -> npt.NDArray[np.int64]:
-        """``(n,)`` index of the largest probability; of equal ones the first."""
+        """``(n,)`` index of the largest probability, the first of equal ones."""
         largest: npt.NDArray[np.int64] = self.probabilities.argmax(axis=1).astype(np.int64)
         return largest
 
@@ -77,17 +77,17 @@ class Predictions:
 
     @cached_property
     def first_half(self) -> npt.NDArray[np.bool_]:
-        """``(n,)`` whether an image is in the first half of the images, which has half of every class."""
+        """``(n,)`` whether an image is in the first half, which contains half of every class."""
         order = np.argsort(self.true, kind="stable")
         chosen = np.zeros(len(self), bool)
         chosen[order[::2]] = True
         return chosen
 
     def write_csv(self, path: Path) -> None:
-        """Writes one row an image: ``file``, ``true``, ``predicted``, and ``p:<label>`` for each class.
+        """Writes one row per image: ``file``, ``true``, ``predicted``, and ``p:<label>`` for each class.
 
-        Probabilities are the shortest decimals that read back as the same float32. UTF-8; a file name that is not
-        UTF-8 keeps its bytes.
+        Probabilities are written as the shortest decimals that give the same float32. The encoding is UTF-8; a file
+        name that is not valid UTF-8 keeps its bytes.
         """
         buffer = io.StringIO()
         # Quoting all text, not just where csv finds it needed: it would leave a lone carriage return bare.
@@ -102,19 +102,22 @@ class Predictions:
         """The inverse of ``write_csv``.
 
         Raises:
-            TrainingError: There is no such file, or it is not what ``write_csv`` writes; the message names the line.
+            TrainingError: The file does not exist, or has another format than ``write_csv`` writes; the message names
+                the line.
         """
         try:
             return _parse(list(csv.reader(io.StringIO(read_text(path), newline=""))))
         except (OSError, csv.Error, UnicodeError, ZooError) as error:
             reason = error.message if isinstance(error, ZooError) else str(error)
-            raise TrainingError(f"Could not read {path}: {reason}", "The run is damaged; train again.") from error
+            raise TrainingError(f"Could not read {path}: {reason}", "The run is damaged. Train again.") from error
 
     def _check(self) -> None:
         n, k = len(self.files), len(self.labels)
         twice = [label for label, count in Counter(self.labels).items() if count > 1]
         if twice or not k:
-            raise DataError(f"Labels must be given, and each once. Received twice: {twice}." if k else "No labels.")
+            raise DataError(
+                f"Labels must be given, and must be unique. Received twice: {twice}." if k else "No labels."
+            )
         if self.true.shape != (n,) or self.probabilities.shape != (n, k):
             raise DataError(
                 f"For {n} files and {k} labels expected true ({n},) and probabilities ({n}, {k}). "
@@ -131,7 +134,7 @@ class Predictions:
             value = self.probabilities[row, column]
             raise DataError(
                 f"The probability of {self.labels[column]!r} for {self.files[row]!r} is {value}, not from 0 to 1.",
-                "NaN means that training diverged: try a lower learning rate." if np.isnan(value) else None,
+                "NaN means that training diverged. Try a lower learning rate." if np.isnan(value) else None,
             )
 
 
@@ -160,7 +163,7 @@ def _parse(rows: Sequence[Sequence[str]]) -> Predictions:
             classes.append([index[label] for label in row[1:3]])
             probabilities[number - 1] = [float(value) for value in row[3:]]
         except KeyError as error:
-            raise DataError(f"row {number} has a class that no column has: {error}.") from None
+            raise DataError(f"row {number} has a class without a column: {error}.") from None
         except ValueError as error:
             raise DataError(f"row {number}: {error}.") from None
     true, predicted = np.array(classes, np.int64).reshape(-1, 2).T

@@ -1,4 +1,4 @@
-"""The images of a run, from where they lay when it was trained."""
+"""Loads the images of a run from their paths at the time of training."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def recorded_images(
 
     Args:
         run: The run.
-        split: Of its images.
+        split: The split.
         progress: Called with files done and files to do.
-        partly: Whether those do that are still there as they were.
+        partly: Whether it is enough that some of the images are unchanged.
 
     Raises:
-        DataError: Images are gone, unreadable, or not the ones they were.
+        DataError: Images are missing, unreadable, or have changed.
     """
     return recorded_rows(run, [row for row in run.split() if row["split"] == split], progress, partly)
 
@@ -45,7 +45,7 @@ def recorded_rows(
     progress: Callable[[int, int], None] | None = None,
     partly: bool = False,
 ) -> ImageData:
-    """The same of some of the rows of ``split.csv``."""
+    """The same for given rows of ``split.csv``."""
     described = run.info.data
     named = named_dataset(described.source)
     root = find_source(described.source)[1] if named else Path(described.root)
@@ -58,13 +58,13 @@ def choice_of(
     data: ImageData | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Choice | None:
-    """The thresholds that images chose which did not train a run's model; ``None`` without such images.
+    """Chooses thresholds on images that were not used to train a run's model. ``None`` without such images.
 
     Args:
-        run: The run. Without validation images, where cross-validation chose its head, its predictions choose.
+        run: The run. Without validation images, its predictions in cross-validation are used, if there are any.
         model: Its model.
-        data: Its data; ``None``: what is still there of it.
-        progress: Called with files done and files to do, while what is there is decoded.
+        data: Its data. ``None``: those of its images that still exist.
+        progress: Called with files done and files to do, while images are decoded.
     """
     images = data or validation_images(run, progress)
     if images is not None and images.indices(VAL).size:
@@ -74,7 +74,7 @@ def choice_of(
 
 
 def validation_images(run: Run, progress: Callable[[int, int], None] | None = None) -> ImageData | None:
-    """The validation images of a run that are still as they were; ``None`` without any."""
+    """The unchanged validation images of a run. ``None`` if there are none."""
     rows = [row for row in run.split() if row["split"] == VAL]
     try:
         return recorded_rows(run, rows, progress, partly=True) if rows else None

@@ -13,7 +13,7 @@ CALIBRATION_BINS = 15
 
 
 def calibration_bins(predictions: Predictions) -> tuple[Bin, ...]:
-    """The predictions in bins of their confidence; confidence and accuracy are ``None`` in an empty one."""
+    """The predictions in bins of their confidence. Confidence and accuracy of an empty bin are ``None``."""
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
     confidence = predictions.confidence.astype(np.float64)
     place = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, CALIBRATION_BINS - 1)
@@ -35,5 +35,5 @@ def calibration_bins(predictions: Predictions) -> tuple[Bin, ...]:
 def _means(
     values: npt.NDArray[np.float64], place: npt.NDArray[np.intp], counts: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.float64]:
-    """Mean of the values in each bin, 0 where it is empty."""
+    """Mean of the values in each bin, 0 for an empty bin."""
     return np.bincount(place, weights=values, minlength=len(counts)) / np.maximum(counts, 1)

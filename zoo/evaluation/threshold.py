@@ -1,7 +1,7 @@
-"""From which confidence on an answer is worth giving: below it, a model should say that it does not know.
+"""Confidence thresholds: below the threshold, a prediction should be "unknown".
 
-The thresholds are chosen on the validation images, and what they bring is measured on the test images. Without
-validation images each half of the test images chooses for the other one.
+The thresholds are chosen on the validation images and evaluated on the test images. Without validation images, the
+threshold of each half of the test images is chosen on the other half.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ FEWEST_ANSWERS = 20
 
 @dataclass(frozen=True)
 class Choice:
-    """Thresholds that some images chose.
+    """Thresholds and the images on which they were chosen.
 
     Args:
-        default: Accuracy asked for, and its threshold.
+        default: Target accuracy and its threshold.
         others: The same for the curve.
-        images: Number of images that chose.
-        by: ``val``: validation images; ``folds``: training images, each by a model that it did not train.
+        images: Number of images used to choose the thresholds.
+        by: ``val`` for validation images; ``folds`` for training images, each predicted by a model that was not
+            trained on it.
     """
 
     default: tuple[float, float]
@@ -47,13 +48,13 @@ class Choice:
 
 
 def choose(predictions: Predictions, by: Literal["val", "folds"] = "val") -> Choice | None:
-    """The thresholds that predictions on images the model was not trained on suggest.
+    """Chooses thresholds from predictions on images that were not used to train the model.
 
-    Each is the lowest at which enough of the answers are right (selective classification, El-Yaniv and Wiener 2010),
-    and no lower than what ``LEAST_REJECTED`` of the images fall below.
+    Each is the lowest threshold at which the accuracy of the accepted predictions reaches the target (selective
+    classification, El-Yaniv and Wiener 2010), but it rejects at least a share ``LEAST_REJECTED`` of the images.
 
     Returns:
-        ``None`` where fewer than ``FEWEST_ANSWERS`` images would get an answer.
+        ``None`` if fewer than ``FEWEST_ANSWERS`` images would be accepted.
     """
     if not len(predictions):
         return None
@@ -68,14 +69,14 @@ def choose(predictions: Predictions, by: Literal["val", "folds"] = "val") -> Cho
 
 
 def suggest_threshold(predictions: Predictions, choice: Choice | None = None) -> Threshold | None:
-    """What thresholds bring on images that did not choose them.
+    """Evaluates thresholds on images that were not used to choose them.
 
     Args:
-        predictions: On the images to measure on.
-        choice: Of other images; ``None``: each half of these chooses for the other.
+        predictions: Predictions on the images for the evaluation.
+        choice: Thresholds from other images. ``None``: the threshold of each half is chosen on the other half.
 
     Returns:
-        ``None`` where nothing could be chosen, or no image would get an answer.
+        ``None`` if no threshold could be chosen, or no image would be accepted.
     """
     chosen_on = choice.by if choice else "halves"
     measured = [(choice, np.ones(len(predictions), bool))]
@@ -127,7 +128,7 @@ def _part(predictions: Predictions, images: NDArray[np.bool_]) -> Predictions:
 
 
 def lowest_threshold(predictions: Predictions, target: float) -> float | None:
-    """The lowest threshold at which this share of the answers is right."""
+    """The lowest threshold at which the accuracy of the accepted predictions reaches this share."""
     confidence = np.sort(predictions.confidence.astype(np.float64))[::-1]
     right = predictions.correct[np.argsort(-predictions.confidence, kind="stable")]
     accuracy = np.cumsum(right) / np.arange(1, len(right) + 1)

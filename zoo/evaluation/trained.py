@@ -1,4 +1,4 @@
-"""Something that can answer: the model of a finished run, or an architecture with its pretrained weights."""
+"""A model that can predict: the model of a finished run, or an architecture with its pretrained weights."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model with everything needed to ask it about image files.
+    """A model with everything needed to predict image files.
 
     Args:
-        name: For people: the run's folder, or ``mobilenetv2 (imagenet)``.
+        name: Display name: the run's folder, or ``mobilenetv2 (imagenet)``.
         architecture: Name of its architecture.
         labels: Class names in the order of the outputs.
-        image: How files become its input.
-        load: Returns the Keras model, always the same one.
-        aliases: Other names of the classes, such as WordNet ids.
-        notes: What was put around the model so that it takes raw pixels and returns probabilities, a sentence each.
-        lone: Whether it is the model of a file from elsewhere, of which nothing is known but what is in it.
-        run: Where it was trained, if here.
+        image: The preprocessing of files.
+        load: Returns the Keras model, always the same object.
+        aliases: Alternative names of the classes, such as WordNet IDs.
+        notes: Layers that were added so that it takes raw pixels and returns probabilities, one sentence each.
+        lone: Whether it is the model of a file from outside zoo, without further information.
+        run: The run in which it was trained, if any.
     """
 
     name: str
@@ -58,7 +58,7 @@ def of_run(run: Run) -> TrainedModel:
 
 
 def pretrained(architecture: Architecture, weights: Weights) -> TrainedModel:
-    """An architecture with pretrained weights and all the classes that they know."""
+    """An architecture with pretrained weights and all their classes."""
     labels = weights.labels()
 
     def load() -> keras.Model:
@@ -89,4 +89,4 @@ def _read(path: Path) -> keras.Model:
         check_keras_file(path)
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras and h5py raise what they like for a damaged file
-        raise TrainingError(f"Could not read {path}: {error}", "The file is damaged; train again.") from error
+        raise TrainingError(f"Could not read {path}: {error}", "The file is damaged. Train again.") from error

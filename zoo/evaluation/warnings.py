@@ -1,7 +1,7 @@
-"""Signs that a model is of no use on the images it was measured on, however faithfully a file repeats it.
+"""Warnings that a model may be unusable, whatever its agreement with an exported file.
 
-Three are looked for: an accuracy that always predicting one class would reach, predictions that are all one class, and
-labels in another order than the outputs. Each needs labelled images.
+Three problems are detected: an accuracy that always predicting one class would reach, predictions that are all the same
+class, and labels in another order than the outputs. Each needs labelled images.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MOST_LABELS = 30
 
 
 def model_warnings(predictions: Predictions) -> tuple[ModelWarning, ...]:
-    """What speaks against a model, judged by its predictions on labelled images; empty where nothing does.
+    """Warnings on a model from its predictions on labelled images. Empty if there are none.
 
     >>> answers = Predictions(("cat", "dog"), ("1.jpg", "2.jpg"), [0, 1], [[0.9, 0.1], [0.7, 0.3]])
     >>> [warning.kind for warning in model_warnings(answers)]
@@ -43,13 +43,13 @@ def _one_class(predictions: Predictions) -> ModelWarning | None:
     label = predictions.labels[predicted[0]]
     return ModelWarning(
         "one_class",
-        f"All {len(predictions)} images are predicted as '{label}': the model does not tell the classes apart.",
+        f"All {len(predictions)} images are predicted as '{label}': the model does not distinguish the classes.",
         {"label": label},
     )
 
 
 def _baseline(predictions: Predictions) -> ModelWarning | None:
-    """Judged by an exact binomial test, one-sided."""
+    """Uses a one-sided exact binomial test."""
     from scipy.stats import binom
 
     counts = np.bincount(predictions.true, minlength=len(predictions.labels))
@@ -59,7 +59,7 @@ def _baseline(predictions: Predictions) -> ModelWarning | None:
     p = float(binom.sf(right - 1, len(predictions), share))
     if p <= SIGNIFICANCE:
         return None
-    always = f"{percent(share)} of these images are '{label}', their commonest class"
+    always = f"{percent(share)} of these images are '{label}', the most frequent class"
     if accuracy <= share:
         said = f"The accuracy of {percent(accuracy)} is no better than always predicting one class: {always}."
     else:
@@ -73,10 +73,10 @@ def _baseline(predictions: Predictions) -> ModelWarning | None:
 
 
 def _label_order(predictions: Predictions) -> ModelWarning | None:
-    """Another assignment of labels to outputs, where it fits images that did not suggest it.
+    """Another assignment of labels to outputs, if it also fits images on which it was not found.
 
-    The assignment of most right predictions (Hungarian method) is found on each half of the images and tried on the
-    other one. It counts where the gain there is significant by McNemar's exact test, one-sided.
+    The assignment with the most correct predictions (Hungarian method) is found on each half of the images and tested
+    on the other half. It is reported if the gain is significant (one-sided exact McNemar test).
     """
     from scipy.stats import binom
 
@@ -93,14 +93,15 @@ def _label_order(predictions: Predictions) -> ModelWarning | None:
     accuracy, reordered = float(predictions.correct.mean()), float(right.mean())
     return ModelWarning(
         "label_order",
-        f"Another order of the labels fits much better: with it {percent(reordered)} of the predictions would be right "
-        f"instead of {percent(accuracy)} (cross-validated, p = {p:.1g}). {_order_text(predictions.labels, labels)}",
+        f"Another order of the labels fits much better: with it {percent(reordered)} of the predictions would be "
+        f"correct instead of {percent(accuracy)} (cross-validated, p = {p:.1g})."
+        f" {_order_text(predictions.labels, labels)}",
         {"accuracy": accuracy, "accuracy_reordered": reordered, "labels": labels, "p": p},
     )
 
 
 def _best_order(true: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """For each output the class that it stands for; among equals, and without images, the one it is labelled with."""
+    """The class of each output. Among equally good ones, and without images, it is the class of its label."""
     from scipy.optimize import linear_sum_assignment
 
     counts = np.zeros((classes, classes))
@@ -115,4 +116,4 @@ def _order_text(labels: tuple[str, ...], order: list[str]) -> str:
         return f"The order that fits is: {', '.join(order)}."
     moved = [(place, pair) for place, pair in enumerate(zip(labels, order, strict=True)) if pair[0] != pair[1]]
     shown = "; ".join(f"output {place} is '{new}', not '{old}'" for place, (old, new) in moved[:5])
-    return f"{len(moved)} outputs change their label, such as: {shown}."
+    return f"{len(moved)} outputs change their label, for example: {shown}."

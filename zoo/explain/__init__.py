@@ -1,7 +1,7 @@
-"""Where a Keras model finds the evidence for a class: exactly where its head is linear, else by LayerCAM.
+"""Computes the evidence map of a Keras model for a class: exact if its head is linear, otherwise by LayerCAM.
 
-``zoo.exporting.evidence`` finds a linear head and computes with it, which needs no gradients; the same becomes the
-second output of an exported file. ``zoo.edge`` draws.
+``zoo.exporting.evidence`` finds a linear head and computes the map without gradients. The same computation is the
+second output of an exported file. ``zoo.edge`` draws the map.
 """
 
 from zoo.explain.explainer import Explainer

@@ -1,4 +1,4 @@
-"""Finds the evidence for a class in the pixels that a Keras model sees."""
+"""Finds the evidence for a class in the input pixels of a Keras model."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspos
 
 
 class Explainer:
-    """A Keras model whose evidence can be looked at.
+    """Computes evidence maps of a Keras model.
 
     Args:
-        model: Raw pixels in, probabilities out.
-        name: For people.
+        model: A model that maps raw pixels to probabilities.
+        name: Name in messages.
 
     Raises:
-        UsageError: The model has no feature map whose places are places of the photo, or it needs gradients and the
-            backend has none.
+        UsageError: The model has no feature map whose positions correspond to positions in the photo, or it needs
+            gradients and the backend has none.
     """
 
     def __init__(self, model: keras.Model, name: str) -> None:
@@ -45,7 +45,7 @@ class Explainer:
         if self._head is None and keras.config.backend() not in HAVE_GRADIENTS:
             raise UsageError(
                 f"{name} cannot be explained on the backend {keras.config.backend()}: its head is not linear in its "
-                "feature maps, so that LayerCAM is needed, which takes gradients.",
+                "feature maps, so it needs LayerCAM, which requires gradients.",
                 f"Set KERAS_BACKEND to one of {', '.join(HAVE_GRADIENTS)}.",
             )
 
@@ -55,16 +55,16 @@ class Explainer:
         return CLASS_ACTIVATION if self._head else LAYER_CAM
 
     def find(self, pixels: NDArray[np.uint8], places: Sequence[int] | None = None) -> Found:
-        """The evidence for the likeliest of some classes.
+        """The evidence for the most probable of several classes.
 
         Args:
-            pixels: Of one picture, uint8 ``(height, width, 3)``.
-            places: The classes, by their places among the labels; ``None``: all.
+            pixels: Pixels of one image, uint8 ``(height, width, 3)``.
+            places: Indices of the classes. ``None``: all.
         """
         return self.find_all(pixels[None], [places])[0]
 
     def find_all(self, images: NDArray[np.uint8], places: Sequence[Sequence[int] | None]) -> list[Found]:
-        """The same of several pictures at once, uint8 ``(n, height, width, 3)``."""
+        """The same for several images at once, uint8 ``(n, height, width, 3)``."""
         probabilities, features = features_of(self._graph, self._maps, images)
         chosen = [likeliest(row, wanted) for row, wanted in zip(probabilities, places, strict=True)]
         if self._head is None:
@@ -96,7 +96,7 @@ class Explainer:
 
 
 def last_maps(graph: Graph) -> list[Call]:
-    """The feature maps behind which no place of the photo is told from another."""
+    """The last feature maps in which positions of the photo are still distinguished."""
     leads_to_map: dict[Call, bool] = {}
     for call in reversed(graph.calls):
         leads_to_map[call] = any(map_size(user) is not None or leads_to_map[user] for user in call.users)
@@ -108,7 +108,9 @@ def last_maps(graph: Graph) -> list[Call]:
 
 
 def _refuse_placeless(graph: Graph, maps: Sequence[Call], name: str) -> None:
-    can = "What it can do: networks that end in feature maps of convolutions. `zoo predict` takes every model."
+    can = (
+        "`zoo explain` supports networks that end in feature maps of convolutions. `zoo predict` supports every model."
+    )
     before: set[Call] = set()
     waiting = list(maps)
     while waiting:
@@ -118,14 +120,15 @@ def _refuse_placeless(graph: Graph, maps: Sequence[Call], name: str) -> None:
             waiting += [source for source, _ in call.sources]
     if not any(_is(call, _CONVOLUTIONS) for call in before):
         raise UsageError(
-            f"{name} cannot be explained: no convolution makes a feature map in it whose places are places of the "
+            f"{name} cannot be explained: it has no convolution whose feature map corresponds to positions in the "
             "photo.",
             can,
         )
     if any(_is(call, _MIXING) for call in graph.calls):
         raise UsageError(
-            f"{name} cannot be explained: it has attention, in which every place reads every other, so that what comes "
-            "of it has no place in the photo.",
+            f"{name} cannot be explained: it has attention, which mixes all positions, so its outputs do not"
+            " correspond "
+            "to positions in the photo.",
             can,
         )
 

@@ -1,4 +1,4 @@
-"""How the score of a class changes with the values of feature maps, on every backend of Keras that has gradients."""
+"""Gradients of the score of a class with respect to feature maps, on every Keras backend that has gradients."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Score = Callable[[Sequence[Any]], Any]
 def gradients(
     graph: Graph, logits: Logits | None, maps: Sequence[Call], images: NDArray[np.float32], places: Sequence[int]
 ) -> list[Array]:
-    """Slopes of the score of a class in each image, for every value of some feature maps.
+    """Gradients of the score of a class in each image with respect to given feature maps.
 
-    The score is the logit of the class minus the mean of all logits; of a network without softmax at its end, the
-    logarithm of its output.
+    The score is the logit of the class minus the mean of all logits. For a network without softmax at its end, it is
+    the logarithm of its output.
 
     Args:
         graph: The model.
-        logits: What its softmax is taken of.
-        maps: The calls whose values are looked at.
-        images: ``(n, height, width, 3)``.
-        places: Of the class of each image among the outputs.
+        logits: The logits of the model.
+        maps: The calls that compute the feature maps.
+        images: Images, ``(n, height, width, 3)``.
+        places: Index of the class of each image.
     """
     from zoo.exporting.quantize.run import run
 

@@ -1,1 +1,1 @@
-"""From a trained Keras model to a file for another runtime: folding, 8 bits, conversion, and what travels along."""
+"""Exports a trained Keras model to a file for another runtime: folding, quantisation, conversion, and the bundle."""

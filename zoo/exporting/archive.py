@@ -1,4 +1,4 @@
-"""A folder as a ZIP archive: the same files, the same bytes."""
+"""Writes a folder as a reproducible ZIP archive: the same files give the same bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DATES = 600_000_000
 
 
 def write_archive(folder: Path, path: Path, name: str) -> None:
-    """Packs every file below ``folder``, in the order of their names, into a folder ``name`` of a new archive."""
+    """Packs every file below ``folder``, in order of name, into the folder ``name`` of a new archive."""
     with zipfile.ZipFile(path, "w") as archive:
         for file in sorted(entry for entry in folder.rglob("*") if entry.is_file()):
             content = file.read_bytes()
@@ -26,10 +26,10 @@ def write_archive(folder: Path, path: Path, name: str) -> None:
 
 
 def _date(file: Path, content: bytes) -> tuple[int, int, int, int, int, int]:
-    """Of a source, a date that changes with it.
+    """A date for a source file that changes with its content.
 
-    Python takes the compiled source that lies in ``__pycache__`` where its date and size are those of the source. One
-    date for all would let a bundle that is unpacked over an older one run the older one's code.
+    Python uses the compiled code in ``__pycache__`` if date and size of the source match. With one date for all files,
+    a bundle that is unpacked over an older one could run the older code.
     """
     if file.suffix != ".py":
         return _DATE
@@ -39,7 +39,7 @@ def _date(file: Path, content: bytes) -> tuple[int, int, int, int, int, int]:
 
 
 def packed_by_us(path: Path, name: str) -> bool:
-    """Whether a file is an archive of one folder ``name`` with a ``spec.json`` in it. Nothing is unpacked."""
+    """Whether a file is an archive of one folder ``name`` that contains ``spec.json``. Nothing is unpacked."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()

@@ -1,4 +1,4 @@
-"""Why a file stores its weights as float32: layers have no 8-bit form, or the exporter ignores the precision."""
+"""Explains why a file stores weights as float32: layers have no 8-bit form, or the exporter ignores the precision."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def stored_error(problem: str, precision: str, model: keras.Model) -> ExportErro
     """The error for a file that ``stored_problem`` found.
 
     Args:
-        problem: What it said.
-        precision: Of the file.
+        problem: The problem that was found.
+        precision: Precision of the file.
         model: The prepared model that was converted.
     """
     from zoo.exporting.fold import LINEAR
@@ -30,7 +30,7 @@ def stored_error(problem: str, precision: str, model: keras.Model) -> ExportErro
     share = sum(others.values()) / max(sum(sizes.values()), 1)
     if precision != "int8" or 1 - share >= LEAST_IN_8_BITS:
         return ExportError(
-            problem, f"Export without --precision {precision}, and report it to whoever wrote the exporter."
+            problem, f"Export without --precision {precision}, and report this to the author of the exporter."
         )
     largest = max(others, key=lambda layer: others[layer])
     return ExportError(

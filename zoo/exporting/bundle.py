@@ -1,14 +1,14 @@
-"""What an exported file takes along onto a device: golden vectors, the runner, and a word on all of it.
+"""The bundle of an exported file for a device: golden vectors, the runner, and a model card.
 
-    <architecture>.onnx ...   the exported file, labels.txt, verify.json, ...: as ``zoo.exporting.export`` left them
-    golden/                   pictures with the pixels and the answers that should come of them
-    run.py, runner/           the runner, where the exporter has a runtime for devices; or the files of its app
-    requirements.txt          what the runner needs
+    <architecture>.onnx ...   the exported file, labels.txt, verify.json, ... from ``zoo.exporting.export``
+    golden/                   images with the expected pixels and predictions
+    run.py, runner/           the runner, if the exporter has a runtime for devices; or the files of its app
+    requirements.txt          requirements of the runner
     README.md                 model card
-    LICENSE, NOTICE           of the runner and of weights that come with zoo
-    spec.json                 all a program has to know, and the digest of every other file
+    LICENSE, NOTICE           licences of the runner and of weights that are included in zoo
+    spec.json                 all metadata for programs, and the digest of every other file
 
-The same inputs give the same bytes: no file says when or where it was made.
+The same inputs give the same bytes: no file contains a date or a path.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ OF_THE_BUNDLE = {*_REPORTS, *_LAST, "golden", "run.py", "runner", "requirements.
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What a bundle is made of.
+    """The parts of a bundle.
 
     Args:
-        exporter: Of the file's format.
+        exporter: The exporter of the format.
         file: The exported file, in the bundle's folder.
-        metadata: What the file says about itself.
-        trained: The Keras model it was made from.
-        photos: That may travel along.
-        verification: ``None`` where there was none.
+        metadata: Metadata of the file.
+        trained: The Keras model from which it was exported.
+        photos: Photos to include.
+        verification: The verification. ``None`` if the file was not verified.
     """
 
     exporter: Exporter
@@ -59,11 +59,12 @@ class Contents:
 
 
 def complete_bundle(contents: Contents) -> None:
-    """Adds everything but the exported file and its reports to the folder that the file lies in.
+    """Adds everything except the exported file and its reports to the folder of the file.
 
     Raises:
-        PluginError: The exporter's runtime module is not fit for a device, or its app has a file of the bundle's name.
-        ExportError: Something that the app needs is missing.
+        PluginError: The exporter's runtime module cannot run on a device, or its app has a file with the name of a
+            file of the bundle.
+        ExportError: A requirement of the app is missing.
         TrainingError: The disk is full, or the folder cannot be written.
     """
     folder, exporter = contents.file.parent, contents.exporter
@@ -79,7 +80,7 @@ def complete_bundle(contents: Contents) -> None:
 
 
 def _write_program(folder: Path, exporter: Exporter) -> None:
-    """What runs the model: the runner, or the exporter's app."""
+    """Writes the program that runs the model: the runner, or the exporter's app."""
     program = {name: source.encode() for name, source in runner_files(exporter).items()}
     if program:
         program["requirements.txt"] = "".join(f"{line}\n" for line in requirements(exporter)).encode()
@@ -88,13 +89,15 @@ def _write_program(folder: Path, exporter: Exporter) -> None:
     for name, content in program.items():
         path = folder / name
         if path.exists() or name in _LAST:
-            raise PluginError(f"The app of exporter '{exporter.name}' has a file '{name}'; so has the bundle itself.")
+            raise PluginError(
+                f"The app of exporter '{exporter.name}' has a file '{name}', which is also a file of the bundle."
+            )
         make_folder(path.parent)
         write_bytes(path, content)
 
 
 def made_by_us(folder: Path) -> set[str]:
-    """Names directly in a folder that an export may have put there; a folder among them only with all that is in it."""
+    """Names in a folder that an export may have created. A subfolder is included only if all its files may be."""
     try:
         recorded = set(read_bundle(folder).values["files"])
     except ZooError:
@@ -148,7 +151,7 @@ def _tensor(info: Any) -> dict[str, Any]:
 
 
 def _licence(name: str) -> str | None:
-    """From where an installation keeps it, or beside the source."""
+    """The text of a licence, from the installation or from the source folder."""
     try:
         text = distribution("keras-edge-zoo").read_text(f"licenses/{name}")
     except PackageNotFoundError:

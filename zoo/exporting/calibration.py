@@ -1,4 +1,4 @@
-"""Which images the ranges of an 8-bit model are measured on, and what its weights are fitted to."""
+"""The calibration images of an 8-bit model, on which its ranges are measured and its weights are fitted."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ COUNT = 512
 
 @dataclass(frozen=True)
 class Calibration:
-    """The images.
+    """Calibration images.
 
     Args:
-        pixels: uint8 ``(n, height, width, 3)``.
-        rows: File, label and SHA-256 of each.
+        pixels: Pixels, uint8 ``(n, height, width, 3)``.
+        rows: File, label and SHA-256 of each image.
     """
 
     pixels: NDArray[np.uint8]
@@ -34,10 +34,10 @@ class Calibration:
 
 
 def halve(data: ImageData) -> ImageData:
-    """Data without splits, half of it made training images to calibrate with, the other half left to verify on.
+    """Splits data without splits: one half becomes training images for calibration, the other is used for verification.
 
-    Within each class by content, so that the halves stay the same when files are renamed, and a picture and its copy
-    are on one side.
+    Each class is split by content, so that the halves do not change if files are renamed, and an image and its copy
+    are in the same half.
 
     Raises:
         ExportError: There are fewer than two different images.
@@ -45,8 +45,9 @@ def halve(data: ImageData) -> ImageData:
     contents = sorted(set(data.contents))
     if len(contents) < 2:
         raise ExportError(
-            f"'{data.source}' holds {len(contents)} usable image(s): calibration and verification need different ones.",
-            "Give more images with --data; 200 are plenty.",
+            f"'{data.source}' contains {len(contents)} usable image(s). Calibration and verification need different"
+            " images.",
+            "Give more images with --data. 200 are sufficient.",
         )
     by_class = dict(zip(data.contents, data.classes.tolist(), strict=True))
     ordered = sorted(contents, key=lambda content: (by_class[content], content))
@@ -55,20 +56,20 @@ def halve(data: ImageData) -> ImageData:
 
 
 def leave_out(data: ImageData, calibration: Calibration) -> ImageData:
-    """Halved data with every image to verify on whose content calibrates nothing."""
+    """The halved data without verification images whose content is used for calibration."""
     calibrating = {sha256 for *_, sha256 in calibration.rows}
     return replace(data, splits=tuple(TRAIN if content in calibrating else TEST for content in data.contents))
 
 
 def choose(data: ImageData, seed: int = 0, count: int = COUNT) -> Calibration:
-    """A seeded choice of training images, as many of each class as of any other where there are so many.
+    """Chooses training images at random, with the same number from each class if there are enough.
 
-    Classes take turns, so that the first few images are a choice as well.
+    Classes alternate, so that the first few images are balanced as well.
 
     Args:
-        data: With training images.
-        seed: Of the choice.
-        count: Images wanted; fewer where there are fewer.
+        data: Data with training images.
+        seed: Seed of the choice.
+        count: Number of images. If there are fewer, all are used.
 
     Raises:
         ExportError: There are no training images.
@@ -76,8 +77,8 @@ def choose(data: ImageData, seed: int = 0, count: int = COUNT) -> Calibration:
     indices = data.indices(TRAIN)
     if not indices.size:
         raise ExportError(
-            "int8 needs photos to measure the range of every tensor on, and there are none.",
-            "Export a run, whose training images are used, or give photos with --data. Noise would not do.",
+            "int8 needs photos to measure the range of every tensor, and there are none.",
+            "Export a run, whose training images are used, or give photos with --data. Random noise is not suitable.",
         )
     random = np.random.default_rng(seed)
     queues = [random.permutation(indices[data.classes[indices] == place]).tolist() for place in range(len(data.labels))]

@@ -1,4 +1,4 @@
-"""``README.md`` of a bundle: what the model is, how good, and how to run it."""
+"""``README.md`` of a bundle: description, accuracy and usage of the model."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ For HEIC photos, which iPhones save, install `pi-heif` besides."""
 
 
 def training_figures(run: Run | None) -> str:
-    """The section about the run: its data and its metrics; empty without a finished run."""
+    """The section on the training run: its data and metrics. Empty without a finished run."""
     if run is None or not run.finished:
         return ""
     metrics, data = run.metrics, run.info.data
@@ -175,5 +175,5 @@ too: `NOTICE`, or that of the plugin they came with."""
 
 
 def _line(text: str) -> str:
-    """A name as one line in which Markdown finds nothing to format."""
+    """Escapes a name so that it is one line without Markdown formatting."""
     return "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in readable(text))

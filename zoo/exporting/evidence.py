@@ -1,12 +1,12 @@
-"""Which place of a picture adds how much to the logit of a class, for networks whose logits are linear in feature maps.
+"""Contribution of each position to the logit of a class, for networks whose logits are linear in feature maps.
 
-Where a network ends in pooling and one dense layer, the logit of a class is a sum over the places of the feature map:
-the class activation map (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization"). That holds for
-every head that only pools, concatenates, adds, and multiplies with constants, and for feature maps of several depths.
-Such a head is found by walking the graph back from the logits, whatever its layers are called.
+If a network ends in pooling and one dense layer, the logit of a class is a sum over the positions of the feature map:
+the class activation map (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization"). This is true for
+every head that only pools, concatenates, adds, and multiplies by constants, and for feature maps of several depths.
+Such a head is found by walking the graph back from the logits, whatever the names of its layers.
 
-Softmax gives the same probabilities when a number is added to all logits. So evidence is counted against the mean of
-all classes: two networks of the same probabilities then have the same evidence.
+Softmax gives the same probabilities if a constant is added to all logits. Therefore the evidence is relative to the
+mean of all classes: two networks with the same probabilities have the same evidence.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _NO_ACTIVATION = (None, keras.activations.linear)
 
 @dataclass(frozen=True)
 class Logits:
-    """The values that the softmax at the end of a network is taken of.
+    """The logits: the inputs of the softmax at the end of a network.
 
     Args:
-        call: The call that makes them, or makes their softmax at once.
-        layer: A layer that makes them without softmax; ``None`` where the call makes them itself.
+        call: The call that computes the logits, or directly their softmax.
+        layer: A layer that computes the logits without softmax. ``None`` if the call computes them itself.
     """
 
     call: Call
@@ -54,9 +54,9 @@ class Depth:
     """One feature map that the logits are linear in.
 
     Args:
-        call: The call that makes it.
-        weights: What a value adds to the logit of each class, against the mean of all classes:
-            ``(height, width, channels, classes)``, height and width 1 where all places weigh the same.
+        call: The call that computes it.
+        weights: Weight of each value in the logit of each class, relative to the mean of all classes:
+            ``(height, width, channels, classes)``. Height and width are 1 if all positions have the same weight.
         size: Height and width of the feature map.
     """
 
@@ -66,11 +66,11 @@ class Depth:
 
     @property
     def uniform(self) -> bool:
-        """Whether all places weigh the same."""
+        """Whether all positions have the same weight."""
         return self.weights.shape[:2] == (1, 1)
 
     def evidence(self, features: Array) -> Array:
-        """What each place adds to the logit of each class, ``(n, height, width, classes)``."""
+        """The contribution of each position to the logit of each class, ``(n, height, width, classes)``."""
         if self.uniform:
             return np.asarray(features @ self.weights[0, 0], np.float32)
         return np.asarray(np.einsum("nhwc,hwck->nhwk", features, self.weights), np.float32)
@@ -78,11 +78,11 @@ class Depth:
 
 @dataclass(frozen=True)
 class LinearHead:
-    """A head whose logits are ``bias`` plus the sum of the evidence of all places of all depths.
+    """A head whose logits are ``bias`` plus the evidence summed over all positions and depths.
 
     Args:
         depths: The feature maps, from the last to the first.
-        bias: ``(classes,)``, against the mean of all classes.
+        bias: Bias of each class, ``(classes,)``, relative to the mean of all classes.
     """
 
     depths: tuple[Depth, ...]
@@ -90,10 +90,10 @@ class LinearHead:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the map of all depths together.
+        """Height and width of the combined map of all depths.
 
-        Those of the finest one; or, where that has more places than anybody looks at, of the finest with fewer, if the
-        places of the finer ones can be summed into its.
+        It is the size of the finest map. If that has too many positions to be useful, it is the size of the finest
+        smaller map to which the positions of the finer maps can be summed.
         """
         sizes = [depth.size for depth in self.depths]
         finest = max(sizes)
@@ -104,14 +104,14 @@ class LinearHead:
     def evidence(self, features: Sequence[Array]) -> Array:
         """The evidence of all depths on the grid of ``size``, ``(n, height, width, classes)``.
 
-        Its sum over all places, plus ``bias``, is the logit of each class minus the mean of all logits.
+        Summed over all positions, plus ``bias``, it is the logit of each class minus the mean of all logits.
         """
         parts = zip(self.depths, features, strict=True)
         return np.asarray(sum(spread(depth.evidence(values), self.size) for depth, values in parts), np.float32)
 
 
 def find_logits(graph: Graph) -> Logits | None:
-    """What the softmax at the end of a network is taken of; ``None`` where it ends in something else."""
+    """Finds the logits of a network. ``None`` if it does not end in softmax."""
     call: Call | None = graph.output[0]
     while call is not None:
         operation = call.operation
@@ -129,7 +129,7 @@ def find_logits(graph: Graph) -> Logits | None:
 
 
 def find_head(graph: Graph) -> LinearHead | None:
-    """The linear head of a network; ``None`` where something after the feature maps is not linear."""
+    """Finds the linear head of a network. ``None`` if an operation after the feature maps is not linear."""
     logits = find_logits(graph)
     if logits is None or len(logits.call.shapes[0]) != 2:
         return None
@@ -159,7 +159,7 @@ def find_head(graph: Graph) -> LinearHead | None:
 
 
 def map_size(call: Call) -> tuple[int, int] | None:
-    """Height and width of the feature map that a call makes; ``None`` where it makes none."""
+    """Height and width of the feature map that a call computes. ``None`` if its output is not a feature map."""
     shape = call.shapes[0]
     if len(call.shapes) != 1 or len(shape) != 4 or None in shape[1:]:
         return None
@@ -168,7 +168,7 @@ def map_size(call: Call) -> tuple[int, int] | None:
 
 
 def features_of(graph: Graph, calls: Sequence[Call], images: NDArray[Any]) -> tuple[Array, list[Array]]:
-    """The network's output on some images, and the values of some of its calls."""
+    """Computes the network's output and the values of given calls for images."""
     from zoo.exporting.quantize.run import run
 
     found: dict[Call, Array] = {}
@@ -193,13 +193,13 @@ def keras_maps(
     classes: NDArray[np.int64],
     progress: Callable[[int, int], None] | None = None,
 ) -> ExpectedMaps | None:
-    """The evidence that Keras finds in some images, each for one class; ``None`` where the head is not linear.
+    """Computes the evidence with Keras, for one class per image. ``None`` if the head is not linear.
 
     Args:
-        model: Keras's.
-        data: Where the pixels are.
-        indices: Which images.
-        classes: Place of the class, for each of them.
+        model: The Keras model.
+        data: The dataset.
+        indices: Indices of the images.
+        classes: Class index for each image.
         progress: Called with images done and images to do.
     """
     from zoo.exporting.quantize.run import BATCH
@@ -220,11 +220,11 @@ def keras_maps(
 
 
 def spread(evidence: Array, size: tuple[int, int]) -> Array:
-    """Evidence on a finer grid, interpolated, or on a coarser one, summed: the sum over all places is kept.
+    """Resamples evidence to a finer grid by interpolation, or to a coarser grid by summation. The sum is preserved.
 
     Args:
-        evidence: ``(n, height, width, classes)``.
-        size: Height and width wanted; of a coarser grid, parts of those there are.
+        evidence: Evidence, ``(n, height, width, classes)``.
+        size: Target height and width. Those of a coarser grid must divide the current ones.
     """
     count, height, width, classes = evidence.shape
     if (height, width) == size:
@@ -238,7 +238,7 @@ def spread(evidence: Array, size: tuple[int, int]) -> Array:
 
 
 def interpolation(fine: int, coarse: int) -> Array:
-    """How much of each coarse place is in each fine one between them, ``(fine, coarse)``; each row sums to 1."""
+    """Weight of each coarse position in each fine position, ``(fine, coarse)``. Each row sums to 1."""
     places = np.clip((np.arange(fine) + 0.5) * coarse / fine - 0.5, 0, coarse - 1)
     return np.asarray(np.maximum(1 - np.abs(places[:, None] - np.arange(coarse)), 0), np.float32)
 
@@ -253,9 +253,9 @@ def _before(call: Call) -> Logits | None:
 
 
 def _transposed(call: Call, operation: Any, weights: Array) -> tuple[list[Array], Array | float] | None:
-    """What the sources of an affine call weigh if its outputs weigh ``weights``, and what it adds by itself.
+    """Weights of the sources of an affine call whose outputs have ``weights``, and the constant that it adds.
 
-    ``None`` where the call is not affine, or not known to be.
+    ``None`` if the call is not affine, or not known to be.
     """
     for kinds, rule in _RULES.items():
         if type(operation).__name__ in kinds:
@@ -280,7 +280,7 @@ def _reshape(call: Call, operation: Any, weights: Array) -> tuple[list[Array], f
 
 
 def _dense(call: Call, operation: Any, weights: Array) -> tuple[list[Array], Array] | None:
-    """A dense layer, or a convolution of one place."""
+    """A dense layer, or a 1x1 convolution."""
     kernel = to_array(operation.kernel)
     if kernel.ndim == 4:
         if kernel.shape[:2] != (1, 1) or operation.groups != 1 or operation.data_format != "channels_last":

@@ -1,4 +1,7 @@
-"""One model, some formats, some precisions: each file converted, verified, stamped and put in its place."""
+"""Exports one model in several formats and precisions:
+
+each file is converted, verified, stamped and moved into place.
+"""
 
 from __future__ import annotations
 
@@ -49,17 +52,17 @@ _WARM_UP, _TIMED = 5, 40
 def export(
     job: Job, targets: Sequence[Target], draw: Draw, stage: Stage, progress: Callable[[str], Progress]
 ) -> list[Exported]:
-    """Makes every target, one after the other; one that is refused or fails does not keep the others from being made.
+    """Exports every target in turn. A target that is refused or fails does not stop the others.
 
-    A file appears in ``job.folder / "<architecture>-<format>-<precision>"`` with its report and everything else of its
-    bundle, all of it or none, and then as an archive beside it. What stood there before stays until then.
+    The complete bundle with file and report is moved to ``job.folder / "<architecture>-<format>-<precision>"`` in one
+    step, and then written as an archive next to it. Until then, an earlier export remains in place.
 
     Args:
         job: What to export.
         targets: Formats and precisions.
         draw: Writes the page of a verification.
-        stage: Told what is being done.
-        progress: Makes a counter for a counted stage.
+        stage: Receives the name of each stage.
+        progress: Creates a progress counter for a stage.
 
     Raises:
         ExportError: A folder cannot be written. A conversion that fails is an ``error`` of its target instead.
@@ -74,7 +77,7 @@ def export(
         head = head_for_map(Graph(model))  # raises before the work, not after it
     expected = maps = None
     if job.data is not None:
-        stage(f"Asking Keras: {job.trained.name}")
+        stage(f"Predicting with Keras: {job.trained.name}")
         expected = keras_answers(job.trained, job.data, job.split, progress("asking Keras"))
         if head is not None:
             indices = job.data.indices(job.split)
@@ -107,7 +110,7 @@ def _prepare(
         ready = _quantize(model, job, stage) if in_8_bits else _fold(model, stage)
         if head is None:
             return ready
-        stage("Adding the map of the evidence")
+        stage("Adding the evidence map")
         images = job.calibration.pixels[:MEASURED_IMAGES] if in_8_bits and job.calibration else None
         return replace(ready, model=add_map(ready.model, head.bias, images))
     except ExportError as error:
@@ -116,7 +119,7 @@ def _prepare(
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A model ready to convert, and what ``quantization.json`` says of it."""
+    """A model ready to convert, and the content of ``quantization.json``."""
 
     model: keras.Model
     quantization: dict[str, Any] | None = None
@@ -124,7 +127,7 @@ class _Prepared:
 
 @dataclass(frozen=True)
 class _Asked:
-    """Keras's predictions on the images to verify on, and on further ones that count for agreement; its evidence."""
+    """Predictions of Keras on the verification images and on further images for agreement, and its evidence maps."""
 
     expected: NDArray[np.float32] | None
     unused: Unused | None
@@ -220,19 +223,22 @@ def _written(target: Target, file: Path) -> tuple[Path, ...]:
     """The file and its parts.
 
     Raises:
-        PluginError: Nothing was written, or something else too, or a part has a name of a file of the bundle.
+        PluginError: No file was written, or an unexpected file was written, or a part has the name of another file of
+            the bundle.
         ExportError: A part is missing.
     """
     who = f"The exporter '{target.exporter.name}'"
     if not file.is_file():
-        raise PluginError(f"{who} was asked for {file.name} and wrote no such file.")
+        raise PluginError(f"{who} did not write the requested file {file.name}.")
     files = target.exporter.files(file)
     strange = sorted(path.name for path in file.parent.iterdir() if path not in files)
     if strange:
-        hint = "Whoever wrote the exporter names it in `parts`, or removes it."
-        raise PluginError(f"{who} wrote '{strange[0]}', which is neither the file nor a part of it.", hint)
+        hint = "The author of the exporter must list it in `parts`, or remove it."
+        raise PluginError(
+            f"{who} wrote '{strange[0]}', which is neither the requested file nor one of its parts.", hint
+        )
     if taken := sorted({path.name for path in files} & OF_THE_BUNDLE):
-        raise PluginError(f"{who} wrote a part '{taken[0]}'; a file of the bundle has that name.")
+        raise PluginError(f"{who} wrote a part '{taken[0]}', but another file of the bundle has that name.")
     return files
 
 
@@ -241,7 +247,7 @@ def _complete(
 ) -> None:
     metadata = target.exporter.read_metadata(file)
     if metadata is None:
-        raise ExportError(f"The {target} file does not give back the metadata that was written into it.")
+        raise ExportError(f"The metadata read from the {target} file differs from the metadata written to it.")
     photos = []
     if job.photos and job.data is not None and expected is not None:
         photos = choose_photos(job.data, job.split, expected, metadata.image)
@@ -274,14 +280,17 @@ def _metadata(job: Job, target: Target, digest: str) -> Metadata:
 
 
 def _stamp(target: Target, file: Path, metadata: Metadata, verification: Verification) -> Verification:
-    """Writes what verification found into the file, and makes sure that nothing but its metadata changed."""
+    """Writes the result of the verification into the file, and checks that only its metadata changed."""
     shape = (1, *metadata.image.input_shape)
     pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     before = target.exporter.load(file, 1).predict(pixels)
     stamped = replace(metadata, verification=verification.summary())
     target.exporter.write_metadata(file, stamped)
     if not np.array_equal(before, target.exporter.load(file, 1).predict(pixels), equal_nan=True):
-        raise ExportError(f"Writing metadata into the {target} file changed its answers.", "That is a bug; report it.")
+        raise ExportError(
+            f"Writing metadata into the {target} file changed its predictions.",
+            "This is a bug in the exporter. Please report it.",
+        )
     return replace(verification, metadata=stamped).of_files(target.exporter.files(file))
 
 

@@ -1,7 +1,7 @@
-"""What can be computed before the file is written: BatchNorm and normalisation disappear into convolutions.
+"""Folds BatchNorm and normalisation into convolutions before the file is written.
 
-Every step leaves the answers as they are, to float32 rounding, and makes the graph smaller: what remains are
-convolutions with a bias, activations and the odd addition, which is what converters and runtimes know best.
+Every step keeps the predictions, up to float32 rounding, and makes the graph smaller. The remaining convolutions with
+bias, activations and additions are supported best by converters and runtimes.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ Array = NDArray[np.floating[Any]]
 
 
 def fold(model: keras.Model) -> keras.Model:
-    """The same function in fewer layers.
+    """Returns the same function with fewer layers.
 
-    Layers that only train are left out. Activations given to a convolution or dense layer become layers of their own.
-    Recurrent layers are unrolled, because runtimes differ most in loops. Normalisation to unit length takes the inverse
-    root of no zero, which Keras cuts and a runtime may make NaN of. BatchNorm after a convolution goes into its kernel
-    and bias. Normalisation of the pixels goes into the first convolution.
+    Layers that are active only in training are removed. Activations of a convolution or dense layer become separate
+    layers. Recurrent layers are unrolled, because runtimes differ most in loops. Normalisation to unit length avoids
+    the inverse square root of zero, for which a runtime may return NaN. BatchNorm after a convolution is folded into
+    its kernel and bias. Normalisation of the pixels is folded into the first convolution.
 
     Args:
-        model: Functional, raw pixels in, probabilities out. It is not changed.
+        model: Functional model that maps raw pixels to probabilities. It is not changed.
 
     Returns:
-        A functional model of its own weights, whose input is called ``image``.
+        A functional model with its own weights, whose input is named ``image``.
 
     Raises:
-        ExportError: Keras knows no graph of the model.
+        ExportError: The model has no Keras graph.
     """
     return _fold_normalisation(_fold_batch_norm(_take_apart(model)))
 
 
 def scale_outputs(layer: keras.Layer, kernel: Array, scale: Array) -> NDArray[np.float32]:
-    """The kernel of a linear layer with every output channel multiplied by its entry of ``scale``."""
+    """Multiplies every output channel of the kernel of a linear layer by its entry of ``scale``."""
     if isinstance(layer, layers.DepthwiseConv2D):
         return np.asarray(kernel * scale.reshape(kernel.shape[-2:]), np.float32)
     if isinstance(layer, layers.Conv2DTranspose):
@@ -79,7 +79,7 @@ def _take_apart(model: keras.Model) -> keras.Model:
 
 @keras.saving.register_keras_serializable("zoo")
 class UnitLength(layers.Layer):  # type: ignore[misc]
-    """Divides by the Euclidean length along some axes; a vector shorter than ``least`` is divided by ``least``.
+    """Divides by the Euclidean length along given axes. A vector shorter than ``least`` is divided by ``least``.
 
     Args:
         axis: One axis or several.
@@ -101,7 +101,7 @@ class UnitLength(layers.Layer):  # type: ignore[misc]
 
 
 def _least_length(operation: Any) -> float | None:
-    """What a normalisation to unit length divides by at least; ``None`` where the operation is another one."""
+    """The minimum divisor of a normalisation to unit length. ``None`` if it is another operation."""
     if isinstance(operation, layers.UnitNormalization):
         return 1e-12
     if type(operation).__name__ == "Normalize" and operation.order == 2:
@@ -154,7 +154,7 @@ def _with_norm(call: Call, norm: layers.BatchNormalization) -> keras.Layer:
 
 @dataclass(frozen=True)
 class _Normalisation:
-    """Layers that turn pixels into ``scale * pixel + offset``, and the convolution that reads them."""
+    """Layers that compute ``scale * pixel + offset``, and the convolution that reads the result."""
 
     calls: Sequence[Call]
     convolution: Call
@@ -164,11 +164,11 @@ class _Normalisation:
 
 
 def _fold_normalisation(model: keras.Model) -> keras.Model:
-    """Scale and offset of the pixels go into the first convolution.
+    """Folds scale and offset of the pixels into the first convolution.
 
-    Where the convolution pads with zeros, the offset is missing in the padding, so it cannot go into the bias. It goes
-    into a fourth channel instead that is constant inside the picture and, like the others, zero in the padding: exact,
-    in 8 bits too, and one convolution as before.
+    If the convolution pads with zeros, the offset does not apply to the padding, so it cannot be folded into the bias.
+    Instead, a fourth channel is added that is constant inside the image and zero in the padding like the others. This
+    is exact, also in 8 bits, and still needs only one convolution.
     """
     graph = Graph(model)
     found = _find_normalisation(graph)
@@ -214,7 +214,7 @@ def _find_normalisation(graph: Graph) -> _Normalisation | None:
 
 
 def _affine(layer: keras.Layer) -> tuple[Array, Array] | None:
-    """Scale and offset of each colour, where the layer is that simple."""
+    """Scale and offset of each colour, if the layer is affine."""
     if isinstance(layer, layers.Rescaling):
         scale: Array = np.asarray(layer.scale, np.float64)
         offset: Array = np.asarray(layer.offset, np.float64)

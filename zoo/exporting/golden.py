@@ -1,6 +1,6 @@
-"""Golden vectors: a few pictures, the pixels that should come of them, and what the file answers.
+"""Golden vectors: a few images with their expected pixels and predictions.
 
-With them a device, or a port to another language, proves that it decodes, resizes and computes as it should.
+With them, a device or a port to another language can prove that it decodes, resizes and computes correctly.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ _CLEAR_MARGIN = 0.2
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture to put into ``golden/``.
+    """An image for ``golden/``.
 
     Args:
-        name: Of the file there.
-        content: Of the file.
-        label: Its class; ``None`` of a picture that was drawn.
+        name: Name of the file.
+        content: Content of the file.
+        label: Its class. ``None`` for a synthetic image.
     """
 
     name: str
@@ -66,13 +66,13 @@ class Sample:
 
 
 def choose_photos(data: ImageData, split: str, expected: NDArray[np.float32], image: ImageSpec) -> list[Sample]:
-    """Small photos of different classes, as they lie on disk, of those that were verified.
+    """Chooses small photos of different classes from the verification images, unchanged as on disk.
 
     Args:
         data: Images with their files.
-        split: Which of them.
-        expected: Keras's answers on that split.
-        image: The image rule; where its pictures are large, fewer are taken.
+        split: The split that is used.
+        expected: Predictions of Keras on that split.
+        image: The image specification. For large images, fewer photos are chosen.
     """
     indices = data.indices(split)
     if expected.shape[1] > 1:
@@ -107,7 +107,7 @@ def choose_photos(data: ImageData, split: str, expected: NDArray[np.float32], im
 
 
 def draw_samples(image: ImageSpec) -> list[Sample]:
-    """Pictures that are always there: a PNG that is transparent in places and a JPEG that lies on its side."""
+    """Synthetic images for every bundle: a PNG with transparent areas and a JPEG with EXIF rotation."""
     height, width = (min(max(side * 3 // 2, 48), 480) + 1 for side in (image.height_px, image.width_px))
     drawn = _draw(height, width)
     opacity = np.full((height, width), 255, np.uint8)
@@ -125,9 +125,9 @@ def write_golden(
     Args:
         folder: The bundle.
         samples: The pictures.
-        metadata: Of the exported file.
+        metadata: Metadata of the exported file.
         runtime: The exported file, on one thread.
-        model: The Keras model it was made from.
+        model: The Keras model from which it was exported.
     """
     path = folder / GOLDEN
     make_folder(path.parent)
@@ -165,7 +165,7 @@ def write_golden(
 
 
 def json_bytes(values: Any) -> bytes:
-    """JSON for other programs: UTF-8, in which a byte of a folder's name that is not UTF-8 is written as its escape."""
+    """JSON for other programs, in UTF-8. Bytes of a folder name that are not valid UTF-8 are written as escapes."""
     return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
@@ -196,7 +196,7 @@ def _format(path: str) -> str:
 
 
 def _read(path: str) -> bytes:
-    """A file that every decoder makes the same picture of: nothing where it cannot be used, or is odd in any way."""
+    """Reads a file that every decoder decodes in the same way. Returns nothing if it is unusable or unusual."""
     try:
         content = read_file(path)
         return b"" if look(content)[1] else content
@@ -205,7 +205,7 @@ def _read(path: str) -> bytes:
 
 
 def _draw(height: int, width: int) -> NDArray[np.uint8]:
-    """Slopes, waves of growing frequency and hard edges, BGR: what resizing rules treat differently."""
+    """Gradients, waves of increasing frequency and sharp edges, in BGR. Resize rules differ in their effect on them."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     waves = 127.5 + 127.5 * np.sin(x * x / (2 * width) + y / 9)
     drawn = np.stack([255 * x / width, waves, 255 * y / height], -1).astype(np.uint8)
@@ -215,7 +215,7 @@ def _draw(height: int, width: int) -> NDArray[np.uint8]:
 
 
 def _on_its_side(jpg: bytes) -> bytes:
-    """With an EXIF block that says: turn me by 90 degrees clockwise."""
+    """Adds an EXIF block with a clockwise rotation by 90 degrees."""
     orientation = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
     exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 1) + orientation + b"\0\0\0\0"
     return jpg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpg[2:]

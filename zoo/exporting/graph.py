@@ -1,8 +1,8 @@
-"""A functional Keras model as a list of calls that can be looked at and played back with changes.
+"""A functional Keras model as a list of calls that can be inspected and replayed with changes.
 
-Keras keeps the calls as nodes between symbolic tensors. Passes that prepare a model for export want to ask "what comes
-before, what comes after, and is it the only one", and then to build the model anew with some calls left out, exchanged
-or followed by others. Nested models are opened, so that a backbone called as one layer looks like the layers in it.
+Keras stores the calls as nodes between symbolic tensors. Passes that prepare a model for export need the predecessors
+and successors of a call, and then rebuild the model with some calls removed, replaced or followed by others. Nested
+models are expanded, so that a backbone that is called as one layer appears as the layers in it.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class Call:
     """One call of a layer or an operation.
 
     Args:
-        name: Of the layer; ``name_2`` and so on where it is called again.
-        operation: The layer or operation; ``None`` for the model's input.
-        sources: The values it is called with, in order.
+        name: Name of the layer, with ``_2`` and so on for further calls.
+        operation: The layer or operation. ``None`` for the model's input.
+        sources: The arguments of the call, in order.
         users: The calls that use any of its outputs.
-        invoke: Calls a layer, which may be another one, with new values in the places of the sources.
-        shapes: Of its outputs, the batch ``None``.
+        invoke: Calls a layer, which may be another one, with new values instead of the sources.
+        shapes: Shapes of its outputs, with batch size ``None``.
     """
 
     name: str
@@ -66,12 +66,12 @@ class Call:
 
     @property
     def only_source(self) -> Call | None:
-        """The call before it, where there is exactly one."""
+        """The preceding call, if there is exactly one."""
         return self.sources[0][0] if len(self.sources) == 1 else None
 
     @property
     def only_user(self) -> Call | None:
-        """The call after it, where there is exactly one."""
+        """The following call, if there is exactly one."""
         return self.users[0] if len(self.users) == 1 else None
 
     def __repr__(self) -> str:
@@ -85,21 +85,21 @@ class Graph:
         model: A functional (or sequential) model with one input and one output.
 
     Raises:
-        ExportError: A model that Keras knows no graph of, such as a subclassed one, or one with more inputs or outputs.
+        ExportError: The model has no Keras graph, like a subclassed model, or has several inputs or outputs.
     """
 
     def __init__(self, model: keras.Model) -> None:
         functional = _functional(model)
         if functional is None:
             raise ExportError(
-                f"The model '{model.name}' is a {type(model).__name__}: its layers are called in Python code that "
-                "Keras keeps no graph of.",
+                f"The model '{model.name}' is a {type(model).__name__}: its layers are called in Python code, "
+                "so Keras has no graph of them.",
                 "Build it with keras.Model(inputs, outputs).",
             )
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             raise ExportError(
                 f"The model '{model.name}' has {len(model.inputs)} inputs and {len(model.outputs)} outputs.",
-                "A classifier has one of each.",
+                "A classifier must have one input and one output.",
             )
         self.model = functional
         self.calls: list[Call] = []
@@ -116,11 +116,11 @@ class Graph:
         return self.calls[0]
 
     def called_once(self, call: Call) -> bool:
-        """Whether its layer is called nowhere else, so that its weights are its own."""
+        """Whether its layer is called only once, so that its weights are not shared."""
         return sum(other.operation is call.operation for other in self.calls) == 1
 
     def free_name(self, wanted: str) -> str:
-        """``wanted``, or that with a number where it is taken; nobody else gets it."""
+        """Reserves the name ``wanted``, with a number appended if it is taken."""
         numbers = (f"{wanted}_{number}" for number in itertools.count(2))
         name = next(name for name in itertools.chain([wanted], numbers) if name not in self._names)
         self._names.add(name)
@@ -139,7 +139,7 @@ class Graph:
         return call
 
     def _trace(self, model: Any, inputs: Sequence[Source]) -> list[Source]:
-        """Adds the calls of a functional model whose inputs are ``inputs``; returns its outputs."""
+        """Adds the calls of a functional model with inputs ``inputs``, and returns its outputs."""
         known: dict[int, Source] = {id(tensor): source for tensor, source in zip(model.inputs, inputs, strict=True)}
         for node in calls_of(model):
             sources = [known[id(tensor)] for tensor in node.input_tensors]
@@ -159,12 +159,12 @@ class Graph:
         change: Callable[[Call, list[Any]], Any] | None = None,
         more: Callable[[Callable[[Call], Any]], Sequence[Any]] | None = None,
     ) -> keras.Model:
-        """A new model with the same calls, in float32 and with weights of its own.
+        """Builds a new model with the same calls, in float32 and with its own weights.
 
         Args:
-            change: Asked for every call with the new values of its sources. It returns what takes the place of the
-                call's output, or ``None`` to make the call as it was.
-            more: Makes further outputs, given what a call became.
+            change: Called for every call with the new values of its sources. It returns a replacement of the call's
+                output, or ``None`` to keep the call unchanged.
+            more: Creates further outputs from the new values of calls.
         """
         image = keras.Input(self.model.input_shape[1:], name="image", dtype="float32")
         made: dict[tuple[Call, int], Any] = {(self.input, 0): image}
@@ -191,21 +191,21 @@ class Graph:
 
 
 def _functional(model: Any) -> Any:
-    """The functional model that ``model`` is, or is made of; ``None`` where there is none."""
+    """The functional model of ``model``. ``None`` if there is none."""
     if isinstance(model, keras.Sequential):
         return keras.Model(model.inputs, model.outputs, name=model.name) if model.built else None
     return model if isinstance(model, keras.Model) and has_calls(model) else None
 
 
 def has_graph(model: keras.Model) -> bool:
-    """Whether Keras knows the calls of a model, as ``Graph`` needs them."""
+    """Whether a model has the Keras graph that ``Graph`` needs."""
     return _functional(model) is not None
 
 
 def last_activation(model: keras.Model) -> Callable[[Any], Any] | None:
-    """The activation that a model's one output comes from, ``keras.activations.linear`` where its last layer has none.
+    """The activation of a model's single output, or ``keras.activations.linear`` if its last layer has none.
 
-    What follows it may only drop, reshape or average. ``None``: the output comes from something else.
+    Only dropout, reshaping and averaging may follow it. ``None``: the output comes from another operation.
     """
     call: Call | None = Graph(model).output[0]
     while call is not None:
@@ -223,15 +223,15 @@ def last_activation(model: keras.Model) -> Callable[[Any], Any] | None:
 
 
 def copy_layer(layer: keras.Layer, with_weights: bool = True, **changes: Any) -> keras.Layer:
-    """A layer of the same configuration and weights, computing in float32.
+    """A copy of a layer with the same configuration and weights, in float32.
 
     Args:
-        layer: Built.
-        with_weights: ``False`` leaves the weights to the caller: the copy then has none yet.
-        changes: Settings that differ.
+        layer: A built layer.
+        with_weights: If ``False``, the copy is not built, and the caller sets the weights.
+        changes: Changed settings.
 
     Raises:
-        ExportError: The configuration of the layer makes a layer of other weights.
+        ExportError: The configuration of the layer creates a layer with other weights.
     """
     config = layer.get_config()
     if "dtype" in config:  # a Pipeline has none; what it holds has
@@ -285,5 +285,8 @@ def _invoker(node: Any) -> Callable[[Any, Sequence[Any]], Any]:
 
 
 def _constant(value: Any) -> Any:
-    """A tensor as an array: a converter takes an array for a constant, and a tensor for one more input of the graph."""
+    """Converts a tensor to an array.
+
+    Converters treat an array as a constant, but a tensor as a further input of the graph.
+    """
     return keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value

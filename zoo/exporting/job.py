@@ -1,4 +1,4 @@
-"""What ``zoo export`` is asked for, and what came of each file."""
+"""The job of ``zoo export``, and the result for each file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Draw = Callable[[Verification, Path], Any]
 
 @dataclass(frozen=True)
 class Target:
-    """A file to make."""
+    """A file to export."""
 
     exporter: Exporter
     precision: str
@@ -33,15 +33,15 @@ class Target:
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was made, was refused, or could not be made.
+    """A file that was kept, was refused, or could not be written.
 
     Args:
         target: Format and precision.
-        path: Of the file; of a refused one, of its report; of one that could not be made, of its folder.
-        size_bytes: Of the file.
-        verification: ``None`` where none was wanted.
-        latency_ms: Median time of one image, on one thread of this machine.
-        error: Why the file could not be made.
+        path: Path of the file; for a refused file, of its report; for a failed one, of its folder.
+        size_bytes: Size of the file.
+        verification: The verification. ``None`` if it was not requested.
+        latency_ms: Median latency of one image on one thread of this machine.
+        error: Why the file could not be written.
     """
 
     target: Target
@@ -57,7 +57,7 @@ class Exported:
 
     @property
     def kept(self) -> bool:
-        """Whether the file stands under its name."""
+        """Whether the file was kept."""
         return self.error is None and not self.refused
 
 
@@ -67,14 +67,14 @@ class Job:
 
     Args:
         trained: The model.
-        folder: Where each file gets a folder of its own.
-        data: Images to verify on; ``None`` leaves verification out, and marks the files.
-        split: Of the data.
-        calibration: Images to calibrate on; ``None`` where no precision needs any.
-        gates: Limits by precision, where the default ones do not apply.
-        photos: Whether a few of the images may travel in the bundle.
-        unused: Further images on which the agreement of 8-bit files counts; ``None`` without any.
-        with_map: Whether files get a second output with the evidence of every place.
+        folder: Folder in which each file gets its own folder.
+        data: Images to verify on. ``None``: the files are not verified and marked as such.
+        split: Split of the data.
+        calibration: Images to calibrate on. ``None`` if no precision needs calibration.
+        gates: Limits by precision that replace the defaults.
+        photos: Whether to include a few of the images in the bundle.
+        unused: Further images on which the agreement of 8-bit files is counted. ``None`` if there are none.
+        with_map: Whether to add a second output with the evidence map.
     """
 
     trained: TrainedModel

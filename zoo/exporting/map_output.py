@@ -1,6 +1,6 @@
-"""A second output for a model that is to be exported: the evidence of every place for every class.
+"""Adds a second output to a model for export: the evidence at each position for each class.
 
-The map is a convolution of one place on each feature map that the logits are linear in, with the weights of the head:
+The map is a 1x1 convolution on each feature map in which the logits are linear, with the weights of the head; see
 ``zoo.exporting.evidence``. It needs no gradients, so that every runtime can compute it.
 """
 
@@ -29,7 +29,7 @@ Ranges = dict[str, tuple[float, float]]
 
 
 def head_for_map(graph: Graph) -> LinearHead:
-    """The head of a model that a map can be made of.
+    """The head of a model from which a map can be computed.
 
     Raises:
         ExportError: The model has another head.
@@ -39,27 +39,27 @@ def head_for_map(graph: Graph) -> LinearHead:
     instead = "Export without --with-map. `zoo explain RUN PHOTO` draws an approximation with Keras."
     if head is None:
         raise ExportError(
-            f"The model '{model.name}' cannot be exported with a map: between its feature maps and its logits lies "
-            "something that is not linear.",
+            f"The model '{model.name}' cannot be exported with a map: the operations between its feature maps "
+            "and its logits are not linear.",
             instead,
         )
     if not all(depth.uniform for depth in head.depths):
         raise ExportError(
-            f"The model '{model.name}' cannot be exported with a map: it flattens its feature map, so that every place "
-            "has weights of its own.",
+            f"The model '{model.name}' cannot be exported with a map: it flattens its feature map, so that every "
+            "position has its own weights.",
             instead,
         )
     return head
 
 
 def add_map(model: keras.Model, bias: NDArray[np.float32], images: NDArray[np.uint8] | None) -> keras.Model:
-    """A model with a second output, the evidence of every place: ``(n, height, width, classes)``.
+    """A model with a second output, the evidence map: ``(n, height, width, classes)``.
 
     Args:
-        model: Prepared for export, with ``FakeQuantize`` layers where it is to be stored in 8 bits.
-        bias: That of the trained model's head. Preparing a model moves constants between feature maps and biases; what
-            was moved goes back into the map, so that it says the same as the trained model's.
-        images: Calibration images where the model is to be stored in 8 bits, uint8; else ``None``.
+        model: Model prepared for export, with ``FakeQuantize`` layers if it is to be stored in 8 bits.
+        bias: Bias of the trained model's head. Preparing a model moves constants between feature maps and biases. The
+            map compensates for this, so that it equals the map of the trained model.
+        images: Calibration images, uint8, if the model is to be stored in 8 bits. Otherwise ``None``.
     """
     graph = Graph(model)
     head = head_for_map(graph)
@@ -82,7 +82,7 @@ def _with_map(graph: Graph, head: LinearHead, moved: NDArray[np.float32], rounde
 def _branch(
     graph: Graph, head: LinearHead, moved: NDArray[np.float32], value_of: Callable[..., Any], rounded: Rounding
 ) -> list[Any]:
-    """The tensors between the feature maps and the map, the map last."""
+    """The tensors from the feature maps to the map, the map last."""
     made = []
     parts = []
     finest = next(depth for depth in head.depths if depth.size == head.size)
@@ -110,7 +110,7 @@ def _branch(
 
 
 def _convolution(depth: Depth, times: int, bias: NDArray[np.float32], name: str) -> layers.Conv2D:
-    """A convolution of one place, which gives so many times the evidence."""
+    """A 1x1 convolution that computes a multiple of the evidence."""
     kernel = depth.weights * np.float32(times)
     layer = layers.Conv2D(kernel.shape[-1], 1, name=name, dtype="float32")
     layer.build((None, *depth.size, kernel.shape[2]))
@@ -119,13 +119,13 @@ def _convolution(depth: Depth, times: int, bias: NDArray[np.float32], name: str)
 
 
 def _shares(coarse: tuple[int, int], fine: tuple[int, int]) -> NDArray[np.float32]:
-    """What to multiply coarse places with, so that interpolation keeps their sum: ``(1, height, width, 1)``."""
+    """Factors of the coarse positions with which interpolation preserves their sum: ``(1, height, width, 1)``."""
     down, across = (interpolation(*sizes).sum(axis=0) for sizes in zip(fine, coarse, strict=True))
     return np.asarray(1 / np.outer(down, across), np.float32)[None, :, :, None]
 
 
 def _measure(graph: Graph, head: LinearHead, moved: NDArray[np.float32], images: NDArray[np.uint8]) -> Ranges:
-    """The smallest and largest value of every tensor of the branch, on some images."""
+    """The smallest and largest value of every tensor of the branch, measured on images."""
     names: list[str] = []
 
     def watched(name: str, value: Any) -> Any:

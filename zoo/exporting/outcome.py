@@ -1,4 +1,4 @@
-"""What an export ends with where a file was refused or could not be made."""
+"""The error of an export in which a file was refused or could not be written."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from zoo.parity import acceptance
 
 
 def refuse(made: Sequence[Exported]) -> None:
-    """Ends a command with an error where not every file was made and kept.
+    """Raises an error if not every file was written and kept.
 
     Raises:
-        ZooError: A file could not be made: an ``ExportError`` that names all, or the one cause of all.
+        ZooError: A file could not be written: an ``ExportError`` that lists all, or their common cause.
         VerificationError: A file was refused.
     """
     refused = [item for item in made if item.refused]
@@ -27,25 +27,25 @@ def refuse(made: Sequence[Exported]) -> None:
     ]
     lines += [hint for item in refused if (hint := _hint(item, made))]
     raise VerificationError(
-        f"{len(refused)} of {len(made)} file(s) do not predict like Keras and were not kept.",
+        f"{len(refused)} of {len(made)} file(s) do not agree with Keras and were not kept.",
         "\n  ".join([*lines, *(f"Report: {item.path}" for item in refused)]),
     )
 
 
 def _failure(failed: Sequence[tuple[Target, ZooError]], refused: Sequence[Exported], count: int) -> ZooError:
-    """One error for all: each cause once, with the files that it keeps from being made."""
+    """One error for all failures, which lists each cause with the affected files."""
     targets: dict[str, list[str]] = {}
     for target, error in failed:
         targets.setdefault(str(error), []).append(str(target))
     if count == len(failed) and len(targets) == 1:
         return failed[0][1]
     causes = [f"{', '.join(names)}: {error}" for error, names in targets.items()]
-    reports = [f"{item.target} does not predict like Keras and was not kept. Report: {item.path}" for item in refused]
-    return ExportError(f"{len(failed)} of {count} file(s) could not be made.", "\n  ".join([*causes, *reports]))
+    reports = [f"{item.target} does not agree with Keras and was not kept. Report: {item.path}" for item in refused]
+    return ExportError(f"{len(failed)} of {count} file(s) could not be written.", "\n  ".join([*causes, *reports]))
 
 
 def _hint(item: Exported, made: Sequence[Exported]) -> str | None:
-    """What would give a file in place of a refused one; nothing that was tried in vain."""
+    """Suggests how to get a file instead of a refused one, without options that failed already."""
     options = acceptance(item.verification) if item.verification else None
     if options is None:
         return None
@@ -57,5 +57,5 @@ def _hint(item: Exported, made: Sequence[Exported]) -> str | None:
     if item.target.precision == "int8" and kept:
         instead = f" The {kept[0]} file was kept."
     elif item.target.precision == "int8" and untried:
-        instead = f" Or export --precision {untried[0]}, which computes in floating point."
-    return f"{item.target}: {options} would keep this file, if you can accept its report.{instead}"
+        instead = f" Or use --precision {untried[0]}, which computes in floating point."
+    return f"{item.target}: to accept this file after reading its report, use {options}.{instead}"

@@ -1,4 +1,4 @@
-"""Where the files of an export go, and what may be replaced there."""
+"""The target folder of an export, and which files may be replaced in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def archive_of(folder: Path) -> Path:
 
 
 def refuse_foreign(final: Path) -> None:
-    """What is in the way is replaced only where it is an export of ours."""
+    """Refuses to replace a folder that was not created by an export."""
     strange: list[str] = []
     if final.is_dir():
         ours = made_by_us(final)
@@ -36,13 +36,13 @@ def refuse_foreign(final: Path) -> None:
         final, strange = archive, [archive.name]
     if strange:
         raise ExportError(
-            f"{final} is in the way: it holds files that no export made, such as '{strange[0]}'.",
+            f"{final} already exists and contains files that are not from an export, such as '{strange[0]}'.",
             "Move them away, or choose another folder with --out.",
         )
 
 
 def put(aside: Path, final: Path) -> None:
-    """Renames a whole folder into its place.
+    """Moves a complete folder to its final path.
 
     Raises:
         ExportError: It cannot be renamed.

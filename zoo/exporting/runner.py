@@ -1,6 +1,6 @@
-"""The source of the runner as it goes into a bundle: the modules it needs, under a name of their own.
+"""The source of the runner in a bundle: the modules that it needs, in a package of their own.
 
-They are copied, not built: what runs on the device is what ``zoo`` itself runs, and can be read there.
+They are copies of the modules that ``zoo`` itself uses, and can be read on the device.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _IMPORT = re.compile(r"^(\s*(?:from|import) )zoo\.", re.MULTILINE)
 
 
 def runner_files(exporter: Exporter) -> dict[str, str]:
-    """Path in the bundle to source, of ``run.py`` and everything it needs; empty where the exporter has no runtime.
+    """Source by path in the bundle, for ``run.py`` and all modules that it needs. Empty if the exporter has no runtime.
 
     Raises:
-        PluginError: The exporter's runtime module is not there, or needs ``zoo`` or more of its own package.
+        PluginError: The exporter's runtime module does not exist, or imports ``zoo`` or other modules of its package.
     """
     if not exporter.runtime_module:
         return {}
-    said = f"The runner of keras-edge-zoo {__version__}, copied as it was; `python run.py` uses it."
+    said = f"The runner of keras-edge-zoo {__version__}, an unchanged copy that is used by `python run.py`."
     init = f'"""{said}"""\n\n__version__ = "{__version__}"\n'
     files = {f"{_PACKAGE}/__init__.py": init, f"{_PACKAGE}/runtime.py": _runtime(exporter)}
     for module, path in sorted(_closure(_ENTRY).items()):
@@ -44,12 +44,12 @@ def runner_files(exporter: Exporter) -> dict[str, str]:
 
 
 def requirements(exporter: Exporter) -> tuple[str, ...]:
-    """What ``pip`` installs for the runner; nothing where there is none."""
+    """The requirements of the runner for ``pip``. Empty if there is no runner."""
     return (*REQUIRES, *exporter.requires) if exporter.runtime_module else ()
 
 
 def imports_of(source: str, module: str) -> set[str]:
-    """Every module that a source imports, wherever in it: for ``from a import b`` both ``a`` and ``a.b``."""
+    """All modules that a source imports anywhere. ``from a import b`` gives both ``a`` and ``a.b``."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source, module)):
         if isinstance(node, ast.Import):
@@ -63,7 +63,7 @@ def imports_of(source: str, module: str) -> set[str]:
 
 @cache
 def _closure(entry: str) -> dict[str, Path]:
-    """Name and file of the module, of every ``zoo`` module it leads to, and of the packages they are in."""
+    """Name and file of the module, of all ``zoo`` modules that it imports (also indirectly), and of their packages."""
     found: dict[str, Path] = {}
     waiting = [entry]
     while waiting:
@@ -78,7 +78,7 @@ def _closure(entry: str) -> dict[str, Path]:
 
 
 def _file(module: str) -> Path | None:
-    """The source of a module of ``zoo``; ``None`` where it is another's, or a name inside a module."""
+    """The source file of a module of ``zoo``. ``None`` for other modules and for names inside a module."""
     top, *parts = module.split(".")
     base = _ZOO.joinpath(*parts)
     found = [path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()]
@@ -93,11 +93,12 @@ def _runtime(exporter: Exporter) -> str:
     except (ImportError, ValueError, OSError) as error:
         raise PluginError(f"Exporter '{exporter.name}' names the runtime module {module!r}: {error}.") from error
     if source is None:
-        raise PluginError(f"Exporter '{exporter.name}' names the runtime module {module!r}, which is not there.")
+        raise PluginError(f"Exporter '{exporter.name}' names the runtime module {module!r}, which does not exist.")
     for name in sorted(imports_of(source, module)):
         if name.split(".")[0] in ("zoo", module.split(".")[0]):
             raise PluginError(
                 f"Exporter '{exporter.name}' names the runtime module {module!r}, which imports {name!r}.",
-                "It goes onto the device: the standard library, NumPy and what `requires` names are all it may need.",
+                "It runs on the device, where it may use only the standard library, NumPy and the packages in"
+                " `requires`.",
             )
     return source

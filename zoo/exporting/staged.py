@@ -1,7 +1,7 @@
-"""A bundle in a temporary folder with the runner of this installation, to start without running code from elsewhere.
+"""Copies a bundle to a temporary folder with the runner of this installation, so that no code of the bundle is run.
 
-A bundle may come from anybody. What it brings as ``run.py`` and ``runner/`` is left behind; its model, pictures and
-figures are taken, once their checksums are as they should be.
+A bundle may come from an untrusted source. Its ``run.py`` and ``runner/`` are not copied. Its model, images and figures
+are copied after their checksums were verified.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from zoo.registry import exporters
 
 @contextmanager
 def staged(path: Path) -> Iterator[Path]:
-    """Gives a folder whose ``run.py`` answers with the model of a bundle, of its archive, or of a lone exported file.
+    """Yields a folder whose ``run.py`` predicts with the model of a bundle, of its archive, or of a lone exported file.
 
-    Of a lone file there are no photos: drawn pictures take their place.
+    For a lone file, synthetic images are used instead of photos.
 
     Raises:
-        UsageError: There is no such thing, it is a file without our metadata, or its format has no runner.
-        VerificationError: A file of the bundle is not as it was made.
+        UsageError: The path does not exist, it is a file without zoo metadata, or its format has no runner.
+        VerificationError: A file of the bundle has changed.
         ExportError: A lone file is damaged.
     """
     if path.is_dir():
@@ -53,14 +53,14 @@ def _staged_bundle(source: Path, named: Path) -> Iterator[Path]:
     bundle = read_bundle(source)
     if altered := bundle.altered():
         raise VerificationError(
-            f"The bundle {named} is damaged: {' '.join(altered)}", "Copy it anew, or export the model again."
+            f"The bundle {named} is damaged: {' '.join(altered)}", "Copy it again, or export the model again."
         )
     exporter = exporters().get(str(bundle.values["format"]))
     runner = _runner(exporter)
     # Beside `run.py` a file called `numpy.py` would be imported.
     if not bundle.model.endswith(exporter.suffix):
         raise VerificationError(
-            f"The bundle {named} is refused: its model '{bundle.model}' is no {exporter.suffix} file.",
+            f"The bundle {named} is refused: its model '{bundle.model}' is not a {exporter.suffix} file.",
             "Export the model again.",
         )
     if strange := [name for name in bundle.parts if "/" in name or name.endswith(tuple(all_suffixes()))]:
@@ -82,8 +82,8 @@ def _staged_file(path: Path) -> Iterator[Path]:
     metadata = exporter.read_metadata(path)
     if metadata is None:
         raise UsageError(
-            f"'{path}' has none of zoo's metadata: nothing says what precision it has, nor what it should be shown.",
-            "Give a file that 'zoo export' wrote, or its bundle.",
+            f"'{path}' has no zoo metadata, so its precision and preprocessing are unknown.",
+            "Give a file written by 'zoo export', or its bundle.",
         )
     files = exporter.files(path)
     values = metadata.as_dict() | {

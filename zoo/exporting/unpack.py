@@ -1,4 +1,4 @@
-"""A bundle out of its ZIP archive, in a temporary folder that is gone afterwards. An archive may come from anywhere."""
+"""Unpacks a bundle from its ZIP archive to a temporary folder. The archive may come from an untrusted source."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ MOST_BYTES = 2**30
 MOST_FILES = 10_000
 
 _BLOCK_BYTES = 2**20
-_AGAIN = "Copy the archive anew, or export the model again."
+_AGAIN = "Copy the archive again, or export the model again."
 
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """Gives the folder of the bundle. Nothing is written anywhere else, and nothing stays.
+    """Yields the folder of the bundle, and removes it afterwards. Nothing is written anywhere else.
 
     Raises:
-        UsageError: There is no such file, or it holds no bundle, or more than one.
-        VerificationError: It is damaged, or not an archive that ``zoo export`` wrote: names that lead elsewhere, links,
-            encrypted files, more than ``MOST_BYTES`` or ``MOST_FILES``.
+        UsageError: The file does not exist, or contains no bundle or several.
+        VerificationError: The archive is damaged, or was not written by ``zoo export``: it has paths outside its
+            folder, links, encrypted files, or more than ``MOST_BYTES`` or ``MOST_FILES``.
     """
     if not path.is_file():
-        raise UsageError(f"There is no file '{path}'.")
+        raise UsageError(f"The file '{path}' does not exist.")
     with tempfile.TemporaryDirectory(prefix="zoo-bundle-") as folder:
         try:
             with zipfile.ZipFile(path) as archive:
@@ -57,7 +57,7 @@ def _refuse_strange(path: Path, entries: list[zipfile.ZipInfo]) -> None:
         name = entry.orig_filename
         parts = PurePosixPath(name).parts
         if not parts or name.startswith("/") or ".." in parts or set(name) & set("\\:\0"):
-            raise refuse(f"it names {name!r}, which leads out of its folder")
+            raise refuse(f"its entry {name!r} leads out of its folder")
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if kind and not stat.S_ISREG(kind):
             raise refuse(f"{name!r} is a link or a device, not a file")
@@ -67,14 +67,14 @@ def _refuse_strange(path: Path, entries: list[zipfile.ZipInfo]) -> None:
             raise refuse(f"{name!r} is compressed by method {entry.compress_type}")
         folded = str(PurePosixPath(name)).casefold()
         if folded in seen:
-            raise refuse(f"it holds {name!r} twice")
+            raise refuse(f"it contains {name!r} twice")
         seen.add(folded)
     if len(entries) > MOST_FILES:
-        raise refuse(f"it holds {len(entries)} files, more than {MOST_FILES}")
+        raise refuse(f"it contains {len(entries)} files, more than {MOST_FILES}")
     # Reading stops at the size that an entry declares, so what they declare together is all that can come.
     total = sum(entry.file_size for entry in entries)
     if total > MOST_BYTES:
-        raise refuse(f"it would take {total / 2**30:.1f} GiB, more than {MOST_BYTES // 2**30}")
+        raise refuse(f"it would need {total / 2**30:.1f} GiB, more than {MOST_BYTES // 2**30}")
 
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
@@ -86,9 +86,9 @@ def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> 
 
 
 def _bundle_in(folder: Path, path: Path) -> Path:
-    """Where ``spec.json`` lies: at the top, or in the one folder there."""
+    """The folder of ``spec.json``: the top level, or the only folder in it."""
     found = [place for place in (folder, *sorted(folder.iterdir())) if (place / SPEC).is_file()]
     if len(found) != 1:
         how = "no bundle: there is no spec.json in it" if not found else "more than one bundle"
-        raise UsageError(f"'{path}' holds {how}.", "Give the .zip that 'zoo export' wrote, or its folder.")
+        raise UsageError(f"'{path}' contains {how}.", "Give the .zip file written by 'zoo export', or its folder.")
     return found[0]

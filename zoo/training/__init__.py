@@ -1,1 +1,1 @@
-"""Training runs: recipe and data in, weights out, exactly the same ones however often the power fails."""
+"""Training runs: from recipe and data to weights, with identical results after any number of interruptions."""

@@ -1,6 +1,6 @@
-"""Augmentation on uint8 pixels: one affine warp and one colour matrix an image, on OpenCV and NumPy alone.
+"""Augmentation on uint8 pixels: one affine warp and one colour matrix per image, with OpenCV and NumPy only.
 
-An image's augmentation depends on (seed, epoch, index) and nothing else: not on threads, batches or what came before.
+The augmentation of an image depends only on (seed, epoch, index), not on threads, batches or earlier images.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _TOGETHER = 16
 
 
 def random_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The random numbers of one image in one epoch: a counter-based stream of its own (Philox, Salmon et al. 2011)."""
+    """The random numbers of one image in one epoch: its own counter-based stream (Philox, Salmon et al. 2011)."""
     return np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64), counter=[0, 0, 0, index]))
 
 
 def augment(images: NDArray[np.uint8], ranges: Augmentation, randoms: Iterable[np.random.Generator]) -> None:
-    """Augments images in place, as the ranges say; ``call_function`` comes after it.
+    """Augments images in place within the ranges. ``call_function`` is called afterwards.
 
-    All but the pixels is computed for many images at once: threads that do one after another wait for each other to let
-    go of the interpreter.
+    Everything except the pixels is computed for many images at once, because threads that process single images wait
+    for each other to release the interpreter lock.
 
     Args:
         images: uint8 RGB ``(n, height, width, 3)``.
-        ranges: How far the changes may go; ``flip="auto"`` counts as ``horizontal``.
-        randoms: Where the choices for each image come from.
+        ranges: Limits of the changes. ``flip="auto"`` counts as ``horizontal``.
+        randoms: Random generator of each image.
     """
     if replace(ranges, function="").changes_nothing:
         return
@@ -72,16 +72,16 @@ def augment(images: NDArray[np.uint8], ranges: Augmentation, randoms: Iterable[n
 
 
 def call_function(images: NDArray[np.uint8], augmentation: Augmentation, random: np.random.Generator) -> None:
-    """Changes a batch in place as the function of the augmentation does; without one it stays as it is.
+    """Applies the function of the augmentation to a batch in place. Without a function, the batch is unchanged.
 
     Args:
         images: uint8 RGB ``(n, height, width, 3)``.
-        augmentation: Names the function.
-        random: Where its choices come from.
+        augmentation: The augmentation with the name of the function.
+        random: Random generator of the function.
 
     Raises:
         UsageError: The function cannot be found.
-        TrainingError: It failed, or returned something else than such a batch.
+        TrainingError: The function failed, or did not return such a batch.
     """
     if not augmentation.function:
         return
@@ -93,16 +93,16 @@ def call_function(images: NDArray[np.uint8], augmentation: Augmentation, random:
     except Exception as error:
         raise TrainingError(
             f"The augmentation '{augmentation.function}' failed: {type(error).__name__}: {error}",
-            "It is called as function(images, random), random a numpy.random.Generator.",
+            "It is called as function(images, random), where random is a numpy.random.Generator.",
         ) from error
     images[:] = _checked(changed, images.shape, augmentation.function)
 
 
 def find_augmentation(name: str) -> Any:
-    """The function of that name.
+    """Finds the function of that name.
 
     Raises:
-        UsageError: It cannot be found; the message says what could not be imported.
+        UsageError: The function cannot be found. The message names the failed import.
     """
     try:
         return find_function(name)
@@ -126,21 +126,21 @@ def _checked(changed: Any, shape: tuple[int, ...], name: str) -> NDArray[np.uint
     else:
         return changed
     raise TrainingError(
-        f"The augmentation '{name}' must return a batch as it was given: a NumPy array, uint8 0..255, {shape}. "
+        f"The augmentation '{name}' must return a batch of the same form: a NumPy array, uint8 0..255, {shape}. "
         f"Received: {received}.",
-        "Return np.clip(np.rint(images), 0, 255).astype(np.uint8), every image in the size in which it came.",
+        "Return np.clip(np.rint(images), 0, 255).astype(np.uint8), every image with its original size.",
     )
 
 
 def _between(low: float, high: float, draw: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Draws from 0 to 1 as draws from ``low`` to ``high``."""
+    """Scales random numbers from the range 0 to 1 to the range ``low`` to ``high``."""
     return low + (high - low) * draw
 
 
 def _affine(ranges: Augmentation, width: int, height: int, draws: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The 2x3 matrices from output to input pixels, about the centre: first the view, then the shift, then the turn.
+    """The 2x3 matrices from output to input pixels, about the centre: first zoom, then shift, then rotation.
 
-    The order is ImageDataGenerator's, so that the same ranges mean the same pictures.
+    The order is that of ImageDataGenerator, so that the same ranges give the same images.
     """
     angle, shift_x, shift_y, first, second, mirrored = draws.T[:6]
     angle = np.radians(_between(-ranges.rotation_degrees, ranges.rotation_degrees, angle))
@@ -158,14 +158,14 @@ def _affine(ranges: Augmentation, width: int, height: int, draws: NDArray[np.flo
 
 
 def _flips(draw: NDArray[np.float64], wanted: bool) -> NDArray[np.float64]:
-    """-1 for the half of the images that are mirrored along an axis, 1 for the others."""
+    """-1 for the images that are mirrored along an axis (half of them), 1 for the others."""
     return np.where(wanted & (draw < 0.5), -1.0, 1.0)
 
 
 def _view(
     ranges: Augmentation, first: NDArray[np.float64], second: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Width and height of the part that is shown, as shares of the picture's."""
+    """Width and height of the visible part, as fractions of the image."""
     low, high = ranges.view
     if ranges.aspect == "free":
         return _between(low, high, first), _between(low, high, second)
@@ -180,7 +180,7 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 def _colour_matrices(
     ranges: Augmentation, means: NDArray[np.float64], draws: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The 3x4 matrices of brightness, contrast and saturation together: one pass over the pixels."""
+    """The combined 3x4 matrices of brightness, contrast and saturation, for one pass over the pixels."""
     brightness, contrast, saturation = (
         _between(1 - most, 1 + most, draw)[:, None]
         for most, draw in zip((ranges.brightness, ranges.contrast, ranges.saturation), draws.T[6:9], strict=True)
@@ -192,13 +192,13 @@ def _colour_matrices(
 
 
 def mixup(batch: NDArray[Any], targets: NDArray[np.float32], alpha: float, random: np.random.Generator) -> None:
-    """Mixes every image and its target with another of the batch, in place (Zhang et al. 2018).
+    """Mixes every image and its target with another one of the batch, in place (Zhang et al. 2018).
 
     Args:
         batch: uint8 ``(n, height, width, 3)``, or float32 features ``(n, features)``.
         targets: float32 ``(n, classes)``.
-        alpha: Of the Beta distribution that the shares are drawn from.
-        random: Where the choices come from.
+        alpha: Parameter of the Beta distribution of the mixing weights.
+        random: Random generator.
     """
     shares = random.beta(alpha, alpha, len(batch))
     shares = np.maximum(shares, 1 - shares)  # the image itself keeps the larger share

@@ -1,4 +1,4 @@
-"""Training batches: shuffled, augmented, weighted, made ahead of the step that needs them."""
+"""Training batches: shuffled, augmented, weighted, and prepared ahead of the training step."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ _MOST_WORKERS = 8
 
 @dataclass(frozen=True)
 class TrainingBatches:
-    """The batches of every epoch, each a function of the seed, the epoch and its number alone.
+    """The batches of every epoch. Each depends only on the seed, the epoch and its number.
 
     Args:
-        data: Where the pixels are.
+        data: The dataset.
         indices: The images to train on.
         recipe: Batch size, augmentation, mixup, class weights.
-        seed: Of shuffling and augmentation.
-        lesson: What teachers predict for the images. With it, an image shows its fixed views in turn, those that the
-            teachers saw, instead of another augmentation in every epoch.
+        seed: Seed of shuffling and augmentation.
+        lesson: Predictions of teachers for the images. With it, the epochs cycle through the fixed views of an image
+            that the teachers predicted, instead of using a new augmentation in every epoch.
     """
 
     data: ImageData
@@ -55,16 +55,16 @@ class TrainingBatches:
 
     @property
     def steps(self) -> int:
-        """Batches an epoch; the last may be smaller, so that every image is seen once."""
+        """Number of batches per epoch. The last may be smaller, so that every image is used once."""
         return -(-len(self.indices) // self.recipe.batch_size)
 
     @property
     def views(self) -> int:
-        """Number of fixed views of each image; 0 where every epoch shows a new augmentation."""
+        """Number of fixed views of each image. 0 if every epoch uses a new augmentation."""
         return self.lesson.views if self.lesson else 0
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """The batch of a step: images uint8 ``(n, height, width, 3)``, targets, weight of each image."""
+        """The batch of a step: images uint8 ``(n, height, width, 3)``, targets, and weight of each image."""
         chosen = self._order(epoch)[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
         views = turns(epoch, chosen, self.views) if self.views else None
         images = self.inputs(epoch, step, chosen, views)
@@ -80,7 +80,7 @@ class TrainingBatches:
         return images, targets, weights
 
     def labels(self, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-        """One-hot labels; a row of zeros for an image without one."""
+        """One-hot labels. An image without a label has a row of zeros."""
         classes = self.data.classes[chosen]
         known = classes >= 0
         labels = np.zeros((len(chosen), len(self.data.labels)), np.float32)
@@ -88,7 +88,7 @@ class TrainingBatches:
         return labels
 
     def inputs(self, epoch: int, step: int, chosen: NDArray[np.int64], views: NDArray[np.int64] | None) -> NDArray[Any]:
-        """What the model sees of the images at ``chosen`` in a step of an epoch, as a view of each where given."""
+        """The input of the images at ``chosen`` in a step of an epoch, as a view of each if given."""
         if views is not None:
             return show_views(self.data, chosen, views, self.recipe)
         randoms = (random_generator(self.seed, epoch, index) for index in chosen.tolist())
@@ -99,12 +99,15 @@ class TrainingBatches:
 
     @cached_property
     def _order(self) -> Callable[[int], NDArray[np.int64]]:
-        """The images in the order of an epoch; of the last two, as an epoch's end and the next begin together."""
+        """The images in the order of an epoch.
+
+        Two orders are cached, because the end of an epoch overlaps with the next.
+        """
         return lru_cache(2)(lambda epoch: random_generator(self.seed, epoch, _SHUFFLE).permutation(self.indices))
 
     @cached_property
     def class_weights(self) -> NDArray[np.float32]:
-        """Weight of each class, 1 on average over the images with a label."""
+        """Weight of each class, with mean 1 over the images with a label."""
         classes = len(self.data.labels)
         if self.recipe.class_weights == "none":
             return np.ones(classes, np.float32)
@@ -113,12 +116,12 @@ class TrainingBatches:
         return np.asarray(counts.sum() / (classes * np.maximum(counts, 1)), np.float32)
 
     def stream(self, first_epoch: int) -> Generator[Batch, None, None]:
-        """Batches without end from the beginning of ``first_epoch`` on, made ahead."""
+        """An infinite stream of batches from the beginning of ``first_epoch``, prepared ahead."""
         places = ((epoch, step) for epoch in count(first_epoch) for step in range(self.steps))
         yield from made_ahead(lambda place: self.batch(*place), places)
 
 
 def made_ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
-    """What ``make`` makes of each item, in their order, a few of them ahead of the training that uses them."""
+    """Yields the result of ``make`` for each item, in order, with a few results prepared ahead of training."""
     workers = min(_MOST_WORKERS, core_count())
     return ahead(make, items, workers, most=workers + 2)

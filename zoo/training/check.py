@@ -1,4 +1,4 @@
-"""What a recipe names outside of zoo: found and tried before a photo is read."""
+"""Checks the objects outside zoo that a recipe refers to, before any photo is read."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from zoo.training.augment import call_function
 
 
 def check_recipe(recipe: Recipe, input_shape: tuple[int, int, int]) -> None:
-    """Finds the optimizer, the loss and the augmentation function of a recipe, and tries the last two.
+    """Finds the optimizer, the loss and the augmentation function of a recipe, and tests the last two.
 
-    Keras is started for names alone that are not zoo's own.
+    Keras is imported only for names that are not defined by zoo.
 
     Raises:
-        UsageError: A name is not found, or a setting does not fit; or the loss cannot train a classifier.
-        TrainingError: The augmentation function does not return what it must.
+        UsageError: A name is not found, a setting is invalid, or the loss cannot train a classifier.
+        TrainingError: The augmentation function returns an invalid batch.
     """
     call_function(np.zeros((2, *input_shape), np.uint8), recipe.ranges, np.random.default_rng(0))
     if isinstance(recipe.optimizer, str) and recipe.optimizer in OUR_OPTIMIZERS and recipe.loss == Recipe.loss:

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on exactly where it was: one file, written whole after an epoch."""
+"""Everything that is needed to resume a run exactly: one file, written atomically after an epoch."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Arrays = list[NDArray[np.generic]]
 
 @dataclass
 class Progress:
-    """What a run has come to, apart from the weights.
+    """The progress of a run, without the weights.
 
     Args:
-        epoch: Epochs done, over all phases.
-        phase: The phase it is in, counted from 0.
-        phase_start: Epochs that were done when the phase began.
-        stopped: The phase is over: all its epochs done, or stopped early.
-        best_epoch: The epoch, counted from 1, whose weights are kept; 0 before the first.
-        best_accuracy, best_loss: Of the validation images at that epoch.
-        history: One row an epoch, as ``history.csv`` has them.
+        epoch: Number of completed epochs over all phases.
+        phase: Index of the current phase, from 0.
+        phase_start: Number of completed epochs at the start of the phase.
+        stopped: Whether the phase is finished, after all its epochs or by early stopping.
+        best_epoch: The epoch whose weights are kept, from 1. 0 before the first.
+        best_accuracy, best_loss: Validation accuracy and loss of that epoch.
+        history: One row per epoch, as in ``history.csv``.
         callbacks: State of callbacks that have one, by position.
     """
 
@@ -53,8 +53,7 @@ def save_checkpoint(
 ) -> None:
     """Writes weights, optimizer state, random states, best weights and progress.
 
-    ``model.variables`` holds the state of the random generators of its layers too, so that dropout goes on as it would
-    have.
+    ``model.variables`` also contains the random state of its layers, so that dropout continues exactly after a resume.
     """
     arrays = {f"model/{index}": value for index, value in enumerate(get_weights(model.variables))}
     arrays |= {f"optimizer/{index}": value for index, value in enumerate(get_weights(optimizer.variables))}
@@ -65,7 +64,7 @@ def save_checkpoint(
 
 
 def restore_model(path: Path, model: keras.Model) -> tuple[Progress, Arrays]:
-    """Puts a model back to where it was.
+    """Restores the state of a model.
 
     Returns:
         The progress, and the best weights so far.
@@ -79,7 +78,7 @@ def restore_model(path: Path, model: keras.Model) -> tuple[Progress, Arrays]:
 
 
 def restore_optimizer(path: Path, optimizer: keras.optimizers.Optimizer) -> None:
-    """Puts the optimizer of the phase that was interrupted back to where it was; raises as ``restore_model`` does."""
+    """Restores the optimizer of the interrupted phase. Raises the same errors as ``restore_model``."""
     with _opened(path) as file:
         set_weights(optimizer.variables, _numbered(file, "optimizer"))
 
@@ -90,7 +89,7 @@ def _opened(path: Path) -> Iterator[ArrayFile]:
         with path.open("rb") as opened, open_arrays(opened) as file:
             yield file
     except Exception as error:  # zipfile, zlib, json and Keras each raise their own
-        hint = "The checkpoint is damaged; train again."
+        hint = "The checkpoint is damaged. Train again."
         raise TrainingError(f"Could not resume from {path}: {error}", hint) from error
 
 

@@ -1,4 +1,4 @@
-"""Recipe fields that somebody set and that do nothing, or less than they say, in the recipe they are in."""
+"""Detects recipe fields that were set but have no effect, or a smaller effect than expected."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from zoo.training.start import RANDOM
 
 @dataclass(frozen=True)
 class _Rule:
-    """Fields that do nothing under a condition.
+    """Fields that have no effect under a condition.
 
     Args:
         fields: Their names.
         holds: The condition.
-        reason: Why they do nothing, as the end of a sentence.
-        remedy: What would give them an effect, as an order.
+        reason: Why they have no effect, as the end of a sentence.
+        remedy: How to give them an effect, as an instruction.
     """
 
     fields: tuple[str, ...]
@@ -59,7 +59,7 @@ _RULES = (
     _Rule(
         ("calibrate",),
         lambda recipe: recipe.head == "chosen" and not recipe.epochs and recipe.calibrate == "none",
-        "a head that is chosen is always calibrated by its cross-validation",
+        "a head chosen in closed form is always calibrated by its cross-validation",
         "Set head to trained",
     ),
     _Rule(
@@ -71,13 +71,13 @@ _RULES = (
     _Rule(
         ("learning_rate", "min_steps", "unfreeze"),
         lambda recipe: not recipe.epochs,
-        "the recipe trains the head alone (epochs is 0)",
+        "the recipe trains only the head (epochs is 0)",
         "Set epochs to train on images; head_learning_rate is the rate of the head",
     ),
     _Rule(
         ("head_learning_rate", "head_views"),
         lambda recipe: not recipe.head_epochs,
-        "the recipe trains no head first (head_epochs is 0)",
+        "the recipe has no phase that trains only the head (head_epochs is 0)",
         "Set head_epochs; learning_rate is the rate of training on images",
     ),
     _Rule(
@@ -89,7 +89,7 @@ _RULES = (
     _Rule(
         ("augmentation", *RANGES),
         lambda recipe: not recipe.epochs and recipe.head_views == 1,
-        "the recipe trains the head alone, on images as they are (head_views is 1)",
+        "the recipe trains only the head, on images without augmentation (head_views is 1)",
         "Set head_views to 2 or more, or epochs to train on images",
     ),
     _Rule(
@@ -101,7 +101,7 @@ _RULES = (
     _Rule(
         ("aspect",),
         lambda recipe: recipe.ranges.aspect == "free" and recipe.ranges.view == (1.0, 1.0),
-        "both sides of the view are drawn from 1 to 1",
+        "the view is always the whole image (from 1 to 1)",
         "Set a view, such as 0.8,1.2",
     ),
 )
@@ -115,28 +115,28 @@ _UNTAUGHT_RULES = (
 
 
 def refuse_without_effect(recipe: Recipe, given: Collection[str], taught: bool = False) -> None:
-    """Raises ``UsageError`` where a field was set that does nothing in a recipe.
+    """Raises ``UsageError`` if a field was set that has no effect in a recipe.
 
     Args:
-        recipe: With all fields as they are going to be.
-        given: Names of fields that somebody set.
+        recipe: The final recipe.
+        given: Names of the fields that were set explicitly.
         taught: Whether the run has teachers.
     """
     found = _without_effect(recipe, given, _RULES if taught else _UNTAUGHT_RULES)
     if found:
         raise UsageError(
             " ".join(f"Recipe field '{field}' has no effect: {rule.reason}." for field, rule in found.items()),
-            " ".join(dict.fromkeys(f"{rule.remedy}, or leave the field out." for rule in found.values())),
+            " ".join(dict.fromkeys(f"{rule.remedy}, or omit the field." for rule in found.values())),
         )
 
 
 def effect_notes(recipe: Recipe, given: Collection[str], weights: str) -> list[str]:
-    """Sentences on fields that do less than they say.
+    """Sentences on fields with a smaller effect than expected.
 
     Args:
-        recipe: With all fields as they are going to be.
-        given: Names of fields that somebody set.
-        weights: What training starts from.
+        recipe: The final recipe.
+        given: Names of the fields that were set explicitly.
+        weights: The initial weights.
     """
     notes = []
     # With `min_steps`, training on images lasts longer than `epochs` says; how long, only the data tells.
@@ -152,25 +152,25 @@ def effect_notes(recipe: Recipe, given: Collection[str], weights: str) -> list[s
     known = not (recipe.epochs and recipe.min_steps)
     if "early_stopping_epochs" in given and known and patience and patience >= longest - 1:
         notes.append(
-            f"Early stopping has no effect: it waits for {patience} epochs without a better one, and {longest} epochs"
-            " are trained."
+            f"Early stopping has no effect: it waits for {patience} epochs without improvement, but only {longest}"
+            " epochs are trained."
         )
     if weights == RANDOM and (recipe.head_epochs or recipe.unfreeze < 1 or _only_chooses(recipe)):
-        notes.append("A frozen backbone without pretrained weights keeps its random weights: expect a poor model.")
+        notes.append("A frozen backbone without pretrained weights keeps its random weights. Expect a low accuracy.")
     return notes
 
 
 def refuse_missing_backbone(recipe: Recipe, architecture: Architecture) -> None:
-    """Raises ``UsageError`` where a recipe freezes a backbone and the architecture declares none."""
+    """Raises ``UsageError`` if a recipe freezes the backbone of an architecture that declares none."""
     if architecture.backbone is None and recipe.freezes:
         raise UsageError(
-            f"The recipe trains a head on a frozen backbone; {architecture.name} declares no backbone.",
+            f"The recipe trains a head on a frozen backbone, but {architecture.name} declares no backbone.",
             "Use --head trained --head-epochs 0 --unfreeze 1, or another architecture.",
         )
 
 
 def _without_effect(recipe: Recipe, given: Collection[str], rules: Iterable[_Rule]) -> dict[str, _Rule]:
-    """Fields to the first rule that says why they do nothing."""
+    """The first rule that applies to each field."""
     values = recipe.settings()
     found: dict[str, _Rule] = {}
     for rule in rules:
@@ -181,7 +181,7 @@ def _without_effect(recipe: Recipe, given: Collection[str], rules: Iterable[_Rul
 
 
 def _asks_nothing(field: str, recipe: Recipe, value: object) -> bool:
-    """Whether a value means that nothing shall happen."""
+    """Whether a value disables a feature."""
     if field == "augmentation":
         return recipe.ranges.changes_nothing
     if field in RANGES:

@@ -1,7 +1,7 @@
-"""Features of a frozen backbone: computed once, cached like images, and then data like any other.
+"""Features of a frozen backbone. They are computed once, cached like images, and used like any other data.
 
-A frozen backbone answers the same for the same pixels in every epoch. So it is asked once for every image, and for a
-few augmented versions of every training image, and the head trains on what it said.
+A frozen backbone has the same output for the same pixels in every epoch. Therefore it is run once for every image and
+for a few augmented versions of every training image, and the head is trained on these outputs.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Features:
     """Feature vectors of a dataset.
 
     Args:
-        data: The dataset, with the features of the plain images in place of the pixels.
-        views: For every view, the plain one first, the features of all images; of an image that is not trained on,
-            the plain one in every view.
-        damaged: How many feature vectors the cache had with bytes that had changed; they were computed again.
+        data: The dataset, with the features of the plain images instead of the pixels.
+        views: The features of all images for every view, the plain view first. For an image that is not used for
+            training, every view is the plain one.
+        damaged: Number of damaged feature vectors in the cache, which were computed again.
     """
 
     data: ImageData
@@ -46,7 +46,7 @@ class Features:
 
 @dataclass(frozen=True)
 class FeatureBatches(TrainingBatches):
-    """Training batches of features, which are of fixed views always."""
+    """Training batches of features. They always use fixed views."""
 
     features: tuple[CachedArrays, ...] = ()
 
@@ -64,13 +64,13 @@ class FeatureBatches(TrainingBatches):
 def compute_features(
     backbone: keras.Model, data: ImageData, recipe: Recipe, views: int = 1, progress: Progress | None = None
 ) -> Features:
-    """Runs the backbone over every image that is not in the cache yet.
+    """Computes the features of every image that is not cached.
 
     Args:
-        backbone: From raw pixels to feature vectors ``(batch, features)``.
+        backbone: Maps raw pixels to feature vectors ``(batch, features)``.
         data: The images.
-        recipe: Has the augmentation of the views.
-        views: How many of every image that trains.
+        recipe: Recipe with the augmentation of the views.
+        views: Number of views of every training image.
         progress: Called with images done and images to do.
 
     Raises:
@@ -99,7 +99,10 @@ def compute_features(
 
 
 def augmentation_digest(augmentation: Augmentation) -> str:
-    """What augmented images depend on: the ranges, and the source of the function's module where there is one."""
+    """Digest of what determines augmented images:
+
+    the ranges, and the source of the function's module, if there is one.
+    """
     if not augmentation.function:
         return augmentation.digest
     module = inspect.getmodule(find_augmentation(augmentation.function))
@@ -111,7 +114,7 @@ def augmentation_digest(augmentation: Augmentation) -> str:
 
 
 def weights_digest(model: keras.Model) -> str:
-    """What the features of a backbone depend on: its layers and its weights. 16 hexadecimal digits."""
+    """Digest of what determines the features of a backbone, its layers and weights. 16 hexadecimal digits."""
     digest = hashlib.sha256(f"{keras.__version__} {keras.backend.backend()}".encode())
     digest.update(model.to_json().encode())  # every layer's settings, its precision among them
     for variable in model.weights:
@@ -129,7 +132,7 @@ def _all_views(
     jobs: Sequence[tuple[str, int, dict[str, int]]],
     progress: Progress | None,
 ) -> list[dict[str, Row]]:
-    """Content to where its features are, of each job: a key, a view, and an image of every content that it wants."""
+    """Location of the features of each content, for each job. A job has a key, a view, and an image of each content."""
     row_bytes = 4 * int(backbone.output_shape[-1])
     # Held to the end, so that what one job makes room for is not what another has.
     cached = [cache.rows(key, list(index_of), row_bytes) for key, _, index_of in jobs]
@@ -154,7 +157,7 @@ def _all_views(
 def _features(
     backbone: keras.Model, data: ImageData, chosen: Sequence[int], view: int, recipe: Recipe, total: int
 ) -> Iterator[list[tuple[str, NDArray[np.float32]]]]:
-    """Content and features of the images at ``chosen``, a batch at a time."""
+    """Yields content and features of the images at ``chosen``, batch by batch."""
     step = batch_size(data.pixels.shape)
     parts = [chosen[start : start + step] for start in range(0, len(chosen), step)]
     shown = made_ahead(lambda part: show_views(data, part, [view] * len(part), recipe), parts)

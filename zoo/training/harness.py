@@ -1,4 +1,7 @@
-"""What happens after every epoch: validate, keep the best, write history and checkpoint, decide whether to go on."""
+"""The steps after every epoch:
+
+validate, keep the best weights, write history and checkpoint, and check early stopping.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +33,12 @@ class Harness(keras.callbacks.Callback):
     """The first of the callbacks, so that all others find ``val_loss`` and ``val_accuracy`` in the logs.
 
     Args:
-        run: Where history and checkpoints go.
-        whole: The whole model, whose best weights are kept, whatever part of it a phase trains.
-        data: For the positions of the validation images.
-        reporter: Hears of batches and epochs.
-        added: The other callbacks, whose state goes into the checkpoint.
-        patience: Epochs without a better validation result before a phase ends; 0 never ends it early.
+        run: The run folder for history and checkpoints.
+        whole: The whole model, whose best weights are kept, whichever part of it a phase trains.
+        data: The data, with the positions of the validation images.
+        reporter: Receives the progress.
+        added: The other callbacks, whose state is saved in the checkpoint.
+        patience: Number of epochs without improvement after which a phase ends. 0 disables early stopping.
     """
 
     def __init__(
@@ -59,25 +62,25 @@ class Harness(keras.callbacks.Callback):
         self._checkpoint_seconds = 0.0
 
     def restore(self, progress: Progress, best: Arrays) -> None:
-        """Goes on from a checkpoint."""
+        """Restores the state from a checkpoint."""
         self.progress = progress
         self.best = best
         self.restore_callbacks()
 
     def restore_callbacks(self, logs: Mapping[str, float] | None = None) -> None:
-        """Gives the other callbacks the state that the checkpoint has."""
+        """Restores the state of the other callbacks from the checkpoint."""
         for index, callback in enumerate(self.added):
             if hasattr(callback, "set_state") and str(index) in self.progress.callbacks:
                 callback.set_state(self.progress.callbacks[str(index)])
 
     def keep_as_it_is(self) -> None:
-        """The model is good before any epoch: those to come have to be better on the validation images."""
+        """Keeps the current weights as the best so far. Later epochs must be better on the validation images."""
         if len(self._validation):
             self.progress.best_accuracy, self.progress.best_loss = self._measure(self.whole)
             self.best = get_weights(self.whole.weights)
 
     def next_phase(self) -> None:
-        """The next phase begins with the best weights of the one before."""
+        """Starts the next phase with the best weights of the previous one."""
         if self.best:
             set_weights(self.whole.weights, self.best)
         self.progress.phase += 1
@@ -85,12 +88,12 @@ class Harness(keras.callbacks.Callback):
         self.progress.stopped = False
 
     def begin(self, data: ImageData, recipe: Recipe) -> None:
-        """``fit`` is about to be called: on ``data``, images or features, as ``recipe`` says."""
+        """Prepares a call of ``fit`` on ``data`` (images or features) with ``recipe``."""
         self._data = data
         self._recipe = recipe
 
     def end(self) -> None:
-        """``fit`` returned. A callback of somebody else may have ended it: that is final too."""
+        """Ends a phase after ``fit`` returned. This is also final if another callback stopped it."""
         if not self.progress.stopped:
             self.progress.stopped = True
             self._save()
@@ -110,7 +113,7 @@ class Harness(keras.callbacks.Callback):
         else:
             # Nothing good can follow; the best weights so far are kept.
             self.reporter.note(
-                f"The loss is {logs['loss']} at epoch {epoch + 1}: training stops. Lower the learning rate."
+                f"The loss is {logs['loss']} at epoch {epoch + 1}: training is stopped. Use a lower learning rate."
             )
             progress.stopped = True
         row = {"epoch": epoch + 1, **{name: float(logs.get(name, math.nan)) for name in HISTORY_COLUMNS[1:5]}}
@@ -125,13 +128,13 @@ class Harness(keras.callbacks.Callback):
         self.reporter.epoch(epoch + 1, row, best=progress.best_epoch == epoch + 1)
 
     def checkpoint_if_due(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Comes after all other callbacks, whose state it saves."""
+        """Writes the checkpoint. It is called after all other callbacks, whose state it saves."""
         waited = time.perf_counter() - self._checkpoint_end
         if self.progress.stopped or waited * _CHECKPOINT_SHARE >= self._checkpoint_seconds:
             self._save()
 
     def _validate(self, epoch: int) -> dict[str, float]:
-        """Measures the weights that would be kept, and keeps them where they are the best so far."""
+        """Evaluates the current weights on the validation images, and keeps them if they are the best so far."""
         trained = self._use_averaged_weights()
         logs: dict[str, float] = {}
         best = True  # without a validation split the last epoch is the best
@@ -158,7 +161,7 @@ class Harness(keras.callbacks.Callback):
         return float((probabilities.argmax(1) == true).mean()), loss
 
     def _use_averaged_weights(self) -> Arrays:
-        """Puts the moving averages into the model and returns what they replaced; nothing without averaging."""
+        """Replaces the weights by their moving averages, if there is averaging, and returns the original weights."""
         if not self._recipe.ema_momentum:
             return []
         trained = get_weights(self.model.trainable_variables)

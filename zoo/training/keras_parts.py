@@ -1,4 +1,4 @@
-"""Optimizers and losses by name: ours first, then any of Keras's classes with the settings that it takes."""
+"""Optimizers and losses by name: first those defined by zoo, then any Keras class with its settings."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def make_part(
     given: Mapping[str, Any],
     instead: Mapping[str, str],
 ) -> Any:
-    """An object of the Keras class that a recipe names.
+    """Creates an object of the Keras class that a recipe refers to.
 
     Args:
-        field: Of the recipe.
+        field: Name of the recipe field.
         value: Name, or name and settings.
-        module: Where Keras keeps the classes.
-        base: What they derive from.
-        ours: Names with settings of our own: the class and its settings.
-        given: Settings that the harness gives, where the class takes them.
-        instead: Settings that the recipe may not give here, with what to do instead.
+        module: Keras module of the classes.
+        base: Their base class.
+        ours: Names defined by zoo, with their class and settings.
+        given: Settings from the harness, used if the class accepts them.
+        instead: Settings that are not allowed here, with an alternative for each.
 
     Raises:
-        UsageError: There is no such class or setting, or the class refuses a value.
+        UsageError: The class or setting does not exist, or the class refuses a value.
     """
     name, settings = name_and_settings(value)
     short, defaults = ours.get(name.lower(), (name, {}))
@@ -56,12 +56,12 @@ def make_part(
 
 
 def _snake_case(name: str) -> str:
-    """The name of a class as recipes write it: ``categorical_hinge``, but ``rmsprop``, as Keras's own are."""
+    """The name of a class in a recipe: ``categorical_hinge``, but ``rmsprop``, as in Keras."""
     return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=^KL)", "_", name).lower()
 
 
 def _fits(kind: Any, base: type) -> bool:
-    """Whether it is a class whose objects need no other object to be made, as a wrapper of another optimizer does."""
+    """Whether objects of the class can be created without another object. A wrapper of an optimizer cannot."""
     if not (inspect.isclass(kind) and issubclass(kind, base) and kind is not base):
         return False
     own = list(inspect.signature(kind.__init__).parameters.values())[1:]

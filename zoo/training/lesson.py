@@ -1,4 +1,4 @@
-"""What teachers predict for the views of the images that train: the targets of a student, beside the labels."""
+"""The predictions of teachers for the views of the training images: targets of a student, in addition to the labels."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from zoo.training.views import read_views
 
 @dataclass(frozen=True)
 class Teacher:
-    """A model that teaches.
+    """A teacher model.
 
     Args:
-        load: Returns its Keras model, from raw pixels to probabilities.
-        images: The images that train the student, in the student's order, as the teacher's own ``ImageSpec`` makes
-            their pixels; all of the split ``train``.
-        outputs: For each label of the student, the teacher's output that stands for it.
+        load: Returns its Keras model, which maps raw pixels to probabilities.
+        images: The student's training images, in the student's order, preprocessed with the teacher's own
+            ``ImageSpec``. All have the split ``train``.
+        outputs: The index of the teacher's output for each label of the student.
     """
 
     load: Callable[[], keras.Model]
@@ -35,15 +35,15 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Lesson:
-    """The teachers' probabilities for every view of every image that trains.
+    """The teachers' probabilities for every view of every training image.
 
     Args:
-        predicted: For every teacher and view, its outputs on all images.
-        outputs: For every teacher, the order of its outputs that is the order of the student's labels.
-        row: Where in ``predicted`` each image of the student's data is; -1 for those that do not train.
-        share: Of the target of an image with a label: 1 is the teachers' probabilities alone, 0 the label alone. The
-            target of an image without a label is the teachers' probabilities.
-        damaged: How many cached predictions had bytes that had changed; they were computed again.
+        predicted: Outputs on all images, for every teacher and view.
+        outputs: For every teacher, the indices of its outputs in the order of the student's labels.
+        row: Row in ``predicted`` of each image of the student's data. -1 for images that are not used for training.
+        share: Weight of the teachers in the target of an image with a label: 1 uses only the teachers' probabilities,
+            0 only the label. The target of an image without a label is the teachers' probabilities.
+        damaged: Number of damaged predictions in the cache, which were computed again.
     """
 
     predicted: tuple[tuple[CachedArrays, ...], ...]
@@ -57,11 +57,11 @@ class Lesson:
         return len(self.predicted[0])
 
     def probabilities(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The mean of what the teachers predict, float32 ``(len(images), classes)``.
+        """The mean prediction of the teachers, float32 ``(len(images), classes)``.
 
         Args:
             images: Positions in the student's data.
-            views: The view of each that they look at.
+            views: The view of each image.
         """
         total = np.zeros((len(images), len(self.outputs[0])), np.float32)
         for predicted, outputs in zip(self.predicted, self.outputs, strict=True):
@@ -71,11 +71,11 @@ class Lesson:
     def targets(
         self, labels: NDArray[np.float32], images: NDArray[np.int64], views: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """Labels and the teachers' probabilities together.
+        """The targets, which combine labels and the teachers' probabilities.
 
         Args:
-            labels: One-hot, ``(len(images), classes)``; a row of zeros where an image has none.
-            images, views: As for ``probabilities``.
+            labels: One-hot, ``(len(images), classes)``. An image without a label has a row of zeros.
+            images, views: As in ``probabilities``.
         """
         share = np.where(labels.any(1), self.share, 1.0).astype(np.float32)[:, None]
         return np.asarray((1 - share) * labels + share * self.probabilities(images, views), np.float32)
@@ -84,12 +84,12 @@ class Lesson:
 def compute_lesson(
     teachers: Iterable[Teacher], data: ImageData, recipe: Recipe, share: float, views: int, progress: Progress | None
 ) -> Lesson:
-    """Asks every teacher about all views of the images that train, as far as the cache does not know.
+    """Predicts all views of the training images with every teacher, except those that are cached.
 
     Args:
-        teachers: One model is held at a time.
+        teachers: The teachers. One model is in memory at a time.
         data: The student's images.
-        recipe: The student's: its augmentation makes the views.
+        recipe: The student's recipe, with the augmentation of the views.
         share, views: As in ``Lesson``.
         progress: Called with images done and images to do.
 

@@ -1,4 +1,4 @@
-"""The loss of a recipe: of one-hot or mixed targets and of probabilities, one value for each image."""
+"""The loss of a recipe. It takes one-hot or mixed targets and probabilities, and returns one value per image."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from zoo.recipe import Recipe
 from zoo.training.keras_parts import make_part
 
 _INSTEAD = {
-    "from_logits": "Leave it out: models return probabilities.",
+    "from_logits": "Omit it: models return probabilities.",
     "label_smoothing": "Set the recipe field label_smoothing.",
-    "reduction": "Leave it out: class weights need the mean over the images.",
-    "axis": "Leave it out: the classes are the last axis.",
-    "dtype": "Leave it out: losses are float32.",
+    "reduction": "Omit it: class weights need the mean over the images.",
+    "axis": "Omit it: the classes are on the last axis.",
+    "dtype": "Omit it: losses are float32.",
     "name": "Leave it out.",
 }
 
@@ -24,9 +24,9 @@ def make_loss(recipe: Recipe) -> keras.losses.Loss:
     """The loss of a recipe.
 
     Raises:
-        UsageError: Keras has no such loss, it does not take a setting or its value, or it cannot be used: it takes
-            other targets, gives one value for a whole batch, has no label smoothing though the recipe asks for it, or
-            does not fall where the right class becomes more probable.
+        UsageError: Keras has no such loss, it does not accept a setting or value, or it is not suitable: it takes other
+            targets, returns one value for a whole batch, does not support the label smoothing of the recipe, or does
+            not decrease if the correct class becomes more probable.
     """
     loss = make_part(
         "loss",
@@ -40,15 +40,16 @@ def make_loss(recipe: Recipe) -> keras.losses.Loss:
     name, _ = name_and_settings(recipe.loss)
     if recipe.label_smoothing and "label_smoothing" not in loss.get_config():
         raise UsageError(
-            f"The loss '{name}' has no label smoothing, and the recipe asks for {recipe.label_smoothing:g}.",
-            "Set label_smoothing to 0, or take categorical_crossentropy or categorical_focal_crossentropy.",
+            f"The loss '{name}' does not support label smoothing, but the recipe sets it to"
+            f" {recipe.label_smoothing:g}.",
+            "Set label_smoothing to 0, or use categorical_crossentropy or categorical_focal_crossentropy.",
         )
     _refuse_useless(name, loss)
     return loss
 
 
 def _refuse_useless(name: str, loss: keras.losses.Loss) -> None:
-    """Tries the loss on four images of three classes."""
+    """Tests the loss on four images of three classes."""
     true = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
     right = 0.7 * true + 0.1
     try:
@@ -59,13 +60,13 @@ def _refuse_useless(name: str, loss: keras.losses.Loss) -> None:
         reason = " ".join(str(error).split())[:200]
         raise _useless(name, f"it does not take one-hot targets and probabilities ({reason})") from error
     if of_right.shape != (4,):
-        raise _useless(name, "it does not give one value for each image, so that class weights would do nothing")
+        raise _useless(name, "it does not return one value per image, so class weights would have no effect")
     if not (np.isfinite(of_right).all() and of_right.mean() < of_wrong.mean()):
-        raise _useless(name, "it is not lower where the right class is more probable")
+        raise _useless(name, "it is not lower if the correct class is more probable")
 
 
 def _useless(name: str, reason: str) -> UsageError:
     return UsageError(
         f"The loss '{name}' cannot train a classifier here: {reason}.",
-        "Take categorical_crossentropy, categorical_focal_crossentropy or another one of one-hot targets.",
+        "Use categorical_crossentropy, categorical_focal_crossentropy or another loss for one-hot targets.",
     )

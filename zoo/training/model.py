@@ -20,7 +20,7 @@ from zoo.training.optimizer import make_optimizer
 
 @contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
-    """Layers made in the block compute in ``name``; what was set before comes back."""
+    """Layers created in the block use the policy ``name``. The previous policy is restored afterwards."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:
@@ -41,13 +41,13 @@ def build_model(
     Args:
         architecture: Its record.
         input_shape: ``(height, width, 3)``.
-        num_classes: Classes of the head.
-        options: Passed on to ``build``, such as ``dropout`` or ``width``.
+        num_classes: Number of classes of the head.
+        options: Arguments of ``build``, such as ``dropout`` or ``width``.
         precision: Keras dtype policy of its layers.
 
     Raises:
-        PluginError: It returns something else than raw pixels in, one probability a class out.
-        UsageError: ``build`` does not know an option.
+        PluginError: The model does not map raw pixels to one probability per class.
+        UsageError: ``build`` does not accept an option.
     """
     try:
         with dtype_policy(precision):
@@ -56,7 +56,7 @@ def build_model(
         cause = error.cause if isinstance(error, PluginCodeError) else error
         if options and isinstance(cause, TypeError) and "unexpected keyword argument" in str(cause):
             raise UsageError(
-                f"Architecture '{architecture.name}' does not take every option given: {cause}."
+                f"Architecture '{architecture.name}' does not accept all given options: {cause}."
             ) from cause
         raise
     if not isinstance(model, keras.Model):
@@ -66,31 +66,34 @@ def build_model(
     if received != expected:
         raise PluginError(
             f"Architecture '{architecture.name}' built a model of input and output shapes {received}.",
-            f"Expected {expected}: one image in, one probability a class out.",
+            f"Expected {expected}: one image as input, one probability per class as output.",
         )
     return model
 
 
 def split_model(model: keras.Model, backbone_end: str) -> tuple[keras.Model, keras.Model]:
-    """Backbone and head of a model, sharing its layers: what trains in the head is trained in the model.
+    """Splits a model into backbone and head, which share its layers, so that training the head trains the model.
 
     Args:
         model: A functional model.
         backbone_end: Name of the layer whose output is the feature vector.
 
     Raises:
-        PluginError: There is no such layer.
+        PluginError: The layer does not exist.
     """
     try:
         features = model.get_layer(backbone_end).output
     except ValueError as error:
-        raise PluginError(f"The model '{model.name}' has no layer '{backbone_end}' to end its backbone.") from error
+        raise PluginError(
+            f"The model '{model.name}' has no layer '{backbone_end}', which its architecture declares as the end of"
+            " its backbone."
+        ) from error
     # With the numbers that Keras gives instead, the cached features of a resumed run would not be found again.
     return keras.Model(model.inputs[0], features, name="backbone"), keras.Model(features, model.outputs[0], name="head")
 
 
 def unfreeze(model: keras.Model, backbone_end: str, share: float) -> None:
-    """Leaves the last ``share`` of the backbone's layers, and the head, trainable; BatchNorm keeps its statistics."""
+    """Makes only the last ``share`` of the backbone's layers and the head trainable. BatchNorm keeps its statistics."""
     backbone = keras.Model(model.inputs[0], model.get_layer(backbone_end).output).layers
     frozen = round(len(backbone) * (1 - share))
     for index, layer in enumerate(backbone):
@@ -98,7 +101,7 @@ def unfreeze(model: keras.Model, backbone_end: str, share: float) -> None:
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
-    """Optimizer, schedule, loss and metrics as the recipe says; all have their variables from the start.
+    """Compiles with the optimizer, schedule, loss and metrics of the recipe. All variables are created immediately.
 
     TensorFlow traces the training step a second time if the first trace created a variable.
     """
@@ -116,7 +119,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
 
 
 def learning_rate(model: keras.Model) -> float:
-    """The rate of the step to come."""
+    """The learning rate of the next step."""
     return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
 
 

@@ -12,13 +12,13 @@ from zoo.training.keras_parts import make_part
 
 #: What the harness sets, and the field of the recipe that decides it.
 _INSTEAD = {
-    "learning_rate": "Set the recipe field learning_rate; schedule and warmup_epochs shape it.",
+    "learning_rate": "Set the recipe fields learning_rate, schedule and warmup_epochs.",
     "weight_decay": "Set the recipe field weight_decay.",
     "global_clipnorm": "Set the recipe field clip_norm.",
     "use_ema": "Set the recipe field ema_momentum.",
     "ema_momentum": "Set the recipe field ema_momentum.",
-    "ema_overwrite_frequency": "Set the recipe field ema_momentum; the averaged weights are validated and kept.",
-    "loss_scale_factor": "Leave it out: neither float32 nor bfloat16 needs it.",
+    "ema_overwrite_frequency": "Set the recipe field ema_momentum. The averaged weights are validated and kept.",
+    "loss_scale_factor": "Omit it: neither float32 nor bfloat16 needs it.",
     "name": "Leave it out.",
 }
 
@@ -26,10 +26,10 @@ _INSTEAD = {
 def make_optimizer(
     recipe: Recipe, steps_per_epoch: int, variables: Iterable[keras.Variable]
 ) -> keras.optimizers.Optimizer:
-    """The optimizer of a recipe; biases and the variables of normalisation layers do not decay.
+    """Creates the optimizer of a recipe. Biases and the variables of normalisation layers have no weight decay.
 
     Raises:
-        UsageError: Keras has no such optimizer, or it does not take a setting or its value.
+        UsageError: Keras has no such optimizer, or it does not accept a setting or value.
     """
     decay = weight_decay(recipe)
     optimizer = make_part(
@@ -54,16 +54,16 @@ def make_optimizer(
 
 
 def weight_decay(recipe: Recipe) -> float | None:
-    """The weight decay that the optimizer is given; Adam has none, AdamW is the one with it."""
+    """The weight decay of the optimizer. Adam has none; AdamW has."""
     return None if name_and_settings(recipe.optimizer)[0].lower() == "adam" else recipe.weight_decay
 
 
 def decays(variable: keras.Variable) -> bool:
-    """Whether weight decay applies to a variable: to kernels, and neither to biases nor to the scales and offsets of
+    """Whether weight decay applies to a variable: to kernels, but not to biases or to scales and offsets of
     normalisation.
 
-    These have one axis whatever a layer calls them; those with more (the biases of an attention's heads, the scales of
-    a LayerNormalization over several axes) are known by Keras's names.
+    These have one axis, whatever their name in a layer. Those with more axes (the biases of attention heads, the scales
+    of a LayerNormalization over several axes) are identified by their Keras names.
     """
     return len(variable.shape) > 1 and variable.name not in ("bias", "gamma", "beta")
 

@@ -1,4 +1,4 @@
-"""What a run is going to be, settled before anything heavy is imported, and whether a resumed one is still the same."""
+"""The plan of a run, which is made before large packages are imported, and the comparison with a resumed run."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from zoo.yaml_files import read_yaml
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything that decides a run: with the same plan, data and machine, the same weights come out.
+    """Everything that determines a run: the same plan, data and machine give the same weights.
 
     Args:
-        architecture: Its record.
-        source: What ``--data`` named.
-        image: How files become pixels.
+        architecture: The record of the architecture.
+        source: The argument of ``--data``.
+        image: The preprocessing.
         weights: ``none``, the name of pretrained weights, or a file.
-        options: Passed on to the architecture's ``build``.
-        recipe_name: ``default``, ``article``, a file, or the run it was taken from.
-        recipe: The recipe with every field the user set.
-        seed: Of the first weights, shuffling, augmentation and dropout.
-        split_seed: Of the splits that are made; apart from ``seed``, so that seeds are compared on the same images.
-        notes: Sentences on settings that do less than they say.
-        teachers: Folders of the runs that teach, absolute paths.
+        options: Arguments of the architecture's ``build``.
+        recipe_name: ``default``, ``article``, a file, or the run from which it was copied.
+        recipe: The recipe with all fields that the user set.
+        seed: Seed of the initial weights, shuffling, augmentation and dropout.
+        split_seed: Seed of the random split. It is separate from ``seed``, so that seeds are compared on the same
+            images.
+        notes: Sentences on settings with a smaller effect than expected.
+        teachers: Run folders of the teachers, absolute paths.
         unlabelled: A folder of photos without labels, an absolute path.
     """
 
@@ -53,18 +54,18 @@ class Plan:
 
 
 def image_for(architecture: Architecture, source: str) -> ImageSpec:
-    """The ImageSpec where the user says nothing: a named dataset's own, else the architecture's."""
+    """The default ImageSpec: that of a named dataset, or else that of the architecture."""
     dataset = named_dataset(source)
     return dataset.image if dataset and dataset.image else architecture.image
 
 
 def find_recipe(architecture: Architecture, name: str) -> Recipe:
-    """A recipe of the architecture by name, or from a YAML file of recipe fields.
+    """Finds a recipe of the architecture by name, or reads it from a YAML file of recipe fields.
 
-    A file may begin from a named recipe, with ``base: article``; else it begins from ``default``.
+    A file may be based on a named recipe, with ``base: article``. The default is ``default``.
 
     Raises:
-        UsageError: No such name or file, or a file that is no mapping of recipe fields.
+        UsageError: The name or file does not exist, or the file is not a mapping of recipe fields.
     """
     if name in architecture.recipes:
         return architecture.recipes[name]
@@ -76,15 +77,15 @@ def find_recipe(architecture: Architecture, name: str) -> Recipe:
 
 
 def given_fields(architecture: Architecture, recipe: str | None, settings: Iterable[str]) -> frozenset[str]:
-    """Names of the recipe's fields that somebody set: one by one, or in a YAML file.
+    """Names of the recipe fields that the user set, individually or in a YAML file.
 
     Args:
-        architecture: Its record.
-        recipe: What was asked for: a named recipe, which sets none, a YAML file, or nothing.
-        settings: Names of the fields that were set one by one.
+        architecture: The record of the architecture.
+        recipe: The requested recipe: a named recipe, which sets no fields, a YAML file, or nothing.
+        settings: Names of the fields that were set individually.
 
     Raises:
-        UsageError: As ``find_recipe`` does.
+        UsageError: In the same cases as ``find_recipe``.
     """
     given = frozenset(settings)
     if recipe is None or recipe in architecture.recipes:
@@ -106,12 +107,14 @@ def _read_recipe(architecture: Architecture, name: str) -> dict[str, Any]:
         # Nothing of it is printed: a few lines of YAML can stand for more text than memory holds.
         fits = _is_flat(value) if field in MAPPINGS else not isinstance(value, dict | list | set | tuple)
         if not isinstance(field, str) or not fits:
-            raise UsageError(f"The recipe '{path}' has a field that is a list or a mapping, not a value.", _MAPPING)
+            raise UsageError(
+                f"The recipe '{path}' has a field that is a list or a mapping instead of a value.", _MAPPING
+            )
     return values
 
 
 def _is_flat(value: Any) -> bool:
-    """Whether it is a value, or a mapping of values and of short lists of values."""
+    """Whether it is a value, or a mapping of values and short lists of values."""
     inner = value.values() if isinstance(value, dict) else [value]
     lists = [each for each in inner if isinstance(each, list) and len(each) <= 64]
     plain = [each for each in inner if not isinstance(each, dict | list | set | tuple)]
@@ -123,16 +126,16 @@ _MAPPING = "A recipe is a mapping of fields to values, for example: learning_rat
 
 
 def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
-    """Refuses to resume a run with anything else than it was started with.
+    """Refuses to resume a run with other settings than it was started with.
 
     Args:
         run: The run to resume.
-        asked: What the command line gave explicitly: ``architecture``, ``seed``, recipe fields, ...; of ``recipe`` the
-            fields count and not the name, ``options`` are those that were named, ``teachers`` and ``unlabelled`` are
-            absolute paths.
+        asked: Settings that were given explicitly: ``architecture``, ``seed``, recipe fields, ... For ``recipe``, its
+            fields are compared, not its name. ``options`` contains only the given options. ``teachers`` and
+            ``unlabelled`` are absolute paths.
 
     Raises:
-        UsageError: Something differs; the message shows what. Or there is no such recipe, no such weights.
+        UsageError: A setting differs; the message shows it. Or the recipe or the weights do not exist.
     """
     was: dict[str, Any] = {
         "architecture": run.architecture,
@@ -160,14 +163,14 @@ def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
         del now["flip"]
     now |= _named_options(asked.get("options", {}))
     changed = [
-        f"{name}: {repr(was[name]) if name in was else 'not set'} in the run, {value!r} asked"
+        f"{name}: {repr(was[name]) if name in was else 'not set'} in the run, {value!r} requested"
         for name, value in now.items()
         if name not in was or was[name] != value
     ]
     if changed:
         raise UsageError(
-            f"{run.path} was started differently. {'; '.join(changed)}.",
-            "A resumed run continues as it began; leave the options away, or start a new run.",
+            f"{run.path} was started with other settings. {'; '.join(changed)}.",
+            "A resumed run keeps its settings. Omit the options, or start a new run.",
         )
 
 
@@ -183,10 +186,10 @@ def _named_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_other_data(run: Run, data: ImageData) -> None:
-    """Refuses to resume a run on other images than it began with.
+    """Refuses to resume a run on other images than it was started with.
 
     Raises:
-        TrainingError: Images were added, removed, changed, relabelled or moved between splits; the message says which.
+        TrainingError: Images were added, removed, changed, relabelled or moved between splits; the message names them.
     """
     before = {row["path"]: (row["label"], row["split"], row["sha256"]) for row in run.split()}
     now = {path: (label, split, sha256) for path, label, split, sha256 in data.rows()}
@@ -202,7 +205,7 @@ def refuse_other_data(run: Run, data: ImageData) -> None:
     }
     told = [f"{len(names)} {what} ({_some(names)})" for what, names in differences.items() if names]
     raise TrainingError(
-        f"The data of {run.path} is not what it was: {', '.join(told) or 'it was split differently'}.",
+        f"The data of {run.path} has changed: {', '.join(told) or 'it is split differently'}.",
         f"Restore {data.source}, or start a new run.",
     )
 

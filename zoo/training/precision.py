@@ -1,4 +1,4 @@
-"""``auto`` precision: what a short measurement on this machine says, remembered for the next run."""
+"""``auto`` precision: chosen by a short measurement on this machine, which is stored for later runs."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ def resolve_precision(
 ) -> str:
     """``float32`` or ``mixed_bfloat16``.
 
-    For ``auto``, a few training steps on random pixels are timed in each, once for this machine and everything that
-    decides how long a step takes; the result is kept in the cache. A run that is repeated where and as it was measured
-    keeps its own, whatever became of the cache, so that with its seed it is the same run.
+    For ``auto``, a few training steps on random pixels are timed with each precision, once per machine and per
+    combination of everything that affects the time of a step. The result is stored in the cache. A run that is repeated
+    under the same conditions keeps its precision, whatever is in the cache, so that it gives the same result with its
+    seed.
     """
     if recipe.precision != "auto":
         return recipe.precision
@@ -68,19 +69,19 @@ def _key(
     options: Mapping[str, Any],
     recipe: Recipe,
 ) -> str:
-    """Everything that the measured time depends on; the plugin's version stands for what it builds."""
+    """Everything that affects the measured time. The version of the plugin represents the model that it builds."""
     where = [*machine().values(), *devices(), keras.backend.backend(), keras.__version__]
     model = [architecture.name, *_plugin(architecture), sorted(options.items()), *input_shape, classes]
     return "|".join(map(str, [*where, *model, *_step(recipe)]))
 
 
 def _step(recipe: Recipe) -> list[Any]:
-    """What of a recipe decides how long a step takes."""
+    """The recipe fields that affect the time of a step."""
     return [recipe.batch_size, recipe.optimizer, recipe.clip_norm > 0, recipe.ema_momentum > 0]
 
 
 def _plugin(architecture: Architecture) -> list[str]:
-    """Distribution and version of the plugin that offers it; nothing where no installed one does."""
+    """Distribution and version of the plugin that provides it. Empty if no installed plugin does."""
     offers = architectures()
     return [f"{offer.distribution} {offer.version}" for offer in offers if offer.record.name == architecture.name]
 
@@ -114,7 +115,7 @@ def _step_seconds(
     recipe: Recipe,
     precision: str,
 ) -> float:
-    """The quickest of a few training steps, in seconds."""
+    """The time of the fastest of a few training steps, in seconds."""
     model = build_model(architecture, input_shape, classes, options, precision)
     compile_model(model, recipe, steps_per_epoch=100)
     random = np.random.default_rng(0)
@@ -130,7 +131,7 @@ def _step_seconds(
 
 
 def _read(path: Path) -> dict[str, str]:
-    """What is known; a damaged file knows nothing."""
+    """The stored results. A damaged file is treated as empty."""
     try:
         found = read_object(path.read_bytes())
     except (OSError, ValueError):

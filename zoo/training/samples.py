@@ -1,4 +1,4 @@
-"""What the model sees in training, for people to look at."""
+"""Augmented training images for the report."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from zoo.training.views import show_views
 def augmented_samples(
     data: ImageData, recipe: Recipe, seed: int, count: int = 24, *, taught: bool = False
 ) -> NDArray[np.uint8] | None:
-    """Augmented training images: the fixed views of a head or of teachers, else as the first epochs show them.
+    """Augmented training images: the fixed views of a head or of teachers, or else those of the first epochs.
 
     Args:
-        data: Has the training images.
-        recipe: Has the augmentation and the number of views.
-        seed: Of the run.
-        count: Number of pictures in all; fewer where there are not so many views.
+        data: The data with the training images.
+        recipe: The recipe with the augmentation and the number of views.
+        seed: Seed of the run.
+        count: Maximum number of images in total.
         taught: Whether the run has teachers.
 
     Returns:
-        uint8 ``(images, versions, height, width, 3)`` of up to 4 images. ``None`` where training sees the plain images
-        alone.
+        uint8 ``(images, versions, height, width, 3)`` of up to 4 images. ``None`` if training uses only the plain
+        images.
     """
     if not recipe.augments:
         return None

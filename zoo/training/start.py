@@ -1,4 +1,4 @@
-"""What a model's weights are before the first step: pretrained ones of the architecture, a user's file, or random."""
+"""The initial weights of a model: pretrained weights of the architecture, a file of the user, or random weights."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ RANDOM = "none"
 
 
 def default_weights(architecture: Architecture) -> str:
-    """The first pretrained weights that the architecture offers, else random ones."""
+    """The first pretrained weights of the architecture, or else random weights."""
     return architecture.weights[0].name if architecture.weights else RANDOM
 
 
 def find_weights(architecture: Architecture, name: str) -> str:
-    """What a run records of ``--weights``: a name that is offered, or a file's absolute path.
+    """Resolves ``--weights`` to the name of pretrained weights or the absolute path of a file.
 
-    Asked before anything heavy is imported, it refuses early what ``start_weights`` could not find.
+    It is called before large packages are imported, and refuses early what ``start_weights`` could not find.
 
     Raises:
-        UsageError: Neither offered under that name nor a file.
+        UsageError: There are no weights of that name, and no such file.
     """
     if name == RANDOM or name in {weights.name for weights in architecture.weights}:
         return name
@@ -36,17 +36,17 @@ def find_weights(architecture: Architecture, name: str) -> str:
         offered = [weights.name for weights in architecture.weights]
         raise unknown_name(f"weights of {architecture.name}", name, [*offered, RANDOM, "a .npz or .keras file"])
     if not path.is_file():
-        raise UsageError(f"There is no weight file '{name}'.", "Give an .npz or a .keras file, or a name.")
+        raise UsageError(f"The weight file '{name}' does not exist.", "Give an .npz or a .keras file, or a name.")
     return str(path.absolute())
 
 
 def start_weights(
     architecture: Architecture, name: str, labels: tuple[str, ...]
 ) -> Callable[[keras.Model], None] | None:
-    """A function that fills a new model, or ``None`` for random weights.
+    """A function that sets the weights of a new model, or ``None`` for random weights.
 
-    The head of pretrained weights is for other classes and stays random; so does that of a file, unless it lies in a
-    run that was trained on exactly these classes.
+    The head of pretrained weights is for other classes and stays random. The same applies to the head of a file, unless
+    it belongs to a run that was trained on exactly these classes.
     """
     if name == RANDOM:
         return None

@@ -1,4 +1,4 @@
-"""What teachers make of a recipe."""
+"""Adapts a recipe to training with teachers."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ _VIEWS = frozenset(("head_views", "teacher_views"))
 
 
 def taught_recipe(recipe: Recipe, given: Collection[str], inherited: Collection[str] = ()) -> tuple[Recipe, list[str]]:
-    """The recipe of a student, and sentences on what is different.
+    """The recipe of a student, and sentences on what was changed.
 
     Args:
-        recipe: With all fields as they would be without teachers.
-        given: Names of fields that somebody set.
-        inherited: Names of fields that a plan file or a repeated run sets; ``given`` has precedence.
+        recipe: The final recipe without teachers.
+        given: Names of the fields that were set explicitly.
+        inherited: Names of the fields set by a plan file or a repeated run. ``given`` has precedence.
 
     Raises:
-        UsageError: Somebody set a head that is chosen, or two numbers of views.
+        UsageError: A head chosen in closed form was requested, or two different numbers of views.
     """
     values: dict[str, Any] = {}
     notes = []
     if recipe.head == "chosen":
         if "head" in given:
             raise UsageError(
-                "Recipe field 'head' is chosen, and a head that is chosen in closed form does not learn from teachers.",
-                f"Leave it out: with teachers the head trains by epochs, {HEAD_EPOCHS} of them unless --head-epochs"
-                " says otherwise.",
+                "Recipe field 'head' is 'chosen', but a head chosen in closed form cannot learn from teachers.",
+                f"Omit it. With teachers, the head is trained for {HEAD_EPOCHS} epochs, unless --head-epochs is set.",
             )
         values["head_epochs"] = HEAD_EPOCHS
         notes.append(
-            f"With teachers the head trains by epochs, as with --head-epochs {HEAD_EPOCHS}: a head that is chosen in"
-            " closed form does not learn from them."
+            f"With teachers, the head is trained for {HEAD_EPOCHS} epochs, as with --head-epochs {HEAD_EPOCHS},"
+            " because a"
+            " head chosen in closed form cannot learn from them."
         )
     if recipe.teacher_share is None:
         values["teacher_share"] = SHARE
@@ -56,7 +56,7 @@ def taught_recipe(recipe: Recipe, given: Collection[str], inherited: Collection[
         plain = strong.ranges.changes_nothing
         if not plain:
             values |= {"augmentation": "strong", **kept}
-            notes.append("The augmentation is strong: teachers predict augmented versions of the photos.")
+            notes.append("The augmentation is strong, because teachers predict augmented versions of the photos.")
     if views is None or (plain and not _VIEWS.intersection(given)):  # all views of an image would be the same
         views = 1 if plain else VIEWS
     values["teacher_views"] = views
@@ -66,7 +66,7 @@ def taught_recipe(recipe: Recipe, given: Collection[str], inherited: Collection[
 
 
 def _given_views(recipe: Recipe, given: Collection[str], inherited: Collection[str], has_head: bool) -> int | None:
-    """The number of views that was asked for; ``None`` where it was left open."""
+    """The requested number of views. ``None`` if it was not set."""
     for names in (given, inherited):
         asked = {name: getattr(recipe, name) for name in sorted(_VIEWS.intersection(names))}
         if not has_head:

@@ -1,8 +1,8 @@
-"""Confidence that means what it says: a temperature, fitted on the validation images and put into the model's weights.
+"""Calibration of confidence: a temperature, fitted on the validation images and stored in the model's weights.
 
-Guo et al. 2017, "On Calibration of Modern Neural Networks": dividing the logits by one number changes no answer and
-mends most of a network's over- or underconfidence. As the last layer is linear in its weights, these are divided
-instead, and every file that is made of the model is calibrated with it.
+Guo et al. 2017, "On Calibration of Modern Neural Networks": dividing the logits by one number changes no prediction and
+corrects most of a network's over- or underconfidence. The last layer is linear in its weights, so these are divided
+instead, and every file exported from the model is calibrated as well.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _LINEAR = ("GlobalAveragePooling2D",)
 
 
 def fit_temperature(probabilities: NDArray[np.float32], true: NDArray[np.integer]) -> float:
-    """The temperature T at which softmax(logits / T) is the likeliest, given ``PRIOR``.
+    """The temperature T that maximises the likelihood of softmax(logits / T), given ``PRIOR``.
 
     Args:
-        probabilities: ``(n, classes)``, rows summing to 1, of the validation images.
-        true: ``(n,)`` index of each image's class.
+        probabilities: ``(n, classes)``, probabilities of the validation images. Rows sum to 1.
+        true: ``(n,)``, class index of each image.
 
     Returns:
-        Above 1 where the model is too sure of itself, below 1 where it is not sure enough; 1 without images.
+        Above 1 if the model is overconfident, below 1 if it is underconfident, 1 without images.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax
@@ -46,11 +46,11 @@ def fit_temperature(probabilities: NDArray[np.float32], true: NDArray[np.integer
 
 
 def divide_logits(model: keras.Model, temperature: float) -> bool:
-    """Puts a temperature into the weights of the layer that computes the logits.
+    """Stores a temperature in the weights of the layer that computes the logits.
 
     Returns:
-        Whether there is such a layer: a linear Dense or Conv2D, with nothing but softmax and pooling behind it. Other
-        models are left as they are.
+        Whether there is such a layer: a linear Dense or Conv2D that is followed only by softmax and pooling. Other
+        models are not changed.
     """
     layer = _logits_layer(model)
     if layer is None:

@@ -1,4 +1,4 @@
-"""Training: a head chosen on cached features, and Keras ``fit`` over our batches, in one phase or two."""
+"""Training: the choice of a head on cached features, and Keras ``fit`` on zoo's batches, in one or two phases."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Phase:
     """One call of ``fit``.
 
     Args:
-        model: What is trained: the whole model, or its head, which shares layers with it.
-        batches: What it is trained on.
-        recipe: With this phase's epochs and learning rate.
+        model: The model to train: the whole model, or its head, which shares layers with it.
+        batches: The training batches.
+        recipe: The recipe with the epochs and learning rate of this phase.
     """
 
     model: keras.Model
@@ -67,20 +67,21 @@ def train(
     """Trains what ``run`` describes, from its last checkpoint if it has one, and writes ``model.keras``.
 
     Args:
-        run: An unfinished run; its ``run.json`` says recipe, precision, options and seed.
+        run: An unfinished run. Its ``run.json`` contains recipe, precision, options and seed.
         architecture: The run's architecture.
-        data: The run's data; with a lesson also images without labels.
-        reporter: Hears of every stage, batch and epoch.
-        start_weights: Fills a new model with pretrained weights.
-        callbacks: Keras callbacks to add. One with ``get_state()`` and ``set_state(state)`` (JSON) is resumed too.
-        lesson: What the run's teachers predict.
+        data: The run's data, with a lesson also images without labels.
+        reporter: Receives the progress of every stage, batch and epoch.
+        start_weights: Sets the pretrained weights of a new model.
+        callbacks: Keras callbacks to add. The state of a callback with ``get_state()`` and ``set_state(state)`` (JSON)
+            is resumed too.
+        lesson: Predictions of the run's teachers.
 
     Returns:
-        The float32 model with the best weights, its confidence calibrated where the recipe says so.
+        The float32 model with the best weights, calibrated if the recipe requires it.
 
     Raises:
         TrainingError: The loss is not finite from the start, or a checkpoint cannot be read.
-        UsageError: The recipe has a head phase and the architecture declares no backbone.
+        UsageError: The recipe has a head phase, but the architecture declares no backbone.
     """
     recipe = run.recipe
     keras.utils.set_random_seed(run.seed)
@@ -116,11 +117,11 @@ def train(
         _fit(phase, harness, reporter, added, resumed)
         resumed = False
     if chosen and not harness.progress.best_epoch:
-        reporter.note("No epoch was better on the validation images than the head that was chosen, so that is kept.")
+        reporter.note("No epoch was better on the validation images than the chosen head, which is therefore kept.")
     if not harness.best:
         shutil.rmtree(checkpoint.parent, ignore_errors=True)  # who resumed would only come here again
         raise TrainingError(
-            "The loss was not finite from the first epoch on; there is nothing to keep.",
+            "The loss was not finite from the first epoch, so there are no weights to keep.",
             f"Lower the learning rate ({_first_rate(recipe)}), or set --clip-norm 1.",
         )
     final = _build(run, architecture, data, "float32")
@@ -135,7 +136,7 @@ def train(
 
 
 def _keep(model: keras.Model, run: Run, epochs_s: float, **found: Any) -> None:
-    """Writes ``model.keras``, and what was found about it into ``run.json``."""
+    """Writes ``model.keras``, and results on it into ``run.json``."""
     with whole_file(run.model_path) as aside:
         model.save(aside)
     timings = {**run.info.timings, "train_s": round(epochs_s + run.preparation_s, 2)}
@@ -145,7 +146,7 @@ def _keep(model: keras.Model, run: Run, epochs_s: float, **found: Any) -> None:
 def _choose_head(
     model: keras.Model, architecture: Architecture, data: ImageData, run: Run, reporter: Reporter
 ) -> ChosenHead:
-    """The head that cross-validation on the training images chooses; tells what it found, and records it."""
+    """Chooses a head by cross-validation on the training images, and reports and records the result."""
     depths, recipe = architecture.depths, run.recipe
     images = data.only(TRAIN)
     reporter.stage(f"Computing features of {len(depths) + 1} depth(s) of the frozen backbone")
@@ -172,14 +173,17 @@ def _choose_head(
 
 
 def _told(info: HeadInfo, used: Sequence[str]) -> str:
-    """What was chosen, in a sentence."""
+    """A sentence on the chosen head."""
     features = f"the features of {len(used) + 1} depths" if used else "the last features"
     said = f"The head is a {info.method} regression on {features}"
     if info.accuracy is None:
-        return f"{said}: there are too few training images to compare others."
+        return f"{said}. There are too few training images to compare heads."
     plain = max(each.accuracy for each in info.tried if each.features == LAST_FEATURES)
-    beside = f" (on the last features alone: {percent(plain)})" if used else ""
-    return f"{said}: in {info.folds} folds it predicts {percent(info.accuracy)} of {info.images} images right{beside}."
+    beside = f" (only the last features: {percent(plain)})" if used else ""
+    return (
+        f"{said}. Accuracy in {info.folds}-fold cross-validation: {percent(info.accuracy)} on {info.images}"
+        f" images{beside}."
+    )
 
 
 def _attach(model: keras.Model, architecture: Architecture, chosen: ChosenHead) -> keras.Model:
@@ -188,13 +192,13 @@ def _attach(model: keras.Model, architecture: Architecture, chosen: ChosenHead) 
 
 
 def _first_rate(recipe: Recipe) -> str:
-    """The rate that training began with, and the field that sets it."""
+    """The initial learning rate, and the field that sets it."""
     name = "head_learning_rate" if recipe.head_epochs else "learning_rate"
     return f"{name} was {getattr(recipe, name):g}"
 
 
 def _calibrate(model: keras.Model, data: ImageData, reporter: Reporter) -> float | None:
-    """Makes the model as sure as it is right on the validation images, and returns the temperature this took."""
+    """Calibrates the confidence of the model on the validation images, and returns the temperature."""
     validation = data.indices(VAL)
     if not validation.size:
         reporter.note("The confidence is not calibrated: there are no validation images.")
@@ -203,7 +207,7 @@ def _calibrate(model: keras.Model, data: ImageData, reporter: Reporter) -> float
     temperature = fit_temperature(predicted, data.classes[validation])
     if divide_logits(model, temperature):
         return round(temperature, 4)
-    reporter.note("The confidence is not calibrated: the model has no linear layer right before its softmax.")
+    reporter.note("The confidence is not calibrated: the model has no linear layer directly before its softmax.")
     return None
 
 
@@ -218,7 +222,7 @@ MakePhase = Callable[[keras.Model, ImageData, Lesson | None, Run, Reporter], Pha
 
 
 def _phases(recipe: Recipe, architecture: Architecture) -> Iterator[MakePhase]:
-    """The phases of a recipe, to be made when their turn comes: a head phase computes its features then."""
+    """The phases of a recipe. Each is created when it starts, because a head phase then computes its features."""
     refuse_missing_backbone(recipe, architecture)
     backbone = architecture.backbone
     if recipe.head_epochs and backbone is not None:
@@ -238,7 +242,7 @@ def _head_phase(
 ) -> Phase:
     backbone, head = split_model(model, backbone_end)
     views = lesson.views if lesson else recipe.head_views
-    reporter.stage(f"Computing features of the frozen backbone ({views} view(s) an image)")
+    reporter.stage(f"Computing features of the frozen backbone ({views} view(s) per image)")
     with _timed(run, "features_s"):
         features = compute_features(backbone, data, recipe, views, reporter.counter("features"))
     if features.damaged:
@@ -250,7 +254,7 @@ def _head_phase(
 
 @contextlib.contextmanager
 def _timed(run: Run, timing: str) -> Iterator[None]:
-    """Adds the seconds of the block to a timing of the run; of an interrupted run, to what it spent before."""
+    """Adds the seconds of the block to a timing of the run, including the time before an interruption."""
     start = time.perf_counter()
     try:
         yield

@@ -1,9 +1,9 @@
-"""Fixed views of an image: the plain one, and augmented ones that are the same in every epoch and every run.
+"""Fixed views of an image: the plain view, and augmented views that are the same in every epoch and every run.
 
-What a frozen network computes of such a view can be cached. A view is cut out after the file became pixels, by shares
-of the image's sides, and turned and coloured alike at any size. So networks of different sizes look at the same part of
-a photo where their resize rules keep the same of it; of a wide photo, ``crop`` keeps the middle and ``squash`` all, and
-the parts differ as much as the plain images do.
+The output of a frozen network for such a view can be cached. A view is cut from the resized image, in fractions of its
+sides, and rotated and coloured in the same way at any size. Therefore networks with different input sizes see the same
+part of a photo if their resize rules keep the same part. Of a wide photo, ``crop`` keeps the middle and ``squash``
+keeps everything, so the views differ as much as the plain images do.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ VERSION = 2
 
 
 def turns(epoch: int, images: NDArray[np.int64], views: int) -> NDArray[np.int64]:
-    """Which view each image shows in an epoch: all of them in turn, each as often as the others."""
+    """The view of each image in an epoch. The epochs cycle through all views, each equally often."""
     return (epoch + images) % views
 
 
 def show_views(
     data: ImageData, chosen: Sequence[int] | NDArray[np.int64], views: Sequence[int] | NDArray[np.int64], recipe: Recipe
 ) -> NDArray[np.uint8]:
-    """Pixels of one view of each image: a function of the file's content and the number of the view alone.
+    """Pixels of one view of each image. They depend only on the content of the file and the number of the view.
 
     Args:
-        data: The images.
-        chosen: Which of them.
-        views: The view of each; 0 is the plain image.
-        recipe: Has the augmentation.
+        data: The dataset.
+        chosen: Positions of the images.
+        views: The view of each image. 0 is the plain image.
+        recipe: The recipe with the augmentation.
     """
     images = data.pixels.read(chosen)
     augmented = np.flatnonzero(np.asarray(views))
@@ -54,12 +54,12 @@ def show_views(
 def read_views(
     computed: Sequence[CachedArrays], rows: NDArray[np.int64], views: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """What a network computed of one view of each image.
+    """The outputs of a network for one view of each image.
 
     Args:
-        computed: For every view, its outputs on all images, ``(outputs,)`` each.
-        rows: Which of the images.
-        views: The view of each.
+        computed: The outputs on all images for every view, ``(outputs,)`` each.
+        rows: Rows of the images.
+        views: The view of each image.
     """
     found = np.empty((len(rows), *computed[0].shape), np.float32)
     for view in np.unique(views).tolist():

@@ -1,10 +1,10 @@
-"""int8 that keeps its accuracy: everything that can be done on the Keras model, so that every format gains.
+"""int8 quantisation that keeps the accuracy. All steps work on the Keras model, so that every format benefits.
 
     measure channels -> centre and equalise them -> choose ranges -> round weights, correct biases -> distil
     -> spare what suffers -> mark tensors
 
-The result is a Keras model that computes like an 8-bit one: weights are multiples of a step per output channel, and a
-``FakeQuantize`` layer after every tensor that is to be stored in 8 bits rounds it. What each step gains is in
+The result is a Keras model that computes like an 8-bit model: weights are multiples of a step per output channel, and a
+``FakeQuantize`` layer rounds every tensor that is to be stored in 8 bits. The gain of each step is documented in
 docs/decisions/0006-int8.md.
 """
 
@@ -42,7 +42,7 @@ class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
     """Rounds to one of 256 values from ``low`` to ``high``, as storing in 8 bits does.
 
     Args:
-        low: Zero or below; moved a little, so that zero is one of the values.
+        low: Zero or below. It is adjusted slightly, so that zero is one of the values.
         high: Zero or above.
     """
 
@@ -67,10 +67,10 @@ class Quantized:
     """A model that computes with 8 bits.
 
     Args:
-        model: With rounded weights, and a ``FakeQuantize`` layer after every tensor to be stored in 8 bits.
-        calibrated: How it answers the calibration images, beside the float model.
-        distilled: What learning from the float model brought; ``None`` where there were too few images.
-        in_float: Tensors that stay in float, because 8 bits cost too many answers.
+        model: Model with rounded weights, and a ``FakeQuantize`` layer after every tensor to be stored in 8 bits.
+        calibrated: Its agreement with the float model on the calibration images.
+        distilled: Result of the distillation from the float model. ``None`` if there were too few images.
+        in_float: Tensors that stay in float, because 8 bits would change too many predictions.
     """
 
     model: keras.Model
@@ -93,11 +93,11 @@ def quantize(
     """A model that computes with 8 bits.
 
     Args:
-        model: Folded (``zoo.exporting.fold``); it is changed.
-        images: Calibration images, uint8 ``(n, height, width, 3)``, in an order that puts every kind among the first
-            hundred; that many are enough to measure on, some hundred more to learn from.
-        min_agreement: Share of them that should be answered like before; where fewer are, tensors stay in float.
-        stage: Told what is being done.
+        model: A folded model (``zoo.exporting.fold``). It is changed.
+        images: Calibration images, uint8 ``(n, height, width, 3)``, with all classes among the first hundred. These are
+            used for measurements; some hundred more are used for distillation.
+        min_agreement: Minimum share of unchanged predictions. If it is not reached, tensors stay in float.
+        stage: Receives the name of each stage.
     """
     graph = Graph(model)
     measured = images[:_MEASURED_IMAGES]
@@ -122,20 +122,20 @@ def quantize(
 
 
 def outline(model: keras.Model, images: Pixels) -> keras.Model:
-    """A model that is stored and computed in 8 bits, without what keeps its accuracy: for latency and size alone.
+    """A model stored and computed in 8 bits, without the steps that keep its accuracy. It is only for latency and size.
 
     Args:
-        model: Folded (``zoo.exporting.fold``); it is changed.
-        images: A few, uint8 ``(n, height, width, 3)``, from which every tensor gets some range.
+        model: A folded model (``zoo.exporting.fold``). It is changed.
+        images: A few images, uint8 ``(n, height, width, 3)``, to get some range for every tensor.
     """
     graph = Graph(model)
     return mark(graph, share_steps(choose_ranges(graph, images, measure_channels(graph, images, rounded_calls(graph)))))
 
 
 def round_weights(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> None:
-    """Rounds every kernel in place, and moves every bias by what rounding shifted the output on average.
+    """Rounds every kernel in place, and corrects every bias by the mean shift of the output due to rounding.
 
-    Layer after layer, each on the inputs that the layers before it give once rounded.
+    Layers are processed in order, each with inputs from the rounded layers before it.
     """
 
     def visit(call: Call, values: list[Any]) -> Any:
@@ -157,7 +157,7 @@ def round_weights(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> No
 
 
 def mark(graph: Graph, ranges: dict[Call, Range]) -> keras.Model:
-    """A copy of the model with a ``FakeQuantize`` layer after every call that has a range."""
+    """A copy of the model with a ``FakeQuantize`` layer after every call with a range."""
 
     def rounding(call: Call) -> FakeQuantize:
         low, high = ranges[call]

@@ -1,10 +1,10 @@
-"""Distillation: the rounded model learns to give the float model's answers with the bits it has.
+"""Distillation: the rounded model learns to reproduce the predictions of the float model.
 
-Rounding is done layer by layer, each for itself. What is left, errors of early layers among it, is seen only at the
-end. So weights and biases are trained for a few hundred images with the float model as teacher: on what goes into the
-last layer and on what comes out of it, both with every rounding in place. Rounding has no slope; its gradient is taken
-to be that of the identity (Bengio et al. 2013, straight-through). Weights move in units of their own step and biases
-in those of the tensor they are added to, by so little that most of them round to what they were.
+Rounding works on each layer separately. The remaining errors, including those of early layers, are visible only at the
+end. Therefore weights and biases are trained on a few hundred images with the float model as teacher. The targets are
+the inputs and outputs of the last layer, with all rounding active. Rounding has no useful gradient; the gradient of the
+identity is used (Bengio et al. 2013, straight-through). Weights move in units of their own step, and biases in units of
+the tensor to which they are added, by so little that most of them still round to the same value.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ Values = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Distilled:
-    """What was learnt, measured on images that nothing was learnt from.
+    """Result of the distillation, measured on images that were not used for it.
 
     Args:
-        images: Learnt from, mirrored ones included.
+        images: Number of training images, including mirrored ones.
         before, after: Squared error of the last layer's inputs and outputs over their variance, summed.
     """
 
@@ -49,17 +49,17 @@ class Distilled:
 
     @property
     def kept(self) -> bool:
-        """Whether it helped; the model is left as it was otherwise."""
+        """Whether it helped. Otherwise the model is unchanged."""
         return self.after < self.before
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What a model holds at its end.
+    """The last values of a model.
 
     Args:
         features: Inputs of its last layer with weights, ``(n, ...)``.
-        logits: Outputs of it, or the sum of several such layers, moved so that those of an image have a mean of zero.
+        logits: Outputs of this layer, or the sum of several such layers, shifted to mean zero for each image.
     """
 
     features: Values
@@ -72,11 +72,11 @@ class Ending:
 
 
 class Teacher:
-    """The answers of a float model, asked before its weights are rounded.
+    """The outputs of the float model, computed before its weights are rounded.
 
     Args:
-        graph: Of the float model, already centred and equalised.
-        images: Calibration images, uint8; one in five of them is only looked at, to say whether the lesson helped.
+        graph: Graph of the float model, already centred and equalised.
+        images: Calibration images, uint8. Every fifth one is used only to check whether the distillation helped.
     """
 
     def __init__(self, graph: Graph, images: Pixels) -> None:
@@ -90,7 +90,7 @@ class Teacher:
 
 
 def trained_calls(graph: Graph) -> list[Call]:
-    """Convolutions and dense layers whose weights are their own."""
+    """Convolutions and dense layers whose weights are not shared."""
     return [call for call in graph.calls if isinstance(call.operation, LINEAR) and graph.called_once(call)]
 
 
@@ -98,10 +98,10 @@ def distill(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], seed: int
     """Trains the weights and biases of a rounded model in place; weights stay multiples of their step.
 
     Args:
-        graph: Of the rounded model.
-        teacher: Made from the same graph before it was rounded.
-        ranges: Of every tensor in 8 bits.
-        seed: Of the order of images.
+        graph: Graph of the rounded model.
+        teacher: Teacher created from the same graph before rounding.
+        ranges: Range of every tensor in 8 bits.
+        seed: Seed of the order of images.
     """
     before = _error(teacher.expected, _ask(graph, teacher.held_out, ranges))
     old = [(call.operation, call.operation.get_weights()) for call in trained_calls(graph)]
@@ -147,7 +147,7 @@ def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], seed: int)
 
 
 class _Student:
-    """Weights and biases of one layer, in units of what they are rounded to."""
+    """Weights and biases of one layer, in units of their rounding step."""
 
     def __init__(self, call: Call, ranges: dict[Call, Range]) -> None:
         import tensorflow as tf
@@ -167,7 +167,7 @@ class _Student:
             self.variables.append(self.shift)
 
     def current(self) -> list[tuple[Any, Any]]:
-        """The layer's variables, each with the value it has by now."""
+        """The layer's variables with their current values."""
         stored = self.kernel * self.free + ops.stop_gradient(self.kernel * (1 - self.free))
         stored = ops.clip(stored, -LARGEST, LARGEST)
         stored = stored + ops.stop_gradient(ops.round(stored) - stored)

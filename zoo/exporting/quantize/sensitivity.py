@@ -1,7 +1,7 @@
-"""Which tensors 8 bits are too few for, asked only where the answers suffer.
+"""Finds the tensors for which 8 bits are not enough, if the predictions of the model change too much.
 
-The calibration images say whether they do: how many of them the 8-bit model answers like the float one. Where that is
-less than wanted, the tensors with the most rounding noise are tried in float, one at a time, and what helps most stays.
+The agreement of the 8-bit model with the float model is measured on the calibration images. If it is too low, the
+tensors with the most rounding noise are tried in float, one at a time, and the one that helps most stays in float.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Answers = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Fidelity:
-    """An 8-bit model beside the float one, on calibration images.
+    """Comparison of an 8-bit model with the float model on calibration images.
 
     Args:
-        agreement: Share of the images with the same answer, 0 to 1.
+        agreement: Share of the images with the same prediction, 0 to 1.
         divergence: Mean Kullback-Leibler divergence from the float model's probabilities, in nats.
     """
 
@@ -45,9 +45,9 @@ class InFloat:
     """A tensor that stays in float.
 
     Args:
-        name: Of the layer that makes it.
-        before, after: The model without and with this exception, on the calibration images it was tried on.
-        extra_bytes: What the weights take more, of the layers that make and read it.
+        name: Name of the layer that computes it.
+        before, after: The model without and with this exception, on the calibration images used for the trial.
+        extra_bytes: Additional size of the weights of the layers that compute and read it.
     """
 
     name: str
@@ -57,7 +57,7 @@ class InFloat:
 
 
 def answers(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> Answers:
-    """What a graph answers with some of its tensors in 8 bits, float32 ``(n, classes)``."""
+    """Outputs of a graph with some of its tensors in 8 bits, float32 ``(n, classes)``."""
 
     def visit(call: Call, values: list[Any]) -> Any:
         value = call.invoke(call.operation, values)
@@ -71,7 +71,7 @@ def answers(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> Answers:
 
 
 def fidelity(expected: Answers, found: Answers) -> Fidelity:
-    """Compares probabilities of two models on the same images."""
+    """Compares the probabilities of two models on the same images."""
     small = 1e-9
     divergence = (expected * (np.log(expected + small) - np.log(found + small))).sum(axis=1).mean()
     return Fidelity(float((expected.argmax(axis=1) == found.argmax(axis=1)).mean()), float(divergence))
@@ -86,25 +86,25 @@ def spare(
     wanted: float,
     stage: Callable[[str], None],
 ) -> tuple[dict[Call, Range], Fidelity, tuple[InFloat, ...]]:
-    """Leaves tensors in float until enough images are answered like by the float model.
+    """Keeps tensors in float until the agreement with the float model is high enough.
 
     Args:
-        graph: Of the rounded model.
+        graph: Graph of the rounded model.
         images: Calibration images.
-        expected: The float model's answers on them.
-        ranges: Of every tensor in 8 bits.
-        channels: What their channels hold.
-        wanted: Least agreement, 0 to 1.
-        stage: Told what is being done.
+        expected: Outputs of the float model for these images.
+        ranges: Range of every tensor in 8 bits.
+        channels: Statistics of their channels.
+        wanted: Minimum agreement, 0 to 1.
+        stage: Receives the name of each stage.
 
     Returns:
-        The ranges that are left, what the model is like with them, and the tensors that stay in float.
+        The remaining ranges, the fidelity of the model with them, and the tensors that stay in float.
     """
     reached = fidelity(expected, answers(graph, images, ranges))
     few = slice(0, _IMAGES)
     spared: list[InFloat] = []
     while reached.agreement < wanted and len(spared) < _MOST:
-        stage(f"{percent(reached.agreement)} like float: looking for the tensor that 8 bits suit least")
+        stage(f"{percent(reached.agreement)} agreement with float: searching the tensor that suffers most from 8 bits")
         before = fidelity(expected[few], answers(graph, images[few], ranges))
         tried = []
         for call in _noisiest(graph, ranges, channels):
@@ -122,7 +122,7 @@ def spare(
 
 
 def _noisiest(graph: Graph, ranges: dict[Call, Range], channels: dict[Call, Channels]) -> list[Call]:
-    """Tensors by the power of their rounding over that of their values, the worst first; never the pixels."""
+    """Tensors sorted by the ratio of rounding noise to signal, worst first. The pixels are excluded."""
 
     def noise(call: Call) -> float:
         low, high = ranges[call]
@@ -132,7 +132,7 @@ def _noisiest(graph: Graph, ranges: dict[Call, Range], channels: dict[Call, Chan
 
 
 def _extra_bytes(call: Call) -> int:
-    """Three bytes more a weight of the convolutions that then compute in float."""
+    """Three additional bytes per weight of the convolutions that then compute in float."""
     before = call.only_source
     layers = [call, *call.users, *([before] if before else [])]
     return sum(

@@ -1,1 +1,1 @@
-"""A linear head, chosen by cross-validation on what a frozen backbone says about the training images."""
+"""A linear head, chosen by cross-validation on the features of a frozen backbone for the training images."""

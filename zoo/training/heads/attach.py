@@ -1,4 +1,4 @@
-"""Features of several depths out of a Keras model, and a linear head on them back into it."""
+"""Extracts features of several depths from a Keras model, and attaches a linear head on them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from zoo.training.heads.linear import LinearHead
 
 
 def depth_features(model: keras.Model, depths: Sequence[str], backbone_end: str) -> keras.Model:
-    """A model from raw pixels to the mean of every depth's map, early ones first, and then the last features.
+    """A model that maps raw pixels to the mean of every depth's feature map, early depths first, and the last features.
 
     Args:
         model: A functional model.
-        depths: Names of layers whose outputs are maps, ``(batch, height, width, channels)``.
+        depths: Names of layers whose outputs are feature maps, ``(batch, height, width, channels)``.
         backbone_end: Name of the layer whose output is the feature vector.
 
     Raises:
-        PluginError: There is no such layer, or its output is no map.
+        PluginError: A layer does not exist, or its output is not a feature map.
     """
     # Names of their own: with the numbers that Keras gives instead, cached features would not be found again.
     found = [*(pool for _, pool in _pooled(model, depths)), _output(model, backbone_end)]
@@ -37,16 +37,16 @@ def depth_widths(model: keras.Model, depths: Sequence[str], backbone_end: str) -
 def with_head(
     model: keras.Model, depths: Sequence[str], backbone_end: str, head: LinearHead, used: NDArray[np.bool_]
 ) -> keras.Model:
-    """The model with a linear head in place of its own; a plain Keras model that shares the other layers.
+    """Replaces the head of a model by a linear head. The result is a plain Keras model that shares the other layers.
 
-    A head on the last features alone goes into the model's own last layer, where that is a Dense layer with softmax.
-    Else every depth has a Dense layer of its own, which adds to the scores: in 8 bits each then has its own scale.
+    A head on the last features only is stored in the model's own last layer, if that is a Dense layer with softmax.
+    Otherwise, every depth has its own Dense layer, and the scores are added, so that each has its own scale in 8 bits.
 
     Args:
         model: A functional model.
-        depths, backbone_end: As of ``depth_features``.
-        head: On those features.
-        used: Which features it uses; a depth without any is left out.
+        depths, backbone_end: As in ``depth_features``.
+        head: The head on those features.
+        used: The features that it uses. A depth without used features is left out.
     """
     widths = depth_widths(model, depths, backbone_end)
     ends = np.cumsum(widths)
@@ -75,7 +75,7 @@ def with_head(
 
 
 def _pooled(model: keras.Model, depths: Sequence[str]) -> list[tuple[str, keras.KerasTensor]]:
-    """The mean over each depth's map, by the name of its layer."""
+    """The mean over each depth's feature map, by name of its layer."""
     return [
         (name, keras.layers.GlobalAveragePooling2D(dtype="float32", name=f"mean_{name}")(_map(model, name)))
         for name in depths
@@ -86,8 +86,9 @@ def _map(model: keras.Model, name: str) -> keras.KerasTensor:
     output = _output(model, name)
     if len(output.shape) != 4:
         raise PluginError(
-            f"The layer '{name}' of the model '{model.name}' is named as a depth; its output is {output.shape}.",
-            "A depth is a map: (batch, height, width, channels).",
+            f"The layer '{name}' of the model '{model.name}' is declared as a depth, but its output has shape"
+            f" {output.shape}.",
+            "A depth must be a feature map (batch, height, width, channels).",
         )
     return output
 
@@ -97,13 +98,13 @@ def _output(model: keras.Model, name: str) -> keras.KerasTensor:
         return model.get_layer(name).output
     except ValueError as error:
         raise PluginError(
-            f"The model '{model.name}' has no layer '{name}', which its architecture names as a depth or the end of its"
-            " backbone."
+            f"The model '{model.name}' has no layer '{name}', which its architecture declares as a depth or as the end"
+            " of its backbone."
         ) from error
 
 
 def _own_head(model: keras.Model, backbone_end: str) -> keras.layers.Dense | None:
-    """The model's last layer, where it is Dense with softmax and directly behind the features, or behind dropout."""
+    """The model's last layer, if it is Dense with softmax directly after the features or after dropout."""
     last = model.layers[-1]
     behind = model.layers[[layer.name for layer in model.layers].index(backbone_end) + 1 : -1]
     fits = (

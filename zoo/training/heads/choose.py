@@ -1,4 +1,4 @@
-"""Which linear head suits a dataset best, judged on images that did not train it."""
+"""Chooses the best linear head for a dataset, by cross-validation."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class ChosenHead:
     """The head that was chosen, trained on all training images.
 
     Args:
-        head: On the features as they were read; its scores are ready for softmax.
-        used: ``(d,)`` which features it uses.
-        info: What was tried, for ``run.json``.
-        positions: Of the images that chose; none where there were too few to choose by.
-        probabilities: ``(m, classes)`` of these, by heads that they did not train.
+        head: The head on unscaled features. Its scores are the input of softmax.
+        used: ``(d,)``, the features that it uses.
+        info: The candidates, for ``run.json``.
+        positions: Positions of the images used for the choice. Empty if there were too few.
+        probabilities: ``(m, classes)``, their probabilities from heads that were not trained on them.
     """
 
     head: LinearHead
@@ -53,7 +53,7 @@ class ChosenHead:
     probabilities: NDArray[np.float32]
 
     def uses(self, widths: Sequence[int]) -> list[bool]:
-        """Whether it uses any feature of each depth, and of the last."""
+        """Whether it uses any feature of each depth and of the last layer."""
         ends = np.cumsum(widths).tolist()
         return [bool(self.used[end - width : end].any()) for end, width in zip(ends, widths, strict=True)]
 
@@ -68,18 +68,18 @@ def choose_head(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> ChosenHead:
-    """Chooses among ridge and logistic regressions on one or several depths, and trains what is best.
+    """Chooses among ridge and logistic regressions on one or several depths, and trains the best.
 
-    The measure is the Brier score of probabilities for images in folds that did not train, each head's confidence
-    calibrated by one factor. It is steadier than the accuracy, which few images change.
+    The criterion is the Brier score on held-out folds, with the confidence of each head calibrated by one factor. It
+    varies less than the accuracy, which changes with few images.
 
     Args:
-        features: Of the images.
+        features: Features of the images.
         images: Positions of the training images.
-        classes: ``(m,)`` class of each of them.
-        count: Number of classes; every one has an image.
-        balanced: Whether all classes count the same, however many images they have.
-        seed: Of the folds.
+        classes: ``(m,)``, class of each training image.
+        count: Number of classes. Each must have an image.
+        balanced: Whether all classes have the same weight, whatever their number of images.
+        seed: Seed of the folds.
         progress: Called with steps done and steps to do.
     """
     tell = progress or (lambda done, total: None)
@@ -124,7 +124,7 @@ def choose_head(
 
 
 def _some(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Positions of the images that choose: all, or of many the same share of every class, at least two."""
+    """Positions of the images for the choice: all, or, of many, the same share of every class, at least two."""
     if len(classes) <= MOST_CHOOSING:
         return np.arange(len(classes))
     generator = np.random.default_rng(seed)
@@ -139,7 +139,7 @@ def _some(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 def _untried(
     features: Features, images: NDArray[np.int64], classes: NDArray[np.int64], count: int, weights: Floats
 ) -> ChosenHead:
-    """The head of a dataset with too few images to compare heads: one that did well on all shared datasets."""
+    """The default head for a dataset with too few images to compare heads. It performed well on all test datasets."""
     best = Tried("logistic", features.balances[0], 10**-4.5, 0.0, 0.0, np.zeros((0, count)), 0.0)
     head = _fit(features, images, classes, count, weights, best)
     info = HeadInfo(method=best.method, features=best.balance.name, strength=best.strength)
@@ -155,7 +155,7 @@ def _fit(
     weights: Floats,
     chosen: Tried,
 ) -> LinearHead:
-    """The chosen head, trained on all images, for features as they are read."""
+    """Trains the chosen head on all images, for unscaled features."""
     importance = features.importance(chosen.balance)
     scaling = Scaling.of_many(features.read, images, weights, importance)
     if chosen.method == "ridge" or len(images) * features.width > _MOST_HELD:

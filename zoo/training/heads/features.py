@@ -1,4 +1,4 @@
-"""Features of a frozen backbone in parts, and how much the parts count against each other."""
+"""Features of a frozen backbone in parts, and the relative weights of the parts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ LAST_FEATURES = "last features"
 
 @dataclass(frozen=True)
 class Balance:
-    """How much the parts of the features count against each other.
+    """The relative weights of the parts of the features.
 
     Args:
-        name: For people and ``run.json``.
-        of_parts: Mean square of a feature of each part once standardised; 0 leaves the part out. What is larger is
-            penalised less.
+        name: Name in messages and ``run.json``.
+        of_parts: Mean square of a feature of each part after standardisation. 0 leaves the part out. Larger features
+            are penalised less.
     """
 
     name: str
@@ -31,9 +31,9 @@ class Features:
     """Features of training images.
 
     Args:
-        read: Reads those of some images.
-        parts: Where the parts are among the features: earlier depths, later depths, the last features; or these alone.
-        widths: Number of features of every depth, the last features at the end.
+        read: Reads the features of given images.
+        parts: Slices of the parts: earlier depths, later depths, last features; or only the last features.
+        widths: Number of features of every depth, followed by that of the last features.
     """
 
     read: Read
@@ -47,11 +47,11 @@ class Features:
 
     @classmethod
     def of(cls, read: Read, widths: Sequence[int]) -> Features:
-        """Features of several depths: the earlier half of them is one part, the later half another, the last a third.
+        """Features of several depths in three parts: the earlier half of the depths, the later half, the last features.
 
         Args:
-            read: Reads them.
-            widths: Number of features of every depth, the last features at the end.
+            read: Reads the features.
+            widths: Number of features of every depth, followed by that of the last features.
         """
         ends = np.cumsum(widths).tolist()
         if len(widths) == 1:
@@ -61,7 +61,7 @@ class Features:
 
     @property
     def balances(self) -> list[Balance]:
-        """What is tried: the last features alone, and others beside them that count more and more."""
+        """The candidates: only the last features, and combinations with increasing weight of the others."""
         if len(self.parts) == 1:
             return [Balance(LAST_FEATURES, (1.0,))]
         return [
@@ -73,7 +73,7 @@ class Features:
         ]
 
     def importance(self, balance: Balance) -> Floats:
-        """``(d,)`` mean square of every feature once standardised; they sum to 1."""
+        """``(d,)``, mean square of every feature after standardisation. The sum is 1."""
         importance = np.zeros(self.width)
         for part, value in zip(self.parts, balance.of_parts, strict=True):
             importance[part] = value

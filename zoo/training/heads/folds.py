@@ -1,4 +1,4 @@
-"""Folds for cross-validation in which images that look alike stay together."""
+"""Folds for cross-validation that keep similar images together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ALIKE_UP_TO = 0.1
 
 
 def group_lookalikes(features: NDArray[np.floating], classes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Groups of images of one class that look alike, directly or over others.
+    """Groups of images of one class that are similar, directly or through other images.
 
     Args:
         features: ``(n, d)`` feature vectors.
@@ -39,15 +39,15 @@ def group_lookalikes(features: NDArray[np.floating], classes: NDArray[np.int64])
 def divide_into_folds(
     classes: NDArray[np.int64], groups: NDArray[np.int64], count: int, seed: int
 ) -> NDArray[np.int64]:
-    """The fold of every image: about equal shares of every class, no group in two folds.
+    """The fold of every image, with about equal shares of every class and no group in two folds.
 
     A class that has at least ``count`` groups has images in every fold.
 
     Args:
         classes: ``(n,)`` class of each image.
         groups: ``(n,)`` group of each image, each of one class.
-        count: Folds, 2 or more.
-        seed: Of the order in which groups of equal size are dealt.
+        count: Number of folds, at least 2.
+        seed: Seed of the order in which groups of equal size are assigned.
 
     Returns:
         ``(n,)`` from 0 to ``count - 1``.

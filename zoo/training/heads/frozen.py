@@ -1,4 +1,4 @@
-"""From images to the head that suits them: features of a frozen backbone, and the choice among heads on them."""
+"""Computes features of a frozen backbone for images, and chooses a head on them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Progress = Callable[[int, int], None]
 def features_of_depths(
     model: keras.Model, architecture: Architecture, images: ImageData, recipe: Recipe, progress: Progress
 ) -> tuple[Features, int]:
-    """Features of all depths of a frozen backbone, and how many of them had changed in the cache.
+    """Computes the features of all depths of a frozen backbone, and the number of damaged ones in the cache.
 
     Args:
-        model: With its weights, of an architecture that declares a backbone.
-        architecture: That built it.
-        images: All of them are looked at.
-        recipe: Of the training.
+        model: A model with weights, of an architecture that declares a backbone.
+        architecture: Its architecture.
+        images: The images.
+        recipe: The recipe.
         progress: Called with images done and images to do.
     """
     assert architecture.backbone is not None
@@ -37,13 +37,13 @@ def features_of_depths(
 
 
 def choose_for(features: Features, images: ImageData, recipe: Recipe, seed: int, progress: Progress) -> ChosenHead:
-    """The head that cross-validation on some images chooses.
+    """Chooses a head by cross-validation.
 
     Args:
-        features: Of the images.
-        images: They choose, and train the head that is chosen.
-        recipe: Says whether all classes count the same.
-        seed: Of the folds.
+        features: Features of the images.
+        images: Images for cross-validation and for training the chosen head.
+        recipe: The recipe, which determines whether all classes have the same weight.
+        seed: Seed of the folds.
         progress: Called with steps done and steps to do.
     """
     return choose_head(

@@ -1,4 +1,4 @@
-"""What more training images would bring, from heads that had fewer."""
+"""Estimates the benefit of more training images, from heads that were trained on fewer."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ _DRAWS = 500
 
 
 def grow(counts: tuple[int, ...], right: tuple[NDArray[np.float64], ...], seed: int) -> Growth:
-    """The learning curve, and what it says about twice as many images.
+    """The learning curve, and its extrapolation to twice as many images.
 
-    Errors of classifiers fall as a power of the number of images (Hestness et al. 2017, arXiv:1712.00409). So twice as
-    many images divide the error by what the last doubling divided it by. The interval is a bootstrap over the images.
+    Errors of classifiers decrease as a power of the number of images (Hestness et al. 2017, arXiv:1712.00409).
+    Therefore twice as many images divide the error by the same factor as the last doubling. The interval is from a
+    bootstrap over the images.
 
     Args:
-        counts: Images that trained, ascending, the last two a doubling.
-        right: For each, the share of right predictions on every image by heads that it did not train, ``(n,)``, 0 to 1.
-        seed: Of the bootstrap.
+        counts: Numbers of training images, ascending. The last is twice the one before.
+        right: For each, the share of correct predictions on every image by heads that were not trained on it, ``(n,)``,
+            0 to 1.
+        seed: Seed of the bootstrap.
     """
     shares = np.array(right)
     count = shares.shape[1]
@@ -36,6 +38,6 @@ def grow(counts: tuple[int, ...], right: tuple[NDArray[np.float64], ...], seed: 
 
 
 def _gain(shares: NDArray[np.float64]) -> float:
-    """Points of accuracy, 0 to 1, that another doubling brings."""
+    """Gain in accuracy, 0 to 1, of another doubling."""
     half, whole = (1 - shares[-2:].mean(1)).tolist()
     return float(max(0.0, whole - whole**2 / half)) if half > 0 else 0.0

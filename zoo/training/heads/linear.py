@@ -1,7 +1,7 @@
-"""Linear classifiers on standardised features, in closed form or to convergence, with NumPy.
+"""Linear classifiers on standardised features, in closed form or iterated to convergence, with NumPy.
 
-All of them work on the Gram matrix of the features, ``(n, n)``: there are fewer training images than features, and one
-eigendecomposition then serves all strengths of ridge regression.
+All of them work on the Gram matrix of the features, ``(n, n)``, because there are usually fewer training images than
+features. One eigendecomposition can then be used for all strengths of ridge regression.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Read = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Scaling:
-    """Standardisation of features by the images that train.
+    """Standardisation of features, fitted on the training images.
 
     Args:
         mean, scale: ``(d,)``: a feature x becomes (x - mean) * scale.
@@ -35,7 +35,7 @@ class Scaling:
 
     @classmethod
     def of(cls, features: Floats, weights: Floats, importance: Floats) -> Scaling:
-        """Mean 0 and mean square ``importance`` under the weights of the images; a constant feature becomes 0.
+        """Fits a scaling to mean 0 and mean square ``importance`` with weighted images. A constant feature becomes 0.
 
         Args:
             features: ``(n, d)``.
@@ -48,7 +48,7 @@ class Scaling:
 
     @classmethod
     def of_many(cls, read: Read, images: NDArray[np.int64], weights: Floats, importance: Floats) -> Scaling:
-        """The same, of features that are read a few at a time."""
+        """The same for features that are read in parts."""
         share = weights / weights.sum()
         mean = np.zeros(len(importance))
         square = np.zeros(len(importance))
@@ -92,7 +92,7 @@ class LinearHead:
         return LinearHead(self.kernel * factor, self.bias * factor)
 
     def on_raw(self, scaling: Scaling) -> LinearHead:
-        """The same scores from features that are not standardised."""
+        """The head with the same scores for unscaled features."""
         kernel = self.kernel * scaling.scale[:, None]
         return LinearHead(kernel, self.bias - scaling.mean @ kernel)
 
@@ -111,10 +111,10 @@ class Spectrum:
         self._values = np.maximum(values, 0.0)
 
     def ridge(self, targets: Floats, strengths: Sequence[float]) -> Iterator[Floats]:
-        """Ridge regression (Hoerl and Kennard 1970) for each strength: ``(n, classes)``, one coefficient an image.
+        """Ridge regression (Hoerl and Kennard 1970) for each strength: ``(n, classes)``, one coefficient per image.
 
-        The scores of other images are their inner products with the training images times these, plus the weighted
-        mean of the targets.
+        The scores of other images are their inner products with the training images times these coefficients, plus the
+        weighted mean of the targets.
 
         Args:
             targets: ``(n, classes)``, weighted mean 0.
@@ -126,9 +126,9 @@ class Spectrum:
             yield (self._vectors @ damped) * self._roots[:, None]
 
     def basis(self, most: int) -> Floats:
-        """``(n, r)``: inner products with the training images times this are coordinates that lose nothing.
+        """``(n, r)``: maps inner products with the training images to coordinates without loss.
 
-        Of more than ``most`` dimensions, those of the largest variance are kept.
+        If there are more than ``most`` dimensions, those with the largest variance are kept.
         """
         kept = np.flatnonzero(self._values > 1e-9 * max(float(self._values[-1]), 1e-300))[-most:]
         basis: Floats = self._vectors[:, kept] / np.sqrt(self._values[kept]) * self._roots[:, None]
@@ -138,15 +138,15 @@ class Spectrum:
 def fit_ridge(
     read: Read, images: NDArray[np.int64], scaling: Scaling, targets: Floats, weights: Floats, strength: float
 ) -> LinearHead:
-    """Ridge regression on any number of images, whose features are read a few at a time; on features as read.
+    """Ridge regression on any number of images, whose features are read in parts. The result is for unscaled features.
 
     Args:
         read: Reads features.
         images: Positions of the images.
-        scaling: Of their features.
+        scaling: Scaling of their features.
         targets: ``(n, classes)``.
-        weights: ``(n,)`` weight of each image, mean 1.
-        strength: As of ``Spectrum.ridge``.
+        weights: ``(n,)``, weight of each image, mean 1.
+        strength: As in ``Spectrum.ridge``.
     """
     from scipy.linalg import solve
 
@@ -168,11 +168,11 @@ def fit_ridge(
 def logistic_regressions(
     features: Floats, classes: NDArray[np.int64], weights: Floats, strengths: Sequence[float]
 ) -> Iterator[LinearHead]:
-    """Multinomial logistic regression to convergence, for each strength, the strongest penalty first.
+    """Multinomial logistic regression, iterated to convergence for each strength, strongest penalty first.
 
     Args:
         features: ``(n, r)``.
-        classes: ``(n,)`` class of each image, from 0, none of them without an image.
+        classes: ``(n,)`` class of each image, from 0. Every class has an image.
         weights: ``(n,)`` weight of each image in the loss, mean 1.
         strengths: Penalties on half the squared coefficients, relative to the weighted sum of the losses, descending.
     """

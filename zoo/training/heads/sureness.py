@@ -1,4 +1,4 @@
-"""How sure the scores of a linear head make it: one factor before softmax, and how good the probabilities then are."""
+"""Calibration of a linear head: one factor before softmax, and the quality of the resulting probabilities."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from zoo.training.heads.linear import Floats
 
 
 def fit_factor(scores: Floats, classes: NDArray[np.int64]) -> float:
-    """The factor at which softmax(factor * scores) fits the classes best.
+    """The factor with which softmax(factor * scores) fits the classes best.
 
-    The targets are Platt's (1999, "Probabilistic outputs for support vector machines"): of n images of a class, each
-    has it with probability (n + 1) / (n + 2), so that scores that separate all images do not make a head certain.
+    The targets are those of Platt (1999, "Probabilistic outputs for support vector machines"): each of n images of a
+    class has the target probability (n + 1) / (n + 2), so that a head that separates all images does not become
+    infinitely confident.
 
     Args:
-        scores: ``(n, classes)`` of images that did not train the head.
+        scores: ``(n, classes)``, scores of images that were not used to train the head.
         classes: ``(n,)``.
     """
     from scipy.optimize import minimize_scalar

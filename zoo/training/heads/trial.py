@@ -1,4 +1,4 @@
-"""Tries linear heads on images in folds that did not train them."""
+"""Evaluates linear heads on held-out folds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Tried:
 
     Args:
         brier, accuracy: Means over the repetitions.
-        scores, first_brier: Of the first repetition.
+        scores, first_brier: Values of the first repetition.
     """
 
     method: str
@@ -48,7 +48,7 @@ class Tried:
 
 
 class Trial:
-    """Tries heads on the images that choose."""
+    """Evaluates heads on the images for the choice."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Trial:
     def _ridge(
         self, gram: Floats, train: NDArray[np.bool_], other: NDArray[np.bool_], weights: Floats, strengths: _Strengths
     ) -> Iterator[Floats]:
-        """Scores of the other images for each strength; ``gram`` has a column for each image that trains."""
+        """Scores of the other images for each strength. ``gram`` has a column for each training image."""
         mean = weights @ self._targets[train] / weights.sum()
         for coefficients in Spectrum(gram[train], weights).ridge(self._targets[train] - mean, strengths):
             yield gram[other] @ coefficients + mean
@@ -95,7 +95,7 @@ class Trial:
     def with_fewer(
         self, chosen: Tried, divided: Sequence[NDArray[np.int64]], seed: int
     ) -> tuple[tuple[int, ...], tuple[Floats, ...]]:
-        """Numbers of training images, and how often every image was predicted rightly by heads trained on so many."""
+        """Numbers of training images, and for each the share of correct predictions of every image."""
         scores_of = self._ridge if chosen.method == "ridge" else self._logistic
         right = np.zeros((len(SHARES) + 1, len(self._classes)))
         counts = np.zeros(len(SHARES) + 1)
@@ -121,7 +121,7 @@ class Trial:
         strengths: _Strengths,
         scores_of: _ScoresOf,
     ) -> Tried:
-        """Scores of every image by heads that it did not train, for each strength; and the best of them."""
+        """Scores of every image by heads that were not trained on it, for each strength, and the best strength."""
         scores = np.zeros((len(divided), len(strengths), *self._targets.shape))
         for repetition, folds in enumerate(divided):
             for fold in range(int(folds.max()) + 1):
@@ -145,7 +145,7 @@ class Trial:
         return brier_score(probabilities_of(scores, fit_factor(scores, self._classes)), self._classes, self._weights)
 
     def _gram(self, balance: Balance, repetition: int, fold: int, train: NDArray[np.bool_]) -> Floats:
-        """``(n, m)`` inner products of all images with those that train, of features standardised by the latter."""
+        """``(n, m)``, inner products of all images with the training images, after standardisation on the latter."""
         key = (repetition, fold)
         if key not in self._grams:
             weights = class_weights(self._classes[train], self._count, self._balanced)
@@ -167,7 +167,7 @@ def _inner_products(features: Floats, train: NDArray[np.bool_], weights: Floats)
 
 
 def class_weights(classes: NDArray[np.int64], count: int, balanced: bool) -> Floats:
-    """``(n,)`` weight of each image, mean 1; ``balanced`` gives every class the same sum."""
+    """``(n,)``, weight of each image, mean 1. ``balanced`` gives every class the same total weight."""
     if not balanced:
         return np.ones(len(classes))
     share = 1 / np.bincount(classes, minlength=count)[classes]
@@ -178,7 +178,7 @@ def class_weights(classes: NDArray[np.int64], count: int, balanced: bool) -> Flo
 def _keeps(
     classes: NDArray[np.int64], among: NDArray[np.bool_], share: float, generator: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Which images a share of every class is, at least one of each."""
+    """Selects a share of the images of every class, at least one of each."""
     kept = np.zeros(len(classes), bool)
     for label in range(int(classes.max()) + 1):
         of_class = generator.permutation(np.flatnonzero(among & (classes == label)))

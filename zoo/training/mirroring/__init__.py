@@ -1,8 +1,8 @@
-"""Whether images may be mirrored in training: not where a class becomes another class.
+"""Decides whether images may be mirrored in training: not if mirroring turns one class into another.
 
-An arrow to the left is an arrow to the right once it is mirrored. Half of its mirrored images then carry the wrong
-label, and nothing in the loss says why the model does not learn. So before an image is mirrored, the names of the
-classes are read and the training images are measured.
+An arrow to the left becomes an arrow to the right if it is mirrored. Then half of the images of the class have the
+wrong label, and the loss does not show why the model does not learn. Therefore the names of the classes and the
+training images are checked before images are mirrored.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _UPSIDE_DOWN_DEGREES = 135
 
 
 def choose_flip(recipe: Recipe, data: ImageData, declared: Flip) -> FlipInfo:
-    """Decides what ``auto`` means for a dataset, and checks what was asked for explicitly.
+    """Decides what ``auto`` means for a dataset, and checks an explicit setting.
 
     Args:
-        recipe: Nothing is checked where it trains on plain images alone.
-        data: Its training images are measured where they would be mirrored.
-        declared: What the record of a named dataset says; ``auto`` where it says nothing.
+        recipe: The recipe. Nothing is checked if it uses only plain images.
+        data: The data. Its training images are measured if they would be mirrored.
+        declared: The setting in the record of a named dataset, or ``auto``.
     """
     asked = recipe.ranges.flip
     if not recipe.augments:
         return FlipInfo(asked=asked, chosen=asked, warning="")
     if asked == "auto" and declared != "auto":
-        off = f"Images are not mirrored: a mirrored image of {data.source} is not one that the dataset could hold."
+        off = f"Images are not mirrored, because a mirrored image of {data.source} would not be a valid example."
         return FlipInfo(asked=asked, chosen=declared, warning=_with_way_out(off) if declared == "none" else "")
     wanted: Flip = "horizontal" if asked == "auto" else asked
     found = next(filter(None, (_swap(data, way) for way in _ways(wanted, recipe.ranges.rotation_degrees))), None)
@@ -44,7 +44,7 @@ def choose_flip(recipe: Recipe, data: ImageData, declared: Flip) -> FlipInfo:
     return FlipInfo(
         asked=asked,
         chosen=wanted,
-        warning=f"{found[0].upper()}{found[1:]} Training changes them all the same, as asked.",
+        warning=f"{found[0].upper()}{found[1:]} They are changed nevertheless, as requested.",
     )
 
 
@@ -58,10 +58,10 @@ def _ways(flip: Flip, rotation_degrees: float) -> Iterator[Way]:
 
 
 def _swap(data: ImageData, way: Way) -> str:
-    """A sentence on two classes that become each other; empty where there are none."""
+    """A sentence on two classes that mirroring exchanges. Empty if there are none."""
     names = named_swap(data.labels, way)
     if names:
-        return f"the names '{names[0]}' and '{names[1]}' tell that they become each other when {WORDS[way]}."
+        return f"according to their names, the classes '{names[0]}' and '{names[1]}' are exchanged when {WORDS[way]}."
     swap = measured_swap(data, way)
     if not swap:
         return ""
@@ -72,4 +72,4 @@ def _swap(data: ImageData, way: Way) -> str:
 
 
 def _with_way_out(sentence: str) -> str:
-    return f"{sentence} --flip horizontal mirrors them all the same."
+    return f"{sentence} Use --flip horizontal to mirror them nevertheless."

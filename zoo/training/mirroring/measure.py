@@ -1,10 +1,10 @@
-"""Whether the mirrored images of one class look like those of another, measured on the training images themselves.
+"""Measures on the training images whether the mirrored images of one class look like those of another.
 
-Every image is described by small patches, taken from the images: how well each fits best, how often it fits in the
-whole image and in each quarter of it. The patches come with their own mirror images, so the description of a mirrored
-image is that of the image with patches and quarters exchanged. A linear model of the descriptions, cross-validated,
-then says what an image that it has not seen looks like, as it is and mirrored. This needs no pretrained network and
-finds shapes wherever they lie.
+Every image is described by small patches from the images: how well each patch fits best, and how often it fits in the
+whole image and in each quarter. Each patch is used together with its mirror image, so the description of a mirrored
+image is that of the image with patches and quarters exchanged. A cross-validated linear model of the descriptions then
+predicts the class of a held-out image, original and mirrored. This needs no pretrained network and finds shapes at any
+position.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class Swap:
 
     Args:
         label: The class.
-        other: What it looks like.
-        images: Images of it that were measured.
-        unchanged: How many of them look like the other class as they are.
-        changed: How many do when they are mirrored.
+        other: The class that it looks like when mirrored.
+        images: Number of measured images of the class.
+        unchanged: Number of them that look like the other class without mirroring.
+        changed: Number of them that look like the other class when mirrored.
     """
 
     label: str
@@ -66,9 +66,9 @@ def measured_swap(data: ImageData, way: Way, seed: int = 0) -> Swap | None:
     """The clearest pair of classes that mirroring exchanges, if there is one.
 
     Args:
-        data: Of which training images are measured.
-        way: How they are mirrored.
-        seed: Of the choice of images, patches and folds.
+        data: The data. Its training images are measured.
+        way: The type of mirroring.
+        seed: Seed of the choice of images, patches and folds.
     """
     random = np.random.default_rng(seed)
     chosen = _choose(data, random)
@@ -102,7 +102,7 @@ def measured_swap(data: ImageData, way: Way, seed: int = 0) -> Swap | None:
 
 
 def _choose(data: ImageData, random: np.random.Generator) -> NDArray[np.int64]:
-    """Training images, as many of one class as of another."""
+    """Chooses training images, the same number of each class."""
     indices = data.indices(TRAIN)
     of_class = [indices[data.classes[indices] == place] for place in range(len(data.labels))]
     most = min(_MOST_OF_A_CLASS, _MOST // len(data.labels))
@@ -133,7 +133,7 @@ def _describe(grays: Floats, way: Way, random: np.random.Generator) -> tuple[Flo
 
 
 def _fits(images: Floats, side: int, step: int, way: Way, random: np.random.Generator) -> list[tuple[Floats, Floats]]:
-    """How well patches fit, in the images and in the mirrored images."""
+    """How well patches fit in the images and in the mirrored images."""
     windows = np.lib.stride_tricks.sliding_window_view(images, (side, side), axis=(1, 2))[:, ::step, ::step]
     count, places = len(windows), windows.shape[1]
     flat = windows.reshape(count, places**2, side**2)
@@ -169,7 +169,7 @@ def _fits(images: Floats, side: int, step: int, way: Way, random: np.random.Gene
 def _predict(
     plain: Floats, mirrored: Floats, positions: NDArray[np.int64], classes: int, random: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """What images look like, as they are and mirrored, to ridge regressions that saw neither."""
+    """Predicts images, original and mirrored, with ridge regressions that were trained on neither."""
     together = np.concatenate([plain, mirrored])
     middle, spread = together.mean(0), together.std(0) + 1e-3
     plain, mirrored = (plain - middle) / spread, (mirrored - middle) / spread
@@ -202,12 +202,13 @@ def _confusion(truth: NDArray[np.int64], given: NDArray[np.int64], classes: int)
 
 
 def _clearest(before: Counts, after: Counts, moved: Counts) -> tuple[int, int] | None:
-    """The pair ``(class, what it looks like)`` that stands out most among those that mirroring exchanges.
+    """The most significant pair ``(class, other class)`` that mirroring exchanges.
 
-    Three things must hold. Mirroring makes an image look like the other class more often than it unmakes it, by a sign
-    test that allows for the number of pairs. With mirroring the class is nearer to how often the other class is taken
-    for itself than to how often it was taken for the other one before. And the way back exists, because mirroring is
-    its own inverse: without it, mirrored images are only strange to the linear model.
+    Three conditions must hold. First, mirroring makes images look like the other class significantly more often than
+    the reverse (sign test, corrected for the number of pairs). Second, mirrored images are predicted as the other class
+    about as often as images of that class are: more than halfway from the rate without mirroring. Third, the reverse
+    exchange exists as well, because mirroring is its own inverse. Otherwise, mirrored images are only unusual for the
+    linear model.
     """
     gained, lost = moved
     classes = len(before)
@@ -225,7 +226,7 @@ def _clearest(before: Counts, after: Counts, moved: Counts) -> tuple[int, int] |
 
 
 def _at_least(successes: Counts, trials: Counts, share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The chance of as many successes or more."""
+    """The probability of at least this number of successes."""
     from scipy.special import bdtrc  # scipy.stats takes a second to import
 
     return np.asarray(bdtrc(successes - 1, trials, share), np.float64)

@@ -1,4 +1,4 @@
-"""Classes whose names tell that each is the mirror image of the other, such as ``turn_left`` and ``turn_right``."""
+"""Classes that are mirror images of each other according to their names, such as ``turn_left`` and ``turn_right``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ALONE = "左右上下"
 
 
 def named_swap(labels: Sequence[str], way: Way) -> tuple[str, str] | None:
-    """The first two classes whose names differ in nothing but a word and its opposite.
+    """The first two classes whose names differ only in a word and its opposite.
 
     >>> named_swap(["turn_left", "turn_right"], "horizontal")
     ('turn_left', 'turn_right')
