@@ -121,9 +121,6 @@ def dataset(images: Any, classes: Any, segment: Path | None) -> Any:
         splits=("train",) * count,
         contents=tuple(f"{number:064x}" for number in range(count)),
         pixels=pixels,
-        origin={},
-        skipped=(),
-        notes=(),
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import PhotoFolder
 from zoo import ImageSpec, Recipe
 from zoo.data import TRAIN, VAL, ImageData, load_data
-from zoo.data.unlabelled import load_unlabelled
+from zoo.data.loose import load_unlabelled
 from zoo.training.batches import TrainingBatches
 from zoo.training.features import FeatureBatches, compute_features
 from zoo.training.lesson import Lesson, Teacher, compute_lesson

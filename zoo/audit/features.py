@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,7 @@ def backbone_features(
         DataError: The cache cannot be written, or is too small.
     """
     key = features_key(offer)
-    cache = ImageCache()
-    try:
+    with closing(ImageCache()) as cache:
         width = _known_width(cache, key)
         known = cache.rows(key, list(dict.fromkeys(photos.contents)), 4 * width) if width else {}
         missing = {sha256: index for index, sha256 in enumerate(photos.contents) if sha256 not in known}
@@ -85,8 +85,6 @@ def backbone_features(
                 return _compute(backbone, photos, [missing[sha256] for sha256 in contents], progress)
 
             known |= cache.filled(key, list(missing), 4 * width, make)
-    finally:
-        cache.close()
     places = [known[sha256] for sha256 in photos.contents]
     vectors = CachedArrays(places, (width,), "float32").read(range(len(photos)))
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -97,13 +98,10 @@ def read_photos(source: str, records: Records, progress: Progress | None = None)
     """
     name, path = find_source(source)
     listing = list_source(path)
-    cache = ImageCache()
-    try:
+    with closing(ImageCache()) as cache:
         known = cache.contents.files([entry.path for entry in listing.entries])
         finder = FactFinder(records, {sha256 for _, sha256 in known.values()})
         found = ingest(listing.entries, SPEC, cache, progress, finder)
-    finally:
-        cache.close()
     listing.check_still_there()
     facts = finder.settle()
     return Photos(

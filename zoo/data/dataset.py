@@ -7,7 +7,8 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -55,10 +56,10 @@ class ImageData:
     splits: tuple[str, ...]
     contents: tuple[str, ...]
     pixels: CachedArrays
-    origin: Mapping[str, str]
-    skipped: tuple[Skipped, ...]
-    notes: tuple[str, ...]
-    file_notes: tuple[str, ...]
+    origin: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    file_notes: tuple[str, ...] = ()
 
     def indices(self, split: str) -> NDArray[np.int64]:
         """Positions of the images of a split."""
@@ -124,11 +125,8 @@ class ImageData:
         if spec == self.spec:
             return self
         entries = [Entry(path, name, "", None) for path, name in zip(self._paths(), self.names, strict=True)]
-        cache = ImageCache()
-        try:
+        with closing(ImageCache()) as cache:
             found = ingest(entries, spec, cache, progress)
-        finally:
-            cache.close()
         if found.contents != self.contents:
             present = dict(zip((entry.name for entry in found.entries), found.contents, strict=True))
             known = zip(self.names, self.contents, strict=True)
@@ -300,11 +298,8 @@ def _load(
                 f"The model was not trained on the class(es) {quoted(strange)} of '{name}'.",
                 f"Its classes are {quoted(labels)}.",
             )
-    cache = ImageCache()
-    try:
+    with closing(ImageCache()) as cache:
         ingested = ingest(listing.entries, spec, cache, progress)
-    finally:
-        cache.close()
     skipped = (*listing.skipped, *ingested.skipped)
     file_notes = (
         *([damage_note(ingested.damaged)] if ingested.damaged else []),

@@ -6,10 +6,6 @@ from math import sqrt
 from statistics import NormalDist
 
 
-def _normal_quantile(confidence: float) -> float:
-    return NormalDist().inv_cdf(0.5 + confidence / 2)
-
-
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Confidence interval of a share, 0 to 1 (Wilson 1927, the score interval, without continuity correction).
 
@@ -18,31 +14,26 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     >>> [round(bound, 4) for bound in wilson_interval(141, 150)]
     [0.8899, 0.9681]
     """
-    if n < 1 or not 0 <= successes <= n:
-        raise ValueError(f"Expected 0 <= successes <= n and n >= 1. Received: {successes} of {n}.")
-    z = _normal_quantile(confidence)
-    share = successes / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    # At the ends the formula gives the end itself; rounding must not move it past.
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == n else min(1.0, centre + half)
-    return low, high
+    return _share_interval(successes, n, confidence, "wilson")
 
 
-def exact_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of a share with a coverage of at least ``confidence`` for any share (Clopper, Pearson 1934).
+def exact_interval(successes: int, n: int) -> tuple[float, float]:
+    """Confidence interval of a share with a coverage of at least 95 % for any share (Clopper, Pearson 1934).
 
     It is wider than Wilson's interval, which has this coverage only on average, and is used for decisions.
 
     >>> [round(bound, 4) for bound in exact_interval(148, 150)]
     [0.9527, 0.9984]
     """
+    return _share_interval(successes, n, 0.95, "exact")
+
+
+def _share_interval(successes: int, n: int, confidence: float, method: str) -> tuple[float, float]:
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"Expected 0 <= successes <= n and n >= 1. Received: {successes} of {n}.")
     from scipy.stats import binomtest
 
-    found = binomtest(successes, n).proportion_ci(confidence, method="exact")
+    found = binomtest(successes, n).proportion_ci(confidence, method=method)
     return float(found.low), float(found.high)
 
 
@@ -66,7 +57,7 @@ def tango_interval(only_first: int, only_second: int, n: int, confidence: float 
     b, c = only_first, only_second
     if n < 1 or b < 0 or c < 0 or b + c > n:
         raise ValueError(f"Expected b, c >= 0 and b + c <= n. Received: {b}, {c} of {n}.")
-    z = _normal_quantile(confidence)
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
     observed = (b - c) / n
     # The score falls as the assumed difference grows: its crossings of +z and -z are the bounds.
     low = _crossing(b, c, n, z, -1.0, observed) if c < n else -1.0

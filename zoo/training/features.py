@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -79,16 +80,13 @@ def compute_features(
     digest = weights_digest(backbone)
     train = data.training.tolist()
     everything = np.arange(len(data.names)).tolist()
-    cache = ImageCache()
-    try:
+    with closing(ImageCache()) as cache:
         jobs: list[tuple[str, int, dict[str, int]]] = []
         for view in range(views):
             name = f"{augmentation_digest(recipe.ranges)}-{view}-v{VERSION}" if view else "plain"
             key = f"features-{digest}-{data.spec.digest}-{DECODER}-{name}"
             jobs.append((key, view, {data.contents[index]: index for index in (train if view else everything)}))
         found = _all_views(cache, backbone, data, recipe, jobs, progress)
-    finally:
-        cache.close()
     damaged = sum(cache.damaged.values())
     width = int(backbone.output_shape[-1])
     arrays = tuple(

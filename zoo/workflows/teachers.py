@@ -150,10 +150,10 @@ def _seen(run: Run, names: Sequence[str], what: str) -> DataError:
 
 def _present(run: Run, wanted: Collection[str], data: ImageData, reporter: Reporter) -> ImageData:
     """The training photos of a teacher with given contents that still exist at their path."""
-    from zoo.data.present import load_present
+    from zoo.data.loose import load_unchanged
 
     places = ((sha256, entry) for sha256, entry in _places(run, set()) if sha256 in wanted)
-    return load_present(places, data.spec, data.labels, reporter.counter("decoding the teacher's photos"))
+    return load_unchanged(places, data.spec, data.labels, reporter.counter("decoding the teacher's photos"))
 
 
 def _places(run: Run, visited: set[Path]) -> Iterator[tuple[str, Entry]]:

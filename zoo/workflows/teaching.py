@@ -182,7 +182,7 @@ def _with_unlabelled(
 
     from zoo.audit.leakage import find_copies_in_parts
     from zoo.data import TEST, TRAIN, VAL
-    from zoo.data.unlabelled import load_unlabelled
+    from zoo.data.loose import load_unlabelled
 
     photos = load_unlabelled(folder, data.spec, reporter.counter("decoding"))
     judged = [*data.indices(TEST).tolist(), *data.indices(VAL).tolist()]

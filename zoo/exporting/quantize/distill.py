@@ -94,18 +94,17 @@ def trained_calls(graph: Graph) -> list[Call]:
     return [call for call in graph.calls if isinstance(call.operation, LINEAR) and graph.called_once(call)]
 
 
-def distill(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], seed: int = 0) -> Distilled:
+def distill(graph: Graph, teacher: Teacher, ranges: dict[Call, Range]) -> Distilled:
     """Trains the weights and biases of a rounded model in place; weights stay multiples of their step.
 
     Args:
         graph: Graph of the rounded model.
         teacher: Teacher created from the same graph before rounding.
         ranges: Range of every tensor in 8 bits.
-        seed: Seed of the order of images.
     """
     before = _error(teacher.expected, _ask(graph, teacher.held_out, ranges))
     old = [(call.operation, call.operation.get_weights()) for call in trained_calls(graph)]
-    _train(graph, teacher, ranges, seed)
+    _train(graph, teacher, ranges)
     after = _error(teacher.expected, _ask(graph, teacher.held_out, ranges))
     found = Distilled(len(teacher.images), before, after)
     if not found.kept:
@@ -114,7 +113,7 @@ def distill(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], seed: int
     return found
 
 
-def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], seed: int) -> None:
+def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range]) -> None:
     import tensorflow as tf
 
     students = [_Student(call, ranges) for call in trained_calls(graph)]
@@ -133,7 +132,7 @@ def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], seed: int)
             loss += ops.mean(ops.square(found_logits - logits)) / logit_spread
         optimizer.apply(tape.gradient(loss, learnt), learnt)
 
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     waiting: list[int] = []
     for _ in range(_STEPS):
         while len(waiting) < _BATCH:

@@ -62,15 +62,14 @@ class Swap:
     changed: int
 
 
-def measured_swap(data: ImageData, way: Way, seed: int = 0) -> Swap | None:
+def measured_swap(data: ImageData, way: Way) -> Swap | None:
     """The clearest pair of classes that mirroring exchanges, if there is one.
 
     Args:
         data: The data. Its training images are measured.
         way: The type of mirroring.
-        seed: Seed of the choice of images, patches and folds.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     chosen = _choose(data, random)
     classes, positions = np.unique(data.classes[chosen], return_inverse=True)
     if len(classes) < 2:
@@ -110,12 +109,12 @@ def _choose(data: ImageData, random: np.random.Generator) -> NDArray[np.int64]:
     return np.concatenate(chosen) if chosen else np.empty(0, np.int64)
 
 
-def _gray(data: ImageData, chosen: NDArray[np.int64], together: int = 64) -> Floats:
+def _gray(data: ImageData, chosen: NDArray[np.int64]) -> Floats:
     """Gray images of the largest scale, 0 to 1."""
     side = _SCALES[0][0]
     grays = []
-    for start in range(0, len(chosen), together):
-        for image in data.pixels.read(chosen[start : start + together]):
+    for start in range(0, len(chosen), _TOGETHER):
+        for image in data.pixels.read(chosen[start : start + _TOGETHER]):
             small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
             grays.append(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
     return np.stack(grays).astype(np.float32) / np.float32(255)
