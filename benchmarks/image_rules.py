@@ -53,8 +53,7 @@ def judge(name: str, image: object, folder: Path, most: int) -> object:
     from zoo.data import load_data
     from zoo.reporter import Reporter
     from zoo.searching.candidate import Candidate
-    from zoo.searching.judge import judge
-    from zoo.searching.photos import choosing_photos
+    from zoo.searching.judge import choosing_photos, judge
 
     data = load_data(str(folder), image)
     chosen = np.flatnonzero(np.array(data.splits) != "test")

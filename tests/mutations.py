@@ -222,8 +222,8 @@ FAULTS = (
     Fault(
         "wilson",
         "zoo/evaluation/intervals.py",
-        "half = z / (1 + z * z / n)",
-        "half = z",
+        'return _share_interval(successes, n, confidence, "wilson")',
+        'return _share_interval(successes, n, confidence, "exact")',
         ("tests/evaluation/test_intervals.py",),
     ),
     Fault(

@@ -17,7 +17,7 @@ from tests.audit.test_repeats import check as audit
 from tests.parity.linear import make_subject
 from tests.report.conftest import draw_photos, write_run
 from tests.report.test_devices import row as bench_row
-from zoo.cli import answers, exported, search, summary
+from zoo.cli import answers, export_table, search, summary
 from zoo.cli.data import split
 from zoo.cli.main import cli
 from zoo.cli.plugin import check as plugin_check
@@ -132,7 +132,7 @@ def export(runs: list[Run]) -> None:
         latency_ms=2.27,
         path=Path("a.onnx"),
     )
-    print(exported.told((made,), [])[0])
+    print(export_table.told((made,), [])[0])
 
 
 def merged(runs: list[Run]) -> None:

@@ -12,11 +12,10 @@ import pytest
 from tests.conftest import FakePlugin, PhotoFolder, RunZoo
 from zoo.atomic import write_csv
 from zoo.errors import DataError
-from zoo.evaluation.digest import model_digest
-from zoo.evaluation.trained import of_run
+from zoo.evaluation.trained import model_digest, of_run
 from zoo.exported import Metadata
 from zoo.run_folder import open_run
-from zoo.workflows.overlap import calibrating_images
+from zoo.workflows.notes import calibrating_images
 
 #: Holds the Keras model, its metadata, and what is added to the first probability.
 PLUGIN = """

@@ -18,9 +18,9 @@ from zoo_onnx import EXPORTER as ONNX
 from zoo import Dataset, Exporter, ExportError, Metadata
 from zoo.testing import CheckResult, check_exporter, check_names, run_checks
 from zoo.testing.callbacks import Callbacks
+from zoo.testing.checking import run_check
 from zoo.testing.checks import all_checks
 from zoo.testing.exporter import ExporterSubject
-from zoo.testing.run import run_check
 
 #: What was converted, by model and precision: the checks ask about other things.
 _made: dict[tuple[int, str], bytes] = {}

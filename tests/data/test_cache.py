@@ -30,7 +30,7 @@ from zoo.data.source import list_source
 from zoo.errors import DataError, UsageError
 from zoo.image_spec import ImageSpec
 from zoo.images import load_image
-from zoo.workflows.overlap import tell_files
+from zoo.workflows.notes import tell_files
 
 SPEC = ImageSpec(height_px=20, width_px=24)
 IMAGE_BYTES = 20 * 24 * 3

@@ -18,8 +18,8 @@ from tests.conftest import REPOSITORY, FakePlugin, RunZoo
 from tests.edge.conftest import FORMATS, RunBundle
 from zoo.edge.bundle import read_bundle
 from zoo.errors import PluginError
-from zoo.exporting.archive import packed_by_us
 from zoo.exporting.bundle import made_by_us
+from zoo.exporting.place import packed_by_us
 from zoo.exporting.runner import requirements, runner_files
 from zoo.images import load_image
 from zoo.registry import exporters

@@ -20,9 +20,9 @@ from zoo.exporting.quantize import FakeQuantize, Quantized, quantize
 from zoo.exporting.quantize.center import center
 from zoo.exporting.quantize.distill import Teacher, distill, trained_calls
 from zoo.exporting.quantize.equalize import equalize
+from zoo.exporting.quantize.forward import rounded_calls
 from zoo.exporting.quantize.ranges import best_range, choose_ranges, measure_channels, share_steps
 from zoo.exporting.quantize.rounding import round_matrix, round_nearest, round_to_inputs, round_wide_matrix, steps
-from zoo.exporting.quantize.run import rounded_calls
 from zoo.image_spec import ImageSpec
 from zoo.images import load_image
 from zoo.interfaces import Exporter

@@ -20,8 +20,7 @@ from zoo_tflite import model_file
 from tests.conftest import RunZoo, draw_photo, run_command, zoo_environment
 from tests.tflite_files import operators_of_file
 from zoo.data import TEST
-from zoo.evaluation.digest import model_digest
-from zoo.evaluation.trained import TrainedModel, of_run
+from zoo.evaluation.trained import TrainedModel, model_digest, of_run
 from zoo.exported import Metadata
 from zoo.parity import Verification, exporter_of, keras_answers, verification_images, verify
 from zoo.run_folder import open_run

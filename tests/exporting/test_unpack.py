@@ -12,7 +12,7 @@ import pytest
 
 from zoo.errors import UsageError, VerificationError, ZooError
 from zoo.exporting import unpack
-from zoo.exporting.archive import write_archive
+from zoo.exporting.place import write_archive
 from zoo.exporting.unpack import unpacked
 
 

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from zoo.data import TEST, ImageData, load_for_evaluation
 from zoo.errors import ExportError
-from zoo.evaluation.digest import model_digest
-from zoo.evaluation.trained import TrainedModel
+from zoo.evaluation.trained import TrainedModel, model_digest
 from zoo.exported import INPUT, OUTPUT, Metadata, TensorInfo
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Exporter

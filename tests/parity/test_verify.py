@@ -14,7 +14,7 @@ from tests.conftest import draw_photo
 from tests.parity.linear import CELL, LINEAR, SPEC, LinearFile, Subject, keras_model, make_subject
 from zoo.data import TEST, VAL
 from zoo.errors import DataError
-from zoo.evaluation.digest import model_digest
+from zoo.evaluation.trained import model_digest
 from zoo.exported import Metadata
 from zoo.parity import Gates, Unused, acceptance, keras_answers, render, thin_evidence, verify
 

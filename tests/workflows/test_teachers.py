@@ -512,7 +512,7 @@ def test_zoo_show_names_the_teachers(taught: Path) -> None:
 def test_evaluation_says_which_photos_taught_the_model(taught: Path) -> None:
     from zoo.data import load_for_evaluation
     from zoo.evaluation.trained import of_run
-    from zoo.workflows.overlap import tell_overlap
+    from zoo.workflows.notes import tell_overlap
 
     trained = of_run(open_run(taught / "runs" / "student"))
     rows = [(f"any/{number}.png", "a") for number in range(6)]

@@ -61,7 +61,7 @@ def command(
     no run, its pretrained weights are exported, which needs --data. A file whose predictions do not agree with Keras
     is not kept (exit code 6). int8 is calibrated on the run's training images, or, without a run, on half of --data.
     """
-    from zoo.cli.exported import as_dict, told, verify_options
+    from zoo.cli.export_table import as_dict, told, verify_options
     from zoo.progress import make_reporter
     from zoo.workflows.export import ExportRequest, export
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from zoo import __version__
-from zoo.cli.lazy import LazyGroup
+from zoo.cli.groups import LazyGroup
 from zoo.errors import PluginCodeError, Terminated, ZooError
 from zoo.memory import keep_freed_memory
 from zoo.reporter import close_bars

@@ -10,9 +10,8 @@ import numpy.typing as npt
 
 from zoo.errors import DataError
 from zoo.evaluation.intervals import wilson_interval
-from zoo.evaluation.metric import LOG_LOSS_CLIP, compute_scalars
+from zoo.evaluation.metric import LOG_LOSS_CLIP, calibration_bins, compute_scalars
 from zoo.evaluation.predictions import Predictions
-from zoo.evaluation.reliability import calibration_bins
 from zoo.evaluation.threshold import Choice, suggest_threshold
 from zoo.evaluation.warnings import model_warnings
 from zoo.run_folder.info import ClassMetrics, Confused, Metrics

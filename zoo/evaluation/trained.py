@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from zoo.array_files import check_keras_file
 from zoo.errors import TrainingError
@@ -90,3 +93,15 @@ def _read(path: Path) -> keras.Model:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras and h5py raise what they like for a damaged file
         raise TrainingError(f"Could not read {path}: {error}", "The file is damaged. Train again.") from error
+
+
+def model_digest(model: keras.Model) -> str:
+    """SHA-256 over the weights of a model in order, with their shapes. It does not depend on names and versions."""
+    import keras
+
+    digest = hashlib.sha256()
+    for variable in model.weights:
+        value = np.ascontiguousarray(keras.ops.convert_to_numpy(variable), np.float32)
+        digest.update(repr(value.shape).encode())
+        digest.update(value.data)
+    return digest.hexdigest()

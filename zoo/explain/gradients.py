@@ -32,7 +32,7 @@ def gradients(
         images: Images, ``(n, height, width, 3)``.
         places: Index of the class of each image.
     """
-    from zoo.exporting.quantize.run import run
+    from zoo.exporting.quantize.forward import run
 
     wanted = keras.ops.one_hot(np.asarray(places), graph.output[0].shapes[0][-1])
 

@@ -169,7 +169,7 @@ def map_size(call: Call) -> tuple[int, int] | None:
 
 def features_of(graph: Graph, calls: Sequence[Call], images: NDArray[Any]) -> tuple[Array, list[Array]]:
     """Computes the network's output and the values of given calls for images."""
-    from zoo.exporting.quantize.run import run
+    from zoo.exporting.quantize.forward import run
 
     found: dict[Call, Array] = {}
 
@@ -202,7 +202,7 @@ def keras_maps(
         classes: Class index for each image.
         progress: Called with images done and images to do.
     """
-    from zoo.exporting.quantize.run import BATCH
+    from zoo.exporting.quantize.forward import BATCH
 
     graph = Graph(model)
     head = find_head(graph)

@@ -19,17 +19,16 @@ from numpy.typing import NDArray
 from zoo.atomic import make_folder, whole_file, write_csv, write_json, write_text
 from zoo.atomic_folders import folder_aside
 from zoo.errors import ExportError, PluginError, UsageError
-from zoo.evaluation.digest import model_digest
+from zoo.evaluation.trained import model_digest
 from zoo.exported import Metadata, Runtime, label_lines
-from zoo.exporting.archive import write_archive
-from zoo.exporting.blame import stored_error
 from zoo.exporting.bundle import OF_THE_BUNDLE, Contents, complete_bundle
 from zoo.exporting.evidence import LinearHead, keras_maps
 from zoo.exporting.golden import choose_photos
 from zoo.exporting.graph import Graph
 from zoo.exporting.job import Draw, Exported, Job, Progress, Stage, Target
 from zoo.exporting.map_output import MEASURED_IMAGES, add_map, head_for_map
-from zoo.exporting.place import archive_of, folder_of, put, refuse_foreign, refused_folder
+from zoo.exporting.outcome import stored_error
+from zoo.exporting.place import archive_of, folder_of, put, refuse_foreign, refused_folder, write_archive
 from zoo.machine import installed, versions
 from zoo.parity import (
     ExpectedMaps,

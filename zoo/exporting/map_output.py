@@ -18,7 +18,7 @@ from zoo.errors import ExportError
 from zoo.exported import MAP
 from zoo.exporting.evidence import Depth, LinearHead, find_head, interpolation
 from zoo.exporting.graph import Graph
-from zoo.exporting.quantize.run import batches
+from zoo.exporting.quantize.forward import batches
 
 #: Calibration images that the ranges of the map are measured on.
 MEASURED_IMAGES = 128

@@ -1,14 +1,56 @@
-"""The target folder of an export, and which files may be replaced in it."""
+"""Where the files of an export go, what they may replace, and their ZIP archive."""
 
 from __future__ import annotations
 
+import hashlib
+import zipfile
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from zoo.atomic_folders import put_folder
 from zoo.errors import ExportError
-from zoo.exporting.archive import packed_by_us
 from zoo.exporting.bundle import made_by_us
 from zoo.exporting.job import Job, Target
+
+# The first that ZIP can hold.
+_DATE = (1980, 1, 1, 0, 0, 0)
+# As many as there are in 38 years, for ZIP tells every second one.
+_DATES = 600_000_000
+
+
+def write_archive(folder: Path, path: Path, name: str) -> None:
+    """Packs every file below ``folder``, in order of name, into the folder ``name`` of a new archive."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(entry for entry in folder.rglob("*") if entry.is_file()):
+            content = file.read_bytes()
+            entry = zipfile.ZipInfo(f"{name}/{file.relative_to(folder).as_posix()}", _date(file, content))
+            entry.create_system = 3  # whatever system writes it
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
+
+
+def _date(file: Path, content: bytes) -> tuple[int, int, int, int, int, int]:
+    """A date for a source file that changes with its content.
+
+    Python uses the compiled code in ``__pycache__`` if date and size of the source match. With one date for all files,
+    a bundle that is unpacked over an older one could run the older code.
+    """
+    if file.suffix != ".py":
+        return _DATE
+    number = int.from_bytes(hashlib.sha256(content).digest()[:4], "big") % _DATES
+    when = datetime(*_DATE[:3]) + timedelta(seconds=2 * number)
+    return (when.year, when.month, when.day, when.hour, when.minute, when.second)
+
+
+def packed_by_us(path: Path, name: str) -> bool:
+    """Whether a file is an archive of one folder ``name`` that contains ``spec.json``. Nothing is unpacked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+    return f"{name}/spec.json" in names and all(found.startswith(f"{name}/") for found in names)
 
 
 def folder_of(job: Job, target: Target) -> Path:

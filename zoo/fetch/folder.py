@@ -11,12 +11,14 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from zoo.atomic import read_csv, write_csv
+from zoo.data.card import CARD_NAME, CardPart, write_card
 from zoo.errors import DataError, TrainingError, UsageError
 from zoo.fetch.disk import busy, unwritable
 from zoo.fetch.names import Names, folded
@@ -218,3 +220,26 @@ def _names(folder: Path, *, folders: bool) -> list[str]:
     with os.scandir(folder) as found:
         entries = [entry for entry in found if not entry.name.startswith(".") and entry.is_dir() == folders]
     return sorted(entry.name for entry in entries if folders or Path(entry.name).suffix.lower() in _SUFFIXES)
+
+
+def write_record(folder: ImageFolder, command: str, notes: Sequence[str]) -> None:
+    """Writes the sources and licences of all images that were downloaded into the folder, now or earlier.
+
+    Args:
+        folder: The folder of the images.
+        command: The command line.
+        notes: Sentences for the reader.
+    """
+    credits = folder.credits
+    licences = Counter(credit["licence"] or "not known" for credit in credits)
+    part = CardPart(
+        key="fetch",
+        title="Sources of the images",
+        command=command,
+        sources=Counter(credit["source"] or "not known" for credit in credits).most_common(),
+        counts={"": Counter(credit["label"] for credit in credits)},
+        licences=licences if set(licences) != {"not known"} else {},
+        notes=[*notes, "Source, licence and author of each image: attribution.csv."],
+    )
+    with folder.writing(CARD_NAME):
+        write_card(folder.root, part)

@@ -15,10 +15,9 @@ from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
 
 from zoo.fetch.addresses import check_url, host_and_port
-from zoo.fetch.checksum import differs, google_md5
 from zoo.fetch.connection import Network
 from zoo.fetch.deadline import allow
-from zoo.fetch.disk import remove_file, using
+from zoo.fetch.disk import differs, google_md5, remove_file, using
 from zoo.fetch.errors import RefusedError, TryAgainError
 from zoo.fetch.part import Part, begin_part, continues, find_part, whole_bytes
 from zoo.fetch.patience import Hosts, Patience

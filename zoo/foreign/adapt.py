@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import UsageError
-from zoo.foreign.lines import loading
 from zoo.foreign.pixels import PIXELS, RAW, scaled
+from zoo.foreign.read import loading
 from zoo.keras_internals import layers_of
 from zoo.parity.contract import shape_text
 from zoo.parity.values import PROBABILITY_TOLERANCE

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.array_files import DAMAGED, check_keras_file
 from zoo.errors import UsageError
-from zoo.foreign.lines import indented, loading, opening
 from zoo.records import read_object
 
 if TYPE_CHECKING:
     import keras
+
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -206,3 +206,43 @@ def _name(entry: dict[str, Any]) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:300] or type(error).__name__
+
+
+def indented(*lines: str) -> str:
+    """Lines below a sentence."""
+    return "".join(f"\n    {line}" for line in lines)
+
+
+def loading(name: str, *lines: str, settings: str = "compile=False") -> str:
+    """Lines that begin with ``model``, the model of a file.
+
+    Args:
+        name: Path of the file.
+        lines: What to do with it.
+        settings: What it is loaded with.
+    """
+    return indented("import keras", f"model = keras.models.load_model({name!r}, {settings})", *lines)
+
+
+def opening(name: str, opened: tuple[str, ...], custom: tuple[str, ...], *, unsafe: bool = False) -> str:
+    """Lines that open layers which are Python code, so that their operations become layers of the graph.
+
+    Args:
+        name: Path of the file.
+        opened: Classes of these layers.
+        custom: Those of them that are not Keras's.
+        unsafe: Whether loading the model runs code that is in the file.
+    """
+    objects = ", ".join(f'"{kind}": {kind}' for kind in custom)
+    settings = ["compile=False", *(["safe_mode=False"] if unsafe else [])]
+    settings += [f"custom_objects={{{objects}}}"] if custom else []
+    classes = opened[0] if len(opened) == 1 else f"({', '.join(opened)})"
+    return loading(
+        name,
+        "model = keras.Model(model.inputs[0], model.outputs[0])",
+        "def opened(layer, *args, **kwargs):",
+        f"    return layer.call(*args, **kwargs) if isinstance(layer, {classes}) else layer(*args, **kwargs)",
+        "opened = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=opened)",
+        'opened.save("opened.keras")',
+        settings=", ".join(settings),
+    )

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
 from zoo.images.decode import decode
 from zoo.images.errors import ImageError
-from zoo.images.remarks import remark
+from zoo.images.probe import probe
 from zoo.quiet import Messages
 
 #: Lines of a decoder that a remark repeats; a damaged TIFF may give hundreds.
@@ -143,3 +144,22 @@ def _warning(lines: Sequence[bytes]) -> str:
     shown = [" ".join(line.decode("utf-8", "replace").split()).rstrip(".") for line in lines[:_MOST_LINES]]
     more = [f"and {len(lines) - _MOST_LINES} more lines"] if len(lines) > _MOST_LINES else []
     return f"the decoder warns: {'; '.join([*shown, *more])}"
+
+
+#: What samples of 12 bits become, taken for 16: at most so bright, of 255.
+NEARLY_BLACK = 16
+
+
+def remark(data: bytes, pixels: npt.NDArray[np.uint8]) -> str:
+    """A remark of a few words on a decoded image, or an empty string.
+
+    Args:
+        data: The whole file.
+        pixels: What ``decode`` returned.
+    """
+    header = probe(data)
+    if not header.has_end:
+        return "JPEG without end marker, otherwise complete"
+    if header.bits > 8 and 0 < pixels.max(initial=0) <= NEARLY_BLACK:
+        return f"nearly black {header.format} of {header.bits} bits: its samples may use fewer of them"
+    return ""

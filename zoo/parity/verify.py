@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from zoo.data import VAL, ImageData
 from zoo.errors import DataError
 from zoo.evaluation import Predictions
-from zoo.evaluation.digest import model_digest
 from zoo.evaluation.predict import predict
-from zoo.evaluation.trained import TrainedModel
+from zoo.evaluation.trained import TrainedModel, model_digest
 from zoo.exported import MappingRuntime, has_map
 from zoo.interfaces import Exporter
 from zoo.machine import installed, versions

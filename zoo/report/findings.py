@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import UsageError
 from zoo.evaluation.predictions import Predictions
+from zoo.images import ImageError, load_image
 from zoo.report.grids import MOST_MISTAKES, Mistake, Picture
-from zoo.report.pictures import Pictures
 from zoo.run_folder import Run
 from zoo.run_folder.info import Metrics
+
+
+class Pictures:
+    """Loads images of a run by the name ``split.csv`` gives them, as the model saw them."""
+
+    def __init__(self, run: Run, contents: dict[str, str]) -> None:
+        """
+        Args:
+            run: The run.
+            contents: SHA-256 by name; a file with another content is not the one that the model saw.
+        """
+        data = run.info.data
+        source = Path(data.source or ".")
+        self._roots = [Path(root) for root in (data.root, source, source.parent) if root]
+        self._spec = run.image_spec
+        self._contents = contents
+
+    def load(self, name: str) -> Picture:
+        """``(height, width, 3)`` uint8 RGB; ``None`` where the file is gone, has changed or cannot be read."""
+        for root in self._roots:
+            path = root / name
+            try:
+                if path.is_file() and self._unchanged(path, name):
+                    return load_image(path, self._spec)
+            except (OSError, ImageError):
+                continue
+        return None
+
+    def _unchanged(self, path: Path, name: str) -> bool:
+        expected = self._contents.get(name)
+        if not expected:
+            return True
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == expected
+
 
 _MOST_SAMPLES = 42
 _MOST_SAMPLES_OF_A_CLASS = 6

@@ -12,10 +12,10 @@ What each check asks is in docs/reference/conformance.md. Importing this loads n
 """
 
 from zoo.testing.callbacks import Callbacks
+from zoo.testing.checking import check_exporter, run_checks
 from zoo.testing.checks import check_names
 from zoo.testing.parametrize import parametrize_with_checks
 from zoo.testing.result import CheckError, CheckResult
-from zoo.testing.run import check_exporter, run_checks
 
 __all__ = [
     "Callbacks",

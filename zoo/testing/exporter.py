@@ -13,9 +13,8 @@ from keras import layers
 from numpy.typing import NDArray
 
 from zoo.errors import ExportError
-from zoo.evaluation.digest import model_digest
 from zoo.evaluation.predict import answers
-from zoo.evaluation.trained import TrainedModel
+from zoo.evaluation.trained import TrainedModel, model_digest
 from zoo.exported import Metadata
 from zoo.exporting.fold import fold
 from zoo.exporting.quantize import quantize

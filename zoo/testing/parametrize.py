@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from zoo.testing.checking import Record, expected_of, run_check
 from zoo.testing.checks import Check, choose_checks
 from zoo.testing.kinds import kind_of, resolve
-from zoo.testing.run import Record, expected_of, run_check
 from zoo.testing.workspace import Workspace
 
 ExpectedFailures = Mapping[str, str] | Callable[[Any], Mapping[str, str]]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import keras
 
     from zoo.data import ImageData
-    from zoo.testing.exported import ExportedFiles
+    from zoo.testing.converted import ExportedFiles
     from zoo.testing.fitted import Fitted
 
 #: Sides that are tried, in this order, for a small model to check with.
@@ -101,6 +101,6 @@ class Subject(Workspace):
     @cached_property
     def exported(self) -> ExportedFiles:
         """The fitted model in other formats."""
-        from zoo.testing.exported import ExportedFiles
+        from zoo.testing.converted import ExportedFiles
 
         return ExportedFiles(self)

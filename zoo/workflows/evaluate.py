@@ -13,7 +13,7 @@ from zoo.run_folder import DEFAULT_ROOT, Run
 from zoo.run_folder.info import Metrics
 from zoo.workflows.finding import described, find_trained
 from zoo.workflows.host import host_kept
-from zoo.workflows.overlap import tell_files, tell_overlap
+from zoo.workflows.notes import tell_files, tell_overlap
 
 if TYPE_CHECKING:
     import numpy as np

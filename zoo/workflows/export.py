@@ -15,8 +15,7 @@ from zoo.reporter import Reporter
 from zoo.run_folder import DEFAULT_ROOT
 from zoo.workflows.finding import Labels, described, find_model
 from zoo.workflows.host import host_kept
-from zoo.workflows.overlap import tell_files, tell_overlap
-from zoo.workflows.pixels import tell_pixels
+from zoo.workflows.notes import tell_files, tell_overlap, tell_pixels
 
 if TYPE_CHECKING:
     from zoo.data import ImageData

@@ -211,7 +211,7 @@ def _search(
     from zoo.data import load_data
     from zoo.searching.clock import Clock
     from zoo.searching.journal import Journal
-    from zoo.searching.photos import choosing_photos
+    from zoo.searching.judge import choosing_photos
     from zoo.searching.waiting import patiently_locked
 
     image = architectures().get(names[0]).image

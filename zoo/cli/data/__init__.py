@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli.lazy import LazyGroup
+from zoo.cli.groups import LazyGroup
 
 COMMANDS = {
     "check": ("zoo.cli.data.check", "Find problems in a dataset, without changing it."),

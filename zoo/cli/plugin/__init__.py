@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli.lazy import LazyGroup
+from zoo.cli.groups import LazyGroup
 
 COMMANDS = {
     "list": ("zoo.cli.plugin.list", "List installed plugins and their status."),

@@ -60,9 +60,9 @@ def command(
     failure shows what was expected, what was found, and the most likely fix. The exit code is 3 if a check fails, or
     passes although it was expected to fail.
     """
+    from zoo.testing.checking import expected_of
     from zoo.testing.checks import choose_checks
     from zoo.testing.kinds import kind_of, resolve
-    from zoo.testing.run import expected_of
 
     record = resolve(name, kind)  # an unknown name waits for nothing
     kind = kind_of(record).name

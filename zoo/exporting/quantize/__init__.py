@@ -22,9 +22,9 @@ from zoo.exporting.graph import Call, Graph, copy_layer
 from zoo.exporting.quantize.center import center
 from zoo.exporting.quantize.distill import Distilled, Teacher, distill, trained_calls
 from zoo.exporting.quantize.equalize import equalize
+from zoo.exporting.quantize.forward import Pixels, channel_axes, rounded_calls, run
 from zoo.exporting.quantize.ranges import Range, choose_ranges, joins, measure_channels, share_steps, stored_sources
 from zoo.exporting.quantize.rounding import fake_quantize, round_to_inputs
-from zoo.exporting.quantize.run import Pixels, channel_axes, rounded_calls, run
 from zoo.exporting.quantize.sensitivity import Fidelity, InFloat, answers, spare
 
 #: Images that channels and ranges are measured on; more moved no range on the sets tried. All are learnt from.

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from zoo.exporting.fold import LINEAR
 from zoo.exporting.graph import Call, Graph
+from zoo.exporting.quantize.forward import Pixels, batches, run
 from zoo.exporting.quantize.ranges import Range
 from zoo.exporting.quantize.rounding import LARGEST, fake_quantize, steps
-from zoo.exporting.quantize.run import Pixels, batches, run
 
 _STEPS, _BATCH = 150, 8
 #: Of Adam: the part of a step that a weight or bias moves at once, at first; it falls to zero along a cosine.

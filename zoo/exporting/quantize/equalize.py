@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from zoo.exporting.fold import LINEAR, scale_outputs
 from zoo.exporting.graph import Call, Graph, to_array
+from zoo.exporting.quantize.forward import cap, is_relu
 from zoo.exporting.quantize.ranges import Channels
-from zoo.exporting.quantize.run import cap, is_relu
 
 Array = NDArray[np.float64]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from zoo.exporting.fold import LINEAR
 from zoo.exporting.graph import Call, Graph
+from zoo.exporting.quantize.forward import Pixels, batches, cap, channel_axes, is_relu, passes_through, run
 from zoo.exporting.quantize.rounding import steps
-from zoo.exporting.quantize.run import Pixels, batches, cap, channel_axes, is_relu, passes_through, run
 
 #: Smallest and largest value that 8 bits hold, zero always among them.
 Range = tuple[float, float]

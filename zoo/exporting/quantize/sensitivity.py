@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from zoo.exporting.fold import LINEAR
 from zoo.exporting.graph import Call, Graph
+from zoo.exporting.quantize.forward import Pixels, batches, run
 from zoo.exporting.quantize.ranges import Channels, Range
 from zoo.exporting.quantize.rounding import fake_quantize
-from zoo.exporting.quantize.run import Pixels, batches, run
 from zoo.figures import percent
 
 #: Tensors that are tried, the noisiest first; images they are tried on; tensors that may stay in float.

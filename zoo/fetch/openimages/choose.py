@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zoo.errors import DataError, UsageError
-from zoo.fetch.checksum import md5_from_base64
+from zoo.fetch.disk import md5_from_base64
 from zoo.fetch.download import Wanted
 from zoo.fetch.folder import Credit, Failure
 from zoo.fetch.names import Names, folded, short_digest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from zoo.errors import ExportError
-from zoo.evaluation.digest import model_digest
+from zoo.evaluation.trained import model_digest
 from zoo.parity import check_contract, stored_problem
 from zoo.parity.result import size_bytes
 from zoo.testing.exporter import IMAGE, LABELS, ExporterSubject

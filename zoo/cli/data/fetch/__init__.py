@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli.lazy import LazyGroup
+from zoo.cli.groups import LazyGroup
 
 COMMANDS = {
     "openimages": ("zoo.cli.data.fetch.openimages", "Photos of Open Images V7 by class name."),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.data.fetch.options import DRY_RUN, OUT, ListCommand
+from zoo.cli.data.fetch.running import DRY_RUN, OUT, ListCommand
 from zoo.errors import ZooError
 
 
@@ -40,11 +40,10 @@ def command(synsets: tuple[str, ...], source: Path, out: Path, limit: int | None
     zoo data fetch imagenet --synsets "rugby ball" "soccer ball" --from /data/imagenet --out photos/
     """
     from zoo.cli.data.fetch.running import command_line, megabytes, tell_end, tell_interrupted
-    from zoo.fetch.folder import ImageFolder
+    from zoo.fetch.folder import ImageFolder, write_record
     from zoo.fetch.imagenet.source import open_copy
     from zoo.fetch.imagenet.synsets import known_synsets, resolve_synsets
     from zoo.fetch.imagenet.take import listed, take
-    from zoo.fetch.record import write_record
     from zoo.progress import make_reporter
 
     folder = ImageFolder(out)

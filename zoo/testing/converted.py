@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data import TEST
-from zoo.evaluation.digest import model_digest
-from zoo.evaluation.trained import TrainedModel
+from zoo.evaluation.trained import TrainedModel, model_digest
 from zoo.exported import Metadata
 from zoo.exporting.fold import fold
 from zoo.exporting.quantize import quantize
