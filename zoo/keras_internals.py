@@ -42,3 +42,18 @@ def calls_of(model: Any) -> Iterator[Any]:
     """
     for depth in sorted(model._nodes_by_depth, reverse=True):
         yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
+
+
+def lay_out_every_batch() -> None:
+    """Lets Keras on JAX divide every batch of an epoch by its own size.
+
+    Keras decides by the first batch how all are divided among devices, and fails at a last one that is smaller. What
+    this puts in its place does the same for batches of one size.
+    """
+    from keras.src.backend.jax import trainer
+
+    def divided(self: Any, distribution: Any) -> Iterator[Any]:
+        for batch in self.data_adapter.get_jax_iterator():
+            yield trainer._distribute_data(batch)
+
+    trainer.JAXEpochIterator._get_distributed_iterator = divided

@@ -16,11 +16,27 @@ from zoo.cli.options import image_options, recipe_options, reporter_for, runs_op
 from zoo.recipe import FIELDS
 from zoo.table import prose, terminal_width
 
+
+class DeviceCount(click.ParamType[int | str]):
+    """A number from 1 on, or ``all``."""
+
+    name = "N|all"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if value == "all":
+            return "all"
+        try:
+            count = int(value)
+        except ValueError:
+            count = 0
+        return count if count >= 1 else self.fail(f"Expected a number from 1 on, or all. Received: {value!r}.")
+
+
 _HEAD = [name for name in FIELDS if name.startswith("head")]
 _PICTURES = ["augmentation", *RANGES, "mixup_alpha"]
 _GROUPS = {
     "Data": ["data", "split_seed", "size", "resize", "interpolation"],
-    "Run": ["name", "seed", "runs", "resume", "repeat"],
+    "Run": ["name", "seed", "runs", "resume", "repeat", "devices"],
     "Model": ["weights", "options", "recipe", "teachers", "unlabelled"],
     "Output": ["quiet", "as_json", "tensorboard"],
     "Recipe": [name for name in FIELDS if name not in {*_HEAD, *_PICTURES}],
@@ -69,6 +85,11 @@ _GROUPS = {
     metavar="FOLDER",
     type=click.Path(path_type=Path),
     help="Folder of photos without labels. The model learns the teachers' probabilities on them.",
+)
+@click.option(
+    "--devices",
+    type=DeviceCount(),
+    help="Number of devices that share every batch, or all. Needs KERAS_BACKEND=jax.  [default: one]",
 )
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run folder.")
 @click.option("--quiet", is_flag=True, help="Print only the result and warnings.")

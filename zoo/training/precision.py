@@ -70,7 +70,9 @@ def _key(
     recipe: Recipe,
 ) -> str:
     """Everything that affects the measured time. The version of the plugin represents the model that it builds."""
+    shared = keras.distribution.distribution()
     where = [*machine().values(), *devices(), keras.backend.backend(), keras.__version__]
+    where += [f"{shared.num_model_replicas} replicas"] if shared else []
     model = [architecture.name, *_plugin(architecture), sorted(options.items()), *input_shape, classes]
     return "|".join(map(str, [*where, *model, *_step(recipe)]))
 

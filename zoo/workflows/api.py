@@ -53,6 +53,7 @@ def train(
     repeat: AnyPath | Run | None = None,
     teachers: AnyPath | Run | Iterable[AnyPath | Run] = (),
     unlabelled: AnyPath | None = None,
+    devices: int | str | None = None,
     runs: AnyPath = DEFAULT_ROOT,
     quiet: bool = False,
     **settings: Any,
@@ -79,6 +80,7 @@ def train(
         repeat: A run whose settings the new run uses.
         teachers: Finished runs on the same classes. The model learns their probabilities in addition to the labels.
         unlabelled: A folder of photos without labels. The model learns the teachers' probabilities on them.
+        devices: Number of devices that share every batch, or ``"all"``; needs Keras on JAX. ``None``: one.
         runs: Folder of runs.
         quiet: Whether to print only warnings.
         settings: Fields of the ``Recipe`` and ranges of its ``Augmentation``, such as ``epochs=4`` or ``flip="none"``.
@@ -115,6 +117,7 @@ def train(
         callbacks=tuple(callbacks),
         teachers=_folders(teachers),
         unlabelled=None if unlabelled is None else Path(unlabelled),
+        devices=devices,
     )
     return Run(begin(request, reporter).run, _reporter)
 

@@ -18,13 +18,14 @@ _VARIABLES = ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL")
 def host_kept() -> Iterator[None]:
     """Restores what a workflow changes in the process. After an error, it also removes the progress bar.
 
-    The restored state is: environment variables, the level of TensorFlow's log, the threads of OpenCV, and the random
-    generators of Python and NumPy. Keras keeps the seed that a training sets.
+    The restored state is: environment variables, the level of TensorFlow's log, the threads of OpenCV, the devices that
+    share a batch in Keras, and the random generators of Python and NumPy. Keras keeps the seed that a training sets.
     """
     before = {name: os.environ.get(name) for name in _VARIABLES}
     log = logging.getLogger("tensorflow")
     level = log.level
     threads = sys.modules["cv2"].getNumThreads() if "cv2" in sys.modules else -1  # -1: OpenCV's own choice
+    distribution = sys.modules["keras"].distribution.distribution() if "keras" in sys.modules else None
     state = random.getstate()
     numpy_state = sys.modules["numpy"].random.get_state() if "numpy" in sys.modules else None
     try:
@@ -41,6 +42,8 @@ def host_kept() -> Iterator[None]:
         log.setLevel(level)
         if "cv2" in sys.modules:
             sys.modules["cv2"].setNumThreads(threads)
+        if "keras" in sys.modules and sys.modules["keras"].distribution.distribution() is not distribution:
+            sys.modules["keras"].distribution.set_distribution(distribution)
         random.setstate(state)
         if numpy_state is not None:
             sys.modules["numpy"].random.set_state(numpy_state)

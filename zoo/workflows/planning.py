@@ -50,6 +50,8 @@ class TrainRequest:
             resumed too.
         teachers: Finished runs. The model learns their probabilities in addition to the labels.
         unlabelled: A folder of photos without labels. The model learns the teachers' probabilities on them.
+        devices: Number of devices that share every batch, or ``"all"``; needs Keras on JAX. It may differ when a run is
+            resumed.
     """
 
     architecture: str | None = None
@@ -70,6 +72,7 @@ class TrainRequest:
     callbacks: tuple[Any, ...] = ()
     teachers: tuple[Path, ...] = ()
     unlabelled: Path | None = None
+    devices: int | str | None = None
 
     def asked(self) -> dict[str, Any]:
         """The values that are set, by name, including the fields of image and recipe."""
@@ -93,7 +96,7 @@ class TrainRequest:
         given |= {**image, "recipe": self.recipe, "weights": self.weights}
         given |= {"seed": self.seed, "split_seed": self.split_seed}
         given |= {"runs": None if self.runs == DEFAULT_ROOT else self.runs}
-        given |= {"resume": self.resume, "repeat": self.repeat, "name": self.name}
+        given |= {"resume": self.resume, "repeat": self.repeat, "name": self.name, "devices": self.devices}
         for name, value in given.items():
             if value is not None:
                 yield from (_flag(name), str(value))

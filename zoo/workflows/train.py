@@ -102,6 +102,7 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
     check_recipe(plan.recipe, plan.image.input_shape)
     for note in plan.notes:
         reporter.note(note)
+    _share_batches(request.devices, plan.recipe.batch_size, reporter)
     reporter.stage(f"Reading {plan.source} as {plan.image}")
     data = load_data(
         plan.source,
@@ -234,6 +235,7 @@ def _resume_alone(run: RunFolder, request: TrainRequest, reporter: Reporter, sta
     from zoo.training.plan import refuse_other_data
 
     source = run.info.data.source
+    _share_batches(request.devices, run.recipe.batch_size, reporter)
     reporter.stage(f"Resuming {run.path} on {source}")
     counter = reporter.counter("decoding")
     data = load_data(
@@ -252,6 +254,18 @@ def _resume_alone(run: RunFolder, request: TrainRequest, reporter: Reporter, sta
     run.update(tensorboard=request.tensorboard or run.info.tensorboard)
     before_s = sum(run.history.get("seconds", [])) + run.preparation_s
     return _finish(run, data, teaching, request.callbacks, reporter, start - before_s)
+
+
+def _share_batches(devices: int | str | None, batch_size: int, reporter: Reporter) -> None:
+    """First of all, because reading many photos would make a wrong number wait for its error."""
+    if devices is None:
+        return
+    from zoo.backend import start_keras
+    from zoo.training.devices import share_batches
+
+    start_keras()
+    count = share_batches(devices, batch_size)
+    reporter.stage(f"Every batch of {batch_size} images is divided among {count} device(s)")
 
 
 def _refuse_other_backend(run: RunFolder) -> None:

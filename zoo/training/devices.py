@@ -1,0 +1,77 @@
+"""One model on several devices: data parallelism by Keras on JAX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoo.backend import devices as available
+from zoo.errors import UsageError
+from zoo.keras_internals import lay_out_every_batch
+
+#: The value of ``--devices`` for every device that the backend has.
+ALL = "all"
+
+
+def share_batches(devices: int | str | None, batch_size: int) -> int:
+    """Divides every batch among devices from now on, and returns their number.
+
+    Each device computes the gradient of its part of the batch and they are averaged, so losses and weights are those of
+    one device with the same batch, apart from rounding. Evaluation and prediction are divided too.
+
+    Args:
+        devices: Number of devices, or ``"all"``; ``None`` leaves the choice to the backend, which takes one.
+        batch_size: Images per step, of all devices together.
+
+    Raises:
+        UsageError: The backend cannot, there are not so many devices, or the batch cannot be divided among them.
+    """
+    if devices is None:
+        return 1
+    import keras
+
+    names = _chosen(devices, batch_size)
+    if len(names) > 1:
+        lay_out_every_batch()
+        keras.distribution.set_distribution(_distribution(names))
+    return len(names)
+
+
+def _chosen(devices: int | str, batch_size: int) -> list[str]:
+    """Names of the devices."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend != "jax":
+        raise UsageError(
+            f"--devices {devices} needs Keras on JAX; the backend is {backend}.",
+            "Set KERAS_BACKEND=jax, or leave --devices out to train on one device.",
+        )
+    names = available()
+    kind = names[0].partition(":")[0]  # never a mix of processors and accelerators
+    names = [name for name in names if name.partition(":")[0] == kind]
+    count = len(names) if devices == ALL else int(devices)
+    if not 1 <= count <= len(names):
+        raise UsageError(
+            f"--devices {count} is not possible: JAX has {len(names)} device(s), {', '.join(names)}.",
+            f"Give a number from 1 to {len(names)}, or all.",
+        )
+    if batch_size % count:
+        raise UsageError(
+            f"A batch of {batch_size} images cannot be divided among {count} devices.",
+            f"Give a --batch-size that is a multiple of {count}, such as {-(-batch_size // count) * count}.",
+        )
+    return names[:count]
+
+
+def _distribution(names: list[str]) -> Any:
+    import keras
+
+    class DataParallel(keras.distribution.DataParallel):  # type: ignore[misc]
+        """As Keras's, but every device computes the whole of a batch that cannot be divided, as an epoch's last."""
+
+        def get_data_layout(self, data_shape: tuple[int, ...]) -> Any:
+            if data_shape and data_shape[0] % len(names) == 0:
+                return super().get_data_layout(data_shape)
+            return keras.distribution.TensorLayout([None] * len(data_shape), self.device_mesh)
+
+    return DataParallel(devices=names, auto_shard_dataset=False)
