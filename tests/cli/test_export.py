@@ -538,7 +538,7 @@ def zoo_exporters():
     done = run_zoo("export", newest, "--format", "plain", "--precision", "int8")
     assert done.code == 2
     assert "The format 'plain' does not come in int8." in done.err
-    assert "It offers: float32, float16." in done.err
+    assert "Supported: float32, float16." in done.err
 
 
 def test_a_format_that_does_not_come_in_a_precision_keeps_nobody_from_the_others(

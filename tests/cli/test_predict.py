@@ -228,7 +228,7 @@ def test_a_file_that_returns_no_probabilities_is_told(
     del last.attribute[:]
     onnx_package.save(model, str(stranger))
     done = run_zoo("predict", stranger, photos, "--spec", onnx / "spec.json")
-    assert (done.code, "returns no probabilities" in done.err) == (2, True)
+    assert (done.code, "does not return probabilities" in done.err) == (2, True)
 
 
 def test_what_is_less_likely_is_unknown(onnx: Path, digits_run: Path, run_zoo: RunZoo, photos: Path) -> None:

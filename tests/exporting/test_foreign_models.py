@@ -158,7 +158,7 @@ def test_other_files_are_called_what_they_are_by_every_command(
     for name, *parts in (
         ("model.h5", "HDF5", "load_model('model.h5', compile=False)", "model.save('model.keras')"),
         ("hdf5.keras", "HDF5", "os.rename('hdf5.keras', 'hdf5.h5')"),
-        ("model.weights.h5", "holds weights only", "model.load_weights('model.weights.h5')"),
+        ("model.weights.h5", "contains only weights", "model.load_weights('model.weights.h5')"),
         ("model.pth", "PyTorch"),
         ("saved", "SavedModel", 'model.save("model.keras")', "tf_keras"),
         ("half.keras", "is damaged or is not a .keras file"),
@@ -257,7 +257,7 @@ def test_the_range_of_pixels_that_fits_is_said_and_can_be_given(
     done = zoo(*export, "--pixels", pixels)
     assert done.code == 0, done.err
     assert "seems to expect" not in done.err
-    assert f"Raw pixels are turned into what the model expects: {pixels}" in done.err
+    assert f"Raw pixels are converted to the range that the model expects: {pixels}" in done.err
     assert f"--pixels {pixels}" in done.out
     file = tmp_path / "out" / "theirs-onnx-float32" / "theirs.onnx"
     # The file takes raw pixels; what it predicts is right, and both other commands say the same.
@@ -346,8 +346,8 @@ def ending(end: object, count: int = CLASSES) -> keras.Model:
 @pytest.mark.parametrize(
     ("end", "message"),
     [
-        (layers.ReLU(), "it is not known how to make some: values from 0 to"),
-        (lambda x: x / 2.0, "it is not known how to make some: values from"),
+        (layers.ReLU(), "its outputs cannot be converted: values from 0 to"),
+        (lambda x: x / 2.0, "its outputs cannot be converted: values from"),
         (layers.Dense(5), "returns (batch, 5); there are 3 labels"),
         (layers.Dense(1, "softmax"), "returns (batch, 1); there are 3 labels"),
         (lambda x: x / 0.0, "not finite"),

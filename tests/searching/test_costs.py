@@ -108,7 +108,7 @@ def test_a_device_without_such_a_file_says_what_it_has() -> None:
 
 
 def test_a_device_that_timed_nothing_that_is_installed_is_refused() -> None:
-    with pytest.raises(UsageError, match="times gone, which cannot be built here"):
+    with pytest.raises(UsageError, match="times gone, which cannot be built on this machine"):
         read_device(benchmark(("gone", 224, "int8", 9.0)), "tflite", "int8", here)
 
 

@@ -153,7 +153,7 @@ def test_a_resumed_run_says_when_another_version_is_installed(interrupted: Path,
     (interrupted / "run.json").write_text(json.dumps(info | {"distribution": "keras-edge-zoo 0.0.1"}))
     done = run_zoo("train", "--resume", interrupted)
     assert done.code == 0, done.err
-    assert f"This run began with keras-edge-zoo 0.0.1; {info['distribution']} is installed" in done.err
+    assert f"This run was started with keras-edge-zoo 0.0.1. Now {info['distribution']} is installed" in done.err
 
 
 def test_a_resumed_run_refuses_other_settings_and_other_data(

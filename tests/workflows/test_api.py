@@ -209,8 +209,8 @@ def test_two_trainings_in_one_process_are_refused(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         ({"name": "a/b"}, "must be the name of a folder"),
-        ({"name": "taken"}, "already a 'taken'"),
-        ({"name": "mobilenetv2"}, "an architecture has that name"),
+        ({"name": "taken"}, "'taken' already exists"),
+        ({"name": "mobilenetv2"}, "because an architecture has that name"),
         ({"epoks": 3}, "Did you mean 'epochs'"),
         ({"epochs": "many"}, "must be a whole number"),
         ({"size": "big"}, "size must be pixels"),

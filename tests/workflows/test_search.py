@@ -260,7 +260,7 @@ def test_one_photo_a_class_is_told(photo_folder: PhotoFolder, zoo: Zoo) -> None:
     assert not Path("runs").exists()
 
 
-@pytest.mark.parametrize(("weights", "said"), [((), "Install a plugin"), (("far",), "with --arch: any")])
+@pytest.mark.parametrize(("weights", "said"), [((), "Install a plugin"), (("far",), "downloaded: any")])
 def test_without_pretrained_architectures_it_says_so(
     weights: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +268,6 @@ def test_without_pretrained_architectures_it_says_so(
     record = Architecture(name="any", summary="", build=print, backbone="features", weights=offered)
     installed = Registry("architecture", [Offer(record, "zoo-any", "1.0")])
     monkeypatch.setattr(options, "architectures", lambda: installed)
-    with pytest.raises(UsageError, match="No architecture is installed") as error:
+    with pytest.raises(UsageError, match="A search requires an architecture") as error:
         options.find_architectures((), "photos")
     assert said in str(error.value)

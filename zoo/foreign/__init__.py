@@ -1,1 +1,1 @@
-"""Models that people made elsewhere: read, adapted to raw pixels and probabilities, or refused with the true cause."""
+"""Keras models from outside zoo: read, adapted to raw pixels and probabilities, or refused with the reason."""

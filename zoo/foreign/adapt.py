@@ -1,4 +1,4 @@
-"""A model of somebody else's as ours are: raw RGB pixels in, one row of probabilities out. What was changed is told."""
+"""Adapts a model from outside zoo to raw RGB pixels as input and one row of probabilities as output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Adapted:
 
     Args:
         model: Functional, in float32.
-        notes: What was changed, a sentence each; empty where the model is as it was.
+        notes: The changes, one sentence each. Empty if the model is unchanged.
     """
 
     model: keras.Model
@@ -38,16 +38,16 @@ class Adapted:
 
 
 def adapt(model: keras.Model, labels: tuple[str, ...], name: str, pixels: str = RAW) -> Adapted:
-    """Puts around a model what it lacks.
+    """Adds the layers that a model lacks.
 
     Args:
-        model: As it was read.
+        model: The model as read from the file.
         labels: Class names in the order of its outputs.
-        name: What messages call it.
-        pixels: The range of pixels that it expects, one of ``PIXELS``.
+        name: Name of the model in messages.
+        pixels: The pixel range that it expects, one of ``PIXELS``.
 
     Raises:
-        UsageError: It cannot be adapted without guessing.
+        UsageError: The model cannot be adapted without guessing.
     """
     from zoo.exporting.graph import Graph
 
@@ -59,12 +59,14 @@ def adapt(model: keras.Model, labels: tuple[str, ...], name: str, pixels: str = 
     image = keras.Input((height_px, width_px, 3), name="image")
     x = scaled(image, pixels)
     if pixels != RAW:
-        notes.append(f"Raw pixels are turned into what the model expects: {pixels}, {PIXELS[pixels]}.")
+        notes.append(f"Raw pixels are converted to the range that the model expects: {pixels}, {PIXELS[pixels]}.")
     if channels == 1:
         x = _gray(x)
-        notes.append(f"The model takes gray photos: gray is computed from red, green and blue as {_GRAY}.")
+        notes.append(f"The model takes gray photos. Gray is computed from red, green and blue as {_GRAY}.")
     if model.inputs[0].shape[0] is not None:
-        notes.append(f"The batch of the model is fixed to {model.inputs[0].shape[0]}; here it is free.")
+        notes.append(
+            f"The batch size of the model is fixed to {model.inputs[0].shape[0]}. It is changed to any batch size."
+        )
     output = _called(model, x, name, notes)
     probed = _probe(keras.Model(image, output), (height_px, width_px))
     output = _probabilities(model, output, probed, labels, name, notes)
@@ -92,7 +94,7 @@ def _refuse_quantised(model: keras.Model, name: str) -> None:
 
 
 def _input_shape(model: keras.Model, name: str) -> tuple[int, int, int]:
-    """Height, width and channels of the one image that a model takes."""
+    """Height, width and channels of the input image of a model."""
     from zoo.exporting.graph import has_graph
 
     if not has_graph(model):
@@ -135,7 +137,7 @@ def _input_shape(model: keras.Model, name: str) -> tuple[int, int, int]:
 
 
 def _structure(model: keras.Model) -> tuple[Any, Any]:
-    """What a model takes and returns: a symbolic tensor each, or a dict or list of one."""
+    """Input and output of a model: a symbolic tensor each, or a dict or list of one."""
     import keras
 
     if isinstance(model, keras.Sequential):
@@ -153,7 +155,7 @@ def _gray(x: Any) -> Any:
 
 
 def _called(model: keras.Model, x: Any, name: str, notes: list[str]) -> Any:
-    """The one output of a model that is called with ``x``, as one row a photo."""
+    """The single output of a model that is called with ``x``, as one row per photo."""
     import keras
 
     if len(model.outputs) != 1:
@@ -192,7 +194,7 @@ def _called(model: keras.Model, x: Any, name: str, notes: list[str]) -> Any:
 
 
 def _probe(model: keras.Model, size: tuple[int, int]) -> NDArray[np.float32]:
-    """What a model returns for black, white and noisy pictures of several contrasts."""
+    """Outputs of a model for black, white and noisy images of several contrasts."""
     from zoo.evaluation.predict import answers
 
     random = np.random.default_rng(0)
@@ -207,7 +209,7 @@ def _probe(model: keras.Model, size: tuple[int, int]) -> NDArray[np.float32]:
 def _probabilities(
     model: keras.Model, output: Any, probed: NDArray[np.float32], labels: tuple[str, ...], name: str, notes: list[str]
 ) -> Any:
-    """The output as one probability a label: by the last activation and by what the model returned."""
+    """Converts the output to one probability per label, based on the last activation and on test outputs."""
     from keras import activations, layers
 
     from zoo.exporting.graph import last_activation
@@ -218,18 +220,18 @@ def _probabilities(
     found = f"values from {probed.min():.3g} to {probed.max():.3g}, last activation {told}"
     if not np.isfinite(probed).all():
         raise UsageError(
-            f"{name} returns values that are not finite for black, white or noisy pictures.",
-            "It expects other pixels: see --pixels. Or its weights are not finite.",
+            f"{name} returns values that are not finite for black, white or noisy images.",
+            "It may expect another pixel range (see --pixels), or its weights are not finite.",
         )
     within = probed.min() >= -PROBABILITY_TOLERANCE and probed.max() <= 1 + PROBABILITY_TOLERANCE
     if count == 1 and len(labels) == 2:
         logit = activation is activations.linear and not within
         if not logit and activation is not activations.sigmoid:
             raise UsageError(
-                f"{name} has one output for two labels, and it is not known to be a probability: {found}.",
+                f"{name} has one output for two labels, and the output may not be a probability: {found}.",
                 'End it with layers.Dense(1, activation="sigmoid"), and save it again.',
             )
-        told = "is a logit; its sigmoid, the probability" if logit else "is a probability: that"
+        told = "is a logit. Its sigmoid is the probability" if logit else "is the probability"
         notes.append(
             f"The one output of the model {told} of '{labels[1]}', the second label. Files return two probabilities, "
             f"'{labels[0]}' first. If that is the wrong way round, exchange the labels."
@@ -253,13 +255,13 @@ def _probabilities(
             'Train it with activation="softmax" and categorical cross-entropy, where one class is right.',
         )
     raise UsageError(
-        f"{name} returns no probabilities, and it is not known how to make some: {found}.",
+        f"{name} does not return probabilities, and its outputs cannot be converted: {found}.",
         'End it with layers.Dense(classes, activation="softmax"), and save it again.',
     )
 
 
 def _two_probabilities(output: Any, logit: bool) -> Any:
-    """``(1 - p, p)`` of a probability ``p``; of a logit, the softmax of 0 and the logit, which is the same."""
+    """``(1 - p, p)`` for a probability ``p``. For a logit, the softmax of (0, logit), which is equivalent."""
     from keras import layers
 
     if logit:

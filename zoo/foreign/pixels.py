@@ -1,4 +1,4 @@
-"""Which range of pixels a model expects, and a model that takes raw pixels in its place."""
+"""The pixel ranges that a model may expect, and the conversion of raw pixels to them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SIGNIFICANCE = 0.01
 
 
 def scaled(image: Any, pixels: str) -> Any:
-    """Raw RGB pixels in one of the ranges of ``PIXELS``, by layers that folding knows where it can be."""
+    """Converts raw RGB pixels to one of the ranges of ``PIXELS``, if possible with layers that can be folded."""
     from keras import layers, ops
 
     if pixels == "0..1":
@@ -55,16 +55,16 @@ def scaled(image: Any, pixels: str) -> Any:
 
 
 def fitting_pixels(model: keras.Model, data: ImageData, split: str) -> str | None:
-    """The range of pixels that a model seems to expect, where it predicts at chance for raw ones.
+    """The pixel range that a model seems to expect, if it predicts at chance level for raw pixels.
 
     Args:
-        model: Takes raw pixels and returns probabilities.
+        model: A model that maps raw pixels to probabilities.
         data: Labelled photos.
-        split: Which of them; some hundred are looked at.
+        split: The split. A few hundred photos are used.
 
     Returns:
-        ``None`` where raw pixels do, or where no other range is significantly better than raw pixels and than always
-        predicting the commonest class.
+        ``None`` if raw pixels are suitable, or if no other range is significantly better than raw pixels and than
+        always predicting the most frequent class.
     """
     import keras
 
@@ -75,7 +75,7 @@ def fitting_pixels(model: keras.Model, data: ImageData, split: str) -> str | Non
         return None
 
     def ask(pixels: str) -> tuple[NDArray[np.bool_], float]:
-        """Which photos are right, and how likely the true classes are on average."""
+        """Which photos are predicted correctly, and the mean probability of the true classes."""
         image = keras.Input(model.input_shape[1:])
         asked = model if pixels == RAW else keras.Model(image, model(scaled(image, pixels)))
         probabilities = predict(asked, data, indices)

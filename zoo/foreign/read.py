@@ -1,4 +1,4 @@
-"""Reading a model file: what is in it, before Keras runs any of it, and why it cannot be read where it cannot."""
+"""Reads a model file. Its content is inspected before Keras runs any of it, and failures are explained."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ _OTHERS = {
 
 
 def is_foreign(path: Path) -> bool:
-    """Whether a path looks like a model file or folder that no exporter of ours wrote."""
+    """Whether a path looks like a model file or folder that was not written by a zoo exporter."""
     suffix = path.suffix.lower()
     return suffix in (".keras", *_HDF5_SUFFIXES, *_OTHERS) or (path / "saved_model.pb").is_file()
 
 
 def read_model(path: Path) -> keras.Model:
-    """The model of a ``.keras`` file. No code that came with the file is run.
+    """Reads the model of a ``.keras`` file. No code from the file is run.
 
     Raises:
-        UsageError: It is of another kind, holds code of its author's, or is damaged.
+        UsageError: The file has another format, contains custom code, or is damaged.
     """
     check_kind(path)
     try:
         check_keras_file(path)
     except ValueError as error:
-        raise UsageError(f"'{path}' is damaged: {_first_line(error)}", "Copy it anew.") from error
+        raise UsageError(f"'{path}' is damaged: {_first_line(error)}", "Copy it again.") from error
     config = _configuration(path)
     _refuse_code(path, config)
     import keras
@@ -55,7 +55,9 @@ def read_model(path: Path) -> keras.Model:
     except Exception as error:  # Keras and h5py raise what they like
         saved = _saved_with(path)
         by = f", which Keras {saved} saved" if saved else ""
-        again = f"Read it with the same Keras: pip install keras=={saved}" if saved else "Save it again with Keras 3."
+        again = (
+            f"Install the same version of Keras: pip install keras=={saved}" if saved else "Save it again with Keras 3."
+        )
         raise UsageError(
             f"Keras {keras.__version__} could not read '{path}'{by}: {_first_line(error)}",
             _from_keras_2(path) if saved.startswith("2.") else again,
@@ -63,19 +65,19 @@ def read_model(path: Path) -> keras.Model:
 
 
 def check_kind(path: Path) -> None:
-    """Raises ``UsageError`` where a path is no ``.keras`` file, with the lines that make one of what it is."""
+    """Raises ``UsageError`` if a path is not a ``.keras`` file, with code that converts it."""
     suffix = path.suffix.lower()
     if path.is_dir() and (path / "saved_model.pb").is_file():
         raise UsageError(
-            f"'{path}' is a SavedModel: a TensorFlow graph, which no longer has the layers that zoo exports.",
+            f"'{path}' is a SavedModel: a TensorFlow graph without the Keras layers that zoo needs.",
             'Save the model as a .keras file, in the program that built it: model.save("model.keras"). Where only the '
             "SavedModel of a Keras 2 model is left: " + _from_keras_2(path),
         )
     if path.is_dir() or not path.exists():
-        raise UsageError(f"There is no file '{path}'.")
+        raise UsageError(f"The file '{path}' does not exist.")
     if path.name.lower().endswith(".weights.h5"):
         raise UsageError(
-            f"'{path}' holds weights only: the layers that they belong to are not in it.",
+            f"'{path}' contains only weights, not the layers to which they belong.",
             "Build the model with the program that made it, and:"
             + indented(f"model.load_weights({str(path)!r})", 'model.save("model.keras")'),
         )
@@ -86,12 +88,12 @@ def check_kind(path: Path) -> None:
         renaming = [] if name == path else [f"import os; os.rename({str(path)!r}, {str(name)!r})"]
         saved = f"model.save({str(name.with_suffix('.keras'))!r})"
         raise UsageError(
-            f"'{path}' is an HDF5 file, the format of Keras before 3; opening one can run code that is inside it.",
-            "If you trust whoever made it, convert it once:" + indented(*renaming) + loading(str(name), saved),
+            f"'{path}' is an HDF5 file, the format of Keras before version 3. Opening it can run code from the file.",
+            "If you trust its author, convert it once:" + indented(*renaming) + loading(str(name), saved),
         )
     if suffix in _OTHERS:
         raise UsageError(
-            f"'{path}' is a file of {_OTHERS[suffix]}; zoo exports models that Keras can read.",
+            f"'{path}' is a file of {_OTHERS[suffix]}. zoo can export only models that Keras can read.",
             'Build the model with Keras, copy the weights, and save it: model.save("model.keras").',
         )
     if suffix != ".keras":
@@ -118,7 +120,7 @@ def _configuration(path: Path) -> Any:
 
 
 def _saved_with(path: Path) -> str:
-    """The release of Keras; empty where the file does not say it."""
+    """The Keras release that wrote the file. Empty if the file does not record it."""
     try:
         with zipfile.ZipFile(path) as archive:
             return str(read_object(archive.read("metadata.json"))["keras_version"])
@@ -127,7 +129,7 @@ def _saved_with(path: Path) -> str:
 
 
 def _refuse_code(path: Path, config: Any) -> None:
-    """Raises where a configuration names anything that is not a part of Keras."""
+    """Raises an error if a configuration refers to objects that are not part of Keras."""
     lambdas: list[str] = []
     classes: dict[str, str] = {}
     for entry in _entries(config):
@@ -174,7 +176,7 @@ def _refuse_code(path: Path, config: Any) -> None:
 
 
 def _entries(config: Any) -> Iterator[dict[str, Any]]:
-    """Every object that a configuration describes, the outer ones first."""
+    """All objects in a configuration, outer ones first."""
     waiting = deque([config])
     while waiting:
         value = waiting.popleft()

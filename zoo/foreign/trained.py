@@ -1,4 +1,4 @@
-"""A lone model file as something that can predict."""
+"""Loads a lone model file for prediction."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from zoo.image_spec import ImageSpec
 
 
 def of_file(path: Path, labels: tuple[str, ...], pixels: str | None = None) -> TrainedModel:
-    """The model of a lone ``.keras`` file, adapted to raw pixels, which are squashed to the size of its input.
+    """Loads a lone ``.keras`` file, adapted to raw pixels. Images are resized to its input size with ``squash``.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         labels: Class names in the order of its outputs.
-        pixels: The range of pixels that it expects, one of ``PIXELS``; ``None``: raw.
+        pixels: The pixel range that it expects, one of ``PIXELS``. ``None``: raw pixels.
 
     Raises:
-        UsageError: It cannot be read, or is no classifier of photos.
+        UsageError: The file cannot be read, or is not an image classifier.
     """
     if pixels is not None and pixels not in PIXELS:
         raise unknown_name("range of pixels", pixels, PIXELS)

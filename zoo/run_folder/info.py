@@ -1,4 +1,4 @@
-"""What ``run.json`` and ``metrics.json`` may hold. A run may be edited, damaged, or come from anybody."""
+"""The records of ``run.json`` and ``metrics.json``. A run may be edited, damaged, or from an untrusted source."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LATEST = 16_725_225_600_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class DataInfo:
-    """What a run was trained on, as ``ImageData.describe`` says it."""
+    """The training data of a run, from ``ImageData.describe``."""
 
     source: str = ""
     root: str = ""
@@ -37,7 +37,7 @@ class DataInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaks:
-    """How the accuracy changes without test images that have a near-duplicate in training."""
+    """The accuracy without test images that have a near-duplicate in the training data."""
 
     test_images: int
     of: int
@@ -51,9 +51,9 @@ class FlipInfo:
 
     Args:
         asked: The recipe's ``flip``.
-        chosen: What ``auto`` became; else what was asked.
-        warning: Why images are not mirrored though ``auto`` would, or what speaks against the mirroring that was
-            asked for. Empty or ``None`` where nothing does.
+        chosen: The value chosen for ``auto``, or else the requested value.
+        warning: Why ``auto`` does not mirror images, or why the requested mirroring may be harmful. Empty or ``None``
+            if there is no problem.
     """
 
     asked: Flip
@@ -63,14 +63,15 @@ class FlipInfo:
 
 @dataclass(frozen=True)
 class HeadTried:
-    """A head that was tried, at its best strength.
+    """A candidate head at its best strength.
 
     Args:
         method: ``ridge`` or ``logistic`` regression.
-        features: Which features it was given.
-        strength: Of its penalty, relative to the loss.
-        accuracy: Share of right predictions on images in folds that did not train it.
-        brier_score: Mean squared error of its probabilities there, summed over the classes: 0 to 2.
+        features: The features that it was given.
+        strength: Strength of its penalty, relative to the loss.
+        accuracy: Accuracy on held-out folds, 0 to 1.
+        brier_score: Brier score on held-out folds: the mean squared error of the probabilities, summed over the
+            classes, 0 to 2.
     """
 
     method: str
@@ -85,10 +86,10 @@ class Growth:
     """How accuracy grows with training images.
 
     Args:
-        images: Numbers of images that trained, ascending; the last is of all in the folds.
-        accuracies: Share of right predictions on images that did not train, for each.
-        gain: What twice as many images would add to the last accuracy, by extrapolation.
-        interval: Its 95 % bootstrap interval.
+        images: Numbers of training images, ascending. The last is the number in the complete folds.
+        accuracies: Accuracy on held-out images for each number, 0 to 1.
+        gain: Extrapolated gain in accuracy with twice as many images.
+        interval: 95 % bootstrap interval of the gain.
     """
 
     images: tuple[int, ...]
@@ -99,10 +100,13 @@ class Growth:
     def __str__(self) -> str:
         low, high = (points(value, signed=False) for value in self.interval)
         if self.interval[1] < 0.005:
-            return f"More training images of the same kind would hardly help: twice as many add {low} to {high} points."
+            return (
+                f"More training images of the same type would hardly help: twice as many would add {low} to"
+                f" {high} points."
+            )
         return (
             f"Twice as many training images would add about {points(self.gain, signed=False)} points of accuracy"
-            f" ({low} to {high}), as the gain from half of them to all of them suggests."
+            f" ({low} to {high}), estimated from the gain between half and all of them."
         )
 
     @property
@@ -116,13 +120,13 @@ class HeadInfo:
     """The head that cross-validation on the training images chose.
 
     Args:
-        method, features, strength, accuracy, brier_score: As of what was tried.
-        depths: Layers whose pooled outputs it uses, beside the last features.
-        images: Training images that chose; 0 where there were too few.
+        method, features, strength, accuracy, brier_score: As in ``HeadTried``.
+        depths: Layers whose pooled outputs it uses in addition to the last features.
+        images: Number of training images used for the choice. 0 if there were too few.
         folds: Number of folds.
-        repetitions: How often the images were divided into folds.
-        tried: All heads that were compared.
-        growth: What more images would bring.
+        repetitions: Number of repetitions of the cross-validation.
+        tried: All candidates.
+        growth: The learning curve.
     """
 
     method: str
@@ -148,9 +152,9 @@ class RunInfo:
     """The content of ``run.json``.
 
     Args:
-        order: Microseconds since 1970 at which the run began; at least one more than that of every run that stood
-            beside it then, so that the newest run is the newest whatever the clock said. ``None`` in runs of before.
-        created_at: The same moment as the clock said it, UTC, ISO 8601.
+        order: Start of the run in microseconds since 1970. It is larger than that of every existing run in the folder,
+            so that the order of runs is correct even if the clock was wrong. ``None`` in older runs.
+        created_at: Start of the run according to the clock, UTC, ISO 8601.
     """
 
     architecture: str
@@ -187,7 +191,7 @@ class RunInfo:
         if not _ARCHITECTURE.fullmatch(self.architecture):
             raise ValueError(f"'architecture' is no name of an architecture: {self.architecture!r:.80}")
         if not self.labels or len(set(self.labels)) < len(self.labels) or not all(self.labels):
-            raise ValueError("'labels' must name every class once")
+            raise ValueError("'labels' must be unique")
         for name in ("seed", "split_seed"):
             if not 0 <= getattr(self, name) < 2**31:
                 raise ValueError(f"'{name}' must be from 0 to 2147483647; received {getattr(self, name)}")
@@ -196,11 +200,11 @@ class RunInfo:
 
     @property
     def asked_recipe(self) -> Recipe:
-        """The recipe as it was asked for: with ``flip`` as it was before the dataset decided what ``auto`` is."""
+        """The recipe as requested, with ``flip`` before ``auto`` was resolved."""
         return self.recipe.with_values({"flip": self.flip.asked}) if self.flip else self.recipe
 
     def as_dict(self) -> dict[str, Any]:
-        """What ``run.json`` holds, ready for JSON."""
+        """The content of ``run.json``, ready for JSON."""
         return asdict(self)
 
 
@@ -229,7 +233,7 @@ class ClassMetrics:
 
     @property
     def found(self) -> str:
-        """How many of its images are found: ``0 of 3 found``."""
+        """The number of its images that are predicted correctly: ``0 of 3 found``."""
         return f"{round((self.recall or 0.0) * self.support)} of {self.support} found"
 
 
@@ -244,12 +248,12 @@ class Confused:
 
 @dataclass(frozen=True)
 class ModelWarning:
-    """A sign that the model is of no use on the images it was measured on.
+    """A warning that the model may be unusable, from its evaluation.
 
     Args:
         kind: ``baseline``, ``one_class`` or ``label_order``.
-        sentence: For people.
-        values: The figures in it, shares without rounding.
+        sentence: The text of the warning.
+        values: The figures in the text, without rounding.
     """
 
     kind: str
@@ -259,13 +263,14 @@ class ModelWarning:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A threshold of confidence, and what it brings.
+    """A confidence threshold with its coverage and accuracy.
 
     Args:
-        target_accuracy: Share of right answers that was asked for, 0 to 1.
-        suggested: Probability of the likeliest class below which the answer should be "unknown", 0 to 1.
-        coverage: Share of the images that get an answer.
-        accuracy: Share of right answers among those; ``None`` without any.
+        target_accuracy: Target accuracy, 0 to 1.
+        suggested: Threshold for the probability of the likeliest class, 0 to 1. Below it, the prediction should be
+            "unknown".
+        coverage: Share of the images with a prediction at or above the threshold.
+        accuracy: Accuracy on these images. ``None`` if there are none.
     """
 
     suggested: float
@@ -276,15 +281,16 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold(Point):
-    """The suggestion, and a curve to choose another point from; older runs have neither a curve nor what chose it.
+    """The suggested threshold, and a curve of alternatives. In older runs, the curve and ``chosen_on`` are missing.
 
     Args:
-        images: Number of images that coverage and accuracy were measured on; none of them chose a threshold that was
-            applied to itself.
-        chosen_on: ``val``: validation images; ``folds``: training images, each by a head that it did not train, in
-            cross-validation; ``halves``: the other half of the images measured on.
-        chosen_images: Number of images that chose.
-        curve: Other accuracies that the model does not reach by itself and that can be reached.
+        images: Number of images on which coverage and accuracy were measured. No threshold was applied to images on
+            which it was chosen.
+        chosen_on: The images on which the threshold was chosen. ``val``: validation images. ``folds``: training images,
+            each predicted in cross-validation by a head that was not trained on it. ``halves``: the other half of the
+            test images.
+        chosen_images: Number of images on which the threshold was chosen.
+        curve: Points for other accuracies that can be reached with a threshold only.
     """
 
     images: int = 0
@@ -307,28 +313,27 @@ _FIRST_METRICS = ("macro_f1", "balanced_accuracy", "log_loss", "expected_calibra
 class Metrics:
     """How good a model is on labelled images: the content of ``metrics.json``.
 
-    Shares are from 0 to 1; ``None`` is "not defined here".
+    Shares are from 0 to 1. ``None`` means that the value is not defined.
 
     Args:
-        n: Images measured on.
-        accuracy, accuracy_interval: Share of right answers; its 95 % Wilson interval ``(low, high)``.
-        split: Which images of the data those are.
+        n: Number of images.
+        accuracy, accuracy_interval: Accuracy and its 95 % Wilson interval ``(low, high)``.
+        split: Split of the images.
         classes: Number of classes.
-        majority_class, majority_class_baseline: The class most frequent among *these* images (the first of equals), and
-            its share of them: the no-information rate, which no answer that is always the same can exceed.
-        scalars: Every other metric that is one number, by name; ``zoo.evaluation.metric`` lists them. Each is an
-            attribute too, such as ``macro_f1``, and stands beside the other fields in ``metrics.json``.
+        majority_class, majority_class_baseline: The most frequent class of *these* images (the first of equals), and
+            its share: the no-information rate, the best accuracy of a constant prediction.
+        scalars: All other scalar metrics by name, as listed in ``zoo.evaluation.metric``. Each is also an attribute,
+            such as ``macro_f1``, and a field on the top level of ``metrics.json``.
         evaluated_classes: Number of classes that have images.
         log_loss_clip: For the log loss, probabilities are clipped to [clip, 1 - clip].
         mean_confidence: Mean probability of the predicted class.
-        calibration_bins: Bins of equal width; confidence and accuracy are ``None`` in an empty one.
-        min_confidence: From which confidence on an answer is worth giving; ``None`` where too few images, or too few
-            right predictions, suggest none.
-        warnings: Signs that the model is of no use on these images.
-        per_class: In the order of labels. With no images precision, recall and F1 are ``None``; precision is ``None``
-            for a class that was never predicted.
-        confusion_matrix: Counts, rows true, columns predicted, both in the order of labels.
-        most_confused: The most frequent mistakes, at most 20.
+        calibration_bins: Bins of equal width. Confidence and accuracy of an empty bin are ``None``.
+        min_confidence: Suggested confidence threshold. ``None`` if there are too few images or correct predictions.
+        warnings: Warnings that the model may be unusable.
+        per_class: Metrics of each class, in the order of labels. Without images, precision, recall and F1 are ``None``.
+            Precision is also ``None`` for a class that was never predicted.
+        confusion_matrix: Counts, with true classes as rows and predicted classes as columns, in the order of labels.
+        most_confused: The most frequent confusions, at most 20.
     """
 
     n: int
@@ -372,13 +377,16 @@ class Metrics:
 
     @property
     def weakest_class(self) -> ClassMetrics | None:
-        """The class of which the smallest share of images is found, of equals the largest; ``None`` where all are."""
+        """The class with the lowest recall, the largest of equal ones.
+
+        ``None`` if all images are predicted correctly.
+        """
         missed = [row for row in self.per_class if row.recall is not None and row.recall < 1]
         return min(missed, key=lambda row: (row.recall, -row.support), default=None)
 
     @property
     def against_baseline(self) -> Literal["better", "unsure", "worse"] | None:
-        """Whether the accuracy can be told from that of always predicting the commonest class: by its 95 % interval."""
+        """Whether the accuracy differs from that of always predicting the most frequent class, by its 95 % interval."""
         low, high = self.accuracy_interval
         if self.majority_class_baseline is None:
             return None
@@ -388,30 +396,30 @@ class Metrics:
 
     @property
     def top_k_accuracy(self) -> dict[str, float] | None:
-        """Top-k accuracies by k; ``None`` where there are 5 classes or fewer."""
+        """Top-k accuracies by k. ``None`` for 5 classes or fewer."""
         values = {k: self.scalars.get(f"top_{k}_accuracy") for k in ("3", "5")}
         return {k: value for k, value in values.items() if value is not None} or None
 
     def __str__(self) -> str:
-        """Accuracy, its interval, and what the best prediction that is always the same gives on these images."""
+        """Accuracy, its interval, and the accuracy of always predicting the most frequent class of these images."""
         low, high = self.accuracy_interval
         text = f"Accuracy {percent(self.accuracy)} on {self.n} {self.split} images"
         text += f" (95 % interval {percent(low)} to {percent(high)}"
         if self.majority_class_baseline is not None:
-            text += f"; always answering their commonest class: {percent(self.majority_class_baseline)}"
+            text += f"; always predicting the most frequent class: {percent(self.majority_class_baseline)}"
         return text + ")"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))  # as the last line of a notebook's cell
 
     def as_dict(self) -> dict[str, Any]:
-        """What ``metrics.json`` holds, ready for JSON."""
+        """The content of ``metrics.json``, ready for JSON."""
         values = asdict(self)
         return {**values, **values.pop("scalars")}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Metrics:
-        """What ``metrics.json`` says; older runs list their top-k accuracies by k.
+        """Reads ``metrics.json``. In older runs, top-k accuracies are listed by k.
 
         Raises:
             ValueError: A value is missing or of another type; the message names it.
@@ -424,7 +432,7 @@ class Metrics:
         return read_record(cls, {name: values[name] for name in own & values.keys()} | {"scalars": numbers})
 
     def refuse_other_labels(self, labels: tuple[str, ...]) -> None:
-        """Raises ``ValueError`` where the figures are of other classes than the run's."""
+        """Raises ``ValueError`` if the metrics have other classes than the run."""
         rows = [row.label for row in self.per_class]
         matrix = self.confusion_matrix
         confused = {label for pair in self.most_confused or () for label in (pair.true, pair.predicted)}

@@ -1,18 +1,18 @@
-"""A training run on disk: one folder that holds everything needed to read, repeat, resume and export it.
+"""A training run on disk: one folder with everything that is needed to read, repeat, resume and export it.
 
 run.json          arguments, recipe, ImageSpec, labels, seed, data digest and counts, versions, backend, timings, and
                   its place in the order of runs; ``RunInfo`` is its record
-zoo.yaml          what `zoo train --repeat` takes to train the same once more
+zoo.yaml          settings for `zoo train --repeat`
 split.csv         path, label, split, sha256 of every image used
 skipped.csv       path and reason of every file that could not be used
-unlabelled.csv    path, sha256 and use of every photo without a label, of a run with teachers that was given some
-seen.csv          sha256 of photos that the run knows through its teachers, beside those of split.csv
-history.csv       one row an epoch
-checkpoints/      what --resume needs; of no use once the run is finished
+unlabelled.csv    path, sha256 and use of every photo without a label, if there were any
+seen.csv          sha256 of further photos on which its teachers were trained
+history.csv       one row per epoch
+checkpoints/      state for --resume; not needed once the run is finished
 model.keras       the best weights, float32, for keras.models.load_model
 predictions.csv   file, true, predicted, probability of each class, on the test split
-cross_validation.csv  the same on the training images, where the folds of a cross-validation predicted them
-metrics.json      written last of the results: a run is finished once it stands
+cross_validation.csv  the same for the training images, if they were predicted in a cross-validation
+metrics.json      written last of the results: a run is finished when it exists
 plots/*.png, report.html, exports/
 """
 
@@ -58,11 +58,11 @@ _RESULTS = (
 
 
 class Run:
-    """A run folder and what its ``run.json`` says.
+    """A run folder and the record of its ``run.json``.
 
     Args:
-        path: Of the folder.
-        info: The record; ``update`` changes it, here and in the file.
+        path: Path of the folder.
+        info: The record. ``update`` changes it here and in the file.
     """
 
     def __init__(self, path: Path, info: RunInfo) -> None:
@@ -107,7 +107,7 @@ class Run:
 
     @cached_property
     def metrics(self) -> Metrics:
-        """``metrics.json``; only a finished run has it."""
+        """``metrics.json``, which only a finished run has."""
         path = self.path / "metrics.json"
         with _reading(path):
             metrics = Metrics.from_dict(read_object(read_text(path)))
@@ -116,7 +116,7 @@ class Run:
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """Column name to one value an epoch; empty before the first epoch."""
+        """One value per epoch, by column name. Empty before the first epoch."""
         path = self.path / "history.csv"
         rows = self._rows("history.csv", ()) if path.is_file() else []
         with _reading(path):
@@ -124,10 +124,11 @@ class Run:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What made the run, flat for experiment trackers: name to value, such as ``recipe.epochs``.
+        """The settings of the run by name, such as ``recipe.epochs``, in a flat form for experiment trackers.
 
-        Architecture, weights, options, recipe, image rule, seeds, source and digest of the data, backend, precision and
-        versions; and ``best_epoch``, whose weights were kept. What a run has no value of is left out.
+        They are architecture, weights, options, recipe, image specification, seeds, source and digest of the data,
+        backend, precision, versions, and ``best_epoch``, whose weights were kept. Settings without a value are left
+        out.
 
         >>> run = zoo.load("runs/digits")
         >>> run.settings["recipe.epochs"], run.settings["image.height_px"], run.settings["data.source"]
@@ -139,7 +140,7 @@ class Run:
 
     @property
     def results(self) -> list[Path]:
-        """Files worth keeping elsewhere: records, figures and report, and every file of the bundles in ``exports``.
+        """Files for an experiment tracker: records, metrics, report, and every file of the bundles in ``exports``.
 
         >>> [path.name for path in zoo.load("runs/digits").results][:3]
         ['report.html', 'run.json', 'zoo.yaml']
@@ -154,11 +155,11 @@ class Run:
         return self._rows("split.csv", ("path", "label", "split", "sha256"))
 
     def unlabelled(self) -> list[dict[str, str]]:
-        """Rows of ``unlabelled.csv``: path, sha256, use (``trained``, or why it was left out)."""
+        """Rows of ``unlabelled.csv``: path, sha256, use (``trained``, or the reason why it was left out)."""
         return self._rows("unlabelled.csv", ("path", "sha256", "use"))
 
     def learned_from(self) -> frozenset[str]:
-        """SHA-256 of all photos that trained or chose the model, or one of those that taught it."""
+        """SHA-256 of all photos that were used to train or choose the model or one of its teachers."""
         found = {row["sha256"] for row in self.split() if row["split"] != "test"}
         if (self.path / "seen.csv").is_file():
             found |= {row["sha256"] for row in self._rows("seen.csv", ("sha256",))}
@@ -177,38 +178,38 @@ class Run:
                 if None in row or None in values or None in row.values():
                     raise ValueError(f"row {number} has other columns than {', '.join(columns or row.keys() - {None})}")
                 if any("\0" in value for value in row.values()):
-                    raise ValueError(f"row {number} holds a null byte")
+                    raise ValueError(f"row {number} contains a null byte")
             return rows
 
     def update(self, **changes: Any) -> None:
-        """Replaces fields of ``info``, and writes ``run.json`` anew."""
+        """Replaces fields of ``info``, and rewrites ``run.json``."""
         self.info = replace(self.info, **changes)
         write_json(self.path / "run.json", self.info.as_dict())
 
     @property
     def preparation_s(self) -> float:
-        """Seconds spent before the epochs: on what teachers predict, on features, and on the choice of a head."""
+        """Seconds spent before the epochs: on predictions of teachers, on features, and on the choice of a head."""
         return sum(self.info.timings.get(name, 0.0) for name in ("teachers_s", "features_s", "head_s"))
 
     def add_seconds(self, timing: str, seconds: float) -> None:
-        """Adds to one of the timings; an interrupted run has some of it already."""
+        """Adds to one of the timings. A resumed run continues the earlier value."""
         timings = self.info.timings
         self.update(timings={**timings, timing: round(timings.get(timing, 0.0) + seconds, 2)})
 
 
 def create_run(root: Path, info: RunInfo, name: str | None = None) -> Run:
-    """Makes a folder in ``root`` and writes its ``run.json``.
+    """Creates a folder in ``root`` and writes its ``run.json``.
 
-    The folder is ``<architecture>-<timestamp>``, in UTC, unless ``name`` says otherwise. Two runs started in the same
-    second get two folders.
+    The folder is named ``<architecture>-<timestamp>`` (UTC), unless ``name`` is given. Two runs started in the same
+    second get different folders.
 
     Args:
-        root: Folder of runs; it is made where there is none.
-        info: What is known before training; its format, its order and its date are set here.
-        name: Of the folder.
+        root: Folder of runs. It is created if it does not exist.
+        info: The record before training. Its format, order and date are set here.
+        name: Name of the folder.
 
     Raises:
-        UsageError: There is something of that ``name``.
+        UsageError: A file or folder of that ``name`` exists already.
         TrainingError: The folder cannot be written.
     """
     make_folder(root)
@@ -227,7 +228,7 @@ def create_run(root: Path, info: RunInfo, name: str | None = None) -> Run:
 
 
 def refuse_name(root: Path, name: str) -> None:
-    """Asked before long work: raises ``UsageError`` where a run cannot have that name."""
+    """Raises ``UsageError`` if a run cannot have that name. It is called before the training starts."""
     if (
         not _NAME.fullmatch(name)
         or not name.isprintable()
@@ -236,10 +237,10 @@ def refuse_name(root: Path, name: str) -> None:
     ):
         raise UsageError(
             f"--name must be the name of a folder inside {root}. Received: {name!r:.100}.",
-            "Use letters, digits, '-' and '_', and a letter or a digit first, such as --name balls.",
+            "Use letters, digits, '-' and '_', and start with a letter or a digit, such as --name balls.",
         )
     if (root / name).exists() or (root / name).is_symlink():
-        raise UsageError(f"There is already a '{name}' in {root}.", "Choose another --name, or remove that folder.")
+        raise UsageError(f"'{name}' already exists in {root}.", "Choose another --name, or remove that folder.")
 
 
 #: One folder on every system: no separator, no drive, no hidden name, no blank or dot at the end.
@@ -274,14 +275,14 @@ def _make_dated(root: Path, architecture: str, now_us: int) -> Path:
 
 
 def _not_made(path: Path, error: OSError) -> TrainingError:
-    return TrainingError(f"Could not make {path}: {error.strerror}.", "Choose another folder: --runs.")
+    return TrainingError(f"Could not create {path}: {error.strerror}.", "Choose another folder with --runs.")
 
 
 def open_run(path: Path) -> Run:
     """Reads a run folder.
 
     Raises:
-        UsageError: There is no run at ``path``, or a newer zoo wrote it.
+        UsageError: There is no run at ``path``, or it was written by a newer zoo.
         TrainingError: Its ``run.json`` is damaged.
     """
     file = path / "run.json"
@@ -299,7 +300,7 @@ def open_run(path: Path) -> Run:
 
 
 def find_runs(root: Path, architecture: str | None = None) -> Iterator[Run]:
-    """Finished runs below ``root``, the newest first. Folders that are no run are passed over."""
+    """Finished runs in ``root``, newest first. Other folders are ignored."""
     for run in sorted(_all_runs(root), key=lambda run: (_order(run), run.name), reverse=True):
         if run.finished and architecture in (None, run.architecture):
             yield run
@@ -314,7 +315,7 @@ def _all_runs(root: Path) -> Iterator[Run]:
 
 
 def _order(run: Run) -> int:
-    """Where a run stands among others, in microseconds since 1970; a run of before tells by its name or its file."""
+    """The order of a run in microseconds since 1970. For older runs, it is derived from the name or the file."""
     if run.info.order is not None:
         return run.info.order
     if stamp := re.search(r"\d{8}-\d{6}", run.name):
@@ -326,7 +327,7 @@ def _order(run: Run) -> int:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value that is no mapping, its name the names that lead to it, joined by dots."""
+    """All values that are not mappings, with the names of the nested keys joined by dots."""
     for name, value in values.items():
         fields = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
         if isinstance(fields, Mapping):
@@ -337,11 +338,11 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turns what damaged files raise into an error that names the file."""
+    """Converts errors from damaged files to an error that names the file."""
     try:
         yield
     except (OSError, ValueError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise TrainingError(f"Could not read {path}: {reason}.", "The run is damaged; train again.") from error
+        raise TrainingError(f"Could not read {path}: {reason}.", "The run is damaged. Train again.") from error
     except UsageError as error:
         raise TrainingError(f"Could not read {path}: {error.message}", error.hint) from error

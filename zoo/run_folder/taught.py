@@ -1,4 +1,4 @@
-"""Who taught a run, and with which photos without labels, as ``run.json`` has it."""
+"""The records of teachers and photos without labels in ``run.json``."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ TRAINED = "trained"
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherInfo:
-    """A run that taught another one.
+    """A teacher of a run.
 
     Args:
         run: Its folder, an absolute path.
-        architecture: Of it.
+        architecture: Its architecture.
         digest: SHA-256 of its ``model.keras``.
-        accuracy: Share of its own test images that it is right about.
-        n: Number of those.
-        uncompared: Number of photos that it learned from and that could not be compared in full with the test images
-            of the student, so that near-duplicates may be among them.
+        accuracy: Accuracy on its own test images, 0 to 1.
+        n: Number of its test images.
+        uncompared: Number of its training photos that could not be fully compared with the test images of the student,
+            so that there may be near-duplicates among them.
         validation: Number of validation images of the student that it was trained on.
     """
 
@@ -34,16 +34,17 @@ class TeacherInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class UnlabelledInfo:
-    """Photos without labels that trained a run; ``unlabelled.csv`` names all of the folder.
+    """Photos without labels on which a run was trained. ``unlabelled.csv`` lists all photos of the folder.
 
     Args:
         source: The folder, an absolute path.
-        used: Number of photos that train.
-        near_duplicates: Number left out, as they are test or validation images or near-duplicates of these.
-        labelled: Number left out, as they are training images: those train with their labels.
-        repeated: Number left out, as the folder holds the same file twice.
-        skipped: Number of files that are no usable image.
-        unsearched: What was not looked for, and why; empty where everything was.
+        used: Number of photos used for training.
+        near_duplicates: Number of photos left out because they are test or validation images or near-duplicates of
+            them.
+        labelled: Number of photos left out because they are training images, which are used with their labels.
+        repeated: Number of photos left out because the folder contains the same file twice.
+        skipped: Number of files that are not usable images.
+        unsearched: What was not compared, and why. Empty if everything was compared.
     """
 
     source: str
@@ -59,23 +60,23 @@ class UnlabelledInfo:
             f"{what}: {count}"
             for what, count in (
                 ("near-duplicates of test or validation images", self.near_duplicates),
-                ("training images, which train with their labels", self.labelled),
-                ("the same file again", self.repeated),
-                ("no usable image", self.skipped),
+                ("training images, which are used with their labels", self.labelled),
+                ("repeated files", self.repeated),
+                ("unusable files", self.skipped),
             )
             if count
         ]
         said = f"{self.used} photo(s) without labels are used in training."
-        return f"{said} Left out are {'; '.join(left)}." if left else said
+        return f"{said} Left out: {'; '.join(left)}." if left else said
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaughtInfo:
-    """How a run was taught.
+    """Teachers and photos without labels of a run.
 
     Args:
-        teachers: Their mean probabilities were the targets.
-        unlabelled: Photos without labels, where there were any.
+        teachers: The teachers, whose mean probabilities were the targets.
+        unlabelled: Photos without labels, if there were any.
     """
 
     teachers: tuple[TeacherInfo, ...]

@@ -1,1 +1,1 @@
-"""The search for the best model that meets a device's limits: candidates, their costs, and how they are judged."""
+"""The search for the best model within the limits of a device: candidates, their costs, and their evaluation."""

@@ -1,4 +1,4 @@
-"""What a search tries, and what is known of it: records, and their files in the search's folder."""
+"""The candidates of a search and their results: records, and their files in the folder of the search."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _SEVENTHS, _MULTIPLE_PX = 7, 8
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A way to a model.
+    """A candidate model.
 
     Args:
         architecture: Name of the architecture.
-        image: How files become its input.
+        image: The preprocessing of files.
         step: Size of the images, as one of ``STEPS``.
-        way: How it is trained, as the stage that proposes it names it.
+        way: The training method, as named by the stage that proposes it.
     """
 
     architecture: str
@@ -35,7 +35,7 @@ class Candidate:
 
     @cached_property
     def key(self) -> str:
-        """Its name in the search's folder: equal candidates have equal keys."""
+        """Its name in the folder of the search. Equal candidates have equal keys."""
         said = json.dumps([self.architecture, self.image.to_json(), self.way])
         return f"{self.architecture}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
 
@@ -44,7 +44,7 @@ class Candidate:
 
 
 def sized(architecture: Architecture, step: int) -> ImageSpec:
-    """The image rule of an architecture, its sides changed by a number of steps to a multiple of 8 px."""
+    """The image specification of an architecture, with sides changed by a number of steps to a multiple of 8 px."""
     image = architecture.image
     if not step:
         return image
@@ -60,10 +60,10 @@ class Cost:
     """What the exported file of a candidate costs.
 
     Args:
-        latency_ms: One image, the model alone, on one thread; median.
-        size_bytes: Of the file and its parts.
-        source: ``here``: measured on this machine; ``device``: measured on the device by ``zoo bench``; ``estimated``:
-            measured here and multiplied by how much slower the device computed other files.
+        latency_ms: Median latency of the model on one thread, for one image.
+        size_bytes: Size of the file and its parts.
+        source: ``here``: measured on this machine. ``device``: measured on the device by ``zoo bench``. ``estimated``:
+            measured here and multiplied by the latency ratio of other files on the device.
     """
 
     latency_ms: float
@@ -77,18 +77,18 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What an exported file may cost; ``None`` is no limit."""
+    """Limits of the cost of an exported file. ``None`` means no limit."""
 
     max_latency_ms: float | None = None
     max_size_mb: float | None = None
 
     def excess(self, cost: Cost) -> float:
-        """By which factor the worst of the limits is exceeded; 1 or less where all are met."""
+        """The factor by which the limits are exceeded at most. 1 or less if all are met."""
         pairs = ((cost.latency_ms, self.max_latency_ms), (cost.size_mb, self.max_size_mb))
         return max((value / limit for value, limit in pairs if limit is not None), default=0.0)
 
     def exceeded(self, cost: Cost) -> str:
-        """Every limit that is not met, in words."""
+        """A description of every limit that is not met."""
         said = []
         if self.max_latency_ms is not None and cost.latency_ms > self.max_latency_ms:
             said.append(f"{cost.latency_ms:.2f} ms of at most {self.max_latency_ms:g} ms")
@@ -104,14 +104,14 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """How good a candidate is, by cross-validation on the training images.
+    """The result of a candidate in cross-validation on the training images.
 
     Args:
-        accuracy, accuracy_interval: Share of right predictions, mean of all repeats, with the 95 % interval.
-        brier_score: Mean squared error of the probabilities, summed over the classes; candidates are chosen by it.
+        accuracy, accuracy_interval: Accuracy, mean of all repeats, with the 95 % interval.
+        brier_score: Mean squared error of the probabilities, summed over the classes. Candidates are ranked by it.
         n: Number of images.
-        folds, repeats: Of the cross-validation.
-        seconds: That it took.
+        folds, repeats: Number of folds and repeats of the cross-validation.
+        seconds: Duration.
     """
 
     accuracy: float
@@ -128,10 +128,10 @@ class Outcome:
     """A candidate that was tried.
 
     Args:
-        candidate: What was tried.
-        cost: Of its exported file.
-        judged: How good it is; ``None`` where it failed.
-        error: Why it failed; empty where it did not.
+        candidate: The candidate.
+        cost: Cost of its exported file.
+        judged: Its result. ``None`` if it failed.
+        error: Why it failed. Empty if it did not.
     """
 
     candidate: Candidate
@@ -144,9 +144,9 @@ class Outcome:
 
 
 def ranked(outcomes: Iterable[Outcome]) -> list[tuple[Outcome, Judged]]:
-    """Those that did not fail: the winner, then the others by their Brier score, and of equal ones the quicker.
+    """The candidates that did not fail: the winner, then the others by Brier score, and of equal ones the faster first.
 
-    The winner has the best Brier score of those that no other one beats in accuracy, latency and size at once.
+    The winner has the best Brier score of the candidates on the Pareto front of accuracy, latency and size.
     """
     judged = [(outcome, outcome.judged) for outcome in outcomes if outcome.judged is not None]
     judged.sort(key=lambda pair: (pair[1].brier_score, pair[0].cost.latency_ms, pair[0].candidate.key))
@@ -156,7 +156,7 @@ def ranked(outcomes: Iterable[Outcome]) -> list[tuple[Outcome, Judged]]:
 
 
 def front(judged: Sequence[tuple[Outcome, Judged]]) -> frozenset[str]:
-    """Keys of those that no other one beats in accuracy, latency and size at once."""
+    """Keys of the candidates on the Pareto front of accuracy, latency and size."""
     figures = {
         outcome.candidate.key: (-found.accuracy, outcome.cost.latency_ms, outcome.cost.size_bytes)
         for outcome, found in judged

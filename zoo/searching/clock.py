@@ -1,4 +1,4 @@
-"""The time of a search: what all commands that worked on it have taken, and what is left."""
+"""The time budget of a search: the time used by all its commands, and the remaining time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from zoo.records import read_object
 
 
 class Clock:
-    """Counts from where the last command left it; of two that work at the same time, the time counts once.
+    """Counts the time over all commands. The time of two commands that run in parallel is counted once.
 
     Args:
-        path: The file that keeps the time.
+        path: The file that stores the time.
         limit_s: Seconds for the whole search.
     """
 
@@ -35,7 +35,7 @@ class Clock:
         return self._limit_s - self.elapsed_s
 
     def keep(self) -> None:
-        """Writes the time down, so that a command that goes on knows it."""
+        """Stores the time for later commands."""
         write_json(self._path, {"elapsed_s": round(max(self.elapsed_s, self._kept()), 1)})
 
     def _kept(self) -> float:
@@ -60,7 +60,7 @@ def read_time(text: str) -> float:
     """``10m``, ``90s``, ``1h`` or ``1h30m`` in seconds.
 
     Raises:
-        UsageError: It is not such a text.
+        UsageError: The text has another form.
 
     >>> read_time("1h30m")
     5400.0
@@ -68,5 +68,5 @@ def read_time(text: str) -> float:
     units = {"h": 3600.0, "m": 60.0, "s": 1.0}
     parts = re.findall(r"(\d+(?:\.\d+)?)([hms])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text.strip():
-        raise UsageError(f"--time must be such as 10m, 90s or 1h30m. Received: {text!r}.")
+        raise UsageError(f"--time must be a duration such as 10m, 90s or 1h30m. Received: {text!r}.")
     return sum(float(number) * units[unit] for number, unit in parts)

@@ -1,4 +1,7 @@
-"""What the exported file of an architecture costs on this machine. Its weights do not matter, so nothing is trained."""
+"""The cost of an architecture's exported file on this machine.
+
+It does not depend on the weights, so nothing is trained.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,11 @@ _RANGED_IMAGES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """What is exported of every candidate.
+    """The form in which every candidate is exported.
 
     Args:
-        exporter: Of the format.
-        precision: One of the exporter's.
+        exporter: The exporter of the format.
+        precision: A precision that it supports.
         labels: Class names of the data.
     """
 
@@ -47,7 +50,7 @@ class Form:
 
 
 def kept_cost(file: Path) -> Cost | None:
-    """What ``measure_cost`` kept; ``None`` where there is nothing, or nothing that can be read."""
+    """The stored result of ``measure_cost``. ``None`` if there is none, or if it cannot be read."""
     try:
         return read_record(Cost, read_object(file.read_bytes()))
     except (OSError, ValueError):
@@ -58,10 +61,10 @@ def measure_cost(name: str, image: ImageSpec, form: Form, file: Path) -> Cost:
     """Latency and size of an architecture's exported file on this machine.
 
     Args:
-        name: Of the architecture.
-        image: Of which the size counts.
-        form: What is exported.
-        file: Where the figures are kept.
+        name: Name of the architecture.
+        image: The image specification. Only its size matters.
+        form: The form of the export.
+        file: The file that stores the figures.
 
     Raises:
         ZooError: The plugin fails, the model cannot be converted, or the file does not run.
@@ -92,7 +95,10 @@ def _measure(architecture: Architecture, image: ImageSpec, form: Form) -> Cost:
 
 
 def _prepared(architecture: Architecture, image: ImageSpec, form: Form) -> Any:
-    """A model that is converted to a file like the trained one's, with a head on all depths: none costs more."""
+    """A model whose exported file costs as much as that of a trained model.
+
+    It has the most expensive head, on all depths.
+    """
     from zoo.exporting.fold import fold
     from zoo.exporting.quantize import outline
     from zoo.training.heads.attach import depth_widths, with_head

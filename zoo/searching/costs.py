@@ -1,4 +1,4 @@
-"""Costs of all candidates of a search: measured here once, and told for the device."""
+"""Costs of all candidates of a search: measured once on this machine, and converted to the device."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _BUSY = 2.0
 
 
 class Costs:
-    """Looks costs up, and measures those that nobody did.
+    """Looks up costs, and measures missing ones.
 
     Args:
-        form: What is exported of every candidate.
-        folder: Of the search.
-        benchmark: JSON of ``zoo bench`` on the device; ``None``: this machine is the device.
-        note: Told what a reader should know.
-        reporter: Told what is measured.
+        form: The form of the export.
+        folder: The folder of the search.
+        benchmark: JSON of ``zoo bench`` on the device. ``None``: this machine.
+        note: Receives notes for the reader.
+        reporter: Receives the progress.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class Costs:
             note(self.device.note())
 
     def __call__(self, candidate: Candidate) -> Cost | None:
-        """Cost of a candidate's file on the device; ``None`` where it cannot be made."""
+        """Cost of a candidate's file on the device. ``None`` if the file cannot be written."""
         here = self._here(candidate.architecture, candidate.image)
         return None if here is None else self.on_device(candidate, here)
 
     def on_device(self, candidate: Candidate, here: Cost) -> Cost:
-        """What a candidate's file costs on the device, by what it costs here."""
+        """Converts the cost of a candidate's file on this machine to the cost on the device."""
         return self.device.cost(candidate.architecture, candidate.image, here) if self.device else here
 
     def _of_installed(self, name: str, image: ImageSpec) -> Cost | None:
@@ -85,18 +85,18 @@ class Costs:
                 self._tell_busy()
                 return measure_cost(name, image, self.form, file)
         except ZooError as error:
-            self._note(f"{what}, is left out, as it cannot be made: {error}")
+            self._note(f"{what} is left out, because it cannot be exported: {error}")
         except (MemoryError, RuntimeError, ValueError, ArithmeticError, LookupError, TypeError) as error:
-            # Whatever a backend raises for a network that it cannot build keeps nobody from trying the others.
-            self._note(f"{what}, is left out, as it cannot be made: {type(error).__name__}: {error}")
+            # A network that a backend cannot build must not prevent the others from being tried.
+            self._note(f"{what} is left out, because it cannot be exported: {type(error).__name__}: {error}")
         return None
 
     def _tell_busy(self) -> None:
-        """Says once that others compute too, where they do: then latencies are measured too high."""
+        """Notes once if other processes use the machine, because measured latencies are then too high."""
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
         if load > _BUSY * core_count() and not self._told_busy:
             self._told_busy = True
             self._note(
-                f"This machine is busy (a load of {load:.1f} on {core_count()} core(s)), so latencies are measured too"
-                " high."
+                f"This machine is busy (a load of {load:.1f} on {core_count()} core(s)), so measured latencies are"
+                " too high."
             )

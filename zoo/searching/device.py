@@ -1,4 +1,4 @@
-"""Costs on another device: those that its ``zoo bench`` measured, and estimates by how much slower it is."""
+"""Costs on another device: values measured by ``zoo bench``, and estimates from latency ratios."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zoo.searching.candidate import Cost
 
 @dataclass(frozen=True)
 class Timed:
-    """A file that the device timed."""
+    """A file that was timed on the device."""
 
     architecture: str
     image: ImageSpec
@@ -24,12 +24,12 @@ class Timed:
 
 @dataclass(frozen=True)
 class Device:
-    """What is known of a device.
+    """The measurements on a device.
 
     Args:
-        name: Of the device.
-        files: Those of the wanted format and precision that it timed.
-        ratios: Latency of each on the device over its latency here.
+        name: Name of the device.
+        files: Timed files of the requested format and precision.
+        ratios: For each file, its latency on the device divided by its latency on this machine.
     """
 
     name: str
@@ -45,8 +45,8 @@ class Device:
         """The cost of a file on the device.
 
         Args:
-            architecture, image: Of the file.
-            here: What it costs on this machine.
+            architecture, image: Architecture and image specification of the file.
+            here: Its cost on this machine.
         """
         own = [(file, ratio) for file, ratio in zip(self.files, self.ratios, strict=True)]
         own = [pair for pair in own if pair[0].architecture == architecture]
@@ -57,12 +57,14 @@ class Device:
         return replace(here, latency_ms=here.latency_ms * ratio, source="estimated")
 
     def note(self) -> str:
-        """How estimates are made, and how far the device's files disagree about them."""
-        said = f"Latencies on {self.name} that its benchmark does not hold are estimated: this machine's times"
+        """How latencies are estimated, and the range of the ratios."""
+        said = (
+            f"Latencies on {self.name} that its benchmark does not contain are estimated: this machine's latency times"
+        )
         if len(self.ratios) == 1:
-            return f"{said} {self.ratio:.2f}, as the one file that both timed suggests."
+            return f"{said} {self.ratio:.2f}, the ratio of the one file that was timed on both."
         return (
-            f"{said} {self.ratio:.2f}, the geometric mean over {len(self.ratios)} files that both timed"
+            f"{said} {self.ratio:.2f}, the geometric mean over {len(self.ratios)} files timed on both"
             f" ({min(self.ratios):.2f} to {max(self.ratios):.2f}), or the ratio of the same architecture."
         )
 
@@ -73,15 +75,16 @@ def read_device(
     precision: str,
     here: Callable[[str, ImageSpec], Cost | None],
 ) -> Device:
-    """The device of a benchmark that was checked before.
+    """The device of a benchmark that has already been validated.
 
     Args:
         values: The JSON of ``zoo bench``.
-        format, precision: Of the files that count.
-        here: Cost of an architecture at an image size on this machine; ``None`` where it cannot be measured.
+        format, precision: Format and precision of the files to use.
+        here: Returns the cost of an architecture and image specification on this machine. ``None`` if it cannot be
+            measured.
 
     Raises:
-        UsageError: It timed no file of that format and precision that can be timed here too.
+        UsageError: The benchmark has no file of that format and precision that can also be timed here.
     """
     models = [(result["model"], result["threads"]) for result in values["results"]]
     files = [
@@ -93,14 +96,15 @@ def read_device(
     if not files:
         held = sorted({f"{model['format']} {model['precision']}" for model, _ in models})
         raise UsageError(
-            f"The benchmark of {name} holds no {format} {precision} file; it holds {', '.join(held)}.",
-            f"Export a {format} {precision} file, and time it there: python run.py --bench --json > board.json",
+            f"The benchmark of {name} contains no {format} {precision} file; it contains {', '.join(held)}.",
+            f"Export a {format} {precision} file, and time it on the device: python run.py --bench --json > board.json",
         )
     compared = [(file, cost) for file in files if (cost := here(file.architecture, file.image)) is not None]
     if not compared:
         named = ", ".join(sorted({file.architecture for file in files}))
         raise UsageError(
-            f"The benchmark of {name} times {named}, which cannot be built here: nothing says how much slower it is.",
+            f"The benchmark of {name} times {named}, which cannot be built on this machine, so the latency ratio is"
+            " unknown.",
             "Install the plugin, or time a file of an architecture that `zoo list` shows.",
         )
     return Device(

@@ -1,4 +1,4 @@
-"""The search itself: what to try next, until there is nothing left to try or no time to try it."""
+"""The search engine: chooses the next candidate until none is left or the time is used up."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _FIXED_S, _A_MILLISECOND = 4.0, 1.5e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """What a search works with.
+    """The search engine.
 
     Args:
-        journal: Who tries what.
-        stages: Kinds of candidates, the cheapest first.
-        known: What is known now.
-        judge: Judges a candidate and keeps the outcome; what was kept before is returned as it is.
-        clock: The time.
-        images: Number of images that choose.
-        reserve_s: Seconds that the winner will take, by how many times as long as expected candidates took.
-        reporter: Told of every candidate.
+        journal: The journal of claimed candidates.
+        stages: Stages that propose candidates, cheapest first.
+        known: Returns the current state.
+        judge: Evaluates a candidate and stores the outcome. A stored outcome is returned unchanged.
+        clock: Keeps track of the remaining time.
+        images: Number of images for cross-validation.
+        reserve_s: Returns the estimated seconds for the winner, given the ratio of actual to expected time so far.
+        reporter: Receives the progress.
     """
 
     journal: Journal
@@ -49,10 +49,10 @@ class Engine:
     _excluded: set[str] = field(default_factory=set)
 
     def run(self) -> None:
-        """Tries candidates until none is left, or no time for one.
+        """Tries candidates until none is left, or there is no time for another.
 
         Raises:
-            UsageError: There is not even time for one.
+            UsageError: There is no time for a single candidate.
         """
         with self.journal.at_work():
             while (claim := self._claim()) is not None:
@@ -60,7 +60,7 @@ class Engine:
                 self.clock.keep()
 
     def close(self) -> None:
-        """Waits until no other process tries a candidate, and lets nobody begin another."""
+        """Waits until no other process tries a candidate, and prevents new ones."""
         told = False
         while not self.journal.close():
             if not told:
@@ -92,7 +92,7 @@ class Engine:
         return None
 
     def _suggested(self, left: dict[str, Candidate], claimed: Claimed) -> Candidate:
-        """What Optuna proposes of those that are left, by what is finished and what is running."""
+        """The remaining candidate that Optuna proposes, given finished and running ones."""
         import optuna
 
         # The proposals that are not taken are nobody's business: the journal holds what was tried.
@@ -126,7 +126,7 @@ class Engine:
         return _FIXED_S + self.images * (cost.latency_ms if cost else 0.0) * _A_MILLISECOND
 
     def _pace(self, known: Known) -> float:
-        """How many times as long as expected the slowest candidate took; 1 before the first."""
+        """The maximum ratio of actual to expected time of the candidates so far. 1 before the first."""
         judged = [outcome for outcome in known.outcomes if outcome.judged is not None]
         return max(
             (outcome.judged.seconds / self._expected_s(outcome.cost) for outcome in judged if outcome.judged),
@@ -144,13 +144,13 @@ class Engine:
             raise
         self.journal.finish(claim, outcome.judged.brier_score if outcome.judged else None)
         if outcome.error:
-            self.reporter.note(f"{claim.candidate} failed and is left out: {outcome.error}")
+            self.reporter.note(f"{claim.candidate} failed and is excluded: {outcome.error}")
         elif outcome.judged is not None:
             self.reporter.stage(f"  {describe(outcome.judged)}")
 
 
 def describe(judged: Judged) -> str:
-    """The figures of a candidate in a line."""
+    """One line with the figures of a candidate."""
     from zoo.figures import percent
 
     low, high = map(percent, judged.accuracy_interval)

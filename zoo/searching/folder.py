@@ -1,8 +1,8 @@
-"""The folder of a search: what it searches for, what came of every candidate, and who won.
+"""The folder of a search: its goal, the result of every candidate, and the winner.
 
-search.json       what is searched for: another command with other options or other data is refused
-journal.log       who tries what (Optuna)
-time.json         the time that was taken
+search.json       the goal of the search; a command with other options or data is refused
+journal.log       claimed candidates (Optuna)
+time.json         the time used so far
 costs/            latency and size of exported files, on this machine
 candidates/KEY/   result.json, predictions.csv and report.html of every candidate
 winner.json       the winner and the name of its run
@@ -28,16 +28,16 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """What is searched for; all of it must be the same for a search to go on.
+    """The goal of a search. A search can only be continued with the same goal.
 
     Args:
-        data: What ``--data`` named.
-        data_digest: Of labels, images and splits.
-        format, precision: Of the exported file.
-        limits: That it has to meet.
-        device: SHA-256 of the benchmark of the device; empty without one.
-        asked: Architectures that were named.
-        architectures: All that are tried.
+        data: The argument of ``--data``.
+        data_digest: Digest of labels, images and splits.
+        format, precision: Format and precision of the exported file.
+        limits: The limits of the device.
+        device: SHA-256 of the benchmark of the device. Empty without one.
+        asked: Architectures that were requested explicitly.
+        architectures: All architectures to try.
     """
 
     data: str
@@ -56,10 +56,10 @@ class Winner:
     """The best candidate, and its run.
 
     Args:
-        key: Of the candidate.
+        key: Key of the candidate.
         run: Name of the run.
-        file: Of the export, relative to the run; empty where it was refused or could not be made.
-        latency_ms, size_bytes: Of that file.
+        file: Exported file, relative to the run. Empty if it was refused or could not be written.
+        latency_ms, size_bytes: Latency and size of that file.
         trouble: Why there is no file.
     """
 
@@ -83,22 +83,24 @@ _NAMES = {
 
 
 def same_goal(folder: Path, goal: Goal) -> Goal:
-    """The goal that the folder records; a new folder records this one.
+    """The goal recorded in the folder. A new folder records this goal.
 
     Raises:
-        UsageError: The folder is a search for something else.
+        UsageError: The folder belongs to a search with another goal.
         TrainingError: ``search.json`` is damaged, or cannot be written.
     """
     file = folder / "search.json"
     if not file.is_file():
         if folder.is_dir() and any(folder.iterdir()):
-            raise UsageError(f"{folder} is in the way: it holds files that no search made.", "Choose another --name.")
+            raise UsageError(
+                f"{folder} already exists and contains files that are not from a search.", "Choose another --name."
+            )
         make_folder(folder)
         write_json(file, asdict(goal))
         return goal
     known = _read(Goal, file)
     if known.version != _VERSION:
-        raise UsageError(f"{folder} has version {known.version} of a search; this zoo reads {_VERSION}.")
+        raise UsageError(f"{folder} has search version {known.version}, but this zoo reads version {_VERSION}.")
     for name, kind in _NAMES.items():
         before, now = getattr(known, name), getattr(goal, name)
         if before != now:
@@ -108,7 +110,7 @@ def same_goal(folder: Path, goal: Goal) -> Goal:
                 before, now = before[:12] or "none", now[:12] or "none"
             raise UsageError(
                 f"{folder} is a search with {kind}: {_shown(before)}. Received: {_shown(now)}.",
-                "Give the options it began with to go on, or another --name to begin a new search.",
+                "To continue it, give its original options. To start a new search, give another --name.",
             )
     return known
 
@@ -118,7 +120,7 @@ def _shown(value: Any) -> str:
 
 
 def read_outcomes(folder: Path) -> list[Outcome]:
-    """Every candidate that was tried, by key. A damaged result counts as none: its candidate is tried again."""
+    """The outcomes of all candidates, by key. Damaged results are ignored, and their candidates are tried again."""
     return [found for path in sorted((folder / "candidates").glob("*/result.json")) if (found := _outcome(path))]
 
 
@@ -138,14 +140,14 @@ def candidate_folder(folder: Path, key: str) -> Path:
 
 
 def keep_outcome(folder: Path, outcome: Outcome) -> None:
-    """Last of a candidate's files: with it, the candidate counts as tried."""
+    """Writes the outcome of a candidate. It is its last file: a candidate with an outcome is not tried again."""
     place = candidate_folder(folder, outcome.candidate.key)
     make_folder(place)
     write_json(place / "result.json", outcome.as_dict())
 
 
 def read_winner(folder: Path) -> Winner | None:
-    """The winner so far; ``None`` where there is none.
+    """The winner so far. ``None`` if there is none.
 
     Raises:
         TrainingError: ``winner.json`` is damaged.
@@ -163,4 +165,6 @@ def _read(kind: type[Record], file: Path) -> Record:
         values: Mapping[str, Any] = read_object(file.read_bytes())
         return read_record(kind, values)
     except (OSError, ValueError) as error:
-        raise TrainingError(f"Could not read {file}: {error}.", "Choose another --name to search anew.") from error
+        raise TrainingError(
+            f"Could not read {file}: {error}.", "Choose another --name to start a new search."
+        ) from error

@@ -1,8 +1,8 @@
-"""Who tries what: the search's journal, kept by Optuna, shared by all processes that work on the search.
+"""The journal of a search, kept by Optuna: which process tries which candidate. All processes of the search share it.
 
-A candidate is claimed by a trial that is running, in one line of the journal. Its worker holds a lock for as long as
-it lives, so a trial whose worker has gone is known at once, however that process ended. What came of a candidate is in
-a file of its own: the journal can be lost without anything having to be tried again.
+A candidate is claimed by a running trial, in one line of the journal. Its worker holds a lock while it is alive, so a
+trial whose worker has died is detected at once. The outcome of a candidate is in a separate file, so no candidate has
+to be tried again if the journal is lost.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _HeldError(TrainingError):
 
 @dataclass(frozen=True)
 class Claim:
-    """A candidate that this process tries, and the number of its trial."""
+    """A candidate claimed by this process, and the number of its trial."""
 
     candidate: Candidate
     trial: int
@@ -45,12 +45,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Claimed:
-    """What the journal says of all candidates, by key.
+    """The state of all candidates in the journal, by key.
 
     Args:
-        finished: Brier score by key.
-        failed: Keys of those that failed, or during which processes died again and again.
-        running: Keys of those that living processes try.
+        finished: Brier scores by key.
+        failed: Keys of candidates that failed, or during which processes died repeatedly.
+        running: Keys of candidates that are being tried by running processes.
         trials: All trials.
     """
 
@@ -61,7 +61,7 @@ class Claimed:
 
     @property
     def taken(self) -> frozenset[str]:
-        """Keys of those that are not to be claimed."""
+        """Keys of candidates that must not be claimed."""
         return frozenset(self.finished) | self.failed | self.running
 
 
@@ -73,8 +73,8 @@ class Journal:
     """The journal in the folder of a search, opened by one worker.
 
     Args:
-        folder: Of the search.
-        architectures: Names of all that it may try.
+        folder: Folder of the search.
+        architectures: Names of all architectures that may be tried.
     """
 
     def __init__(self, folder: Path, architectures: Sequence[str]) -> None:
@@ -91,12 +91,12 @@ class Journal:
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        """Holds this worker's lock: its trials are running for as long as it does."""
+        """Holds this worker's lock. Its trials are considered running while the lock is held."""
         with locked(self._lock_of(self._worker), remove=True):
             yield
 
     def claim(self, choose: Choose) -> Claim | None:
-        """Claims what ``choose`` chooses; no other process can claim meanwhile."""
+        """Claims the candidate that ``choose`` returns. No other process can claim one at the same time."""
         import optuna
 
         with self._alone():
@@ -115,7 +115,7 @@ class Journal:
             return Claim(candidate, self._study.trials[-1].number)
 
     def finish(self, claim: Claim, brier_score: float | None) -> None:
-        """Records what came of a claim; ``None``: it failed."""
+        """Records the result of a claim. ``None``: it failed."""
         import optuna
 
         with self._alone():
@@ -125,14 +125,14 @@ class Journal:
                 self._study.tell(claim.trial, brier_score)
 
     def give_back(self, claim: Claim) -> None:
-        """Lets a claim go that was interrupted: it counts for nothing."""
+        """Releases an interrupted claim, which is not counted."""
         import optuna
 
         with self._alone():
             self._study.tell(claim.trial, state=optuna.trial.TrialState.FAIL)
 
     def close(self) -> bool:
-        """Lets nobody claim a candidate any more, unless somebody tries one now; whether it is closed."""
+        """Prevents further claims, unless a candidate is being tried. Returns whether the journal is closed."""
         with self._alone():
             if self._read().running:
                 return False
@@ -140,17 +140,17 @@ class Journal:
             return True
 
     def reopen(self) -> None:
-        """Lets candidates be claimed again."""
+        """Allows claims again."""
         with self._alone():
             self._closed.unlink(missing_ok=True)
 
     def read(self) -> Claimed:
-        """What is finished, failed and running now."""
+        """The finished, failed and running candidates."""
         with self._alone():
             return self._read()
 
     def space(self) -> dict[str, Any]:
-        """What Optuna searches."""
+        """The search space of Optuna."""
         from optuna.distributions import CategoricalDistribution, IntDistribution
 
         return {
@@ -161,7 +161,7 @@ class Journal:
 
     @staticmethod
     def point(candidate: Candidate) -> dict[str, Any]:
-        """A candidate as Optuna knows it."""
+        """A candidate as a point in the search space."""
         return {
             "architecture": candidate.architecture,
             "step": candidate.step,
@@ -175,7 +175,7 @@ class Journal:
         return self._folder / "workers" / f"{worker}.lock"
 
     def _mend(self) -> None:
-        """Removes the start of a line that a killed process left at the end."""
+        """Removes an incomplete last line of a killed process."""
         try:
             content = self._path.read_bytes()
             if content and not content.endswith(b"\n"):
@@ -200,8 +200,9 @@ class Journal:
         except Exception as error:  # Optuna raises what it likes for a journal that is none
             raise TrainingError(
                 f"The journal {self._path} is damaged: {type(error).__name__}: {error}",
-                f"Remove {self._path} and give the same command again: what was tried is kept beside it, and is not "
-                "tried again.",
+                f"Remove {self._path} and run the same command again. Finished candidates are stored in other files"
+                " and "
+                "are not tried again.",
             ) from error
         return study
 
@@ -239,7 +240,7 @@ class Journal:
 
 
 class _NoLock:
-    """In place of Optuna's lock, which a killed process leaves behind: the journal is only used under ours."""
+    """Replaces Optuna's lock, which remains after a killed process. The journal is protected by zoo's own lock."""
 
     def acquire(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""How good a candidate is: the head that cross-validation on the training images chooses for its frozen backbone."""
+"""Evaluates a candidate: cross-validation on the training images chooses a head for its frozen backbone."""
 
 from __future__ import annotations
 
@@ -46,11 +46,12 @@ WAYS: dict[str, dict[str, object]] = {"head": {"head": "chosen", "epochs": 0}}
 
 @dataclass(frozen=True)
 class Judgement:
-    """What cross-validation found.
+    """The result of cross-validation.
 
     Args:
         judged: The figures.
-        predictions: Of the first repeat: every image by a head that was fitted without it and what looks like it.
+        predictions: Predictions of the first repeat. Each image is predicted by a head that was fitted without it and
+            similar images.
     """
 
     judged: Judged
@@ -58,15 +59,15 @@ class Judgement:
 
 
 def judge(candidate: Candidate, photos: ImageData, reporter: Reporter) -> Judgement:
-    """Cross-validates the heads that ``zoo train`` chooses among, on the features of a candidate's frozen backbone.
+    """Cross-validates the candidate heads of ``zoo train`` on the features of a candidate's frozen backbone.
 
     Args:
-        candidate: What to judge.
-        photos: The images that choose, by any image rule.
-        reporter: Told of progress.
+        candidate: The candidate.
+        photos: The images for cross-validation, with any image specification.
+        reporter: Receives the progress.
 
     Raises:
-        DataError: A class has too few images that do not look alike, or files have changed.
+        DataError: A class has too few dissimilar images, or files have changed.
         PluginError: The plugin fails.
     """
     start = time.perf_counter()
@@ -75,8 +76,8 @@ def judge(candidate: Candidate, photos: ImageData, reporter: Reporter) -> Judgem
     info = chosen.info
     if info.accuracy is None or info.brier_score is None:
         raise DataError(
-            "Cross-validation needs two different training images of each class, and a class has not as many.",
-            "Add images: five of each class are the least, fifty are a beginning.",
+            "Cross-validation needs two different training images of each class, and a class has fewer.",
+            "Add images. The minimum is five per class, and fifty per class are a good start.",
         )
     count = len(chosen.positions)
     judged = Judged(

@@ -1,4 +1,4 @@
-"""What may be searched: the format of the file, and the architectures."""
+"""The search options: the format of the file, and the architectures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def find_exporter(format: str | None, precision: str) -> Exporter:
     """The exporter of a format, or the first whose files can be timed.
 
     Raises:
-        UsageError: Nobody offers it, not in that precision, or its files cannot be timed.
+        UsageError: The format or precision is not available, or its files cannot be timed.
     """
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
@@ -28,28 +28,28 @@ def find_exporter(format: str | None, precision: str) -> Exporter:
     record = exporters().get(format)
     if precision not in record.precisions:
         offered = ", ".join(record.precisions)
-        raise UsageError(f"The format '{record.name}' does not come in {precision}.", f"It offers: {offered}.")
+        raise UsageError(f"The format '{record.name}' does not support {precision}.", f"Supported: {offered}.")
     if not runner_files(record):
         raise UsageError(f"Files of the format '{record.name}' cannot be timed: it has no runner for devices.")
     return record
 
 
 def find_architectures(asked: Sequence[str], data: str) -> tuple[str, ...]:
-    """Names of the architectures that are tried: those asked for, or all with pretrained weights at hand.
+    """Names of the architectures to try: the requested ones, or all whose pretrained weights are on disk.
 
     Args:
-        asked: Names; none for all.
-        data: For the hint.
+        asked: Requested names. Empty for all.
+        data: The argument of ``--data``, for the hint.
 
     Raises:
-        UsageError: One has no pretrained weights, or none is installed that has.
+        UsageError: An architecture has no pretrained weights, or none with pretrained weights is installed.
     """
     known = architectures()
     for name in asked:
         if not _reusable(known.get(name)):
             raise UsageError(
-                f"--arch {name}: the architecture has no pretrained weights, and a search compares those that have.",
-                f"Leave it out; `zoo train {name} --data {shlex.quote(data)}` trains it.",
+                f"--arch {name}: the architecture has no pretrained weights, which a search requires.",
+                f"Omit it. To train it: zoo train {name} --data {shlex.quote(data)}",
             )
     if asked:
         return tuple(sorted(set(asked)))
@@ -59,8 +59,8 @@ def find_architectures(asked: Sequence[str], data: str) -> tuple[str, ...]:
     if not here:
         named = ", ".join(record.name for record in offered)
         raise UsageError(
-            "No architecture is installed whose pretrained weights are at hand, and a search compares those.",
-            f"Name one whose weights may have to be downloaded with --arch: {named}."
+            "A search requires an architecture whose pretrained weights are on disk, and none is installed.",
+            f"With --arch, give one whose weights may have to be downloaded: {named}."
             if named
             else "Install a plugin that has some, such as zoo-efficientnet-lite.",
         )

@@ -1,7 +1,7 @@
-"""What is tried, in which order: stages, the cheapest first. Each proposes candidates from what is known so far.
+"""The stages of a search, cheapest first. Each proposes candidates from the results so far.
 
-A later stage begins when the ones before it have nothing left to propose. A new kind of training is a stage more: a
-record with a function that proposes, and a way of judging (``zoo.searching.judge``) that goes by ``Candidate.way``.
+A stage begins when the earlier ones have no more candidates. To add a training method, add a stage: a record with a
+function that proposes candidates, and an evaluation (``zoo.searching.judge``) that depends on ``Candidate.way``.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _PROMISING, _SHARE = 2, 0.5
 
 @dataclass(frozen=True)
 class Known:
-    """What a stage may go by.
+    """The information that a stage may use.
 
     Args:
-        architectures: By name; all that the search may try.
-        limits: That the exported file has to meet.
-        cost: Of a candidate's file on the device.
-        outcomes: Candidates that were tried.
+        architectures: All architectures that the search may try, by name.
+        limits: The limits of the device.
+        cost: Returns the cost of a candidate's file on the device.
+        outcomes: Outcomes of the candidates so far.
     """
 
     architectures: Mapping[str, Architecture]
@@ -38,19 +38,19 @@ class Known:
     outcomes: Sequence[Outcome]
 
     def fits(self, candidate: Candidate) -> bool:
-        """Whether the file of a candidate can be made and meets the limits."""
+        """Whether the file of a candidate can be exported and meets the limits."""
         cost = self.cost(candidate)
         return cost is not None and self.limits.excess(cost) <= 1
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A kind of candidates.
+    """A stage of a search.
 
     Args:
-        name: For people.
-        propose: Candidates within the limits, the cheapest first.
-        searched: Whether Optuna chooses which of them is next; otherwise they are taken in order.
+        name: Name in messages.
+        propose: Returns candidates within the limits, cheapest first.
+        searched: Whether Optuna chooses the next of them. Otherwise they are tried in order.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Stage:
 
 
 def backbones(known: Known) -> Iterator[Candidate]:
-    """Every architecture by its own image rule; one that is too slow at its own size, at the largest that is not."""
+    """Every architecture with its own image specification, or the largest smaller size that meets the limits."""
     own = []
     for architecture in known.architectures.values():
         fitting = largest_fitting(known, architecture)
@@ -69,7 +69,7 @@ def backbones(known: Known) -> Iterator[Candidate]:
 
 
 def image_rules(known: Known) -> Iterator[Candidate]:
-    """Other image sizes and resize rules of the architectures that did best so far."""
+    """Other image sizes and resize rules of the best architectures so far."""
     best = list(dict.fromkeys(outcome.candidate.architecture for outcome, _ in ranked(known.outcomes)))
     for name in best[: max(_PROMISING, round(len(best) * _SHARE))]:
         architecture = known.architectures.get(name)

@@ -1,4 +1,4 @@
-"""Locks that are waited for, however long another process works."""
+"""Locks that wait as long as another process works."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ASK_AGAIN_S = 0.5
 
 @contextmanager
 def patiently_locked(path: Path, reporter: Reporter, told: str) -> Iterator[None]:
-    """Holds a lock file; while another process holds it, ``told`` is said once.
+    """Holds a lock file. If another process holds it, ``told`` is reported once.
 
     Raises:
         DataError: The lock file cannot be written.
