@@ -124,7 +124,7 @@ def test_the_plugin_its_work_and_the_cause_are_named(name: str, cause: BaseExcep
         call(raising(cause))
     what = "KeyError: 'no such\\nlayer'" if isinstance(cause, KeyError) else "SystemExit: 7"
     assert str(told.value) == (
-        f"The plugin 'zoo-frail' failed {doing}: {what}\n  ZOO_DISABLE_PLUGINS=zoo-frail leaves the plugin out."
+        f"The plugin 'zoo-frail' failed {doing}: {what}\n  To disable the plugin, set ZOO_DISABLE_PLUGINS=zoo-frail."
     )
     assert told.value.exit_code == 3
     assert told.value.__cause__ is cause

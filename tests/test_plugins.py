@@ -357,7 +357,7 @@ def test_callbacks_that_are_none_are_left_out_of_a_run(
     assert done.code == 0, done.err
     assert (tmp_path / "ended").exists()
     (line,) = [line for line in done.err.splitlines() if line.startswith("zoo: plugin")]
-    assert "'zoo-odd' is left out of this run: zoo_callbacks: it returned 'not a callback'" in line
+    assert "'zoo-odd' is not used in this run: zoo_callbacks: it returned 'not a callback'" in line
     strict = run_zoo(*arguments, env={"ZOO_STRICT_PLUGINS": "1"})
     assert strict.code == 3
 

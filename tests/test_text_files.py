@@ -79,7 +79,7 @@ def test_a_null_byte_early_in_a_row_is_a_matter_of_that_row(tmp_path: Path) -> N
     path = tmp_path / "data.csv"
     path.write_bytes(b"path,label\n1\0.jpg,a\n2.jpg,b\n")
     listing = list_source(path)
-    assert [item.reason for item in listing.skipped] == ["line 2: its path '1\\0.jpg' holds a null byte"]
+    assert [item.reason for item in listing.skipped] == ["line 2: its path '1\\0.jpg' contains a null byte"]
     path.write_bytes(b"url,label\nhttps://example.com/1\0.jpg,a\nhttps://example.com/2.jpg,b\n")
     found = read_url_list(path, Names([]))
     assert [item.reason for item in found.failures] == ["not a URL"]

@@ -1,9 +1,9 @@
 """From a folder of photos to a verified image classifier on an edge device.
 
-``zoo.train``, ``zoo.load``, ``zoo.export`` and the other verbs do what the command line does; they are imported when
-they are first used. The records are the public interface for plugins. Importing them loads neither Keras nor a backend.
+``zoo.train``, ``zoo.load``, ``zoo.export`` and the other functions do the same as the commands. They are imported on
+first use. The records are the public interface for plugins. Importing them loads neither Keras nor a backend.
 
-``hookimpl`` marks the function of a plugin that zoo calls:
+``hookimpl`` marks the functions of a plugin that zoo calls:
 
 >>> import zoo
 >>> @zoo.hookimpl

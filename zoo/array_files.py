@@ -1,8 +1,8 @@
-"""Files of arrays from anywhere: what they declare is checked before any of it is read.
+"""Array files from untrusted sources. Their declared sizes are checked before any data is read.
 
-A few bytes can declare any number of gigabytes: in the header of an array, by compression, by an HDF5 dataset that
-stores nothing. So a file may not declare many times its own size, and what is read of an ``.npz`` is known by name,
-shape and type first.
+A few bytes can declare any number of gigabytes: in the header of an array, by compression, or by an HDF5 dataset
+without stored data. Therefore a file may not declare many times its own size, and name, shape and type of each array in
+an ``.npz`` file are known before it is read.
 """
 
 from __future__ import annotations
@@ -49,11 +49,14 @@ class ArrayFile:
 
     @property
     def names(self) -> list[str]:
-        """Of all arrays, in the order of the file."""
+        """Names of all arrays, in the order of the file."""
         return list(self._members)
 
     def declared(self, name: str) -> Declared:
-        """Raises ``KeyError`` where there is no such array, ``ValueError`` where its header is not that of its data."""
+        """The declared array.
+
+        Raises ``KeyError`` if it does not exist, ``ValueError`` if its header does not match its data.
+        """
         member = self._members[name]
         with self._archive.open(member) as file:
             version = np.lib.format.read_magic(file)
@@ -65,16 +68,16 @@ class ArrayFile:
                 raise ValueError(f"'{name}' is stored in version {version} of the NumPy format; known: 1.0 and 2.0")
             header_bytes = file.tell()
         if dtype.hasobject:
-            raise ValueError(f"'{name}' holds Python objects")
+            raise ValueError(f"'{name}' contains Python objects")
         declared_bytes = math.prod(shape) * dtype.itemsize
         if header_bytes + declared_bytes != member.file_size:
             raise ValueError(
-                f"'{name}' declares {declared_bytes} bytes, and the file has {member.file_size - header_bytes} of them"
+                f"'{name}' declares {declared_bytes} bytes, but the file contains {member.file_size - header_bytes}"
             )
         return Declared(shape, dtype)
 
     def read(self, name: str) -> np.ndarray[Any, np.dtype[Any]]:
-        """Raises as ``declared`` does, or as zipfile and zlib do where the data are damaged."""
+        """Reads an array. Raises the errors of ``declared``, or those of zipfile and zlib if the data is damaged."""
         self.declared(name)
         with self._archive.open(self._members[name]) as file:
             return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
@@ -82,10 +85,10 @@ class ArrayFile:
 
 @contextmanager
 def open_arrays(file: IO[bytes]) -> Iterator[ArrayFile]:
-    """The arrays of an ``.npz``, of which none is read yet.
+    """Opens the arrays of an ``.npz`` file without reading them.
 
     Raises:
-        ValueError: It declares many times its own size. zipfile raises what it likes for a file that is none.
+        ValueError: The file declares many times its own size. zipfile raises various errors for other files.
     """
     with zipfile.ZipFile(file) as archive:
         _refuse_inflated(sum(member.file_size for member in archive.infolist()), _size_bytes(file))
@@ -93,10 +96,10 @@ def open_arrays(file: IO[bytes]) -> Iterator[ArrayFile]:
 
 
 def check_keras_file(path: Path) -> None:
-    """Refuses a ``.keras`` file whose weights would take many times its own size; other damage is Keras's to tell.
+    """Refuses a ``.keras`` file whose weights declare many times its own size. Other damage is detected by Keras.
 
     Raises:
-        ValueError: It is one.
+        ValueError: The weights declare too much data.
     """
     with path.open("rb") as file:
         size_bytes = _size_bytes(file)
@@ -111,7 +114,7 @@ def check_keras_file(path: Path) -> None:
 
 
 def _hdf5_bytes(data: bytes) -> int:
-    """Bytes that the datasets of an HDF5 file declare together."""
+    """Total size declared by the datasets of an HDF5 file."""
     import h5py
 
     total = 0

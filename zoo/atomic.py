@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written aside, flushed to disk, renamed."""
+"""Atomic writing of files: written to a temporary file, flushed to disk, renamed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from zoo.errors import TrainingError
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Gives a path beside ``path`` to write to, and renames it to ``path`` when the block ends without an error.
+    """Yields a temporary path next to ``path``, and renames it to ``path`` if the block ends without an error.
 
-    The temporary keeps the suffix, for writers that go by it. Two processes never share one. Of a link, the file that
-    it leads to is replaced.
+    The temporary file keeps the suffix, for writers that depend on it. Two processes never share one. If ``path`` is a
+    link, its target is replaced.
 
     Raises:
-        TrainingError: The disk is full, the folder is not there or cannot be written, or ``path`` is a device or a
-            pipe. It is as it was before.
+        TrainingError: The disk is full, the folder does not exist or cannot be written, or ``path`` is a device or a
+            pipe. ``path`` is not changed.
     """
     path = writable(path)
     aside = path.with_name(f".{path.stem[:60]}.{os.getpid()}{path.suffix}")
@@ -41,16 +41,18 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def writable(path: Path) -> Path:
-    """The file that ``path`` leads to; asked before long work, it tells early what would be told at its end.
+    """The target of ``path``. Call this before long work, to detect early that the file cannot be written.
 
     Raises:
-        TrainingError: Its folder is not there, or it is a device or a pipe.
+        TrainingError: The folder does not exist, or the path is a device or a pipe.
     """
     path = path.resolve() if path.is_symlink() else path
     if not path.parent.is_dir():
-        raise TrainingError(f"Could not write {path}: there is no folder {path.parent}.", "Make it, or name another.")
+        raise TrainingError(
+            f"Could not write {path}: the folder {path.parent} does not exist.", "Create it, or choose another."
+        )
     if path.exists() and not path.is_file() and not path.is_dir():
-        raise TrainingError(f"Could not write {path}: it is no file.", "Give the name of a file.")
+        raise TrainingError(f"Could not write {path}: it is not a file.", "Give the path of a file.")
     return path
 
 
@@ -82,12 +84,12 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Rows by column name. Quoted line ends inside a field survive."""
+    """Reads rows by column name. Quoted line breaks inside a field are kept."""
     return list(csv.DictReader(io.StringIO(read_text(path), newline="")))
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder and its parents; that it is there already is fine."""
+    """Creates a folder and its parents. An existing folder is kept."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -95,7 +97,7 @@ def make_folder(path: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> TrainingError:
-    """What to say of a file or folder that cannot be written."""
+    """The error for a file or folder that cannot be written."""
     if isinstance(error, (FileExistsError, NotADirectoryError)):
         return TrainingError(f"Could not write {path}: a file is in the way.", "Choose another folder.")
     return TrainingError(

@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all: filled aside under a lock, then renamed."""
+"""Atomic writing of folders: filled under a temporary name with a lock, then renamed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from zoo.locks import locked
 
 @contextmanager
 def folder_aside(final: Path) -> Iterator[Path]:
-    """Gives a new folder beside ``final`` to fill; whatever is not renamed to ``final`` is removed at the end.
+    """Yields a new temporary folder next to ``final``. If it is not renamed, it is removed at the end.
 
-    What killed processes left there is removed first. A folder that ``put_folder`` had moved away to make room comes
-    back where nothing took its place.
+    Leftovers of killed processes are removed first. A folder that ``put_folder`` had moved away is restored if it was
+    not replaced.
     """
     make_folder(final.parent)
     _sweep(final)
@@ -33,14 +33,14 @@ def folder_aside(final: Path) -> Iterator[Path]:
 
 
 def put_folder(aside: Path, final: Path) -> None:
-    """Renames a folder of ``folder_aside`` into its place, in one step where nothing is there and in two otherwise.
+    """Renames a folder of ``folder_aside`` to its final path: in one step if the path is free, otherwise in two.
 
     Args:
-        aside: The whole folder.
-        final: The name that ``folder_aside`` was given, or this name with a suffix, such as ``.refused``.
+        aside: The complete folder.
+        final: The path given to ``folder_aside``, or this path with a suffix, such as ``.refused``.
 
     Raises:
-        OSError: It cannot be renamed. What stood there stands there still.
+        OSError: The folder cannot be renamed. An existing folder is not changed.
     """
     name = aside.name[1:].rpartition(".")[0]
     # The folder that makes room is named after the one aside, so that a sweep finds both, and under one lock.

@@ -1,4 +1,4 @@
-"""How training images are changed from epoch to epoch, as data: one frozen record of ranges, each settable alone."""
+"""Augmentation of training images as data: one frozen record of ranges, each of which can be set separately."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ _LIMITS: tuple[tuple[str, float, float], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How far training images may be changed. Every image draws its own changes from these ranges in every epoch.
+    """Ranges of random changes of training images. New changes are drawn for every image in every epoch.
 
     Args:
-        flip: Half of the images are mirrored left to right (``horizontal``), top to bottom (``vertical``), or in each
-            of the two ways independently (``both``); ``none`` mirrors nothing. ``auto`` is ``horizontal``, unless the
-            dataset says otherwise or a class looks like another class when it is mirrored.
-        rotation_degrees: Largest rotation to either side, 0 to 180.
-        view: Smallest and largest part of the image that is shown, as a share of its side, such as ``0.8,1.2``. Below 1
-            the image is cropped, above 1 its edges are repeated.
-        aspect: Largest factor by which one side of the view is stretched against the other, 1 to 10; ``free`` draws
-            both sides of the view independently, as Keras's ImageDataGenerator does.
-        shift: Largest shift along each side, as a share of that side.
-        brightness: Largest change of the brightness factor, 0 to 1.
-        contrast: Largest change of the contrast factor, about the mean of the image, 0 to 1.
-        saturation: Largest change of the saturation factor, 0 to 1.
-        function: ``package.module:function`` that changes the images after the ranges did; empty: none. It is called
-            as ``function(images, random)``: a batch, uint8 ``(n, height, width, 3)``, and a ``numpy.random.Generator``
-            that is the same whenever the same batch is made. It returns a batch of that shape and type. Several
-            threads may call it at once.
+        flip: Half of the images are mirrored left to right (``horizontal``), top to bottom (``vertical``), or in both
+            directions independently (``both``). ``none`` mirrors nothing. ``auto`` is ``horizontal``, unless the
+            dataset disables it or a class looks like another class when it is mirrored.
+        rotation_degrees: Maximum rotation in both directions, 0 to 180.
+        view: Minimum and maximum visible part of the image, as a fraction of its side, such as ``0.8,1.2``. Below 1,
+            the image is cropped; above 1, its edges are repeated.
+        aspect: Maximum factor by which one side of the view is stretched relative to the other, 1 to 10. ``free`` draws
+            both sides of the view independently, like Keras's ImageDataGenerator.
+        shift: Maximum shift along each side, as a fraction of that side.
+        brightness: Maximum change of the brightness factor, 0 to 1.
+        contrast: Maximum change of the contrast factor, about the mean of the image, 0 to 1.
+        saturation: Maximum change of the saturation factor, 0 to 1.
+        function: ``package.module:function`` that changes the images after the ranges were applied. Empty: none. It is
+            called as ``function(images, random)`` with a batch, uint8 ``(n, height, width, 3)``, and a
+            ``numpy.random.Generator``, whose state depends only on the batch. It must return a batch of the same shape
+            and type. It may be called from several threads at the same time.
 
     >>> zoo.Recipe(augmentation=zoo.Augmentation(flip="horizontal", rotation_degrees=15)).augmentation.view
     (1.0, 1.0)
@@ -76,7 +76,7 @@ class Augmentation:
         smallest, largest = self.view
         if not 0.05 <= smallest <= largest <= 10:
             raise UsageError(
-                f"Recipe field 'view' must be two shares from 0.05 to 10, the smaller one first. "
+                f"Recipe field 'view' must be two fractions from 0.05 to 10, the smaller one first. "
                 f"Received: {smallest:g},{largest:g}.",
                 "For example: 0.8,1.2.",
             )
@@ -92,7 +92,7 @@ class Augmentation:
 
     @property
     def digest(self) -> str:
-        """8 hexadecimal digits that name the ranges in a cache."""
+        """8 hexadecimal digits that identify the ranges in a cache."""
         values = self.as_dict()
         if not self.function:  # as before there were any
             del values["function"]
@@ -100,7 +100,7 @@ class Augmentation:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether images stay as they are; sides drawn from a range of one value are not stretched."""
+        """Whether images are never changed. Sides drawn from a range with a single value are not stretched."""
         plain = replace(self, aspect=1.0) if self.aspect == "free" and self.view == (1.0, 1.0) else self
         return plain == NAMED["none"]
 
@@ -131,10 +131,11 @@ RANGES: tuple[str, ...] = tuple(field.name for field in fields(Augmentation) if 
 
 
 def read_augmentation(value: Any) -> Augmentation:
-    """An augmentation from its name, from a mapping of ranges (or such JSON), from a function or its name, or as it is.
+    """Reads an augmentation from its name, a mapping of ranges (or such JSON), or a function or its name. A record is
+    returned unchanged.
 
     Raises:
-        UsageError: There is no such name or range, a value does not fit its range, or no other process could find the
+        UsageError: The name or range does not exist, a value is out of range, or another process could not import the
             function.
     """
     if isinstance(value, Augmentation):
@@ -161,16 +162,16 @@ def _importable(function: Any) -> str:
         return name_of(function)
     except NotFoundError as error:
         raise UsageError(
-            f"The augmentation function cannot be found by name: {error}. A resumed run would not find it.",
-            "Write it at the top level of a module that can be imported, and pass that one or its name.",
+            f"The augmentation function cannot be found by name: {error}. A resumed run could not import it.",
+            "Define it at the top level of an importable module, and pass the function or its name.",
         ) from None
 
 
 def read_range(name: str, value: Any) -> Any:
-    """A value for one range; text is read as the range's type. Its limits are checked where the record is made.
+    """Reads a value for one range. Text is converted to the type of the range. Limits are checked by the record.
 
     Raises:
-        UsageError: There is no such range, or the value is not of its type.
+        UsageError: The range does not exist, or the value has another type.
     """
     if name not in RANGES:
         raise unknown_name("range of the augmentation", name, RANGES)

@@ -1,4 +1,4 @@
-"""Starting Keras without the page of notices its backend prints."""
+"""Starts Keras without the log messages of its backend."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from zoo.quiet import stderr_aside
 
 
 def hush() -> None:
-    """Keeps the notices of TensorFlow back from now on; those of errors remain."""
+    """Suppresses log messages of TensorFlow, except errors."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def start_keras() -> str:
-    """Imports Keras, wakes its backend, and returns the backend's name.
+    """Imports Keras, initialises its backend, and returns the backend's name.
 
-    TensorFlow 2.21 writes to the file descriptor before its own log level is in force, so the descriptor is turned
-    aside meanwhile. What was written comes out after all if the start fails, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
+    TensorFlow 2.21 writes to stderr before its log level takes effect, so the file descriptor is captured meanwhile.
+    The captured text is printed if the start fails, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
     """
     hush()
     with stderr_aside():
@@ -29,12 +29,12 @@ def start_keras() -> str:
 
 
 def devices() -> list[str]:
-    """The backend's devices, such as ``cpu:0``; none on PyTorch, which has no list to ask for."""
+    """The backend's devices, such as ``cpu:0``. Empty on PyTorch, which provides no list."""
     import keras
 
     return [] if keras.backend.backend() == "torch" else keras.distribution.list_devices()
 
 
 def on_accelerator() -> bool:
-    """Whether the backend computes on something else than a processor, as far as it can be asked."""
+    """Whether the backend uses an accelerator instead of the CPU, as far as this is known."""
     return any(not device.startswith("cpu") for device in devices())

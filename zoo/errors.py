@@ -1,15 +1,15 @@
-"""Every error a user can meet, and the exit code it ends with.
+"""All errors for users, and their exit codes.
 
-    ZooError                 1   what failed, the value received, and a hint that would work
-    ├── UsageError           2   an argument, a name or a file that was asked for
+    ZooError                 1   what failed, the value received, and a hint
+    ├── UsageError           2   an invalid argument, name or file
     ├── PluginError          3   an installed plugin
     ├── DataError            4   images, labels, splits
     ├── TrainingError        4   a run: its recipe, its checkpoint, its folder
     ├── ExportError          5   a conversion
-    └── VerificationError    6   an exported file that does not answer like Keras
+    └── VerificationError    6   an exported file that does not agree with Keras
 
-Only the command line catches ``ZooError``; anything else is a bug and keeps its traceback.
-Interruption (Ctrl-C, SIGTERM) ends with 130 and 143, as shells expect.
+Only the command line catches ``ZooError``. Any other exception is a bug and keeps its traceback. After an interruption
+(Ctrl-C or SIGTERM), the exit code is 130 or 143, as shells expect.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from collections.abc import Iterable, Sequence
 
 
 class ZooError(Exception):
-    """Something the user can mend.
+    """An error that the user can fix.
 
     Args:
-        message: What failed and the value received, one sentence or more.
-        hint: What would work, if it is known.
+        message: What failed and the value received, in one or more sentences.
+        hint: What would work, if known.
 
     >>> try:
     ...     zoo.load("mobilenet2")
@@ -43,7 +43,7 @@ class ZooError(Exception):
 
 
 class UsageError(ZooError):
-    """An argument, a name or a file that was asked for.
+    """An invalid argument, name or file.
 
     >>> zoo.ImageSpec(height_px=0)
     Traceback (most recent call last):
@@ -55,7 +55,7 @@ class UsageError(ZooError):
 
 
 class PluginError(ZooError):
-    """An installed plugin.
+    """An error of an installed plugin.
 
     >>> zoo.Dataset(name="My photos", summary="", write=print)
     Traceback (most recent call last):
@@ -68,11 +68,11 @@ class PluginError(ZooError):
 
 
 class PluginCodeError(PluginError):
-    """Code of a plugin raised something else while it worked.
+    """Code of a plugin raised another exception.
 
     Args:
-        message, hint: As of every error.
-        cause: What it raised, whose traceback its author needs. Keras takes ``__cause__`` away.
+        message, hint: As in ``ZooError``.
+        cause: The exception, whose traceback its author needs. Keras removes ``__cause__``.
     """
 
     def __init__(self, message: str, hint: str | None, cause: BaseException) -> None:
@@ -81,7 +81,7 @@ class PluginCodeError(PluginError):
 
 
 class DataError(ZooError):
-    """Images, labels, splits.
+    """An error in images, labels or splits.
 
     >>> zoo.load("runs/digits").predict([])
     Traceback (most recent call last):
@@ -93,7 +93,7 @@ class DataError(ZooError):
 
 
 class TrainingError(ZooError):
-    """A run: its recipe, its checkpoint, its folder.
+    """An error in a run: in its recipe, its checkpoint or its folder.
 
     >>> from pathlib import Path
     >>> _ = Path("runs/damaged").mkdir(), Path("runs/damaged/run.json").write_text("{}")
@@ -108,7 +108,7 @@ class TrainingError(ZooError):
 
 
 class ExportError(ZooError):
-    """A conversion, or an exported file that is damaged.
+    """A failed conversion, or a damaged exported file.
 
     >>> from pathlib import Path
     >>> _ = Path("damaged.onnx").write_bytes(b"no model")
@@ -122,7 +122,7 @@ class ExportError(ZooError):
 
 
 class VerificationError(ZooError):
-    """An exported file that does not predict like Keras, or a bundle that was altered.
+    """An exported file that does not agree with Keras, or a bundle that was changed.
 
     >>> import shutil
     >>> altered = shutil.copytree("bundle", "altered")
@@ -138,11 +138,11 @@ class VerificationError(ZooError):
 
 
 class Terminated(SystemExit):
-    """SIGTERM. Unlike a plugin's ``sys.exit`` it ends the command wherever it comes."""
+    """Raised on SIGTERM. Unlike ``sys.exit`` in a plugin, it always ends the command."""
 
 
 def quoted(names: Sequence[str], most: int = 8) -> str:
-    """Names in quotation marks, the first ones of many and the number of the others.
+    """Names in quotation marks: the first ones, and the number of the others.
 
     >>> quoted(["a", "b", "c"], most=2)
     "'a', 'b' and 1 more"
@@ -152,7 +152,7 @@ def quoted(names: Sequence[str], most: int = 8) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question after the nearest name, with a space before it; nothing where none is near."""
+    """A question that suggests the most similar name, with a leading space. Empty if no name is similar."""
     import difflib  # only the unlucky wait for it
 
     near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
@@ -160,7 +160,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """A ``UsageError`` for a name nobody offers, with the nearest one that somebody does.
+    """A ``UsageError`` for an unknown name, which suggests the most similar known name.
 
     >>> print(unknown_name("architecture", "mobilenet2", ["mobilenetv2", "simple_cnn"]))
     Unknown architecture 'mobilenet2'. Did you mean 'mobilenetv2'?

@@ -1,6 +1,6 @@
-"""What an exported file says about itself, and how it is asked: the same for every format.
+"""Metadata and runtime interface of exported files, which are the same for every format.
 
-This module needs NumPy's types alone, so that the device can read it too.
+This module needs only the types of NumPy, so that it can also be used on the device.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ MAP = "map"
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What travels inside an exported file; the same content in every format.
+    """The metadata stored inside an exported file, the same in every format.
 
     Args:
         labels: Class names in the order of the outputs.
-        image: How files become the input.
+        image: The preprocessing of files.
         precision: ``float32``, ``float16`` or ``int8``.
         architecture: Name of the architecture.
-        source: Where the weights come from: a run's name, or ``mobilenetv2 (imagenet)``.
+        source: Source of the weights: the name of a run, or ``mobilenetv2 (imagenet)``.
         model_digest: SHA-256 over the weights of the Keras model.
-        data_digest: SHA-256 of the dataset it was trained on; empty where that is not known.
-        calibration_digest: SHA-256 over the calibration images, in order; empty without calibration.
-        versions: Package name to version, of what wrote the file.
+        data_digest: SHA-256 of the training dataset. Empty if unknown.
+        calibration_digest: SHA-256 over the calibration images, in order. Empty without calibration.
+        versions: Versions of the packages that wrote the file, by name.
         verification: Summary of the verification: ``status`` (``verified`` or ``unverified``) and its figures.
 
     >>> metadata = zoo.load("bundle").metadata
@@ -72,7 +72,7 @@ class Metadata:
         return asdict(self) | {"labels": list(self.labels), "image": self.image.as_dict()}
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, no spaces, so that the same content is the same bytes."""
+        """Canonical JSON with sorted keys and without spaces, so that equal content gives equal bytes."""
         return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
@@ -80,7 +80,7 @@ class Metadata:
         """The inverse of ``to_json``.
 
         Raises:
-            ExportError: It is damaged, or a newer zoo wrote it.
+            ExportError: The JSON is damaged, or was written by a newer zoo.
         """
         try:
             values = read_object(text)
@@ -96,10 +96,10 @@ class Metadata:
 
 
 def label_lines(labels: Iterable[str]) -> str:
-    """Class names, one a line, as ``labels.txt`` has them.
+    """Class names, one per line, as in ``labels.txt``.
 
-    A name may hold a line end, or nothing but blanks, which readers skip; either would move the names after it. So line
-    ends become blanks, and nothing a question mark.
+    A name may contain a line break, or consist only of spaces, which readers skip. Both would shift the following
+    names. Therefore line breaks become spaces, and an empty name becomes a question mark.
     """
     lines = (" ".join(label.splitlines()) for label in labels)
     return "".join(f"{line if line.strip() else '?'}\n" for line in lines)
@@ -110,10 +110,10 @@ class TensorInfo:
     """One input or output of an exported file.
 
     Args:
-        name: As the file has it.
-        shape: ``None`` for a dimension that is free.
+        name: Name in the file.
+        shape: Shape, with ``None`` for a free dimension.
         dtype: NumPy name, such as ``float32``.
-        scale, zero_point: Of a quantised tensor, real = scale x (stored - zero_point); 1 and 0 of one that is not.
+        scale, zero_point: Quantisation parameters: real = scale x (stored - zero_point). 1 and 0 if not quantised.
 
     >>> zoo.TensorInfo(name="image", shape=(None, 224, 224, 3), dtype="uint8").scale
     1.0
@@ -127,7 +127,7 @@ class TensorInfo:
 
 
 class Runtime(Protocol):
-    """An exported file, loaded and ready to predict: what ``Exporter.load`` returns.
+    """An exported file that is loaded and ready to predict, as returned by ``Exporter.load``.
 
     >>> import numpy as np
     >>> class Constant:
@@ -148,19 +148,19 @@ class Runtime(Protocol):
     def outputs(self) -> tuple[TensorInfo, ...]: ...
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities, float32 ``(n, classes)``, of pixels, uint8 ``(n, height, width, 3)`` RGB.
+        """Predicts probabilities, float32 ``(n, classes)``, from pixels, uint8 ``(n, height, width, 3)`` RGB.
 
-        The pixels are converted to the dtype of the input, and nothing else is done to them.
+        The pixels are only converted to the dtype of the input.
         """
         ...
 
 
 @runtime_checkable
 class MappingRuntime(Protocol):
-    """What a runtime has besides where its file was exported with a map."""
+    """The additional interface of a runtime whose file was exported with a map."""
 
     def explain(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities as ``predict`` gives them, and the evidence of every place for every class.
+        """Predicts probabilities like ``predict``, and the evidence at each position for each class.
 
         The evidence is float32 ``(n, height, width, classes)``.
         """
@@ -168,5 +168,5 @@ class MappingRuntime(Protocol):
 
 
 def has_map(runtime: Runtime) -> bool:
-    """Whether a file has a second output with the evidence of every place, and its runtime reads it."""
+    """Whether a file has a second output with the evidence map, and its runtime supports it."""
     return [output.name for output in runtime.outputs][1:] == [MAP] and isinstance(runtime, MappingRuntime)

@@ -1,6 +1,6 @@
-"""Shares and their differences as people read them: the one place that turns them into text.
+"""The formatting of shares and their differences for people, in one place.
 
-Programs get shares without rounding, from 0 to 1. This module needs nothing, so that the device has it too.
+Programs receive shares from 0 to 1 without rounding. This module imports nothing, so that it can be used on the device.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ _EQUAL = 1e-9
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share as a percentage. Rounding never makes a whole out of a part, nor nothing out of something.
+    """Formats a share as a percentage. Only exactly 0 and 1 are shown as 0 % and 100 %.
 
     Args:
-        share: From 0 to 1.
+        share: A share from 0 to 1.
         digits: Decimals of the percentage.
 
     >>> percent(0.94), percent(2999 / 3000), percent(1 / 3000), percent(1.0)
@@ -31,12 +31,12 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def points(difference: float, digits: int = 1, *, signed: bool = True) -> str:
-    """A difference of two shares in percentage points. Rounding never makes it zero.
+    """Formats a difference of two shares in percentage points. Rounding never makes it zero.
 
     Args:
-        difference: From -1 to 1.
+        difference: A difference from -1 to 1.
         digits: Decimals.
-        signed: Whether a gain is written with its plus.
+        signed: Whether a positive difference has a plus sign.
 
     >>> points(0.0133), points(-1 / 3000), points(0.0), points(0.0133, signed=False)
     ('+1.3', '-0.1', '+0.0', '1.3')

@@ -1,4 +1,4 @@
-"""The hooks a plugin may implement. All of them; each returns records and has no side effect."""
+"""All hooks that a plugin may implement. Each returns records and has no side effects."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ hookimpl = pluggy.HookimplMarker("zoo")
 
 @hookspec
 def zoo_architectures() -> Iterable[Architecture]:  # type: ignore[empty-body]
-    """Architectures this plugin offers."""
+    """Returns the architectures of this plugin."""
 
 
 @hookspec
 def zoo_exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
-    """File formats this plugin can export to."""
+    """Returns the file formats to which this plugin can export."""
 
 
 @hookspec
 def zoo_datasets() -> Iterable[Dataset]:  # type: ignore[empty-body]
-    """Datasets that ``--data`` may name."""
+    """Returns the datasets of this plugin, for ``--data``."""
 
 
 @hookspec
 def zoo_callbacks(recipe: Recipe, run_dir: Path) -> Iterable[keras.callbacks.Callback]:  # type: ignore[empty-body]
-    """Keras callbacks to add to a training run, such as an experiment tracker's."""
+    """Returns Keras callbacks to add to a training run, such as those of an experiment tracker."""
 
 
 @hookspec
 def zoo_run_finished(run: Run) -> None:
-    """A training run is finished: metrics, model and report stand. It is called once, after all of them."""
+    """Called once after a training run is finished and its metrics, model and report are written."""
 
 
 @hookspec
 def zoo_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
-    """Commands to add to ``zoo``."""
+    """Returns commands to add to ``zoo``."""

@@ -1,8 +1,8 @@
-"""How an image file becomes the tensor a model sees, as data.
+"""The preprocessing of image files to model input, as data.
 
-The record is all there is to know; ``zoo.images`` carries it out. It travels in every run, every exported file and
-every bundle, and is compared by digest when two of them meet. This module needs nothing but the standard library, so
-that it runs on the device as it stands.
+The record contains all settings; ``zoo.images`` implements them. It is stored in every run, every exported file and
+every bundle, and digests are compared. This module needs only the standard library, so that it can be used on the
+device unchanged.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ SPEC_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec:
-    """How an image file becomes ``(height_px, width_px, 3)`` uint8 RGB.
+    """Preprocessing of an image file to ``(height_px, width_px, 3)`` uint8 RGB.
 
-    Always: EXIF orientation is applied, alpha is composited on white, gray becomes RGB, 16 bits become 8, the first
-    frame of an animation is taken.
+    In any case, EXIF orientation is applied, alpha is composited on white, gray is converted to RGB, 16 bits are
+    reduced to 8, and the first frame of an animation is used.
 
     Args:
         height_px: Height of the result in pixels, 1 to 4096.
         width_px: Width of the result in pixels, 1 to 4096.
-        resize: ``squash`` stretches to the size whatever the shape; ``crop`` brings the shorter side to 256/224 of
-            the target and takes the centre; ``letterbox`` keeps the whole picture and pads with gray (114).
-        interpolation: ``area`` averages where the picture shrinks (no aliasing) and is bilinear where it grows;
-            ``bilinear`` and ``bicubic`` sample without averaging, as OpenCV does.
+        resize: ``squash`` stretches to the size and ignores the aspect ratio. ``crop`` scales the shorter side to
+            256/224 of the target and takes the centre. ``letterbox`` keeps the whole image and pads with gray (114).
+        interpolation: ``area`` averages when the image shrinks (no aliasing) and is bilinear when it grows.
+            ``bilinear`` and ``bicubic`` sample without averaging, as in OpenCV.
 
     Raises:
         UsageError: A value is out of range.
@@ -67,7 +67,7 @@ class ImageSpec:
             raise UsageError(f"Unknown interpolation {self.interpolation!r}.", f"Known: {', '.join(INTERPOLATIONS)}.")
         if self.version != SPEC_VERSION:
             raise UsageError(
-                f"This image spec is version {self.version}; this zoo carries out version {SPEC_VERSION}.",
+                f"This image spec has version {self.version}, but this zoo supports version {SPEC_VERSION}.",
                 "Use the zoo release that wrote it, or train again.",
             )
 
@@ -81,9 +81,9 @@ class ImageSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ImageSpec:
-        """The inverse of ``as_dict``. A key it does not know is refused: it would change the pixels."""
+        """The inverse of ``as_dict``. Unknown keys are refused, because they may affect the pixels."""
         if not isinstance(values, dict):
-            raise UsageError(f"An image spec is an object with names and values. Received: {values!r:.80}.")
+            raise UsageError(f"An image spec must be an object with names and values. Received: {values!r:.80}.")
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise UsageError(f"Unknown image spec field(s): {', '.join(unknown)}.", "Was it written by a newer zoo?")
@@ -93,7 +93,7 @@ class ImageSpec:
             raise UsageError(f"The image spec cannot be used: {error}.") from None
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, no spaces; equal specs give equal text."""
+        """Canonical JSON with sorted keys and without spaces. Equal specs give equal text."""
         return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
 
     @property

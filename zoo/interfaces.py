@@ -1,9 +1,8 @@
-"""What plugins return: named, frozen records. Nothing here needs Keras; builders import it when they are called.
+"""The named, frozen records that plugins return. Keras is not needed here; builders import it when they are called.
 
-A function may be given as its name, ``"package.module:function"``: its module is imported when it is called, so that a
-plugin needs no functions that do nothing else. A field that holds a function says in its metadata what the function
-``does``, in the words of an error message (``{args}`` are its arguments), and which types it ``returns``.
-``zoo.plugin_guard`` reads both.
+A function may be given by name, ``"package.module:function"``. Its module is then imported when it is called, so that a
+plugin needs no wrapper functions. The metadata of a field with a function contains what the function ``does``, as part
+of an error message (``{args}`` are its arguments), and the types that it ``returns``. ``zoo.plugin_guard`` reads both.
 """
 
 from __future__ import annotations
@@ -41,29 +40,29 @@ def _check_name(kind: str, name: object) -> None:
 
 
 def _find_when_called(record: Any) -> None:
-    """Makes functions of the names of functions."""
+    """Replaces names of functions by functions."""
     for each in fields(record):
         value = getattr(record, each.name)
         if "does" in each.metadata and isinstance(value, str):
             if not is_name(value):
                 kind = type(record).__name__
-                raise PluginError(f"{kind} has {each.name}={value!r}.", "Write a function, or package.module:function.")
+                raise PluginError(f"{kind} has {each.name}={value!r}.", "Give a function, or package.module:function.")
             object.__setattr__(record, each.name, NamedFunction(value))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Pretrained weights that an architecture offers under a name.
+    """Named pretrained weights of an architecture.
 
     Args:
-        name: What ``--weights`` takes, such as ``imagenet``.
-        summary: One line: source and licence.
-        labels: Returns the class names in the order of the outputs they were trained with.
-        aliases: Returns other names of those classes, such as WordNet ids, each with the class name it stands for.
-        load: ``load(model, with_head)`` fills a model that ``build`` made; without the head only the backbone.
-        top1: Share of the ImageNet validation photos that they are right about, 0 to 1, as whoever trained them
-            published it. Where nobody names an architecture, ``zoo train --data`` takes the one with the best.
-            ``None``: not known, or the weights must be downloaded first.
+        name: Name, as in ``--weights``, such as ``imagenet``.
+        summary: One line with source and licence.
+        labels: Returns the class names in the order of the outputs.
+        aliases: Returns alternative names of the classes, such as WordNet IDs, each with its class name.
+        load: ``load(model, with_head)`` sets the weights of a model created by ``build``. Without the head, it sets
+            only those of the backbone.
+        top1: Published top-1 accuracy on the ImageNet validation set, 0 to 1. If no architecture is given, ``zoo train
+            --data`` uses the one with the highest value. ``None``: unknown, or the weights must be downloaded first.
 
     >>> def load(model, with_head):
     ...     model.load_weights("weights.h5", skip_mismatch=not with_head)
@@ -94,20 +93,20 @@ class Architecture:
     """A family of models that the harness can build, train, measure and export.
 
     Args:
-        name: What the command line takes: lower-case letters, digits and underscores.
+        name: Name on the command line: lower-case letters, digits and underscores.
         summary: One line for ``zoo list``.
         build: ``build(input_shape, num_classes, **options) -> keras.Model``. The model takes ``image``,
             ``(batch, height, width, 3)``, RGB float32 0..255, and returns ``probabilities``, ``(batch, num_classes)``
-            float32, rows summing to 1; scaling and normalisation are layers inside. ``dropout`` is passed where the
-            recipe sets it.
-        recipes: Recipes by name; ``default`` must be there.
-        image: How files become its input where the user says nothing else.
-        backbone: Name of the layer whose output is the feature vector, ``(batch, features)``; everything after it is
-            the head. ``None``: it has no part worth reusing.
-        depths: Names of layers before it, from the input on, whose outputs are maps, ``(batch, height, width,
-            channels)``, such as those of all blocks. The means over these maps are features that a head may use too.
-        weights: Pretrained weights it can start from.
-        expected_failures: Conformance checks it cannot pass (``zoo plugin check``), each with the reason.
+            float32, with rows that sum to 1. Scaling and normalisation must be layers of the model. ``dropout`` is
+            passed if the recipe sets it.
+        recipes: Recipes by name. ``default`` is required.
+        image: The default preprocessing of files.
+        backbone: Name of the layer whose output is the feature vector, ``(batch, features)``. Everything after it is
+            the head. ``None``: there is no backbone that can be reused.
+        depths: Names of earlier layers, starting from the input, whose outputs are feature maps, ``(batch, height,
+            width, channels)``, such as the ends of all blocks. A head may also use the means over these maps.
+        weights: Available pretrained weights.
+        expected_failures: Conformance checks that are expected to fail (``zoo plugin check``), each with the reason.
 
     >>> import keras
     >>> def build(input_shape, num_classes):
@@ -141,24 +140,24 @@ class Architecture:
         _check_name("Architecture", self.name)
         _find_when_called(self)
         if self.depths and self.backbone is None:
-            raise PluginError(f"Architecture '{self.name}' names depths and no backbone.")
+            raise PluginError(f"Architecture '{self.name}' declares depths but no backbone.")
         if "default" not in self.recipes:
             raise PluginError(f"Architecture '{self.name}' has no recipe named 'default'.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A dataset that is named instead of found in a folder.
+    """A named dataset.
 
     Args:
-        name: What ``--data`` takes.
+        name: Name, as in ``--data``.
         summary: One line for ``zoo list``.
-        write: ``write(folder)`` fills an empty folder with class folders of image files (or train/val/test above
-            them). It is called once; the result is kept.
-        image: The ImageSpec that suits it where neither user nor architecture insists; ``None``: the architecture's.
-        flip: What ``flip="auto"`` of a recipe means for its images: ``none`` where a mirrored image is not one that the
-            dataset could hold, as with text. ``auto`` leaves it to the check of the class names and images.
-        expected_failures: Conformance checks it cannot pass (``zoo plugin check``), each with the reason.
+        write: ``write(folder)`` fills an empty folder with class folders of image files, optionally below
+            train/val/test. It is called once, and the result is stored.
+        image: The default ImageSpec for this dataset. ``None``: that of the architecture.
+        flip: The meaning of ``flip="auto"`` in a recipe for this dataset: ``none`` if a mirrored image would not be a
+            valid example, as for text. ``auto`` leaves the decision to the check of class names and images.
+        expected_failures: Conformance checks that are expected to fail (``zoo plugin check``), each with the reason.
 
     >>> def write(folder):
     ...     for label in ("dark", "bright"):
@@ -183,16 +182,16 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class App:
-    """What runs an exported file where Python does not, such as a page: it goes into the bundle in place of the runner.
+    """A program that runs an exported file without Python, such as a web page. It replaces the runner in the bundle.
 
-    It finds the model, its labels and the image rule in ``spec.json``, and proves itself by ``golden/``.
+    It reads the model, its labels and the preprocessing from ``spec.json``, and is verified with ``golden/``.
 
     Args:
-        files: Returns its files, path in the bundle to content. ``zoo export`` calls it before it begins to work, and
-            once more for every bundle; it raises ``ExportError`` with the command that brings what is missing.
-        start: What to do with a bundle, the last line that ``zoo export`` prints; ``{folder}`` stands for the bundle.
-        manual: The same at more length for the model card, Markdown.
-        licence: Who made the files that are not zoo's, and under which licence, Markdown.
+        files: Returns the content of its files by path in the bundle. ``zoo export`` calls it before it starts, and
+            again for every bundle. It raises ``ExportError`` with the command that installs missing files.
+        start: How to start a bundle: the last line printed by ``zoo export``. ``{folder}`` stands for the bundle.
+        manual: Longer instructions for the model card, in Markdown.
+        licence: Authors and licences of the files that are not part of zoo, in Markdown.
 
     >>> page = zoo.App(
     ...     files=lambda: {"index.html": b"<!doctype html>"}, start="Open {folder}/index.html", manual="Open the page."
@@ -214,46 +213,49 @@ class App:
 
 @dataclass(frozen=True, kw_only=True)
 class Exporter:
-    """A file format that a trained model can leave in.
+    """A file format to which a trained model can be exported.
 
-    The harness prepares the model, asks for the file, verifies it against Keras and writes what came out into its
-    metadata; an exporter only translates.
+    The harness prepares the model, requests the file, verifies it against Keras and writes the result into its
+    metadata. An exporter only converts.
 
     Args:
-        name: Of the format.
+        name: Name of the format.
         summary: One line for ``zoo list``.
-        suffix: Of the file, with its dot.
-        precisions: What the file may hold, the default first; of ``float32``, ``float16`` and ``int8``.
+        suffix: Suffix of the file, with its dot.
+        precisions: Supported precisions, of ``float32``, ``float16`` and ``int8``, the default first.
         convert: ``convert(model, path, precision)`` writes the file. The model is functional, on the TensorFlow
-            backend, its BatchNorm folded; for ``int8`` it holds a ``zoo.exporting.quantize.FakeQuantize`` layer
-            wherever a tensor is to be stored in 8 bits. The file has one input ``image``, its batch free or 1,
-            ``float32`` (``int8``: ``uint8``, scale 1, zero point 0), and one output ``probabilities``, ``float32``.
-        write_metadata: ``write_metadata(path, metadata)`` stores it inside the file, in place of what it said before.
-        read_metadata: ``read_metadata(path)`` returns it; ``None`` where a file has none of ours.
-        load: ``load(path, threads)`` makes a file ready to answer.
-        parts: ``parts(path)`` names the files that ``convert`` writes beside a file and that ``load`` needs as well,
-            such as the weights that an XML refers to: in the same folder, the file itself not among them. They need not
-            be there. A file of ours is moved, copied and removed together with its parts. Without it a file is all.
-        versions: Packages whose versions decide what the file holds.
-        stored: ``stored(path)`` counts the numbers that the file's constants hold, by NumPy name of their type, such as
-            ``{"int8": 2200000, "float32": 40000}``. A file that ``int8`` or ``float16`` is asked of and that holds
-            float32 is refused. Without it the size of the file decides.
-        runtime_module: Name of the module whose source goes onto the device, such as ``zoo_onnx.runtime``; empty where
-            there is none, and a bundle then comes without a runner. It has ``load(path, threads)``, which returns what
-            ``load`` above does and raises ``ValueError`` where it cannot. It may import the standard library, NumPy and
-            what ``requires`` names, and nothing of ``zoo`` or of its own package.
-        requires: What ``pip`` installs for it, with the lowest release that was tried, such as ``onnxruntime>=1.23``.
-        notes: By precision, what a program other than zoo and its runner must do to get the verified predictions. It is
-            written into the model card and ``verify.json``.
-        app: What runs the file instead, where that is not Python.
-        variant_of: Name of the exporter whose files these are, where only the bundle is another. ``zoo export`` makes a
-            variant if ``--format`` names it, and a file by itself counts as the other's.
-        maps: Whether ``convert`` takes a model of two outputs, the second of them ``map``, float32
-            ``(batch, height, width, classes)``, for ``zoo export --with-map``. The file has both in this order, and
-            what ``load`` returns then has ``explain(images)``, which gives both.
-        expected_failures: Conformance checks it cannot pass (``zoo plugin check``), each with the reason.
+            backend, with folded BatchNorm. For ``int8``, it contains a ``zoo.exporting.quantize.FakeQuantize`` layer
+            after every tensor that is to be stored in 8 bits. The file has one input ``image`` with free batch size or
+            batch size 1, ``float32`` (``int8``: ``uint8``, scale 1, zero point 0), and one output ``probabilities``,
+            ``float32``.
+        write_metadata: ``write_metadata(path, metadata)`` stores the metadata inside the file and replaces existing
+            metadata.
+        read_metadata: ``read_metadata(path)`` returns the metadata. ``None`` if the file has no zoo metadata.
+        load: ``load(path, threads)`` loads a file for prediction.
+        parts: ``parts(path)`` returns further files that ``convert`` writes next to a file and that ``load`` needs,
+            such as the weights of an XML file. They are in the same folder, and the file itself is not included. They
+            need not exist. A file is moved, copied and removed together with its parts. Without this function, there
+            are no parts.
+        versions: Packages whose versions affect the content of the file.
+        stored: ``stored(path)`` counts the numbers in the file's constants by NumPy name of their type, such as
+            ``{"int8": 2200000, "float32": 40000}``. An ``int8`` or ``float16`` file that stores float32 weights is
+            refused. Without this function, the size of the file is checked.
+        runtime_module: Name of the module whose source is copied to the device, such as ``zoo_onnx.runtime``. Empty if
+            there is none; bundles then have no runner. The module defines ``load(path, threads)``, which returns the
+            same as ``load`` above and raises ``ValueError`` on failure. It may import only the standard library, NumPy
+            and the packages in ``requires``, but not ``zoo`` or its own package.
+        requires: Requirements for ``pip``, with the lowest tested release, such as ``onnxruntime>=1.23``.
+        notes: For each precision, what a program other than zoo and its runner must do to get the verified predictions.
+            It is written into the model card and ``verify.json``.
+        app: The program that runs the file instead of a Python runner.
+        variant_of: Name of the exporter that writes the same files, if only the bundle differs. ``zoo export`` writes a
+            variant only if ``--format`` names it, and a single file is treated as a file of the other exporter.
+        maps: Whether ``convert`` supports a model with two outputs, the second of which is ``map``, float32
+            ``(batch, height, width, classes)``, for ``zoo export --with-map``. The file has both outputs in this order,
+            and the object returned by ``load`` then has ``explain(images)``, which returns both.
+        expected_failures: Conformance checks that are expected to fail (``zoo plugin check``), each with the reason.
 
-    All of them raise ``ExportError`` where a layer cannot be translated or a file cannot be read.
+    All functions raise ``ExportError`` if a layer cannot be converted or a file cannot be read.
 
     >>> from zoo_onnx import zoo_exporters
     >>> (onnx,) = zoo_exporters()
@@ -302,22 +304,26 @@ class Exporter:
                 f"Exporter '{self.name}' offers the precisions {self.precisions}.", f"Known: {', '.join(PRECISIONS)}."
             )
         if self.app and self.runtime_module:
-            raise PluginError(f"Exporter '{self.name}' names both a runtime module and an app; a bundle has one.")
+            raise PluginError(
+                f"Exporter '{self.name}' declares a runtime module and an app, but a bundle can have only one."
+            )
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """An exported file and its parts, the file first.
 
         Raises:
             ExportError: A part is missing.
-            PluginError: A part does not lie beside the file.
+            PluginError: A part is not in the folder of the file.
         """
         parts = self.parts(path) if self.parts else ()
         for part in parts:
             if part.parent != path.parent or part == path:
-                raise PluginError(f"Exporter '{self.name}' names the part '{part}', which is no file beside '{path}'.")
+                raise PluginError(
+                    f"Exporter '{self.name}' declares the part '{part}', which is not a file next to '{path}'."
+                )
             if not part.is_file():
                 raise ExportError(
-                    f"{path} is not whole: its part '{part.name}' is missing beside it.",
+                    f"{path} is incomplete: its part '{part.name}' is missing.",
                     "Copy all files of the model, or export it again.",
                 )
         return (path, *parts)

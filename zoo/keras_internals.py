@@ -1,8 +1,8 @@
-"""The private names of Keras that zoo reads: here and nowhere else, because a release of Keras may change them.
+"""All private names of Keras that zoo uses, in one place, because a release of Keras may change them.
 
 Keras 3 has no public way to walk the calls of a functional model, nor to list every layer inside a layer.
-``tests/test_keras_internals.py`` names what is used, and fails where a private name appears elsewhere. The upper bound
-of Keras in ``pyproject.toml`` stands because of this module.
+``tests/test_keras_internals.py`` lists the names, and fails if a private name is used elsewhere. This module is the
+reason for the upper bound of Keras in ``pyproject.toml``.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 
 def layers_of(layer: keras.Layer) -> list[keras.Layer]:
-    """A layer and all layers inside it, at every depth."""
+    """A layer and all nested layers."""
     return list(layer._flatten_layers())
 
 
 def maker(tensor: Any) -> Any:
-    """The operation that makes a symbolic tensor; ``None`` for another kind of tensor."""
+    """The operation that computes a symbolic tensor. ``None`` for other tensors."""
     history = getattr(tensor, "_keras_history", None)
     return history.operation if history else None
 
 
 def called_once(operation: Any) -> bool:
-    """Whether an operation is called at one place, of all models that it is in."""
+    """Whether an operation is called only once in all models."""
     return len(operation._inbound_nodes) == 1
 
 
 def has_calls(model: Any) -> bool:
-    """Whether Keras keeps the calls of a model: of functional ones only."""
+    """Whether Keras stores the calls of a model, which is true only for functional models."""
     return hasattr(model, "_nodes_by_depth")
 
 
 def calls_of(model: Any) -> Iterator[Any]:
-    """The calls of a functional model in the order they are made, inputs left out.
+    """The calls of a functional model in order, without inputs.
 
     Each has ``operation``, ``input_tensors``, ``outputs`` and ``arguments``, which are public names.
     """

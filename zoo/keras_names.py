@@ -1,6 +1,6 @@
 """An optimizer or a loss in a recipe: a name, or a mapping of ``name`` and settings of the Keras class behind it.
 
-What Keras has is known where Keras is loaded, in ``zoo.training``; this module needs nothing.
+This module does not import Keras. The names are looked up in ``zoo.training``, which loads Keras.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ OUR_OPTIMIZERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 
 def read_keras_name(field: str, value: Any) -> KerasName:
-    """A value of ``optimizer`` or ``loss``; text that begins with ``{`` is read as JSON.
+    """Reads a value of ``optimizer`` or ``loss``. Text that starts with ``{`` is read as JSON.
 
     Returns:
         The name, or a mapping of ``name`` and at least one setting.
 
     Raises:
-        UsageError: It is neither; a setting is neither a number, a text, true, false, nor a list of these.
+        UsageError: The value has another form, or a setting is not a number, a string, true, false, or a list of these.
     """
     example = f'For example: {field} nadam, or {{"name": "sgd", "momentum": 0.5}}.'
     if isinstance(value, str) and value.lstrip().startswith("{"):
@@ -40,7 +40,7 @@ def read_keras_name(field: str, value: Any) -> KerasName:
         name = value.get("name")
         for setting, given in settings.items():
             if not _is_plain(given):
-                raise UsageError(f"Recipe field '{field}' has a setting '{setting:.80}' that is no value.", example)
+                raise UsageError(f"Recipe field '{field}' has a setting '{setting:.80}' that is not a valid value.", example)
     else:
         settings, name = {}, value
     if not isinstance(name, str) or not name.isidentifier():
@@ -50,7 +50,7 @@ def read_keras_name(field: str, value: Any) -> KerasName:
 
 
 def name_and_settings(value: KerasName) -> tuple[str, dict[str, Any]]:
-    """The name and the settings, of which there may be none."""
+    """The name and the settings, which may be empty."""
     if isinstance(value, str):
         return value, {}
     settings = dict(value)
@@ -58,16 +58,16 @@ def name_and_settings(value: KerasName) -> tuple[str, dict[str, Any]]:
 
 
 def find_name(name: str, known: Iterable[str]) -> str | None:
-    """Which of the known names is meant: ``rmsprop`` and ``rms_prop`` mean ``RMSprop``."""
+    """Finds the matching known name: ``rmsprop`` and ``rms_prop`` match ``RMSprop``."""
     wanted = name.replace("_", "").lower()
     return next((each for each in known if each.replace("_", "").lower() == wanted), None)
 
 
 def read_mapping(field: str, text: str) -> dict[str, Any]:
-    """A mapping written as JSON, as the command line takes it.
+    """Reads a mapping in JSON, as on the command line.
 
     Raises:
-        UsageError: It is no JSON object.
+        UsageError: The text is not a JSON object.
     """
     from zoo.records import read_object
 
@@ -78,7 +78,7 @@ def read_mapping(field: str, text: str) -> dict[str, Any]:
 
 
 def as_json(value: Mapping[str, Any]) -> str:
-    """The mapping as ``read_mapping`` takes it."""
+    """Writes a mapping as JSON for ``read_mapping``."""
     return json.dumps(dict(value))
 
 

@@ -1,7 +1,7 @@
 """Architectures of distributions that belong to zoo and are installed apart from it, by name.
 
-Whoever asks for one of them hears what to install. That is all these names are for: an architecture itself is known by
-its plugin alone. ``tests/test_known_plugins.py`` compares the table with the plugins.
+These names are only used to tell the user which distribution to install. The architectures themselves are defined by
+their plugins. ``tests/test_known_plugins.py`` compares the table with the plugins.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ KNOWN = {distribution: tuple(names.split()) for distribution, names in _BROUGHT.
 
 
 def brought_by(architecture: str) -> str:
-    """The distribution that brings an architecture; empty where none is known to."""
+    """The distribution that provides an architecture. Empty if none is known."""
     return next((distribution for distribution, names in KNOWN.items() if architecture in names), "")
 
 

@@ -1,7 +1,7 @@
 """Locks between processes. A lock ends with the process that holds it, however that process ends.
 
-On a file system without locks, ``filelock`` warns and lets a file stand for the lock. A killed process leaves that
-file behind.
+On a file system without locks, ``filelock`` warns and uses the existence of a file as lock. After a killed process,
+that file remains.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def locked(path: Path, busy: ZooError | None = None, *, remove: bool = False) ->
 
     Args:
         path: Lock file, not the file that it protects.
-        busy: Raised at once where another process holds the lock. Without it, the lock is waited for.
-        remove: Removes the lock file at the end. Otherwise it stays behind empty.
+        busy: Raised immediately if another process holds the lock. Without it, the function waits for the lock.
+        remove: Whether to remove the lock file at the end. Otherwise an empty file remains.
 
     Raises:
         DataError: The lock file cannot be written, or a wait took longer than ``WAIT_S``.

@@ -1,4 +1,4 @@
-"""What a run was made on: processor, cores, library versions."""
+"""The machine of a run: processor, cores, library versions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def machine() -> dict[str, str | int]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of every installed library that can change a number."""
+    """Versions of Python and of all installed libraries that can affect numerical results."""
     return {"python": platform.python_version()} | installed(_DISTRIBUTIONS)
 
 

@@ -1,4 +1,4 @@
-"""How this process gets its memory from the system."""
+"""Memory allocation of this process."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 
 
 def keep_freed_memory() -> bool:
-    """Lets the allocator of the GNU C library keep what is freed, for the next who asks, and says whether it does.
+    """Makes the allocator of the GNU C library keep freed memory for reuse. Returns whether this was possible.
 
-    TensorFlow asks for the maps of a network anew in every step. The library gives blocks of that size back to the
-    system at once, and gets them again page by page, each of them cleared: of a step of MobileNetV2 that takes nearly
-    half the time of the processor (docs/decisions/0023-memory.md). It concerns the whole process, so it is for commands
-    and not for a library, and must come before threads ask for memory. Whoever has set the allocator up keeps that.
+    TensorFlow allocates the feature maps of a network again in every step. By default, the library returns blocks of
+    that size to the system immediately, and requests them again page by page, each of them cleared. In a training step
+    of MobileNetV2, this takes nearly half of the CPU time (docs/decisions/0023-memory.md). The setting affects the
+    whole process. Therefore it is made by commands, not by the library, and before threads allocate memory. Existing
+    settings of the user are kept.
     """
     if not sys.platform.startswith("linux") or any(name.startswith(_SET_BY) for name in os.environ):
         return False

@@ -1,4 +1,4 @@
-"""Functions by name, as ``package.module:function``: found when they are called, imported no earlier."""
+"""Functions by name, as ``package.module:function``. They are imported when they are called."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 class NotFoundError(ImportError):
-    """A name leads to nothing; the message says what could not be imported."""
+    """A function was not found. The message names the failed import."""
 
 
 class NamedFunction:
-    """A function that is found when it is called. It equals another one of the same name.
+    """A function that is imported when it is called. Two with the same name are equal.
 
     >>> NamedFunction("math:hypot")(3, 4)
     5.0
@@ -32,7 +32,7 @@ class NamedFunction:
 
     @property
     def __wrapped__(self) -> Any:
-        """The function, where ``inspect.signature`` looks for it."""
+        """The function, as expected by ``inspect.signature``."""
         try:
             return find_function(self._name)
         except NotFoundError as error:
@@ -49,7 +49,7 @@ class NamedFunction:
 
 
 def is_name(value: Any) -> bool:
-    """Whether it is written like the name of a function.
+    """Whether a text has the form of a function name.
 
     >>> is_name("photos.changes:rain"), is_name("rain"), is_name("photos.changes.rain")
     (True, False, False)
@@ -58,13 +58,13 @@ def is_name(value: Any) -> bool:
 
 
 def find_function(name: str) -> Any:
-    """What is called ``module:function``; ``module:Class.method`` is found too.
+    """Finds ``module:function`` or ``module:Class.method``.
 
     Raises:
-        NotFoundError: It is not such a name, the module cannot be imported, has no such name, or it is no function.
+        NotFoundError: The name has another form, the module cannot be imported, or it has no such function.
     """
     if not is_name(name):
-        raise NotFoundError(f"'{name}' is not written package.module:function")
+        raise NotFoundError(f"'{name}' does not have the form package.module:function")
     module, _, path = name.partition(":")
     try:
         found: Any = importlib.import_module(module)
@@ -83,19 +83,19 @@ def find_function(name: str) -> Any:
 
 
 def name_of(function: Any) -> str:
-    """The name under which another process finds a function.
+    """The name with which another process can import a function.
 
     Raises:
-        NotFoundError: There is none: it is a lambda, was made inside another function, or in the program that runs.
+        NotFoundError: There is none: it is a lambda, or is defined in another function or in the main program.
     """
     module, path = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not module or not path:
         raise NotFoundError(f"{function!r:.80} has no name of its own")
     if module == "__main__":
-        raise NotFoundError(f"'{path}' is part of the program that runs, or of a notebook, and of no module")
+        raise NotFoundError(f"'{path}' is defined in the main program or in a notebook, not in a module")
     name = f"{module}:{path}"
     if not is_name(name):
-        raise NotFoundError(f"'{path}' was made inside another function or is a lambda")
+        raise NotFoundError(f"'{path}' is a lambda or is defined inside another function")
     if find_function(name) is not function:
         raise NotFoundError(f"'{name}' is another object")
     return name

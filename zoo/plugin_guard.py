@@ -1,7 +1,8 @@
-"""The one seam through which zoo calls into plugins: whatever a plugin raises while it works names the plugin.
+"""The interface through which zoo calls plugins. Exceptions of a plugin are converted to errors that name the plugin.
 
-``guarded`` makes a record whose functions do so, and the registry hands out no other. The fields of the records say in
-their ``does`` what each function is doing, and in ``returns`` what must come of it; ``zoo.interfaces`` has them.
+``guarded`` wraps the functions of a record accordingly, and the registry returns only such records. In
+``zoo.interfaces``, the metadata of the record fields defines what each function ``does`` and which types it
+``returns``.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ _WITHOUT_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def guarded(record: Record, distribution: str, owner: str = "") -> Record:
-    """The same record; each of its functions names the plugin where it fails, and so does what an exporter loads.
+    """A copy of a record whose functions, and the runtimes that they load, raise errors that name the plugin.
 
-    It equals the record that it was made from. A record that is guarded already stays as it is.
+    It equals the original record. A record that is already guarded is returned unchanged.
 
     Args:
-        record: What a plugin returned.
+        record: A record returned by a plugin.
         distribution: The distribution that installed the plugin.
-        owner: Name of the record that this one belongs to.
+        owner: Name of the record to which this one belongs.
     """
     changes: dict[str, Any] = {}
     for field in fields(record):  # type: ignore[arg-type]
@@ -51,7 +52,7 @@ def guarded(record: Record, distribution: str, owner: str = "") -> Record:
 
 
 class _Guard:
-    """A function of a record. It equals the function, so that records can be compared."""
+    """A wrapped function of a record. It equals the function, so that records can be compared."""
 
     def __init__(
         self, function: Callable[..., Any], record: Any, about: Any, distribution: str, owner: str = ""
@@ -73,7 +74,7 @@ class _Guard:
             seen = f"it returned {result!r:.80}, not {names}"
             raise PluginError(
                 f"The plugin '{self._distribution}' failed {self._doing(args)}: {seen}.",
-                f"ZOO_DISABLE_PLUGINS={self._distribution} leaves the plugin out.",
+                f"To disable the plugin, set ZOO_DISABLE_PLUGINS={self._distribution}.",
             )
         if then := self._about.get("then"):
             return _Runtime(result, self._distribution, then.format(args=args))
@@ -105,7 +106,7 @@ class _Guard:
 
 
 class _Runtime:
-    """What an exporter loaded. ``predict`` is called in hot loops: it costs two calls more."""
+    """A wrapped runtime of an exporter. ``predict`` is called in hot loops, so it adds only two function calls."""
 
     __slots__ = ("_distribution", "_doing", "_runtime")
 
@@ -139,16 +140,17 @@ class _Runtime:
 
 @contextmanager
 def blamed(distribution: str, what: str) -> Iterator[None]:
-    """Names the plugin whose code runs in the block, where it raises or ends the program.
+    """Converts exceptions and exits of plugin code in the block to errors that name the plugin.
 
-    For hooks and for what they return; functions of records name their plugin by themselves.
+    It is used for hooks and their results. Functions of records are wrapped by ``guarded``.
 
     Args:
-        distribution: Of the plugin.
-        what: What it was doing, such as ``building 'tiny_net'``.
+        distribution: Distribution of the plugin.
+        what: The current action, such as ``building 'tiny_net'``.
 
     Raises:
-        PluginCodeError: With what was raised as its cause. An error for the user and an interruption pass.
+        PluginCodeError: The plugin raised an exception, which is the cause. A ``ZooError`` and interruptions are not
+            converted.
     """
     try:
         yield
@@ -159,7 +161,7 @@ def blamed(distribution: str, what: str) -> Iterator[None]:
 
 
 def blame_callback(callback: Any, distribution: str) -> None:
-    """Makes every call of a plugin's Keras callback name the plugin where it fails."""
+    """Wraps the methods of a plugin's Keras callback, so that errors name the plugin."""
     wrap_callback(callback, lambda method, name: _blamed_call(method, distribution, f"in {name}"))
 
 
@@ -167,8 +169,8 @@ def wrap_callback(callback: Any, wrap: Callable[[Callable[..., Any], str], Calla
     """Replaces every method of a Keras callback that Keras or the harness calls.
 
     Args:
-        callback: Its own methods are replaced; those that it has from Keras stay.
-        wrap: Gives what takes the place of a method, from it and its name, such as ``Tracker.on_epoch_end``.
+        callback: The callback. Its own methods are replaced, but not those inherited from Keras.
+        wrap: Returns the replacement of a method, given the method and its name, such as ``Tracker.on_epoch_end``.
     """
     for name in dir(type(callback)):
         if not name.startswith("on_") and name not in ("set_model", "set_params", "get_state", "set_state"):
@@ -179,7 +181,7 @@ def wrap_callback(callback: Any, wrap: Callable[[Callable[..., Any], str], Calla
 
 
 def one_line(error: BaseException) -> str:
-    """An error as a part of a line."""
+    """Formats an error as part of one line."""
     said = error.message if isinstance(error, PluginError) else str(error)
     text = said if isinstance(error, PluginError | NotFoundError) else f"{type(error).__name__}: {error}"
     return " ".join(text.split())[:300]
@@ -197,11 +199,11 @@ def _blamed_call(method: Callable[..., Any], distribution: str, what: str) -> Ca
 def _blame(distribution: str, what: str, error: BaseException) -> NoReturn:
     raise PluginCodeError(
         f"The plugin '{distribution}' failed {what}: {one_line(error)}",
-        f"ZOO_DISABLE_PLUGINS={distribution} leaves the plugin out.",
+        f"To disable the plugin, set ZOO_DISABLE_PLUGINS={distribution}.",
         error,
     ) from error
 
 
 def _module(requirement: str) -> str:
-    """The module that a requirement most likely brings: ``ai-edge-litert>=2.3`` brings ``ai_edge_litert``."""
+    """The module that a requirement most likely provides: ``ai-edge-litert>=2.3`` brings ``ai_edge_litert``."""
     return re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0].replace("-", "_").lower()

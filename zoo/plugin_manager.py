@@ -1,4 +1,4 @@
-"""Discovery: every installed plugin is loaded by itself, so that a broken one costs nobody else anything."""
+"""Discovery of plugins. Each installed plugin is loaded separately, so that a broken one does not affect the others."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ RECORD_HOOKS: dict[str, tuple[type[Any], str]] = {
 
 @dataclass(frozen=True)
 class LoadedPlugin:
-    """One entry point, and what came of it.
+    """One entry point and its status.
 
     Args:
         entry_point: Its name within the distribution.
         distribution: The distribution that installed it.
-        version: Of that distribution.
-        module: What the entry point names; empty where the metadata cannot be read.
-        status: ``ok``; ``warned``: in use, and ``reason`` says what is wrong; ``failed``: not in use; ``disabled``.
-        reason: One line, where it is not ok.
-        records: What it offers, all kinds together.
+        version: Version of that distribution.
+        module: The module of the entry point. Empty if the metadata cannot be read.
+        status: ``ok``; ``warned``: in use, with a problem in ``reason``; ``failed``: not in use; ``disabled``.
+        reason: One line, if the status is not ``ok``.
+        records: All records that it provides.
     """
 
     entry_point: str
@@ -58,7 +58,7 @@ class LoadedPlugin:
 
 @dataclass(frozen=True)
 class _Installed:
-    """An entry point with what its distribution's metadata says; ``broken`` where that cannot be read."""
+    """An entry point with its distribution's metadata, or ``broken`` if that cannot be read."""
 
     entry: EntryPoint | None
     distribution: str
@@ -70,8 +70,8 @@ class _Installed:
 class PluginManager:
     """The installed plugins, loaded once.
 
-    ``ZOO_DISABLE_PLUGINS=dist[,dist]`` leaves distributions out; ``ZOO_STRICT_PLUGINS=1`` raises the first failure
-    instead of going on without the plugin.
+    ``ZOO_DISABLE_PLUGINS=dist[,dist]`` disables distributions. ``ZOO_STRICT_PLUGINS=1`` raises the first failure
+    instead of continuing without the plugin.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class PluginManager:
         return [(impl.plugin_name.partition(":")[0], impl.function) for impl in found]
 
     def callbacks(self, **arguments: Any) -> list[Any]:
-        """What ``zoo_callbacks`` returns, from all plugins; one that raises is named and passed over."""
+        """The results of ``zoo_callbacks`` from all plugins. A plugin that raises an error is reported and skipped."""
         import keras
 
         found: list[Any] = []
@@ -103,7 +103,7 @@ class PluginManager:
             except Terminated:
                 raise
             except (Exception, SystemExit) as error:
-                self._report(distribution, f"is left out of this run: zoo_callbacks: {one_line(error)}", error)
+                self._report(distribution, f"is not used in this run: zoo_callbacks: {one_line(error)}", error)
             else:
                 for callback in added:
                     blame_callback(callback, distribution)
@@ -111,7 +111,7 @@ class PluginManager:
         return found
 
     def run_finished(self, run: Any) -> None:
-        """Tells all plugins that a run is finished; one that raises is named and passed over: the run stands."""
+        """Notifies all plugins that a run is finished. A plugin that raises an error is reported and skipped."""
         for impl in self._pluggy.hook.zoo_run_finished.get_hookimpls():
             distribution = impl.plugin_name.partition(":")[0]
             try:
@@ -119,12 +119,12 @@ class PluginManager:
             except Terminated:
                 raise
             except (Exception, SystemExit) as error:
-                self._report(distribution, f"did not take note of the run: {one_line(error)}", error)
+                self._report(distribution, f"failed when it was notified of the finished run: {one_line(error)}", error)
 
     def commands(self) -> dict[str, tuple[str, Any]]:
-        """Commands of plugins, by name, with the distribution that each comes from; of two alike the first.
+        """Commands of plugins by name, with their distribution. If two have the same name, the first is used.
 
-        A plugin that raises, or returns something else, is named and passed over.
+        A plugin that raises an error, or returns something else, is reported and skipped.
         """
         import click
 
@@ -137,12 +137,12 @@ class PluginManager:
                     if not isinstance(command, click.Command) or not command.name:
                         raise PluginError(f"it returned {command!r:.80}, not a click.Command with a name")
                     if command.name in found:
-                        raise PluginError(f"'{command.name}' is a command of {found[command.name][0]} already")
+                        raise PluginError(f"'{command.name}' is already a command of {found[command.name][0]}")
                     found[command.name] = (distribution, command)
             except Terminated:
                 raise
             except (Exception, SystemExit) as error:
-                self._report(distribution, f"adds no command: zoo_commands: {one_line(error)}", error)
+                self._report(distribution, f"adds no commands: zoo_commands: {one_line(error)}", error)
         return found
 
     def _load(self, found: _Installed, disabled: set[str]) -> LoadedPlugin:
@@ -178,14 +178,14 @@ class PluginManager:
         self._pluggy.register(plugin, name=identity)
         callers = self._pluggy.get_hookcallers(plugin) or []
         if not callers:
-            raise PluginError("it implements no hook; is every one marked with zoo.hookimpl?")
+            raise PluginError("it implements no hook. Are its functions marked with zoo.hookimpl?")
         implemented = {
             caller.name: [impl for impl in caller.get_hookimpls() if impl.plugin is plugin] for caller in callers
         }
         for caller in callers:
             if not caller.has_spec() and not all(impl.optionalhook for impl in implemented[caller.name]):
                 known = ", ".join(name for name in vars(hookspecs) if name.startswith("zoo_"))
-                raise PluginError(f"there is no hook '{caller.name}'; there are {known}")
+                raise PluginError(f"there is no hook '{caller.name}'. Known hooks: {known}")
         for hook, (record, kind) in RECORD_HOOKS.items():
             names = set()
             for impl in implemented.get(hook, []):
@@ -196,7 +196,7 @@ class PluginManager:
                     yield offered
 
     def _settle(self, loaded: list[LoadedPlugin]) -> Iterator[LoadedPlugin]:
-        """Names a conflict once, and notes it with everybody who is in it."""
+        """Reports a conflict once, and records it for every plugin involved."""
         conflicts = _conflicts(loaded)
         for (kind, owners), names in conflicts.items():
             by = " and by ".join(_owner(loaded[index]) for index in owners)
@@ -216,7 +216,7 @@ class PluginManager:
             yield replace(plugin, reason="; ".join(reasons) or None)
 
     def _report(self, distribution: str, what: str, error: BaseException | None = None) -> None:
-        hint = f"ZOO_DISABLE_PLUGINS={distribution} leaves it out."
+        hint = f"To disable it, set ZOO_DISABLE_PLUGINS={distribution}."
         self._report_line(f"zoo: plugin '{distribution}' {what}", hint, error)
 
     def _report_line(self, line: str, hint: str | None = None, error: BaseException | None = None) -> None:
@@ -267,7 +267,10 @@ def _metadata_folder(distribution: Distribution, name: str, version: str) -> str
 
 
 def _guard_others() -> None:
-    """Libraries that we call look for plugins of their own, and would fail on what was found and told just now."""
+    """Hides broken metadata from libraries that search for their own plugins and would fail on it.
+
+    It was already reported.
+    """
     read: Callable[[Distribution], EntryPoints] = vars(Distribution)["entry_points"].fget
 
     def entry_points_or_none(self: Distribution) -> EntryPoints:
@@ -280,7 +283,7 @@ def _guard_others() -> None:
 
 
 def _unmet(requires: tuple[str, ...]) -> str:
-    """What a distribution's metadata asks of zoo's version and does not get, such as ``>=0.9``; empty where it does."""
+    """The unmet requirement of a distribution on zoo's version, such as ``>=0.9``. Empty if it is met."""
     for line in requires:
         name, rest = re.fullmatch(r"([\w.-]*)(.*)", line.strip(), re.DOTALL).groups()  # type: ignore[union-attr]
         if _normal(name) != ZOO or _plainly_met(rest):
@@ -295,7 +298,7 @@ def _unmet(requires: tuple[str, ...]) -> str:
 
 
 def _plainly_met(condition: str) -> bool:
-    """Whether it is of the usual form and met: ``>=0.1``. The library for all the others takes long to import."""
+    """Whether it has the usual form ``>=0.1`` and is met. The library for other forms takes long to import."""
     plain = re.fullmatch(r"\s*\(?\s*>=\s*(\d+(?:\.\d+)*)\s*\)?\s*", condition)
     own = re.match(r"\d+(?:\.\d+)*$", __version__)
     if not plain or not own:
@@ -315,12 +318,12 @@ def _offered(returned: Any, hook: str, record: type[Any]) -> Iterator[Any]:
             raise PluginError(f"{hook} must return {record.__name__} records; it returned {offer!r:.80}")
         summary = getattr(offer, "summary", None)
         if not isinstance(summary, str) or len(summary.splitlines()) > 1:
-            raise PluginError(f"the summary of '{offer.name}' must be one line of text; it is {summary!r:.80}")
+            raise PluginError(f"the summary of '{offer.name}' must be one line of text, but is {summary!r:.80}")
         yield offer
 
 
 def _conflicts(loaded: list[LoadedPlugin]) -> dict[tuple[str, tuple[int, ...]], list[str]]:
-    """Names that several plugins offer: by kind and by the places of the plugins in the list."""
+    """Names that several plugins provide, by type and by the indices of the plugins in the list."""
     owners: dict[tuple[str, str], list[int]] = {}
     for index, plugin in enumerate(loaded):
         for offer in plugin.records:
@@ -343,5 +346,5 @@ def _listed(names: list[str]) -> str:
 
 
 def _normal(distribution: str) -> str:
-    """PEP 503: names that differ by case, dash, dot or underscore alone are one."""
+    """Normalises a name by PEP 503: names that differ only in case, dash, dot or underscore are equal."""
     return re.sub(r"[-_.]+", "-", distribution.strip()).lower()

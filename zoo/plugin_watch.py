@@ -1,4 +1,4 @@
-"""What a plugin does beside returning records: what it prints is kept, what it changes for everybody is put back."""
+"""Detects side effects of plugins. Printed text is captured, and changes of global state are reverted."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _KERAS_DEFAULTS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "c
 
 @dataclass
 class Watched:
-    """What was seen, complete when the block ends.
+    """The detected side effects, complete when the block ends.
 
     Args:
-        remarks: Sentences without a subject, such as ``it printed 'hello'``; empty where all is well.
+        remarks: Descriptions such as ``it printed 'hello'``. Empty if there are none.
     """
 
     remarks: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Watched:
 
 @contextmanager
 def watched() -> Iterator[Watched]:
-    """Watches a plugin being loaded. Nothing that it writes to stdout or stderr comes out."""
+    """Watches a plugin while it is loaded. Its output to stdout and stderr is captured."""
     seen = Watched()
     environment, settings, modules = _environment(), _keras_settings(), set(_FRAMEWORKS) & set(sys.modules)
     start = time.thread_time()
@@ -97,12 +97,12 @@ def _first_line(file: BinaryIO) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Variables that decide how Keras works for everybody in this process."""
+    """Environment variables that affect Keras in this process."""
     return {name: value for name, value in os.environ.items() if name.startswith("KERAS_")}
 
 
 def _keras_settings() -> dict[str, Any]:
-    """Keras's global settings as they are; as they will be where Keras is not loaded yet."""
+    """Keras's global settings, or, if Keras is not loaded yet, the values that they will have."""
     config = getattr(sys.modules.get("keras"), "config", None)
     if config is not None:
         return {
@@ -124,7 +124,7 @@ def _put_back(environment: dict[str, str], settings: dict[str, Any]) -> list[str
     now = _environment()
     for name in sorted(environment.keys() | now.keys()):
         if environment.get(name) != now.get(name):
-            remarks.append(f"it changed the environment variable {name} to {now.get(name)!r}, which is put back")
+            remarks.append(f"it changed the environment variable {name} to {now.get(name)!r}; the change was reverted")
             if name in environment:
                 os.environ[name] = environment[name]
             else:
@@ -134,7 +134,7 @@ def _put_back(environment: dict[str, str], settings: dict[str, Any]) -> list[str
         return remarks
     for name, value in _keras_settings().items():
         if _text(value) != _text(settings[name]):
-            remarks.append(f"it changed Keras's {name} to {_text(value)}, which is put back")
+            remarks.append(f"it changed Keras's {name} to {_text(value)}; the change was reverted")
             getattr(config, f"set_{name}")(settings[name])
     return remarks
 

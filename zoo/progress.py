@@ -1,4 +1,4 @@
-"""Progress of long work: a live bar on a terminal, plain lines in a log."""
+"""Progress of long operations: a progress bar on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _REDRAW_EVERY_S = 0.1
 
 
 def make_reporter() -> Reporter:
-    """The live one where a person watches, on a terminal or in a notebook; the plain one else.
+    """Creates a live reporter on a terminal or in a notebook, and a plain one otherwise.
 
-    What it writes goes to stderr, or below the cell of the notebook: stdout is for results.
+    Its output goes to stderr or below the cell of the notebook, because stdout is for results.
     """
     if _in_notebook():
         return NotebookReporter()
@@ -43,7 +43,7 @@ def _in_notebook() -> bool:
 
 
 class QuietReporter(Reporter):
-    """Warnings alone."""
+    """Shows only warnings."""
 
     def warning(self, text: str) -> None:
         _say(f"WARNING: {readable(text)}")
@@ -77,9 +77,9 @@ class LogReporter(QuietReporter):
 
 
 class LiveReporter(Reporter):
-    """A bar that shows where the epoch is, and a line an epoch above it that stays; where is left to the subclass.
+    """A progress bar for the current epoch, with one permanent line per epoch above it. Subclasses define the output.
 
-    The epochs of a head are one line that changes, of which the best epoch stays.
+    The epochs of a head are shown in one line that is updated. At the end, the best epoch remains.
     """
 
     def __init__(self) -> None:
@@ -89,15 +89,15 @@ class LiveReporter(Reporter):
         self._steps = 0
 
     def say(self, text: str, style: str = "") -> None:
-        """A line that stays; ``style`` is empty, ``yellow`` or ``bold red``."""
+        """Writes a permanent line. ``style`` is empty, ``yellow`` or ``bold red``."""
         raise NotImplementedError
 
     def draw(self, done: int, total: int, text: str) -> None:
-        """The bar, which begins where there is none."""
+        """Draws the bar, and creates it if there is none."""
         raise NotImplementedError
 
     def erase(self) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         raise NotImplementedError
 
     def stage(self, text: str) -> None:
@@ -160,7 +160,7 @@ class LiveReporter(Reporter):
 
 
 class TerminalReporter(LiveReporter):
-    """On a terminal."""
+    """Reports on a terminal."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,9 +188,9 @@ class TerminalReporter(LiveReporter):
 
 
 class NotebookReporter(LiveReporter):
-    """Below the cell of a notebook. It needs nothing but the kernel: no widgets.
+    """Reports below the cell of a notebook. It needs only the kernel, no widgets.
 
-    There is one bar at the top of what a cell shows; the lines come below it.
+    There is one bar at the top of the output of a cell, with the lines below it.
     """
 
     def __init__(self) -> None:
@@ -221,7 +221,7 @@ class NotebookReporter(LiveReporter):
 
 
 class _Clock:
-    """Speed and time left, from the epochs of this session alone."""
+    """Speed and remaining time, from the epochs of this session only."""
 
     def __init__(self, epochs: int, images: int, first_epoch: int) -> None:
         self._epochs = epochs

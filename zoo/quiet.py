@@ -1,4 +1,4 @@
-"""Keeping what compiled libraries write to stderr, file descriptor 2."""
+"""Captures the output of compiled libraries to stderr, file descriptor 2."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import TextIO
 def stderr_aside(
     told: type[BaseException] | tuple[type[BaseException], ...] = (), only: bytes | None = None
 ) -> Iterator[None]:
-    """Turns the descriptor aside. What was written comes out with an error, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
+    """Captures the descriptor. The text is printed after an error, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
 
-    The descriptor is the process's: no other thread may write to it, or turn it aside, in the meantime.
+    The descriptor is shared by the process: no other thread may write to it or capture it at the same time.
 
     Args:
-        told: Errors that say all there is to say, so that nothing comes out with them.
-        only: Lines that begin so are kept back, and all others come out in any case.
+        told: Errors that are complete, so that the text is not printed with them.
+        only: Prefixes of lines to suppress. All other lines are printed in any case.
     """
     if sys.__stderr__ is None:  # the process was started without one
         yield
@@ -48,11 +48,11 @@ def stderr_aside(
 
 
 class Messages:
-    """What compiled libraries write to stderr between ``begin`` and ``end``, while descriptor 2 is turned aside.
+    """Captures the output of compiled libraries to stderr between ``begin`` and ``end``.
 
-    What Python writes goes on to where it went. For that, ``sys.stderr`` is another stream meanwhile where it writes to
-    descriptor 2 itself, as in a program that did not call ``zoo.terminal.guard_terminal``. Beginning and ending take
-    microseconds, so that it can be done for every picture.
+    The output of Python is not captured. If ``sys.stderr`` itself writes to descriptor 2, as in a program that did not
+    call ``zoo.terminal.guard_terminal``, it is replaced by another stream meanwhile. ``begin`` and ``end`` take
+    microseconds, so that they can be called for every image.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Messages:
         self._claimed: set[bytes] = set()
 
     def begin(self) -> None:
-        """Turns the descriptor aside; does nothing in a process that was started without a stderr."""
+        """Captures the descriptor. It does nothing in a process without stderr."""
         try:
             self._kept = os.dup(2)
         except OSError:
@@ -84,7 +84,7 @@ class Messages:
         os.dup2(self._file, 2)
 
     def end(self) -> None:
-        """Turns it back. What nobody has claimed comes out."""
+        """Restores the descriptor. Unclaimed lines are printed."""
         if self._kept < 0:
             return
         if self._python is not None and self._own is not None:
@@ -104,15 +104,15 @@ class Messages:
         self._claimed.clear()
 
     def size(self) -> int:
-        """Number of bytes so far."""
+        """Number of captured bytes so far."""
         return 0 if self._file < 0 else os.fstat(self._file).st_size
 
     def since(self, size: int) -> list[bytes]:
-        """The lines that were written after so many bytes, each once."""
+        """The distinct lines that were written after this number of bytes."""
         return list(dict.fromkeys(line.strip() for line in self._written(size).splitlines() if line.strip()))
 
     def claim(self, lines: Iterable[bytes]) -> None:
-        """Keeps lines from coming out at the end: somebody tells what they say."""
+        """Prevents lines from being printed at the end, because they are reported in another way."""
         self._claimed.update(lines)
 
     def _written(self, after: int) -> bytes:
@@ -136,12 +136,12 @@ def _is_descriptor_2(stream: io.TextIOWrapper) -> bool:
 
 
 def stderr_descriptors() -> set[int]:
-    """Descriptor 2, and the one of its own that Python's stderr may have: ``zoo.terminal``."""
+    """Descriptor 2, and the separate descriptor of Python's stderr, if there is one; see ``zoo.terminal``."""
     return {2} if sys.__stderr__ is None else {2, sys.__stderr__.fileno()}
 
 
 def _unnamed_file() -> int:
-    """Descriptor of a new file without a name."""
+    """Descriptor of a new unnamed temporary file."""
     if hasattr(os, "memfd_create"):
         import fcntl
 

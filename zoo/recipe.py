@@ -1,4 +1,4 @@
-"""How an architecture is trained, as data: one frozen record, every field of it settable from outside."""
+"""The training recipe as data: one frozen record, of which every field can be set."""
 
 from __future__ import annotations
 
@@ -20,54 +20,55 @@ Precision = Literal["auto", "float32", "mixed_bfloat16"]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that decides a training run but the data, the architecture and the seed.
+    """Everything that determines a training run, except the data, the architecture and the seed.
 
     Args:
         optimizer: ``adam``, ``adamw``, ``lamb`` (You et al. 2020: steps in proportion to each layer's weights),
-            ``sgd`` (Nesterov momentum 0.9), or another optimizer of Keras, such as ``nadam``; with settings of its own
-            as a mapping, such as ``{"name": "rmsprop", "momentum": 0.9}``.
-        loss: ``categorical_crossentropy``, or another loss of Keras that takes one-hot targets and probabilities, such
-            as ``categorical_focal_crossentropy``; with settings as for ``optimizer``. Whatever it is, ``val_loss``
-            stays the cross-entropy.
+            ``sgd`` (Nesterov momentum 0.9), or another Keras optimizer, such as ``nadam``. A mapping adds settings,
+            such as ``{"name": "rmsprop", "momentum": 0.9}``.
+        loss: ``categorical_crossentropy``, or another Keras loss for one-hot targets and probabilities, such as
+            ``categorical_focal_crossentropy``, with settings as for ``optimizer``. ``val_loss`` is always the
+            cross-entropy.
         learning_rate: Peak learning rate.
         schedule: ``constant``, or ``cosine`` decay to zero over all epochs.
-        warmup_epochs: Epochs of linear warm-up from zero, a fifth of all at most; fractions allowed.
-        weight_decay: Decoupled weight decay, for every optimizer but ``adam``: before every step, kernels shrink by
-            this share of the current learning rate. Biases and the variables of normalisation layers do not decay.
-        clip_norm: Largest global norm of a gradient; 0 turns it off.
-        epochs: Most epochs to train on images; 0 leaves it at the head.
-        min_steps: Least steps to train on images: a small dataset, whose epochs are short, gets more of them. Setting
-            ``epochs`` sets it to 0.
+        warmup_epochs: Number of epochs of linear warm-up from zero, at most a fifth of all. May be fractional.
+        weight_decay: Decoupled weight decay, for every optimizer except ``adam``: before every step, kernels shrink by
+            this factor times the current learning rate. Biases and the variables of normalisation layers do not decay.
+        clip_norm: Maximum global norm of a gradient. 0 disables clipping.
+        epochs: Maximum number of epochs to train on images. 0 trains only the head.
+        min_steps: Minimum number of steps to train on images. A small dataset, whose epochs are short, gets more
+            epochs. Setting ``epochs`` sets it to 0.
         batch_size: Images per step.
-        augmentation: ``none``; ``article``, the founding tutorial's ranges; ``strong``; ``package.module:function``,
-            a function of your own; or a mapping of ranges, and of ``function`` where one comes after them. A named
-            augmentation sets all ranges, of which each can then be set alone.
-        mixup_alpha: Parameter of the Beta distribution of mixup (Zhang et al. 2018); 0 turns it off.
-        label_smoothing: Share of the target spread over all classes, 0 to 1.
-        class_weights: ``balanced`` weighs every class by the inverse of its share of the training images.
-        early_stopping_epochs: Epochs without a better validation accuracy (or the same at a lower loss)
-            before training stops; 0 never stops early.
-        ema_momentum: Momentum per step of an exponential moving average of the weights, which then is what is
-            validated and kept; 0 keeps the weights themselves.
-        dropout: Dropout rate before the head; ``None`` is the architecture's own.
-        head: ``trained``: the architecture's own, by the optimizer. ``chosen``: cross-validation on the training images
-            chooses among ridge and logistic regressions on the last features of the backbone and on those of several
-            depths; needs an architecture that declares a backbone. Without ``epochs`` all images that are not for the
-            test then train, and ``calibrate`` uses the predictions of the folds.
-        head_epochs: Epochs to train the head alone first, on features that a frozen backbone computes once; needs an
-            architecture that declares a backbone. 0 leaves this phase out. Setting it sets ``head`` to ``trained``.
-        head_learning_rate: Peak learning rate of that phase; its schedule, warm-up and optimizer are the recipe's.
-        head_views: Versions of every training image whose features are computed: the plain one and augmented ones.
-        teacher_share: With teachers, their share of the target of an image that has a label: 1 is their probabilities
-            alone, 0 the label alone. ``None`` is 0.7 with teachers.
-        teacher_views: With teachers, the versions of every training image that they predict and the student sees: the
-            plain one and augmented ones. A head trains on the same ones. ``None`` with teachers is ``head_views`` where
-            that was set, 1 where the augmentation changes nothing, and 8 otherwise.
-        unfreeze: Share of the backbone's layers, counted from its end, that train on images: 1 is all of them, 0
-            none. Below 1, and behind a head that came first, BatchNorm keeps its statistics.
-        calibrate: ``temperature``: after training, one number fitted on the validation images (Guo et al. 2017) makes
-            the model about as sure as it is right, and changes no answer; or ``none``.
-        precision: ``float32``, ``mixed_bfloat16``, or ``auto``: the second where it measures faster on this machine.
+        augmentation: ``none``; ``article`` (the ranges of the original tutorial); ``strong``; a function
+            ``package.module:function``; or a mapping of ranges, optionally with a ``function`` that is applied
+            afterwards. A named augmentation sets all ranges, each of which can then be set separately.
+        mixup_alpha: Parameter of the Beta distribution of mixup (Zhang et al. 2018). 0 disables mixup.
+        label_smoothing: Share of the target that is distributed over all classes, 0 to 1.
+        class_weights: ``balanced`` weights every class by the inverse of its share of the training images.
+        early_stopping_epochs: Number of epochs without improvement of the validation accuracy (or of the loss at equal
+            accuracy) after which training stops. 0 disables early stopping.
+        ema_momentum: Momentum per step of an exponential moving average of the weights. The average is then validated
+            and kept. 0 keeps the weights themselves.
+        dropout: Dropout rate before the head. ``None`` is the architecture's own rate.
+        head: ``trained``: the architecture's own head, trained by the optimizer. ``chosen``: cross-validation on the
+            training images chooses among ridge and logistic regressions on the last features of the backbone and on
+            those of several depths. This needs an architecture that declares a backbone. If ``epochs`` is 0, the
+            validation images are then also used for training, and ``calibrate`` uses the predictions of the folds.
+        head_epochs: Number of epochs to train only the head first, on features that a frozen backbone computes once.
+            This needs an architecture that declares a backbone. 0 omits this phase. Setting it sets ``head`` to
+            ``trained``.
+        head_learning_rate: Peak learning rate of that phase. Schedule, warm-up and optimizer are those of the recipe.
+        head_views: Number of versions of every training image whose features are computed, including the plain image.
+        teacher_share: With teachers, their weight in the target of an image with a label: 1 uses only their
+            probabilities, 0 only the label. ``None`` means 0.7 with teachers.
+        teacher_views: With teachers, the number of versions of every training image that the teachers predict and the
+            student sees, including the plain image. A head is trained on the same versions. With teachers, ``None``
+            means ``head_views`` if that was set, 1 if the augmentation changes nothing, and 8 otherwise.
+        unfreeze: Share of the backbone's layers, counted from its end, that are trained on images: 1 is all, 0 is none.
+            Below 1, and after a phase that trained only the head, BatchNorm keeps its statistics.
+        calibrate: ``temperature``: after training, one number is fitted on the validation images (Guo et al. 2017), so
+            that the confidence matches the accuracy without changing predictions. Or ``none``.
+        precision: ``float32``, ``mixed_bfloat16``, or ``auto``, which uses the second if it is faster on this machine.
 
     >>> recipe = zoo.Recipe(epochs=20, learning_rate=2e-3, augmentation="article")
     >>> recipe.augmentation.rotation_degrees
@@ -115,36 +116,36 @@ class Recipe:
                 raise UsageError(f"Recipe field '{name}' must be from {low:g} to {high:g}. Received: {value!r}.")
         if not self.epochs and not self.head_epochs and self.head == "trained":
             raise UsageError(
-                "A recipe without 'epochs' and without 'head_epochs' trains nothing.",
+                "A recipe with neither 'epochs' nor 'head_epochs' trains nothing.",
                 "Set one of them, or 'head' to chosen.",
             )
         if self.head == "chosen" and self.head_epochs:
             raise UsageError(
-                f"Recipe field 'head_epochs' is {self.head_epochs}, and a head that is chosen has no epochs.",
+                f"Recipe field 'head_epochs' is {self.head_epochs}, but a chosen head is not trained by epochs.",
                 "Set 'head' to trained, or 'head_epochs' to 0.",
             )
 
     @property
     def ranges(self) -> Augmentation:
-        """The augmentation as a record, whether it was given by name or not."""
+        """The augmentation as a record, even if it was given by name."""
         return read_augmentation(self.augmentation)
 
     @property
     def augments(self) -> bool:
-        """Whether training sees more than the plain images; a head alone sees the views that are computed for it."""
+        """Whether training uses more than the plain images. A head alone uses the views that are computed for it."""
         return not self.ranges.changes_nothing and (self.epochs > 0 or self.head_views > 1)
 
     def as_dict(self) -> dict[str, Any]:
-        """What ``run.json`` records; the augmentation is a mapping of its ranges."""
+        """The entry in ``run.json``, with the augmentation as a mapping of its ranges."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """The recipe that ``run.json`` recorded. Runs made before the ranges were recorded name their augmentation,
-        whose ``flip`` meant ``horizontal``.
+        """Reads the recipe in ``run.json``. Older runs record only the name of their augmentation, whose ``flip`` was
+        ``horizontal``.
 
         Raises:
-            UsageError: A field that does not exist, or a value that does not fit it.
+            UsageError: A field does not exist, or its value is invalid.
         """
         read = {name: read_field(name, value) for name, value in values.items()}
         if isinstance(values.get("augmentation"), str) and values["augmentation"] != "none":
@@ -152,19 +153,19 @@ class Recipe:
         return cls(**read)
 
     def settings(self) -> dict[str, Any]:
-        """Every field by the name it is set with: the ranges of the augmentation stand beside the other fields, and
-        ``augmentation`` is the name of a function, where there is one."""
+        """All fields by name. The ranges of the augmentation are on the same level as the other fields, and
+        ``augmentation`` is the name of a function, if there is one."""
         values = {name: getattr(self.ranges if name in RANGES else self, name) for name in FIELDS}
         values["augmentation"] = self.ranges.function
         return {name: value for name, value in values.items() if name != "augmentation" or value}
 
     def with_values(self, values: Mapping[str, Any]) -> Recipe:
-        """A copy with some fields replaced; text is read as the field's type.
+        """A copy with some fields replaced. Text is converted to the type of the field.
 
-        A range of the augmentation replaces that range alone, of the named augmentation where one is given too.
+        A range of the augmentation replaces only that range, also of a named augmentation that is given as well.
 
         Raises:
-            UsageError: A field that does not exist, or a value that does not fit it.
+            UsageError: A field does not exist, or its value is invalid.
         """
         if "epochs" in values:  # whoever says how many epochs gets exactly these
             values = {"min_steps": 0, **values}
@@ -180,16 +181,16 @@ class Recipe:
 
     @property
     def freezes(self) -> bool:
-        """Whether it needs a backbone, all or part of which keeps its weights for a time."""
+        """Whether it freezes a backbone or a part of it at any time."""
         return self.head == "chosen" or self.head_epochs > 0 or self.unfreeze < 1
 
     @property
     def validates(self) -> bool:
-        """Whether it needs validation images: epochs are judged by them, a head is chosen by cross-validation."""
+        """Whether it needs validation images. Epochs need them; a head chosen by cross-validation does not."""
         return self.head == "trained" or self.epochs > 0
 
     def lasting(self, steps_per_epoch: int) -> Recipe:
-        """A copy whose epochs come to ``min_steps`` at least."""
+        """A copy with enough epochs for at least ``min_steps`` steps."""
         return replace(self, epochs=max(self.epochs, -(-self.min_steps // steps_per_epoch)))
 
 
@@ -235,7 +236,7 @@ FIELDS: tuple[str, ...] = tuple(_settable())
 
 
 def field_choices(name: str) -> tuple[str, ...]:
-    """The values a field of named choices takes; empty for numbers."""
+    """The valid values of a field with named choices. Empty for numbers."""
     if name in RANGES:
         return FLIPS if name == "flip" else ()
     if name == "augmentation":
@@ -245,10 +246,10 @@ def field_choices(name: str) -> tuple[str, ...]:
 
 
 def read_field(name: str, value: Any) -> Any:
-    """A value for a field, text read as the field's type; its range is checked where the recipe is made.
+    """Reads a value of a field. Text is converted to the type of the field. The range is checked by the recipe.
 
     Raises:
-        UsageError: No such field, or a value that is not of its type.
+        UsageError: The field does not exist, or the value has another type.
     """
     if name not in FIELDS:
         raise unknown_name("recipe field", name, FIELDS)
@@ -279,7 +280,7 @@ def read_field(name: str, value: Any) -> Any:
 
 
 def setting_as_text(value: Any) -> str:
-    """The value of a field as ``zoo train`` takes it."""
+    """The value of a field as text for ``zoo train``."""
     if value is None:
         return "none"
     if isinstance(value, Augmentation):

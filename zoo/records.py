@@ -1,6 +1,6 @@
-"""JSON that may come from anywhere: read in one place, and checked against the types of a record before use.
+"""JSON from untrusted sources: read in one place, and checked against the types of a record before use.
 
-This module needs the standard library and ``zoo.text_files`` alone, so that the device can read with it too.
+This module needs only the standard library and ``zoo.text_files``, so that it can also be used on the device.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ Record = TypeVar("Record")
 
 
 class _RefusedError(ValueError):
-    """A value that does not fit, and where it stands."""
+    """An invalid value, and its location."""
 
     def __init__(self, place: tuple[str, ...], reason: str) -> None:
         super().__init__(f"'{'.'.join(place)}' {reason}" if place else f"it {reason}")
 
 
 def read_json(text: str | bytes) -> Any:
-    """What a JSON text holds.
+    """Reads a JSON text.
 
     Raises:
-        ValueError: It is not JSON, is not UTF-8, holds a number of thousands of digits or is nested too deeply.
+        ValueError: The text is not JSON, is not UTF-8, contains a number with thousands of digits, or is nested too
+            deeply.
     """
     if isinstance(text, bytes):  # json itself would guess the encoding, and take a null byte for a part of UTF-16
         text = decode_text(text, strict=True)
@@ -47,7 +48,7 @@ def read_json(text: str | bytes) -> Any:
 
 
 def refuse_deep(value: Any) -> None:
-    """Raises ``ValueError`` where lists and mappings are nested deeper than ``DEEPEST``."""
+    """Raises ``ValueError`` if lists and mappings are nested deeper than ``DEEPEST``."""
     level = [value]
     for _ in range(DEEPEST):
         inner: dict[int, Any] = {}  # by identity: YAML may name one list a thousand times
@@ -62,7 +63,7 @@ def refuse_deep(value: Any) -> None:
 
 
 def read_object(text: str | bytes) -> dict[str, Any]:
-    """As ``read_json``; whatever is no object is refused."""
+    """Like ``read_json``, but only objects are accepted."""
     value = read_json(text)
     if not isinstance(value, dict):
         raise ValueError(f"expected an object with names and values, received {_shown(value)}")
@@ -70,13 +71,13 @@ def read_object(text: str | bytes) -> dict[str, Any]:
 
 
 def read_record(kind: type[Record], values: Any) -> Record:
-    """A dataclass from the values of a JSON object, each checked against the type of its field.
+    """Creates a dataclass from the values of a JSON object. Each value is checked against the type of its field.
 
-    Fields that the dataclass does not have are left out. A list becomes a tuple where the field is one. A record inside
-    it that has ``from_dict`` is read by that.
+    Unknown fields are ignored. Lists are converted to tuples if the field is a tuple. A nested record with a method
+    ``from_dict`` is read with that method.
 
     Raises:
-        ValueError: A value is missing or of another type; the message names it.
+        ValueError: A value is missing or has another type; the message names it.
     """
     found: Record = _checked(kind, values, ())
     return found
@@ -120,7 +121,7 @@ def _record(kind: Any, value: Any, place: tuple[str, ...]) -> Any:
 
 
 def _own_reading(kind: Any, value: Any, place: tuple[str, ...]) -> Any:
-    """A record inside another one that reads older forms of itself."""
+    """Reads a nested record that supports older forms."""
     if not isinstance(value, dict):
         raise _RefusedError(place, f"must be an object; received {_shown(value)}")
     _refuse_null_bytes(value, place)
@@ -170,10 +171,10 @@ def _scalar(kind: Any, value: Any, place: tuple[str, ...]) -> Any:
 
 
 def _refuse_null_bytes(value: Any, place: tuple[str, ...]) -> None:
-    """No path and no name holds one, and everything that opens files fails on it in a way of its own."""
+    """Refuses null bytes. No path or name contains one, and functions that open files fail on it in various ways."""
     if isinstance(value, str):
         if "\0" in value:
-            raise _RefusedError(place, f"holds a null byte: {_shown(value)}")
+            raise _RefusedError(place, f"contains a null byte: {_shown(value)}")
     elif isinstance(value, dict):
         for name, inner in value.items():
             _refuse_null_bytes(name, place)
@@ -184,7 +185,7 @@ def _refuse_null_bytes(value: Any, place: tuple[str, ...]) -> None:
 
 
 def _shown(value: Any) -> str:
-    """A value in few words: one from a damaged file may be very long."""
+    """Describes a value briefly, because one from a damaged file may be very long."""
     if isinstance(value, dict | list):
         return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
     if type(value) is int and abs(value) >= _LARGEST_INT:

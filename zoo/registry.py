@@ -1,4 +1,4 @@
-"""Records by name, with the distribution each came from. A name two distributions offer belongs to neither."""
+"""Records by name, with their distributions. A name that two distributions provide cannot be used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Record = TypeVar("Record", Architecture, Dataset, Exporter)
 
 @dataclass(frozen=True)
 class Offer(Generic[Record]):
-    """A record and where it comes from. Its functions name the plugin where they fail."""
+    """A record and its distribution. Errors of its functions name the plugin."""
 
     record: Record
     distribution: str
@@ -29,11 +29,11 @@ class Offer(Generic[Record]):
 
 
 class Registry(Generic[Record]):
-    """All records of one kind.
+    """All records of one type.
 
     Args:
-        kind: The word that messages use: ``architecture``, ``dataset``, ``exporter``.
-        offers: Every offer of that kind, contested names included.
+        kind: Name of the type in messages: ``architecture``, ``dataset``, ``exporter``.
+        offers: All offers of that type, including conflicting names.
     """
 
     def __init__(self, kind: str, offers: list[Offer[Record]]) -> None:
@@ -53,10 +53,10 @@ class Registry(Generic[Record]):
         return len(self._offers[name]) > 1
 
     def offer(self, name: str) -> Offer[Record]:
-        """The one offer of a name.
+        """The offer of a name.
 
         Raises:
-            UsageError: Nobody offers it, or more than one distribution does.
+            UsageError: No distribution provides the name, or several do.
         """
         offers = self._offers.get(name)
         if not offers:
@@ -66,25 +66,25 @@ class Registry(Generic[Record]):
             others = [offer.distribution for offer in offers if offer.distribution != ZOO] or [ZOO]
             raise UsageError(
                 f"The {self.kind} name '{name}' is offered by {' and by '.join(owners)}.",
-                f"Uninstall one, or leave one out: ZOO_DISABLE_PLUGINS={others[-1]}.",
+                f"Uninstall one, or disable one with ZOO_DISABLE_PLUGINS={others[-1]}.",
             )
         return offers[0]
 
     def missing(self, name: str) -> UsageError | None:
-        """What to say of a name that a plugin of zoo brings which is not here; ``None`` of any other."""
+        """The error for a name that is provided by a plugin of zoo that is not installed. ``None`` for other names."""
         distribution = brought_by(name) if self.kind == "architecture" and name not in self._offers else ""
         if not distribution:
             return None
         if is_installed(distribution):
-            said = f"The architecture '{name}' is in {distribution}, which is installed and was not loaded."
-            return UsageError(said, "`zoo plugin list` says why.")
+            said = f"The architecture '{name}' is in {distribution}, which is installed but was not loaded."
+            return UsageError(said, "For the reason, run `zoo plugin list`.")
         return UsageError(
             f"The architecture '{name}' is in {distribution}, which is not installed.",
             f"python -m pip install {distribution}",
         )
 
     def get(self, name: str) -> Record:
-        """The record of a name; raises as ``offer`` does."""
+        """The record of a name. Raises the same errors as ``offer``."""
         return self.offer(name).record
 
 

@@ -1,4 +1,7 @@
-"""What long work tells whoever watches. ``zoo.progress`` draws it; this one says nothing."""
+"""The interface for progress and messages of long operations.
+
+``zoo.progress`` displays them; the base class is silent.
+"""
 
 from __future__ import annotations
 
@@ -9,43 +12,43 @@ drawing: set[Reporter] = set()
 
 
 def close_bars() -> None:
-    """Takes every bar away: after an interrupt or an error, nobody else does."""
+    """Removes all progress bars, after an interruption or an error."""
     for reporter in list(drawing):
         reporter.trained()
 
 
 class Reporter:
-    """Receives what happens; every method may be left as it is."""
+    """Receives progress and messages. Subclasses may override any method."""
 
     def stage(self, text: str) -> None:
-        """A new stage of the work begins."""
+        """Called when a new stage of the work begins."""
 
     def note(self, text: str) -> None:
-        """Something the user should read."""
+        """Called with a message that the user should read."""
 
     def warning(self, text: str) -> None:
-        """Something the user must read: a result may be of no use."""
+        """Called with a message that the user must read, because a result may be unusable."""
 
     def counter(self, text: str) -> Callable[[int, int], None]:
-        """A function to call with items done and items to do, while a stage counts."""
+        """Returns a function to be called with items done and items to do during a stage."""
         return lambda done, total: None
 
     def training(self, epochs: int, steps: int, images: int, first_epoch: int, head: bool = False) -> None:
-        """Training begins.
+        """Called when training begins.
 
         Args:
-            epochs: Most epochs in all.
-            steps: Batches an epoch.
-            images: Images an epoch.
-            first_epoch: Epochs already done, when resumed.
-            head: Whether a head alone is trained, on features: its many short epochs are of little interest.
+            epochs: Maximum number of epochs in total.
+            steps: Number of batches per epoch.
+            images: Number of images per epoch.
+            first_epoch: Number of epochs already done in a resumed run.
+            head: Whether only a head is trained, on features. Its many short epochs are less interesting.
         """
 
     def batch(self, step: int, logs: Mapping[str, float]) -> None:
-        """A batch is done; ``step`` counts from 1."""
+        """Called after a batch. ``step`` starts at 1."""
 
     def epoch(self, epoch: int, row: Mapping[str, float], best: bool) -> None:
-        """An epoch is done; ``epoch`` counts from 1, ``row`` is its row of the history."""
+        """Called after an epoch. ``epoch`` starts at 1, and ``row`` is its row of the history."""
 
     def trained(self) -> None:
-        """Training is over."""
+        """Called when training is finished."""

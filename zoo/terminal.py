@@ -1,7 +1,7 @@
-r"""Text of others as terminals may show it: file names, labels, metadata and messages of plugins cannot steer them.
+r"""Makes untrusted text safe for terminals: file names, labels, metadata and messages of plugins cannot control them.
 
-An escape sequence in a file name can recolour, erase or retitle a terminal, and a carriage return can overwrite the
-line that it stands in. Everything that the commands print goes through here.
+An escape sequence in a file name can recolour, erase or retitle a terminal, and a carriage return can overwrite its
+line. All output of the commands is filtered here.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u
 
 
 def readable(text: object, keep: str = "") -> str:
-    r"""Any name as text that every font, terminal and encoder takes: bytes that are no UTF-8, control characters and
-    direction marks are spelt out.
+    r"""Escapes a name so that every font, terminal and encoding accepts it: invalid UTF-8 bytes, control characters and
+    direction marks are written as escapes.
 
     Args:
         text: Any text.
-        keep: Characters that stay as they are.
+        keep: Characters that are not escaped.
 
     >>> print(readable("caf\udce9\n.jpg"))
     caf\xe9\n.jpg
@@ -45,7 +45,7 @@ def _spell(character: str) -> str:
 
 
 class _ReadableStream:
-    """A text stream that spells out what a terminal would obey."""
+    """A text stream that escapes control characters."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
         self._stream = stream
@@ -64,10 +64,10 @@ class _ReadableStream:
 
 
 def guard_terminal() -> None:
-    """Called once by a program: what it prints from now on cannot steer a terminal.
+    """Filters all further output of the program to a terminal. A program calls this once.
 
-    Standard output that goes into a file or a pipe is data, and stays as it is to the byte. Python's stderr gets a file
-    descriptor of its own, so that what compiled libraries write to descriptor 2 can be told apart: ``zoo.quiet``.
+    Standard output to a file or a pipe is data and is not changed. Python's stderr gets a separate file descriptor, so
+    that the output of compiled libraries to descriptor 2 can be distinguished; see ``zoo.quiet``.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

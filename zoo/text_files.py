@@ -1,6 +1,6 @@
-"""Text files that people write: read as UTF-8, and named for what they are where they are something else.
+"""Text files written by users: read as UTF-8, with an error that names the actual type of other files.
 
-This module needs nothing but the standard library, so that the device can read with it too.
+This module needs only the standard library, so that it can also be used on the device.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _MARKS = (
 
 
 def decode_text(content: bytes, *, strict: bool = False) -> str:
-    """The text of a file, without the mark that some editors write before it.
+    """The text of a file, without byte order mark.
 
-    Single null bytes are left in: only what reads the text knows where they stand.
+    Single null bytes are kept, because only the reader of the text knows their location.
 
     Args:
         content: All bytes of the file.
-        strict: Whether bytes that are not UTF-8 are refused. Otherwise, they are carried as Python carries those of
-            file names (``surrogateescape``).
+        strict: Whether to refuse bytes that are not UTF-8. Otherwise they are kept as in file names
+            (``surrogateescape``).
 
     Raises:
-        ValueError: It is no UTF-8 text; the message says what it is, as the end of a sentence on the file.
+        ValueError: The content is not UTF-8 text. The message describes it, as the end of a sentence on the file.
     """
     if kind := _other_kind(content[:_HEAD_BYTES]):
         raise ValueError(f"it is {kind}")
@@ -46,14 +46,14 @@ def decode_text(content: bytes, *, strict: bool = False) -> str:
 
 
 def decode_csv(content: bytes) -> str:
-    """As ``decode_text``, for a table: null bytes are refused in the names of columns, where no row can be blamed."""
+    """Like ``decode_text`` for a table. Null bytes in column names are refused, because they belong to no row."""
     text = decode_text(content)
     refuse_null_bytes(text.partition("\n")[0])
     return text
 
 
 def refuse_null_bytes(text: str) -> None:
-    """Raises ``ValueError`` with the line of the first null byte, where there is one."""
+    """Raises ``ValueError`` with the line of the first null byte, if there is one."""
     place = text.find("\0")
     if place >= 0:
         raise ValueError(f"line {text.count(chr(10), 0, place) + 1} has a null byte")

@@ -1,10 +1,11 @@
-"""Weight files: one ``.npz``, one array per variable, keyed ``layer/variable``.
+"""Weight files: an ``.npz`` file with one array per variable, named ``layer/variable``.
 
-A plugin ships its pretrained weights this way (``write_weights``, then ``load_weights`` with the SHA-256 it returned);
-``--weights PATH`` reads a user's own file, or a whole ``.keras`` model, through the same function.
+Plugins include their pretrained weights in this form (``write_weights``, then ``load_weights`` with the returned
+SHA-256). ``--weights PATH`` reads a file of the user, or a whole ``.keras`` model, with the same function.
 
-Kernels are stored in float16, which halves the file; vectors (biases, BatchNormalization statistics) stay float32: they
-are a few per cent of the bytes, and their variances reach from 1e-44 to 500 where float16 ends at 6e-8 and 65504.
+Kernels are stored in float16, which halves the file. Vectors (biases, BatchNormalization statistics) are stored in
+float32, because they are only a few per cent of the bytes, and variances range from 1e-44 to 500, while float16 is
+limited to 6e-8 to 65504.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 
 class _Described(Protocol):
-    """An array, or what the header of one says."""
+    """An array, or the header of one."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -43,17 +44,17 @@ _MISMATCHES_SHOWN = 6
 
 
 def write_weights(path: Path, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]]) -> str:
-    """Writes a weight file whose bytes depend on the arrays alone: sorted, uncompressed, without a date.
+    """Writes a weight file. Its bytes depend only on the arrays: it is sorted, uncompressed and contains no date.
 
     Args:
-        path: Where to; an existing file is replaced.
-        arrays: By ``layer/variable``. Those of two or more axes are stored in float16, the others in float32.
+        path: Path of the file. An existing file is replaced.
+        arrays: Arrays by ``layer/variable``. Those with two or more axes are stored in float16, the others in float32.
 
     Returns:
         SHA-256 of the file, 64 hexadecimal digits.
 
     Raises:
-        UsageError: A value is not finite once stored, such as a kernel above 65504.
+        UsageError: A value is not finite in the stored type, such as a kernel value above 65504.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
@@ -72,15 +73,15 @@ def write_weights(path: Path, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]
 
 
 def read_weights(path: Path, sha256: str | None = None) -> Arrays:
-    """The arrays of a weight file by ``layer/variable``, in the type they are stored in.
+    """Reads the arrays of a weight file by ``layer/variable``, in their stored type.
 
     Args:
-        path: The ``.npz``.
-        sha256: What the file must hash to; ``None`` for a file nobody vouches for.
+        path: The ``.npz`` file.
+        sha256: Expected SHA-256 of the file. ``None``: it is not checked.
 
     Raises:
-        PluginError: ``sha256`` is given and the file is missing or another.
-        UsageError: ``sha256`` is not given and the file is missing or no weight file.
+        PluginError: ``sha256`` is given, and the file is missing or has another SHA-256.
+        UsageError: ``sha256`` is not given, and the file is missing or not a weight file.
     """
     with _opened(path, sha256) as file, _told(path):
         return {name: file.read(name) for name in file.names}
@@ -88,7 +89,7 @@ def read_weights(path: Path, sha256: str | None = None) -> Arrays:
 
 @contextmanager
 def _opened(path: Path, sha256: str | None) -> Iterator[ArrayFile]:
-    """The arrays of a weight file, none of them read yet; arguments and errors are those of ``read_weights``."""
+    """Opens the arrays of a weight file without reading them. Arguments and errors are those of ``read_weights``."""
     with ExitStack() as stack:
         try:
             file = stack.enter_context(path.open("rb"))
@@ -98,12 +99,12 @@ def _opened(path: Path, sha256: str | None) -> Iterator[ArrayFile]:
             message = f"Could not read the weights {path}: {error.strerror or error}."
             if sha256 is None:
                 raise UsageError(message) from error
-            raise PluginError(message, "Install the plugin that ships them again.") from error
+            raise PluginError(message, "Reinstall the plugin that contains them.") from error
         if actual != sha256:
             size_bytes = path.stat().st_size
             raise PluginError(
                 f"The weights {path} are damaged: expected SHA-256 {sha256}, actual {actual} ({size_bytes} bytes).",
-                "Install the plugin that ships them again.",
+                "Reinstall the plugin that contains them.",
             )
         with _told(path):
             arrays = stack.enter_context(open_arrays(file))
@@ -112,7 +113,7 @@ def _opened(path: Path, sha256: str | None) -> Iterator[ArrayFile]:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """What reading a file raises, as an error that names it."""
+    """Converts an error on reading to an error that names the file."""
     try:
         yield
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds on a file that is none
@@ -123,7 +124,7 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def model_arrays(model: keras.Model) -> Arrays:
-    """Every weight of a model by ``layer/variable``, float32: what ``write_weights`` takes."""
+    """All weights of a model by ``layer/variable``, float32, for ``write_weights``."""
     return {name: np.asarray(_numpy(variable), dtype=np.float32) for name, variable in _variables(model).items()}
 
 
@@ -136,23 +137,26 @@ def load_weights(
     sha256: str | None = None,
     hint: str | None = None,
 ) -> bool:
-    """Fills a built model from a weight file or a ``.keras`` model, layer by layer name; all of it or nothing.
+    """Loads weights from a weight file or a ``.keras`` model into a built model, by layer name.
+
+    After an error, the model is unchanged.
 
     Args:
-        model: Built; its variables change in place.
-        path: An ``.npz`` as ``write_weights`` makes it, or a ``.keras`` model.
-        backbone: Name of the last layer of the backbone; what comes after it is the head. ``None``: no head.
-        with_head: ``True`` fills the head too; ``False`` leaves it as it is; ``None`` fills it where it fits, which
-            says that the number of classes is the same, not that the classes are.
+        model: A built model. Its variables are changed in place.
+        path: An ``.npz`` file written by ``write_weights``, or a ``.keras`` model.
+        backbone: Name of the last layer of the backbone. The layers after it are the head. ``None``: no head.
+        with_head: ``True`` also loads the head. ``False`` keeps the current head. ``None`` loads the head if its shape
+            matches, which means that the number of classes is the same, but not necessarily the classes.
         sha256: See ``read_weights``.
-        hint: What would mend a mismatch of the backbone, in the words of the architecture.
+        hint: How to fix a mismatch of the backbone, for the error message.
 
     Returns:
-        Whether the head was filled.
+        Whether the head was loaded.
 
     Raises:
         PluginError: See ``read_weights``.
-        UsageError: See ``read_weights``; or a variable is absent from the file or of another shape. Names those.
+        UsageError: See ``read_weights``. Or variables are missing in the file or have another shape; the message lists
+            them.
     """
     if path.suffix == ".keras":
         arrays = _keras_arrays(path)
@@ -188,13 +192,16 @@ def _fill(
         raise _misfit(path, model, body_wrong, hint)
     if head_wrong and with_head:
         raise _misfit(
-            path, model, head_wrong, "Load the backbone alone, or build the model with as many classes as the file has."
+            path,
+            model,
+            head_wrong,
+            "Load only the backbone, or build the model with the number of classes in the file.",
         )
     fill_head = with_head is not False and not head_wrong
     arrays = {name: read(name) for name in variables if fill_head or name not in head}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
-            raise UsageError(f"'{name}' in {path} has values that are not finite.", "Was that training run diverging?")
+            raise UsageError(f"'{name}' in {path} has values that are not finite.", "Did that training run diverge?")
     for name, array in arrays.items():
         variables[name].assign(array.astype(np.float32))
     return fill_head
@@ -217,14 +224,14 @@ def _misfit(path: Path, model: keras.Model, lines: list[str], hint: str) -> Usag
     shown = lines[:_MISMATCHES_SHOWN]
     if len(lines) > len(shown):
         shown.append(f"and {len(lines) - len(shown)} more")
-    return UsageError("\n    ".join([f"The weights {path} do not fit the model '{model.name}':", *shown]), hint)
+    return UsageError("\n    ".join([f"The weights {path} do not match the model '{model.name}':", *shown]), hint)
 
 
 def _variables(model: keras.Model) -> dict[str, Any]:
     named: dict[str, Any] = {}
     for variable in model.weights:
         if named.setdefault(variable.path, variable) is not variable:
-            raise PluginError(f"Two weights of the model '{model.name}' are named '{variable.path}'.")
+            raise PluginError(f"Two weights of the model '{model.name}' have the name '{variable.path}'.")
     return named
 
 
@@ -233,7 +240,9 @@ def _backbone(model: keras.Model, layer_name: str) -> keras.Model:
 
     names = [layer.name for layer in model.layers]
     if layer_name not in names:
-        raise PluginError(f"The model '{model.name}' has no layer '{layer_name}', which should end its backbone.")
+        raise PluginError(
+            f"The model '{model.name}' has no layer '{layer_name}', which is declared as the end of its backbone."
+        )
     return keras.Model(model.inputs, model.get_layer(layer_name).output)
 
 

@@ -1,4 +1,4 @@
-"""YAML that may come from anywhere: read in one place, with one sentence on what is wrong with it."""
+"""YAML from untrusted sources: read in one place, with a one-sentence error."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from zoo.text_files import decode_text
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds.
+    """Reads a YAML file.
 
     Raises:
-        ValueError: It cannot be read, or is no YAML; the message says why, as the end of a sentence on the file.
+        ValueError: The file cannot be read, or is not YAML. The message is the end of a sentence on the file.
     """
     import yaml
 

@@ -127,7 +127,7 @@ def test_another_release_is_refused(onnxruntime_web: Path, monkeypatch: pytest.M
 
 def test_an_app_takes_the_place_of_the_runner() -> None:
     assert runner_files(WEB) == {}
-    with pytest.raises(PluginError, match="both a runtime module and an app"):
+    with pytest.raises(PluginError, match="a runtime module and an app"):
         replace(ONNX, app=App(files=dict, start="", manual=""))
 
 

@@ -194,8 +194,8 @@ def test_csv_null_bytes_are_said(tmp_path: Path) -> None:
     listing = list_source(tmp_path / "list.csv")
     assert len(listing.entries) == 9
     assert [item.reason for item in listing.skipped] == [
-        "line 11: its label 'a\\0b' holds a null byte",
-        "line 12: its path 'y\\0.jpg' holds a null byte",
+        "line 11: its label 'a\\0b' contains a null byte",
+        "line 12: its path 'y\\0.jpg' contains a null byte",
     ]
 
 

@@ -121,7 +121,7 @@ def test_every_part_goes_along(name: str, small: tuple[str, ...], zoo: Command, 
     for arguments in (("predict", folder / head, photo), ("verify", folder / head, "--against", "small.keras", *small)):
         done = zoo(*arguments)
         assert done.code == 5
-        assert f"{head} is not whole: its part '{tail}' is missing beside it." in done.err
+        assert f"{head} is incomplete: its part '{tail}' is missing." in done.err
 
 
 @pytest.mark.parametrize("name", ["halves"], indirect=True)

@@ -53,7 +53,7 @@ def test_a_finished_run_is_told_once_and_the_commands_of_plugins_are_there(
     asked = ("train", "simple_cnn", "--size", "16", "--epochs", "1", "--precision", "float32", "--name", "balls")
     done = run_zoo(*asked)
     assert done.code == 0, done.err
-    assert "zoo-failing' did not take note of the run: ConnectionError: no server" in done.err
+    assert "zoo-failing' failed when it was notified of the finished run: ConnectionError: no server" in done.err
     (row,) = (tmp_path / "told.jsonl").read_text().splitlines()
     assert '"name": "balls"' in row
     assert '"report": true' in row
@@ -63,5 +63,5 @@ def test_a_finished_run_is_told_once_and_the_commands_of_plugins_are_there(
     shown = run_zoo("--help")
     assert "Commands of plugins:\n  hello  Greets somebody." in shown.out
     assert "Never called" not in shown.out
-    assert "zoo-failing' adds no command" in shown.err
+    assert "zoo-failing' adds no commands" in shown.err
     assert "Did you mean 'hello'" in run_zoo("helo").err

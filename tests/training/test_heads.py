@@ -289,7 +289,7 @@ def test_settings_of_a_head_that_contradict_each_other_are_told(photos: Path, ti
     for options, told in (
         (["--optimizer", "adamw"], "chooses a head in closed form"),
         (["--calibrate", "none"], "always calibrated by its cross-validation"),
-        (["--head-epochs", "2"], "a head that is chosen has no epochs"),
+        (["--head-epochs", "2"], "a chosen head is not trained by epochs"),
     ):
         done = run_zoo(*ARGUMENTS, *options, "--data", photos)
         assert done.code == 2, done.err

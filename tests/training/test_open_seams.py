@@ -190,7 +190,7 @@ def test_a_function_object_is_taken_where_another_process_finds_it(changes: str)
     rain = importlib.import_module(changes).rain
     assert Recipe(augmentation=rain).ranges.function == f"{changes}:rain"
     for function in (lambda images, random: images, type("Own", (), {"__module__": "__main__", "__call__": rain})()):
-        with pytest.raises(UsageError, match=r"cannot be found by name: .* A resumed run would not find it"):
+        with pytest.raises(UsageError, match=r"cannot be found by name: .* A resumed run could not import it"):
             Recipe(augmentation=function)
 
 

@@ -322,7 +322,7 @@ def test_a_plugins_callback_is_called_and_resumed_and_a_broken_one_passed_over(
     )
     done = run_zoo("train", *QUICK, "--epochs", "2")
     assert done.code == 0, done.err
-    assert "zoo: plugin 'zoo-broken' is left out of this run: zoo_callbacks: ValueError: no server" in done.err.replace(
+    assert "zoo: plugin 'zoo-broken' is not used in this run: zoo_callbacks: ValueError: no server" in done.err.replace(
         ":zoo_broken", ""
     )
     (run,) = (tmp_path / "runs").iterdir()

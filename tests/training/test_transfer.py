@@ -199,7 +199,7 @@ def test_weights_that_cannot_be_are_refused(photos: Path, run_zoo: RunZoo, tmp_p
     train = ["train", "mobilenetv2", "--data", photos]
     cases = [
         ([*train, "--weights", "imagnet"], 2, "Did you mean 'imagenet'?"),
-        ([*train, "--weights", "gone.npz"], 2, "no weight file 'gone.npz'"),
+        ([*train, "--weights", "gone.npz"], 2, "weight file 'gone.npz' does not exist"),
         ([*train, "--option", "width=0.5"], 2, "The ImageNet weights are for width 1.0"),
         ([*train, "--option", "widht=0.5"], 2, "widht"),
         ([*train, "--option", "width"], 2, "NAME=VALUE"),
