@@ -74,7 +74,7 @@ def test_an_augmentation_that_is_only_named_mirrored_its_images() -> None:
         ("epochs", "many", "must be a whole number"),
         ("optimizer", "{name: sgd}", "is not valid JSON"),
         ("optimizer", {"momentum": 0.5}, "needs a name"),
-        ("optimizer", {"name": "sgd", "momentum": {}}, "setting 'momentum' that is no value"),
+        ("optimizer", {"name": "sgd", "momentum": {}}, "invalid setting 'momentum'"),
         ("loss", 3, "needs a name"),
         ("augmentation", "strang", "Did you mean 'strong'"),
         ("epochs", "2.5", "must be a whole number"),

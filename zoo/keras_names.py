@@ -40,7 +40,7 @@ def read_keras_name(field: str, value: Any) -> KerasName:
         name = value.get("name")
         for setting, given in settings.items():
             if not _is_plain(given):
-                raise UsageError(f"Recipe field '{field}' has a setting '{setting:.80}' that is not a valid value.", example)
+                raise UsageError(f"Recipe field '{field}' has an invalid setting '{setting:.80}'.", example)
     else:
         settings, name = {}, value
     if not isinstance(name, str) or not name.isidentifier():

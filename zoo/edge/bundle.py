@@ -71,7 +71,7 @@ class Bundle:
         model: Name of the model file.
         parts: Names of the files that belong to it.
         labels: Class names in the order of the outputs.
-        image: How files become the input.
+        image: The preprocessing of files.
         requires: What ``pip`` has to install, such as ``onnxruntime>=1.23``.
         files: Size in bytes and SHA-256 of every other file, as they were made.
         values: All of ``spec.json``, which fits ``Spec``.

@@ -99,7 +99,7 @@ def _input_shape(model: keras.Model, name: str) -> tuple[int, int, int]:
 
     if not has_graph(model):
         raise UsageError(
-            f"{name} is a {type(model).__name__}: its layers are called in Python code that Keras keeps no graph of.",
+            f"{name} is a {type(model).__name__}: its layers are called in Python code, so Keras has no graph of them.",
             "Build it with keras.Model(inputs, outputs).",
         )
     if len(model.inputs) != 1:

@@ -211,29 +211,29 @@ def _first_line(error: Exception) -> str:
 
 
 def indented(*lines: str) -> str:
-    """Lines below a sentence."""
+    """Indents lines below a sentence."""
     return "".join(f"\n    {line}" for line in lines)
 
 
 def loading(name: str, *lines: str, settings: str = "compile=False") -> str:
-    """Lines that begin with ``model``, the model of a file.
+    """Lines that load a file as ``model`` and use it.
 
     Args:
         name: Path of the file.
-        lines: What to do with it.
-        settings: What it is loaded with.
+        lines: Lines that use ``model``.
+        settings: Arguments for loading.
     """
     return indented("import keras", f"model = keras.models.load_model({name!r}, {settings})", *lines)
 
 
 def opening(name: str, opened: tuple[str, ...], custom: tuple[str, ...], *, unsafe: bool = False) -> str:
-    """Lines that open layers which are Python code, so that their operations become layers of the graph.
+    """Lines that replace layers with Python code by the layers and operations that they call.
 
     Args:
         name: Path of the file.
         opened: Classes of these layers.
-        custom: Those of them that are not Keras's.
-        unsafe: Whether loading the model runs code that is in the file.
+        custom: Those that are not Keras classes.
+        unsafe: Whether loading the model runs code from the file.
     """
     objects = ", ".join(f'"{kind}": {kind}' for kind in custom)
     settings = ["compile=False", *(["safe_mode=False"] if unsafe else [])]

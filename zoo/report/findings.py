@@ -94,7 +94,7 @@ def read_findings(run: Run) -> Findings:
         TrainingError: A file of it is damaged.
     """
     if not run.finished:
-        raise UsageError(f"{run.path} is not finished: it has no metrics.json.", "Finish it with --resume.")
+        raise UsageError(f"{run.path} is not finished: it has no metrics.json.", "Complete it with --resume.")
     predictions = Predictions.read_csv(run.path / "predictions.csv")
     split = run.split() if (run.path / "split.csv").is_file() else []
     pictures = read_pictures(run)

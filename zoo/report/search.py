@@ -24,7 +24,7 @@ class SearchPage:
     Args:
         run: The winner's run.
         outcomes: Candidates, the best first, then those that failed.
-        front: Keys of those that no other one beats in accuracy, latency and size at once.
+        front: Keys of the candidates on the Pareto front of accuracy, latency and size.
         cost: Of the winner's exported file.
         limits: That it had to meet.
         form: Format and precision of the exported files, in words.

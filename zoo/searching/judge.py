@@ -20,7 +20,7 @@ from zoo.training.heads.choose import ChosenHead
 
 
 def choosing_photos(data: ImageData) -> ImageData:
-    """The images of ``data`` that may choose, all of them marked as training images.
+    """The images of ``data`` for cross-validation, all marked as training images.
 
     Raises:
         DataError: A class has too few for cross-validation.

@@ -280,7 +280,7 @@ def search(
     >>> zoo.search("photos", time="10 minutes", max_size_mb=4, quiet=True)
     Traceback (most recent call last):
         ...
-    zoo.errors.UsageError: --time must be such as 10m, 90s or 1h30m. Received: '10 minutes'.
+    zoo.errors.UsageError: --time must be a duration such as 10m, 90s or 1h30m. Received: '10 minutes'.
     """
     from zoo.searching.clock import read_time
     from zoo.workflows.search import SearchRequest

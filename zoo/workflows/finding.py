@@ -169,7 +169,9 @@ def read_labels(path: Labels) -> tuple[str, ...]:
     if isinstance(path, tuple):
         return path
     if not path.is_file():
-        raise UsageError(f"There is no file '{path}'.", "--labels must be a text file with one class name per line.")
+        raise UsageError(
+            f"The file '{path}' does not exist.", "--labels must be a text file with one class name per line."
+        )
     try:
         text = decode_text(path.read_bytes(), strict=True)
         refuse_null_bytes(text)

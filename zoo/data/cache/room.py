@@ -70,7 +70,7 @@ def make_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collec
     """Makes room for all of ``wanted_bytes``; arguments are those of ``find_room``.
 
     Raises:
-        DataError: They cannot fit, into the bound or onto the disk. Then nothing is evicted.
+        DataError: They do not fit into the limit or on the disk. Then nothing is evicted.
     """
     bound = bound_bytes()
     sizes = table.sizes()
