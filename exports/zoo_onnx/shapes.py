@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
 
 from zoo_onnx.editor import Editor
+from zoo_onnx.runtime import onnxruntime  # not by itself: see there
 
 #: Two batches tell what follows the batch from what does not.
 _BATCHES = (2, 3)

@@ -234,6 +234,18 @@ def test_it_says_nothing_of_its_own_accord(bundle: Path, run_bundle: RunBundle) 
     assert (alone.returncode, alone.stdout) == (0, done.out)
 
 
+def test_nothing_is_told_to_the_maker_of_the_runtime_nor_left_in_the_home_folder(bundle: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    # ONNX Runtime reports nothing where it finds one of these, and keeps a number of the device elsewhere with another.
+    apart = {"CI", "GITHUB_ACTIONS", "TF_BUILD", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
+    environment = {name: value for name, value in os.environ.items() if name not in apart} | {"HOME": str(home)}
+    command = runner_command(bundle, bundle / "golden" / "drawn.png")
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert list(home.iterdir()) == []
+
+
 def test_a_turned_picture_and_an_animation_are_read_as_everywhere(
     onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path
 ) -> None:
