@@ -11,7 +11,7 @@ import pytest
 from tests.edge.conftest import RunBundle, reseal
 from zoo.edge.classify import Answer
 from zoo.edge.confidence import min_confidence
-from zoo.edge.main import as_json, as_text
+from zoo.edge.wording import as_json, as_text
 from zoo.errors import UsageError, VerificationError
 
 RECORD = {"suggested": 0.83, "target_accuracy": 0.99, "coverage": 0.91, "accuracy": 0.99, "images": 150}

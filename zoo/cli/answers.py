@@ -52,7 +52,7 @@ def answers_shown(
         labels: All class names.
         says_known: Whether there is a confidence threshold, so that a prediction may be "unknown".
     """
-    from zoo.edge import main as runner
+    from zoo.edge import wording
 
     # While a progress bar is drawn, `sys.stdout` is redirected to it.
     stream = sys.stdout
@@ -69,11 +69,11 @@ def answers_shown(
         if path is not None:
             ways.append(opened.enter_context(_csv(path, top, says_known)))
         if as_json:
-            ways.append(lambda name, answer: say(runner.as_json(name, answer)))
+            ways.append(lambda name, answer: say(wording.as_json(name, answer)))
         elif path is None and stream.isatty():
             ways.append(_table(say, widest, labels, top, says_known))
         elif path is None:
-            ways.append(lambda name, answer: say(runner.as_text(name, answer)))
+            ways.append(lambda name, answer: say(wording.as_text(name, answer)))
         yield show
 
 

@@ -75,8 +75,8 @@ def command(
     """
     from zoo.atomic import writable
     from zoo.cli.answers import answers_shown, counted
-    from zoo.edge.main import as_note
     from zoo.edge.sources import listed
+    from zoo.edge.wording import as_note
     from zoo.images import ImageError
     from zoo.progress import make_reporter
     from zoo.workflows.predict import PredictRequest, open_model

@@ -13,11 +13,11 @@ import numpy as np
 
 from zoo.atomic import make_folder
 from zoo.edge.explanation import CLASS_ACTIVATION, Explanation, free_name, halved
-from zoo.edge.sources import listed
+from zoo.edge.sources import listed, upright
 from zoo.errors import DataError, UsageError, VerificationError, unknown_name
 from zoo.exported import MappingRuntime, Runtime, has_map
 from zoo.figures import percent
-from zoo.images import ImageError, look, read_file, resize
+from zoo.images import ImageError, resize
 from zoo.terminal import readable
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def explain(
         VerificationError: The model gives values that are no numbers.
     """
     chosen = places_of(label, classifier.labels)
-    pixels, remark = _upright(picture)
+    pixels, remark = upright(picture)
     found = find(resize(pixels, classifier.image), chosen)
     if not (np.isfinite(found.evidence).all() and np.isfinite(found.probability)):
         raise VerificationError("The model gives evidence with values that are no numbers.", "Try run.py --selftest.")
@@ -169,15 +169,3 @@ def export_with_map(values: Mapping[str, Any]) -> str:
     architecture, opened, weights = source.rstrip(")").partition(" (")
     model = f"{architecture} --weights {weights} --data PHOTOS" if opened else source
     return f"zoo export {model} --format {values.get('format')} --precision {values.get('precision')} --with-map"
-
-
-def _upright(picture: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> tuple[NDArray[np.uint8], str]:
-    """All pixels of a picture, upright, and a remark on it."""
-    if isinstance(picture, np.ndarray):
-        return picture, ""
-    if isinstance(picture, bytes):
-        return look(picture)
-    try:
-        return look(read_file(picture))
-    except ImageError as error:
-        raise type(error)(error.reason, Path(picture)) from None

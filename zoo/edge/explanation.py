@@ -228,13 +228,18 @@ def halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def free_name(file: str, taken: set[str]) -> str:
     """A name for the picture of a photo that is not yet ``taken``; it is from now on."""
-    stem = "".join("_" if c in '/\\:*?"<>|' or ord(c) < 32 else c for c in Path(file).stem)[:120] or "photo"
+    stem = stem_of(file)
     number, name = 1, f"{stem}.explained.png"
     while name.casefold() in taken:
         number += 1
         name = f"{stem}-{number}.explained.png"
     taken.add(name.casefold())
     return name
+
+
+def stem_of(file: str) -> str:
+    """The name of a photo without its ending, as every file system takes it."""
+    return "".join("_" if c in '/\\:*?"<>|' or ord(c) < 32 else c for c in Path(file).stem)[:120] or "photo"
 
 
 def _grid(

@@ -10,17 +10,18 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import DataError, VerificationError, ZooError
-from zoo.figures import percent
+from zoo.edge.wording import as_json, as_note, as_text
+from zoo.errors import DataError, UsageError, VerificationError, ZooError
 from zoo.terminal import guard_terminal, readable
 
 if TYPE_CHECKING:
     from zoo.edge.bundle import Bundle
-    from zoo.edge.classify import Answer, Classifier, Load
+    from zoo.edge.classify import Answer, Load
+    from zoo.edge.drawing import Viewer
     from zoo.edge.sources import Picture
 
 
@@ -76,6 +77,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the model (default: 1)")
     parser.add_argument("--watch", type=Path, metavar="FOLDER", help="pictures as they appear in a folder")
     parser.add_argument("--camera", metavar="N", help="frames of a camera, from 0, or of a video file")
+    parser.add_argument(
+        "--show", action="store_true", help="of --watch and --camera: a window with each answer drawn in"
+    )
+    parser.add_argument(
+        "--save", type=Path, metavar="FOLDER", help="of both: keeps each picture, with the answer drawn in"
+    )
     parser.add_argument("--selftest", action="store_true", help="check files, decoding and model on this device")
     parser.add_argument("--bench", action="store_true", help="time it on this device, by default on 1, 2, 4, ... cores")
     parser.add_argument("--seconds", type=_seconds, metavar="S", help="of --bench: for each measurement (default: 2)")
@@ -88,6 +95,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     looks = [bool(options.pictures), options.watch is not None, options.camera is not None]
     if sum([*looks, options.selftest, options.bench]) != 1:
         parser.error("give pictures, or one of --watch, --camera, --selftest and --bench")
+    if (options.show or options.save is not None) and options.watch is None and options.camera is None:
+        parser.error("--show and --save go with --watch and --camera")
     if options.explain and not options.pictures:
         parser.error("--explain goes with pictures")
     if not options.explain and (options.label is not None or options.out is not None):
@@ -150,14 +159,25 @@ def _run(folder: Path, load: Load, options: argparse.Namespace) -> int:
         from zoo.edge.confidence import min_confidence
 
         least = min_confidence(options.min_confidence, bundle.values, "This bundle's spec.json")
-    return _classify(open_bundle(bundle, load, threads, least), _pictures(options), options)
+    classifier = open_bundle(bundle, load, threads, least)
+    if options.show or options.save is not None:
+        from zoo.edge.drawing import Viewer, WindowClosedError
+
+        if options.watch and options.save and options.save.resolve() == options.watch.resolve():
+            raise UsageError(f"--save {options.save} is the folder that is watched.", "Save into another one.")
+        viewer = Viewer(classifier, options.top, options.save, options.show)
+        try:
+            return _classify(viewer.classify, _pictures(options, viewer), options)
+        except WindowClosedError:
+            return 0
+    return _classify(lambda name, picture: classifier.classify(picture, options.top), _pictures(options), options)
 
 
-def _pictures(options: argparse.Namespace) -> Iterable[tuple[str, Picture]]:
+def _pictures(options: argparse.Namespace, viewer: Viewer | None = None) -> Iterable[tuple[str, Picture]]:
     if options.watch is not None:
         from zoo.edge.watch import watched
 
-        found = watched(options.watch)
+        found = watched(options.watch, viewer.wait) if viewer else watched(options.watch)
         print(f"Watching {options.watch}; Ctrl-C ends.", file=sys.stderr, flush=True)
         return found
     if options.camera is not None:
@@ -169,7 +189,9 @@ def _pictures(options: argparse.Namespace) -> Iterable[tuple[str, Picture]]:
     return listed(options.pictures)
 
 
-def _classify(classifier: Classifier, pictures: Iterable[tuple[str, Picture]], options: argparse.Namespace) -> int:
+def _classify(
+    classify: Callable[[str, Any], Answer], pictures: Iterable[tuple[str, Picture]], options: argparse.Namespace
+) -> int:
     from zoo.images import ImageError
 
     skipped = False
@@ -177,7 +199,7 @@ def _classify(classifier: Classifier, pictures: Iterable[tuple[str, Picture]], o
         try:
             if isinstance(picture, ImageError):
                 raise picture
-            answer = classifier.classify(picture, options.top)
+            answer = classify(name, picture)
         except ImageError as error:
             print(f"Skipped {readable(name)}: {error.reason}.", file=sys.stderr, flush=True)
             skipped = True
@@ -186,26 +208,6 @@ def _classify(classifier: Classifier, pictures: Iterable[tuple[str, Picture]], o
             if answer.remark:
                 print(as_note(name, answer), file=sys.stderr, flush=True)
     return DataError.exit_code if skipped else 0
-
-
-def as_json(name: str, answer: Answer) -> str:
-    """One line of JSON. ``label`` is ``null`` where the answer is unknown; a class may well be called "unknown"."""
-    top = [{"label": label, "probability": probability} for label, probability in answer.top]
-    label = answer.label if answer.known else None
-    return json.dumps(
-        {"file": name, "label": label, "known": answer.known, "probability": answer.probability, "top": top}
-    )
-
-
-def as_text(name: str, answer: Answer) -> str:
-    """One line for people."""
-    shown = ", ".join(f"{readable(label)} {percent(probability)}" for label, probability in answer.top)
-    return f"{readable(name)}: {shown if answer.known else f'unknown ({shown})'}"
-
-
-def as_note(name: str, answer: Answer) -> str:
-    """One line on a picture that was used although something is odd about it."""
-    return f"Note: {readable(name)}: {readable(answer.remark)}."
 
 
 def _bench(folder: Path, options: argparse.Namespace) -> int:

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.images import ImageError, read_file
+import numpy as np
+
+from zoo.images import ImageError, look, read_file
 from zoo.images.signatures import SUFFIXES, is_something_else
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     #: A path, the bytes of a file, pixels, or why there is none of them.
@@ -75,3 +76,15 @@ def _is_something_else(path: Path) -> bool:
     except ImageError as error:
         return is_something_else(path.name, error.reason)
     return False
+
+
+def upright(picture: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> tuple[NDArray[np.uint8], str]:
+    """All pixels of a picture, upright, and a remark on it."""
+    if isinstance(picture, np.ndarray):
+        return picture, ""
+    if isinstance(picture, bytes):
+        return look(picture)
+    try:
+        return look(read_file(picture))
+    except ImageError as error:
+        raise type(error)(error.reason, Path(picture)) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from zoo.errors import DataError
@@ -16,22 +16,26 @@ POLL_S = 0.2
 _State = tuple[int, int]
 
 
-def watched(folder: Path) -> Iterator[tuple[str, Path]]:
+def watched(folder: Path, wait: Callable[[float], None] = time.sleep) -> Iterator[tuple[str, Path]]:
     """Name and path of every file that is new, or new once more, in a folder; does not end by itself.
 
     Files that were there before, hidden files and folders below it are left alone. Polling works on every system and
     on shared folders, where notices of the system do not.
 
+    Args:
+        folder: What is watched.
+        wait: Lets so many seconds pass.
+
     Raises:
         DataError: The folder is not there, or goes away.
     """
-    return _new(folder, _look(folder))
+    return _new(folder, _look(folder), wait)
 
 
-def _new(folder: Path, known: dict[str, _State]) -> Iterator[tuple[str, Path]]:
+def _new(folder: Path, known: dict[str, _State], wait: Callable[[float], None]) -> Iterator[tuple[str, Path]]:
     before = dict(known)
     while True:
-        time.sleep(POLL_S)
+        wait(POLL_S)
         now = _look(folder)
         for name, state in sorted(now.items()):
             # Known only once it was handed out, so that a file that is still growing is looked at again.

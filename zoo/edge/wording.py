@@ -1,0 +1,40 @@
+"""What is said of an answer: a line of JSON for programs, a line for people."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from zoo.figures import percent
+from zoo.terminal import readable
+
+if TYPE_CHECKING:
+    from zoo.edge.classify import Answer
+
+
+def as_record(name: str, answer: Answer) -> dict[str, Any]:
+    """The fields of the JSON. ``label`` is ``None`` where the answer is unknown; a class may be called "unknown"."""
+    top = [{"label": label, "probability": probability} for label, probability in answer.top]
+    label = answer.label if answer.known else None
+    return {"file": name, "label": label, "known": answer.known, "probability": answer.probability, "top": top}
+
+
+def as_json(name: str, answer: Answer) -> str:
+    """One line of JSON."""
+    return json.dumps(as_record(name, answer))
+
+
+def as_text(name: str, answer: Answer) -> str:
+    """One line for people."""
+    return f"{readable(name)}: {in_words(answer)}"
+
+
+def in_words(answer: Answer) -> str:
+    """The likeliest classes with their probabilities, and before them "unknown" where the answer is."""
+    shown = ", ".join(f"{readable(label)} {percent(probability)}" for label, probability in answer.top)
+    return shown if answer.known else f"unknown ({shown})"
+
+
+def as_note(name: str, answer: Answer) -> str:
+    """One line on a picture that was used although something is odd about it."""
+    return f"Note: {readable(name)}: {readable(answer.remark)}."
