@@ -303,6 +303,28 @@ FAULTS = (
         "return label_lines(tuple(sorted(labels))).encode",
         ("tests/exports/test_tflite.py::test_labels_and_our_json_can_be_unzipped",),
     ),
+    # The service
+    Fault(
+        "page-of-a-stranger",
+        "zoo/edge/origins.py",
+        "if origin in self._allowed:",
+        "if origin:",
+        ("tests/edge/test_serve.py::test_a_web_page_of_somebody_else_is_refused",),
+    ),
+    Fault(
+        "slow-client",
+        "zoo/edge/http_connection.py",
+        "return self._begun + allowed - self._loop.time()",
+        "return allowed",
+        ("tests/edge/test_http_connection.py::test_half_a_request_is_given_up_however_slowly_it_drips",),
+    ),
+    Fault(
+        "last-answer",
+        "zoo/edge/serve.py",
+        "    await connections.end()\n",
+        "",
+        ("tests/edge/test_serve.py::test_it_answers_what_has_begun_before_it_ends",),
+    ),
     # Files, processes, errors
     Fault(
         "half-written-file",

@@ -8,6 +8,10 @@
     sources.py  pictures that are named, in folders, on standard input
     watch.py    pictures as they appear in a folder
     camera.py   frames of a camera or a video
+    drawing.py  the answer drawn into a picture; a window for it
+    wording.py  what is said of an answer
+    serve.py    answers over HTTP; http_connection.py bounds what clients do, http_request.py reads, origins.py refuses
+    deploy/     a unit for systemd and a Dockerfile
     selftest.py does this device answer as the files say
 
 It needs the standard library, NumPy, OpenCV and the one runtime it is given, and is copied into every bundle as it

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import suppress
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +30,26 @@ def describe_machine(name: str | None = None) -> dict[str, Any]:
 
 
 def core_count() -> int:
-    """Cores this process may use: fewer than the machine has, inside a container or under taskset."""
+    """Cores this process may use: fewer than the machine has under taskset, in a container, or in a systemd service."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min([cores, *(max(1, ceil(quota)) for quota in _quotas())])
+
+
+def _quotas(mount: Path = Path("/sys/fs/cgroup"), process: Path = Path("/proc/self/cgroup")) -> Iterator[float]:
+    """Cores' worth of time that Linux gives the control groups of this process, of every one with a limit."""
+    try:
+        lines = process.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        if line.startswith("0::/"):
+            group = mount / line.removeprefix("0::/")
+            for folder in (group, *group.parents):
+                if mount in (folder, *folder.parents):
+                    with suppress(OSError, ValueError):
+                        quota, period = (folder / "cpu.max").read_text().split()
+                        yield int(quota) / int(period)
 
 
 def cpu_name() -> str:

@@ -83,6 +83,20 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--save", type=Path, metavar="FOLDER", help="of both: keeps each picture, with the answer drawn in"
     )
+    parser.add_argument("--serve", type=_port, metavar="PORT", help="answer photos over HTTP, for this machine alone")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="of --serve: where to listen; 0.0.0.0 is for all machines",
+    )
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="of --serve: web pages of this server may use it, such as https://example.org; may be given again",
+    )
     parser.add_argument("--selftest", action="store_true", help="check files, decoding and model on this device")
     parser.add_argument("--bench", action="store_true", help="time it on this device, by default on 1, 2, 4, ... cores")
     parser.add_argument("--seconds", type=_seconds, metavar="S", help="of --bench: for each measurement (default: 2)")
@@ -92,9 +106,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     # What --bench starts in processes of their own.
     parser.add_argument("--bench-worker", choices=("answer", "latency", "speed"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    looks = [bool(options.pictures), options.watch is not None, options.camera is not None]
+    serves = options.serve is not None
+    looks = [bool(options.pictures), options.watch is not None, options.camera is not None, serves]
     if sum([*looks, options.selftest, options.bench]) != 1:
-        parser.error("give pictures, or one of --watch, --camera, --selftest and --bench")
+        parser.error("give pictures, or one of --watch, --camera, --serve, --selftest and --bench")
+    if not serves and (options.host != parser.get_default("host") or options.allow_origin):
+        parser.error("--host and --allow-origin go with --serve")
     if (options.show or options.save is not None) and options.watch is None and options.camera is None:
         parser.error("--show and --save go with --watch and --camera")
     if options.explain and not options.pictures:
@@ -106,13 +123,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.seconds is not None and not (options.bench or options.bench_worker):
         parser.error("--seconds goes with --bench")
     if options.min_confidence is not None and not any(looks):
-        parser.error("--min-confidence goes with pictures, --watch and --camera")
+        parser.error("--min-confidence goes with pictures, --watch, --camera and --serve")
     return options
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, received {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, or 0 for a free one, received {text!r}")
     return int(text)
 
 
@@ -159,6 +182,12 @@ def _run(folder: Path, load: Load, options: argparse.Namespace) -> int:
         from zoo.edge.confidence import min_confidence
 
         least = min_confidence(options.min_confidence, bundle.values, "This bundle's spec.json")
+    if options.serve is not None:
+        from zoo.edge.machine import core_count
+        from zoo.edge.serve import serve_photos
+
+        copies = max(1, core_count() // threads)
+        return serve_photos(bundle, [open_bundle(bundle, load, threads, least) for _ in range(copies)], options)
     classifier = open_bundle(bundle, load, threads, least)
     if options.show or options.save is not None:
         from zoo.edge.drawing import Viewer, WindowClosedError

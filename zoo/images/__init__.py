@@ -11,7 +11,7 @@ OpenCV, and ``pi-heif`` for HEIC photos. It is copied to the device unchanged, w
 """
 
 from zoo.images.decode import DECODER_VERSION, decode
-from zoo.images.errors import ImageError, MissingDecoderError
+from zoo.images.errors import ImageError, ImageTooLargeError, MissingDecoderError
 from zoo.images.formats.header import ImageHeader
 from zoo.images.listen import look
 from zoo.images.load import MAX_FILE_BYTES, load_image, load_with_remark, read_file
@@ -25,6 +25,7 @@ __all__ = [
     "Box",
     "ImageError",
     "ImageHeader",
+    "ImageTooLargeError",
     "MissingDecoderError",
     "decode",
     "load_image",

@@ -30,3 +30,7 @@ class ImageError(DataError):
 
 class MissingDecoderError(ImageError):
     """An image whose decoder is not installed. After installation, the same file can be read."""
+
+
+class ImageTooLargeError(ImageError):
+    """An image that declares more pixels than are decoded."""

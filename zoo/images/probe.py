@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from zoo.images.errors import ImageError
+from zoo.images.errors import ImageError, ImageTooLargeError
 from zoo.images.formats import avif, bmp, gif, heif, jpeg, png, tiff, webp
 from zoo.images.formats.header import ImageHeader
 from zoo.images.signatures import identify
@@ -25,17 +25,19 @@ _READERS: dict[str, Callable[[bytes], ImageHeader]] = {
 }
 
 
-def probe(data: bytes) -> ImageHeader:
+def probe(data: bytes, most_px: int = MAX_PIXELS) -> ImageHeader:
     """Reads format, declared size and orientation of an image from its bytes, in microseconds and without much memory.
 
     Args:
         data: The whole file.
+        most_px: The largest number of pixels that the image may declare.
 
     Returns:
         The declared values. The pixels may still be impossible to decode.
 
     Raises:
-        ImageError: The file is not an image of a supported format, truncated, or larger than ``MAX_PIXELS``.
+        ImageError: The file is not an image of a supported format, or truncated.
+        ImageTooLargeError: The image declares more pixels.
     """
     name = identify(data)
     try:
@@ -44,7 +46,7 @@ def probe(data: bytes) -> ImageHeader:
         raise ImageError(f"truncated {name}") from None
     if header.width_px < 1 or header.height_px < 1:
         raise ImageError(f"damaged {name}: declares no size")
-    if header.width_px * header.height_px > MAX_PIXELS:
+    if header.width_px * header.height_px > most_px:
         size = f"{header.width_px} x {header.height_px}"
-        raise ImageError(f"declares {size} pixels, more than {MAX_PIXELS // 10**6} Mpx")
+        raise ImageTooLargeError(f"declares {size} pixels, more than {most_px // 10**6} Mpx")
     return header

@@ -1,0 +1,289 @@
+"""Connections of ``run.py --serve``: requests are read within limits of size and time, and answers are written.
+
+One thread serves all of them, so that a client which sends slowly, or never reads, costs a few kilobytes and no thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Protocol, cast
+
+from zoo.edge.http_request import Head, RefusedError, Response, read_head
+
+#: Longest request line with headers, and longest body.
+MAX_HEAD_BYTES = 16 * 1024
+MAX_BODY_BYTES = 32 * 2**20
+
+#: All that is held of requests that are not answered yet, of all connections together.
+MAX_HELD_BYTES = 4 * MAX_BODY_BYTES
+
+#: Connections at once. For one more, the one that has waited longest for its client is closed.
+MAX_CONNECTIONS = 256
+
+#: Seconds: without a request; for the head of one; for reading an answer; for noticing that a request was refused.
+IDLE_S, HEAD_S, READING_S, REFUSED_S = 60.0, 10.0, 10.0, 5.0
+
+#: A body may take the time of a head, and as much longer as it takes at this speed.
+MIN_BODY_BYTES_PER_S = 16 * 1024
+
+#: Seconds that accepted requests get once the service is to stop. Docker waits for ten.
+STOP_S = 8.0
+
+
+class Service(Protocol):
+    """What answers requests. All of it is called by the thread of the connections."""
+
+    def headers(self, head: Head) -> Mapping[str, str]:
+        """What every answer to a request has, a refusal too.
+
+        Raises:
+            RefusedError: Whoever sends it gets no answer.
+        """
+
+    def check(self, head: Head) -> None:
+        """Refuses a request before its body is sent.
+
+        Raises:
+            RefusedError: With the reason.
+        """
+
+    def respond(self, connection: Connection, head: Head, body: bytes) -> None:
+        """Sees to it that ``connection.reply`` is called once, now or later, by the same thread."""
+
+
+class _State(Enum):
+    IDLE = auto()  # no request has begun
+    HEAD = auto()
+    BODY = auto()
+    ANSWERING = auto()
+    SENDING = auto()  # the client has not read the answer yet
+    CLOSING = auto()  # what still arrives is thrown away: closing at once could take the answer from the client
+    LOST = auto()
+
+
+_READING = (_State.IDLE, _State.HEAD, _State.BODY)
+
+
+class Connections:
+    """All connections of a service, and what they share: their number, and the memory for their requests."""
+
+    def __init__(self) -> None:
+        self.open: set[Connection] = set()
+        self.waiting: dict[Connection, None] = {}  # for their client, the longest first
+        self.held_bytes = 0
+        self.stopping = False
+
+    def make_room(self) -> None:
+        """Closes the connection that has waited longest for its client, where there are as many as may be."""
+        if len(self.open) > MAX_CONNECTIONS:
+            next(iter(self.waiting)).give_up()
+
+    async def end(self) -> None:
+        """Answers the requests that have begun, and closes every connection."""
+        self.stopping = True
+        try:
+            async with asyncio.timeout(STOP_S):
+                while self.open:
+                    for connection in list(self.open):
+                        connection.close_if_idle()
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            for connection in list(self.open):
+                connection.give_up()
+
+
+class Connection(asyncio.Protocol):
+    """One connection: one request after the other, each answered before the next is read.
+
+    Args:
+        shared: What it has in common with the others.
+        service: What answers.
+    """
+
+    def __init__(self, shared: Connections, service: Service) -> None:
+        self._shared, self._service = shared, service
+        self._loop = asyncio.get_running_loop()
+        self._state = _State.IDLE
+        self._buffer = bytearray()
+        self._held_bytes = 0  # buffer, and body of the request that is being answered
+        self._head: Head | None = None
+        self._headers: Mapping[str, str] = {}  # of every answer to the request
+        self._begun = 0.0  # when the head or the body began
+        self._paused = self._ended = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._state is not _State.LOST
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=0)  # `resume_writing` once the client has read everything
+        self._shared.open.add(self)
+        self._await_request()
+        self._shared.make_room()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._enter(_State.LOST)
+        self._buffer.clear()
+        self._hold(0)
+        self._shared.open.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._state in (_State.CLOSING, _State.LOST):
+            return
+        self._buffer += data
+        self._hold(self._held_bytes + len(data))
+        if self._state in _READING:
+            self._advance()
+        elif len(self._buffer) > MAX_HEAD_BYTES:
+            self._transport.pause_reading()
+            self._paused = True
+
+    def eof_received(self) -> bool:
+        """The client sends no more, but may wait for the answer; ``True`` leaves the connection open for that."""
+        self._ended = True
+        self._refuse_half_request()
+        return bool(self._buffer) or self._state in (_State.ANSWERING, _State.SENDING)
+
+    def resume_writing(self) -> None:
+        if self._state is _State.SENDING:
+            self._await_request()
+
+    def reply(self, response: Response) -> None:
+        """Sends the answer to the request that was handed to the service."""
+        if self._state is not _State.ANSWERING:
+            return  # the client went away
+        assert self._head is not None
+        head, self._head = self._head, None
+        self._hold(len(self._buffer))
+        close = self._shared.stopping or not head.keeps_alive or (self._ended and not self._buffer)
+        self._transport.write(response.encoded(self._headers, close, head.method == "HEAD"))
+        if close:
+            self._close()
+        elif self._transport.get_write_buffer_size():
+            self._enter(_State.SENDING, READING_S)
+        else:
+            self._await_request()
+
+    def close_if_idle(self) -> None:
+        if self._state is _State.IDLE:
+            self._transport.close()
+
+    def give_up(self) -> None:
+        """Closes the connection at once, whatever is lost."""
+        self._transport.abort()
+        self._shared.waiting.pop(self, None)
+
+    def _await_request(self) -> None:
+        self._enter(_State.IDLE, IDLE_S)
+        self._headers = {}
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        if self._buffer:
+            self._loop.call_soon(self._advance)
+
+    def _advance(self) -> None:
+        try:
+            if self._state in (_State.IDLE, _State.HEAD):
+                self._read_head()
+            if self._state is _State.BODY:
+                self._read_body()
+        except RefusedError as error:
+            self._refuse(error.response)
+        else:
+            if self._ended:
+                self._refuse_half_request()
+
+    def _refuse_half_request(self) -> None:
+        if self._state in (_State.HEAD, _State.BODY):
+            self._refuse(RefusedError(400, "The request ends before all of it has arrived.").response)
+
+    def _read_head(self) -> None:
+        while self._buffer.startswith(b"\r\n"):
+            del self._buffer[:2]
+        if not self._buffer:
+            return
+        end = self._buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
+        if end < 0:
+            if len(self._buffer) >= MAX_HEAD_BYTES:
+                raise RefusedError(431, f"The headers take more than {MAX_HEAD_BYTES // 1024} KiB.")
+            if self._state is _State.IDLE:
+                self._enter(_State.HEAD, HEAD_S)
+            return
+        head = read_head(bytes(self._buffer[:end]))
+        del self._buffer[: end + 4]
+        self._headers = self._service.headers(head)
+        self._service.check(head)
+        if head.body_bytes > MAX_BODY_BYTES:
+            size, most = head.body_bytes / 2**20, MAX_BODY_BYTES // 2**20
+            raise RefusedError(413, f"The request has {size:.1f} MiB. At most {most} MiB are accepted.")
+        if "expect" in head.headers:
+            if head.headers["expect"].lower() != "100-continue":
+                raise RefusedError(417, "The only expectation that this service meets is 100-continue.")
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._head = head
+        self._enter(_State.BODY, HEAD_S)
+
+    def _read_body(self) -> None:
+        assert self._head is not None
+        missing = self._head.body_bytes - len(self._buffer)
+        if missing > 0:
+            if self._shared.held_bytes > MAX_HELD_BYTES:
+                raise RefusedError(503, "Too many photos are being sent at once. Try again.", {"Retry-After": "1"})
+            return
+        with memoryview(self._buffer) as view:
+            body = bytes(view[: self._head.body_bytes])
+        del self._buffer[: self._head.body_bytes]
+        self._enter(_State.ANSWERING)
+        self._service.respond(self, self._head, body)
+
+    def _refuse(self, response: Response) -> None:
+        self._buffer.clear()
+        self._hold(0)
+        self._transport.write(response.encoded(self._headers, close=True))
+        self._close()
+
+    def _close(self) -> None:
+        """Ends the connection once the client has read the answer, and stopped sending."""
+        if self._ended or not self._transport.can_write_eof():
+            self._transport.close()
+        else:
+            self._transport.write_eof()
+        if self._paused:
+            self._transport.resume_reading()
+        self._enter(_State.CLOSING, REFUSED_S)
+
+    def _hold(self, held_bytes: int) -> None:
+        self._shared.held_bytes += held_bytes - self._held_bytes
+        self._held_bytes = held_bytes
+
+    def _enter(self, state: _State, seconds: float | None = None) -> None:
+        if state in (_State.ANSWERING, _State.LOST):
+            self._shared.waiting.pop(self, None)
+        else:
+            self._shared.waiting.setdefault(self)
+        self._state, self._begun = state, self._loop.time()
+        self._arm(seconds)
+
+    def _arm(self, seconds: float | None) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = None if seconds is None else self._loop.call_later(seconds, self._too_late)
+
+    def _too_late(self) -> None:
+        if self._state is _State.IDLE:
+            self._transport.close()
+        elif self._state is _State.BODY and (left := self._time_left()) > 0:
+            self._arm(left)
+        elif self._state in (_State.HEAD, _State.BODY):
+            self._refuse(RefusedError(408, "The request did not arrive in time.").response)
+        else:
+            self._transport.abort()
+
+    def _time_left(self) -> float:
+        allowed = HEAD_S + len(self._buffer) / MIN_BODY_BYTES_PER_S
+        return self._begun + allowed - self._loop.time()

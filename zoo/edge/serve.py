@@ -1,0 +1,215 @@
+"""``run.py --serve``: answers photos over HTTP, in JSON.
+
+One thread reads and writes all connections. As many others as there are cores decode photos and ask the model, each
+with a model of its own: the runtimes let go of the interpreter while they compute, and so does OpenCV.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from zoo.edge.http_connection import Connection, Connections
+from zoo.edge.http_request import Head, RefusedError, Response, photo_of
+from zoo.edge.origins import PREFLIGHT, Origins, is_loopback
+from zoo.edge.wording import as_record
+from zoo.errors import UsageError
+from zoo.images import ImageError, ImageTooLargeError, MissingDecoderError, probe
+from zoo.images.signatures import HEAD_BYTES, identify
+
+if TYPE_CHECKING:
+    import argparse
+
+    from zoo.edge.bundle import Bundle
+    from zoo.edge.classify import Classifier
+
+#: Photos that wait for a model at once.
+MAX_WAITING = 64
+
+#: The most pixels a photo may declare: 67 Mpx, 0.2 GB as RGB. Of those above the second size, one is decoded at a time.
+MAX_PIXELS = 2**26
+_LARGE_PIXELS = 2**24
+
+#: Seconds in which connections are still accepted after the service was told to end.
+_LAST_S = 0.05
+
+_USE = "POST a photo to this address, such as: curl --data-binary @photo.jpg, or curl -F photo=@photo.jpg."
+_METHODS = {"/": "GET, HEAD, POST, OPTIONS", "/health": "GET, HEAD, OPTIONS"}
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """A request that waits for a model."""
+
+    connection: Connection
+    head: Head
+    body: bytes
+
+
+class PhotoService:
+    """Answers requests with the models of one bundle.
+
+    Args:
+        classifiers: One for each thread.
+        top: Classes wanted in an answer, 1 or more.
+        origins: Whom it answers.
+        about: What ``GET /`` says besides how to use it.
+    """
+
+    def __init__(self, classifiers: Sequence[Classifier], top: int, origins: Origins, about: Mapping[str, Any]) -> None:
+        self._top, self._origins, self._about = top, origins, about
+        self._loop = asyncio.get_running_loop()
+        self._photos: queue.SimpleQueue[_Photo | None] = queue.SimpleQueue()
+        self._large = threading.Lock()
+        self._threads = [threading.Thread(target=self._work, args=(one,), daemon=True) for one in classifiers]
+        for thread in self._threads:
+            thread.start()
+
+    def headers(self, head: Head) -> Mapping[str, str]:
+        return self._origins.headers(head)
+
+    def check(self, head: Head) -> None:
+        if head.path not in _METHODS:
+            raise RefusedError(404, "There is nothing under this path. POST a photo to /.")
+        if head.method not in _METHODS[head.path].split(", "):
+            allowed = _METHODS[head.path]
+            raise RefusedError(405, f"This path takes {allowed}.", {"Allow": allowed})
+        if head.method == "POST" and head.query:
+            raise RefusedError(400, "A request takes no options. They are given when the service is started.")
+
+    def respond(self, connection: Connection, head: Head, body: bytes) -> None:
+        waiting = self._photos.qsize()
+        if head.method == "OPTIONS":
+            connection.reply(PREFLIGHT)
+        elif head.path == "/health":
+            connection.reply(Response(200, {"status": "ok", "waiting": waiting}))
+        elif head.method != "POST":
+            connection.reply(Response(200, {"use": _USE, **self._about}))
+        elif waiting >= MAX_WAITING:
+            connection.reply(
+                RefusedError(503, "Too many photos are waiting. Try again.", {"Retry-After": "1"}).response
+            )
+        else:
+            self._photos.put(_Photo(connection, head, body))
+
+    def end(self) -> None:
+        """Ends the threads, once every photo has its answer."""
+        for _ in self._threads:
+            self._photos.put(None)
+        for thread in self._threads:
+            thread.join(timeout=1 / len(self._threads))  # a model may hang
+
+    def _work(self, classifier: Classifier) -> None:
+        cv2.setNumThreads(1)
+        while photo := self._photos.get():
+            if photo.connection.is_open:
+                response = self._answer(classifier, photo)
+                with suppress(RuntimeError):  # the service has ended meanwhile
+                    self._loop.call_soon_threadsafe(photo.connection.reply, response)
+
+    def _answer(self, classifier: Classifier, photo: _Photo) -> Response:
+        data = b""
+        try:
+            name, data = photo_of(photo.head, photo.body)
+            return Response(200, self._classify(classifier, name, data))
+        except RefusedError as error:
+            return error.response
+        except ImageError as error:
+            return Response(_status(error, data), {"error": error.message})
+        except Exception:
+            traceback.print_exc()
+            return Response(500, {"error": "The service failed to answer this photo. Its log says why."})
+
+    def _classify(self, classifier: Classifier, name: str, data: bytes) -> dict[str, Any]:
+        header = probe(data, MAX_PIXELS)
+        with self._large if header.width_px * header.height_px > _LARGE_PIXELS else nullcontext():
+            answer = classifier.classify(data, self._top)
+        return as_record(name, answer) | ({"note": answer.remark} if answer.remark else {})
+
+
+def _status(error: ImageError, data: bytes) -> int:
+    """Of HTTP, for a photo that cannot be used: too large, of a type that is not read, or damaged."""
+    if isinstance(error, ImageTooLargeError):
+        return 413
+    if isinstance(error, MissingDecoderError):
+        return 415
+    try:
+        identify(data[:HEAD_BYTES])
+    except ImageError:
+        return 415
+    return 422
+
+
+def serve_photos(bundle: Bundle, classifiers: Sequence[Classifier], options: argparse.Namespace) -> int:
+    """``run.py --serve``: answers photos until SIGINT or SIGTERM, and returns the exit code.
+
+    Args:
+        bundle: What the models are of.
+        classifiers: One for each thread that answers.
+        options: ``serve`` (the port; 0: one that is free), ``host``, ``allow_origin`` and ``top`` of them.
+
+    Raises:
+        UsageError: The port is taken, or there is no such address; or an origin is none.
+    """
+    for classifier in classifiers:  # the first run of a model takes longer
+        classifier.probabilities(np.zeros(classifier.image.input_shape, np.uint8))
+    return asyncio.run(_serve(bundle, classifiers, options))
+
+
+async def _serve(bundle: Bundle, classifiers: Sequence[Classifier], options: argparse.Namespace) -> int:
+    connections = Connections()
+
+    def connected() -> Connection:
+        return Connection(connections, service)
+
+    try:
+        server = await asyncio.get_running_loop().create_server(
+            connected, options.host, options.serve, backlog=128, start_serving=False
+        )
+    except OSError as error:
+        raise UsageError(
+            f"Cannot listen on {options.host}, port {options.serve}: {error.strerror or error}.",
+            "--serve 0 takes a port that is free; --host takes an address of this machine.",
+        ) from error
+    host, port = server.sockets[0].getsockname()[:2]
+    on_loopback = all(is_loopback(socket.getsockname()[0]) for socket in server.sockets)
+    about = {"model": bundle.model, "labels": bundle.labels}
+    origins, stop = Origins(options.allow_origin, on_loopback), _stop_event()
+    service = PhotoService(classifiers, options.top, origins, about)
+    await server.start_serving()
+    if not on_loopback:
+        print("Note: Whoever reaches this machine can send photos, and nothing is encrypted.", file=sys.stderr)
+    where = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    threads = f"{len(classifiers)} thread{'s' if len(classifiers) > 1 else ''}"
+    print(f"Serving on {where} with {threads}; Ctrl-C ends.", file=sys.stderr, flush=True)
+    await stop.wait()
+    connections.stopping = True
+    await asyncio.sleep(_LAST_S)  # reads what has been sent by now
+    server.close()
+    await connections.end()
+    service.end()
+    return 0
+
+
+def _stop_event() -> asyncio.Event:
+    """Is set by SIGINT and SIGTERM; the second of them ends the process at once."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def told(number: int, frame: object) -> None:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, told)
+    return stop
