@@ -128,7 +128,7 @@ def test_no_photo_travels_where_none_may_and_no_runner_where_there_is_none(
         assert read_bundle(bundle).altered() == []
         has_runner = name == "tflite"
         assert (bundle / "run.py").exists() == (bundle / "runner").exists() == has_runner
-        assert (bundle / "requirements.txt").exists() == has_runner
+        assert (bundle / "requirements.txt").exists() == (bundle / "Dockerfile").exists() == has_runner
         assert ("brings no runner" in (bundle / "README.md").read_text()) != has_runner
     assert run_bundle(tmp_path / "out" / "simple_cnn-tflite-float32", "--selftest").code == 0
 
@@ -161,7 +161,10 @@ def test_the_runner_needs_numpy_opencv_and_one_runtime(name: str) -> None:
         "cv2",
         {"onnx": "onnxruntime", "tflite": "ai_edge_litert"}[name],
     }
+    assert {"Dockerfile", ".dockerignore", "image-classifier.service"} < set(files)
     for path, source in files.items():
+        if not path.endswith(".py"):
+            continue
         # Loaded once there is a HEIC photo, and named where it is missing.
         optional = {"pi_heif"} if path == "runner/images/formats/heif.py" else set()
         for node in ast.walk(ast.parse(source, path)):

@@ -327,5 +327,6 @@ def test_an_address_that_cannot_be_had_is_said(service: int, digits_exports: Pat
         (["--serve", str(service)], f"Cannot listen on 127.0.0.1, port {service}:"),
         (["--serve", "0", "--allow-origin", "*"], "--allow-origin takes the address of a web server"),
     ):
-        with pytest.raises(UsageError, match=re.escape(said)):
-            serve_photos(bundle, classifiers, _parse(options))
+        # In a thread: the browser of other tests keeps an event loop in this one.
+        with ThreadPoolExecutor(1) as pool, pytest.raises(UsageError, match=re.escape(said)):
+            pool.submit(serve_photos, bundle, classifiers, _parse(options)).result()

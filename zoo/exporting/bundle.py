@@ -4,6 +4,7 @@
     golden/                   images with the expected pixels and predictions
     run.py, runner/           the runner, if the exporter has a runtime for devices; or the files of its app
     requirements.txt          requirements of the runner
+    Dockerfile, *.service     files that run the runner as a service
     README.md                 model card
     LICENSE, NOTICE           licences of the runner and of weights that are included in zoo
     spec.json                 all metadata for programs, and the digest of every other file
@@ -25,7 +26,7 @@ from zoo.evaluation.trained import TrainedModel
 from zoo.exported import Metadata, Runtime, has_map
 from zoo.exporting.card import write_card
 from zoo.exporting.golden import Sample, draw_samples, json_bytes, write_golden
-from zoo.exporting.runner import requirements, runner_files
+from zoo.exporting.runner import DEPLOYMENT, requirements, runner_files
 from zoo.interfaces import Exporter
 from zoo.parity import Verification
 
@@ -34,7 +35,7 @@ _REPORTS = {"verify.json", "verify.html", "labels.txt", "calibration.csv", "quan
 #: Written after the program.
 _LAST = {"LICENSE", "NOTICE", "README.md", SPEC}
 #: Names that no part of an exported file may have.
-OF_THE_BUNDLE = {*_REPORTS, *_LAST, "golden", "run.py", "runner", "requirements.txt"}
+OF_THE_BUNDLE = {*_REPORTS, *_LAST, *DEPLOYMENT, "golden", "run.py", "runner", "requirements.txt"}
 
 
 @dataclass(frozen=True, kw_only=True)

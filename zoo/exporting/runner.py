@@ -18,6 +18,13 @@ from zoo.interfaces import Exporter
 #: What the runner needs of its own, with the bounds of ``pyproject.toml``.
 REQUIRES = ("numpy>=2.1", "opencv-python-headless>=4.13")
 
+#: What runs the runner as a service: name in the bundle to file of ``zoo/edge/deploy``.
+DEPLOYMENT = {
+    "Dockerfile": "Dockerfile",
+    ".dockerignore": "dockerignore",
+    "image-classifier.service": "image-classifier.service",
+}
+
 _ZOO = Path(__file__).parents[1]
 _ENTRY = "zoo.edge.main"
 _PACKAGE = "runner"
@@ -25,7 +32,9 @@ _IMPORT = re.compile(r"^(\s*(?:from|import) )zoo\.", re.MULTILINE)
 
 
 def runner_files(exporter: Exporter) -> dict[str, str]:
-    """Source by path in the bundle, for ``run.py`` and all modules that it needs. Empty if the exporter has no runtime.
+    """Source by path in the bundle, for ``run.py``, all modules that it needs, and the files that make a service of it.
+
+    Empty if the exporter has no runtime.
 
     Raises:
         PluginError: The exporter's runtime module does not exist, or imports ``zoo`` or other modules of its package.
@@ -40,7 +49,7 @@ def runner_files(exporter: Exporter) -> dict[str, str]:
         place = place / "__init__.py" if path.name == "__init__.py" else place.with_suffix(".py")
         files[str(place)] = _IMPORT.sub(rf"\1{_PACKAGE}.", path.read_text("utf-8"))
     files["run.py"] = (_ZOO / "edge" / "run.py").read_text("utf-8")
-    return files
+    return files | {name: (_ZOO / "edge" / "deploy" / file).read_text("utf-8") for name, file in DEPLOYMENT.items()}
 
 
 def requirements(exporter: Exporter) -> tuple[str, ...]:
