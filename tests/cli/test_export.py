@@ -218,7 +218,7 @@ def test_a_file_that_fails_its_gate_is_not_kept_and_an_older_one_is_left_alone(
     try:
         assert "refused" in done.out
         assert "1 of 1 file(s) do not agree with Keras and were not kept." in done.err
-        assert "onnx float32: A probability of the float32 model differs by" in done.err
+        assert "onnx float32: A probability of the float32 model differs from Keras by" in done.err
         assert f"Report: {refused / 'verify.html'}" in done.err
         assert json.loads((refused / "verify.json").read_text())["passed"] is False
         assert "Not verified" in (refused / "verify.html").read_text(encoding="utf-8")
@@ -456,7 +456,7 @@ def test_without_a_run_there_is_nothing_to_export_or_photos_are_needed(run_zoo: 
     assert "Create one with: zoo train simple_cnn" in done.err
     done = run_zoo("export", "mobilenetv2")
     assert done.code == 2
-    assert "On which images should mobilenetv2 (imagenet) be verified?" in done.err
+    assert "There are no images to verify mobilenetv2 (imagenet) on." in done.err
     assert "--data" in done.err
     assert not list(tmp_path.glob("runs"))
 
@@ -498,7 +498,7 @@ def test_a_keras_file_needs_labels_and_photos_for_int8(
         (["digits.keras", "--labels", "gone.txt"], "There is no file 'gone.txt'"),
         (["gone.keras", "--labels", labels], "There is no file 'gone.keras'"),
         (["digits.keras", "--labels", labels, "--weights", "imagenet"], "--weights requires an architecture"),
-        (["digits.keras", "--labels", labels], "On which images should digits.keras be verified?"),
+        (["digits.keras", "--labels", labels], "There are no images to verify digits.keras on."),
         (["digits.keras", "--labels", labels, "--no-verify", "--precision", "int8"], "int8 needs photos"),
     ):
         done = zoo("export", *arguments)

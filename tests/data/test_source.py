@@ -117,7 +117,7 @@ def test_a_folder_without_permission_costs_nothing_else(
     assert [entry.name for entry in listing.entries] == ["a/photo_000.jpg", "b/photo_000.jpg"]
     reason = "folder that cannot be listed: Permission denied"
     assert [(item.name, item.reason) for item in listing.skipped] == [("a/locked", reason), ("secret", reason)]
-    assert listing.notes == ["The folder 'secret' holds nothing that can be listed; it is not a class."]
+    assert listing.notes == ["The folder 'secret' contains no accessible file and is not used as a class."]
 
 
 def test_an_empty_class_folder_is_said_not_taken_for_a_class(photo_folder: PhotoFolder) -> None:

@@ -87,8 +87,8 @@ def test_decoding_that_is_off_is_told_from_the_model(bundle: Path, run_bundle: R
     reseal(bundle)
     done = run_bundle(bundle, "--selftest")
     assert done.code == 6
-    assert re.search("OFF  decode and resize: drawn.png differs by (9|10) of 255 levels", done.out)
-    assert "ok   model: " in done.out
+    assert re.search("FAIL  decode and resize: drawn.png differs by (9|10) of 255 levels", done.out)
+    assert "ok    model: " in done.out
 
 
 def test_a_model_that_is_off_is_told_from_decoding(bundle: Path, run_bundle: RunBundle) -> None:
@@ -99,8 +99,8 @@ def test_a_model_that_is_off_is_told_from_decoding(bundle: Path, run_bundle: Run
     reseal(bundle)
     done = run_bundle(bundle, "--selftest")
     assert done.code == 6
-    assert "ok   decode and resize: " in done.out
-    assert "OFF  model: A probability differs by 0.01 at most, on photo-2.png." in done.out
+    assert "ok    decode and resize: " in done.out
+    assert "FAIL  model: Maximum difference of a probability: 0.01, on photo-2.png." in done.out
     assert "Allowed: 0.0001." in done.out
 
 
@@ -116,7 +116,7 @@ def test_another_answer_to_a_photo_fails_within_the_tolerance(bundle: Path, run_
     done = run_bundle(bundle, "--selftest")
     assert done.code == 6
     answer = re.escape(repr(golden["images"][place]["answer"]))
-    assert re.search(f"OFF  model: {golden['images'][place]['file']} is answered {answer}, not '.'", done.out)
+    assert re.search(f"OFF  model: {golden['images'][place]['file']} is predicted as {answer}, expected '.'", done.out)
 
 
 def test_a_model_that_answers_with_no_numbers_never_passes(onnx_bundle: Path, run_bundle: RunBundle) -> None:
@@ -126,7 +126,7 @@ def test_a_model_that_answers_with_no_numbers_never_passes(onnx_bundle: Path, ru
     np.save(path, probabilities)
     reseal(onnx_bundle)
     done = run_bundle(onnx_bundle, "--selftest")
-    assert (done.code, "OFF  model" in done.out) == (6, True)
+    assert (done.code, "FAIL  model" in done.out) == (6, True)
 
 
 @pytest.mark.parametrize("name", ["../secret.txt", "/etc/hostname", "C:/secret.txt", "a/../../secret.txt"])

@@ -170,7 +170,7 @@ def test_pictures_say_in_words_what_they_show(label: str, tmp_path: Path) -> Non
     np.testing.assert_array_equal(shown[: found.drawn.shape[0], : found.drawn.shape[1], ::-1], found.drawn)
     found.save(path)  # its own picture may be replaced
     (tmp_path / "mine.png").write_bytes(b"of the user")
-    with pytest.raises(UsageError, match="is no picture of zoo explain"):
+    with pytest.raises(UsageError, match="was not written by zoo explain"):
         found.save(tmp_path / "mine.png")
     assert (tmp_path / "mine.png").read_bytes() == b"of the user"
 
@@ -188,7 +188,7 @@ def test_no_evidence_is_said_and_colours_nothing() -> None:
         image=SQUASH,
     )
     assert found.peak is None
-    assert found.summary == "No place of the photo speaks for this class."
+    assert found.summary == "There is no evidence for this class in the photo."
     assert (found.overlay[..., 0] == found.overlay[..., 1]).all()
 
 

@@ -142,7 +142,7 @@ def test_one_nudged_weight(subject: Subject, tmp_path: Path, name: str) -> None:
     change_first_kernel(path, nudge)
     found = subject.verify(path)
     assert len(found.failures) == 1
-    assert found.failures[0].startswith("A probability of the float32 model differs by")
+    assert found.failures[0].startswith("A probability of the float32 model differs from Keras by")
     assert found.failures[0].endswith("0.0001 is allowed.")
 
 
@@ -159,7 +159,11 @@ def test_blue_for_red(subject: Subject, tmp_path: Path, name: str, precision: st
     assert found.contract.problems == ()
     assert found.tensor is not None
     assert found.tensor.images == 0  # the pixels are right; what is made of them is not
-    first = "A probability of the float32 model differs by" if precision == "float32" else "The int8 model predicts"
+    first = (
+        "A probability of the float32 model differs from Keras by"
+        if precision == "float32"
+        else "The int8 model predicts"
+    )
     assert found.failures[0].startswith(first)
 
 
@@ -170,7 +174,7 @@ def test_a_swapped_pair_of_labels(subject: Subject, tmp_path: Path, name: str, p
     said_by(path, labels=("lime", "apple", "sky"))
     found = subject.verify(path)
     assert found.failures[0] == (
-        "Output 0 is labelled 'lime' in the file; the model means 'apple'. Other labels that differ: 1."
+        "Output 0 has the label 'lime' in the file, but 'apple' in the model. Other labels that differ: 1."
     )
     assert any("predicts" in sentence or "differs" in sentence for sentence in found.failures[1:])
 
@@ -181,8 +185,11 @@ def test_another_resize_rule(subject: Subject, tmp_path: Path, name: str, rule: 
     path = subject.copy(tmp_path, name)
     said_by(path, image=replace(subject.trained.image, resize=rule))
     found = subject.verify(path)
-    assert found.failures[0] == f"The file's image rule is not the model's: resize '{rule}' instead of 'squash'."
-    assert found.failures[1].startswith("The pixels made for the file differ from those Keras was given on 30 of 30")
+    assert (
+        found.failures[0]
+        == f"The preprocessing of the file differs from that of the model: resize '{rule}' instead of 'squash'."
+    )
+    assert found.failures[1].startswith("The input pixels of the file and of Keras differ on 30 of 30")
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +213,11 @@ def test_weights_of_another_run(subject: Subject, other_run: Path, tmp_path: Pat
     said_by(path, model_digest=model_digest(other.load()))
     found = verify(exporter_of(path), path, other, subject.data, TEST)
     assert found.contract.problems == ()
-    first = "A probability of the float32 model differs by" if precision == "float32" else "The int8 model predicts"
+    first = (
+        "A probability of the float32 model differs from Keras by"
+        if precision == "float32"
+        else "The int8 model predicts"
+    )
     assert found.failures[0].startswith(first)
 
 
@@ -216,4 +227,4 @@ def test_the_command_bites_too(subject: Subject, tmp_path: Path, run_zoo: RunZoo
     done = run_zoo("verify", path, "--against", subject.run)
     assert done.code == 6
     assert f"{path} does not agree with {subject.run}." in done.err
-    assert "Output 0 is labelled 'lime' in the file; the model means 'apple'." in done.err
+    assert "Output 0 has the label 'lime' in the file, but 'apple' in the model." in done.err

@@ -82,21 +82,25 @@ def test_a_file_as_it_should_be() -> None:
         ),
         (
             check(labels=("cat", "owl", "dog")),
-            "Output 1 is labelled 'owl' in the file; the model means 'dog'. Other labels that differ: 1.",
+            "Output 1 has the label 'owl' in the file, but 'dog' in the model. Other labels that differ: 1.",
             True,
         ),
-        (check(labels=("cat", "dog", "owl ")), "Output 2 is labelled 'owl ' in the file; the model means 'owl'.", True),
-        (check(labels=("cat", "dog")), "The file has 2 labels, the model 3. It lacks 'owl'.", True),
+        (
+            check(labels=("cat", "dog", "owl ")),
+            "Output 2 has the label 'owl ' in the file, but 'owl' in the model.",
+            True,
+        ),
+        (check(labels=("cat", "dog")), "The file has 2 labels, the model 3. Missing: 'owl'.", True),
         (
             check(image=ImageSpec(resize="crop", interpolation="bicubic")),
-            "The file's image rule is not the model's: resize 'crop' instead of 'squash', "
+            "The preprocessing of the file differs from that of the model: resize 'crop' instead of 'squash', "
             "interpolation 'bicubic' instead of 'area'.",
             True,
         ),
         (check(precision="int4"), "The file's precision 'int4' is none of float32, float16, int8.", True),
         (
             check(metadata=None),
-            "The file has no metadata of zoo: its labels, image rule and precision are not known.",
+            "The file has no zoo metadata: its labels, preprocessing and precision are not known.",
             True,
         ),
         (
@@ -131,7 +135,7 @@ def test_another_fixed_batch_is_a_problem_because_one_image_cannot_be_predicted(
 
 
 def test_another_architecture_is_said() -> None:
-    assert check(architecture="large").notes == ("The file says that it is large; the model is small.",)
+    assert check(architecture="large").notes == ("The architecture of the file is large; that of the model is small.",)
 
 
 def test_a_file_of_other_weights_is_named() -> None:

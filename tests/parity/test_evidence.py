@@ -114,7 +114,7 @@ def test_no_figure_of_a_gate_is_out_of_range(limit: float) -> None:
     assert all(0 <= share <= 100 for share in shares)
     assert all(-100 <= change <= 100 for change in changes)
     assert len(shares) > 50
-    assert not [text for text in said if "cannot tell 0.0 % from" in text]
+    assert not [text for text in said if "cannot distinguish 0.0 % from" in text]
 
 
 def test_a_limit_without_room_for_chance_has_none() -> None:

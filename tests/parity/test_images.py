@@ -53,7 +53,7 @@ def test_given_images_come_before_the_run_s(run: Run, tmp_path: Path) -> None:
 
 def test_pretrained_weights_bring_no_images() -> None:
     bare = TrainedModel("mobilenetv2 (imagenet)", "mobilenetv2", ("cat", "dog"), ImageSpec(), lambda: None)
-    with pytest.raises(UsageError, match="On which images should mobilenetv2"):
+    with pytest.raises(UsageError, match="There are no images to verify mobilenetv2"):
         verification_images(bare)
 
 

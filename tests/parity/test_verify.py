@@ -56,7 +56,7 @@ def test_one_nudged_weight_fails(subject: Subject, tmp_path: Path) -> None:
     found = subject.verify(tmp_path, replace(subject.file, kernel=kernel))
     assert not found.passed
     (sentence,) = found.failures
-    assert sentence.startswith("A probability of the float32 model differs by 0.00")
+    assert sentence.startswith("A probability of the float32 model differs from Keras by 0.00")
     assert "0.0001 is allowed" in sentence
     assert found.tensor is not None
     assert found.tensor.images == 0
@@ -67,7 +67,7 @@ def test_a_swapped_pair_of_labels_fails(subject: Subject, tmp_path: Path) -> Non
     found = subject.verify(tmp_path, subject.with_metadata(labels=swapped))
     assert not found.passed
     assert found.failures[0] == (
-        "Output 1 is labelled 'plum' in the file; the model means 'lime'. Other labels that differ: 1."
+        "Output 1 has the label 'plum' in the file, but 'lime' in the model. Other labels that differ: 1."
     )
     assert found.values is not None
     assert any((flip.keras, flip.answered) == ("lime", "plum") for flip in found.values.flips)
@@ -104,8 +104,11 @@ def test_blue_for_red_fails_at_any_precision(subject: Subject, tmp_path: Path, p
 def test_another_resize_rule_fails_and_the_pixels_tell(subject: Subject, tmp_path: Path) -> None:
     found = subject.verify(tmp_path, subject.with_metadata(image=replace(SPEC, resize="letterbox")))
     assert not found.passed
-    assert found.failures[0] == "The file's image rule is not the model's: resize 'letterbox' instead of 'squash'."
-    assert found.failures[1].startswith("The pixels made for the file differ from those Keras was given on 60 of 60")
+    assert (
+        found.failures[0]
+        == "The preprocessing of the file differs from that of the model: resize 'letterbox' instead of 'squash'."
+    )
+    assert found.failures[1].startswith("The input pixels of the file and of Keras differ on 60 of 60")
     assert found.tensor is not None
     assert found.tensor.max_difference is not None
     assert found.tensor.max_difference > 50
@@ -118,8 +121,9 @@ def test_another_size_fails_though_the_file_can_be_asked(subject: Subject, tmp_p
     inputs = (replace(file.inputs[0], shape=(None, *spec.input_shape)),)
     found = subject.verify(tmp_path, replace(file, kernel=kernel, inputs=inputs))
     assert found.failures[:2] == (
-        "The file's image rule is not the model's: height_px 56 instead of 48, width_px 40 instead of 48.",
-        "The file's image rule makes pictures of another size than the model's.",
+        "The preprocessing of the file differs from that of the model: height_px 56 instead of 48, width_px 40"
+        " instead of 48.",
+        "The preprocessing of the file gives another image size than that of the model.",
     )
     assert found.values is not None
 
@@ -133,7 +137,7 @@ def test_image_files_are_read_anew(tmp_path: Path) -> None:
     draw_photo(tmp_path / "photos" / "lime" / "2.jpg", 0, 7)
     found = subject.verify(tmp_path, subject.file)
     assert "on 1 of 8 images, by up to" in found.failures[0]
-    assert "(lime/2.jpg): the way from file to pixels is off." in found.failures[0]
+    assert "(lime/2.jpg). The preprocessing is not the same." in found.failures[0]
     (tmp_path / "photos" / "lime" / "2.jpg").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"lime/2\.jpg"):
         subject.verify(tmp_path, subject.file)
@@ -145,7 +149,7 @@ def test_an_answer_that_is_not_finite_fails_and_agrees_with_nothing(subject: Sub
     dark = len(found.values.not_finite)
     assert 0 < dark < 60
     assert found.failures == (
-        f"The file's answer is not finite on {dark} of 60 images ({found.values.not_finite[0]}).",
+        f"The outputs of the file are not finite on {dark} of 60 images ({found.values.not_finite[0]}).",
     )
     assert found.values.agreeing == 60 - dark
     assert found.values.file.log_loss is None
@@ -156,8 +160,8 @@ def test_an_answer_that_is_not_finite_fails_and_agrees_with_nothing(subject: Sub
 def test_a_file_without_one_finite_answer_fails(subject: Subject, tmp_path: Path) -> None:
     kernel = np.full_like(subject.file.kernel, np.nan)
     found = subject.verify(tmp_path, replace(subject.file, kernel=kernel))
-    assert "The file's answer is not finite on 60 of 60 images" in found.failures[0]
-    assert found.failures[1] == "Not one probability can be compared with Keras's."
+    assert "The outputs of the file are not finite on 60 of 60 images" in found.failures[0]
+    assert found.failures[1] == "No probability can be compared with Keras."
     json.dumps([found.as_dict(), found.summary()], allow_nan=False)
 
 
@@ -167,7 +171,7 @@ def test_logits_fail_even_where_every_answer_agrees(subject: Subject, tmp_path: 
     found = subject.verify(tmp_path, file)
     assert all(gate.passed for gate in found.gates)
     (sentence,) = found.failures
-    assert sentence.startswith("The file's outputs are no probabilities: they go from")
+    assert sentence.startswith("The outputs of the file are not probabilities: they range from")
 
 
 def test_int8_is_judged_by_its_answers(subject: Subject, tmp_path: Path) -> None:
@@ -262,7 +266,7 @@ def test_a_verdict_on_few_images_says_so(subject: Subject, tmp_path: Path) -> No
     assert (found.passed, found.thin) == (True, True)
     assert found.as_dict()["evidence"] == found.summary()["evidence"] == "thin"
     assert thin_evidence(found)[0] == (
-        "Agreement passed on thin evidence: 60 of 60 test images cannot tell 98.0 % from 96.0 % "
+        "Agreement passed on thin evidence: 60 of 60 test images cannot distinguish 98.0 % from 96.0 % "
         "(95 % interval 94.0 % to 100.0 %)."
     )
     assert all(sentence in render(found) for sentence in thin_evidence(found))
@@ -298,7 +302,7 @@ def test_given_gates_take_the_place_of_the_defaults(subject: Subject, tmp_path: 
 
 def test_a_file_without_metadata_fails_but_is_asked(subject: Subject, tmp_path: Path) -> None:
     found = subject.verify(tmp_path, replace(subject.file, metadata=None))
-    assert found.failures == ("The file has no metadata of zoo: its labels, image rule and precision are not known.",)
+    assert found.failures == ("The file has no zoo metadata: its labels, preprocessing and precision are not known.",)
     assert found.values is not None
     assert found.values.agreement == 1
     assert found.as_dict()["metadata"] is None

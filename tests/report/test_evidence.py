@@ -39,7 +39,7 @@ def test_each_wrong_prediction_and_one_right_one_a_class_has_its_evidence_beside
     text = html.unescape(run.path.joinpath("report.html").read_text())
     assert text.count('class="both"') == len(found.wrong) + 2
     assert f"Evidence for {NAMES[1]} in " in text
-    assert re.search(r"Evidence for .*? (strongest|No place)", text)
+    assert re.search(r"Evidence for .*? (strongest|There is no evidence)", text)
 
 
 def test_a_model_that_cannot_be_explained_has_a_report_all_the_same(make_run: MakeRun) -> None:

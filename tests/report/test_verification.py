@@ -105,7 +105,7 @@ def test_the_page_warns_of_a_model_of_no_use_and_of_thin_evidence(subject: Subje
     assert "All are <b>one</b>." in page.text
     assert "But see the warnings below" in page.words
     assert "Passed on thin evidence: the file gives all 24 test images" in page.words
-    assert "24 of 24 test images cannot tell 98.0 % from 96.0 %" in page.words
+    assert "24 of 24 test images cannot distinguish 98.0 % from 96.0 %" in page.words
 
 
 def test_a_file_that_could_not_be_asked_has_a_page_as_well(subject: Subject, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_times(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "10", "m", "ten minutes", "10m5", "-5m", "1d"])
 def test_times_that_are_none(text: str) -> None:
-    with pytest.raises(UsageError, match="--time must be such as 10m"):
+    with pytest.raises(UsageError, match="--time must be a duration such as 10m"):
         read_time(text)
 
 

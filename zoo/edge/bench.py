@@ -1,7 +1,7 @@
-"""How fast a bundle answers on this device, and how much memory it takes.
+"""Measures latency, throughput and memory of a bundle on this device.
 
-Everything is timed in fresh processes of ``run.py``, one after the other. This one only starts them: nothing that it
-has loaded helps or hinders, and the memory is that of a process that does nothing else.
+All measurements run in new processes of ``run.py``, one after the other. This process only starts them, so that its own
+modules have no influence, and the memory is that of a process without other work.
 """
 
 from __future__ import annotations
@@ -46,28 +46,28 @@ Say = Callable[[str], None]
 def bench(
     folder: Path, threads: Sequence[int] = (), seconds: float = SECONDS, say: Say = lambda text: None
 ) -> dict[str, Any]:
-    """Times a bundle by its own ``run.py``, which is started.
+    """Measures a bundle with its own ``run.py``.
 
-    Every number of threads takes about six times ``seconds``, and no more than sixty times that where one answer takes
-    longer than a measurement should; the starts come on top.
+    Each number of threads takes about six times ``seconds``, or at most sixty times that if one prediction takes longer
+    than a measurement should. The cold starts take additional time.
 
     Args:
         folder: The bundle.
-        threads: Numbers of CPU threads to try; none: 1, 2, 4, ... and all cores.
-        seconds: For each measurement.
-        say: Is told what is being timed.
+        threads: Numbers of CPU threads to try. Empty: 1, 2, 4, ... and all cores.
+        seconds: Duration of each measurement.
+        say: Receives the name of each stage.
 
     Returns:
-        A result as ``results`` of the JSON holds them.
+        An entry of ``results`` in the JSON.
 
     Raises:
-        VerificationError: A file of the bundle is not as it was made, or the model does not answer.
+        VerificationError: A file of the bundle has changed, or the model cannot predict.
         UsageError: The runtime is not installed.
     """
     bundle = read_bundle(folder)
     if altered := bundle.altered():
         raise VerificationError(
-            f"The bundle {folder} is damaged: {' '.join(altered)}", "Times of another file would be worth nothing."
+            f"The bundle {folder} is damaged: {' '.join(altered)}", "Copy the bundle again, or export the model again."
         )
     pictures, origin = _pictures(bundle)
     say(f"Starting {bundle.model} {2 * COLD_STARTS} times")
@@ -97,15 +97,15 @@ def bench(
 
 
 def latency_ms(folder: Path, threads: int, seconds: float) -> float:
-    """Median milliseconds that the model of a bundle takes for one image, as ``bench`` times it, and nothing else.
+    """Median latency in milliseconds of the model of a bundle for one image, measured as in ``bench``.
 
     Args:
         folder: The bundle.
-        threads: CPU threads.
-        seconds: That the measurement takes.
+        threads: Number of CPU threads.
+        seconds: Duration of the measurement.
 
     Raises:
-        VerificationError: The model does not answer.
+        VerificationError: The model cannot predict.
         UsageError: The runtime is not installed.
     """
     pictures, _ = _pictures(read_bundle(folder))
@@ -114,11 +114,11 @@ def latency_ms(folder: Path, threads: int, seconds: float) -> float:
 
 
 def report(results: Sequence[dict[str, Any]], device: str | None = None) -> dict[str, Any]:
-    """All that the JSON of a benchmark holds.
+    """The JSON of a benchmark.
 
     Args:
-        results: What ``bench`` returned, for each file.
-        device: What to call this device.
+        results: Results of ``bench`` for each file.
+        device: Name of this device.
     """
     return {
         "kind": KIND,
@@ -130,7 +130,7 @@ def report(results: Sequence[dict[str, Any]], device: str | None = None) -> dict
 
 
 def as_text(result: dict[str, Any], width: int | None = None) -> str:
-    """A result for people, its tables within ``width`` columns."""
+    """A result as text, with tables of at most ``width`` columns."""
     model, runtime, start = result["model"], result["runtime"], result["cold_start_s"]
     peak = result["peak_memory_bytes"]
     said = (
@@ -182,11 +182,11 @@ def thread_counts(cores: int) -> list[int]:
 def _photos(result: dict[str, Any]) -> str:
     photo = result["threads"][0]["photo"]
     kind = {"photo": "photo", "drawn": "drawn picture"}[result["pictures"]]
-    return f"from {kind} to answer, {photo['megapixels']:.2f} Mpx"
+    return f"from {kind} to prediction, {photo['megapixels']:.2f} Mpx"
 
 
 def _pictures(bundle: Bundle) -> tuple[list[Path], str]:
-    """Of the golden pictures the photos; where none travel along, the drawn ones; and which of both."""
+    """The photos of the golden vectors, or else the synthetic images, and which of both."""
     path = bundle.folder / _GOLDEN
     try:
         images = read_object(path.read_bytes())["images"]
@@ -196,11 +196,11 @@ def _pictures(bundle: Bundle) -> tuple[list[Path], str]:
     for origin in ("photo", "drawn"):
         if found := [file for kind, file in named if kind == origin]:
             return found, origin
-    raise VerificationError(f"{_GOLDEN} names no picture.", "Export the model again.")
+    raise VerificationError(f"{_GOLDEN} lists no image.", "Export the model again.")
 
 
 def _start_to_answer(folder: Path, picture: Path) -> float:
-    """Seconds from the start of a process to its answer."""
+    """Seconds from the start of a process to its prediction."""
     start = time.perf_counter()
     command = [sys.executable, str(folder / "run.py"), str(picture)]
     # A file, not a pipe: a full pipe that nobody reads would stop the process before its answer.

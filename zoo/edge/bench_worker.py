@@ -1,6 +1,6 @@
-"""What a benchmark times in a process of its own: a model that is loaded for the first time, with so many threads.
+"""One measurement of a benchmark in its own process, with a newly loaded model and a given number of threads.
 
-The command line starts it for ``run.py --bench``; what it finds goes to standard output as one line of JSON.
+It is started by ``run.py --bench``, and writes its result to standard output as one line of JSON.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _WARM_UP = 0.25
 
 
 def work(bundle: Bundle, load: Load, kind: str, pictures: Sequence[Path], threads: int, seconds: float) -> int:
-    """Does it, and prints what was found.
+    """Runs the measurement and prints the result.
 
     Args:
-        bundle: Whose model.
-        load: Makes it ready to answer.
+        bundle: The bundle.
+        load: Loads its model for prediction.
         kind: One of ``WORKS``.
-        pictures: To answer about.
-        threads: Of the model.
-        seconds: For each measurement of ``latency`` and ``speed``.
+        pictures: Images to predict.
+        threads: Number of threads of the model.
+        seconds: Duration of each measurement of ``latency`` and ``speed``.
     """
     from zoo.edge.classify import open_bundle
 
@@ -89,7 +89,7 @@ def _speed(classifier: Classifier, pictures: Sequence[Path], threads: int, secon
 
 
 def _timed(function: Callable[[], object], seconds: float, least: int) -> dict[str, Any]:
-    """Milliseconds a run: median and 95th percentile; and how many runs a second."""
+    """Milliseconds per run (median and 95th percentile), and runs per second."""
     import numpy as np
 
     def until(end: float) -> None:

@@ -1,4 +1,4 @@
-"""What a bundle says about itself in ``spec.json``, and whether its files are as they were made."""
+"""The metadata of a bundle in ``spec.json``, and the check that its files are unchanged."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from zoo.records import read_object, read_record
 BUNDLE_VERSION = 1
 
 SPEC = "spec.json"
-_AGAIN = "Copy the bundle anew, or export the model again."
+_AGAIN = "Copy the bundle again, or export the model again."
 
 
 @dataclass(frozen=True, kw_only=True)
 class MadeFile:
-    """Size and SHA-256 of a file as it was made."""
+    """Original size and SHA-256 of a file."""
 
     bytes: int
     sha256: str
@@ -96,8 +96,8 @@ class Bundle:
         return sum(self.files[name][0] for name in (self.model, *self.parts))
 
     def altered(self) -> list[str]:
-        """A sentence for every file that is missing, truncated or altered since the bundle was made."""
-        found = [] if seal(self.values) == dict(self.values) else [f"{SPEC} has been altered."]
+        """One sentence for every file that is missing, truncated or changed since the bundle was written."""
+        found = [] if seal(self.values) == dict(self.values) else [f"{SPEC} has been changed."]
         return found + [
             f"{name} {problem}."
             for name, (size_bytes, sha256) in sorted(self.files.items())
@@ -105,7 +105,7 @@ class Bundle:
         ]
 
     def not_installed(self, error: ModuleNotFoundError) -> ZooError:
-        """What to say of a package that is not there; a module of the bundle itself is another matter."""
+        """The error for a missing package or a missing module of the bundle itself."""
         if (error.name or "").split(".")[0] in (__name__.split(".")[0], ""):
             return VerificationError(f"The runner is damaged: {error}.", _AGAIN)
         wanted = " ".join(f'"{requirement}"' for requirement in self.requires)
@@ -113,7 +113,7 @@ class Bundle:
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """Reads ``spec.json``; the other files are not looked at.
+    """Reads ``spec.json``. The other files are not checked.
 
     Raises:
         VerificationError: It is missing, damaged, or names files outside the bundle.
@@ -125,7 +125,7 @@ def read_bundle(folder: Path) -> Bundle:
         if values.get("version") != BUNDLE_VERSION:
             raise UsageError(
                 f"This bundle is version {values.get('version')!r:.40}; this runner reads {BUNDLE_VERSION}.",
-                "Use the runner that came with it: run.py in the bundle.",
+                "Use its own runner: run.py in the bundle.",
             )
         spec = read_record(Spec, values)
         strange = [name for name in (spec.model, *spec.parts, *spec.files) if not _inside(name)]
@@ -180,7 +180,7 @@ def _problem(path: Path, size_bytes: int, sha256: str) -> str:
         return ""
     if found["bytes"] < size_bytes:
         return f"is truncated: {found['bytes']} of {size_bytes} bytes"
-    return "has been altered"
+    return "has been changed"
 
 
 def _inside(name: str) -> bool:

@@ -19,12 +19,14 @@ def frames(source: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         source: The number of a camera, from 0, or the path of a video.
 
     Raises:
-        DataError: There is no such camera or video, it gives no picture, or the camera stops.
+        DataError: The camera or video does not exist, returns no image, or stops.
     """
     is_camera = source.isascii() and source.isdigit()
     what = f"camera {source}" if is_camera else f"'{source}'"
     if not is_camera and not Path(source).is_file():
-        raise DataError(f"Cannot open {what}: no such file.", "--camera takes a camera's number, from 0, or a video.")
+        raise DataError(
+            f"Cannot open {what}: no such file.", "--camera must be the number of a camera, from 0, or a video file."
+        )
     capture = cv2.VideoCapture(int(source) if is_camera else source)
     try:
         if not capture.isOpened():
@@ -39,6 +41,6 @@ def frames(source: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
             number += 1
             yield f"frame {number}", np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
         if is_camera or number == 0:
-            raise DataError(f"No picture comes from {what}{' any more' if number else ''}.")
+            raise DataError(f"{what[0].upper()}{what[1:]} returns no {'further ' if number else ''}image.")
     finally:
         capture.release()

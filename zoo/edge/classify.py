@@ -1,4 +1,4 @@
-"""From a picture to an answer."""
+"""From an image to a prediction."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ Load = Callable[[Path, int], "Runtime"]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of a picture.
+    """The prediction for one image.
 
     Args:
-        label: The likeliest class.
+        label: The predicted class.
         probability: Its probability, 0 to 1.
-        top: The likeliest classes with their probabilities, as many as were asked for.
-        known: Whether the probability reaches the threshold; below it the model should be taken not to know.
-        remark: What a user should know of the picture, such as damage that its decoder painted over; empty where there
-            is nothing to say.
+        top: The likeliest classes with their probabilities, in the requested number.
+        known: Whether the probability reaches the threshold. Below it, the class is considered unknown.
+        remark: A problem of the image that the user should know, such as damage that the decoder filled in. Usually
+            empty.
     """
 
     label: str
@@ -46,16 +46,16 @@ class Answer:
 
 
 class Classifier:
-    """A model that is ready to answer about pictures. One thread may use it at a time.
+    """A model that is ready to predict images. It must not be used by several threads at the same time.
 
     Args:
         runtime: The model.
-        image: How pictures become its input.
+        image: The preprocessing of images.
         labels: Class names in the order of its outputs.
-        min_confidence: Probability, 0 to 1, below which an answer is not ``known``.
+        min_confidence: Confidence threshold, 0 to 1. A prediction below it is not ``known``.
 
     Raises:
-        VerificationError: The model does not take such pictures, or has another number of outputs.
+        VerificationError: The model does not take such images, or has another number of outputs.
     """
 
     def __init__(
@@ -65,27 +65,27 @@ class Classifier:
         if taken != image.input_shape or given not in ((len(labels),), (None,)):  # a file of others may leave it free
             raise VerificationError(
                 f"The model takes {taken} and returns {given}; expected {image.input_shape} and {(len(labels),)}.",
-                "Model and spec.json are not of one bundle.",
+                "The model and spec.json are from different bundles.",
             )
         self.runtime, self.image, self.labels = runtime, image, labels
         self._least = 0.0 if min_confidence is None else min_confidence
 
     def classify(self, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8], top: int = 1) -> Answer:
-        """What the picture shows.
+        """Predicts the class of an image.
 
         Args:
             picture: A path, the bytes of a file, or pixels: RGB, uint8 ``(height, width, 3)`` of any size.
-            top: Classes wanted, 1 or more.
+            top: Number of likeliest classes to return, at least 1.
 
         Raises:
-            ImageError: It is no usable picture.
-            VerificationError: The model answers with something that is no number.
+            ImageError: It is not a usable image.
+            VerificationError: The model returns values that are not numbers.
         """
         pixels, remark = self.look(picture)
         return self.answer(self.probabilities(pixels), top, remark)
 
     def look(self, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> tuple[NDArray[np.uint8], str]:
-        """What the model sees of it, RGB, uint8 of the size of the image rule; and a remark on it, mostly empty."""
+        """The preprocessed image, RGB, uint8, and a remark on it, which is usually empty."""
         if isinstance(picture, np.ndarray):
             return resize(picture, self.image), ""
         if isinstance(picture, bytes):
@@ -94,26 +94,28 @@ class Classifier:
         return load_with_remark(picture, self.image)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Of every class, float32 ``(classes,)``."""
+        """Probabilities of all classes, float32 ``(classes,)``."""
         return np.asarray(self.runtime.predict(pixels[None])[0], np.float32)
 
     def answer(self, probabilities: NDArray[np.float32], top: int = 1, remark: str = "") -> Answer:
-        """The likeliest classes; of two alike, the first in the order of the labels."""
+        """The likeliest classes. Of two equal ones, the first in the order of the labels."""
         if not np.isfinite(probabilities).all():
-            raise VerificationError("The model answers with values that are no numbers.", "Try run.py --selftest.")
+            raise VerificationError(
+                "The model returns values that are not numbers.", "Run the self-test: run.py --selftest"
+            )
         order = np.argsort(-probabilities, kind="stable")[: max(top, 1)].tolist()
         likeliest = tuple((self.labels[place], float(probabilities[place])) for place in order)
         return Answer(*likeliest[0], likeliest, known=likeliest[0][1] >= self._least, remark=remark)
 
 
 def load_quietly(load: Load, path: Path, threads: int) -> Runtime:
-    """``load(path, threads)`` without the lines in which LiteRT tells how it computes. Errors and warnings come out."""
+    """``load(path, threads)`` without LiteRT's informational messages. Errors and warnings are printed."""
     with stderr_aside(only=b"INFO: "):
         return load(path, threads)
 
 
 def open_bundle(bundle: Bundle, load: Load, threads: int = 1, min_confidence: float | None = None) -> Classifier:
-    """A bundle's model, ready to answer.
+    """Loads the model of a bundle for prediction.
 
     Raises:
         VerificationError: The model is missing, damaged, or not the one that ``spec.json`` describes.
@@ -124,5 +126,5 @@ def open_bundle(bundle: Bundle, load: Load, threads: int = 1, min_confidence: fl
     except ModuleNotFoundError as error:
         raise bundle.not_installed(error) from error
     except ValueError as error:
-        raise VerificationError(str(error), "python run.py --selftest says which files are not as made.") from error
+        raise VerificationError(str(error), "python run.py --selftest lists the files that have changed.") from error
     return Classifier(runtime, bundle.image, bundle.labels, min_confidence)

@@ -1,4 +1,4 @@
-"""From which probability on an answer counts; below it the answer is "unknown"."""
+"""The confidence threshold, below which a prediction is "unknown"."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _ACCURACY = "accuracy="
 
 
 def read_confidence(text: str) -> float | str:
-    """What ``--min-confidence`` takes: ``auto``, ``accuracy=0.98``, or a probability from 0 to 1.
+    """Reads ``--min-confidence``: ``auto``, ``accuracy=0.98``, or a probability from 0 to 1.
 
     Raises:
-        UsageError: It is none of them.
+        UsageError: The text has another form.
     """
     if text == AUTO:
         return AUTO
@@ -35,17 +35,17 @@ def read_confidence(text: str) -> float | str:
 
 
 def min_confidence(asked: str | None, values: Mapping[str, Any], source: str) -> float | None:
-    """The threshold to go by; ``None`` where every answer counts.
+    """The confidence threshold. ``None`` if there is none.
 
     Args:
-        asked: What ``--min-confidence`` was given.
-        values: What goes with the model: ``spec.json`` of a bundle, or ``metrics.json`` of a run. ``min_confidence`` in
-            it is ``{"suggested": 0.83, "target_accuracy": 0.99, ..., "curve": [...]}``, the curve with the same fields
-            for other accuracies (older files have none), or ``null`` where nothing was found.
-        source: For people: what holds ``values``.
+        asked: The value of ``--min-confidence``.
+        values: Content of ``spec.json`` of a bundle, or of ``metrics.json`` of a run. Its ``min_confidence`` is
+            ``{"suggested": 0.83, "target_accuracy": 0.99, ..., "curve": [...]}``, where the curve has the same fields
+            for other accuracies (older files have no curve), or ``null`` if no threshold was found.
+        source: Name of the source of ``values`` in messages.
 
     Raises:
-        UsageError: ``asked`` is no probability, or nothing is suggested for it.
+        UsageError: ``asked`` is not a probability, or there is no suggested threshold.
         VerificationError: The record is damaged.
     """
     if asked is None:
@@ -75,7 +75,7 @@ def min_confidence(asked: str | None, values: Mapping[str, Any], source: str) ->
 
 
 def _curve(record: Any) -> list[tuple[float, float]] | None:
-    """Accuracies wanted and their thresholds, the lowest first; ``None`` where the record is damaged."""
+    """Target accuracies and their thresholds, lowest first. ``None`` if the record is damaged."""
     others = record.get("curve", []) if isinstance(record, Mapping) else None
     if not isinstance(others, list | tuple):
         return None
@@ -86,7 +86,7 @@ def _curve(record: Any) -> list[tuple[float, float]] | None:
 
 
 def _share(record: object, name: str) -> float | None:
-    """A number from 0 to 1 under a name; ``None`` where there is none."""
+    """A number from 0 to 1 by name. ``None`` if there is none."""
     value = record.get(name) if isinstance(record, Mapping) else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         return None

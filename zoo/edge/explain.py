@@ -1,4 +1,4 @@
-"""From a picture to where the evidence for a class lies in it."""
+"""From an image to the evidence map of a class."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Found(NamedTuple):
-    """The evidence for one class in one picture; the fields are those of ``Explanation``."""
+    """The evidence for one class in one image, with the fields of ``Explanation``."""
 
     place: int
     probability: float
@@ -52,25 +52,27 @@ def explain(
     name: str = "",
     label: str | None = None,
 ) -> Explanation:
-    """Where in a picture the evidence for a class lies.
+    """Computes the evidence map of a class for an image.
 
     Args:
-        classifier: Knows the labels, and how a picture becomes pixels.
-        find: Finds the evidence.
+        classifier: The classifier, with labels and preprocessing.
+        find: Computes the evidence.
         picture: A path, the bytes of a file, or pixels: RGB, uint8 ``(height, width, 3)`` of any size.
-        name: Of the picture, for people.
-        label: The class; ``None``: the likeliest one.
+        name: Name of the image in messages.
+        label: The class. ``None``: the predicted class.
 
     Raises:
-        UsageError: The model knows no such class.
-        ImageError: It is no usable picture.
-        VerificationError: The model gives values that are no numbers.
+        UsageError: The class does not exist.
+        ImageError: It is not a usable image.
+        VerificationError: The model returns values that are not numbers.
     """
     chosen = places_of(label, classifier.labels)
     pixels, remark = upright(picture)
     found = find(resize(pixels, classifier.image), chosen)
     if not (np.isfinite(found.evidence).all() and np.isfinite(found.probability)):
-        raise VerificationError("The model gives evidence with values that are no numbers.", "Try run.py --selftest.")
+        raise VerificationError(
+            "The model returns evidence with values that are not numbers.", "Try run.py --selftest."
+        )
     return Explanation(
         file=name,
         label=classifier.labels[found.place],
@@ -87,10 +89,10 @@ def explain(
 
 
 def explain_pictures(bundle: Bundle, classifier: Classifier, options: argparse.Namespace) -> int:
-    """``run.py --explain``: writes a picture for every photo, and returns the exit code.
+    """``run.py --explain``: writes one image for every photo, and returns the exit code.
 
     Raises:
-        UsageError: The model was exported without a map, or knows no such class.
+        UsageError: The model was exported without a map, or the class does not exist.
     """
     find = map_reader(classifier.runtime, export_with_map(bundle.values))
     places_of(options.label, classifier.labels)  # before the first photo, not after it
@@ -117,10 +119,10 @@ def explain_pictures(bundle: Bundle, classifier: Classifier, options: argparse.N
 
 
 def places_of(label: str | None, labels: Sequence[str]) -> list[int] | None:
-    """Where a class stands among the labels; two classes may have the same name.
+    """The indices of a class name. Two classes may have the same name.
 
     Raises:
-        UsageError: There is no such class.
+        UsageError: The class does not exist.
     """
     if label is None:
         return None
@@ -131,7 +133,7 @@ def places_of(label: str | None, labels: Sequence[str]) -> list[int] | None:
 
 
 def likeliest(probabilities: NDArray[np.float32], places: Sequence[int] | None) -> int:
-    """The place of the largest probability, of some places or of all."""
+    """The index of the largest probability, among given indices or all."""
     if places is None:
         return int(probabilities.argmax())
     return max(places, key=lambda place: float(probabilities[place]))
@@ -142,13 +144,13 @@ def map_reader(runtime: Runtime, again: str) -> Find:
 
     Args:
         runtime: The file.
-        again: The command that exports the file with such an output.
+        again: The command that exports the file with a map.
 
     Raises:
         UsageError: It was exported without one.
     """
     if not has_map(runtime):
-        raise UsageError("The file was exported without a map of its evidence.", f"To export it with one: {again}")
+        raise UsageError("The file was exported without an evidence map.", f"To export it with one: {again}")
     assert isinstance(runtime, MappingRuntime)
 
     def find(pixels: NDArray[np.uint8], places: Sequence[int] | None) -> Found:
@@ -163,7 +165,7 @@ def export_with_map(values: Mapping[str, Any]) -> str:
     """The command that exports a file again, with a map.
 
     Args:
-        values: ``source``, ``format`` and ``precision`` of it, as ``spec.json`` has them.
+        values: Its ``source``, ``format`` and ``precision``, as in ``spec.json``.
     """
     source = str(values.get("source") or "RUN")
     architecture, opened, weights = source.rstrip(")").partition(" (")

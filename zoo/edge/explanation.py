@@ -1,6 +1,6 @@
-"""Where in a picture the evidence for a class lies: on the picture as it is, whatever the model saw of it.
+"""Draws the evidence map of a class on the original image, including the parts that the model did not see.
 
-The same module draws for ``zoo explain``, for reports and on the device: it needs NumPy and OpenCV.
+``zoo explain``, the reports and the device use the same module. It needs NumPy and OpenCV.
 """
 
 from __future__ import annotations
@@ -43,21 +43,22 @@ _ROWS, _COLUMNS = ("top", "", "bottom"), ("left", "", "right")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Explanation:
-    """Where the evidence for a class lies in a picture.
+    """The evidence for a class in an image.
 
     Args:
-        file: Name of the picture.
+        file: Name of the image.
         label: The class.
-        probability: That the model gives it, 0 to 1.
-        evidence: On the grid of the model's feature map, float32 ``(height, width)``: what each place adds to the logit
-            of the class, against the mean of all classes. Of LayerCAM: positive, in no unit.
+        probability: Probability of the class, 0 to 1.
+        evidence: Evidence on the grid of the model's feature map, float32 ``(height, width)``: the contribution of each
+            position to the logit of the class, relative to the mean of all classes. For LayerCAM, it is positive and
+            without unit.
         method: ``class activation map`` or ``LayerCAM``.
-        photo: The picture, upright, uint8 RGB; a large one reduced.
-        size: Height and width of the picture itself, in pixels.
-        image: How the picture became the model's input.
-        logit, bias: The logit of the class minus the mean of all logits, and the part of it that no place adds, so that
-            ``evidence.sum() + bias == logit``; ``None`` where they are not known.
-        remark: What a user should know of the picture, mostly empty.
+        photo: The upright image, uint8 RGB. Large images are reduced.
+        size: Original height and width of the image in pixels.
+        image: The preprocessing of the image.
+        logit, bias: The logit of the class minus the mean of all logits, and its constant part, so that
+            ``evidence.sum() + bias == logit``. ``None`` if they are not known.
+        remark: A problem of the image that the user should know. Usually empty.
     """
 
     file: str
@@ -74,7 +75,7 @@ class Explanation:
 
     @cached_property
     def drawn(self) -> NDArray[np.uint8]:
-        """The photo in the size that it is drawn in: neither larger than a screen nor too small to see."""
+        """The photo in its display size, which fits on a screen and is not too small to see."""
         height, width = self.photo.shape[:2]
         scale, interpolation = min(_LARGEST_PX / max(height, width), 1.0), cv2.INTER_LINEAR
         if max(height, width) < _SMALLEST_PX:  # by a whole number, so that pixels stay squares
@@ -84,9 +85,9 @@ class Explanation:
 
     @cached_property
     def heat(self) -> NDArray[np.float32]:
-        """The positive evidence on the photo, 0 to 1, 1 where it is strongest; ``(height, width)`` of ``drawn``.
+        """The positive evidence on the photo, 0 to 1, where 1 is the strongest; ``(height, width)`` of ``drawn``.
 
-        Not a number where the model saw nothing of the photo.
+        NaN for parts of the photo that the model did not see.
         """
         height, width = self.drawn.shape[:2]
         rows, columns = _grid(self.size, (height, width), self.evidence.shape, self.image)
@@ -108,7 +109,10 @@ class Explanation:
 
     @cached_property
     def peak(self) -> tuple[float, float] | None:
-        """Where the evidence is strongest, ``(x, y)`` in pixels of the upright picture; ``None`` without any."""
+        """The position of the strongest evidence, ``(x, y)`` in pixels of the upright image.
+
+        ``None`` without evidence.
+        """
         if not self._small.any():
             return None
         # Of an even patch its middle, not its first corner.
@@ -119,7 +123,7 @@ class Explanation:
 
     @property
     def where(self) -> str:
-        """The place of the strongest evidence in words, such as ``at the top left``; empty without any."""
+        """The position of the strongest evidence in words, such as ``at the top left``. Empty without evidence."""
         if self.peak is None:
             return ""
         (x, y), (height, width) = self.peak, self.size
@@ -128,7 +132,7 @@ class Explanation:
 
     @property
     def half_area(self) -> float | None:
-        """Share of the photo, 0 to 1, on which half of the evidence lies; ``None`` without any."""
+        """Share of the photo, 0 to 1, that contains half of the evidence. ``None`` without evidence."""
         heat = np.sort(self._small.reshape(-1))[::-1]
         total = heat.sum(dtype=np.float64)
         if not total:
@@ -137,15 +141,15 @@ class Explanation:
 
     @property
     def summary(self) -> str:
-        """Where the evidence lies, one sentence."""
+        """A sentence on the position of the evidence."""
         if self.half_area is None:
-            return "No place of the photo speaks for this class."
+            return "There is no evidence for this class in the photo."
         share = percent(self.half_area, 0)
-        return f"The evidence is strongest {self.where}; half of it lies on {share} of the photo."
+        return f"The evidence is strongest {self.where}. Half of it is on {share} of the photo."
 
     @property
     def alt(self) -> str:
-        """What ``picture`` shows, for those who do not see it."""
+        """Alternative text of ``picture``."""
         label = readable(self.label)
         return (
             f"The photo {readable(self.file)}, and beside it the same photo in gray with the evidence for “{label}” "
@@ -154,7 +158,7 @@ class Explanation:
 
     @cached_property
     def overlay(self) -> NDArray[np.uint8]:
-        """The photo in gray with the evidence in colour, uint8 RGB; what the model did not see is pale."""
+        """The photo in gray with the evidence in colour, uint8 RGB. Parts that the model did not see are pale."""
         gray = cv2.cvtColor(cv2.cvtColor(self.drawn, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.float32)
         heat = np.nan_to_num(self.heat)[..., None]
         drawn = gray * (1 - _OPACITY * heat) + _colours(heat[..., 0]) * _OPACITY * heat
@@ -182,19 +186,19 @@ class Explanation:
         return data[:head] + _text_chunk("Software", _SOFTWARE) + _text_chunk("Description", self.alt) + data[head:]
 
     def save(self, path: str | Path) -> Path:
-        """Writes ``picture`` to a PNG file, whole or not at all, and returns its path.
+        """Writes ``picture`` to a PNG file atomically, and returns its path.
 
         Raises:
-            UsageError: Another file has that name, which no explanation is.
+            UsageError: A file of that name exists that is not an explanation.
         """
         path = Path(path)
         if path.exists() and not _is_ours(path):
-            raise UsageError(f"{path} is there already, and is no picture of zoo explain.", "Choose another name.")
+            raise UsageError(f"{path} already exists, and was not written by zoo explain.", "Choose another name.")
         write_bytes(path, self.png())
         return path
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but the pictures, as JSON has it."""
+        """All values except the images, for JSON."""
         peak = self.peak
         return {
             "file": self.file,
@@ -218,7 +222,7 @@ class Explanation:
 
 
 def halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture of less than twice the size that is drawn, averaged by halves, which is quick."""
+    """The image, halved until it is less than twice as large as the display size, which is fast."""
     while max(pixels.shape[:2]) >= 2 * _LARGEST_PX:
         height, width = (max(side // 2, 1) for side in pixels.shape[:2])
         even = pixels[: 2 * height, : 2 * width]
@@ -227,7 +231,7 @@ def halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def free_name(file: str, taken: set[str]) -> str:
-    """A name for the picture of a photo that is not yet ``taken``; it is from now on."""
+    """A file name for the image of a photo that is not in ``taken``, and adds it."""
     stem = stem_of(file)
     number, name = 1, f"{stem}.explained.png"
     while name.casefold() in taken:
@@ -245,7 +249,7 @@ def stem_of(file: str) -> str:
 def _grid(
     size: tuple[int, int], drawn: tuple[int, int], cells: tuple[int, ...], image: ImageSpec
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where the rows and the columns of the drawn photo lie on the grid of the evidence, in cells from its first.
+    """Positions of the rows and columns of the drawn photo on the grid of the evidence, in cells.
 
     Those that the model did not see are ``_OUTSIDE``.
     """

@@ -1,4 +1,4 @@
-"""What a device is: its processor, cores, memory, system."""
+"""Description of a device: processor, cores, memory, system."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 
 def describe_machine(name: str | None = None) -> dict[str, Any]:
-    """The device as the JSON of a benchmark has it.
+    """The description of the device in the JSON of a benchmark.
 
     Args:
-        name: What to call it; without one, its processor and how many cores of it this process may use.
+        name: Name of the device. The default is its processor and the number of cores available to this process.
     """
     cpu, cores = cpu_name(), core_count()
     return {
@@ -59,7 +59,7 @@ def cpu_name() -> str:
 
 
 def peak_memory_bytes() -> int | None:
-    """The most memory this process has held at once; ``None`` where the system does not say."""
+    """Peak memory of this process. ``None`` if the system does not report it."""
     try:
         # Not getrusage: Linux counts what the parent held before this process became a program of its own.
         for line in Path("/proc/self/status").read_text().splitlines():

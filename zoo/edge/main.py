@@ -1,7 +1,7 @@
-"""The command line of ``run.py``. Exit codes: 0 fine; 2 usage; 4 a picture or a camera; 6 a damaged bundle or a device
-that does not answer as the bundle says; 130 Ctrl-C.
+"""The command line of ``run.py``. Exit codes: 0 success; 2 usage; 4 an image or a camera; 6 a damaged bundle or a
+failed self-test; 130 Ctrl-C.
 
-NumPy, OpenCV and the runtime are imported once they are needed; a wrong argument is told at once.
+NumPy, OpenCV and the runtime are imported when they are needed, so that invalid arguments are reported immediately.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def main(folder: Path, load: Load, arguments: Sequence[str] | None = None) -> in
 
     Args:
         folder: The bundle.
-        load: Makes its model file ready to answer.
-        arguments: In place of ``sys.argv``.
+        load: Loads its model file for prediction.
+        arguments: Arguments instead of ``sys.argv``.
     """
     guard_terminal()
     options = _parse(arguments)
@@ -52,57 +52,66 @@ def main(folder: Path, load: Load, arguments: Sequence[str] | None = None) -> in
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="run.py",
-        description="Says what pictures show.",
+        description="Predicts the class of images.",
         # argparse would load shutil for every option, to ask for the width of the terminal.
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
     )
     parser.add_argument("pictures", nargs="*", metavar="PICTURE", help="files, folders, or - for standard input")
-    parser.add_argument("--json", action="store_true", help="one line of JSON a picture")
-    parser.add_argument("--top", type=_count, default=1, metavar="N", help="the N likeliest classes (default: 1)")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON per image")
+    parser.add_argument(
+        "--top", type=_count, default=1, metavar="N", help="number of likeliest classes to show (default: 1)"
+    )
     parser.add_argument(
         "--min-confidence",
         metavar="P",
-        help='below it the answer is "unknown": a probability; auto takes the threshold of the bundle, accuracy=0.98 '
-        "the one for 98 %% right answers",
+        help='threshold below which the prediction is "unknown": a probability, auto for that of the bundle, or '
+        "accuracy=0.98 for the one with 98 %% accuracy",
     )
     parser.add_argument(
         "--explain",
         action="store_true",
-        help="draw where the evidence lies, of a model that was exported with --with-map",
-    )
-    parser.add_argument("--class", dest="label", metavar="NAME", help="of --explain: this class (default: likeliest)")
-    parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="of --explain: where the pictures go (default: explained)"
-    )
-    parser.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the model (default: 1)")
-    parser.add_argument("--watch", type=Path, metavar="FOLDER", help="pictures as they appear in a folder")
-    parser.add_argument("--camera", metavar="N", help="frames of a camera, from 0, or of a video file")
-    parser.add_argument(
-        "--show", action="store_true", help="of --watch and --camera: a window with each answer drawn in"
+        help="draw the evidence in the images; the model must have been exported with --with-map",
     )
     parser.add_argument(
-        "--save", type=Path, metavar="FOLDER", help="of both: keeps each picture, with the answer drawn in"
+        "--class", dest="label", metavar="NAME", help="with --explain: the class (default: the predicted class)"
     )
-    parser.add_argument("--serve", type=_port, metavar="PORT", help="answer photos over HTTP, for this machine alone")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="with --explain: folder for the images (default: explained)"
+    )
+    parser.add_argument("--threads", type=_count, metavar="N", help="number of CPU threads of the model (default: 1)")
+    parser.add_argument("--watch", type=Path, metavar="FOLDER", help="predict images as they appear in a folder")
+    parser.add_argument("--camera", metavar="N", help="predict frames of a camera (number from 0) or of a video file")
+    parser.add_argument(
+        "--show", action="store_true", help="with --watch or --camera: show each image with its prediction in a window"
+    )
+    parser.add_argument(
+        "--save",
+        type=Path,
+        metavar="FOLDER",
+        help="with --watch or --camera: folder in which to save each image with its prediction",
+    )
+    parser.add_argument("--serve", type=_port, metavar="PORT", help="predict photos over HTTP, from this machine only")
     parser.add_argument(
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="of --serve: where to listen; 0.0.0.0 is for all machines",
+        help="with --serve: address to listen on; 0.0.0.0 allows all machines",
     )
     parser.add_argument(
         "--allow-origin",
         action="append",
         default=[],
         metavar="URL",
-        help="of --serve: web pages of this server may use it, such as https://example.org; may be given again",
+        help="with --serve: origin of web pages that may use it, such as https://example.org; can be repeated",
     )
     parser.add_argument("--selftest", action="store_true", help="check files, decoding and model on this device")
-    parser.add_argument("--bench", action="store_true", help="time it on this device, by default on 1, 2, 4, ... cores")
-    parser.add_argument("--seconds", type=_seconds, metavar="S", help="of --bench: for each measurement (default: 2)")
     parser.add_argument(
-        "--device", metavar="NAME", help="of --bench: what to call this device (default: its processor)"
+        "--bench", action="store_true", help="measure the latency on this device, by default with 1, 2, 4, ... threads"
     )
+    parser.add_argument(
+        "--seconds", type=_seconds, metavar="S", help="with --bench: seconds per measurement (default: 2)"
+    )
+    parser.add_argument("--device", metavar="NAME", help="with --bench: name of this device (default: its processor)")
     # What --bench starts in processes of their own.
     parser.add_argument("--bench-worker", choices=("answer", "latency", "speed"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -111,19 +120,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if sum([*looks, options.selftest, options.bench]) != 1:
         parser.error("give pictures, or one of --watch, --camera, --serve, --selftest and --bench")
     if not serves and (options.host != parser.get_default("host") or options.allow_origin):
-        parser.error("--host and --allow-origin go with --serve")
+        parser.error("--host and --allow-origin require --serve")
     if (options.show or options.save is not None) and options.watch is None and options.camera is None:
-        parser.error("--show and --save go with --watch and --camera")
+        parser.error("--show and --save require --watch or --camera")
     if options.explain and not options.pictures:
-        parser.error("--explain goes with pictures")
+        parser.error("--explain requires images")
     if not options.explain and (options.label is not None or options.out is not None):
-        parser.error("--class and --out go with --explain")
+        parser.error("--class and --out require --explain")
     if options.device is not None and not options.bench:
-        parser.error("--device goes with --bench")
+        parser.error("--device requires --bench")
     if options.seconds is not None and not (options.bench or options.bench_worker):
-        parser.error("--seconds goes with --bench")
+        parser.error("--seconds requires --bench")
     if options.min_confidence is not None and not any(looks):
-        parser.error("--min-confidence goes with pictures, --watch, --camera and --serve")
+        parser.error("--min-confidence requires images, --watch, --camera or --serve")
     return options
 
 
@@ -207,7 +216,7 @@ def _pictures(options: argparse.Namespace, viewer: Viewer | None = None) -> Iter
         from zoo.edge.watch import watched
 
         found = watched(options.watch, viewer.wait) if viewer else watched(options.watch)
-        print(f"Watching {options.watch}; Ctrl-C ends.", file=sys.stderr, flush=True)
+        print(f"Watching {options.watch}. Press Ctrl-C to stop.", file=sys.stderr, flush=True)
         return found
     if options.camera is not None:
         from zoo.edge.camera import frames
@@ -273,6 +282,6 @@ def _show_checks(checks: Sequence[dict[str, Any]], as_json: bool) -> int:
         for check in checks:
             allowed = check.get("allowed")
             limit = "" if allowed is None else f" Allowed: {allowed:g}."
-            print(f"{'ok ' if check['passed'] else 'OFF'}  {check['name']}: {check['found']}{limit}")
+            print(f"{'ok  ' if check['passed'] else 'FAIL'}  {check['name']}: {check['found']}{limit}")
         print("The self-test passed." if passed else "The self-test failed.")
     return 0 if passed else VerificationError.exit_code

@@ -1,4 +1,4 @@
-"""Pictures given in Python, as the runner takes them: paths, arrays and images of Pillow."""
+"""Converts images given in Python for the runner: paths, arrays and Pillow images."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _EXPECTED = "Give paths, uint8 arrays (height, width, 3) with red first, or imag
 
 
 def as_pictures(items: object) -> Iterator[tuple[str, Picture]]:
-    """Name and picture of each item, as ``Classifier.classify`` takes them, one at a time.
+    """Yields name and image of each item for ``Classifier.classify``, one at a time.
 
-    A picture gets the prediction of the file it would be: gray arrays are shown as gray files are, and of an image of
-    Pillow the EXIF orientation, the transparency and the depth count as they do in a file.
+    An image gets the same prediction as a file with its content: gray arrays are treated like gray files, and EXIF
+    orientation, transparency and depth of a Pillow image are treated as in a file.
 
     Args:
-        items: One picture, or a list or any other iterable of pictures. A picture is
+        items: One image, or a list or another iterable of images. An image is
 
-            - a path; of a folder, all pictures below it are taken;
+            - a path; for a folder, all images below it are used;
             - an array or a tensor, ``(height, width, 3)`` RGB, or gray as ``(height, width, 1)`` or
               ``(height, width)``: uint8, or whole numbers from 0 to 255; or a batch of them with one axis more;
             - an image of Pillow;
             - the bytes of a file.
 
     Returns:
-        An iterator. A path is its own name, and an image of Pillow that was opened from a file has the name of that
-        file; anything else is called by its place, such as ``[3]``, or ``[3][0]`` in a batch. A picture that cannot be
-        read comes as the ``ImageError`` that says why, as files do; the others are not affected.
+        An iterator. A path is its own name, and a Pillow image that was opened from a file has the name of that file.
+        Other images are named by position, such as ``[3]``, or ``[3][0]`` in a batch. For an image that cannot be read,
+        the ``ImageError`` is yielded instead; the others are not affected.
 
     Raises:
-        UsageError: Something that cannot be a picture, such as a dict or ``None``.
-        DataError: An array whose shape, type or values are not those of a picture; or the iterable raised an error.
+        UsageError: An item cannot be an image, such as a dict or ``None``.
+        DataError: An array has the wrong shape, type or values, or the iterable raised an error.
 
     >>> import numpy as np
     >>> [(name, picture.shape) for name, picture in as_pictures(np.zeros((2, 48, 64, 3), np.uint8))]
@@ -92,13 +92,13 @@ def _pictures_of(name: str, item: Any) -> Iterator[tuple[str, Picture]]:
     elif is_array(item):
         yield from _of_array(name, item)
     else:
-        hint = "Leave the labels out: (image for image, label in pictures)." if isinstance(item, tuple) else _EXPECTED
+        hint = "Remove the labels: (image for image, label in pictures)." if isinstance(item, tuple) else _EXPECTED
         raise UsageError(f"Expected a picture. Received: {name}, {described(item)}.", hint)
 
 
 def _of_path(path: str) -> Iterator[tuple[str, Picture]]:
     if not path:
-        raise UsageError("Expected the path of a picture. Received: an empty text.", _EXPECTED)
+        raise UsageError("Expected the path of an image. Received: an empty string.", _EXPECTED)
     if Path(path).is_dir():
         yield from below(Path(path))
     else:

@@ -1,6 +1,6 @@
-"""Says what pictures show: python run.py photo.jpg
+"""Predicts the class of images: python run.py photo.jpg
 
-python run.py --help lists what else it does. It needs what requirements.txt names, and nothing more.
+python run.py --help lists all options. It needs only the packages in requirements.txt.
 """
 
 import importlib
@@ -12,7 +12,7 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def load(path: Path, threads: int) -> Any:
-    """Makes the model ready to answer, with the one runtime of this bundle."""
+    """Loads the model for prediction with the runtime of this bundle."""
     return importlib.import_module("runner.runtime").load(path, threads)
 
 
@@ -26,6 +26,6 @@ if __name__ == "__main__":
         import traceback
 
         where = traceback.extract_tb(error.__traceback__)[-1].filename
-        print(f"Error: The runner is damaged: {error!r} ({where}).\n  Copy the bundle anew.", file=sys.stderr)
+        print(f"Error: The runner is damaged: {error!r} ({where}).\n  Copy the bundle again.", file=sys.stderr)
         sys.exit(6)
     sys.exit(main(FOLDER, load))

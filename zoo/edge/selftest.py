@@ -1,6 +1,6 @@
-"""Does this device answer as the files say? Files first, then decoding and resizing, then the model.
+"""Checks whether this device gives the expected results: first the files, then decoding and resizing, then the model.
 
-Each part is given what the part before it should have made, so that only the one that is off is named.
+The input of each part is the expected output of the part before it, so that only the faulty part fails.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Check:
 
     Args:
         name: ``files``, ``decode and resize`` or ``model``.
-        passed: Whether it is as it should be.
-        found: What was found, a sentence or more.
-        difference: The largest, in levels 0 to 255 or of a probability; ``None`` where nothing could be compared.
-        allowed: The largest that passes.
+        passed: Whether it passed.
+        found: The result, in one or more sentences.
+        difference: Maximum difference, in levels 0 to 255 or of a probability. ``None`` if nothing could be compared.
+        allowed: Maximum allowed difference.
     """
 
     name: str
@@ -66,20 +66,20 @@ class GoldenFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """Pictures with what should come of them.
+    """Images with their expected results.
 
     Args:
-        files: Of the pictures.
-        pixels: What decoding and resizing should make of them, uint8 ``(n, height, width, 3)``.
-        probabilities: What this model file answered where it was made, float32 ``(n, classes)``.
-        keras: What the trained model answered, float32 ``(n, classes)``.
-        maps: Where this model file found the evidence for its answer, float32 ``(n, height, width)``; ``None`` of a
-            file that was exported without a map.
-        clear: Which pictures are photos, whose likeliest class must be the same. Of a drawn one no class is right, and
-            two may be near enough to change places within the tolerance; bool ``(n,)``.
-        pixels_tolerance: In levels, 0 to 255.
-        probabilities_tolerance: From 0 to 1.
-        maps_tolerance: As a share of the strongest evidence in a picture.
+        files: Files of the images.
+        pixels: Expected pixels after decoding and resizing, uint8 ``(n, height, width, 3)``.
+        probabilities: Outputs of this model file on the exporting machine, float32 ``(n, classes)``.
+        keras: Outputs of the trained model, float32 ``(n, classes)``.
+        maps: Evidence maps of this model file for its predictions, float32 ``(n, height, width)``. ``None`` for a file
+            that was exported without a map.
+        clear: bool ``(n,)``, which images are photos, whose predicted class must be the same. A synthetic image has no
+            correct class, and two classes may be so close that they are exchanged within the tolerance.
+        pixels_tolerance: Tolerance in levels, 0 to 255.
+        probabilities_tolerance: Tolerance of a probability, 0 to 1.
+        maps_tolerance: Tolerance as a share of the strongest evidence in an image.
     """
 
     files: tuple[Path, ...]
@@ -94,7 +94,7 @@ class Golden:
 
 
 def selftest(bundle: Bundle, load: Load, threads: int = 1) -> list[Check]:
-    """Every part up to the first one without which the next cannot be tried.
+    """Runs the parts in order, up to the first failure after which the next part cannot be run.
 
     Raises:
         UsageError: The runtime is not installed.
@@ -102,7 +102,7 @@ def selftest(bundle: Bundle, load: Load, threads: int = 1) -> list[Check]:
     altered = bundle.altered()
     if altered:
         return [Check("files", False, " ".join(altered))]
-    checks = [Check("files", True, f"All {len(bundle.files)} are as they were made.")]
+    checks = [Check("files", True, f"All {len(bundle.files)} files are unchanged.")]
     golden = read_golden(bundle)
     checks.append(_check_pixels(bundle, golden))
     try:
@@ -117,7 +117,7 @@ def read_golden(bundle: Bundle) -> Golden:
     """The golden vectors of a bundle.
 
     Raises:
-        VerificationError: They cannot be read, or do not fit the bundle.
+        VerificationError: They cannot be read, or do not match the bundle.
     """
     path = bundle.folder / GOLDEN
     try:
@@ -165,9 +165,9 @@ def _check_pixels(bundle: Bundle, golden: Golden) -> Check:
         if difference.max() > largest:
             largest, worst, share = int(difference.max()), path.name, float((difference > 0).mean())
     right = largest <= golden.pixels_tolerance
-    found = f"{len(golden.files)} pictures, the same in every pixel."
+    found = f"{len(golden.files)} images, identical in every pixel."
     if largest:
-        found = f"{worst} differs by {largest} of 255 levels, {percent(share)} of its values at all."
+        found = f"{worst} differs by {largest} of 255 levels, in {percent(share)} of its values."
     return Check("decode and resize", right, found, largest, golden.pixels_tolerance)
 
 
@@ -175,27 +175,33 @@ def _check_model(classifier: Classifier, golden: Golden) -> Check:
     try:
         made = np.stack([classifier.probabilities(pixels) for pixels in golden.pixels])
     except (ZooError, RuntimeError, ValueError) as error:
-        return Check("model", False, f"It does not answer: {error}.")
+        return Check("model", False, f"The model cannot predict: {error}.")
     changed = golden.clear & (made.argmax(1) != golden.probabilities.argmax(1))
     if changed.any():
         place = int(changed.argmax())
         answers = (classifier.labels[int(row[place].argmax())] for row in (made, golden.probabilities))
-        return Check("model", False, "{} is answered {!r}, not {!r}.".format(golden.files[place].name, *answers))
+        return Check(
+            "model", False, "{} is predicted as {!r}, expected {!r}.".format(golden.files[place].name, *answers)
+        )
     by_image = np.abs(made - golden.probabilities).max(1)
     largest = float(by_image.max())
     # Not a number compares as false: it never passes.
     right = bool(largest <= golden.probabilities_tolerance)
     worst = golden.files[int(by_image.argmax())].name
-    found = f"A probability differs by {largest:.2g} at most, on {worst}." if largest else "The same in every digit."
+    found = f"Maximum difference of a probability: {largest:.2g}, on {worst}." if largest else "Identical."
     from_keras = float(np.abs(made - golden.keras).max())
     return Check(
-        "model", right, f"{found} From Keras: {from_keras:.2g} at most.", largest, golden.probabilities_tolerance
+        "model",
+        right,
+        f"{found} Maximum difference from Keras: {from_keras:.2g}.",
+        largest,
+        golden.probabilities_tolerance,
     )
 
 
 def _check_map(classifier: Classifier, golden: Golden, expected: NDArray[np.float32]) -> Check:
     if not has_map(classifier.runtime):
-        return Check(MAP, False, "The model has no second output with the evidence of every place.")
+        return Check(MAP, False, "The model has no second output with the evidence map.")
     assert isinstance(classifier.runtime, MappingRuntime)
     try:
         maps = [
@@ -206,8 +212,8 @@ def _check_map(classifier: Classifier, golden: Golden, expected: NDArray[np.floa
             np.abs(expected).max(axis=(1, 2)), 1e-12
         )
     except (ZooError, RuntimeError, ValueError) as error:
-        return Check(MAP, False, f"It does not answer: {error}.")
+        return Check(MAP, False, f"The model cannot compute the map: {error}.")
     largest, worst = float(difference.max()), golden.files[int(difference.argmax())].name
     right = bool(largest <= golden.maps_tolerance)
-    found = f"A place differs by {largest:.2g} of the strongest at most, on {worst}."
-    return Check(MAP, right, found if largest else "The same in every digit.", largest, golden.maps_tolerance)
+    found = f"Maximum difference, relative to the strongest evidence: {largest:.2g}, on {worst}."
+    return Check(MAP, right, found if largest else "Identical.", largest, golden.maps_tolerance)

@@ -1,4 +1,4 @@
-"""Pictures to look at: named, in folders, or on standard input; one at a time, however many there are."""
+"""Images to predict: by path, in folders, or on standard input, one at a time and in any number."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def listed(arguments: Sequence[str]) -> Iterator[tuple[str, Picture]]:
-    """Name and picture of each argument; ``-`` is standard input, and of a folder all files below it are taken.
+    """Yields name and image of each argument. ``-`` is standard input. For a folder, all files below it are used.
 
-    Hidden files of a folder are left out, and those that are pictures neither by name nor by content.
+    Hidden files of a folder are ignored, and files that are not images by name or by content.
     """
     for argument in arguments:
         path = Path(argument)
@@ -36,7 +36,7 @@ def listed(arguments: Sequence[str]) -> Iterator[tuple[str, Picture]]:
 
 
 def below(folder: Path) -> Iterator[tuple[str, Picture]]:
-    """Path and picture of all files below a folder, as ``listed`` takes them; why a folder could not be listed last."""
+    """Path and image of all files below a folder, followed by errors of folders that cannot be listed."""
     unreadable: list[OSError] = []
     empty = True
     waiting = [str(folder)]
@@ -68,7 +68,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_something_else(path: Path) -> bool:
-    """Whether a file of a folder is left out without a word, such as notes and licences."""
+    """Whether a file of a folder is ignored silently, such as notes and licences."""
     if path.suffix.lower() in SUFFIXES:
         return False
     try:
@@ -79,7 +79,7 @@ def _is_something_else(path: Path) -> bool:
 
 
 def upright(picture: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> tuple[NDArray[np.uint8], str]:
-    """All pixels of a picture, upright, and a remark on it."""
+    """All pixels of the upright image, and a remark on it."""
     if isinstance(picture, np.ndarray):
         return picture, ""
     if isinstance(picture, bytes):

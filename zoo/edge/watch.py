@@ -1,4 +1,4 @@
-"""Pictures as they appear in a folder."""
+"""Images as they appear in a folder."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _State = tuple[int, int]
 
 
 def watched(folder: Path, wait: Callable[[float], None] = time.sleep) -> Iterator[tuple[str, Path]]:
-    """Name and path of every file that is new, or new once more, in a folder; does not end by itself.
+    """Yields name and path of every new or replaced file in a folder, without end.
 
-    Files that were there before, hidden files and folders below it are left alone. Polling works on every system and
-    on shared folders, where notices of the system do not.
+    Files that existed before, hidden files and subfolders are ignored. Polling works on every system and on shared
+    folders, where system notifications do not work.
 
     Args:
-        folder: What is watched.
-        wait: Lets so many seconds pass.
+        folder: The folder to watch.
+        wait: Waits the given number of seconds.
 
     Raises:
-        DataError: The folder is not there, or goes away.
+        DataError: The folder does not exist, or is removed.
     """
     return _new(folder, _look(folder), wait)
 

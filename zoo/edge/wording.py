@@ -25,7 +25,7 @@ def as_json(name: str, answer: Answer) -> str:
 
 
 def as_text(name: str, answer: Answer) -> str:
-    """One line for people."""
+    """One line of text."""
     return f"{readable(name)}: {in_words(answer)}"
 
 
@@ -36,5 +36,5 @@ def in_words(answer: Answer) -> str:
 
 
 def as_note(name: str, answer: Answer) -> str:
-    """One line on a picture that was used although something is odd about it."""
+    """One line on an image that was used despite a problem."""
     return f"Note: {readable(name)}: {readable(answer.remark)}."

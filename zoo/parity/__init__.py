@@ -1,7 +1,8 @@
-"""Does an exported file answer like the Keras model it was made from? Asked with image files, through the whole path.
+"""Verifies that an exported file agrees with its Keras model, on image files and through the whole preprocessing.
 
-Names, shapes and labels come first, then the pixels, then the answers; each has its own error, so that it is known what
-is off. Importing this loads NumPy and OpenCV; Keras and the runtime of a format come in when a model is asked.
+First names, shapes and labels are checked, then the pixels, then the predictions. Each has its own error, so that the
+faulty part is known. Importing this loads NumPy and OpenCV. Keras and the runtime of a format are loaded when a model
+is run.
 """
 
 from zoo.parity.contract import Contract, check_contract, precision_of

@@ -1,4 +1,4 @@
-"""An exported file's answers to image files, and whether both sides saw the same pixels."""
+"""Predictions of an exported file on image files, and the comparison of the pixels with those of Keras."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from zoo.machine import core_count
 
 @dataclass(frozen=True, kw_only=True)
 class TensorError:
-    """How the pixels made for the file differ from those Keras was given.
+    """The difference between the input pixels of the file and of Keras.
 
     Args:
-        images: On how many images.
-        max_difference: Largest difference of a value, 0 to 255; ``None`` where their sizes already differ.
-        worst: File with the largest, empty where all are the same.
+        images: Number of images with a difference.
+        max_difference: Maximum difference of a value, 0 to 255. ``None`` if the sizes differ.
+        worst: File with the maximum difference. Empty if there is none.
     """
 
     images: int
@@ -36,7 +36,7 @@ class TensorError:
 
 
 class Predicts(Protocol):
-    """What is asked: a runtime, or what stands before one."""
+    """The interface for predictions: a runtime, or a wrapper of one."""
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]: ...
 
@@ -48,23 +48,23 @@ def ask(
     indices: NDArray[np.int64],
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[NDArray[np.float32], TensorError]:
-    """Reads every image from its file anew, as ``spec`` says, and asks for one after the other, as a device does.
+    """Reads every image from its file, preprocesses it with ``spec``, and predicts one after the other, as on a device.
 
-    Memory holds a few images, whatever their number, and the answers.
+    Only a few images are in memory at a time, whatever their number.
 
     Args:
-        runtime: The file.
-        spec: Its image rule.
-        data: Names of the files, and the pixels Keras was given.
-        indices: Which images.
+        runtime: The exported file.
+        spec: Its preprocessing.
+        data: Names of the files, and the input pixels of Keras.
+        indices: Indices of the images.
         progress: Called with images done and images to do.
 
     Returns:
-        Answers, float32 ``(len(indices), classes)``, and the error of the pixels.
+        Probabilities, float32 ``(len(indices), classes)``, and the difference of the pixels.
 
     Raises:
-        ImageError: A file cannot be read any more.
-        ExportError: The runtime fails, or answers in another shape.
+        ImageError: A file can no longer be read.
+        ExportError: The runtime fails, or returns another shape.
     """
     classes = len(data.labels)
     answers = np.empty((len(indices), classes), np.float32)
@@ -80,7 +80,7 @@ def ask(
                 largest, worst = difference, data.names[indices[row]]
         answer = np.asarray(runtime.predict(pixels[None]))
         if answer.shape != (1, classes):
-            raise ExportError(f"The file answers one image with the shape {answer.shape}; expected (1, {classes}).")
+            raise ExportError(f"The file returns the shape {answer.shape} for one image; expected (1, {classes}).")
         answers[row] = answer[0]
         if progress:
             progress(row + 1, len(indices))

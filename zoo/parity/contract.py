@@ -1,4 +1,5 @@
-"""What every exported file promises: names, shapes, types, labels and image rule. Checked before any image is asked."""
+"""The contract of every exported file: names, shapes, types, labels and preprocessing. It is checked before any
+prediction."""
 
 from __future__ import annotations
 
@@ -16,13 +17,13 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """How far a file keeps it.
+    """The result of the check.
 
     Args:
-        inputs, outputs: As the file has them.
-        problems: Sentences; any of them fails the file.
-        notes: Sentences worth knowing that fail nothing.
-        askable: Whether its tensors allow images to be asked at all.
+        inputs, outputs: Inputs and outputs of the file.
+        problems: Sentences on violations, each of which fails the file.
+        notes: Further sentences, which do not fail the file.
+        askable: Whether its tensors allow predictions at all.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -39,12 +40,12 @@ def check_contract(
     reference: TrainedModel,
     digest: str,
 ) -> Contract:
-    """Compares a file's tensors and metadata with what the reference asks for.
+    """Compares a file's tensors and metadata with those of the reference.
 
     Args:
-        inputs, outputs: Of the file.
-        metadata: ``None`` where the file has none of ours.
-        reference: The model it should answer like.
+        inputs, outputs: Inputs and outputs of the file.
+        metadata: Metadata of the file. ``None`` if it has no zoo metadata.
+        reference: The reference model.
         digest: ``model_digest`` of its weights.
     """
     spec = metadata.image if metadata else reference.image
@@ -59,8 +60,8 @@ def check_contract(
     ]
     notes = []
     if metadata is None:
-        problems.append("The file has no metadata of zoo: its labels, image rule and precision are not known.")
-        notes.append("Without an image rule in the file, its pixels were made by the model's.")
+        problems.append("The file has no zoo metadata: its labels, preprocessing and precision are not known.")
+        notes.append("The file contains no preprocessing, so that of the model was used.")
     else:
         problems += [
             *_labels(metadata.labels, reference.labels),
@@ -69,7 +70,10 @@ def check_contract(
             *_model(metadata, digest),
         ]
         if metadata.architecture != reference.architecture:
-            notes.append(f"The file says that it is {metadata.architecture}; the model is {reference.architecture}.")
+            notes.append(
+                f"The architecture of the file is {metadata.architecture}; that of the model is"
+                f" {reference.architecture}."
+            )
     return Contract(
         inputs=tuple(inputs),
         outputs=tuple(outputs),
@@ -80,7 +84,7 @@ def check_contract(
 
 
 def precision_of(metadata: Metadata | None, inputs: Sequence[TensorInfo]) -> str:
-    """What the file says; of one that says nothing, what its input suggests."""
+    """The precision in the metadata, or, without metadata, the one suggested by the input."""
     if metadata:
         return metadata.precision
     return "int8" if inputs and inputs[0].dtype in ("uint8", "int8") else "float32"
@@ -93,7 +97,7 @@ def _tensor(kind: str, found: Sequence[TensorInfo], name: str, shape: Shape, dty
     (item,) = found
     problems = []
     if item.name != name:
-        problems.append(f"The {kind} is called '{item.name}'; expected '{name}'.")
+        problems.append(f"The name of the {kind} is '{item.name}'; expected '{name}'.")
     if not _fits(item.shape, shape):
         problems.append(f"The {kind} has the shape {shape_text(item.shape)}; expected {shape_text(shape)}.")
     if item.dtype != dtype:
@@ -106,7 +110,7 @@ def _tensor(kind: str, found: Sequence[TensorInfo], name: str, shape: Shape, dty
 
 
 def _map(found: TensorInfo, output: Shape, precision: str) -> list[str]:
-    """The second output of a file with a map may have any number of places."""
+    """The second output of a file with a map may have any height and width."""
     places = found.shape[1:3] if len(found.shape) == 4 else (None, None)
     return _tensor("map", [found], MAP, (None, *places, *output[1:]), "float32", precision)
 
@@ -116,12 +120,12 @@ def _only(found: Sequence[TensorInfo], shape: Shape) -> bool:
 
 
 def _fits(found: Shape, wanted: Shape) -> bool:
-    """Images are predicted one by one: the batch may be free or 1. The rest must be as wanted."""
+    """Whether a shape matches. Images are predicted one by one, so the batch size may be free or 1."""
     return len(found) == len(wanted) and found[0] in (None, 1) and found[1:] == wanted[1:]
 
 
 def shape_text(shape: Shape) -> str:
-    """``(None, 224, 224, 3)`` as ``(batch, 224, 224, 3)``; another free dimension is a question mark."""
+    """Writes ``(None, 224, 224, 3)`` as ``(batch, 224, 224, 3)``. Other free dimensions are question marks."""
     sizes = ["?" if size is None else str(size) for size in shape]
     if shape[:1] == (None,):
         sizes[0] = "batch"
@@ -136,18 +140,20 @@ def _labels(found: tuple[str, ...], wanted: tuple[str, ...]) -> list[str]:
     places = [place for place, pair in enumerate(zip(found, wanted, strict=True)) if pair[0] != pair[1]]
     first = places[0]
     others = f" Other labels that differ: {len(places) - 1}." if len(places) > 1 else ""
-    return [f"Output {first} is labelled '{found[first]}' in the file; the model means '{wanted[first]}'.{others}"]
+    return [f"Output {first} has the label '{found[first]}' in the file, but '{wanted[first]}' in the model.{others}"]
 
 
 def _strangers(found: tuple[str, ...], wanted: tuple[str, ...]) -> str:
     missing, strange = list(Counter(wanted) - Counter(found)), list(Counter(found) - Counter(wanted))
-    return (f" It lacks '{missing[0]}'." if missing else "") + (f" It adds '{strange[0]}'." if strange else "")
+    return (f" Missing: '{missing[0]}'." if missing else "") + (f" Additional: '{strange[0]}'." if strange else "")
 
 
 def _image(found: ImageSpec, wanted: ImageSpec) -> list[str]:
     have, want = found.as_dict(), wanted.as_dict()
     differing = [f"{name} {have[name]!r} instead of {want[name]!r}" for name in want if have[name] != want[name]]
-    return [f"The file's image rule is not the model's: {', '.join(differing)}."] if differing else []
+    return (
+        [f"The preprocessing of the file differs from that of the model: {', '.join(differing)}."] if differing else []
+    )
 
 
 def _model(metadata: Metadata, digest: str) -> list[str]:

@@ -1,15 +1,15 @@
-"""What a number of images can prove about an 8-bit file, in exact probabilities.
+"""How much a given number of images can prove about an 8-bit file, with exact probabilities.
 
-A share that was measured on ``n`` images is not the share of all images. So a limit is read as a rule about *true*
-shares, and three kinds of file are told apart by the share of images whose prediction the file changes (flips):
+A share measured on ``n`` images differs from the share of all images. Therefore a limit refers to *true* shares. Files
+are divided into three groups by the share of images whose prediction the file changes (flips):
 
 - a **good** file flips at most ``GOOD`` (0.35) of what the limit allows: 0.7 % where 98 % agreement is required;
 - a **bad** file flips ``BAD`` (2) times as much as the limit allows, or loses twice the accuracy: 4 % and 2 points;
-- what lies between may pass or be refused.
+- any other file may pass or be refused.
 
-A file is refused where it misses the limit on the images, and a good file would do so in at most ``ERROR`` of cases.
-It passes otherwise; on *thin evidence* where a bad file would look as good in more than ``ERROR`` of cases.
-``docs/decisions/0011-gates-and-chance.md`` gives both errors at 50 to 2000 images.
+A file is refused if it misses the limit on the images and a good file would do so in at most ``ERROR`` of cases.
+Otherwise it passes. It passes on *thin evidence* if a bad file would look as good in more than ``ERROR`` of cases.
+``docs/decisions/0011-gates-and-chance.md`` gives both errors for 50 to 2000 images.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _ROUNDING = 1e-9
 def most_flips(images: int, min_agreement: float) -> int:
     """The largest number of flips that passes.
 
-    Those that the limit allows; or, with few images, what a good file stays within in 95 % of cases.
+    It is the number allowed by the limit or, with few images, the number that a good file does not exceed in 95 % of
+    cases.
 
     >>> [most_flips(n, 0.98) for n in (50, 76, 150, 500, 2000)]
     [1, 2, 3, 10, 40]
@@ -45,10 +46,10 @@ def most_flips(images: int, min_agreement: float) -> int:
 
 
 def proves_agreement(images: int, flips: int, min_agreement: float) -> bool:
-    """Whether a bad file would flip as few of so many images in at most 5 % of cases.
+    """Whether a bad file would have so few flips on these images in at most 5 % of cases.
 
-    Where the limit allows no flip, every single one refuses the file, and nothing is left to chance. Where it allows
-    all of them, no file is bad.
+    If the limit allows no flip, every single flip refuses the file, without any chance involved. If it allows all
+    flips, no file is bad.
     """
     from scipy.stats import binom
 
@@ -56,15 +57,15 @@ def proves_agreement(images: int, flips: int, min_agreement: float) -> bool:
 
 
 def bad_agreement(min_agreement: float) -> float:
-    """Agreement of a bad file, 0 to 1: it flips twice as much as the limit allows, and at most everything."""
+    """Agreement of a bad file, 0 to 1: it has twice as many flips as allowed, but at most all images."""
     return max(0.0, 1 - BAD * (1 - min_agreement))
 
 
 def loses_accuracy(images: int, only_keras: int, only_file: int, max_drop: float) -> bool:
-    """Whether accuracy is lost: more than the limit on these images, and not by chance.
+    """Whether accuracy is lost: more than the limit on these images, and significantly.
 
-    Chance is judged by McNemar's exact test, one-sided: of the images that only one of the two classifies rightly, a
-    file without loss has as many as Keras on average.
+    Significance is tested with the one-sided exact McNemar test: of the images that only one of the two classifies
+    correctly, a file without loss has on average as many as Keras.
 
     >>> loses_accuracy(76, 1, 0, 0.01), loses_accuracy(150, 5, 0, 0.01), loses_accuracy(2000, 15, 4, 0.01)
     (False, True, False)
@@ -77,9 +78,9 @@ def loses_accuracy(images: int, only_keras: int, only_file: int, max_drop: float
 
 
 def proves_accuracy(images: int, only_keras: int, only_file: int, max_drop: float) -> bool:
-    """Whether a loss of twice the limit is ruled out: by Tango's score interval, at 95 % on the side of the loss.
+    """Whether a loss of twice the limit is excluded by Tango's score interval, one-sided at 95 %.
 
-    Where no loss is allowed, none must be measured: no number of images rules out the smallest one.
+    If no loss is allowed, none must be measured, because no number of images can exclude the smallest loss.
     """
     if max_drop == 0:
         return only_keras <= only_file

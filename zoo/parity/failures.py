@@ -1,4 +1,4 @@
-"""Why a file fails, in sentences that name the figure and the limit."""
+"""Sentences on why a file fails, with the figure and the limit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def failures(
     precision: str,
     n: int,
 ) -> tuple[str, ...]:
-    """In the order to mend them: contract, pixels, answers."""
+    """The failures in the order in which to fix them: contract, pixels, predictions."""
     found = list(contract.problems)
     if tensor and tensor.images:
         found.append(_tensor(tensor, n))
@@ -40,37 +40,39 @@ def failures(
 
 def _tensor(tensor: TensorError, n: int) -> str:
     if tensor.max_difference is None:
-        return "The file's image rule makes pictures of another size than the model's."
+        return "The preprocessing of the file gives another image size than that of the model."
     return (
-        f"The pixels made for the file differ from those Keras was given on {tensor.images} of {n} images, by up to "
-        f"{tensor.max_difference} of 255 ({readable(tensor.worst)}): the way from file to pixels is off."
+        f"The input pixels of the file and of Keras differ on {tensor.images} of {n} images, by up to "
+        f"{tensor.max_difference} of 255 ({readable(tensor.worst)}). The preprocessing is not the same."
     )
 
 
 def _outputs(values: Values, n: int) -> Iterator[str]:
     if values.not_finite:
         first = readable(values.not_finite[0])
-        yield f"The file's answer is not finite on {len(values.not_finite)} of {n} images ({first})."
+        yield f"The outputs of the file are not finite on {len(values.not_finite)} of {n} images ({first})."
     if values.lowest is not None and not values.probabilities:
         yield (
-            f"The file's outputs are no probabilities: they go from {values.lowest:.4g} to {values.highest:.4g}, and "
-            f"the sum of an answer is up to {values.row_sum_error:.2g} away from 1."
+            f"The outputs of the file are not probabilities: they range from {values.lowest:.4g} to"
+            f" {values.highest:.4g}, "
+            f"and their sum differs from 1 by up to {values.row_sum_error:.2g}."
         )
 
 
 def _gate(gate: GateResult, values: Values, precision: str, n: int) -> str:
     if gate.name == "max_difference":
         if values.difference is None:
-            return "Not one probability can be compared with Keras's."
+            return "No probability can be compared with Keras."
         return (
-            f"A probability of the {precision} model differs by {gate.value:.3g} from Keras's "
+            f"A probability of the {precision} model differs from Keras by {gate.value:.3g} "
             f"({readable(values.difference.worst)}); {gate.limit:g} is allowed."
         )
     if gate.name == "max_flip_margin":
         flip = values.flips[0]
         count = sum(flip.margin > gate.limit for flip in values.flips)
         return (
-            f"The prediction changes on {count} of {n} images though that of Keras leads by more than {gate.limit:g}: "
+            f"The prediction changes on {count} of {n} images although its margin in Keras is more than"
+            f" {gate.limit:g}: "
             f"{readable(flip.file)} is '{flip.keras}' for Keras and '{flip.answered}' for the file, "
             f"margin {flip.margin:.3g}."
         )
@@ -83,7 +85,7 @@ def _gate(gate: GateResult, values: Values, precision: str, n: int) -> str:
             f"required, and with so many images {least} of them."
         )
     return (
-        f"The {precision} model is right on {percent(values.file.accuracy)} of {n} images, Keras on "
+        f"The accuracy of the {precision} model on {n} images is {percent(values.file.accuracy)}, that of Keras is "
         f"{percent(values.keras.accuracy)}: {points(-values.accuracy_difference, signed=False)} points are lost "
         f"(95 % interval {gate_interval(gate)}). A significant loss of more than {points(gate.limit, signed=False)} "
         "points is not allowed."
@@ -91,9 +93,9 @@ def _gate(gate: GateResult, values: Values, precision: str, n: int) -> str:
 
 
 def acceptance(verification: Verification) -> str | None:
-    """The options with which a file would be kept that fails by its agreement and accuracy alone; ``None`` otherwise.
+    """The options with which a file would be kept that fails only in agreement or accuracy. ``None`` otherwise.
 
-    Tried, not guessed: each limit is the strictest of its kind, in steps of half a point, that this file meets.
+    Each limit is the strictest, in steps of half a point, that this file meets. It is determined by trying.
     """
     failed = [gate for gate in verification.gates if not gate.passed]
     if len(failed) != len(verification.failures) or any(gate.name not in _OPTIONS for gate in failed):

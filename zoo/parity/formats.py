@@ -1,4 +1,4 @@
-"""Which exporter reads a file."""
+"""Finds the exporter that reads a file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from zoo.registry import exporters
 
 
 def exporter_of(path: Path) -> Exporter:
-    """The installed exporter of a file's format, by its suffix; of two that match the longer suffix. Never a variant.
+    """The installed exporter of a file's format, by its longest matching suffix. Variants are excluded.
 
     Raises:
-        UsageError: There is no such file, nobody reads its suffix, or two exporters do.
+        UsageError: The file does not exist, no exporter reads its suffix, or two do.
         ExportError: One of its parts is missing.
     """
     records = [offer.record for offer in exporters() if not offer.record.variant_of]
@@ -28,7 +28,7 @@ def exporter_of(path: Path) -> Exporter:
     if len(names) > 1:
         raise UsageError(
             f"'{path}' may be of the formats {' and '.join(names)}: both have the suffix '{path.suffix}'.",
-            "Leave the distribution of one out: ZOO_DISABLE_PLUGINS.",
+            "Disable one of the distributions with ZOO_DISABLE_PLUGINS.",
         )
     exporter = exporters().get(names[0])
     exporter.files(path)

@@ -1,4 +1,4 @@
-"""How far an exported file may be from Keras before it is refused."""
+"""The limits of the difference between an exported file and Keras."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, kw_only=True)
 class Agreed:
-    """Images on which both models predicted, and how often the same class.
+    """Images that both models predicted, and the number with the same class.
 
     Args:
         splits: Number of images by split.
@@ -31,7 +31,7 @@ class Agreed:
 
 @dataclass(frozen=True, kw_only=True)
 class Paired:
-    """Labelled images: all, and those that only one of the two classifies rightly."""
+    """Labelled images: all, and those that only one of the two classifies correctly."""
 
     images: int
     only_keras: int
@@ -40,17 +40,17 @@ class Paired:
 
 @dataclass(frozen=True, kw_only=True)
 class Gates:
-    """Limits of a verification; ``None``: this one does not apply.
+    """Limits of a verification. ``None`` means that a limit does not apply.
 
-    The limits of agreement and accuracy are on the true shares, so they are judged with the number of images in mind:
-    ``zoo.parity.evidence``. The other two hold for each single image.
+    The limits of agreement and accuracy refer to true shares, so their evaluation depends on the number of images; see
+    ``zoo.parity.evidence``. The other two apply to each single image.
 
     Args:
-        max_difference: Largest absolute difference of a probability, 0 to 1.
-        max_flip_margin: Largest margin of an image whose prediction may change, 0 to 1. The margin is Keras's
-            probability of the class it predicts minus its probability of the class the file predicts.
-        min_agreement: Least share of images with the same predicted class, 0 to 1.
-        max_accuracy_drop: Largest loss of accuracy, 0 to 1 (0.01 is one point).
+        max_difference: Maximum absolute difference of a probability, 0 to 1.
+        max_flip_margin: Maximum margin of an image whose prediction may change, 0 to 1. The margin is Keras's
+            probability of its predicted class minus its probability of the class that the file predicts.
+        min_agreement: Minimum share of images with the same predicted class, 0 to 1.
+        max_accuracy_drop: Maximum loss of accuracy, 0 to 1 (0.01 is one point).
     """
 
     max_difference: float | None = None
@@ -64,12 +64,12 @@ class Gates:
     def judge(
         self, *, difference: float | None, flip_margin: float, agreed: Sequence[Agreed], paired: Paired
     ) -> tuple[GateResult, ...]:
-        """What was measured against each limit that applies, in the order above.
+        """Compares measured values with each limit that applies, in the order above.
 
         Args:
-            difference: ``None`` where it could not be measured, which no limit allows.
-            flip_margin: 0 where no prediction flipped.
-            agreed: Sets of images, each of which must keep the limit of agreement.
+            difference: Maximum difference. ``None`` if it could not be measured, which no limit allows.
+            flip_margin: Maximum margin of a flip. 0 without flips.
+            agreed: Sets of images, each of which must meet the limit of agreement.
             paired: The labelled images.
         """
         found = [
@@ -92,13 +92,13 @@ class GateResult:
     """One gate.
 
     Args:
-        name: In ``Gates``.
-        value: That was measured.
-        limit: For it.
-        passed: Whether the file may be kept.
-        splits: Number of images by split, where the verdict depends on how many there are.
-        interval: 95 % interval of the true value, likewise: Clopper-Pearson's, or Tango's for accuracy.
-        thin: Whether it passed, and a bad file would look as good in more than one case of twenty.
+        name: Name in ``Gates``.
+        value: The measured value.
+        limit: The limit.
+        passed: Whether the limit is met.
+        splits: Number of images by split, if the result depends on their number.
+        interval: 95 % interval of the true value, likewise (Clopper-Pearson, or Tango for accuracy).
+        thin: Whether it passed although a bad file would look as good in more than one of twenty cases.
     """
 
     name: str
@@ -111,7 +111,7 @@ class GateResult:
 
     @property
     def images(self) -> int:
-        """Number of images that the verdict depends on."""
+        """Number of images on which the result is based."""
         return sum((self.splits or {}).values())
 
 
@@ -151,5 +151,5 @@ _DEFAULTS = {
 
 
 def default_gates(precision: str) -> Gates:
-    """The gates of a precision; those of ``float32``, the strictest, for one that is not known."""
+    """The gates of a precision. Those of ``float32``, the strictest, for an unknown precision."""
     return _DEFAULTS.get(precision, _DEFAULTS["float32"])

@@ -1,4 +1,4 @@
-"""Which images a model's exported files are verified on."""
+"""The images on which exported files are verified."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from zoo.evaluation.trained import TrainedModel
 def verification_images(
     reference: TrainedModel, source: str | None = None, progress: Callable[[int, int], None] | None = None
 ) -> tuple[ImageData, str]:
-    """Images with the name of their split: those of ``source``, or the run's test split, or its validation split.
+    """Images and the name of their split: those of ``source``, or the run's test split, or its validation split.
 
     Args:
-        reference: The model that the files were made from.
-        source: A folder, a CSV file, or the name of a dataset; ``None``: what the run recorded.
+        reference: The model from which the files were exported.
+        source: A folder, a CSV file, or the name of a dataset. ``None``: the images recorded by the run.
         progress: Called with files done and files to do, while files are decoded.
 
     Raises:
-        UsageError: The model comes from no run, and no source is given; or there is nothing of that name.
-        DataError: A class that the model does not know, or recorded images that are not as they were.
+        UsageError: The model is not from a run and no source is given, or the source does not exist.
+        DataError: A class is unknown to the model, or recorded images have changed.
     """
     if source is not None:
         labels, aliases = reference.labels, reference.aliases
         return load_for_evaluation(source, reference.image, labels, aliases=aliases, progress=progress), TEST
     run = reference.run
     if run is None:
-        raise UsageError(f"On which images should {reference.name} be verified?", "Give them with --data.")
+        raise UsageError(f"There are no images to verify {reference.name} on.", "Give them with --data.")
     rows = run.split()
     split = next((name for name in (TEST, VAL) if any(row["split"] == name for row in rows)), None)
     if split is None:

@@ -1,4 +1,4 @@
-"""The map of an exported file beside Keras's: does the file find the evidence where Keras finds it?"""
+"""Comparison of the evidence maps of an exported file and of Keras."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from zoo.terminal import readable
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedMaps:
-    """What Keras finds on a split.
+    """The maps of Keras on a split.
 
     Args:
-        classes: Place of the class that Keras predicts, ``(n,)``.
-        maps: The evidence of each place for that class, float32 ``(n, height, width)``.
+        classes: Index of the class that Keras predicts, ``(n,)``.
+        maps: Evidence at each position for that class, float32 ``(n, height, width)``.
     """
 
     classes: NDArray[np.int64]
@@ -28,11 +28,11 @@ class ExpectedMaps:
 
 @dataclass(frozen=True, kw_only=True)
 class MapGates:
-    """Limits of a map; ``None``: this one does not apply.
+    """Limits of a map. ``None`` means that a limit does not apply.
 
     Args:
-        max_difference: Largest difference of a place, as a share of the strongest evidence in the photo.
-        min_similarity: Least correlation with Keras's map, on average over the photos.
+        max_difference: Maximum difference at a position, as a share of the strongest evidence in the photo.
+        min_similarity: Minimum mean correlation with the map of Keras over the photos.
     """
 
     max_difference: float | None = None
@@ -41,16 +41,17 @@ class MapGates:
 
 @dataclass(frozen=True, kw_only=True)
 class MapParity:
-    """How the map of a file differs from Keras's, for the class that Keras predicts.
+    """The difference of the maps of a file and of Keras, for the class that Keras predicts.
 
     Args:
-        images: Photos compared.
-        height, width: Of the map, in places.
-        max_difference: Largest difference of a place, over the strongest evidence in that photo's map of Keras.
-        worst: File with the largest.
+        images: Number of photos compared.
+        height, width: Size of the map in positions.
+        max_difference: Maximum difference at a position, relative to the strongest evidence in Keras's map of the
+            photo.
+        worst: File with the maximum difference.
         mean_similarity, lowest_similarity: Correlation of the two maps of a photo, -1 to 1: the mean over the photos
             and the lowest.
-        limits: What applies.
+        limits: The limits.
     """
 
     images: int
@@ -64,7 +65,7 @@ class MapParity:
 
     @property
     def failures(self) -> Iterator[str]:
-        """Sentences; none where the map passed."""
+        """Sentences on failures. Empty if the map passed."""
         limit = self.limits.max_difference
         if limit is not None and not self.max_difference <= limit:
             yield (
@@ -80,7 +81,7 @@ class MapParity:
 
     @property
     def summary(self) -> str:
-        """The figures with what is allowed, one line."""
+        """One line with the figures and the limits."""
         limits = self.limits
         least = "" if limits.min_similarity is None else f", at least {limits.min_similarity:g} allowed"
         most = "" if limits.max_difference is None else f", {limits.max_difference:g} allowed"
@@ -98,7 +99,7 @@ _GATES = {
 
 
 class MapReader:
-    """A runtime that keeps the map of the class that Keras predicts while it is asked, photo by photo."""
+    """A runtime that stores the map of the class that Keras predicts, photo by photo."""
 
     def __init__(self, runtime: MappingRuntime, classes: NDArray[np.int64]) -> None:
         self._runtime, self._classes = runtime, classes
@@ -113,16 +114,16 @@ class MapReader:
 def compare_maps(
     expected: ExpectedMaps, found: Sequence[NDArray[np.float32]], files: Sequence[str], precision: str
 ) -> MapParity:
-    """Compares the maps of a file with Keras's, photo by photo.
+    """Compares the maps of a file and of Keras, photo by photo.
 
     Args:
-        expected: Keras's.
-        found: The file's, in the same order.
+        expected: Maps of Keras.
+        found: Maps of the file, in the same order.
         files: Names of the photos.
-        precision: Of the file, which decides the limits.
+        precision: Precision of the file, which determines the limits.
 
     Raises:
-        ExportError: They are of another size.
+        ExportError: The maps have different sizes.
     """
     maps = np.stack(found)
     if maps.shape != expected.maps.shape:
@@ -146,7 +147,7 @@ def compare_maps(
 
 
 def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Pearson's; 1 of two maps that are the same everywhere, 0 where only one of them is."""
+    """Pearson correlation. 1 if both maps are constant, 0 if only one of them is."""
     if not np.isfinite(one).all():
         return -1.0
     one, other = one - one.mean(), other - other.mean()

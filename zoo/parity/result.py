@@ -1,4 +1,4 @@
-"""What a verification found: the record, its JSON, and the summary that travels inside the file."""
+"""The result of a verification: the record, its JSON, and the summary that is stored in the file."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ VERIFICATION_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """An exported file beside the Keras model it was made from.
+    """The comparison of an exported file with its Keras model.
 
     Args:
         file: Name of the exported file.
-        file_sha256: Of its content.
-        file_bytes: Of the file with its parts.
-        parts: Names of the files that belong to it, each with its SHA-256.
+        file_sha256: SHA-256 of its content.
+        file_bytes: Size of the file with its parts.
+        parts: Names of its parts, each with its SHA-256.
         format: Name of the exporter.
-        precision: What the file says, or what its input suggests.
-        metadata: What the file says about itself.
+        precision: Precision in the metadata, or the one suggested by its input.
+        metadata: Metadata of the file.
         reference: Name of the Keras model: the run, or ``mobilenetv2 (imagenet)``.
-        architecture: Of the Keras model.
+        architecture: Architecture of the Keras model.
         data: Name of the dataset: the last part of the folder's path.
         data_digest: SHA-256 over labels and every image's content, label and split.
-        split: Of the data.
-        n: Images asked.
-        image: How files became the file's input.
-        contract: Names, shapes, types, labels, image rule.
-        tensor: Error of the pixels; ``None`` where the contract did not allow a question.
-        values: The answers; ``None`` likewise.
+        split: Split of the data.
+        n: Number of images compared.
+        image: The preprocessing of the file.
+        contract: Names, shapes, types, labels and preprocessing.
+        tensor: Difference of the pixels. ``None`` if the contract did not allow predictions.
+        values: Comparison of the predictions. ``None`` likewise.
         limits: The gates.
-        gates: What they said; empty where there are no answers.
-        failures: Sentences; the file passed if there are none.
-        threads: Of the runtime.
-        versions: Package name to version, of what verified.
-        map: Its map beside Keras's; ``None`` of a file without one.
+        gates: Results of the gates. Empty without predictions.
+        failures: Sentences on failures. The file passed if there are none.
+        threads: Number of threads of the runtime.
+        versions: Versions of the packages used, by name.
+        map: Comparison of the evidence maps. ``None`` for a file without a map.
     """
 
     file: str
@@ -93,15 +93,15 @@ class Verification:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences on why the model itself may be of no use, however well the file agrees with it."""
+        """Warnings that the model itself may be unusable, whatever its agreement with the file."""
         return tuple(warning.sentence for warning in self.values.warnings) if self.values else ()
 
     def of_files(self, files: Sequence[Path]) -> Verification:
-        """The same, said of a file and its parts as they are now: after its metadata was written, or it was renamed."""
+        """The same result for the current file and parts, after metadata was written or the file was renamed."""
         return replace(self, **described(files))
 
     def as_dict(self) -> dict[str, Any]:
-        """The content of ``verify.json``. Labels are left out of the metadata, and what it says of a verification."""
+        """The content of ``verify.json``. Labels and verification are left out of the metadata."""
         said = self.metadata.as_dict() if self.metadata else None
         if said:
             del said["labels"], said["verification"]
@@ -119,7 +119,7 @@ class Verification:
         }
 
     def summary(self) -> dict[str, Any]:
-        """What goes into the file's metadata: ``status`` and the figures that decide."""
+        """The summary for the file's metadata: ``status`` and the main figures."""
         values = self.values
         return {
             "status": "verified" if self.passed else "unverified",
@@ -137,7 +137,7 @@ class Verification:
 
 
 def described(files: Sequence[Path]) -> dict[str, Any]:
-    """The fields of a verification that say which files it is of; the exported file first, then its parts."""
+    """The fields of a verification that identify its files: the exported file, followed by its parts."""
     file, *parts = files
     return {
         "file": file.name,
@@ -148,7 +148,7 @@ def described(files: Sequence[Path]) -> dict[str, Any]:
 
 
 def size_bytes(files: Sequence[Path]) -> int:
-    """Of all of them together."""
+    """Total size of all files."""
     return sum(path.stat().st_size for path in files)
 
 

@@ -1,4 +1,4 @@
-"""Does a file store its weights as the precision says? An exporter that ignores the precision is found here."""
+"""Checks that a file stores its weights in the requested precision, to detect exporters that ignore it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LEAST_BYTES = 1_000_000
 
 
 def stored_problem(exporter: Exporter, path: Path, precision: str, model: keras.Model) -> str | None:
-    """A sentence where a file of ``int8`` or ``float16`` stores its weights as float32; ``None`` otherwise.
+    """A sentence if an ``int8`` or ``float16`` file stores its weights as float32. ``None`` otherwise.
 
     Args:
-        exporter: Of the file; its ``stored`` says what the file holds, and without it the size of the file does.
+        exporter: The exporter of the file. If it has no ``stored``, the size of the file is checked.
         path: The file.
-        precision: What it is said to hold.
-        model: The Keras model it was made from.
+        precision: The requested precision.
+        model: The Keras model from which it was exported.
     """
     shapes = [tuple(variable.shape) for variable in model.weights]
     kernels = sum(prod(shape) for shape in shapes if len(shape) > 1)

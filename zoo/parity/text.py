@@ -1,4 +1,4 @@
-"""A verification for a terminal."""
+"""A verification as text for a terminal."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from zoo.table import Column, prose, table
 from zoo.terminal import readable
 
 _GATES = {
-    "max_difference": "largest difference of a probability",
-    "max_flip_margin": "largest margin of a flipped prediction",
+    "max_difference": "maximum difference of a probability",
+    "max_flip_margin": "maximum margin of a changed prediction",
     "min_agreement": "agreement with Keras",
     "max_accuracy_drop": "accuracy lost",
 }
@@ -25,7 +25,7 @@ _MOST_FLIPS = 10
 
 _SIDES = (Column("", "name"), Column("accuracy"), Column("log loss", rank=1), Column("calibration error", rank=2))
 _FLIPS = (
-    Column("answered differently", "name"),
+    Column("changed predictions", "name"),
     Column("is", "name", 1),
     Column("Keras", "name"),
     Column("file", "name"),
@@ -34,7 +34,7 @@ _FLIPS = (
 
 
 def render(verification: Verification, width: int | None = None) -> str:
-    """Tables of at most ``width`` columns, as ``zoo verify`` prints them; the verdict and its reasons are not here."""
+    """The tables of ``zoo verify`` with at most ``width`` columns. The verdict and its reasons are not included."""
     found = verification
     said = (
         f"{found.file} ({found.format}, {found.precision}) against {found.reference} "
@@ -66,7 +66,7 @@ def render(verification: Verification, width: int | None = None) -> str:
 
 
 def gate_name(gate: GateResult) -> str:
-    """What a gate looks at, in words, and on which images where their number decides."""
+    """The name of a gate, and the images if the result depends on their number."""
     return _GATES[gate.name] + (f", {images_text(gate)}" if gate.splits else "")
 
 
@@ -79,7 +79,7 @@ def images_text(gate: GateResult) -> str:
 
 
 def gate_interval(gate: GateResult) -> str:
-    """The 95 % interval of the true value, in the unit of the value; empty where none belongs to it."""
+    """The 95 % interval of the true value, in the unit of the value. Empty if there is none."""
     if gate.interval is None:
         return ""
     low, high = gate.interval
@@ -89,7 +89,7 @@ def gate_interval(gate: GateResult) -> str:
 
 
 def thin_evidence(verification: Verification) -> tuple[str, ...]:
-    """What a verification that passed could not rule out, a sentence for each gate; empty with enough images."""
+    """What a passed verification could not exclude, one sentence per gate. Empty with enough images."""
     if not verification.thin:
         return ()
     return tuple(_thin(gate) for gate in verification.gates if gate.thin)
@@ -101,20 +101,23 @@ def _thin(gate: GateResult) -> str:
         bad = bad_agreement(gate.limit)
         same = round((gate.value or 0) * gate.images)
         return (
-            f"Agreement passed on thin evidence: {same} of {images_text(gate)} cannot tell {percent(gate.limit)} from "
-            f"{percent(bad)} {seen}."
+            f"Agreement passed on thin evidence: {same} of {images_text(gate)} cannot distinguish"
+            f" {percent(gate.limit)} "
+            f"from {percent(bad)} {seen}."
         )
     if gate.limit == 0:
-        return f"Accuracy passed on thin evidence: {images_text(gate)} cannot tell a small loss from none {seen}."
+        return (
+            f"Accuracy passed on thin evidence: {images_text(gate)} cannot distinguish a small loss from none {seen}."
+        )
     allowed, bad_loss = points(gate.limit, signed=False), points(min(1.0, BAD * gate.limit), signed=False)
     return (
-        f"Accuracy passed on thin evidence: {images_text(gate)} cannot tell a loss of {allowed} points from one of "
-        f"{bad_loss} points {seen}."
+        f"Accuracy passed on thin evidence: {images_text(gate)} cannot distinguish a loss of {allowed} points from one "
+        f"of {bad_loss} points {seen}."
     )
 
 
 def gate_figures(gate: GateResult) -> tuple[str, str]:
-    """Value and limit, with the sense of the comparison."""
+    """Value and limit, with the direction of the comparison."""
     if gate.name == "min_agreement":
         return _share(gate.value), f">= {percent(gate.limit)}"
     if gate.name == "max_accuracy_drop":
@@ -159,7 +162,7 @@ def _answers(values: Values) -> list[tuple[str, str]]:
     if values.difference is None:
         return [("agreement", share)]
     shown = values.difference
-    apart = f"differ by {shown.max:.3g} at most, {shown.mean:.3g} on average, p99 {shown.p99:.3g}"
+    apart = f"difference {shown.max:.3g} at most, {shown.mean:.3g} on average, p99 {shown.p99:.3g}"
     return [("agreement", share), ("probabilities", apart)]
 
 
@@ -177,7 +180,7 @@ def _worst_recall(values: Values) -> str:
     worst = min(values.recalls, key=lambda recall: recall.change)
     if worst.change >= 0:
         return "; no class loses recall"
-    return f"; recall of '{worst.label}' {points(worst.change)} points, the most of a class"
+    return f"; recall of '{worst.label}' {points(worst.change)} points, the largest loss of a class"
 
 
 def _flips(values: Values, width: int | None) -> str:

@@ -1,8 +1,8 @@
-"""Images that had no part in making an 8-bit file, beside those that it is verified on.
+"""Images that were not used to quantise an 8-bit file, in addition to the verification images.
 
-Agreement needs no labels, so every such image is evidence: the validation images, and the training images that neither
-gave ranges nor taught the rounded model. Keras was trained on them, and is surer of them than of others; so they only
-add to the images of the test split, which have to keep the limit by themselves as well.
+Agreement needs no labels, so every such image is evidence: the validation images, and the training images that were
+not used for ranges or distillation. Keras is more confident on them, because it was trained on them. Therefore they are
+only used in addition to the test images, which must also meet the limit alone.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Unused:
-    """The images, and what Keras predicts for them.
+    """The images and the predictions of Keras.
 
     Args:
-        data: All of it counts.
-        expected: Keras's probabilities, float32 ``(n, classes)``.
+        data: The data. All images are used.
+        expected: Probabilities of Keras, float32 ``(n, classes)``.
     """
 
     data: ImageData
@@ -52,16 +52,16 @@ def unused_images(
     calibrating: Collection[str] | None,
     progress: Progress | None = None,
 ) -> ImageData | None:
-    """Images of the model's run that may count beside those of its test split.
+    """Images of the model's run that may be used in addition to its test images.
 
     Args:
         reference: The model.
-        judged: SHA-256 of the images that the file is verified on.
-        calibrating: Of those that made the 8-bit file; ``None`` where that is not known, and no training image counts.
+        judged: SHA-256 of the verification images.
+        calibrating: SHA-256 of the calibration images. ``None`` if unknown; then no training image is used.
         progress: Called with files done and files to do, while files are decoded.
 
     Returns:
-        Up to ``ENOUGH`` with those that are judged, validation images first; ``None`` where there are none.
+        Up to ``ENOUGH`` images including the verification images, validation images first. ``None`` if there are none.
     """
     if reference.run is None:
         return None
@@ -84,14 +84,14 @@ def unused_images(
 
 
 def ask_unused(reference: TrainedModel, data: ImageData | None, progress: Progress | None = None) -> Unused | None:
-    """The images with Keras's predictions, once for all the files of a model."""
+    """The images with the predictions of Keras, computed once for all files of a model."""
     if data is None:
         return None
     return Unused(data, predict(reference.load(), data, np.arange(len(data.names)), progress))
 
 
 def unused_choice(unused: Unused, answers: NDArray[np.float32]) -> Choice | None:
-    """The thresholds of confidence that the file's own probabilities on the validation images choose."""
+    """The confidence thresholds chosen with the file's own probabilities on the validation images."""
     rows = np.flatnonzero(np.array(unused.data.splits) == VAL)
     found = answers[rows]
     if not (np.isfinite(found).all() and (found >= 0).all() and (found <= 1).all()):
@@ -101,7 +101,7 @@ def unused_choice(unused: Unused, answers: NDArray[np.float32]) -> Choice | None
 
 
 def recorded_choice(run: Run | None) -> Choice | None:
-    """The thresholds that the validation images of a run chose; ``None`` where they chose none, as in older runs."""
+    """The thresholds that a run chose on its validation images. ``None`` if it chose none, as in older runs."""
     if run is None or not run.finished:
         return None
     found = run.metrics.min_confidence

@@ -1,4 +1,4 @@
-"""The answers of an exported file beside Keras's, in figures. Probabilities, margins and shares are from 0 to 1."""
+"""Comparison of the predictions of an exported file and of Keras. Probabilities, margins and shares are from 0 to 1."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ DECADES = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, float("inf"))
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Absolute differences of probabilities. An image counts with the largest over its classes.
+    """Absolute differences of probabilities. The difference of an image is the maximum over its classes.
 
     Args:
-        max, mean, p99: Largest, mean and 99th percentile over the images.
-        worst: File with the largest.
-        counts: Images with a difference of 0, up to 1e-7, up to 1e-6, ... up to 0.1, and above.
+        max, mean, p99: Maximum, mean and 99th percentile over the images.
+        worst: File with the maximum difference.
+        counts: Number of images with a difference of 0, up to 1e-7, up to 1e-6, ... up to 0.1, and above.
     """
 
     max: float
@@ -41,14 +41,14 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Flip:
-    """An image that the file answers differently.
+    """An image with different predictions.
 
     Args:
         file: Its name.
         label: Its true class.
-        keras, answered: Keras's answer and the file's.
-        keras_confidence, confidence: The probability each gives its own answer.
-        margin: Keras's probability of its own answer minus its probability of the file's.
+        keras, answered: The predictions of Keras and of the file.
+        keras_confidence, confidence: The probabilities of these predictions.
+        margin: Keras's probability of its own prediction minus its probability of the file's prediction.
     """
 
     file: str
@@ -62,15 +62,14 @@ class Flip:
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """How good the answers of one side are.
+    """Quality of the predictions of Keras or of the file.
 
     Args:
-        accuracy: Share of right answers; one that is not finite is wrong.
+        accuracy: Accuracy. Outputs that are not finite count as wrong.
         accuracy_interval: Its 95 % Wilson interval.
-        log_loss: In nats; ``None`` where outputs are no probabilities.
-        calibration_error: Expected calibration error; ``None`` likewise.
-        min_confidence: From which confidence on an answer is worth giving, as ``zoo.evaluation.threshold`` has it;
-            ``None`` where these answers suggest none.
+        log_loss: Log loss in nats. ``None`` if the outputs are not probabilities.
+        calibration_error: Expected calibration error. ``None`` likewise.
+        min_confidence: Suggested confidence threshold, as in ``zoo.evaluation.threshold``. ``None`` if there is none.
     """
 
     accuracy: float
@@ -82,7 +81,7 @@ class Quality:
 
 @dataclass(frozen=True, kw_only=True)
 class Recall:
-    """Share of a class's images that each side finds; classes without images are left out."""
+    """Recall of a class for Keras and for the file. Classes without images are left out."""
 
     label: str
     images: int
@@ -96,22 +95,22 @@ class Recall:
 
 @dataclass(frozen=True, kw_only=True)
 class Values:
-    """Two sides that answered the same images.
+    """The comparison of the predictions of Keras and of the file on the same images.
 
     Args:
-        difference: ``None`` where no answer of the file is finite.
-        not_finite: Files whose answer holds a NaN or an infinity; they agree with nothing.
-        lowest, highest: Of the file's finite outputs; ``None`` without any.
-        row_sum_error: Largest distance of the sum of an answer from 1; ``None`` likewise.
-        agreeing: Images with the same top-1 answer.
-        agreement, agreement_interval: Their share, and its exact 95 % interval (Clopper-Pearson's).
-        flips: The others, those excepted that are not finite; the largest margin first.
-        keras, file: How good each side is.
-        only_keras, only_file: Images that only one of the two classifies rightly.
-        accuracy_difference, accuracy_difference_interval: Accuracy of the file minus that of Keras; its 95 % interval
-            (Tango's, paired).
-        recalls: In the order of the labels.
-        warnings: Signs that the model is of no use on these images, whether the file agrees with it or not.
+        difference: Differences of probabilities. ``None`` if no output of the file is finite.
+        not_finite: Images for which the file's output contains NaN or infinity. They count as disagreement.
+        lowest, highest: Range of the file's finite outputs. ``None`` if there are none.
+        row_sum_error: Maximum deviation of the sum of an output from 1. ``None`` likewise.
+        agreeing: Number of images with the same predicted class.
+        agreement, agreement_interval: Their share, and its exact 95 % interval (Clopper-Pearson).
+        flips: Images with finite outputs and different predictions, largest margin first.
+        keras, file: Quality of Keras and of the file.
+        only_keras, only_file: Number of images that only one of the two classifies correctly.
+        accuracy_difference, accuracy_difference_interval: Accuracy of the file minus that of Keras, and its 95 %
+            interval (Tango, paired).
+        recalls: Recalls in the order of the labels.
+        warnings: Warnings that the model may be unusable, whatever its agreement with the file.
     """
 
     difference: Difference | None
@@ -134,12 +133,12 @@ class Values:
 
     @property
     def flip_margin(self) -> float:
-        """The largest margin of a flip, 0 without any."""
+        """The maximum margin of a flip. 0 without flips."""
         return max((flip.margin for flip in self.flips), default=0.0)
 
     @property
     def probabilities(self) -> bool:
-        """Whether the finite answers are probabilities at all."""
+        """Whether the finite outputs are probabilities."""
         if self.lowest is None or self.highest is None or self.row_sum_error is None:
             return False
         outside = max(-self.lowest, self.highest - 1, self.row_sum_error)
@@ -153,15 +152,15 @@ def compare_values(
     choice: Choice | None = None,
     file_choice: Choice | None = None,
 ) -> Values:
-    """Compares image by image.
+    """Compares the predictions image by image.
 
     Args:
-        keras: Its answers; ``keras.labels`` are the model's.
-        answers: The file's, ``(n, classes)``, any values.
-        labels: What the file calls its outputs. Where they are the model's in another order, each output is taken for
-            the class that it names: what a user reads is what is compared.
-        choice, file_choice: Thresholds of confidence that validation images chose, for Keras and for the file;
-            ``None``: each half of these images chooses for the other.
+        keras: Predictions of Keras. ``keras.labels`` are the labels of the model.
+        answers: Outputs of the file, ``(n, classes)``, with any values.
+        labels: Labels of the file. If they are those of the model in another order, outputs are matched by label,
+            because users read labels.
+        choice, file_choice: Confidence thresholds chosen on validation images, for Keras and for the file. ``None``:
+            the threshold of each half of these images is chosen on the other half.
     """
     answers = by_label(answers, labels, keras.labels)
     n, rows = len(keras), np.arange(len(keras))
@@ -207,7 +206,7 @@ def compare_values(
 
 
 def by_label(answers: NDArray[np.float32], found: Sequence[str], wanted: tuple[str, ...]) -> NDArray[np.float32]:
-    """The outputs in the order of the wanted labels, where ``found`` names the same ones in another order."""
+    """The outputs in the order of the expected labels, if ``found`` contains the same labels in another order."""
     if tuple(found) == wanted or sorted(found) != sorted(wanted):
         return answers
     place = {label: output for output, label in enumerate(found)}
@@ -230,7 +229,7 @@ def _difference(keras: Predictions, answers: NDArray[np.float32], rows: NDArray[
 
 
 def _as_predictions(keras: Predictions, answers: NDArray[np.float32]) -> Predictions | None:
-    """The file's answers as probabilities, where they are such."""
+    """The file's outputs as predictions, if they are probabilities."""
     tolerance = PROBABILITY_TOLERANCE
     if not (np.isfinite(answers).all() and answers.min() >= -tolerance and answers.max() <= 1 + tolerance):
         return None
@@ -251,7 +250,7 @@ def _quality(right: NDArray[np.bool_], answers: Predictions | None, choice: Choi
 
 
 def _warnings(keras: Predictions, file: Predictions | None) -> tuple[ModelWarning, ...]:
-    """Those of Keras, and those that only the file gives rise to."""
+    """The warnings for Keras, and those that apply only to the file."""
     found = model_warnings(keras)
     known = {warning.kind for warning in found}
     own = [warning for warning in (model_warnings(file) if file else ()) if warning.kind not in known]

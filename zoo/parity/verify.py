@@ -1,4 +1,4 @@
-"""Asking both sides about the same image files."""
+"""Compares an exported file and Keras on the same image files."""
 
 from __future__ import annotations
 
@@ -48,25 +48,25 @@ def verify(
 ) -> Verification:
     """Compares an exported file with the Keras model it was made from, on every image of a split.
 
-    The file's side starts from the image files: each is decoded and resized anew by the image rule that the exported
-    file carries, and asked alone, as on a device. Keras's side takes the pixels of ``data``.
+    For the exported file, each image file is decoded and resized with the preprocessing in its metadata, and predicted
+    alone, as on a device. Keras predicts the pixels of ``data``.
 
     Args:
-        exporter: Reads the file's format.
+        exporter: The exporter of the file's format.
         path: The exported file.
         reference: The Keras model.
-        data: Its images, made by the reference's image rule.
-        split: Which of them.
-        gates: Limits; those of the file's precision where they are not given.
-        threads: Of the runtime.
-        progress: Called for each side in turn, and for the further images.
-        expected: Keras's answers, where they are known: ``keras_answers`` on the same split.
-        unused: Further images that the gate of agreement counts, where there is one.
-        maps: Keras's evidence on the same split, to compare the map of the file with, where it has one.
+        data: Its images, preprocessed for the reference.
+        split: The split.
+        gates: Limits. The default are those of the file's precision.
+        threads: Number of threads of the runtime.
+        progress: Called for Keras and the file in turn, and for the further images.
+        expected: Predictions of Keras, if known: ``keras_answers`` on the same split.
+        unused: Further images for the gate of agreement, if there are any.
+        maps: Evidence maps of Keras on the same split, if the file has a map.
 
     Raises:
-        DataError: The split is empty, the labels of the data are not the model's, or an image cannot be read.
-        ExportError: The exported file cannot be read or asked.
+        DataError: The split is empty, the labels of the data are not those of the model, or an image cannot be read.
+        ExportError: The exported file cannot be read or executed.
     """
     indices = _indices(reference, data, split)
     files = exporter.files(path)
@@ -141,7 +141,7 @@ def verify(
 def _agreed(
     agreeing: int, splits: dict[str, int], unused: Unused | None, others: NDArray[np.float32] | None
 ) -> list[Agreed]:
-    """The images of the split, and these with the unused ones: what holds for the latter must hold without them."""
+    """The images of the split, and these together with the unused ones. The limit must be met on both sets."""
     own = Agreed(splits=splits, agreeing=agreeing)
     if unused is None or others is None:
         return [own]
@@ -152,10 +152,10 @@ def _agreed(
 def keras_answers(
     reference: TrainedModel, data: ImageData, split: str, progress: Progress | None = None
 ) -> NDArray[np.float32]:
-    """What Keras answers on a split, float32 ``(n, classes)``: once for all the files of a model.
+    """Predictions of Keras on a split, float32 ``(n, classes)``, computed once for all files of a model.
 
     Raises:
-        DataError: The split is empty, or the labels of the data are not the model's.
+        DataError: The split is empty, or the labels of the data are not those of the model.
     """
     return predict(reference.load(), data, _indices(reference, data, split), progress)
 
@@ -164,7 +164,7 @@ def _indices(reference: TrainedModel, data: ImageData, split: str) -> NDArray[np
     for place, (found, wanted) in enumerate(zip_longest(data.labels, reference.labels)):
         if found != wanted:
             raise DataError(
-                f"Class {place} of the images is {found!r}; the model {reference.name} means {wanted!r}.",
+                f"Class {place} of the images is {found!r}, but that of the model {reference.name} is {wanted!r}.",
                 "Load the images with the model's labels.",
             )
     if data.spec != reference.image:
