@@ -90,7 +90,7 @@ def test_files_are_told_by_class_and_split(photo_folder: PhotoFolder, run_zoo: R
     assert "Classes that can be told apart by file properties: 1 (warning)\n  JPEG: 100 % of a, 0 % of <b>" in done.out
     assert len(done.out.splitlines()) < 20
     text = (tmp_path / "page.html").read_text()
-    assert "Of each class and split" in text
+    assert "Files of each class and split" in text
     assert "PNG 20" in text
     assert "<b>/" not in text
     done = run_zoo("data", "check", root, "--json", "--fail-on", "shortcut")

@@ -33,9 +33,9 @@ def test_each_wrong_prediction_and_one_right_one_a_class_has_its_evidence_beside
         assert found.wrong[files[row]].label == NAMES[predictions.predicted[row]]
     page = Page(write_report(run, None, found))
     assert page.without_alt == 0
-    assert "Beside each is the evidence for the wrong class, in colour." in page.words
+    assert "The coloured picture beside each photo shows the evidence for the predicted class." in page.words
     assert "Where the evidence lies" in page.words
-    assert "It is exact: summed over all places, with a bias, it is the logit of the class." in page.words
+    assert "The evidence is exact: its sum over all places, plus a bias, is the logit of the class." in page.words
     text = html.unescape(run.path.joinpath("report.html").read_text())
     assert text.count('class="both"') == len(found.wrong) + 2
     assert f"Evidence for {NAMES[1]} in " in text
@@ -56,4 +56,4 @@ def test_a_model_that_cannot_be_explained_has_a_report_all_the_same(make_run: Ma
 def test_training_puts_it_into_the_report(digits_run: Path) -> None:
     words = Page(digits_run / "report.html").words
     assert "Where the evidence lies" in words
-    assert "It is an approximation (LayerCAM)" in words  # of simple_cnn, which has two dense layers
+    assert "The evidence is an approximation (LayerCAM)" in words  # of simple_cnn, which has two dense layers

@@ -63,20 +63,20 @@ def test_the_page_answers_in_a_practitioner_s_order(make_run: MakeRun) -> None:
     assert path == run.path / "report.html"
     headings = re.findall(r"<h2>(.*?)</h2>", path.read_text(encoding="utf-8"))
     assert headings == [
-        "What went wrong",
+        "Wrong predictions",
         "Class by class",
         "Confusion matrix",
         "Log loss and calibration",
-        "Use it",
+        "Use the model",
         "Training",
         "Data",
-        "What it was trained on",
+        "Training images",
         "Augmentation",
         "Recipe and environment",
-        "Repeat it",
+        "Repeat the training",
     ]
     assert "simple_cnn on photos" in page.words
-    assert "of always predicting “rugby”, their commonest class." in page.words
+    assert "of always predicting “rugby”, their most frequent class." in page.words
     assert "zoo train simple_cnn --data photos --seed 0" in page.words
     assert page.open == []
     assert page.without_alt == 0
@@ -95,16 +95,20 @@ def test_the_page_answers_in_a_practitioner_s_order(make_run: MakeRun) -> None:
 @pytest.mark.parametrize(
     ("fields", "said", "of_training"),
     [
-        ({}, "turned, shifted, scaled, mirrored and coloured anew in every epoch.", "on augmented images and"),
-        ({"augmentation": "article"}, "turned, shifted, scaled and mirrored anew in every epoch.", "augmented images"),
-        ({"head_epochs": 3}, "anew in every epoch after the head's.", "on augmented images"),
+        ({}, "turned, shifted, scaled, mirrored and coloured differently in every epoch.", "on augmented images and"),
+        (
+            {"augmentation": "article"},
+            "turned, shifted, scaled and mirrored differently in every epoch.",
+            "augmented images",
+        ),
+        ({"head_epochs": 3}, "differently in every epoch after those of the head.", "on augmented images"),
         (
             {"head_epochs": 3, "epochs": 0, "head_views": 4},
-            "The head was trained on each as it is and on 3 such versions of it.",
+            "The head was trained on the unchanged image and on 3 such versions of each.",
             "on augmented images",
         ),
-        ({"head_epochs": 3, "epochs": 0, "dropout": 0.2}, None, "change, with dropout, so"),
-        ({"augmentation": "none", "dropout": 0.0}, None, "change, so they can lie"),
+        ({"head_epochs": 3, "epochs": 0, "dropout": 0.2}, None, "epoch, with dropout, so"),
+        ({"augmentation": "none", "dropout": 0.0}, None, "epoch, so they can be worse"),
     ],
 )
 def test_augmentation_is_shown_as_the_recipe_has_it(
@@ -170,7 +174,7 @@ def test_an_old_run_with_the_basics_alone_still_has_a_page(make_run: MakeRun) ->
     few = ("n", "accuracy", "accuracy_interval")
     write_json(full.path / "metrics.json", {key: full.metrics.as_dict()[key] for key in few})
     page = Page(write_report(open_run(full.path)))
-    assert "simple_cnn is right on" in page.words
+    assert "simple_cnn predicts" in page.words
     assert "Recipe and environment" in page.words
     assert "Training time" not in page.words
 
@@ -178,9 +182,9 @@ def test_an_old_run_with_the_basics_alone_still_has_a_page(make_run: MakeRun) ->
 @pytest.mark.parametrize(
     ("strength", "standing", "said"),
     [
-        (9.0, "better", "clearly more than the"),
-        (-9.0, "worse", "less than the 50.0\u00a0% of always predicting"),
-        (0.0, "unsure", "<b>This result cannot be told from</b> the 50.0\u00a0% of always predicting"),
+        (9.0, "better", "significantly more than the"),
+        (-9.0, "worse", "significantly less than the 50.0\u00a0% of always predicting"),
+        (0.0, "unsure", "<b>This result is not significantly better than</b> the 50.0\u00a0% of always predicting"),
     ],
 )
 def test_the_verdict_weighs_accuracy_against_the_majority(
@@ -219,9 +223,12 @@ def test_the_weakest_class_is_named_in_terminal_and_page(make_run: MakeRun) -> N
 @pytest.mark.parametrize(
     ("mean", "said"),
     [
-        (0.85, "4 test images show it neither too sure nor too unsure: mean confidence 85.0 %, accuracy 75.0 %"),
-        (0.99, "On average it is too sure of itself: mean confidence 99.0 %, accuracy 75.0 %"),
-        (0.25, "On average it is less sure than it could be: mean confidence 25.0 %, accuracy 75.0 %"),
+        (
+            0.85,
+            "4 test images show neither overconfidence nor underconfidence: mean confidence 85.0 %, accuracy 75.0 %",
+        ),
+        (0.99, "On average the model is overconfident: mean confidence 99.0 %, accuracy 75.0 %"),
+        (0.25, "On average the model is underconfident: mean confidence 25.0 %, accuracy 75.0 %"),
     ],
 )
 def test_confidence_is_judged_only_beyond_chance(make_run: MakeRun, mean: float, said: str) -> None:
@@ -234,7 +241,7 @@ def test_confidence_is_judged_only_beyond_chance(make_run: MakeRun, mean: float,
 
 def test_a_perfect_run_has_no_gallery(make_run: MakeRun) -> None:
     run = make_run(each=10, strength=30.0)
-    assert "Nothing: all 8 test images were answered rightly." in Page(write_report(run)).words
+    assert "None: all 8 test images are predicted correctly." in Page(write_report(run)).words
     assert not (run.path / "plots" / "mistakes.png").exists()
 
 
@@ -243,8 +250,8 @@ def test_long_lists_are_cut_and_say_so(make_run: MakeRun) -> None:
     page = Page(write_report(run))
     assert "file49.jpg" in page.text
     assert "file50.jpg" not in page.text
-    assert "and 25 more in skipped.csv" in page.words
-    assert re.search(r"The \d+ less confident ones are in predictions.csv", page.words)
+    assert "25 more files are listed in skipped.csv." in page.words
+    assert re.search(r"The other \d+, which are less confident, are in predictions.csv", page.words)
 
 
 def test_many_classes_make_a_page_as_well(tmp_path: Path, make_run: MakeRun) -> None:
@@ -252,7 +259,7 @@ def test_many_classes_make_a_page_as_well(tmp_path: Path, make_run: MakeRun) -> 
     path = write_report(run)
     assert path.stat().st_size < 3_000_000
     page = Page(path)
-    assert "The first 42 of 120 classes." in page.words
+    assert "These are the first 42 of 120 classes." in page.words
     assert "Top-5 accuracy" in page.words
 
 

@@ -136,7 +136,9 @@ def test_wrong_predictions_that_lie_together_are_a_group() -> None:
     assert found.groups() == [expected]
     template = environment().get_template("report/map.html.jinja")
     page = template.render(arranged=found, run=SimpleNamespace(labels=("a", "b")), anchors={"photo1.jpg": "wrong-0"})
-    assert "4 lie together, 4 of them a predicted as b, such as photo0.jpg" in re.sub("<.*?>", "", page)
+    assert "4 photos are close to each other; 4 of them are a predicted as b, for example photo0.jpg" in re.sub(
+        "<.*?>", "", page
+    )
     assert page.count('<a href="#wrong-0">') == 1
 
 

@@ -46,15 +46,15 @@ def test_a_page_of_a_file_that_passed(subject: Subject, tmp_path: Path) -> None:
     page = write(subject.verify(tmp_path, subject.file), subject, tmp_path)
     assert headings(tmp_path) == [
         "Gates",
-        "Answered differently",
-        "How good both are",
-        "How far the probabilities are apart",
+        "Flipped predictions",
+        "Metrics of both models",
+        "Differences of the probabilities",
         "Class by class",
         "Contract",
-        "Where it comes from",
+        "Provenance",
     ]
-    assert "Verified: the file gives all 24 test images the same class as Keras" in page.words
-    assert "Kept: names, shapes, types, labels and image rule are as they must be." in page.words
+    assert "Verified: the file predicts the same class as Keras for all 24 test images" in page.words
+    assert "Names, shapes, types, labels and preprocessing are as required." in page.words
     assert "model.npz against linear (fitted)" in page.words
     assert subject.file.metadata is not None
     assert subject.file.metadata.model_digest[:8] in page.words
@@ -66,8 +66,8 @@ def test_a_page_of_a_file_that_failed(subject: Subject, tmp_path: Path) -> None:
     assert found.values is not None
     assert found.values.flips
     page = write(found, subject, tmp_path)
-    assert headings(tmp_path)[0] == "Why it fails"
-    assert "Not verified, for the reasons below" in page.words
+    assert headings(tmp_path)[0] == "Reasons of the failure"
+    assert "Not verified for the reasons below" in page.words
     assert "failed" in page.words
     assert page.seen.count("img") == len(found.values.flips)
     assert page.without_alt == 0
@@ -104,15 +104,15 @@ def test_the_page_warns_of_a_model_of_no_use_and_of_thin_evidence(subject: Subje
     assert headings(tmp_path)[0] == "Warnings"
     assert "All are <b>one</b>." in page.text
     assert "But see the warnings below" in page.words
-    assert "Passed on thin evidence: the file gives all 24 test images" in page.words
+    assert "Passed on thin evidence: the file predicts the same class as Keras for all 24 test images" in page.words
     assert "24 of 24 test images cannot distinguish 98.0 % from 96.0 %" in page.words
 
 
 def test_a_file_that_could_not_be_asked_has_a_page_as_well(subject: Subject, tmp_path: Path) -> None:
     inputs = (replace(subject.file.inputs[0], name="<b>x</b>", shape=(None, 3, *SPEC.input_shape[:2])),)
     page = write(subject.verify(tmp_path, replace(subject.file, inputs=inputs, metadata=None)), subject, tmp_path)
-    assert headings(tmp_path) == ["Why it fails", "Contract", "Where it comes from"]
-    assert "no image could be asked" in page.words
+    assert headings(tmp_path) == ["Reasons of the failure", "Contract", "Provenance"]
+    assert "no image could be predicted" in page.words
     assert "<b>x</b>" in page.text
 
 

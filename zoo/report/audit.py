@@ -54,7 +54,7 @@ def write_audit_page(found: Audit, path: Path) -> Path:
         facts=_facts(found),
         columns_of_counts=[
             Column("Class", figures=False),
-            *(Column(split or "Pictures") for split in found.photos.counts),
+            *(Column(split or "Images") for split in found.photos.counts),
         ],
         parts=parts(found.photos),
     )
@@ -87,7 +87,7 @@ def _facts(found: Audit) -> Iterator[tuple[str, str, int]]:
     for title, values in (
         ("Format", Counter(photo.facts.format for photo in photos)),
         ("Mode", Counter(photo.facts.mode for photo in photos)),
-        ("Bits of a sample", Counter(str(photo.facts.bits) for photo in photos)),
+        ("Bits per channel", Counter(str(photo.facts.bits) for photo in photos)),
         ("Megapixels", Counter(_megapixels(photo) for photo in photos)),
     ):
         for value, count in values.most_common():
