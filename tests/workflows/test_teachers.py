@@ -190,7 +190,7 @@ def test_the_report_claims_of_teachers_only_what_was_compared() -> None:
         return " ".join(template.render(run=run, info=run.info).split())
 
     assert "No teacher was trained on the test images." in page()
-    assert "6 photos that could not be compared in full" in page(uncompared=6)
+    assert "6 photos that could not be compared completely" in page(uncompared=6)
     assert "No teacher was trained on the test images." not in page(uncompared=6)
     assert "4 validation images" in page(validation=4)
 
@@ -452,7 +452,7 @@ def test_a_taught_run_is_a_plain_run_that_says_who_taught_it(taught: Path) -> No
     page = (run.path / "report.html").read_text()
     assert "6 photo(s) without labels" in page
     assert "<h2>Teachers</h2>" in page
-    assert "70\xa0% what these runs predict" in page
+    assert "70\xa0% is what this run predicts" in page
     assert api.load(run.path).predict(next((taught / "photos" / "a").iterdir())).label in ("a", "b")
 
 

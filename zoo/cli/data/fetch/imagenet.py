@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.data.fetch.running import DRY_RUN, OUT, ListCommand
+from zoo.cli.data.fetch.options import DRY_RUN, OUT, ListCommand
 from zoo.errors import ZooError
 
 

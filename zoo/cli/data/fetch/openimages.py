@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.data.fetch.running import DRY_RUN, JOBS, OUT, ListCommand
+from zoo.cli.data.fetch.options import DRY_RUN, JOBS, OUT, ListCommand
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.data.fetch.running import DRY_RUN, JOBS, OUT
+from zoo.cli.data.fetch.options import DRY_RUN, JOBS, OUT
 
 
 @click.command("urls")
