@@ -1,10 +1,10 @@
-"""Photos/s and memory of ``run.py --serve`` under eight clients, against the same models asked without HTTP.
+"""Photos/s and memory of ``run.py --serve`` with eight clients, against the same models called without HTTP.
 
     python benchmarks/serve.py BUNDLE PHOTOS --seconds 5 --rounds 5
 
-The service and its clients share the cores of this machine, as do the threads of the loop that it is compared with: one
-for each core, each with a model of its own, as the service has them. They take turns, so that a slow moment of the
-machine hits both; where it is busy with other work, seconds of the processor tell more than those of the clock.
+The baseline uses one thread for each core, each with its own copy of the model, like the service. The service and its
+clients share the cores of this machine. Service and baseline run in turns, so that a slow moment of the machine affects
+both. If the machine is busy with other work, CPU time is more reliable than wall time.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def main() -> None:
         print(f"| {name} | {speed:.1f} | {faster:.3f} | {cpu:.2f} | {dearer:.3f} |")
     print(f"\nClients: {statistics.median(turn['client_cpu_ms'] for turn in served):.2f} ms of CPU a photo.")
     answered, lost = (sum(turn[key] for turn in served) for key in ("photos", "lost"))
-    print(f"{answered:.0f} photos answered, {lost:.0f} lost or wrong.")
+    print(f"{answered:.0f} photos predicted, {lost:.0f} lost or wrong.")
     print(f"Memory after each turn, MB: {', '.join(f'{value:.1f}' for value in memory)}")
     print(f"The service ended with {process.returncode}.")
 
@@ -89,7 +89,7 @@ def open_bundle(folder: Path) -> list[Any]:
 
 
 def ask(classifiers: list[Any], function: Callable[[Any, int], object], count: int, seconds: float) -> dict[str, float]:
-    """Asks all classifiers at once, each in a thread of its own."""
+    """Calls all classifiers at once, each in its own thread."""
     done = [0] * len(classifiers)
 
     def work(place: int, end: float) -> None:
@@ -108,7 +108,7 @@ def ask(classifiers: list[Any], function: Callable[[Any, int], object], count: i
 def post(
     pid: int, port: int, photos: list[bytes], expected: list[float], clients: int, seconds: float
 ) -> dict[str, float]:
-    """Sends photos over as many connections as there are clients, each the next one once it has its answer."""
+    """Sends photos over one connection for each client. A client sends the next photo after it has its prediction."""
     done, lost = [0] * clients, [0] * clients
 
     def work(place: int, end: float) -> None:
@@ -144,7 +144,7 @@ def in_threads(jobs: list[Callable[[], None]]) -> None:
 
 
 def cpu_s(pid: int) -> float:
-    """Seconds of the processor that a process has used."""
+    """CPU seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

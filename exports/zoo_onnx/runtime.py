@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# From 1.29 on, ONNX Runtime reports every process to its maker, over the network, and keeps a number of the device in
-# the home folder, unless this is set before it is loaded.
+# From version 1.29 on, ONNX Runtime sends usage data to Microsoft and writes a device number into the home folder. This
+# turns it off, if it is set before the import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 

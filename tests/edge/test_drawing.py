@@ -88,7 +88,7 @@ def test_a_name_that_cannot_be_drawn_is_its_number_and_said_once(
             viewer.classify("a/b: c.png", np.zeros((8, 8, 3), np.uint8))
     assert drawn == [["unknown", "class 2 75.0 %", "cat 25.0 %"]] * 2
     assert capsys.readouterr().err == (
-        'Note: The font has not all letters of "แมว"; pictures say "class 2", its line in labels.txt.\n'
+        'Note: The font cannot draw "แมว". Its line in labels.txt is drawn instead: "class 2".\n'
     )
     saved = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert len(saved) == 2  # none in place of another

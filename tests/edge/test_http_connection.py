@@ -250,7 +250,7 @@ def test_a_fault_of_the_model_ends_neither_the_service_nor_tells_of_its_disk(
             connection.sendall(post(PHOTO))
             assert answer_of(connection) == (
                 500,
-                {"error": "The service failed to answer this photo. Its log says why."},
+                {"error": "The service failed on this photo. See its log."},
             )
         connection.sendall(post(PHOTO))
         assert answer_of(connection)[0] == 200

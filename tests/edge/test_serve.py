@@ -211,7 +211,7 @@ def test_a_request_that_cannot_be_served_gets_a_sentence(
 def test_a_client_that_sends_200_mb_all_the_same_reads_why(service: int) -> None:
     status, headers, answer = ask(service, bytes(200 * 2**20))
     assert (status, headers["connection"]) == (413, "close")
-    assert answer["error"] == "The request has 200.0 MiB. At most 32 MiB are accepted."
+    assert answer["error"] == "The request has 200.0 MiB. The limit is 32 MiB."
 
 
 def test_several_requests_on_a_connection_are_answered_in_turn(service: int, photo: bytes) -> None:

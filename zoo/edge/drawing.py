@@ -1,4 +1,4 @@
-"""The answer to a picture drawn into it, to look at: ``--show`` and ``--save``."""
+"""Draws predictions onto images, for ``--show`` and ``--save``."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from zoo.errors import UsageError
 from zoo.figures import percent
 from zoo.terminal import readable
 
-#: A picture is enlarged until its shorter side has so many pixels, or its longer side, so that letters have room.
+#: A small image is enlarged until its shorter side or its longer side has this length, to make room for the text.
 _SHORTER_PX, _LONGER_PX = 240, 1024
-#: Height of letters: a part of the shorter side, and at least so many pixels.
+#: Height of the text: this fraction of the shorter side, and at least this number of pixels.
 _LETTER_PART, _SMALLEST_LETTER_PX = 16, 12
-#: How bright the picture stays behind the letters, 0 to 1.
+#: Brightness of the image behind the text, 0 to 1.
 _BRIGHTNESS = 0.35
 _WEIGHT = 600
 _WHITE = (255, 255, 255)
@@ -42,17 +42,17 @@ class WindowClosedError(Exception):
 
 
 class Viewer:
-    """Draws answers into pictures, and shows or saves them.
+    """Classifies images, draws the predictions onto them, and shows or saves them.
 
     Args:
-        classifier: Gives the answers.
-        top: Classes wanted, 1 or more.
-        save: The folder for the pictures; ``None``: none are saved.
-        show: Whether there is a window.
+        classifier: Predicts.
+        top: Number of classes to draw, 1 or more.
+        save: Folder for the images; ``None`` saves none.
+        show: Whether to open a window.
 
     Raises:
         UsageError: There is no display, or Python has no Tk.
-        TrainingError: The folder cannot be made.
+        TrainingError: The folder cannot be created.
     """
 
     def __init__(self, classifier: Classifier, top: int, save: Path | None, show: bool) -> None:
@@ -63,12 +63,12 @@ class Viewer:
             make_folder(save)
 
     def classify(self, name: str, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> Answer:
-        """What ``Classifier.classify`` returns, once the picture was shown and saved.
+        """Returns what ``Classifier.classify`` returns, after the image has been shown and saved.
 
         Raises:
-            ImageError: It is no usable picture.
+            ImageError: The image cannot be read.
             WindowClosedError: The user has closed the window.
-            TrainingError: The picture cannot be saved.
+            TrainingError: The image cannot be saved.
         """
         pixels, remark = upright(picture)
         answer = replace(self._classifier.classify(pixels, self._top), remark=remark)
@@ -81,7 +81,7 @@ class Viewer:
         return answer
 
     def wait(self, seconds: float) -> None:
-        """Lets time pass; a window goes on answering its user.
+        """Sleeps, while the window stays responsive.
 
         Raises:
             WindowClosedError: The user has closed the window.
@@ -92,19 +92,21 @@ class Viewer:
             time.sleep(seconds)
 
     def _drawable(self, label: str) -> str:
-        """The class name, or its number where the font lacks a letter of it."""
+        """The label, or its number if the font does not have all of its letters."""
         if can_draw(label):
             return unicodedata.normalize("NFC", label)
         number = f"class {self._classifier.labels.index(label) + 1}"
         if label not in self._told:
             self._told.add(label)
-            why = f'Note: The font has not all letters of "{readable(label)}"; pictures say "{number}"'
-            print(f"{why}, its line in labels.txt.", file=sys.stderr, flush=True)
+            note = (
+                f'Note: The font cannot draw "{readable(label)}". Its line in labels.txt is drawn instead: "{number}".'
+            )
+            print(note, file=sys.stderr, flush=True)
         return number
 
 
 def draw(pixels: NDArray[np.uint8], lines: list[str]) -> NDArray[np.uint8]:
-    """A copy of a picture with lines of text at its top, uint8 RGB; a small picture is enlarged."""
+    """A copy of an image with lines of text at its top, uint8 RGB. A small image is enlarged."""
     shorter, longer = sorted(pixels.shape[:2])
     scale = max(min(-(-_SHORTER_PX // shorter), _LONGER_PX // longer), 1)
     picture = np.repeat(np.repeat(pixels, scale, axis=0), scale, axis=1)
@@ -121,10 +123,10 @@ def draw(pixels: NDArray[np.uint8], lines: list[str]) -> NDArray[np.uint8]:
 
 @lru_cache(4096)
 def can_draw(text: str) -> bool:
-    """Whether every letter can be drawn, in the order in which it is read.
+    """Whether OpenCV can draw all letters of a text, in the right order.
 
-    OpenCV 5 brings a font with Latin, Greek, Cyrillic, Chinese, Japanese and Korean letters, and draws a question mark
-    for any other. It does not turn text that runs from right to left. Earlier versions know ASCII only.
+    OpenCV 5 has a font with Latin, Greek, Cyrillic, Chinese, Japanese and Korean letters, and draws a question mark for
+    any other letter. It draws text from left to right only. Earlier versions support ASCII only.
     """
     text = unicodedata.normalize("NFC", text)
     if not text.isprintable():
@@ -144,7 +146,7 @@ def _glyph(letter: str) -> NDArray[np.uint8]:
 
 @lru_cache(1)
 def _face() -> Any:
-    """The font that OpenCV brings; ``None`` before OpenCV 5."""
+    """The font of OpenCV; ``None`` before OpenCV 5."""
     return cv2.FontFace("sans") if hasattr(cv2, "FontFace") else None
 
 
@@ -160,18 +162,18 @@ def _width(text: str, size: int) -> int:
     face = _face()
     if face is None:
         return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size / 30, max(size // 15, 1))[0][0])
-    # In a picture so wide that nothing is wrapped.
+    # The image is so wide that no text is wrapped.
     return int(cv2.getTextSize((10**6, 100), text, (0, 50), face, size, _WEIGHT)[2])
 
 
 def _fitting_size(lines: list[str], size: int, width: int) -> int:
-    """Height of letters at which every line fits, unless they would be too small to read."""
+    """Height of the text at which all lines fit, but at least the smallest height."""
     widest = max(_width(line, size) for line in lines)
     return size if widest <= width else max(size * width // widest, _SMALLEST_LETTER_PX)
 
 
 def _shortened(line: str, size: int, width: int) -> str:
-    """A line that fits; of one that is too long, the beginning of the name and the probability."""
+    """The line if it fits, otherwise the beginning of the label and the probability."""
     if _width(line, size) <= width:
         return line
     name, _, rest = line.rpartition(" ")  # of "name 98.7 %" the unit
@@ -183,7 +185,7 @@ def _shortened(line: str, size: int, width: int) -> str:
 
 
 def _free_path(folder: Path, name: str) -> Path:
-    """A file that is not there yet; by the time of day, so that names are in order and nothing has to be remembered."""
+    """Path of a new file. The time in the name keeps the files in order."""
     stem, now, number = stem_of(name), datetime.now(), 1
     while True:
         more = "" if number == 1 else f"-{number}"
@@ -199,14 +201,14 @@ def _jpeg(picture: NDArray[np.uint8]) -> bytes:
 
 
 class _Window:
-    """A window of Tk, which comes with Python: the OpenCV in requirements.txt is built without windows."""
+    """A window of Tk, because the OpenCV in requirements.txt has no windows."""
 
     def __init__(self) -> None:
         try:
             import tkinter
         except ImportError as error:
             raise UsageError(
-                "--show needs Tk, and this Python has none.",
+                "--show needs Tk, which this Python does not have.",
                 "On Debian and Raspberry Pi OS: sudo apt install python3-tk. Without a window: --save FOLDER.",
             ) from error
         try:

@@ -1,6 +1,6 @@
-"""Connections of ``run.py --serve``: requests are read within limits of size and time, and answers are written.
+"""Connections of ``run.py --serve``: reads requests and writes responses, within limits of size and time.
 
-One thread serves all of them, so that a client which sends slowly, or never reads, costs a few kilobytes and no thread.
+One thread serves all connections, so a client that sends slowly or never reads costs a few kilobytes and no thread.
 """
 
 from __future__ import annotations
@@ -12,45 +12,45 @@ from typing import Protocol, cast
 
 from zoo.edge.http_request import Head, RefusedError, Response, read_head
 
-#: Longest request line with headers, and longest body.
+#: Limits of request line with headers, and of the body.
 MAX_HEAD_BYTES = 16 * 1024
 MAX_BODY_BYTES = 32 * 2**20
 
-#: All that is held of requests that are not answered yet, of all connections together.
+#: Limit of the memory for requests without a response, of all connections together.
 MAX_HELD_BYTES = 4 * MAX_BODY_BYTES
 
-#: Connections at once. For one more, the one that has waited longest for its client is closed.
+#: Maximum number of connections. If it is exceeded, the connection that has waited longest for its client is closed.
 MAX_CONNECTIONS = 256
 
-#: Seconds: without a request; for the head of one; for reading an answer; for noticing that a request was refused.
-IDLE_S, HEAD_S, READING_S, REFUSED_S = 60.0, 10.0, 10.0, 5.0
+#: Time limits in seconds: without a request, for its headers, for reading a response, and for closing after a response.
+IDLE_S, HEAD_S, READING_S, CLOSING_S = 60.0, 10.0, 10.0, 5.0
 
-#: A body may take the time of a head, and as much longer as it takes at this speed.
+#: A body may take as long as the headers, plus the time that it takes at this speed.
 MIN_BODY_BYTES_PER_S = 16 * 1024
 
-#: Seconds that accepted requests get once the service is to stop. Docker waits for ten.
+#: Seconds in which requests that have begun are answered when the service stops. Docker waits for ten.
 STOP_S = 8.0
 
 
 class Service(Protocol):
-    """What answers requests. All of it is called by the thread of the connections."""
+    """Handles requests. All methods are called by the thread of the connections."""
 
     def headers(self, head: Head) -> Mapping[str, str]:
-        """What every answer to a request has, a refusal too.
+        """Headers of all responses to a request, including errors.
 
         Raises:
-            RefusedError: Whoever sends it gets no answer.
+            RefusedError: The client is not allowed to use the service.
         """
 
     def check(self, head: Head) -> None:
-        """Refuses a request before its body is sent.
+        """Checks a request before its body is read.
 
         Raises:
-            RefusedError: With the reason.
+            RefusedError: The request cannot be handled.
         """
 
     def respond(self, connection: Connection, head: Head, body: bytes) -> None:
-        """Sees to it that ``connection.reply`` is called once, now or later, by the same thread."""
+        """Calls ``connection.reply`` once, now or later, in the same thread."""
 
 
 class _State(Enum):
@@ -58,8 +58,8 @@ class _State(Enum):
     HEAD = auto()
     BODY = auto()
     ANSWERING = auto()
-    SENDING = auto()  # the client has not read the answer yet
-    CLOSING = auto()  # what still arrives is thrown away: closing at once could take the answer from the client
+    SENDING = auto()  # the client has not read the response yet
+    CLOSING = auto()  # discards input: if it were closed at once, the client could lose the response
     LOST = auto()
 
 
@@ -67,7 +67,7 @@ _READING = (_State.IDLE, _State.HEAD, _State.BODY)
 
 
 class Connections:
-    """All connections of a service, and what they share: their number, and the memory for their requests."""
+    """All connections of a service, and what they share: their number and the memory for their requests."""
 
     def __init__(self) -> None:
         self.open: set[Connection] = set()
@@ -76,7 +76,7 @@ class Connections:
         self.stopping = False
 
     def make_room(self) -> None:
-        """Closes the connection that has waited longest for its client, where there are as many as may be."""
+        """Closes the connection that has waited longest for its client if there are too many."""
         if len(self.open) > MAX_CONNECTIONS:
             next(iter(self.waiting)).give_up()
 
@@ -95,11 +95,11 @@ class Connections:
 
 
 class Connection(asyncio.Protocol):
-    """One connection: one request after the other, each answered before the next is read.
+    """One connection. It handles one request after the other.
 
     Args:
-        shared: What it has in common with the others.
-        service: What answers.
+        shared: All connections.
+        service: Handles the requests.
     """
 
     def __init__(self, shared: Connections, service: Service) -> None:
@@ -107,9 +107,9 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._state = _State.IDLE
         self._buffer = bytearray()
-        self._held_bytes = 0  # buffer, and body of the request that is being answered
+        self._held_bytes = 0  # of the buffer and of the body that is being answered
         self._head: Head | None = None
-        self._headers: Mapping[str, str] = {}  # of every answer to the request
+        self._headers: Mapping[str, str] = {}  # of all responses to the request
         self._begun = 0.0  # when the head or the body began
         self._paused = self._ended = False
         self._timer: asyncio.TimerHandle | None = None
@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
             self._paused = True
 
     def eof_received(self) -> bool:
-        """The client sends no more, but may wait for the answer; ``True`` leaves the connection open for that."""
+        """The client sends no more, but may wait for a response. ``True`` keeps the connection open for it."""
         self._ended = True
         self._refuse_half_request()
         return bool(self._buffer) or self._state in (_State.ANSWERING, _State.SENDING)
@@ -153,7 +153,7 @@ class Connection(asyncio.Protocol):
             self._await_request()
 
     def reply(self, response: Response) -> None:
-        """Sends the answer to the request that was handed to the service."""
+        """Sends the response to the request that was passed to the service."""
         if self._state is not _State.ANSWERING:
             return  # the client went away
         assert self._head is not None
@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def give_up(self) -> None:
-        """Closes the connection at once, whatever is lost."""
+        """Closes the connection at once."""
         self._transport.abort()
         self._shared.waiting.pop(self, None)
 
@@ -200,7 +200,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse_half_request(self) -> None:
         if self._state in (_State.HEAD, _State.BODY):
-            self._refuse(RefusedError(400, "The request ends before all of it has arrived.").response)
+            self._refuse(RefusedError(400, "The request is incomplete.").response)
 
     def _read_head(self) -> None:
         while self._buffer.startswith(b"\r\n"):
@@ -220,10 +220,10 @@ class Connection(asyncio.Protocol):
         self._service.check(head)
         if head.body_bytes > MAX_BODY_BYTES:
             size, most = head.body_bytes / 2**20, MAX_BODY_BYTES // 2**20
-            raise RefusedError(413, f"The request has {size:.1f} MiB. At most {most} MiB are accepted.")
+            raise RefusedError(413, f"The request has {size:.1f} MiB. The limit is {most} MiB.")
         if "expect" in head.headers:
             if head.headers["expect"].lower() != "100-continue":
-                raise RefusedError(417, "The only expectation that this service meets is 100-continue.")
+                raise RefusedError(417, "The only supported value of the Expect header is 100-continue.")
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._head = head
         self._enter(_State.BODY, HEAD_S)
@@ -233,7 +233,9 @@ class Connection(asyncio.Protocol):
         missing = self._head.body_bytes - len(self._buffer)
         if missing > 0:
             if self._shared.held_bytes > MAX_HELD_BYTES:
-                raise RefusedError(503, "Too many photos are being sent at once. Try again.", {"Retry-After": "1"})
+                raise RefusedError(
+                    503, "Too many photos are being sent at once. Try again later.", {"Retry-After": "1"}
+                )
             return
         with memoryview(self._buffer) as view:
             body = bytes(view[: self._head.body_bytes])
@@ -248,14 +250,14 @@ class Connection(asyncio.Protocol):
         self._close()
 
     def _close(self) -> None:
-        """Ends the connection once the client has read the answer, and stopped sending."""
+        """Closes the connection when the client has read the response and has stopped sending."""
         if self._ended or not self._transport.can_write_eof():
             self._transport.close()
         else:
             self._transport.write_eof()
         if self._paused:
             self._transport.resume_reading()
-        self._enter(_State.CLOSING, REFUSED_S)
+        self._enter(_State.CLOSING, CLOSING_S)
 
     def _hold(self, held_bytes: int) -> None:
         self._shared.held_bytes += held_bytes - self._held_bytes

@@ -1,4 +1,4 @@
-"""The part of HTTP/1.1 that ``run.py --serve`` speaks: heads of requests, photos in forms, answers in JSON."""
+"""The part of HTTP/1.1 that ``run.py --serve`` supports: request headers, photos in forms, responses in JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 _REQUEST_LINE = re.compile(r"([!-~]{1,32}) (\S+) HTTP/(\d)\.(\d)")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*)")
-#: Headers on which two readers of one request must not disagree.
+#: Headers that a request must not repeat: a proxy in front could use the other value.
 _ONCE = {"content-length", "content-type", "expect", "host", "origin", "transfer-encoding"}
 
 _MOST_FIELD_HEADER_BYTES = 8192
@@ -22,12 +22,12 @@ _FILE_NAME = re.compile(rb';\s*filename(\*?)=(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))',
 
 
 class RefusedError(Exception):
-    """A request that gets no other answer than why.
+    """The service refuses a request.
 
     Args:
-        status: Of HTTP, 400 or more.
-        sentence: For whoever sent it. It names nothing of the server's disk.
-        headers: That go with the answer.
+        status: HTTP status, 400 or more.
+        sentence: The reason, for the client. It must not contain paths of the server.
+        headers: Additional headers of the response.
     """
 
     def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> None:
@@ -37,20 +37,19 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Response:
-    """An answer: a status of HTTP, what the JSON says (``None``: no content), and headers besides those of every
-    answer."""
+    """A response: HTTP status, values of the JSON (``None`` for no content), and additional headers."""
 
     status: int
     values: Mapping[str, Any] | None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def encoded(self, headers: Mapping[str, str], close: bool, without_body: bool = False) -> bytes:
-        """As it goes to the client.
+        """The bytes that are sent to the client.
 
         Args:
-            headers: That every answer to this request has.
-            close: Whether the connection ends with it.
-            without_body: For a request with the method HEAD.
+            headers: Headers of all responses to this request.
+            close: Whether the connection is closed afterwards.
+            without_body: Whether the body is left out, for the method HEAD.
         """
         body = b"" if self.values is None else json.dumps(self.values).encode() + b"\n"
         all_headers = {
@@ -71,13 +70,13 @@ class Response:
 
 @dataclass(frozen=True)
 class Head:
-    """What a request says before its body.
+    """Request line and headers of a request.
 
     Args:
-        method: Such as ``POST``.
-        path: Without a query.
-        query: Without its question mark; mostly empty.
-        headers: By name in lower case.
+        method: Method, such as ``POST``.
+        path: Path without the query.
+        query: Query without the question mark, mostly empty.
+        headers: Values by name in lower case.
         keeps_alive: Whether another request may follow on the connection.
         body_bytes: Length of the body.
     """
@@ -91,18 +90,18 @@ class Head:
 
 
 def read_head(data: bytes) -> Head:
-    """Reads the lines of a request before its body.
+    """Parses request line and headers.
 
     Args:
-        data: All of them, without the empty line that ends them.
+        data: The bytes before the empty line.
 
     Raises:
-        RefusedError: It is not HTTP/1, or a body whose length is not given.
+        RefusedError: The request is not HTTP/1, or the length of its body is not given.
     """
     first, *lines = data.decode("latin-1").split("\r\n")
     found = _REQUEST_LINE.fullmatch(first)
     if not found:
-        raise RefusedError(400, "This is no HTTP request.")
+        raise RefusedError(400, "The request is not HTTP.")
     method, target, major, minor = found.groups()
     if major != "1":
         raise RefusedError(505, f"Expected HTTP/1.1. Received: HTTP/{major}.{minor}.")
@@ -110,7 +109,7 @@ def read_head(data: bytes) -> Head:
     if minor != "0" and "host" not in headers:
         raise RefusedError(400, "The request has no Host header.")
     if "transfer-encoding" in headers:
-        raise RefusedError(411, "Send the photo with a Content-Length header, not in chunks.")
+        raise RefusedError(411, "Chunked bodies are not supported. Send a Content-Length header.")
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit() and len(length) < 19):
         raise RefusedError(400, "The Content-Length header is not a number of bytes.")
@@ -135,10 +134,10 @@ def _read_headers(lines: list[str]) -> dict[str, str]:
 
 
 def photo_of(head: Head, body: bytes) -> tuple[str, bytes]:
-    """Name and bytes of the photo in a request: the one file of a form, or else the body, whose name is ``-``.
+    """Name and bytes of the photo in a request: the only file of a form, or else the body, whose name is ``-``.
 
     Raises:
-        RefusedError: There is no photo, or more than one.
+        RefusedError: The request has no photo, or more than one.
     """
     content_type = head.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
@@ -155,7 +154,7 @@ def photo_of(head: Head, body: bytes) -> tuple[str, bytes]:
 
 
 def _files_of(delimiter: bytes, body: bytes) -> list[tuple[str, bytes]]:
-    """Name and content of every file of a form that is not empty; other fields are left out."""
+    """Name and content of every file of a form that is not empty. Other fields are ignored."""
     files: list[tuple[str, bytes]] = []
     # The line end before a delimiter belongs to the delimiter.
     start = 0 if body.startswith(delimiter) else body.find(b"\r\n" + delimiter)
@@ -175,6 +174,6 @@ def _files_of(delimiter: bytes, body: bytes) -> list[tuple[str, bytes]]:
 
 
 def _decoded(name: re.Match[bytes]) -> str:
-    """The name of a file; with a star, it stands in per cent signs behind its encoding: utf-8''L%C3%B6we.jpg."""
+    """The name of a file. The form with a star is percent-encoded, such as ``utf-8''L%C3%B6we.jpg``."""
     text = (name[2] or name[3] or b"").decode("utf-8", "replace")
     return unquote(text.rpartition("'")[2]) if name[1] else text

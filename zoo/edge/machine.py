@@ -30,14 +30,14 @@ def describe_machine(name: str | None = None) -> dict[str, Any]:
 
 
 def core_count() -> int:
-    """Cores this process may use: fewer than the machine has under taskset, in a container, or in a systemd service."""
+    """Cores this process may use: can be fewer than the machine has, under taskset or in a container."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min([cores, *(max(1, ceil(quota)) for quota in _quotas())])
 
 
 def _quotas(mount: Path = Path("/sys/fs/cgroup"), process: Path = Path("/proc/self/cgroup")) -> Iterator[float]:
-    """Cores' worth of time that Linux gives the control groups of this process, of every one with a limit."""
+    """CPU limits in cores, of the control groups of this process that have one."""
     try:
         lines = process.read_text().splitlines()
     except OSError:

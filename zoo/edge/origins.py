@@ -1,7 +1,7 @@
-"""Whom ``run.py --serve`` answers. A web page of somebody else must not use the service through a visitor's browser.
+"""Which web pages may use ``run.py --serve``.
 
-A browser sends a request to this machine for any page, and tells which page it was in the header ``Origin``. Programs
-such as curl send none.
+Any web page can make the browser of its visitor send requests to this machine. The browser states the origin of the
+page in the header ``Origin``. Programs such as curl send no such header.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 
 
 class Origins:
-    """Answers nobody but programs, pages of its own, and pages of the origins that were allowed.
+    """Allows programs, pages of the service itself, and pages of the given origins.
 
     Args:
-        allowed: Such as ``https://example.org``, in the form that browsers send.
-        on_loopback: Whether only this machine can reach the service. Then a request must name this machine: a page can
-            have the name of its own server lead to 127.0.0.1, after which its requests look like those of our own page.
+        allowed: Origins as browsers send them, such as ``https://example.org``.
+        on_loopback: Whether the service listens on loopback addresses only. The ``Host`` header must then be a name of
+            this machine: a page can point its own name at 127.0.0.1, and then has the same origin as the service.
 
     Raises:
-        UsageError: One of ``allowed`` is no origin.
+        UsageError: One of ``allowed`` is not an origin.
     """
 
     def __init__(self, allowed: Sequence[str], on_loopback: bool) -> None:
@@ -39,25 +39,25 @@ class Origins:
         self._names = {_name(origin.partition("://")[2]) for origin in allowed}
 
     def headers(self, head: Head) -> dict[str, str]:
-        """The headers of every answer to a request, which let a page that is allowed read it.
+        """The headers with which the browser lets an allowed page read the response.
 
         Raises:
-            RefusedError: The request comes from a page that is not.
+            RefusedError: The request comes from a page that is not allowed.
         """
         host, origin = head.headers.get("host", "").lower(), head.headers.get("origin")
         name = _name(host)
         if self._on_loopback and name and not _is_loopback(name) and name not in self._names:
-            raise RefusedError(403, "This service answers under the name localhost only; see --allow-origin.")
+            raise RefusedError(403, "The Host header must be localhost, or a server that --allow-origin names.")
         if origin is None:
             return {}
         if origin in self._allowed:
             return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
         if origin == f"http://{host}" and (_is_address(name) or _is_loopback(name)):
             return {}
-        raise RefusedError(403, "Web pages of this origin may not use the service; see --allow-origin.")
+        raise RefusedError(403, "The origin of the web page is not allowed. See --allow-origin.")
 
 
-#: The answer to what a browser asks before it sends a photo for a page of another server.
+#: Response to the preflight request of a browser, before it sends a photo for a page of another origin.
 PREFLIGHT = Response(
     204,
     None,
@@ -70,7 +70,7 @@ PREFLIGHT = Response(
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an IP address is one that no other machine can reach."""
+    """Whether an IP address can be reached from this machine only."""
     return _is_address(address) and ip_address(address.partition("%")[0]).is_loopback
 
 
@@ -87,5 +87,5 @@ def _is_address(name: str) -> bool:
 
 
 def _name(host: str) -> str:
-    """A Host header without its port and brackets."""
+    """A Host header without port and brackets."""
     return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]

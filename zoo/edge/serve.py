@@ -1,7 +1,7 @@
-"""``run.py --serve``: answers photos over HTTP, in JSON.
+"""``run.py --serve``: classifies photos that are sent over HTTP.
 
-One thread reads and writes all connections. As many others as there are cores decode photos and ask the model, each
-with a model of its own: the runtimes let go of the interpreter while they compute, and so does OpenCV.
+One thread handles all connections. One more thread for each core decodes photos and runs its own copy of the model. The
+runtimes and OpenCV release the interpreter lock while they compute.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from zoo.edge.bundle import Bundle
     from zoo.edge.classify import Classifier
 
-#: Photos that wait for a model at once.
+#: Maximum number of photos that wait for a model.
 MAX_WAITING = 64
 
-#: The most pixels a photo may declare: 67 Mpx, 0.2 GB as RGB. Of those above the second size, one is decoded at a time.
+#: Maximum number of pixels: 67 Mpx, 0.2 GB as RGB. Photos above the second size are decoded one at a time.
 MAX_PIXELS = 2**26
 _LARGE_PIXELS = 2**24
 
-#: Seconds in which connections are still accepted after the service was told to end.
+#: Seconds in which connections are still accepted after the signal to stop.
 _LAST_S = 0.05
 
 _USE = "POST a photo to this address, such as: curl --data-binary @photo.jpg, or curl -F photo=@photo.jpg."
@@ -58,13 +58,13 @@ class _Photo:
 
 
 class PhotoService:
-    """Answers requests with the models of one bundle.
+    """Classifies the photos of requests.
 
     Args:
-        classifiers: One for each thread.
-        top: Classes wanted in an answer, 1 or more.
-        origins: Whom it answers.
-        about: What ``GET /`` says besides how to use it.
+        classifiers: One classifier for each thread.
+        top: Number of classes in a prediction, 1 or more.
+        origins: Which web pages may use the service.
+        about: Values that ``GET /`` returns, besides a sentence on how to use the service.
     """
 
     def __init__(self, classifiers: Sequence[Classifier], top: int, origins: Origins, about: Mapping[str, Any]) -> None:
@@ -81,12 +81,12 @@ class PhotoService:
 
     def check(self, head: Head) -> None:
         if head.path not in _METHODS:
-            raise RefusedError(404, "There is nothing under this path. POST a photo to /.")
+            raise RefusedError(404, "The path does not exist. POST a photo to /.")
         if head.method not in _METHODS[head.path].split(", "):
             allowed = _METHODS[head.path]
-            raise RefusedError(405, f"This path takes {allowed}.", {"Allow": allowed})
+            raise RefusedError(405, f"This path supports {allowed}.", {"Allow": allowed})
         if head.method == "POST" and head.query:
-            raise RefusedError(400, "A request takes no options. They are given when the service is started.")
+            raise RefusedError(400, "Requests have no options. Set them when you start the service.")
 
     def respond(self, connection: Connection, head: Head, body: bytes) -> None:
         waiting = self._photos.qsize()
@@ -98,24 +98,24 @@ class PhotoService:
             connection.reply(Response(200, {"use": _USE, **self._about}))
         elif waiting >= MAX_WAITING:
             connection.reply(
-                RefusedError(503, "Too many photos are waiting. Try again.", {"Retry-After": "1"}).response
+                RefusedError(503, "Too many photos are waiting. Try again later.", {"Retry-After": "1"}).response
             )
         else:
             self._photos.put(_Photo(connection, head, body))
 
     def end(self) -> None:
-        """Ends the threads, once every photo has its answer."""
+        """Ends the threads after the last photo."""
         for _ in self._threads:
             self._photos.put(None)
         for thread in self._threads:
-            thread.join(timeout=1 / len(self._threads))  # a model may hang
+            thread.join(timeout=1 / len(self._threads))  # in case a model hangs
 
     def _work(self, classifier: Classifier) -> None:
         cv2.setNumThreads(1)
         while photo := self._photos.get():
             if photo.connection.is_open:
                 response = self._answer(classifier, photo)
-                with suppress(RuntimeError):  # the service has ended meanwhile
+                with suppress(RuntimeError):  # the event loop is closed
                     self._loop.call_soon_threadsafe(photo.connection.reply, response)
 
     def _answer(self, classifier: Classifier, photo: _Photo) -> Response:
@@ -129,7 +129,7 @@ class PhotoService:
             return Response(_status(error, data), {"error": error.message})
         except Exception:
             traceback.print_exc()
-            return Response(500, {"error": "The service failed to answer this photo. Its log says why."})
+            return Response(500, {"error": "The service failed on this photo. See its log."})
 
     def _classify(self, classifier: Classifier, name: str, data: bytes) -> dict[str, Any]:
         header = probe(data, MAX_PIXELS)
@@ -139,7 +139,7 @@ class PhotoService:
 
 
 def _status(error: ImageError, data: bytes) -> int:
-    """Of HTTP, for a photo that cannot be used: too large, of a type that is not read, or damaged."""
+    """HTTP status for an image that cannot be used: too large, of a format that is not supported, or damaged."""
     if isinstance(error, ImageTooLargeError):
         return 413
     if isinstance(error, MissingDecoderError):
@@ -152,17 +152,17 @@ def _status(error: ImageError, data: bytes) -> int:
 
 
 def serve_photos(bundle: Bundle, classifiers: Sequence[Classifier], options: argparse.Namespace) -> int:
-    """``run.py --serve``: answers photos until SIGINT or SIGTERM, and returns the exit code.
+    """``run.py --serve``: classifies photos until SIGINT or SIGTERM, and returns the exit code.
 
     Args:
-        bundle: What the models are of.
-        classifiers: One for each thread that answers.
-        options: ``serve`` (the port; 0: one that is free), ``host``, ``allow_origin`` and ``top`` of them.
+        bundle: Bundle of the model.
+        classifiers: One classifier for each thread.
+        options: Uses ``serve`` (the port; 0 selects a free one), ``host``, ``allow_origin`` and ``top``.
 
     Raises:
-        UsageError: The port is taken, or there is no such address; or an origin is none.
+        UsageError: The port is in use, the address does not exist, or an origin is not valid.
     """
-    for classifier in classifiers:  # the first run of a model takes longer
+    for classifier in classifiers:  # the first prediction takes longer
         classifier.probabilities(np.zeros(classifier.image.input_shape, np.uint8))
     return asyncio.run(_serve(bundle, classifiers, options))
 
@@ -180,7 +180,7 @@ async def _serve(bundle: Bundle, classifiers: Sequence[Classifier], options: arg
     except OSError as error:
         raise UsageError(
             f"Cannot listen on {options.host}, port {options.serve}: {error.strerror or error}.",
-            "--serve 0 takes a port that is free; --host takes an address of this machine.",
+            "--serve 0 selects a free port. --host must be an address of this machine.",
         ) from error
     host, port = server.sockets[0].getsockname()[:2]
     on_loopback = all(is_loopback(socket.getsockname()[0]) for socket in server.sockets)
@@ -189,13 +189,13 @@ async def _serve(bundle: Bundle, classifiers: Sequence[Classifier], options: arg
     service = PhotoService(classifiers, options.top, origins, about)
     await server.start_serving()
     if not on_loopback:
-        print("Note: Whoever reaches this machine can send photos, and nothing is encrypted.", file=sys.stderr)
+        print("Note: All machines that can reach this one can use the service, without encryption.", file=sys.stderr)
     where = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     threads = f"{len(classifiers)} thread{'s' if len(classifiers) > 1 else ''}"
     print(f"Serving on {where} with {threads}; Ctrl-C ends.", file=sys.stderr, flush=True)
     await stop.wait()
     connections.stopping = True
-    await asyncio.sleep(_LAST_S)  # reads what has been sent by now
+    await asyncio.sleep(_LAST_S)  # for requests that have been sent already
     server.close()
     await connections.end()
     service.end()
@@ -203,13 +203,13 @@ async def _serve(bundle: Bundle, classifiers: Sequence[Classifier], options: arg
 
 
 def _stop_event() -> asyncio.Event:
-    """Is set by SIGINT and SIGTERM; the second of them ends the process at once."""
+    """An event that SIGINT and SIGTERM set. A second signal ends the process at once."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
-    def told(number: int, frame: object) -> None:
+    def on_signal(number: int, frame: object) -> None:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         loop.call_soon_threadsafe(stop.set)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, told)
+        signal.signal(number, on_signal)
     return stop

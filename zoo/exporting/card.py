@@ -67,12 +67,12 @@ pictures, the pixels that decoding and resizing should make of them, and the ans
 $ python3 -m venv venv && venv/bin/pip install -r requirements.txt
 $ venv/bin/python run.py photo.jpg
 $ venv/bin/python run.py --selftest        # does this device answer as it should?
-$ venv/bin/python run.py --serve 8080      # over HTTP: curl --data-binary @photo.jpg http://127.0.0.1:8080/
+$ venv/bin/python run.py --serve 8080      # then: curl --data-binary @photo.jpg http://127.0.0.1:8080/
 $ venv/bin/python run.py --help            # folders, JSON, a watched folder, a camera
 ```
 
-As a service: `image-classifier.service` is a unit for systemd, and `Dockerfile` makes a container, on x86-64 and on
-64-bit ARM. The first lines of both say how.
+To run it as a service, use `image-classifier.service` for systemd, or `Dockerfile` for a container, on x86-64 or 64-bit
+ARM. The comments at the top of each list the commands.
 
 `requirements.txt`: {", ".join(requirements(contents.exporter))}. Neither TensorFlow nor Keras is needed.
 For HEIC photos, which iPhones save, install `pi-heif` besides."""

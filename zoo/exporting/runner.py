@@ -18,7 +18,7 @@ from zoo.interfaces import Exporter
 #: What the runner needs of its own, with the bounds of ``pyproject.toml``.
 REQUIRES = ("numpy>=2.1", "opencv-python-headless>=4.13")
 
-#: What runs the runner as a service: name in the bundle to file of ``zoo/edge/deploy``.
+#: Files that run the runner as a service: name in the bundle, and file in ``zoo/edge/deploy``.
 DEPLOYMENT = {
     "Dockerfile": "Dockerfile",
     ".dockerignore": "dockerignore",
