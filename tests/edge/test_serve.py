@@ -307,9 +307,9 @@ def test_the_health_check_of_the_container_asks_the_service(service: int, digits
     [
         (["--serve", "70000"], "expected a port from 1 to 65535"),
         (["--serve", "0", "photo.jpg"], "give pictures, or one of"),
-        (["--host", "0.0.0.0", "photo.jpg"], "go with --serve"),
-        (["--show", "photo.jpg"], "--show and --save go with --watch and --camera"),
-        (["--serve", "0", "--save", "x"], "--show and --save go with --watch and --camera"),
+        (["--host", "0.0.0.0", "photo.jpg"], "require --serve"),
+        (["--show", "photo.jpg"], "--show and --save require --watch or --camera"),
+        (["--serve", "0", "--save", "x"], "--show and --save require --watch or --camera"),
     ],
 )
 def test_a_wrong_call_ends_with_2(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
