@@ -65,7 +65,10 @@ class Recipe:
             student sees, including the plain image. A head is trained on the same versions. With teachers, ``None``
             means ``head_views`` if that was set, 1 if the augmentation changes nothing, and 8 otherwise.
         unfreeze: Share of the backbone's layers, counted from its end, that are trained on images: 1 is all, 0 is none.
-            Below 1, and after a phase that trained only the head, BatchNorm keeps its statistics.
+            Below 1, and after a phase that trained only the head, BatchNorm keeps its statistics and weights, unless
+            ``batch_norm_momentum`` is set.
+        batch_norm_momentum: Momentum of BatchNorm's moving statistics while layers of the backbone are trained after
+            the head. The BatchNorm layers are then trained too. A low value suits few steps. ``None``: they are not.
         calibrate: ``temperature``: after training, one number is fitted on the validation images (Guo et al. 2017), so
             that the confidence matches the accuracy without changing predictions. Or ``none``.
         precision: ``float32``, ``mixed_bfloat16``, or ``auto``, which uses the second if it is faster on this machine.
@@ -103,6 +106,7 @@ class Recipe:
     teacher_share: float | None = None
     teacher_views: int | None = None
     unfreeze: float = 1.0
+    batch_norm_momentum: float | None = None
     calibrate: Calibrate = "temperature"
     precision: Precision = "auto"
 
@@ -213,6 +217,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("teacher_share", 0, 1),
     ("teacher_views", 1, 1000),
     ("unfreeze", 0, 1),
+    ("batch_norm_momentum", 0.1, 0.9999),
 )
 
 #: Fields that name a class of Keras.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from zoo import Architecture, ImageSpec, Recipe, Weights, hookimpl
+from zoo import Architecture, Augmentation, ImageSpec, Recipe, Weights, hookimpl
 
 #: Blocks whose output is a sum with their input.
 _RESIDUAL = (3, 5, 6, 8, 9, 10, 12, 13, 15, 16)
@@ -20,6 +20,15 @@ ARCHITECTURE = Architecture(
     recipes={
         # docs/decisions/0020-heads.md
         "default": Recipe(head="chosen", head_learning_rate=3e-3, epochs=0, augmentation="none", precision="float32"),
+        # The same, and then all layers where validation images show that it pays. docs/decisions/0020-heads.md
+        "finetune": Recipe(
+            head="chosen",
+            epochs=8,
+            learning_rate=3e-4,
+            batch_norm_momentum=0.9,
+            augmentation=Augmentation(flip="auto"),
+            precision="float32",
+        ),
         # The founding tutorial's: a frozen base, 500 epochs at 1e-5.
         "article": Recipe(
             optimizer="adam",

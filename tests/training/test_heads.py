@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from tests.conftest import PhotoFolder, RunZoo, interrupt, zoo_environment
 from zoo.evaluation import Predictions
 from zoo.run_folder import open_run
+from zoo.training.checkpoint import Progress
+from zoo.training.harness import Harness
 from zoo.training.heads import choose
 from zoo.training.heads.choose import ChosenHead, choose_head
 from zoo.training.heads.features import Balance, Features
@@ -257,19 +260,6 @@ def test_an_export_of_a_head_on_several_depths_is_verified(
     assert done.out.count("verified") >= 2
 
 
-def test_a_chosen_head_is_kept_where_epochs_on_images_make_it_worse(
-    photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
-) -> None:
-    worse = ["--epochs", "1", "--learning-rate", "100", "--unfreeze", "1", "--optimizer", "sgd", "--name", "worse"]
-    options = [each for each in ARGUMENTS if each not in ("--epochs", "0")]
-    done = run_zoo(*options, *worse, "--data", photos)
-    assert done.code == 0, done.err
-    run = open_run(tmp_path / "runs" / "worse")
-    assert "which is therefore kept" in done.err
-    assert run.info.best_epoch == 0
-    assert "val" in {row["split"] for row in run.split()}
-
-
 def test_a_training_killed_behind_the_head_resumes_to_the_same_weights(
     photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path, site: Path
 ) -> None:
@@ -321,3 +311,62 @@ def test_a_run_that_chooses_measures_its_learning_curve() -> None:
     assert growth.images == (30, 60, 120)
     assert growth.accuracies[0] < growth.accuracies[2]
     assert chosen_of(*drawn(3, slice(0, 20))).info.growth is None
+
+
+def test_fine_tuning_that_does_not_pay_leaves_the_model_that_is_had_without_it(
+    photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    """The validation images, which judged the epochs, then choose and train the head with the others."""
+    common = ["train", "tiny_net", "--data", photo_folder({"a": 24, "b": 24}), "--head", "chosen"]
+    tuning = ["--epochs", "1", "--learning-rate", "100", "--optimizer", "sgd", "--batch-norm-momentum", "0.9"]
+    quick = run_zoo(*common, "--epochs", "0", "--runs", "quick")
+    assert quick.code == 0, quick.err
+    tuned = run_zoo(*common, *tuning, "--runs", "tuned")
+    assert tuned.code == 0, tuned.err
+    assert "No epoch was significantly better on the validation images than the chosen head." in tuned.err
+    (one,), (other,) = ((tmp_path / name).iterdir() for name in ("quick", "tuned"))
+    assert (one / "predictions.csv").read_bytes() == (other / "predictions.csv").read_bytes()
+    assert (one / "cross_validation.csv").read_bytes() == (other / "cross_validation.csv").read_bytes()
+    info, counts = open_run(other).info, open_run(other).info.data.counts
+    assert info.best_epoch == 0
+    assert info.head is not None
+    assert info.head.images == sum(counts["train"].values()) + sum(counts["val"].values())
+    assert len(open_run(other).history["loss"]) == 1
+    figures = [open_run(run).metrics.as_dict() for run in (one, other)]
+    assert figures[0] | {"per_class": None} == figures[1] | {"per_class": None}  # it has numbers of training images
+
+
+@pytest.mark.parametrize(
+    ("gain", "better"),
+    [([0.0] * 8, False), ([0.3, -0.2, 0.1, -0.1] * 4, False), ([0.3, 0.1, 0.2, -0.1] * 4, True), ([0.1] * 8, True)],
+)
+def test_an_epoch_has_to_improve_on_the_chosen_head_by_a_standard_error(gain: list[float], better: bool) -> None:
+    head = np.full(len(gain), 0.5)
+    judge = SimpleNamespace(progress=Progress(head_errors=tuple(head.tolist()), best_error=0.5))
+    assert Harness._improves(judge, head - gain) is better  # type: ignore[arg-type]
+    assert judge.progress.best_error == (pytest.approx(0.5 - np.mean(gain)) if better else 0.5)
+    if better:  # and then on the epoch that did
+        assert not Harness._improves(judge, head - np.array(gain) + 0.01)  # type: ignore[arg-type]
+
+
+def test_batch_norm_trains_with_the_layers_where_it_is_given_a_momentum() -> None:
+    import keras
+
+    from zoo.training.model import unfreeze
+
+    image = keras.Input((8, 8, 3))
+    parts = [
+        keras.layers.Conv2D(4, 3),
+        keras.layers.BatchNormalization(),
+        keras.layers.GlobalAveragePooling2D(name="f"),
+    ]
+    x = image
+    for layer in parts:
+        x = layer(x)
+    model = keras.Model(image, keras.layers.Dense(2, activation="softmax")(x))
+    unfreeze(model, "f", 1.0)
+    assert (parts[1].trainable, parts[1].momentum) == (False, 0.99)
+    unfreeze(model, "f", 1.0, 0.9)
+    assert (parts[0].trainable, parts[1].trainable, parts[1].momentum) == (True, True, 0.9)
+    unfreeze(model, "f", 0.0, 0.9)
+    assert not any(layer.trainable for layer in parts)

@@ -180,6 +180,7 @@ def _default(field: str) -> str:
 #: Of the fields that a plain recipe leaves open, what they are then.
 _LEFT_OPEN = {
     "dropout": "the architecture's",
+    "batch_norm_momentum": "it does not train behind a head",
     "teacher_share": f"{SHARE:g} with teachers",
     "teacher_views": f"{VIEWS} with teachers",
 }

@@ -66,10 +66,11 @@ def choice_of(
         data: Its data. ``None``: those of its images that still exist.
         progress: Called with files done and files to do, while images are decoded.
     """
-    images = data or validation_images(run, progress)
-    if images is not None and images.indices(VAL).size:
-        return choose(predict_split(model, images, VAL))
     folds = run.path / CROSS_VALIDATION
+    if not (run.info.head and run.info.best_epoch == 0):  # then the validation images trained the head
+        images = data or validation_images(run, progress)
+        if images is not None and images.indices(VAL).size:
+            return choose(predict_split(model, images, VAL))
     return choose(Predictions.read_csv(folds), "folds") if folds.is_file() else None
 
 

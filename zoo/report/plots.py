@@ -96,11 +96,12 @@ def plot_curve(
         history: Columns of ``history.csv``.
         panel: ``accuracy`` or ``loss``: this column and, where there is one, the same with ``val_``.
         target: Where the PNG goes.
-        best_epoch: The epoch whose weights were kept, from 1; ``None``: the one with the lowest ``val_loss``.
+        best_epoch: The epoch whose weights were kept, from 1; 0: none; ``None``: the one with the lowest ``val_loss``.
         theme: Colours.
     """
     with drawing(target, 4.0, 3.0, theme) as figure:
-        _curve(figure.subplots(), history, panel, best_epoch or _lowest(history.get("val_loss", ())), theme)
+        best = _lowest(history.get("val_loss", ())) if best_epoch is None else best_epoch
+        _curve(figure.subplots(), history, panel, best, theme)
 
 
 def _curve(axes: Axes, history: Mapping[str, Sequence[float]], panel: str, best: int | None, theme: Theme) -> None:

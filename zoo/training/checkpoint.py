@@ -33,6 +33,9 @@ class Progress:
         stopped: Whether the phase is finished, after all its epochs or by early stopping.
         best_epoch: The epoch whose weights are kept, from 1. 0 before the first.
         best_accuracy, best_loss: Validation accuracy and loss of that epoch.
+        head_errors: Squared error of the chosen head on each validation image, which epochs have to improve on. Empty
+            without a chosen head.
+        best_error: Mean squared error of the kept weights on the same images.
         history: One row per epoch, as in ``history.csv``.
         callbacks: State of callbacks that have one, by position.
     """
@@ -44,6 +47,8 @@ class Progress:
     best_epoch: int = 0
     best_accuracy: float = -1.0
     best_loss: float = float("inf")
+    head_errors: tuple[float, ...] = ()
+    best_error: float = float("inf")
     history: list[dict[str, float]] = field(default_factory=list)
     callbacks: dict[str, Any] = field(default_factory=dict)
 

@@ -75,6 +75,12 @@ _RULES = (
         "Set epochs to train on images; head_learning_rate is the rate of the head",
     ),
     _Rule(
+        ("batch_norm_momentum",),
+        lambda recipe: not recipe.epochs or not recipe.freezes or recipe.unfreeze == 0,
+        "no layer of the backbone trains behind a head that came first",
+        "Set epochs, and head to chosen or head_epochs",
+    ),
+    _Rule(
         ("head_learning_rate", "head_views"),
         lambda recipe: not recipe.head_epochs,
         "the recipe has no phase that trains only the head (head_epochs is 0)",

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from zoo.atomic import make_folder, write_csv
 from zoo.backend import on_accelerator
@@ -22,6 +23,7 @@ from zoo.reporter import Reporter
 from zoo.run_folder import Run
 from zoo.training.checkpoint import Arrays, Progress, save_checkpoint
 from zoo.training.model import get_weights, learning_rate, set_weights
+from zoo.training.temperature import calibrated_errors
 
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
@@ -74,9 +76,12 @@ class Harness(keras.callbacks.Callback):
                 callback.set_state(self.progress.callbacks[str(index)])
 
     def keep_as_it_is(self) -> None:
-        """Keeps the current weights as the best so far. Later epochs must be better on the validation images."""
+        """Keeps the current weights, those of a chosen head. Epochs must improve on them: ``_improves``."""
         if len(self._validation):
-            self.progress.best_accuracy, self.progress.best_loss = self._measure(self.whole)
+            probabilities, true = self._predicted(self.whole)
+            self.progress.best_accuracy, self.progress.best_loss = _accuracy_and_loss(probabilities, true)
+            errors = calibrated_errors(probabilities, true)
+            self.progress.head_errors, self.progress.best_error = tuple(errors.tolist()), float(errors.mean())
             self.best = get_weights(self.whole.weights)
 
     def next_phase(self) -> None:
@@ -139,10 +144,14 @@ class Harness(keras.callbacks.Callback):
         logs: dict[str, float] = {}
         best = True  # without a validation split the last epoch is the best
         if len(self._validation):
-            accuracy, loss = self._measure(self.model)
+            probabilities, true = self._predicted(self.model)
+            accuracy, loss = _accuracy_and_loss(probabilities, true)
             logs = {"val_loss": loss, "val_accuracy": accuracy}
-            # By the loss alone an early epoch would win: one confident mistake outweighs many right answers.
-            best = (accuracy, -loss) > (self.progress.best_accuracy, -self.progress.best_loss)
+            if self.progress.head_errors:
+                best = self._improves(calibrated_errors(probabilities, true))
+            else:
+                # By the loss alone an early epoch would win: one confident mistake outweighs many right answers.
+                best = (accuracy, -loss) > (self.progress.best_accuracy, -self.progress.best_loss)
             if best:
                 self.progress.best_accuracy, self.progress.best_loss = accuracy, loss
         if best:
@@ -152,13 +161,21 @@ class Harness(keras.callbacks.Callback):
             set_weights(self.model.trainable_variables, trained)
         return logs
 
-    def _measure(self, model: keras.Model) -> tuple[float, float]:
-        """Accuracy and cross-entropy on the validation images."""
-        probabilities = predict(model, self._data, self._validation)
-        true = self._data.classes[self._validation]
-        likelihood = probabilities[np.arange(len(true)), true].astype(np.float64)
-        loss = float(-np.log(np.maximum(likelihood, 1e-7)).mean())
-        return float((probabilities.argmax(1) == true).mean()), loss
+    def _improves(self, errors: NDArray[np.float64]) -> bool:
+        """Whether the mean error is the lowest so far, and below that of the chosen head by its standard error.
+
+        Without the second condition, the best of several epochs on a few images would often be one by chance.
+        """
+        gain = np.array(self.progress.head_errors) - errors
+        standard_error = gain.std(ddof=1) / math.sqrt(len(gain)) if len(gain) > 1 else math.inf
+        best = errors.mean() < self.progress.best_error and gain.mean() > standard_error
+        if best:
+            self.progress.best_error = float(errors.mean())
+        return bool(best)
+
+    def _predicted(self, model: keras.Model) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Probabilities and classes of the validation images."""
+        return predict(model, self._data, self._validation), self._data.classes[self._validation]
 
     def _use_averaged_weights(self) -> Arrays:
         """Replaces the weights by their moving averages, if there is averaging, and returns the original weights."""
@@ -182,3 +199,9 @@ class Harness(keras.callbacks.Callback):
         write_csv(self.run.path / "history.csv", HISTORY_COLUMNS, rows)
         self._checkpoint_end = time.perf_counter()
         self._checkpoint_seconds = self._checkpoint_end - start
+
+
+def _accuracy_and_loss(probabilities: NDArray[np.float32], true: NDArray[np.int64]) -> tuple[float, float]:
+    likelihood = probabilities[np.arange(len(true)), true].astype(np.float64)
+    loss = float(-np.log(np.maximum(likelihood, 1e-7)).mean())
+    return float((probabilities.argmax(1) == true).mean()), loss

@@ -92,12 +92,23 @@ def split_model(model: keras.Model, backbone_end: str) -> tuple[keras.Model, ker
     return keras.Model(model.inputs[0], features, name="backbone"), keras.Model(features, model.outputs[0], name="head")
 
 
-def unfreeze(model: keras.Model, backbone_end: str, share: float) -> None:
-    """Makes only the last ``share`` of the backbone's layers and the head trainable. BatchNorm keeps its statistics."""
+def unfreeze(model: keras.Model, backbone_end: str, share: float, batch_norm_momentum: float | None = None) -> None:
+    """Makes only the last ``share`` of the backbone's layers and the head trainable.
+
+    Args:
+        model: A functional model.
+        backbone_end: Name of the layer whose output is the feature vector.
+        share: 0 to 1.
+        batch_norm_momentum: Momentum of the moving statistics of BatchNorm, which then trains with the other layers.
+            ``None``: BatchNorm keeps its statistics and its weights.
+    """
     backbone = keras.Model(model.inputs[0], model.get_layer(backbone_end).output).layers
     frozen = round(len(backbone) * (1 - share))
     for index, layer in enumerate(backbone):
-        layer.trainable = index >= frozen and not isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = index >= frozen
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable &= batch_norm_momentum is not None
+            layer.momentum = batch_norm_momentum or layer.momentum
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:

@@ -45,6 +45,23 @@ def fit_temperature(probabilities: NDArray[np.float32], true: NDArray[np.integer
     return float(np.exp(minimize_scalar(unlikelihood, bounds=(-3, 3), method="bounded").x)) if len(true) else 1.0
 
 
+def calibrated_errors(probabilities: NDArray[np.float32], true: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Squared error of each image after calibration: the sum over classes that the Brier score (Brier 1950) averages.
+
+    Args:
+        probabilities: ``(n, classes)``, probabilities of images that did not train. Rows sum to 1.
+        true: ``(n,)``, class index of each image.
+
+    Returns:
+        ``(n,)``, from 0 to 2.
+    """
+    from scipy.special import softmax
+
+    logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-30))
+    calibrated = softmax(logits / fit_temperature(probabilities, true), axis=1)
+    return np.asarray(((calibrated - np.eye(probabilities.shape[1])[true]) ** 2).sum(axis=1))
+
+
 def divide_logits(model: keras.Model, temperature: float) -> bool:
     """Stores a temperature in the weights of the layer that computes the logits.
 

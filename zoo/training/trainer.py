@@ -116,8 +116,10 @@ def train(
             restore_optimizer(checkpoint, phase.model.optimizer)
         _fit(phase, harness, reporter, added, resumed)
         resumed = False
+    epochs_s = sum(row["seconds"] for row in harness.progress.history)
     if chosen and not harness.progress.best_epoch:
-        reporter.note("No epoch was better on the validation images than the chosen head, which is therefore kept.")
+        reporter.note("No epoch was significantly better on the validation images than the chosen head.")
+        return _choose_again(run, architecture, data, start_weights, epochs_s, reporter)
     if not harness.best:
         shutil.rmtree(checkpoint.parent, ignore_errors=True)  # who resumed would only come here again
         raise TrainingError(
@@ -129,7 +131,6 @@ def train(
         final = _attach(final, architecture, chosen)
     set_weights(final.weights, harness.best)
     temperature = _calibrate(final, data, reporter) if recipe.calibrate == "temperature" else None
-    epochs_s = sum(row["seconds"] for row in harness.progress.history)
     _keep(final, run, epochs_s, temperature=temperature, best_epoch=harness.progress.best_epoch)
     reporter.trained()
     return final
@@ -170,6 +171,26 @@ def _choose_head(
             probabilities=chosen.probabilities,
         ).write_csv(run.path / CROSS_VALIDATION)
     return chosen
+
+
+def _choose_again(
+    run: Run,
+    architecture: Architecture,
+    data: ImageData,
+    start_weights: Callable[[keras.Model], None] | None,
+    epochs_s: float,
+    reporter: Reporter,
+) -> keras.Model:
+    """Chooses a head on the frozen backbone after all, now on the validation images too, which no epoch needs."""
+    model = _build(run, architecture, data, "float32")
+    if start_weights:
+        start_weights(model)
+    everything = replace(data, splits=tuple(TRAIN if split == VAL else split for split in data.splits))
+    chosen = _choose_head(model, architecture, everything, run, reporter)
+    model = _attach(model, architecture, chosen)
+    _keep(model, run, epochs_s, best_epoch=0)
+    reporter.trained()
+    return model
 
 
 def _told(info: HeadInfo, used: Sequence[str]) -> str:
@@ -272,7 +293,7 @@ def _image_phase(
     reporter: Reporter,
 ) -> Phase:
     if backbone_end is not None and recipe.freezes:
-        unfreeze(model, backbone_end, recipe.unfreeze)
+        unfreeze(model, backbone_end, recipe.unfreeze, recipe.batch_norm_momentum)
     batches = TrainingBatches(data, data.training, recipe, run.seed, lesson)
     return Phase(model, batches, recipe.lasting(batches.steps))
 

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from zoo import Architecture, Recipe, Weights, hookimpl
+from zoo import Architecture, Augmentation, Recipe, Weights, hookimpl
 
 from zoo_efficientnet_lite.variants import VARIANTS, Variant, block_outputs
 
 RECIPES = {
     # docs/decisions/0020-heads.md in zoo
     "default": Recipe(head="chosen", head_learning_rate=3e-3, epochs=0, augmentation="none", precision="float32"),
+    # The same, and then all layers where validation images show that it pays. docs/decisions/0020-heads.md in zoo
+    "finetune": Recipe(
+        head="chosen",
+        epochs=8,
+        learning_rate=3e-4,
+        batch_norm_momentum=0.9,
+        augmentation=Augmentation(flip="auto"),
+        precision="float32",
+    ),
     # The founding tutorial's: a frozen base, 500 epochs at 1e-5.
     "article": Recipe(
         optimizer="adam",
