@@ -1,4 +1,4 @@
-"""ONNX: for ONNX Runtime on servers, boards, phones and in the browser, and for everything else that reads it.
+"""ONNX, for ONNX Runtime on servers, boards, phones and in the browser, and for other programs that read it.
 
 This module is what the plugin manager imports, so it needs neither onnx nor a runtime.
 """

@@ -1,4 +1,4 @@
-"""Changing an ONNX graph: who makes a value, who reads it, what is constant."""
+"""Edits an ONNX graph: finds the producer and the consumers of a value, and constants."""
 
 from __future__ import annotations
 

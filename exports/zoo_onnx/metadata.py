@@ -67,7 +67,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load(str(path))
         if not model.graph.node:
-            raise ValueError("it holds no graph")
+            raise ValueError("it contains no graph")
     except Exception as error:  # protobuf's decoder raises its own classes
         raise ExportError(f"{path} cannot be read as ONNX: {error}", "Export the model again.") from error
     return model

@@ -77,13 +77,13 @@ def _translate(model: keras.Model) -> Editor:
     except Exception as error:  # tf2onnx raises ValueError, KeyError, AssertionError and others
         raise ExportError(
             f"tf2onnx cannot translate '{model.name}': {_reason(error, model)}",
-            "Use another layer in its place, or another format.",
+            "Use another layer instead, or another format.",
         ) from error
     foreign = {node.op_type: node for node in translated.graph.node if not _is_onnx(node)}
     if foreign:
         told = [f"{name}{_layer(node.name, model)}" for name, node in sorted(foreign.items())]
         raise ExportError(
-            f"ONNX has no operator for {', '.join(told)}.", "Use another layer in its place, or another format."
+            f"ONNX has no operator for {', '.join(told)}.", "Use another layer instead, or another format."
         )
     inner = {node.op_type: node for node in translated.graph.node if any(part.HasField("g") for part in node.attribute)}
     if inner:

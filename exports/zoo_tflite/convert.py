@@ -69,7 +69,7 @@ def _translate(model: keras.Model, precision: str) -> bytes:
         # Whatever a layer raises when it meets a symbolic tensor; its type says nothing.
         raise ExportError(
             f"TensorFlow cannot trace model '{model.name}': {failure.brief(str(error))}",
-            "A layer of it does something outside TensorFlow's graph, such as NumPy.",
+            "A layer runs code outside TensorFlow's graph, such as NumPy.",
         ) from error
     with tempfile.TemporaryDirectory() as folder:
         try:

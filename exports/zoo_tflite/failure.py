@@ -28,7 +28,7 @@ def unsupported(message: str, model: keras.Model) -> ExportError:
     """
     found = {match["op"]: _layer(match["where"], model) for match in _UNSUPPORTED.finditer(message)}
     if not found:
-        return ExportError(f"TFLite's converter gave up on model '{model.name}': {brief(message)}", _HINT)
+        return ExportError(f"The TFLite converter failed on model '{model.name}': {brief(message)}", _HINT)
     told = [f"{op} (layer '{layer}')" if layer else op for op, layer in found.items()]
     return ExportError(f"TFLite has no operator for {', '.join(told)}.", _HINT)
 

@@ -51,9 +51,7 @@ def runtime_files() -> dict[str, bytes]:
         except OSError as error:
             raise ExportError(f"Could not read {path}: {error.strerror}.", install_command()) from error
         if hashlib.sha256(found[name]).hexdigest() != sha256:
-            raise ExportError(
-                f"{path} is not that of {PACKAGE} {_pinned()}, the release that was tried.", install_command()
-            )
+            raise ExportError(f"{path} is not from {PACKAGE} {_pinned()}, the tested release.", install_command())
     return found | {"LICENSE.txt": (files("zoo_web") / "onnxruntime_web.LICENSE.txt").read_bytes()}
 
 

@@ -115,7 +115,7 @@ def test_another_release_is_refused(onnxruntime_web: Path, monkeypatch: pytest.M
     assert len(runtime_files()) == 3
     with (dist / "ort.wasm.bundle.min.mjs").open("ab") as file:
         file.write(b"\n")
-    with pytest.raises(ExportError, match=r"is not that of onnxruntime-web \d"):
+    with pytest.raises(ExportError, match=r"is not from onnxruntime-web \d"):
         runtime_files()
     (dist / "ort.wasm.bundle.min.mjs").unlink()
     with pytest.raises(ExportError, match="No such file"):

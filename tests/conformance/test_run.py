@@ -69,7 +69,7 @@ def test_the_record_may_name_it() -> None:
 def test_an_unexpected_pass_fails() -> None:
     (result,) = run_checks(SOUND, checks=["record"], expected_failures={"record": "it once had no words"})
     assert (result.status, result.ok) == ("unexpected_pass", False)
-    assert result.mend == "Take 'record' out of the expected failures."
+    assert result.mend == "Remove 'record' from the expected failures."
     assert "passes, though it was expected to fail: it once had no words" in str(result)
 
 
@@ -151,7 +151,7 @@ def test_the_pytest_decorator(tmp_path: Path) -> None:
         "XFAIL test_good.py::test_expected[bad-record]",
     ]
     assert "expected: a summary of one line" in done.stdout
-    assert "mend:     Say in one line what it is good for." in done.stdout
+    assert "fix:      Describe its purpose in one line." in done.stdout
     assert "it has no words" in done.stdout
     assert "passes, though it was expected to fail: it once had no words" in done.stdout
 
@@ -175,7 +175,7 @@ def test_the_command_says_what_to_mend_and_ends_with_3(run_zoo: RunZoo, fake_plu
     fake_plugin("zoo-wordless", code)
     done = run_zoo("plugin", "check", "wordless", "--check", "record")
     assert done.code == 3
-    for line in ("expected: a summary of one line", "seen: ''", "mend: Say in one line what it is good for."):
+    for line in ("expected: a summary of one line", "seen: ''", "fix: Describe its purpose in one line."):
         assert line in done.out
     assert done.err.strip().splitlines()[-2] == "Error: wordless does not pass 1 of 1 checks: record."
     excused = run_zoo("plugin", "check", "wordless", "--check", "record", "--expect", "record=it has no words")

@@ -34,7 +34,7 @@ def test_a_sound_architecture_passes(check) -> None:
 
 #: Check, what is broken, what it says it saw, and the likely mend.
 BROKEN: list[tuple[str, Architecture, str, str]] = [
-    ("record", replace(SOUND, summary="one\ntwo"), "'one\\ntwo'", "Say in one line"),
+    ("record", replace(SOUND, summary="one\ntwo"), "'one\\ntwo'", "Describe its purpose"),
     ("record", replace(SOUND, summary="x" * 121), "121 characters", "Shorten it"),
     ("record", replace(SOUND, build=lambda input_shape: None), "too many positional arguments", "(input_shape, num_cl"),
     ("record", replace(SOUND, image=(224, 224)), "tuple (224, 224)", "help(zoo.Architecture)"),
@@ -42,7 +42,7 @@ BROKEN: list[tuple[str, Architecture, str, str]] = [
     (
         "record",
         replace(SOUND, backbone=None, recipes={"default": Recipe(head_epochs=3)}),
-        "none is declared",
+        "no backbone is declared",
         "Declare backbone=",
     ),
     ("record", replace(SOUND, build=broken.one_size, recipes={"default": Recipe(dropout=0.1)}), "dropout", "parameter"),
@@ -50,7 +50,7 @@ BROKEN: list[tuple[str, Architecture, str, str]] = [
         "record",
         replace(SOUND, weights=(weights("crane", "crane"),)),
         "2 labels, 1 of them different",
-        "Tell equal names",
+        "Distinguish equal names",
     ),
     ("record", replace(SOUND, weights=(weights("a", "b"), weights("a", "b"))), "'own' among own, own", "Rename it"),
     ("builds", architecture(broken.one_size), "built a model of input and output shapes", "by hand"),
@@ -62,7 +62,7 @@ BROKEN: list[tuple[str, Architecture, str, str]] = [
         "'scores'",
         "name='probabilities'",
     ),
-    ("builds", architecture(broken.leaves), "SystemExit", "Call build() by hand"),
+    ("builds", architecture(broken.leaves), "SystemExit", "Call build() manually"),
     ("probabilities", broken.LOGITS, "away from 1", "Are these logits?"),
     ("probabilities", broken.HALF_PRECISION, "bfloat16", "dtype='float32'"),
     ("probabilities", broken.NOT_FINITE, "values are not", "divide by zero"),
@@ -79,9 +79,9 @@ BROKEN: list[tuple[str, Architecture, str, str]] = [
         "global_state",
         architecture(broken.changes_policy),
         "dtype policy was float32 and is mixed_bfloat16",
-        "settings are everybody's",
+        "settings are global",
     ),
-    ("global_state", architecture(broken.changes_data_format), "is channels_first", "settings are everybody's"),
+    ("global_state", architecture(broken.changes_data_format), "is channels_first", "settings are global"),
     ("global_state", architecture(broken.sets_the_seed), "Python's random numbers are the same", "set_random_seed"),
     ("overfits_one_batch", broken.NO_GRADIENT, "from 1.39 to 1.39", "Does a gradient reach the weights?"),
     ("overfits_one_batch", broken.OWN_LAYER, "8 of 32, though", "layers that take `training`"),
@@ -90,14 +90,14 @@ BROKEN: list[tuple[str, Architecture, str, str]] = [
         "frozen_weights_stay",
         broken.with_body(lambda x: broken.Drifting(name="drifting")(x)),
         "1 of 3 frozen weights moved: drifting/scale",
-        "no layer assigns to its own",
+        "must not assign to its own",
     ),
-    ("batch_independence", broken.BATCH_STATISTICS, "a probability differs by", "taken over axis 0"),
-    ("batch_independence", broken.EVER_NOISY, "a probability differs by", "Something random runs in inference"),
+    ("batch_independence", broken.BATCH_STATISTICS, "a probability differs by", "computed over axis 0"),
+    ("batch_independence", broken.EVER_NOISY, "a probability differs by", "Something random is active in inference"),
     ("answers_differ", broken.NO_IMAGE, "a probability differs by 0 at most", "Does the image reach the output?"),
     ("opens_without_the_plugin", broken.LAMBDA, "Lambda", "no Lambda, no custom class"),
     ("opens_without_the_plugin", broken.OWN_LAYER, "OnlyInTraining", "no Lambda, no custom class"),
-    ("export_onnx_float32", broken.NO_OPERATOR, "Erfinv", "Use another layer in its place"),
+    ("export_onnx_float32", broken.NO_OPERATOR, "Erfinv", "Use another layer instead"),
     ("export_tflite_float32", broken.NO_OPERATOR, "rfinv", ""),
     (
         "export_onnx_float32",
@@ -118,8 +118,8 @@ BROKEN: list[tuple[str, Architecture, str, str]] = [
     ("backbone", replace(SOUND, depths=("probabilities",)), "its output is (None,", "blocks end with"),
     ("backbone", replace(SOUND, backbone="conv"), "(None, 16, 16, 64)", "Declare the pooling layer"),
     ("backbone", replace(SOUND, backbone="probabilities"), "not connected", "layer before the head"),
-    ("backbone", architecture(broken.skips_the_backbone), "", "what skips it cannot be cached"),
-    ("backbone", broken.BATCH_STATISTICS, "a probability differs by", "mean taken over axis 0"),
+    ("backbone", architecture(broken.skips_the_backbone), "", "Connections that bypass it cannot be cached"),
+    ("backbone", broken.BATCH_STATISTICS, "a probability differs by", "mean computed over axis 0"),
 ]
 
 
@@ -167,8 +167,14 @@ def zoo_architectures():
     [
         ("import keras", "", "loads none of keras, tensorflow", "keras (imported at ", "inside the functions"),
         ("", "import numpy", "loads none of", "numpy (imported at ", "inside the functions"),
-        ("print('hello')", "", "prints nothing", "hello", "Take the print out"),
-        ("import os; os.environ['TF_X'] = '1'", "", "changes no environment variable", "TF_X", "Leave the environment"),
+        ("print('hello')", "", "prints nothing", "hello", "Remove the print"),
+        (
+            "import os; os.environ['TF_X'] = '1'",
+            "",
+            "changes no environment variable",
+            "TF_X",
+            "Do not change the environment",
+        ),
         ("raise RuntimeError('bad day')", "", "works in a fresh process", "RuntimeError: bad day", "python -c"),
     ],
 )

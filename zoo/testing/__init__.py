@@ -1,4 +1,4 @@
-"""Does a plugin keep its promises? Named checks, for ``zoo plugin check`` and for a plugin's own tests.
+"""Conformance checks of plugins, for ``zoo plugin check`` and for a plugin's own tests.
 
     from zoo.testing import parametrize_with_checks
 
@@ -6,9 +6,9 @@
     def test_conformance(check):
         check()
 
-The counterpart of scikit-learn's ``check_estimator``, for architectures, exporters, datasets and callbacks. A check
-that a record cannot pass is named with its reason in its ``expected_failures``; one that passes all the same fails.
-What each check asks is in docs/reference/conformance.md. Importing this loads no Keras.
+It corresponds to scikit-learn's ``check_estimator``, for architectures, exporters, datasets and callbacks. A check that
+a record cannot pass is listed with the reason in its ``expected_failures``. An unexpected pass is a failure.
+docs/reference/conformance.md describes each check. Importing this package does not load Keras.
 """
 
 from zoo.testing.callbacks import Callbacks

@@ -15,9 +15,9 @@ class Callbacks:
     """A hook ``zoo_callbacks``.
 
     Args:
-        name: Of the distribution that installed it.
-        make: The hook itself: ``make(recipe=..., run_dir=...)``, with those of the two that it takes.
-        expected_failures: Checks it cannot pass, each with the reason.
+        name: Name of the distribution that installed it.
+        make: The hook itself: ``make(recipe=..., run_dir=...)``, with the arguments that it accepts.
+        expected_failures: Checks that are expected to fail, each with the reason.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Running checks on what a plugin offers, and judging what came of them."""
+"""Runs checks on a plugin, and evaluates the results."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def run_checks(
     size_px: int | None = None,
     each: Callable[[CheckResult], None] | None = None,
 ) -> list[CheckResult]:
-    """Runs conformance checks on what a plugin offers, one after the other, whatever fails.
+    """Runs conformance checks on a plugin, one after the other. A failure does not stop the others.
 
     Args:
-        record: An architecture, an exporter, a dataset or ``Callbacks``; or the name of one that is installed.
-        checks: Names of checks; all of them where not given.
-        expected_failures: Check to the reason why it cannot pass; added to those of the record.
-        size_px: Side of the pictures that the costly checks work with; the smallest that builds where not given.
-        each: Called with every result as it comes.
+        record: An architecture, an exporter, a dataset or ``Callbacks``, or the name of an installed one.
+        checks: Names of checks. By default, all.
+        expected_failures: Reasons of expected failures by name of the check, in addition to those of the record.
+        size_px: Side of the images in the slow checks. By default, the smallest that builds.
+        each: Called with every result immediately.
 
     Returns:
         A result for every check, in order.
 
     Raises:
-        UsageError: There is no record or no check of a name, or two distributions offer it.
+        UsageError: The record or a check does not exist, or two distributions provide the name.
 
     >>> [result.status for result in run_checks("simple_cnn", checks=["record"])]
     ['passed']
@@ -71,11 +71,11 @@ def check_exporter(
         expected_failures: As for ``run_checks``.
 
     Returns:
-        The results, all of them well.
+        The results, without failures.
 
     Raises:
-        AssertionError: A check fails, or passes though it was expected to fail; it names all of these.
-        UsageError: As ``run_checks``.
+        AssertionError: Checks failed or passed unexpectedly. The message lists them.
+        UsageError: In the same cases as ``run_checks``.
     """
     results = run_checks(resolve(exporter, "exporter"), checks=checks, expected_failures=expected_failures)
     if bad := [result for result in results if not result.ok]:
@@ -84,7 +84,7 @@ def check_exporter(
 
 
 def expected_of(record: Record, more: Mapping[str, str] | None) -> dict[str, str]:
-    """The failures that are expected of a record, by itself and by the caller.
+    """The expected failures of a record, from the record and from the caller.
 
     Raises:
         UsageError: One names no check.
@@ -99,8 +99,8 @@ def run_check(check: Check, subject: Workspace, reason: str | None = None) -> Ch
 
     Args:
         check: The check.
-        subject: What it is run on.
-        reason: Why it is expected to fail; ``None`` where it is not.
+        subject: The subject of the check.
+        reason: Why it is expected to fail. ``None`` if it is not.
     """
     start = time.perf_counter()
     status, seen, mend, expected = "passed", "", "", check.asks
@@ -114,11 +114,11 @@ def run_check(check: Check, subject: Workspace, reason: str | None = None) -> Ch
         raise
     except (Exception, SystemExit) as error:  # whatever a plugin raises
         status, seen = "failed", one_line(error)
-        mend = "The check could not be finished: call what it asks by hand, and look at the traceback."
+        mend = "The check could not be completed. Call the function manually, and look at the traceback."
     if reason is not None and status == "failed":
         status, mend = "expected_failure", ""
     elif reason is not None and status == "passed":
-        status, mend = "unexpected_pass", f"Take '{check.name}' out of the expected failures."
+        status, mend = "unexpected_pass", f"Remove '{check.name}' from the expected failures."
     return CheckResult(
         name=check.name,
         status=status,  # type: ignore[arg-type]

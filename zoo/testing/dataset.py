@@ -37,6 +37,6 @@ class DatasetSubject(Workspace):
             raise CheckError(
                 f"{self.dataset.name} is written into an empty folder",
                 error.message if isinstance(error, ZooError) else one_line(error),
-                "Call write(folder) by hand and look at the traceback.",
+                "Call write(folder) manually and look at the traceback.",
             ) from error
         return folder

@@ -103,7 +103,8 @@ class ExporterSubject(Workspace):
                 raise CheckError(
                     f"{self.exporter.name} converts a small network to {precision}",
                     told.message if told else one_line(error),
-                    (told and told.hint) or "Call convert() by hand; what cannot be done raises zoo.ExportError.",
+                    (told and told.hint)
+                    or "Call convert() manually. If a conversion is impossible, it must raise zoo.ExportError.",
                 ) from error
         return path
 

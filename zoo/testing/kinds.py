@@ -1,4 +1,4 @@
-"""What can be checked: kinds of what plugins offer, found by record or by name."""
+"""The types of records that can be checked, found by record or by name."""
 
 from __future__ import annotations
 
@@ -109,7 +109,9 @@ def resolve(record: Any, kind: str | None = None) -> Any:
     found = list(_called(record, kind))
     if len(found) > 1:
         words = " and ".join(f"{kind.word} ({kind.name})" for kind in found)
-        raise UsageError(f"'{record}' is the name of several: {words}.", f"Say which: --kind {found[0].name}.")
+        raise UsageError(
+            f"'{record}' is the name of several records: {words}.", f"Select one with --kind {found[0].name}."
+        )
     if not found:
         wanted = [known for known in KINDS if kind in (None, known.name)]
         *others, last = (known.word for known in wanted)

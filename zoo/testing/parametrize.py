@@ -20,19 +20,19 @@ def parametrize_with_checks(
     expected_failures: ExpectedFailures | None = None,
     size_px: int | None = None,
 ) -> Any:
-    """A pytest decorator: the test is run once for every record and check, its argument ``check`` is called.
+    """A pytest decorator that runs the test once for every record and check. The test must call its argument ``check``.
 
-    An expected failure is pytest's xfail, with its reason; a check that passes though it was expected to fail, fails.
+    An expected failure is reported as xfail with its reason. An unexpected pass is a failure.
 
     Args:
-        records: Architectures, exporters and datasets; or names of such that are installed.
-        checks: Names of checks; all of them where not given.
-        expected_failures: Check to reason, or a function of the record that returns that; added to those of
-            the record.
-        size_px: As for ``run_checks``.
+        records: Architectures, exporters and datasets, or names of installed ones.
+        checks: Names of checks. By default, all.
+        expected_failures: Reasons by name of the check, or a function of the record that returns them, in addition to
+            those of the record.
+        size_px: As in ``run_checks``.
 
     Raises:
-        UsageError: As ``run_checks``.
+        UsageError: In the same cases as ``run_checks``.
 
     >>> @parametrize_with_checks(["simple_cnn"])
     ... def test_conformance(check):

@@ -1,4 +1,4 @@
-"""What came of a check."""
+"""Results of checks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Status = Literal["passed", "failed", "expected_failure", "unexpected_pass", "ski
 
 
 class CheckError(AssertionError):
-    """An architecture does not do what a check asks.
+    """A check failed.
 
     Args:
-        expected: What the check asks, one sentence.
-        seen: What the architecture did, with the figures.
-        mend: What most likely mends it.
+        expected: What the check requires, one sentence.
+        seen: What was found, with the figures.
+        mend: The most likely fix.
     """
 
     def __init__(self, expected: str, seen: str, mend: str) -> None:
@@ -27,24 +27,24 @@ class CheckError(AssertionError):
         self.mend = mend
 
     def __str__(self) -> str:
-        return f"expected: {self.expected}\n  seen:     {self.seen}\n  mend:     {self.mend}"
+        return f"expected: {self.expected}\n  seen:     {self.seen}\n  fix:      {self.mend}"
 
 
 class NothingToCheckError(Exception):
-    """There is nothing to check, such as the backbone of an architecture that declares none."""
+    """There is nothing to check, for example no backbone is declared."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckResult:
-    """What came of one check on one architecture.
+    """Result of one check.
 
     Args:
-        name: Of the check.
+        name: Name of the check.
         status: ``passed``, ``failed``, ``expected_failure``, ``unexpected_pass`` or ``skipped``.
-        expected: What the check asks.
-        seen: What was found: measured figures where it passed, the offence where it failed.
-        mend: What most likely mends it; empty where nothing has to be mended.
-        seconds: It took. What checks share, such as the trained model, counts for the first that needs it.
+        expected: What the check requires.
+        seen: What was found: measured figures if it passed, the problem if it failed.
+        mend: The most likely fix. Empty if there is nothing to fix.
+        seconds: Duration. Shared work, such as training the model, is counted for the first check that needs it.
         reason: Why the failure was expected.
     """
 
@@ -58,7 +58,7 @@ class CheckResult:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing has to be done about it."""
+        """Whether there is nothing to fix."""
         return self.status in ("passed", "expected_failure", "skipped")
 
     def as_dict(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class CheckResult:
     def __str__(self) -> str:
         """Several lines, for people."""
         if self.status == "unexpected_pass":
-            return f"{self.name} passes, though it was expected to fail: {self.reason}\n  mend:     {self.mend}"
+            return f"{self.name} passes, though it was expected to fail: {self.reason}\n  fix:      {self.mend}"
         return f"{self.name}: {CheckError(self.expected, self.seen, self.mend)}"
 
 

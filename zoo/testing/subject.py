@@ -56,7 +56,7 @@ class Subject(Workspace):
             raise CheckError(
                 f"{self.architecture.name} builds for {num_classes} classes of {width}x{height} px",
                 one_line(error),
-                "Call build() by hand and look at the traceback; the check 'builds' says what it must return.",
+                "Call build() manually and look at the traceback. The check 'builds' describes what it must return.",
             ) from error
 
     @cached_property

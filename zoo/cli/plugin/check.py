@@ -97,9 +97,9 @@ def _reason(text: str) -> tuple[str, str]:
 def _show(result: CheckResult) -> None:
     line = result.seen if result.status in ("passed", "skipped") else result.reason
     more = {
-        "failed": (("expected", result.expected), ("seen", result.seen), ("mend", result.mend)),
+        "failed": (("expected", result.expected), ("seen", result.seen), ("fix", result.mend)),
         "expected_failure": (("seen", result.seen),),
-        "unexpected_pass": (("mend", result.mend),),
+        "unexpected_pass": (("fix", result.mend),),
     }.get(result.status, ())
     layout = Layout(_COLUMNS, (["100.0 s"], list(_WORDS.values()), ["x" * 24], [line]), terminal_width())
     for text in layout.row((f"{result.seconds:.1f} s", _WORDS[result.status], result.name, line)):

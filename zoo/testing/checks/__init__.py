@@ -1,4 +1,4 @@
-"""The checks by name. A module of them is imported when one of its checks is run."""
+"""All checks by name. The module of a check is imported when the check is run."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _ARCHITECTURE: dict[str, tuple[str, str]] = {
     "raw_pixels": ("pixels", "pixels of 0..255 are normalised inside the model"),
     "same_seed_same_weights": ("determinism", "the seed decides the first weights"),
     "global_state": ("determinism", "building leaves Keras's settings and the seed alone"),
-    "overfits_one_batch": ("training", "one batch can be learnt by heart"),
+    "overfits_one_batch": ("training", "one batch can be memorised"),
     "every_weight_moves": ("training", "training changes every trainable weight"),
     "frozen_weights_stay": ("training", "training leaves frozen layers alone"),
-    "batch_independence": ("answers", "an answer depends on its own image alone, and is the same twice"),
-    "answers_differ": ("answers", "different photos are answered differently"),
-    "opens_without_the_plugin": ("saving", "a saved model opens in plain Keras, and answers the same"),
-    "nudged_weight": ("export", "verification notices one weight that is another"),
+    "batch_independence": ("answers", "a prediction depends only on its own image, and is reproducible"),
+    "answers_differ": ("answers", "different photos give different predictions"),
+    "opens_without_the_plugin": ("saving", "a saved model opens in plain Keras, with the same predictions"),
+    "nudged_weight": ("export", "verification detects one changed weight"),
     "training_step": ("cost", "memory and time of the smallest training step are bounded"),
     "backbone": ("backbone", "a declared backbone can be frozen and its features cached"),
 }
@@ -39,19 +39,19 @@ _ARCHITECTURE: dict[str, tuple[str, str]] = {
 _EXPORTER: Table = {
     "record": ("exporter_record", "the record says what the harness needs, and says it consistently"),
     "import_purity": ("imports", "importing the plugin loads no framework, prints nothing and changes no environment"),
-    "contract_kept": ("exporter_file", "files hold the tensors that every format has, and nothing else is written"),
+    "contract_kept": ("exporter_file", "files have the tensors of the contract, and nothing else is written"),
     "same_bytes": ("exporter_file", "the same model gives the same file, byte for byte"),
-    "batches": ("exporter_file", "any number of pictures is predicted, each by itself"),
+    "batches": ("exporter_file", "any number of images can be predicted, independently of each other"),
     "refuses_other_pixels": ("exporter_file", "pixels of another shape or type are refused"),
     "float16": ("exporter_file", "float16 files store large tensors in 16 bits"),
     "int8": ("exporter_file", "int8 files compute in 8 bits, and the softmax in float"),
-    "round_trip": ("exporter_metadata", "metadata comes back as it was written, and changes no prediction"),
-    "written_twice": ("exporter_metadata", "metadata takes the place of what was there, to the byte"),
-    "label_count": ("exporter_metadata", "labels of another number than the outputs are refused"),
-    "damaged": ("exporter_metadata", "files that are damaged, not whole or not there are named"),
-    "any_name": ("exporter_metadata", "a file is read and written whatever its folder is called"),
+    "round_trip": ("exporter_metadata", "metadata is read as written, and does not change predictions"),
+    "written_twice": ("exporter_metadata", "metadata replaces existing metadata, byte for byte"),
+    "label_count": ("exporter_metadata", "a wrong number of labels is refused"),
+    "damaged": ("exporter_metadata", "damaged, incomplete and missing files give an error that names them"),
+    "any_name": ("exporter_metadata", "a file is read and written whatever the name of its folder"),
     "runtime_isolation": ("exporter_runtime", "predicting loads no framework"),
-    "runtime_on_device": ("exporter_runtime", "the runtime module predicts alone, without zoo"),
+    "runtime_on_device": ("exporter_runtime", "the runtime module predicts without zoo"),
 }
 
 _DATASET: Table = {
@@ -63,9 +63,9 @@ _DATASET: Table = {
 
 _CALLBACKS: Table = {
     "import_purity": ("imports", "importing the plugin loads no framework, prints nothing and changes no environment"),
-    "makes_callbacks": ("callbacks", "the hook returns callbacks of Keras, of its own for every run"),
-    "leaves_training_alone": ("callbacks", "a training with them gives the same weights as one without"),
-    "state": ("callbacks", "what a callback keeps for a resumed run is JSON, and comes back"),
+    "makes_callbacks": ("callbacks", "the hook returns Keras callbacks, new ones for every run"),
+    "leaves_training_alone": ("callbacks", "training with them gives the same weights as without"),
+    "state": ("callbacks", "the state of a callback for resuming is JSON, and can be restored"),
 }
 
 _TABLES: dict[str, Table] = {
@@ -81,11 +81,11 @@ class Check:
     """One check.
 
     Args:
-        name: Of the check.
-        asks: What it asks, for tables and for errors that are not its own.
-        module: Of its function.
-        function: In that module.
-        arguments: Of the function, after the subject.
+        name: Name of the check.
+        asks: What it requires, for tables and for unexpected errors.
+        module: Module of its function.
+        function: Name of the function in that module.
+        arguments: Arguments of the function after the subject.
     """
 
     name: str
@@ -95,13 +95,13 @@ class Check:
     arguments: tuple[str, ...] = ()
 
     def __call__(self, subject: Workspace) -> str:
-        """Runs it and returns what was measured; raises ``CheckError`` or ``NothingToCheckError``."""
+        """Runs the check and returns what was measured. Raises ``CheckError`` or ``NothingToCheckError``."""
         function: Callable[..., str] = getattr(importlib.import_module(self.module), self.function)
         return function(subject, *self.arguments)
 
 
 def all_checks(kind: str = "architecture") -> dict[str, Check]:
-    """Every check of a kind by name, in the order in which they are best read.
+    """All checks of a type by name, in a logical order.
 
     Of architectures there is one for each installed format and precision, of exporters one for each precision.
     """
@@ -120,30 +120,30 @@ def _export_checks() -> Iterator[Check]:
         if offer.record.variant_of:  # the same file in another bundle
             continue
         for precision in offer.record.precisions:
-            name, asks = offer.record.name, f"the {offer.record.name} {precision} file answers like Keras"
+            name, asks = offer.record.name, f"the {offer.record.name} {precision} file agrees with Keras"
             module = "zoo.testing.checks.export"
             yield Check(f"export_{name}_{precision}", asks, module, "check_export", (name, precision))
 
 
 def _precision_checks() -> Iterator[Check]:
     for precision in PRECISIONS:
-        asks, module = f"a {precision} file predicts like Keras", "zoo.testing.checks.exporter_file"
+        asks, module = f"a {precision} file agrees with Keras", "zoo.testing.checks.exporter_file"
         yield Check(f"predicts_{precision}", asks, module, "check_predicts", (precision,))
 
 
 def check_names(kind: str = "architecture") -> tuple[str, ...]:
     """Names of all checks of a kind (``architecture``, ``exporter``, ``dataset``, ``callbacks``).
 
-    Those of an architecture's exports are of the exporters that are installed.
+    The export checks of an architecture are those of the installed exporters.
     """
     return tuple(all_checks(kind))
 
 
 def choose_checks(names: Iterable[str] | None, kind: str = "architecture") -> list[Check]:
-    """The checks of these names; all where none are named.
+    """The checks of these names, or all if no name is given.
 
     Raises:
-        UsageError: There is no check of a name.
+        UsageError: There is no check with a given name.
     """
     known = all_checks(kind)
     if names is None:
@@ -160,7 +160,7 @@ def choose_checks(names: Iterable[str] | None, kind: str = "architecture") -> li
 
 
 def refuse_unknown(expected_failures: Iterable[str], kind: str = "architecture") -> None:
-    """Refuses names of checks that there are nowhere; a format that is installed elsewhere only may be named.
+    """Refuses unknown names of checks. Names with a format that is not installed here are accepted.
 
     Raises:
         UsageError: Such a name.

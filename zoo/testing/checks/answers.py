@@ -1,4 +1,4 @@
-"""An answer depends on its own image, and on all of the model."""
+"""A prediction depends only on its own image, and on the whole model."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def check_batch_independence(subject: Subject) -> str:
     again = _predict(fitted.model, fitted.pixels)
     if not np.array_equal(together, again):
         raise CheckError(
-            "the same images are answered alike twice",
+            "the same images give the same predictions twice",
             f"a probability differs by {np.abs(together - again).max():.3g}",
-            "Something random runs in inference too: it must look at `training`, as Keras's own Dropout does.",
+            "Something random is active in inference. It must depend on `training`, like Keras's Dropout.",
         )
     alone = np.concatenate([_predict(fitted.model, fitted.pixels[index : index + 1]) for index in range(4)])
     worst = float(np.abs(alone - together[:4]).max())
@@ -32,7 +32,7 @@ def check_batch_independence(subject: Subject) -> str:
         raise CheckError(
             f"predict(batch)[i] equals predict(batch[i:i+1]) within {TOLERANCE:g}",
             f"a probability differs by {worst:.3g}",
-            "Something looks at the other images: is a mean, a softmax or a normalisation taken over axis 0?",
+            "Something depends on the other images. Is a mean, a softmax or a normalisation computed over axis 0?",
         )
     return f"alone and among {len(together)}, a probability differs by {worst:.1g} at most"
 
@@ -41,9 +41,10 @@ def check_answers_differ(subject: Subject) -> str:
     spread = float(np.ptp(subject.exported.expected, axis=0).max())
     if not spread >= _LEAST_DIFFERENCE:
         raise CheckError(
-            f"answers to {len(subject.exported.expected)} different photos differ by {_LEAST_DIFFERENCE:g} or more",
+            f"predictions of {len(subject.exported.expected)} different photos differ by {_LEAST_DIFFERENCE:g} or more",
             f"a probability differs by {spread:.3g} at most",
-            "Does the image reach the output? Were all answers alike, every exported file would agree with them.",
+            "Does the image reach the output? If all predictions were equal, every exported file would agree with"
+            " them.",
         )
     return f"a probability differs by {spread:.2f} between photos"
 

@@ -1,4 +1,4 @@
-"""A declared backbone can be frozen and asked once: its features stand for the images."""
+"""A declared backbone can be frozen and run once: its features replace the images."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def check_backbone(subject: Subject) -> str:
         backbone, head = split_model(fitted.model, name)
     except (PluginError, ValueError) as error:
         raise CheckError(
-            f"the model has a layer '{name}' whose output is all that the head sees",
+            f"the model has a layer '{name}' whose output is the only input of the head",
             " ".join(str(error).split())[:300],
-            "Declare the name of the pooling layer before the head; what skips it cannot be cached.",
+            "Declare the name of the pooling layer before the head. Connections that bypass it cannot be cached.",
         ) from error
     width = backbone.output_shape
     if len(width) != 2 or width[1] is None:
@@ -65,8 +65,8 @@ def check_backbone(subject: Subject) -> str:
         _compare(fitted, head, cached, f"after {_STEPS} steps of its head")
         moved = sum(not np.array_equal(a, b) for a, b in zip(frozen, get_weights(backbone.weights), strict=True))
     if moved:
-        mend = "No layer of the head may share a weight with the backbone."
-        raise CheckError("training the head leaves the backbone as it is", f"{moved} of its weights moved", mend)
+        mend = "Layers of the head must not share weights with the backbone."
+        raise CheckError("training the head does not change the backbone", f"{moved} of its weights moved", mend)
     beside = f", beside {len(depths)} depths" if depths else ""
     return f"'{name}' gives {width[1]} features{beside}; the head trains on them"
 
@@ -81,5 +81,5 @@ def _compare(fitted: Fitted, head: keras.Model, cached: NDArray[np.float32], whe
         raise CheckError(
             f"the head answers to cached features as the whole model to the images, within {TOLERANCE:g}, {when}",
             f"a probability differs by {worst:.3g}",
-            "The features of an image must depend on it alone, in inference: is a mean taken over axis 0?",
+            "In inference, the features of an image must depend only on this image. Is a mean computed over axis 0?",
         )

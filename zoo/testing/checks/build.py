@@ -1,4 +1,4 @@
-"""What ``build`` returns: names, shapes, types, and that raw pixels go in and probabilities come out."""
+"""The result of ``build``: names, shapes and types, with raw pixels as input and probabilities as output."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def _check_rows(found: NDArray[np.float32], classes: int, policy: str, tolerance
     about = f"{classes} classes, {policy}"
     if found.shape[1:] != (classes,):
         seen = f"shape {found.shape}"
-        raise CheckError(f"one answer a class ({about})", seen, "The last layer has num_classes outputs.")
+        raise CheckError(f"one output per class ({about})", seen, "The last layer has num_classes outputs.")
     if not np.isfinite(found).all():
         seen = f"{int((~np.isfinite(found)).sum())} of {found.size} values are not"
         mend = "Raw pixels go from 0 to 255: is the normalisation inside the model? Does a layer divide by zero?"
-        raise CheckError(f"answers to pixels are finite ({about})", seen, mend)
+        raise CheckError(f"outputs are finite ({about})", seen, mend)
     off = float(np.abs(found.sum(axis=1) - 1).max())
     if off > tolerance or found.min() < 0:
         raise CheckError(

@@ -1,4 +1,4 @@
-"""Callbacks: they watch a training and leave it as it is."""
+"""Callbacks observe a training without changing it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_makes_callbacks(subject: CallbacksSubject) -> str:
         raise CheckError(
             "every run gets callbacks of its own",
             f"{type(shared[0]).__name__} is the same object for two runs",
-            "Make it inside the hook: what one run leaves in it would be found by the next.",
+            "Create it inside the hook. Otherwise its state is passed on to the next run.",
         )
     return ", ".join(type(callback).__name__ for callback in first) or "none for the default recipe"
 
@@ -58,7 +58,7 @@ def check_state(subject: CallbacksSubject) -> str:
             raise CheckError(
                 "get_state() gives what JSON holds, and set_state() takes it back",
                 f"{name}: {one_line(error)}",
-                "Numbers, text, lists and dicts alone; `zoo train --resume` reads it from the checkpoint.",
+                "Use only numbers, strings, lists and dicts. `zoo train --resume` reads the state from the checkpoint.",
             ) from error
         if again != state:
             raise CheckError(

@@ -85,6 +85,6 @@ def check_training_step(subject: Subject) -> str:
         raise CheckError(
             f"building and a training step of {about} take {MOST_BYTES / 2**30:g} GiB of memory at most",
             f"{grown.bytes / 2**30:.1f} GiB for {model.count_params():,} parameters",
-            "A dense layer on a large feature map is the usual cause: pool first. Or name a smaller ImageSpec.",
+            "A dense layer on a large feature map is the usual cause: pool first. Or use a smaller ImageSpec.",
         )
     return f"{about}: {min(times):.2f} s, {grown.bytes / 2**20:.0f} MiB, {model.count_params():,} parameters"

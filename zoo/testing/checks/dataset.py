@@ -1,4 +1,4 @@
-"""A dataset: what it writes can be trained on, and is the same every time."""
+"""A dataset: its files can be used for training, and are always the same."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def check_usable(subject: DatasetSubject) -> str:
             data = load_data(str(folder), _SPEC)
     except ZooError as error:
         raise CheckError(
-            "what it writes is a folder that `zoo train --data` takes", error.message, error.hint or ""
+            "it writes a folder that `zoo train --data` accepts", error.message, error.hint or ""
         ) from error
     if data.skipped:
         raise CheckError(
             "every file is a picture that can be read",
             f"{len(data.skipped)} cannot: {data.skipped[0]}",
-            "Leave files out that are no pictures, or repair them.",
+            "Remove files that are not images, or repair them.",
         )
     return f"{len(data.names)} pictures of {len(data.labels)} classes"
 

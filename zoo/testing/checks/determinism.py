@@ -1,4 +1,4 @@
-"""The seed decides, and nothing global is changed."""
+"""Results depend on the seed, and no global state is changed."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def check_global_state(subject: Subject) -> str:
         raise CheckError(
             "building leaves Keras's settings as they are",
             "; ".join(changed),
-            "Give layers dtype=... and data_format=... of their own: the settings are everybody's.",
+            "Set dtype=... and data_format=... of the layers instead. The settings are global.",
         )
     for name, (one, two) in zip(("Python's", "NumPy's"), zip(*states, strict=True), strict=True):
         if one == two:
             raise CheckError(
                 "building leaves the random seed to the caller",
                 f"{name} random numbers are the same after it, whatever the seed was before it",
-                "Take keras.utils.set_random_seed, random.seed and numpy.random.seed out.",
+                "Remove keras.utils.set_random_seed, random.seed and numpy.random.seed.",
             )
     return "float policy, data format, epsilon and seed are as they were"
 

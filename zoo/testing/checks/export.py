@@ -1,4 +1,4 @@
-"""Exported files answer like Keras, and verification would notice if they did not."""
+"""Exported files agree with Keras, and verification detects if they do not."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_export(subject: Subject, name: str, precision: str) -> str:
             "docs/reference/exported-files.md has the contract; sizes are fixed, and the batch is free or 1.",
         )
     if found.failures:
-        raise CheckError(f"the {about} file answers like Keras", " ".join(found.failures), _mend(precision))
+        raise CheckError(f"the {about} file agrees with Keras", " ".join(found.failures), _mend(precision))
     assert found.values is not None
     assert found.values.difference is not None
     return (
@@ -62,7 +62,7 @@ def _mend(precision: str) -> str:
         )
     if precision == "float16":
         return "Weights or their products leave what float16 holds: are some above 65504, or below 6e-8?"
-    return "Some layer computes otherwise there: a resizing, a padding or an operation in another order; bisect it."
+    return "A layer is computed differently, such as a resizing, a padding or operations in another order. Bisect it."
 
 
 def check_nudged_weight(subject: Subject) -> str:
@@ -81,7 +81,7 @@ def check_nudged_weight(subject: Subject) -> str:
 
 
 def _check_teeth(subject: Subject, exporter: Exporter, file: Path, weight: str) -> str:
-    """Verifies a float32 file beside a model of which one weight is another, and which the file claims to be."""
+    """Verifies a float32 file against a model with one changed weight, whose digest the file contains."""
     exported = subject.exported
     reference = exported.reference_for(subject.fitted.model)
     claiming = exported.claim(exporter, file, subject.fitted.model)
@@ -93,16 +93,16 @@ def _check_teeth(subject: Subject, exporter: Exporter, file: Path, weight: str) 
         raise CheckError(
             f"verification refuses the {exporter.name} file beside a model whose {weight} is {NUDGE:g} times as much",
             " ".join(found.contract.problems) or f"a probability differs by {difference:.2g}, {limit:g} is allowed",
-            "The file must answer from the weights of the model: look at what the exporter makes of them.",
+            "The outputs of the file must depend on the weights of the model. Check how the exporter stores them.",
         )
     return f"{exporter.name} is off by {difference:.2g}"
 
 
 def _nudge(model: keras.Model, pixels: NDArray[np.uint8]) -> str:
-    """Multiplies one weight of the first kernel, one that the answers depend on; says which.
+    """Multiplies one weight of the first kernel that affects the outputs, and returns its name.
 
     Raises:
-        CheckError: The answers depend on none of those that were tried.
+        CheckError: The outputs depend on none of the tested weights.
     """
     kernel = next((weight for weight in model.trainable_weights if len(weight.shape) >= 2), None)
     if kernel is None:

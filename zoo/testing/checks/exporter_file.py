@@ -1,4 +1,4 @@
-"""What a converted file is, and what it predicts."""
+"""Properties and predictions of a converted file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_contract_kept(subject: ExporterSubject) -> str:
             raise CheckError(
                 "convert writes the file and its parts, and nothing else",
                 f"'{strange[0]}' beside {path.name}",
-                "Name it in `parts`, or remove it.",
+                "List it in `parts`, or remove it.",
             )
         path = subject.copy(precision, "contract")
         metadata = subject.metadata(precision)
@@ -57,7 +57,7 @@ def check_same_bytes(subject: ExporterSubject) -> str:
                 raise CheckError(
                     f"the same model gives the same {precision} file, byte for byte",
                     f"{file.name} differs",
-                    "Does it hold a date, a path, a counter or an order that is not fixed?",
+                    "Does it contain a date, a path, a counter or an order that is not fixed?",
                 )
     return f"{len(subject.exporter.precisions)} precisions"
 
@@ -72,7 +72,7 @@ def check_predicts(subject: ExporterSubject, precision: str) -> str:
         raise CheckError(
             f"predict gives finite float32 {expected.shape}",
             f"{found.dtype} {found.shape}",
-            "One row a picture, in the order of the outputs.",
+            "Return one row per image, in the order of the outputs.",
         )
     difference = float(np.abs(found - expected).max())
     if difference > TOLERANCE[precision]:
@@ -127,13 +127,13 @@ def check_refuses_other_pixels(subject: ExporterSubject) -> str:
                 raise CheckError(
                     "predict raises ValueError for pixels of another shape or type",
                     f"{what}: {one_line(cause)}",
-                    "Look at dtype and shape first, and name what is expected.",
+                    "Check dtype and shape first, and state what is expected.",
                 ) from error
         else:
             raise CheckError(
                 f"predict refuses pixels other than uint8 (n, {IMAGE.height_px}, {IMAGE.width_px}, 3)",
                 f"{what}: it predicts",
-                "Look at dtype and shape first: what is converted on the way is not what was verified.",
+                "Check dtype and shape first. Converted pixels are not the verified ones.",
             )
     if not np.array_equal(runtime.predict(images), before):
         raise CheckError("a refusal changes no later prediction", "another prediction", "Refuse before anything else.")

@@ -1,4 +1,4 @@
-"""What a file says about itself, and what is said of files that are none."""
+"""Metadata of a file, and errors on invalid files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_round_trip(subject: ExporterSubject) -> str:
         path = subject.copy(precision, "metadata")
         if (said := exporter.read_metadata(path)) is not None:
             raise CheckError(
-                "a file that nobody wrote metadata into has none", f"{said!r:.80}", "Return None where there is none."
+                "a file without written metadata has none", f"{said!r:.80}", "Return None where there is none."
             )
         before = exporter.load(path, 1).predict(subject.pixels(2))
         metadata = subject.metadata(precision)
@@ -37,13 +37,13 @@ def check_round_trip(subject: ExporterSubject) -> str:
         said = exporter.read_metadata(path)
         if said != metadata:
             raise CheckError(
-                "metadata comes back as it was written, whatever the labels",
+                "metadata is read as written, whatever the labels",
                 f"{said!r:.200}" if said is None else _difference(metadata.as_dict(), said.as_dict()),
                 "Store Metadata.to_json() whole; escape what the format cannot hold, such as lone surrogates.",
             )
         if not np.array_equal(exporter.load(path, 1).predict(subject.pixels(2)), before):
             raise CheckError(
-                "writing metadata changes no prediction", "another prediction", "Touch nothing but the metadata."
+                "writing metadata changes no prediction", "another prediction", "Change only the metadata."
             )
     return "labels of any text come back, and predictions stay the same to the bit"
 
@@ -69,7 +69,7 @@ def check_written_twice(subject: ExporterSubject) -> str:
             raise CheckError(
                 "metadata takes the place of what the file said before",
                 "the old one, or a mixture",
-                "Replace it whole.",
+                "Replace all of it.",
             )
         exporter.write_metadata(path, metadata)
         _same(first, _contents(exporter, path), "metadata leaves nothing behind: back to the first gives its bytes")
@@ -82,7 +82,9 @@ def _contents(exporter: Exporter, path: Path) -> dict[str, bytes]:
 
 def _same(first: dict[str, bytes], then: dict[str, bytes], expected: str) -> None:
     if changed := [name for name in first if first[name] != then.get(name)]:
-        raise CheckError(expected, f"{changed[0]} differs", "Does it hold a date, or the old metadata beside the new?")
+        raise CheckError(
+            expected, f"{changed[0]} differs", "Does it contain a date, or the old metadata in addition to the new?"
+        )
 
 
 def check_label_count(subject: ExporterSubject) -> str:
@@ -97,7 +99,7 @@ def check_label_count(subject: ExporterSubject) -> str:
     raise CheckError(
         "labels of another number than the file's outputs are refused with an ExportError",
         "2 labels were written into a file of 5 outputs",
-        "Compare them with the output's shape before writing.",
+        "Compare their number with the shape of the output before writing.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What importing the plugin does, in a process of its own."""
+"""Effects of importing the plugin, in a separate process."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def check_import_purity(subject: Workspace) -> str:
         mend = "Import it inside the functions that need it: `zoo list` and `zoo --help` import every plugin."
         raise CheckError(f"{expected} loads none of {', '.join(HEAVY)}", seen, mend)
     if found["printed"]:
-        raise CheckError(f"{expected} prints nothing", repr(found["printed"][:80]), "Take the print out.")
+        raise CheckError(f"{expected} prints nothing", repr(found["printed"][:80]), "Remove the print.")
     if found["changed"]:
-        mend = "Leave the environment to the user: it is everybody's."
+        mend = "Do not change the environment, which is global."
         raise CheckError(f"{expected} changes no environment variable", ", ".join(found["changed"]), mend)
     return f"{module} loads nothing heavy"

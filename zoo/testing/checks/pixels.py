@@ -1,4 +1,4 @@
-"""Raw pixels go in, and normalisation is inside."""
+"""The model takes raw pixels and contains the normalisation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record by itself, before anything is built."""
+"""The record itself, before anything is built."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Offence = tuple[str, str, str]
 def summary_offences(summary: Any) -> Iterator[Offence]:
     """What is wrong with the one line that ``zoo list`` shows."""
     if not isinstance(summary, str) or not summary.strip() or len(summary.splitlines()) != 1:
-        yield "a summary of one line", f"{summary!r:.80}", "Say in one line what it is good for."
+        yield "a summary of one line", f"{summary!r:.80}", "Describe its purpose in one line."
     elif len(summary) > _SUMMARY_LENGTH:
         seen = f"{len(summary)} characters"
         yield f"a summary of {_SUMMARY_LENGTH} characters at most", seen, "Shorten it: `zoo list` shows it on a line."
@@ -66,7 +66,7 @@ def _recipes(architecture: Any) -> Iterator[Offence]:
             continue
         if architecture.backbone is None and recipe.freezes:
             expected = f"recipe '{name}' trains what the architecture has"
-            seen = "it trains a head on a frozen backbone, and none is declared"
+            seen = "it trains a head on a frozen backbone, but no backbone is declared"
             yield expected, seen, "Declare backbone='<layer>', or set head_epochs=0 and unfreeze=1."
         if recipe.dropout is not None and (problem := _unbindable(architecture.build, {"dropout": recipe.dropout})):
             mend = "Give build a parameter `dropout`, or leave dropout out of the recipe."
@@ -86,7 +86,7 @@ def _unbindable(build: Any, options: dict[str, Any]) -> str:
 def _weights(offered: tuple[Weights, ...]) -> Iterator[Offence]:
     names = [weights.name for weights in offered]
     for name in sorted({name for name in names if names.count(name) > 1} | ({"none"} & set(names))):
-        expected = "every set of weights has a name of its own, and none is called 'none'"
+        expected = "all weights have unique names, and none has the name 'none'"
         yield expected, f"'{name}' among {', '.join(names)}", "Rename it: `--weights` takes the name."
     for weights in offered:
         try:
@@ -96,7 +96,7 @@ def _weights(offered: tuple[Weights, ...]) -> Iterator[Offence]:
             continue
         if len(labels) < 2 or len(set(labels)) < len(labels):
             seen = f"{len(labels)} labels, {len(set(labels))} of them different"
-            mend = "Tell equal names apart, such as 'crane (bird)' and 'crane (machine)'."
+            mend = "Distinguish equal names, such as 'crane (bird)' and 'crane (machine)'."
             yield f"weights '{weights.name}' have two labels or more, no two of them equal", seen, mend
 
 

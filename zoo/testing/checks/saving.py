@@ -1,4 +1,4 @@
-"""A saved model opens where nothing of ours is installed."""
+"""A saved model can be opened without zoo and without the plugin."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def check_opens_without_the_plugin(subject: Subject) -> str:
     worst = float(np.abs(np.load(folder / "answers.npy") - expected).max())
     if not worst <= TOLERANCE:
         raise CheckError(
-            f"the model that was saved and loaded answers the same within {TOLERANCE:g}",
+            f"the saved and reloaded model gives the same outputs within {TOLERANCE:g}",
             f"a probability differs by {worst:.3g}",
-            "Something the answers depend on is not saved: a value that is no weight, or missing in get_config.",
+            "A value that affects the outputs is not saved: it is not a weight, or is missing in get_config.",
         )
     return f"{path.stat().st_size / 1e6:.1f} MB; answers differ by {worst:.1g} at most"
 

@@ -1,4 +1,4 @@
-"""One batch can be learnt by heart, by every weight that may move and by no other."""
+"""One batch can be memorised, and training changes all trainable weights and no others."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_overfits_one_batch(subject: Subject) -> str:
         )
     if fitted.right < _RIGHT * images:
         raise CheckError(
-            f"a model that learnt {images} photos answers {percent(_RIGHT, 0)} of them rightly in inference",
+            f"a model that learnt {images} photos answers {percent(_RIGHT, 0)} of them correctly in inference",
             f"{fitted.right} of {images}, though the training loss is {last:.3g}",
             "Something differs between training and inference: look at layers that take `training`.",
         )
@@ -74,7 +74,7 @@ def check_frozen_weights_stay(subject: Subject) -> str:
         raise CheckError(
             "a training step leaves layers alone whose `trainable` is False",
             f"{len(moved)} of {len(frozen)} frozen weights moved: {_some(moved)}",
-            "Let the optimizer change weights: no layer assigns to its own while it is frozen.",
+            "Only the optimizer may change weights. A frozen layer must not assign to its own weights.",
         )
     return f"{len(frozen)} frozen weights"
 
