@@ -1,4 +1,4 @@
-"""Do the tests have teeth? Thirty deliberate faults, each of which the tests that are named beside it must find.
+"""Do the tests have teeth? Some forty deliberate faults, each of which the tests that are named beside it must find.
 
     python tests/mutations.py                    all of them, in about ten minutes
     python tests/mutations.py label-order crop   some of them
@@ -367,6 +367,27 @@ FAULTS = (
         "if not is_public(address):",
         'if address.startswith("127."):',
         ("tests/fetch/test_addresses.py::test_one_private_address_among_public_ones_is_enough",),
+    ),
+    Fault(
+        "changed-photo",
+        "zoo/data/arrays.py",
+        "if hashlib.sha256(data).hexdigest() == self.sha256:",
+        "if data:",
+        ("tests/data/test_cache.py::test_a_photo_beyond_the_bound_that_is_changed_or_removed_is_named",),
+    ),
+    Fault(
+        "epoch-by-chance",
+        "zoo/training/harness.py",
+        "and gain.mean() > standard_error",
+        "",
+        ("tests/training/test_heads.py::test_an_epoch_has_to_improve_on_the_chosen_head_by_a_standard_error",),
+    ),
+    Fault(
+        "head-on-less",
+        "zoo/training/trainer.py",
+        "TRAIN if split == VAL else split for split in data.splits",
+        "split for split in data.splits",
+        ("tests/training/test_heads.py::test_fine_tuning_that_does_not_pay_leaves_the_model_that_is_had_without_it",),
     ),
 )
 
