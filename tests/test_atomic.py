@@ -45,7 +45,7 @@ def test_a_full_disk_is_a_message(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_gone_is_a_message(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"Could not write .*file.txt: there is no folder .*gone\."):
+    with pytest.raises(TrainingError, match=r"Could not write .*file.txt: the folder .*gone does not exist"):
         write_text(tmp_path / "gone" / "file.txt", "text")
 
 

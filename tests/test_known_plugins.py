@@ -32,5 +32,5 @@ def test_a_plugin_that_is_installed_and_left_out_is_not_installed_again(
     monkeypatch.setitem(KNOWN, "pluggy", ("resnet9000",))
     done = zoo("train", "resnet9000")
     assert done.code == 2
-    assert "is in pluggy, which is installed and was not loaded." in done.err
+    assert "is in pluggy, which is installed but was not loaded." in done.err
     assert "pip install" not in done.err
