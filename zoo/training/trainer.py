@@ -54,6 +54,18 @@ class Phase:
     recipe: Recipe
 
 
+@dataclass(frozen=True)
+class Work:
+    """What every phase of a training works on: the run, its data, and the whole model."""
+
+    run: Run
+    architecture: Architecture
+    data: ImageData
+    lesson: Lesson | None
+    model: keras.Model
+    reporter: Reporter
+
+
 def train(
     run: Run,
     architecture: Architecture,
@@ -104,13 +116,14 @@ def train(
         harness.restore(*restore_model(checkpoint, model))
     elif chosen:
         harness.keep_as_it_is()
-    for number, make in enumerate(_phases(recipe, architecture)):
+    work = Work(run, architecture, data, lesson, model, reporter)
+    for number, make in enumerate(_phases(work)):
         if number < harness.progress.phase or (number == harness.progress.phase and harness.progress.stopped):
             continue
         if number > harness.progress.phase:
             harness.next_phase()
             resumed = False
-        phase = make(model, data, lesson, run, reporter)
+        phase = make(work)
         compile_model(phase.model, phase.recipe, phase.batches.steps)
         if resumed:
             restore_optimizer(checkpoint, phase.model.optimizer)
@@ -239,29 +252,20 @@ def _build(run: Run, architecture: Architecture, data: ImageData, precision: str
     return build_model(architecture, data.spec.input_shape, len(data.labels), options, precision)
 
 
-MakePhase = Callable[[keras.Model, ImageData, Lesson | None, Run, Reporter], Phase]
-
-
-def _phases(recipe: Recipe, architecture: Architecture) -> Iterator[MakePhase]:
+def _phases(work: Work) -> Iterator[Callable[[Work], Phase]]:
     """The phases of a recipe. Each is created when it starts, because a head phase then computes its features."""
-    refuse_missing_backbone(recipe, architecture)
-    backbone = architecture.backbone
-    if recipe.head_epochs and backbone is not None:
-        yield lambda *about: _head_phase(recipe, backbone, *about)
+    recipe = work.run.recipe
+    refuse_missing_backbone(recipe, work.architecture)
+    if recipe.head_epochs:
+        yield _head_phase
     if recipe.epochs:
-        yield lambda *about: _image_phase(recipe, backbone, *about)
+        yield _image_phase
 
 
-def _head_phase(
-    recipe: Recipe,
-    backbone_end: str,
-    model: keras.Model,
-    data: ImageData,
-    lesson: Lesson | None,
-    run: Run,
-    reporter: Reporter,
-) -> Phase:
-    backbone, head = split_model(model, backbone_end)
+def _head_phase(work: Work) -> Phase:
+    recipe, data, lesson, run, reporter = work.run.recipe, work.data, work.lesson, work.run, work.reporter
+    assert work.architecture.backbone is not None  # refused before
+    backbone, head = split_model(work.model, work.architecture.backbone)
     views = lesson.views if lesson else recipe.head_views
     reporter.stage(f"Computing features of the frozen backbone ({views} view(s) per image)")
     with _timed(run, "features_s"):
@@ -283,19 +287,12 @@ def _timed(run: Run, timing: str) -> Iterator[None]:
         run.add_seconds(timing, time.perf_counter() - start)
 
 
-def _image_phase(
-    recipe: Recipe,
-    backbone_end: str | None,
-    model: keras.Model,
-    data: ImageData,
-    lesson: Lesson | None,
-    run: Run,
-    reporter: Reporter,
-) -> Phase:
-    if backbone_end is not None and recipe.freezes:
-        unfreeze(model, backbone_end, recipe.unfreeze, recipe.batch_norm_momentum)
-    batches = TrainingBatches(data, data.training, recipe, run.seed, lesson)
-    return Phase(model, batches, recipe.lasting(batches.steps))
+def _image_phase(work: Work) -> Phase:
+    recipe, backbone = work.run.recipe, work.architecture.backbone
+    if backbone is not None and recipe.freezes:
+        unfreeze(work.model, backbone, recipe.unfreeze, recipe.batch_norm_momentum)
+    batches = TrainingBatches(work.data, work.data.training, recipe, work.run.seed, work.lesson)
+    return Phase(work.model, batches, recipe.lasting(batches.steps))
 
 
 def _fit(phase: Phase, harness: Harness, reporter: Reporter, added: list[Any], resumed: bool) -> None:
