@@ -82,7 +82,7 @@ def licences_beside(folder: Path) -> dict[str, int]:
 def _markdown(part: CardPart) -> str:
     licences = sorted(part.licences.items(), key=lambda item: -item[1])
     blocks = [
-        f"## {_inline(part.title)}",
+        f"## {markdown_text(part.title)}",
         f"{datetime.now(UTC):%Y-%m-%d}, by:\n\n    {readable(part.command)}",
         _table(("source", "images"), part.sources),
         _counts(part.counts),
@@ -90,7 +90,7 @@ def _markdown(part: CardPart) -> str:
         _table(("licence", "images"), licences)
         or "Unknown: no licence file was found next to the images. Check the licences before you distribute images"
         " or models.",
-        "\n".join(f"- {_inline(note)}" for note in part.notes),
+        "\n".join(f"- {markdown_text(note)}" for note in part.notes),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -111,10 +111,10 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     if not rows:
         return ""
     lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
-    lines += ["| " + " | ".join(_inline(cell) for cell in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(markdown_text(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)
 
 
-def _inline(value: object) -> str:
-    """Escapes a name as text of one cell, so that it contains no Markdown, HTML or end of a comment."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", readable(value)) if isinstance(value, str) else str(value)
+def markdown_text(value: object) -> str:
+    """Escapes a name, so that it is one line and contains no Markdown, HTML or end of a comment."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", readable(value))

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from zoo import __version__
 from zoo.atomic import write_text
+from zoo.data.card import markdown_text
 from zoo.evaluation.metric import defined
 from zoo.exporting.runner import requirements
 from zoo.figures import percent
 from zoo.parity.text import gate_figures, gate_interval, gate_name, thin_evidence
 from zoo.run_folder import Run
-from zoo.terminal import readable
 
 if TYPE_CHECKING:
     from zoo.exporting.bundle import Contents
@@ -24,7 +24,7 @@ def write_card(path: Path, contents: Contents) -> None:
     """Writes the model card of a bundle to a file."""
     metadata = contents.metadata
     parts = [
-        f"# {_line(metadata.architecture)}, {contents.exporter.name}, {metadata.precision}",
+        f"# {markdown_text(metadata.architecture)}, {contents.exporter.name}, {metadata.precision}",
         _about(contents),
         f"## Run\n\n{_manual(contents)}",
         contents.exporter.notes.get(metadata.precision, ""),
@@ -39,12 +39,12 @@ def write_card(path: Path, contents: Contents) -> None:
 
 def _about(contents: Contents) -> str:
     metadata = contents.metadata
-    shown = ", ".join(_line(label) for label in metadata.labels[:_MOST_LABELS])
+    shown = ", ".join(markdown_text(label) for label in metadata.labels[:_MOST_LABELS])
     left = len(metadata.labels) - _MOST_LABELS
     more = f" and {left} more (`labels.txt`)" if left > 0 else ""
     return (
         f"An image classifier, {len(metadata.labels)} classes: {shown}{more}.\n\n"
-        f"{_files(contents)} was made from {_line(metadata.source)} by keras-edge-zoo {__version__}. "
+        f"{_files(contents)} was made from {markdown_text(metadata.source)} by keras-edge-zoo {__version__}. "
         f"It sees pictures as {metadata.image}; `spec.json` says all of this to programs."
     )
 
@@ -91,7 +91,7 @@ def training_figures(run: Run | None) -> str:
 
 | | |
 |---|---|
-| data | {_line(PurePath(data.source).name)}: {counts} |
+| data | {markdown_text(PurePath(data.source).name)}: {counts} |
 | accuracy on the {metrics.n} test images | {accuracy} (95 % interval {low} to {high}) |
 {others}
 | always answering their commonest class | {percent(metrics.majority_class_baseline or 0.0)} |
@@ -116,12 +116,12 @@ def _verification(contents: Contents) -> str:
     if found.map:
         accuracy += f" Its map, which says where the evidence lies: {found.map.summary}."
     table = "\n".join(["| | found | 95 % interval | allowed |", "|---|---|---|---|", *rows])
-    warnings = "".join(f"\n\n**Warning: {_line(sentence)}**" for sentence in found.warnings)
+    warnings = "".join(f"\n\n**Warning: {markdown_text(sentence)}**" for sentence in found.warnings)
     thin = "".join(f"\n\n**{sentence}**" for sentence in thin_evidence(found))
     return f"""## Verification
 
-This file and the model it was made from were asked about {found.n} {_line(found.split)} images of {_line(found.data)},
-each from the image file on.{accuracy}{warnings}
+The predictions of this file and of the model it was made from were compared on {found.n}
+{markdown_text(found.split)} images of {markdown_text(found.data)}, each from the image file on.{accuracy}{warnings}
 
 {table}{thin}
 
@@ -176,8 +176,3 @@ What runs the model is part of keras-edge-zoo, Apache-2.0 (`LICENSE`).{others}
 
 The model belongs to whoever trained it; where its weights started from pretrained ones, the licence of those applies
 too: `NOTICE`, or that of the plugin they came with."""
-
-
-def _line(text: str) -> str:
-    """Escapes a name so that it is one line without Markdown formatting."""
-    return "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in readable(text))
