@@ -149,7 +149,7 @@ BROKEN: list[tuple[str, Mapping[str, Any], str]] = [
     ("record", {"requires": ("onnxruntime >== 1",)}, "onnxruntime >== 1"),
     ("record", {"runtime_module": "zoo_onnx.metadata"}, "which imports"),
     ("contract_kept", {"convert": with_stray_file}, "'conversion.log' beside small_net.onnx"),
-    ("contract_kept", predicting(lambda predict, images: predict(images), input_name="x"), "The input is called 'x'"),
+    ("contract_kept", predicting(lambda predict, images: predict(images), input_name="x"), "input is 'x'"),
     ("same_bytes", {"convert": with_a_stamp}, "small_net.onnx differs"),
     ("predicts_float32", predicting(lambda predict, images: predict(images)[:, ::-1]), "by 0."),
     ("predicts_float32", predicting(lambda predict, images: predict(images).astype("float64")), "float64"),

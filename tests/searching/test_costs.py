@@ -103,7 +103,7 @@ def test_a_device_is_measured_or_estimated_and_never_both() -> None:
 
 
 def test_a_device_without_such_a_file_says_what_it_has() -> None:
-    with pytest.raises(UsageError, match="board holds no tflite int8 file; it holds tflite float32"):
+    with pytest.raises(UsageError, match="board contains no tflite int8 file; it contains tflite float32"):
         read_device(benchmark(("a", 224, "float32", 9.0)), "tflite", "int8", here)
 
 

@@ -206,7 +206,7 @@ def test_a_damaged_journal_ends_with_4_and_says_what_to_do(searched: tuple[Path,
     done = run_command(*COMMAND, cwd=folder, environment=zoo_environment(folder / "site"))
     assert done.code == 4
     assert "journal.log is damaged" in done.err
-    assert "give the same command again" in done.err
+    assert "run the same command again" in done.err
 
 
 def test_ctrl_c_says_how_to_continue(searched: tuple[Path, Result], tmp_path: Path) -> None:

@@ -389,7 +389,7 @@ def test_a_student_with_a_recipe_file_is_resumed_with_it(teacher: MakeTeacher, t
     run = started(make_plan(request, None))
     refuse_other_plan(run, {"recipe": str(file)})
     file.write_text("head_epochs: 9\nhead_views: 2\n")
-    with pytest.raises(UsageError, match="head_views: 4 in the run, 2 asked"):
+    with pytest.raises(UsageError, match="head_views: 4 in the run, 2 requested"):
         refuse_other_plan(run, {"recipe": str(file)})
 
 
