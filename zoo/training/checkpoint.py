@@ -35,7 +35,7 @@ class Progress:
         best_accuracy, best_loss: Validation accuracy and loss of that epoch.
         head_errors: Squared error of the chosen head on each validation image, which epochs have to improve on. Empty
             without a chosen head.
-        best_error: Mean squared error of the kept weights on the same images.
+        best_error: Mean squared error of the kept weights on the same images, from 0 to 2.
         history: One row per epoch, as in ``history.csv``.
         callbacks: State of callbacks that have one, by position.
     """
@@ -48,7 +48,7 @@ class Progress:
     best_accuracy: float = -1.0
     best_loss: float = float("inf")
     head_errors: tuple[float, ...] = ()
-    best_error: float = float("inf")
+    best_error: float = 2.0
     history: list[dict[str, float]] = field(default_factory=list)
     callbacks: dict[str, Any] = field(default_factory=dict)
 
