@@ -152,8 +152,8 @@ def _refuse_idle(request: ExportRequest, targets: list[Target]) -> None:
     """Refuses options that would have no effect."""
     calibrates = request.data and _in_8_bits(targets) and "max_difference" not in request.gates
     if not request.verify and (request.data or request.gates) and not calibrates:
-        options = "--data, --min-agreement, --max-accuracy-drop or --max-difference"
-        raise UsageError(f"{options} has no effect with --no-verify.")
+        given = [*(["--data"] if request.data else []), *(f"--{name.replace('_', '-')}" for name in request.gates)]
+        raise UsageError(f"{' and '.join(given)} {'has' if len(given) == 1 else 'have'} no effect with --no-verify.")
 
 
 def _targets(formats: tuple[str, ...], precisions: tuple[str, ...], with_map: bool) -> list[Target]:
