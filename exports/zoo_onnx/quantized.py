@@ -45,7 +45,7 @@ def _take_bytes(editor: Editor) -> None:
     if [node.op_type for node in readers] != ["QuantizeLinear"]:
         raise ExportError(
             "The model is not prepared for int8: its input is not fake-quantised.",
-            "Calibrate it first: zoo export does.",
+            "Calibrate the model first, as zoo export does.",
         )
     (store,) = readers
     image.type.tensor_type.elem_type = onnx.TensorProto.UINT8

@@ -165,7 +165,7 @@ BROKEN: list[tuple[str, Mapping[str, Any], str]] = [
     ("round_trip", {"write_metadata": stored_as_ascii}, "labels: ['F??e', "),
     ("round_trip", {"read_metadata": lambda path: None}, "None"),
     ("written_twice", {"write_metadata": counting}, "small_net.onnx differs"),
-    ("label_count", {"write_metadata": any_number_of_labels}, "2 labels were written into a file of 5 outputs"),
+    ("label_count", {"write_metadata": any_number_of_labels}, "2 labels were written into a file with 5 outputs"),
     ("damaged", {"load": bare_load}, "load: "),
     ("any_name", {"write_metadata": by_name}, "surrogates not allowed"),
 ]

@@ -81,7 +81,7 @@ class SearchWork:
         self._costs = Costs(self._form, self._folder, benchmark, self._note, reporter)
 
     def try_candidates(self, journal: Journal) -> None:
-        """Tries candidates while there is enough time, and waits for other processes that still try one.
+        """Tries candidates while there is enough time, and waits for other processes that are still trying one.
 
         Raises:
             UsageError: No architecture meets the limits, or there is no time for a single candidate.

@@ -1,4 +1,4 @@
-"""A run folder and the MLflow run that shows it: what MLflow lacks is added, and nothing is logged twice."""
+"""Logs a run folder to MLflow: the data that is missing there is added, and nothing is logged twice."""
 
 import os
 from itertools import accumulate
@@ -8,9 +8,9 @@ from mlflow.entities import Metric, Param
 
 
 def track(run):
-    """Logs all that a run holds now and MLflow lacks of it; returns the identity of the MLflow run.
+    """Logs all data of a run that is missing in MLflow, and returns the ID of the MLflow run.
 
-    It is found by its tag ``zoo.run``, or begun; its tag ``zoo.epochs`` counts the epochs that are logged.
+    The MLflow run is found by its tag ``zoo.run`` or created. Its tag ``zoo.epochs`` counts the logged epochs.
     """
     client, order_us = MlflowClient(), run.info.order or (run.path / "run.json").stat().st_mtime_ns // 1000
     began_ms, tag = order_us // 1000, f"{run.architecture}-{order_us}"

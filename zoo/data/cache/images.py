@@ -58,7 +58,7 @@ class ImageCache:
         self._index.close()
 
     def knows(self, spec: str, decoder: str, sha256: str) -> bool:
-        """Whether a content is decoded for ``spec`` or was refused by ``decoder``. Thread-safe."""
+        """Whether an image file has been decoded for ``spec`` or refused by ``decoder``. Thread-safe."""
         if not hasattr(self._local, "index"):
             self._local.index = sqlite3.connect(self._index.path, timeout=60)
         index = self._local.index

@@ -98,7 +98,7 @@ def check_label_count(subject: ExporterSubject) -> str:
         return "2 labels for 5 outputs are refused"
     raise CheckError(
         "labels of another number than the file's outputs are refused with an ExportError",
-        "2 labels were written into a file of 5 outputs",
+        "2 labels were written into a file with 5 outputs",
         "Compare their number with the shape of the output before writing.",
     )
 
