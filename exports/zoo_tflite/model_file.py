@@ -138,7 +138,7 @@ def set_metadata_buffer(model: Any, name: bytes, data: bytes) -> None:
 
 
 def drop_metadata_buffer(model: Any, name: bytes) -> None:
-    """Forgets what is under a name. Its buffer stays, empty: tensors know buffers by their number."""
+    """Removes the metadata with a name. Its buffer remains, but empty, because tensors refer to buffers by number."""
     for entry in model.metadata or []:
         if entry.name == name:
             model.buffers[entry.buffer].data = None

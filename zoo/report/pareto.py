@@ -1,4 +1,4 @@
-"""Accuracy against a cost, as a drawing in the page itself: every point is a link, and colours follow the page's."""
+"""Lays out a plot of accuracy against a cost. Every point is a link, and the colours are those of the page."""
 
 from __future__ import annotations
 

@@ -28,15 +28,15 @@ LABELS = Path(__file__).with_name("imagenet_labels.txt")
 
 CLASSES = 1000
 
-#: Seconds without a byte after which a download is given up.
+#: Seconds without data after which a download is cancelled.
 _PATIENCE_S = 30.0
 
 
 def load_imagenet(application: Application, model: keras.Model, with_head: bool) -> None:
-    """Fills a model that ``build`` made; with the head one of 1000 classes.
+    """Sets the weights of a model created by ``build``. With the head, it must have 1000 classes.
 
     Raises:
-        UsageError: The file is nowhere and cannot be downloaded; or it is for another number of classes or another size.
+        UsageError: The file was not found and cannot be downloaded, or the model has another number of classes or another size.
         PluginError: The file is damaged.
     """
     _check_fits(application, model, with_head)
@@ -51,7 +51,7 @@ def load_imagenet(application: Application, model: keras.Model, with_head: bool)
 
 
 def imagenet_labels() -> tuple[str, ...]:
-    """1000 names in the order of the outputs; no two are equal, not even with case ignored."""
+    """Returns 1000 names in the order of the outputs. No two are equal, even if case is ignored."""
     return tuple(name for _, name in imagenet_classes())
 
 
