@@ -127,7 +127,9 @@ def _check_tensors(inside: Any, precision: str) -> None:
 
 
 def _not_quantised(reason: str) -> ExportError:
-    return ExportError(f"The model is not prepared for int8: {reason}.", "Calibrate the model first, as zoo export does.")
+    return ExportError(
+        f"The model is not prepared for int8: {reason}.", "Calibrate the model first, as zoo export does."
+    )
 
 
 def _answer_in_float(inside: Any) -> None:

@@ -47,25 +47,25 @@ class Row:
 
     Args:
         device: Name of the device.
-        cpu, system: Of the device.
-        model: Name of the architecture; with the start of the file's digest where several are of one kind.
-        format, precision, source: Of the file.
-        sha256, size_bytes: Of the file.
-        runtime: Name and version of what computed.
-        accuracy: Of the file, on the ``accuracy_images`` images it was verified on; ``None``: not verified.
+        cpu, system: Processor and operating system of the device.
+        model: Name of the architecture, followed by the start of the file's digest if several files are of one kind.
+        format, precision, source: Format, precision and origin of the file.
+        sha256, size_bytes: Digest and size of the file.
+        runtime: Name and version of the runtime.
+        accuracy: Accuracy of the file on the ``accuracy_images`` images of its verification. ``None``: not verified.
         accuracy_data: Digest of those images.
-        cold_start_s: From the start of a process to its first answer.
-        load_ms: To load the model.
-        peak_memory_bytes: Of a process that answers about one photo; ``None``: not known.
-        p50_ms, p95_ms: For one image, the model alone, on the smallest number of threads that was tried.
-        threads: The number of threads on which one image takes least.
-        fastest_ms: For one image on so many threads, the model alone, median.
-        photo_ms: The same from photo to answer.
-        images_per_s: The most that any number of threads and any batch gave.
-        batch: Of that figure.
-        measured: When, in ISO 8601.
-        on_front: Whether no other file on this device is as accurate, as fast and as small, and better in one of these;
-            ``None`` without an accuracy.
+        cold_start_s: Time from the start of a process to its first prediction.
+        load_ms: Time to load the model.
+        peak_memory_bytes: Peak memory of a process that predicts one photo. ``None``: unknown.
+        p50_ms, p95_ms: Time for one image, model only, with the smallest measured number of threads.
+        threads: Number of threads with the lowest time for one image.
+        fastest_ms: Median time for one image with that number of threads, model only.
+        photo_ms: The same, from photo to prediction.
+        images_per_s: Highest throughput over all numbers of threads and batch sizes.
+        batch: Batch size of that throughput.
+        measured: Time of the measurement, in ISO 8601.
+        on_front: Whether the file is on the Pareto front of the device in accuracy, speed and size. ``None`` without an
+            accuracy.
     """
 
     device: str

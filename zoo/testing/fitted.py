@@ -112,9 +112,9 @@ def _train(model: keras.Model, pixels: NDArray[np.uint8], targets: NDArray[np.fl
 
 
 def settle_batch_norm(model: keras.Model, pixels: NDArray[np.uint8]) -> None:
-    """Gives BatchNorm the statistics of a batch: moving averages would take hundreds of steps to come near them.
+    """Sets the statistics of BatchNorm to those of a batch. Moving averages would need hundreds of steps to converge.
 
-    Nothing is dropped meanwhile, as nothing is in inference: on one batch that would make the statistics others.
+    Dropout is disabled meanwhile, as in inference, because it would change the statistics of the batch.
     """
     everything = layers_of(model)
     norms = [layer for layer in everything if isinstance(layer, keras.layers.BatchNormalization)]

@@ -32,7 +32,7 @@ def architecture(application: Application) -> Architecture:
         weights=(
             Weights(
                 name="imagenet",
-                summary=f"ImageNet-1k, {application.file} as Keras publishes it, by download",
+                summary=f"ImageNet-1k, {application.file}, downloaded from Keras",
                 labels="zoo_keras_applications.weights:imagenet_labels",
                 load=f"zoo_keras_applications.weights:{application.name}",
                 aliases="zoo_keras_applications.weights:wordnet_ids",

@@ -65,7 +65,9 @@ class Application:
     expected_failures: Mapping[str, str] = field(default_factory=dict)
 
 
-_DEEP = "152 layers of random weights amplify the rounding of float16: a probability differs by 0.0134, and 0.01 is allowed"
+_DEEP = (
+    "152 layers of random weights amplify the rounding of float16: a probability differs by 0.0134, and 0.01 is allowed"
+)
 
 # fmt: off
 APPLICATIONS = (

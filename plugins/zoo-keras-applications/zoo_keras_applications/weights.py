@@ -36,7 +36,8 @@ def load_imagenet(application: Application, model: keras.Model, with_head: bool)
     """Sets the weights of a model created by ``build``. With the head, it must have 1000 classes.
 
     Raises:
-        UsageError: The file was not found and cannot be downloaded, or the model has another number of classes or another size.
+        UsageError: The file was not found and cannot be downloaded, or the model has another number of classes or
+            another size.
         PluginError: The file is damaged.
     """
     _check_fits(application, model, with_head)

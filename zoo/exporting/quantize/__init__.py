@@ -1,7 +1,7 @@
 """int8 quantisation that keeps the accuracy. All steps work on the Keras model, so that every format benefits.
 
     measure channels -> centre and equalise them -> choose ranges -> round weights, correct biases -> distil
-    -> spare what suffers -> mark tensors
+    -> exclude sensitive layers -> mark tensors
 
 The result is a Keras model that computes like an 8-bit model: weights are multiples of a step per output channel, and a
 ``FakeQuantize`` layer rounds every tensor that is to be stored in 8 bits. The gain of each step is documented in
