@@ -159,11 +159,11 @@ def _finest_step(call: Call, ranges: dict[Call, Range]) -> float:
 
 
 def share_steps(ranges: dict[Call, Range]) -> dict[Call, Range]:
-    """The ranges, where a concatenation and the tensors that it joins have the same one.
+    """Returns the ranges after each concatenation and its inputs were given the same range.
 
-    A tensor that several concatenations join gives all of them, and all that they join, one range. Whoever else reads
-    the tensor reads those steps too. Rounded a second time on its way to the concatenation it would keep finer steps
-    for them, but TFLite's converter gives up on that (docs/decisions/0006-int8.md).
+    If a tensor is an input of several concatenations, all of them and all of their inputs share one range. Other layers
+    that use the tensor get this range too. A second rounding on the way to the concatenation would keep a finer range
+    for them, but TFLite's converter does not support it (docs/decisions/0006-int8.md).
     """
     groups: list[set[Call]] = []
     for call in filter(joins, ranges):
