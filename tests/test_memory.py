@@ -49,3 +49,45 @@ def test_freed_memory_is_used_again() -> None:
 def test_whoever_has_set_the_allocator_up_keeps_that() -> None:
     kept, _ = _run(MALLOC_ARENA_MAX="2")
     assert not kept
+
+
+#: Frees a block of 30 MB, after which the library keeps blocks of 12 MB, in each of four threads.
+_SERVICE = """
+import sys, threading
+from zoo.memory import return_large_blocks
+print(return_large_blocks() if sys.argv[1] == "set" else False)
+import numpy as np
+
+def resident_mb():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+
+def work():
+    np.ones(30 * 2**20, np.uint8)
+    block = np.ones(12 * 2**20, np.uint8)
+    kept.append(np.ones(100_000, np.uint8))
+    del block
+    freed.wait()
+
+kept, freed = [], threading.Barrier(5)
+threads = [threading.Thread(target=work) for _ in range(4)]
+before = resident_mb()
+for thread in threads:
+    thread.start()
+freed.wait()
+print(round(resident_mb() - before))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the GNU C library is that of Linux")
+def test_a_service_returns_large_blocks() -> None:
+    if os.confstr("CS_GNU_LIBC_VERSION") is None:
+        pytest.skip("this is not the GNU C library")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    grown = {}
+    for way in ("set", "default"):
+        command = [sys.executable, "-c", _SERVICE, way]
+        done = subprocess.run(command, env=inherited, capture_output=True, text=True, check=True)
+        was_set, megabytes = done.stdout.split()
+        assert was_set == str(way == "set")
+        grown[way] = int(megabytes)
+    assert grown["set"] < 10 < grown["default"]

@@ -6,7 +6,10 @@ import os
 import sys
 
 # From malloc.h of the GNU C library; mallopt(3).
-_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
+
+#: Blocks of this size are returned by ``return_large_blocks``. A lower limit took more CPU time, a higher one memory.
+_LARGE_BYTES = 8 * 2**20
 
 
 def keep_freed_memory() -> bool:
@@ -18,6 +21,21 @@ def keep_freed_memory() -> bool:
     whole process. Therefore it is made by commands, not by the library, and before threads allocate memory. Existing
     settings of the user are kept.
     """
+    return _set_up((_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1), (_ARENA_MAX, 1))
+
+
+def return_large_blocks() -> bool:
+    """Makes the allocator of the GNU C library return large blocks when freed. Returns whether this was possible.
+
+    By default, the library keeps blocks of up to 32 MB for reuse once such a block has been freed, in each thread. The
+    memory of a service that decodes images of any size in several threads then grows for hours. With this setting it
+    depends only on the images that are being decoded (docs/decisions/0024-serving-over-http.md). Existing settings of
+    the user are kept.
+    """
+    return _set_up((_MMAP_THRESHOLD, _LARGE_BYTES))
+
+
+def _set_up(*options: tuple[int, int]) -> bool:
     if not sys.platform.startswith("linux") or any(name.startswith(_SET_BY) for name in os.environ):
         return False
     import ctypes
@@ -25,7 +43,7 @@ def keep_freed_memory() -> bool:
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     if set_option is None:
         return False
-    return all(set_option(option, value) for option, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1), (_ARENA_MAX, 1)))
+    return all(set_option(option, value) for option, value in options)
 
 
 #: Beginnings of the environment variables that set the allocator up, or put another one in its place.

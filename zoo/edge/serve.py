@@ -27,6 +27,7 @@ from zoo.edge.wording import as_record
 from zoo.errors import UsageError
 from zoo.images import ImageError, ImageTooLargeError, MissingDecoderError, probe
 from zoo.images.signatures import HEAD_BYTES, identify
+from zoo.memory import return_large_blocks
 
 if TYPE_CHECKING:
     import argparse
@@ -162,6 +163,7 @@ def serve_photos(bundle: Bundle, classifiers: Sequence[Classifier], options: arg
     Raises:
         UsageError: The port is in use, the address does not exist, or an origin is not valid.
     """
+    return_large_blocks()
     for classifier in classifiers:  # the first prediction takes longer
         classifier.probabilities(np.zeros(classifier.image.input_shape, np.uint8))
     return asyncio.run(_serve(bundle, classifiers, options))
