@@ -123,13 +123,13 @@ def test_no_photo_travels_where_none_may_and_no_runner_where_there_is_none(
         bundle = tmp_path / "out" / f"simple_cnn-{name}-float32"
         pictures = sorted(path.name for path in (bundle / "golden").iterdir() if path.suffix in (".png", ".jpg"))
         assert pictures == ["drawn.jpg", "drawn.png"]
-        assert "No photo travels with this bundle" in (bundle / "README.md").read_text()
+        assert "This bundle contains no photos" in (bundle / "README.md").read_text()
         assert "data:image" not in (bundle / "verify.html").read_text()
         assert read_bundle(bundle).altered() == []
         has_runner = name == "tflite"
         assert (bundle / "run.py").exists() == (bundle / "runner").exists() == has_runner
         assert (bundle / "requirements.txt").exists() == (bundle / "Dockerfile").exists() == has_runner
-        assert ("brings no runner" in (bundle / "README.md").read_text()) != has_runner
+        assert ("has no runner" in (bundle / "README.md").read_text()) != has_runner
     assert run_bundle(tmp_path / "out" / "simple_cnn-tflite-float32", "--selftest").code == 0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from zoo.errors import UsageError, VerificationError
 
-#: Takes the threshold that travels with the model.
+#: Selects the threshold that is stored with the model.
 AUTO = "auto"
 
 #: Takes one of its curve: ``accuracy=0.98`` is the threshold that was chosen for 98 % right answers.
@@ -28,7 +28,7 @@ def read_confidence(text: str) -> float | str:
         value = -1.0
     if not 0 <= value <= 1:
         raise UsageError(
-            "--min-confidence takes a probability from 0 to 1, or 'auto', or the accuracy wanted as 'accuracy=0.98'. "
+            "--min-confidence takes a probability from 0 to 1, or 'auto', or a target accuracy as 'accuracy=0.98'. "
             f"Received: {text!r}."
         )
     return text if text.startswith(_ACCURACY) else value
@@ -56,9 +56,9 @@ def min_confidence(asked: str | None, values: Mapping[str, Any], source: str) ->
     record = values.get("min_confidence")
     if record is None:
         raise UsageError(
-            f"{source} suggests no threshold, so --min-confidence {asked} has nothing to go by.",
-            "Suggestions come from validation photos, or from the photos a file is verified on, where enough of the "
-            "predictions are right. Give a probability instead, such as --min-confidence 0.8.",
+            f"{source} suggests no threshold, so --min-confidence {asked} cannot be used.",
+            "A threshold is suggested if enough predictions for the validation photos, or for the photos of the "
+            "verification, are correct. Give a probability instead, such as --min-confidence 0.8.",
         )
     suggested = _share(record, "suggested")
     points = _curve(record)

@@ -45,7 +45,7 @@ def _about(contents: Contents) -> str:
     return (
         f"An image classifier, {len(metadata.labels)} classes: {shown}{more}.\n\n"
         f"{_files(contents)} was made from {markdown_text(metadata.source)} by keras-edge-zoo {__version__}. "
-        f"It sees pictures as {metadata.image}; `spec.json` says all of this to programs."
+        f"The preprocessing of images is: {metadata.image}. Programs can read all of this from `spec.json`."
     )
 
 
@@ -59,14 +59,14 @@ def _manual(contents: Contents) -> str:
     if exporter.app:
         return exporter.app.manual
     if not exporter.runtime_module:
-        return f"""The format {exporter.name} brings no runner. `golden/` holds what an own one is checked against:
-pictures, the pixels that decoding and resizing should make of them, and the answers to those."""
-    return f"""With Python 3.11 or later, on any system that the packages below have wheels for:
+        return f"""The format {exporter.name} has no runner. To check your own program, use `golden/`, which contains
+images, their expected pixels after decoding and resizing, and the expected predictions."""
+    return f"""The runner needs Python 3.11 or later, on a system for which the packages below have wheels:
 
 ```console
 $ python3 -m venv venv && venv/bin/pip install -r requirements.txt
 $ venv/bin/python run.py photo.jpg
-$ venv/bin/python run.py --selftest        # does this device answer as it should?
+$ venv/bin/python run.py --selftest        # does the model predict correctly on this device?
 $ venv/bin/python run.py --serve 8080      # then: curl --data-binary @photo.jpg http://127.0.0.1:8080/
 $ venv/bin/python run.py --help            # folders, JSON, a watched folder, a camera
 ```
@@ -74,8 +74,8 @@ $ venv/bin/python run.py --help            # folders, JSON, a watched folder, a 
 To run it as a service, use `image-classifier.service` for systemd, or `Dockerfile` for a container, on x86-64 or 64-bit
 ARM. The comments at the top of each list the commands.
 
-`requirements.txt`: {", ".join(requirements(contents.exporter))}. Neither TensorFlow nor Keras is needed.
-For HEIC photos, which iPhones save, install `pi-heif` besides."""
+`requirements.txt`: {", ".join(requirements(contents.exporter))}. TensorFlow and Keras are not needed.
+For HEIC photos, which iPhones save, also install `pi-heif`."""
 
 
 def training_figures(run: Run | None) -> str:
@@ -94,16 +94,18 @@ def training_figures(run: Run | None) -> str:
 | data | {markdown_text(PurePath(data.source).name)}: {counts} |
 | accuracy on the {metrics.n} test images | {accuracy} (95 % interval {low} to {high}) |
 {others}
-| always answering their commonest class | {percent(metrics.majority_class_baseline or 0.0)} |
+| always predicting the most frequent class | {percent(metrics.majority_class_baseline or 0.0)} |
 
-These are figures of the trained model, on photos from where its training photos came from. On others it may do
-worse."""
+These are the figures of the trained model on photos from the same source as its training photos. On other photos, the
+accuracy may be lower."""
 
 
 def _verification(contents: Contents) -> str:
     found = contents.verification
     if found is None:
-        return "## Verification\n\n**Not verified**: this file was not compared with the model it was made from."
+        return (
+            "## Verification\n\n**Not verified**: this file was not compared with the model from which it was exported."
+        )
     rows = [
         f"| {gate_name(gate)} | {value} | {gate_interval(gate) or '-'} | {limit} |"
         for gate in found.gates
@@ -112,20 +114,20 @@ def _verification(contents: Contents) -> str:
     accuracy = ""
     if found.values:
         ours, keras = found.values.file.accuracy, found.values.keras.accuracy
-        accuracy = f" Its accuracy on them is {percent(ours)}, Keras's {percent(keras)}."
+        accuracy = f" The accuracy of the file on them is {percent(ours)}, that of Keras {percent(keras)}."
     if found.map:
-        accuracy += f" Its map, which says where the evidence lies: {found.map.summary}."
-    table = "\n".join(["| | found | 95 % interval | allowed |", "|---|---|---|---|", *rows])
+        accuracy += f" Evidence map: {found.map.summary}."
+    table = "\n".join(["| | measured | 95 % interval | allowed |", "|---|---|---|---|", *rows])
     warnings = "".join(f"\n\n**Warning: {markdown_text(sentence)}**" for sentence in found.warnings)
     thin = "".join(f"\n\n**{sentence}**" for sentence in thin_evidence(found))
     return f"""## Verification
 
-The predictions of this file and of the model it was made from were compared on {found.n}
-{markdown_text(found.split)} images of {markdown_text(found.data)}, each from the image file on.{accuracy}{warnings}
+The predictions of this file and of the model from which it was exported were compared on {found.n}
+{markdown_text(found.split)} images of {markdown_text(found.data)}, starting from the image files.{accuracy}{warnings}
 
 {table}{thin}
 
-All of it is in `verify.json` and, to look at, in `verify.html`."""
+The complete results are in `verify.json` and `verify.html`."""
 
 
 def _unknown(contents: Contents) -> str:
@@ -140,31 +142,31 @@ def _unknown(contents: Contents) -> str:
         for target, point in sorted(points.items())
     ]
     chose = {
-        "val": "Validation images chose the thresholds",
-        "folds": "Training images chose the thresholds, each by a model that it did not train",
-    }.get(found["chosen_on"], "Each half of the images chose the thresholds for the other half")
+        "val": "The thresholds were chosen on validation images",
+        "folds": "The thresholds were chosen on training images, each predicted by a model that was not trained on it",
+    }.get(found["chosen_on"], "The thresholds for each half of the images were chosen on the other half")
     others = sorted(point["target_accuracy"] for point in found["curve"])
-    other = f" `--min-confidence accuracy={others[-1]:g}` takes the row of that accuracy." if others else ""
-    table = "\n".join(["| accuracy wanted | threshold | answered | right of these |", "|---|---|---|---|", *rows])
-    return f"""## When it does not know
+    other = f" `--min-confidence accuracy={others[-1]:g}` uses the threshold for that accuracy." if others else ""
+    table = "\n".join(["| target accuracy | threshold | predicted | accuracy of these |", "|---|---|---|---|", *rows])
+    return f"""## Unknown images
 
-Below a threshold of its confidence, the answer should be "unknown". {chose}.
-On the {found["images"]} images of the verification they gave:
+If the confidence is below a threshold, the prediction should be "unknown". {chose}.
+The table shows the results on the {found["images"]} images of the verification:
 
 {table}
 
-`--min-confidence auto` takes {percent(found["suggested"])}.{other}"""
+`--min-confidence auto` uses the threshold {percent(found["suggested"])}.{other}"""
 
 
 def _photos(contents: Contents) -> str:
     if not contents.photos:
-        return "## Photos\n\n`golden/` holds drawn pictures only. No photo travels with this bundle."
+        return "## Photos\n\n`golden/` contains only drawn images. This bundle contains no photos."
     names = ", ".join(f"`golden/{photo.name}`" for photo in contents.photos)
     return f"""## Photos
 
-**This bundle holds photos of the images it was verified on**: {names}, byte for byte, with all that cameras write into
-their files, such as place and time; and `verify.html` shows those that were answered differently. See that you may pass
-them on. `zoo export --no-photos` leaves them out."""
+**This bundle contains photos from its verification**: {names}. They are unmodified copies, including what cameras write
+into files, such as place and time. `verify.html` also shows the photos with different predictions. Make sure that you
+may distribute them. `zoo export --no-photos` omits them."""
 
 
 def _licence(contents: Contents) -> str:
@@ -172,7 +174,7 @@ def _licence(contents: Contents) -> str:
     others = f" {app.licence}" if app and app.licence else ""
     return f"""## Licence
 
-What runs the model is part of keras-edge-zoo, Apache-2.0 (`LICENSE`).{others}
+The program that runs the model is part of keras-edge-zoo, Apache-2.0 (`LICENSE`).{others}
 
-The model belongs to whoever trained it; where its weights started from pretrained ones, the licence of those applies
-too: `NOTICE`, or that of the plugin they came with."""
+The model belongs to the person who trained it. If the training started from pretrained weights, their licence applies
+too: see `NOTICE`, or the licence of the plugin that contains them."""

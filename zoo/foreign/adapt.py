@@ -179,7 +179,7 @@ def _called(model: keras.Model, x: Any, name: str, notes: list[str]) -> Any:
     shape = tuple(output.shape)
     if shape[:1] != (None,):
         raise UsageError(
-            f"{name} returns {shape_text(shape)} whatever the batch is: a layer of it fixes the batch.",
+            f"{name} returns {shape_text(shape)} for every batch size, because one of its layers fixes the batch size.",
             "Use layers.Reshape((...)) in place of keras.ops.reshape(x, (1, ...)), and save it again.",
         )
     if len(shape) > 2 and shape[1:-1] == (1,) * (len(shape) - 2):
@@ -234,7 +234,7 @@ def _probabilities(
         told = "is a logit. Its sigmoid is the probability" if logit else "is the probability"
         notes.append(
             f"The one output of the model {told} of '{labels[1]}', the second label. Files return two probabilities, "
-            f"'{labels[0]}' first. If that is the wrong way round, exchange the labels."
+            f"'{labels[0]}' first. If the order is wrong, exchange the labels."
         )
         return _two_probabilities(output, logit)
     if count != len(labels):

@@ -115,7 +115,7 @@ def _configuration(path: Path) -> Any:
     except (*DAMAGED, KeyError, ValueError, RecursionError) as error:
         raise UsageError(
             f"'{path}' is damaged or is not a .keras file: {_first_line(error)}",
-            'Copy it anew, or save the model again: model.save("model.keras").',
+            'Copy the file again, or save the model again: model.save("model.keras").',
         ) from error
 
 
@@ -161,7 +161,7 @@ def _refuse_code(path: Path, config: Any) -> None:
         raise UsageError(
             f"'{path}' holds a Lambda layer, '{lambdas[0]}': the Python code of a lambda, which may do anything when "
             "it is loaded, and which no other runtime can run.",
-            "Write what it computes with keras.ops in its place. Or, if you trust whoever made the file, let Keras "
+            "Write what it computes with keras.ops in its place. Or, if you trust the author of the file, let Keras "
             "take it apart (this works where it uses Python's operators and keras.ops):"
             + opening(str(path), ("keras.layers.Lambda", *classes), tuple(classes), unsafe=True),
         )
