@@ -577,7 +577,7 @@ def map_output() -> keras.Model:
     return keras.Model(inputs, layers.Conv2D(CLASSES, 1, activation="softmax")(conv(scaled(inputs), strides=4)))
 
 
-@kind("one sigmoid for each of three classes", refused=("sigmoid", "each class by itself"))
+@kind("one sigmoid for each of three classes", refused=("sigmoid", "single label per image"))
 def multilabel() -> keras.Model:
     inputs = image()
     return keras.Model(inputs, head(conv(scaled(inputs)), activation="sigmoid"))

@@ -250,9 +250,9 @@ def _probabilities(
         return layers.Softmax(name="probabilities")(output)
     if activation is activations.sigmoid:
         raise UsageError(
-            f"{name} ends with a sigmoid for each of {count} labels, so that it judges each class by itself and its "
-            "outputs do not sum to 1. zoo exports classifiers of which one class is right.",
-            'Train it with activation="softmax" and categorical cross-entropy, where one class is right.',
+            f"{name} ends with a sigmoid for each of {count} labels (multi-label classification), so its outputs do "
+            "not sum to 1. zoo exports only models for a single label per image.",
+            'If each image has one label, train the model with activation="softmax" and categorical cross-entropy.',
         )
     raise UsageError(
         f"{name} does not return probabilities, and its outputs cannot be converted: {found}.",
