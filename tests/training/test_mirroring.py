@@ -225,7 +225,7 @@ def test_arrows_are_learnt_by_a_plain_command(run_zoo: RunZoo, tmp_path: Path) -
     assert again.recipe == run.info.asked_recipe
     for asked in ({}, {"flip": "auto"}, {"flip": "none"}, {"augmentation": "strong"}):
         refuse_other_plan(run, asked)
-    with pytest.raises(UsageError, match="flip: 'auto' in the run, 'horizontal' asked"):
+    with pytest.raises(UsageError, match="flip: 'auto' in the run, 'horizontal' requested"):
         refuse_other_plan(run, {"flip": "horizontal"})
 
 

@@ -56,7 +56,7 @@ def test_another_file_with_the_same_recipe_will_do() -> None:
     Path("two.yaml").write_text("base: default\nepochs: '3'\n")
     refuse_other_plan(run, {"recipe": "two.yaml"})
     refuse_other_plan(run, {"recipe": "default", "epochs": 3})
-    with pytest.raises(UsageError, match="epochs: 3 in the run, 500 asked"):
+    with pytest.raises(UsageError, match="epochs: 3 in the run, 500 requested"):
         refuse_other_plan(run, {"recipe": "article"})
 
 
@@ -66,11 +66,11 @@ def test_the_same_weights_and_some_of_the_options_are_no_other_plan() -> None:
     run = started("mobilenetv2", weights="w.npz", options={"width": 0.5, "dropout": 0.1})
     for same in ({"weights": "./w.npz"}, {"options": {"width": 0.5}}, {"options": {"width": 0.5, "dropout": 0.1}}):
         refuse_other_plan(run, same)
-    with pytest.raises(UsageError, match=r"weights: '.*/w\.npz' in the run, '.*/other\.npz' asked"):
+    with pytest.raises(UsageError, match=r"weights: '.*/w\.npz' in the run, '.*/other\.npz' requested"):
         refuse_other_plan(run, {"weights": "other.npz"})
-    with pytest.raises(UsageError, match=r"option width: 0\.5 in the run, 1 asked"):
+    with pytest.raises(UsageError, match=r"option width: 0\.5 in the run, 1 requested"):
         refuse_other_plan(run, {"options": {"width": 1, "dropout": 0.1}})
-    with pytest.raises(UsageError, match=r"option depth: not set in the run, 2 asked"):
+    with pytest.raises(UsageError, match=r"option depth: not set in the run, 2 requested"):
         refuse_other_plan(run, {"options": {"depth": 2}})
 
 

@@ -161,8 +161,8 @@ def test_a_resumed_run_refuses_other_settings_and_other_data(
 ) -> None:
     other = run_zoo("train", "--resume", interrupted, "--epochs", "7", "--learning-rate", "0.1")
     assert other.code == 2
-    assert "epochs: 1 in the run, 7 asked" in other.err
-    assert "learning_rate: 0.001 in the run, 0.1 asked" in other.err
+    assert "epochs: 1 in the run, 7 requested" in other.err
+    assert "learning_rate: 0.001 in the run, 0.1 requested" in other.err
     photos = tmp_path / "photos"
     shutil.copy(photos / "a" / "photo_000.jpg", photos / "b" / "new.jpg")
     (photos / "a" / "photo_003.jpg").unlink()
