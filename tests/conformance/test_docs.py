@@ -124,13 +124,3 @@ def test_the_tutorial(tmp_path: Path, site: Path, run_zoo: RunZoo) -> None:
     assert told
     for line in told[0].splitlines():
         assert " ".join(line.split()) in " ".join(failed.out.split())
-
-
-def test_commands_of_the_pages_exist(run_zoo: RunZoo) -> None:
-    others = ("reference/conformance.md", "how-to/publish-a-plugin.md")
-    pages = TUTORIAL + "".join((DOCS / page).read_text() for page in others)
-    used = {tuple(command.split()[:2]) for command in re.findall(r"^\$ zoo (.*)$", pages, re.MULTILINE)}
-    assert len(used) >= 4
-    for words in used:
-        command = words if words[0] == "plugin" else words[:1]
-        assert run_zoo(*command, "--help").code == 0

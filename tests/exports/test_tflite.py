@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -23,6 +24,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 from zoo_tflite import model_file
 
+from tests.conftest import draw_photo
 from tests.exporting.models import flattening
 from tests.tflite_files import fully_delegated, operators_of_file
 from zoo import ExportError, ImageSpec, Metadata
@@ -386,6 +388,26 @@ def test_mediapipe_classifies_with_our_labels_and_keras_scores(
     np.testing.assert_allclose(scores, TFLITE.load(path, 1).predict(pixels(3)), atol=1e-6)
     expected = keras_answers(prepared if precision == "int8" else plain, pixels(3))
     np.testing.assert_allclose(scores, expected, atol={"float32": 1e-5, "float16": 1e-3, "int8": 0.03}[precision])
+
+
+def test_the_script_of_the_page_on_phones_runs(files, mediapipe_path, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "mobile.md").read_text()
+    (script,) = re.findall(r"^```python\n# classify.py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "mobilenetv2.tflite"
+    shutil.copy(files["float32"], path)
+    TFLITE.write_metadata(path, metadata("float32"))
+    draw_photo(tmp_path / "photo.jpg", 20, 1)
+    without = "import sys\nfor name in ('tensorflow', 'jax', 'torch'):\n    sys.modules[name] = None\n"
+    python_path = os.pathsep.join(filter(None, [mediapipe_path, os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-c", without + script.replace("score_threshold=0.5", "score_threshold=0"), path.name]
+    environment = {**os.environ, "PYTHONPATH": python_path}
+    done = subprocess.run(
+        [*command, "photo.jpg"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    shown = done.stdout.splitlines()
+    assert len(shown) == 3
+    assert all(re.fullmatch(rf"photo\.jpg ({'|'.join(map(re.escape, LABELS))}) 0\.\d+", line) for line in shown)
 
 
 def test_a_swapped_pair_of_labels_in_the_file_that_phones_read_is_found(files, tmp_path):

@@ -1,0 +1,176 @@
+"""Code in the pages runs, and the command line takes the commands in them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+
+import zoo
+from tests.docs.pages import PAGES, REPOSITORY, code_blocks, commands, name_of
+from zoo.cli.main import COMMANDS, cli
+from zoo.edge.main import _parse
+
+#: Python in these pages is run by other tests.
+ELSEWHERE = {
+    "docs/tutorial-plugin.md": "tests/conformance/test_docs.py",
+    "docs/how-to/mobile.md": "tests/exports/test_tflite.py",
+}
+WITH_PYTHON = [name_of(page) for page in PAGES if code_blocks(page.read_text(encoding="utf-8"), "python")]
+#: Words of a page about photos, and what stands for them among the digits.
+AMONG_DIGITS = {'label="rugby"': 'label="0"'}
+#: Where a command ends: at the next one, at a comment, or at a column of words about it.
+END = re.compile(r" (?:\||>>?|<|&&|2>) | {3,}|  +#")
+#: Commands of plugins that need not be installed.
+OF_PLUGINS = ("mlflow",)
+
+
+@pytest.mark.parametrize("name", [name_of(page) for page in PAGES if page.name != "CHANGELOG.md"])
+def test_commands_are_taken_by_the_command_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "board.json").touch()  # the one file that click itself looks for
+    monkeypatch.chdir(tmp_path)
+    wrong = []
+    for command in commands((REPOSITORY / name).read_text(encoding="utf-8")):
+        try:
+            parse(command)
+        except (click.UsageError, zoo.ZooError) as error:
+            wrong.append(f"{command}\n    {error}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_commands_of_the_help_are_taken_by_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "board.json").touch()
+    monkeypatch.chdir(tmp_path)
+    found = list(commands_of_help(cli, click.Context(cli, info_name="zoo")))
+    assert len(found) > 20
+    for command in found:
+        parse(command)
+
+
+def test_the_runner_of_a_bundle_takes_the_commands_of_the_pages() -> None:
+    texts = [page.read_text(encoding="utf-8") for page in PAGES if page.name != "CHANGELOG.md"]
+    found = [words for text in texts for words in re.findall(r"(?:python |`)run\.py ([^`\n]+)", text)]
+    assert len(found) > 20
+    for words in found:
+        given = shlex.split(END.split(words)[0], comments=True)
+        _parse([*given, "photo.jpg"] if given == ["--json"] else given)  # a sentence names this option alone
+
+
+def test_many_commands_are_found() -> None:
+    found = [command for page in PAGES for command in commands(page.read_text(encoding="utf-8"))]
+    assert len(found) > 250
+    assert {command.split()[1] for command in found} > set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "zoo train --epoch 3",
+        "zoo train --epochs many",
+        "zoo export",
+        "zoo data clean",
+        "zoo export a --format",
+        "zoo cache 1",
+    ],
+)
+def test_a_wrong_command_is_found(command: str) -> None:
+    with pytest.raises((click.UsageError, zoo.ZooError)):
+        parse(command)
+
+
+def parse(command: str) -> None:
+    """Lets click take a command apart, as far as it looks neither at files nor at what is installed."""
+    words = shlex.split(END.split(command)[0], comments=True)[1:]
+    shortened = "..." in words
+    words = [word for word in words if word != "..."]
+    found: click.Command = cli
+    context = click.Context(cli, info_name="zoo")
+    while isinstance(found, click.Group) and words and not words[0].startswith("-"):
+        if words[0] in OF_PLUGINS:
+            return
+        below = found.get_command(context, words[0])
+        if below is None:
+            raise click.UsageError(f"There is no command {words[0]}.")
+        found, words = below, words[1:]
+        context = click.Context(found, parent=context, info_name=found.name)
+    if isinstance(found, click.Group):
+        return
+    try:
+        found.make_context(found.name, words, parent=context.parent)
+    except click.exceptions.Exit:
+        pass  # it showed its help
+    except (click.MissingParameter, click.BadOptionUsage) as error:
+        if not shortened or isinstance(error, click.NoSuchOption):
+            raise
+
+
+def commands_of_help(command: click.Command, context: click.Context) -> list[str]:
+    found = re.findall(r"^ *(zoo [a-z].*)$", inspect.cleandoc(command.help or ""), re.MULTILINE)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            found += commands_of_help(below, click.Context(below, parent=context, info_name=name))
+    return found
+
+
+@pytest.fixture
+def folder(folder_of_examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the pages name, made of the digits: runs, exported files, photos, an installed plugin."""
+    made = Path(shutil.copytree(folder_of_examples, tmp_path / "examples"))
+    for name in ("balls", "small"):
+        (made / "runs" / name).symlink_to(made / "runs" / "digits")
+    for file in ("a.jpg", "photo.jpg"):
+        shutil.copy(made / "photo.png", made / file)
+    shutil.copy(made / "bundle" / "simple_cnn.onnx", made / "mobilenetv2.onnx")
+    shutil.copytree(made / "bundle", made / "mobilenetv2-onnx-float32")
+    (made / "zoo_resnet.py").write_text(
+        "import zoo\nARCHITECTURE = zoo.Architecture(name='resnet', summary='', build=print)\n"
+    )
+    monkeypatch.chdir(made)
+    monkeypatch.syspath_prepend(str(made))
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    return made
+
+
+def test_python_that_other_tests_run() -> None:
+    for page, test in ELSEWHERE.items():
+        assert page in WITH_PYTHON
+        assert Path(page).name in (REPOSITORY / test).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [name for name in WITH_PYTHON if name not in ELSEWHERE])
+def test_python_runs(name: str, folder: Path, digits_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(digits_exports / "simple_cnn-tflite-float32" / "simple_cnn.tflite", folder / "mobilenetv2.tflite")
+    run = zoo.load("runs/digits")
+    exported = zoo.load(folder / "mobilenetv2.tflite")
+    take_quickly(monkeypatch, zoo, "train", run)
+    take_quickly(monkeypatch, zoo.Run, "export", exported)
+    names: dict[str, Any] = {"run": run, "batch": np.zeros((2, 32, 32, 3), np.float32)}
+    before = set(sys.modules)
+    for block in code_blocks((REPOSITORY / name).read_text(encoding="utf-8"), "python"):
+        for words, others in AMONG_DIGITS.items():
+            block = block.replace(words, others)
+        exec(compile(block, name, "exec"), names)
+    for module in set(sys.modules) - before:
+        if module.partition(".")[0] in ("runner", "zoo_resnet"):
+            del sys.modules[module]
+
+
+def take_quickly(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, result: Any) -> None:
+    """In place of a function that works for minutes, one that takes the same arguments."""
+    called = inspect.signature(getattr(owner, name))
+
+    def take(*arguments: Any, **named: Any) -> Any:
+        called.bind(*arguments, **named)
+        return result
+
+    monkeypatch.setattr(owner, name, take)
