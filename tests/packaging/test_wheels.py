@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tarfile
 import zipfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -22,7 +23,7 @@ OPTIONAL = {"pytest", "pandas", "jax", "torch"}
 #: Modules of a distribution that the environment of the tests need not have.
 ELSEWHERE = {"mlflow": ["mlflow-skinny"]}
 #: Of the metadata of a wheel; what an extra for users brings counts, as it is imported where it is installed.
-DEPENDENCY = r"^Requires-Dist: ([\w.-]+)(?!.*extra == .(?:test|dev))"
+DEPENDENCY = r"^Requires-Dist: ([\w.-]+)(?!.*extra == .(?:test|dev|docs))"
 
 
 def package_files(project: str, source: Path) -> dict[str, Path]:
@@ -53,6 +54,27 @@ def test_the_sdist_makes_the_same_wheel(project: str, built: dict[str, Built]) -
         assert sorted(wheel.namelist()) == sorted(again.namelist())
         for name in wheel.namelist():
             assert wheel.read(name) == again.read(name), name
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_an_sdist_holds_all_files_of_its_project(project: str, built: dict[str, Built]) -> None:
+    """Tests, documentation and benchmarks too: whoever packages it for others can run and build all of it."""
+    root = built[project].source / project
+    others = [built[other].source / other for other in PROJECTS if other not in (".", project)]
+    mine = {path for path in root.rglob("*") if path.is_file() and not any(map(path.is_relative_to, others))}
+    # Building leaves these in the copy of the repository.
+    expected = {path for path in mine if not {"build", "__pycache__"} & {*path.relative_to(root).parts}}
+    expected = {path for path in expected if not any(part.endswith(".egg-info") for part in path.parts)}
+    with tarfile.open(built[project].sdist) as archive:
+        held = {member.name.partition("/")[2]: member.size for member in archive.getmembers() if member.isfile()}
+    missing = sorted(str(path.relative_to(root)) for path in expected if path.relative_to(root).as_posix() not in held)
+    assert not missing
+    made = {"PKG-INFO", "setup.cfg"}
+    extra = {name for name in held if name not in made and ".egg-info/" not in name and not (root / name).is_file()}
+    assert not extra
+    assert sum(held.values()) < 60_000_000
+    if project == ".":
+        assert {"docs/tutorial.md", "mkdocs.yml", "CITATION.cff", "SECURITY.md", "tests/conftest.py"} <= set(held)
 
 
 @pytest.mark.parametrize("project", PROJECTS)
