@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
+import yaml
+
+import zoo
+from tests.docs.pages import PAGES, anchors, links, name_of
 from tests.mutations import FAULTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def test_links_of_the_documentation_lead_somewhere() -> None:
-    pages = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
-    broken = [
-        f"{page.relative_to(REPOSITORY)}: {link}"
-        for page in pages
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
-        if not (page.parent / link).exists()
-    ]
-    assert len(pages) > 8
+    broken = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for link in links(text):
+            name, _, anchor = link.partition("#")
+            target = page.parent / name if name else page
+            if not target.exists():
+                broken.append(f"{name_of(page)}: {link}")
+            elif anchor and anchor not in anchors(target.read_text(encoding="utf-8")):
+                broken.append(f"{name_of(page)}: {link} has no such anchor")
+    assert len(PAGES) > 50
     assert not broken, "\n".join(broken)
 
 
@@ -47,6 +55,26 @@ def test_ci_runs_the_two_commands_of_the_readme() -> None:
     linters = "ruff check && .venv/bin/ruff format --check && .venv/bin/mypy"
     assert linters in script
     assert linters.replace(".venv/bin/", "") in (REPOSITORY / "CONTRIBUTING.md").read_text()
+
+
+def test_files_about_the_project_say_the_same() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors", "type"} <= set(citation)
+    assert (citation["version"], citation["license"]) == (zoo.__version__, project["license"])
+    assert project["version"] == zoo.__version__
+    templates = sorted((REPOSITORY / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+    assert len(templates) >= 3
+    for template in templates:
+        form = yaml.safe_load(template.read_text())
+        if template.name == "config.yml":
+            continue
+        assert {"name", "description", "body"} <= set(form), template.name
+        asked = [part["id"] for part in form["body"]]
+        assert len(set(asked)) == len(asked) >= 1
+        assert {part["type"] for part in form["body"]} <= {"checkboxes", "dropdown", "input", "textarea"}
+        assert all(part["attributes"]["label"] for part in form["body"])
+    assert len((REPOSITORY / "README.md").read_text().splitlines()) <= 65
 
 
 def test_every_deliberate_fault_can_be_applied() -> None:

@@ -30,7 +30,7 @@ def code_blocks(text: str, language: str) -> list[str]:
 
 def without_code(text: str) -> str:
     """The page without its blocks and spans of code."""
-    return re.sub(r"(`+)(?!`).+?(?<!`)\1(?!`)", "", FENCE.sub("", text), flags=re.DOTALL)
+    return re.sub(r"``[^`].*?``|`[^`]*`", "", FENCE.sub("", text), flags=re.DOTALL)
 
 
 def links(text: str) -> list[str]:
