@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from markupsafe import Markup
 
 from zoo.atomic import make_folder
 from zoo.augmentation import Augmentation
@@ -147,7 +148,7 @@ def _changes(ranges: Augmentation) -> str:
         "mirrored top to bottom": ranges.flip == "vertical",
         "mirrored both ways": ranges.flip == "both",
         "coloured": max(ranges.brightness, ranges.contrast, ranges.saturation) > 0,
-        f"changed by '{ranges.function}'": bool(ranges.function),
+        Markup("changed by <code>{}</code>").format(ranges.function): bool(ranges.function),
     }
     *most, last = [word for word, does in done.items() if does] or [""]
-    return f"{', '.join(most)} and {last}" if most else last
+    return Markup(", ").join(most) + " and " + last if most else last
