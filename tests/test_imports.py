@@ -41,7 +41,7 @@ LAYERS = [
     ["plugin_guard", "plugin_watch", "plugin_manager"],
     ["known_plugins", "registry", "weights"],
     ["images", "edge", "machine", "run_folder", "data", "fetch"],
-    ["evaluation", "training", "parity", "exporting", "foreign", "explain"],
+    ["evaluation", "training", "parity", "exporting", "foreign", "explain", "emulation"],
     ["audit"],
     ["searching"],
     ["report", "testing"],

@@ -18,6 +18,7 @@ from onnx import helper
 from zoo import ExportError
 from zoo.atomic import write_bytes
 from zoo.exported import INPUT, MAP, OUTPUT
+from zoo_onnx.additions import settle_additions
 from zoo_onnx.editor import Editor, attribute, set_attribute
 from zoo_onnx.order import flatten_in_order
 from zoo_onnx.quantized import store_in_8_bits
@@ -55,6 +56,7 @@ def convert(model: keras.Model, path: Path, precision: str) -> None:
     if precision == "int8":
         store_in_8_bits(editor)
         _merge_pads(editor)
+        settle_additions(editor)
     made = editor.model(model.name, OPSET, IR_VERSION)
     onnx.checker.check_model(made, full_check=True)
     write_bytes(path, made.SerializeToString(deterministic=True))

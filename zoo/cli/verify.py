@@ -27,6 +27,13 @@ from zoo.table import terminal_width
     show_default=True,
     help="Number of threads of the file's runtime.",
 )
+@click.option(
+    "--processor",
+    metavar="NAME",
+    help="Predict on this emulated processor with the bundle's own run.py, and record the result in the bundle: "
+    "cortex-a72 (Raspberry Pi 4), cortex-a76 (Raspberry Pi 5), or any other that qemu-aarch64 knows.",
+)
+@click.option("--fetch", is_flag=True, help="Download what --processor needs, about 250 MB.")
 @gate_options
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a report page, such as verify.html."
@@ -41,6 +48,8 @@ def command(
     data: str | None,
     runs: Path,
     threads: int,
+    processor: str | None,
+    fetch: bool,
     min_agreement: float | None,
     max_accuracy_drop: float | None,
     max_difference: float | None,
@@ -68,6 +77,8 @@ def command(
         threads=threads,
         gates=chosen_gates(min_agreement, max_accuracy_drop, max_difference),
         report=report,
+        processor=processor,
+        fetch=fetch,
     )
     reporter = make_reporter()
     verified = verify(request, reporter)
@@ -80,4 +91,4 @@ def command(
     verified.refuse()
     if not as_json:
         verdict = "Passed on thin evidence" if found.thin else "Verified"
-        click.echo(f"\n{verdict}: {verified.file} agrees with {verified.reference}.")
+        click.echo(f"\n{verdict}: {verified.file} agrees with {verified.reference}{verified.where}.")

@@ -25,12 +25,10 @@ from zoo.exported import MAP, MappingRuntime, Metadata, Runtime, has_map
 from zoo.image_spec import ImageSpec
 from zoo.images import ImageError, load_image, look, read_file
 from zoo.images.signatures import HEAD_BYTES, identify
+from zoo.parity.device import PIXELS_TOLERANCE
 
 if TYPE_CHECKING:
     import keras
-
-#: Between processors OpenCV may round a resized value differently, by one level.
-PIXELS_TOLERANCE = 1
 
 #: By how much a probability may differ on another processor, by precision. One runtime's ways to compute the same int8
 #: MobileNetV2 (ONNX Runtime with its optimisations and without) were 0.09 apart on 25 photos.

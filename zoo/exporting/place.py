@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,10 +19,19 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 _DATES = 600_000_000
 
 
-def write_archive(folder: Path, path: Path, name: str) -> None:
-    """Packs every file below ``folder``, in order of name, into the folder ``name`` of a new archive."""
+def write_archive(folder: Path, path: Path, name: str, files: Collection[str] | None = None) -> None:
+    """Packs every file below ``folder``, in order of name, into the folder ``name`` of a new archive.
+
+    Args:
+        folder: The folder to pack.
+        path: Path of the archive.
+        name: Name of the folder in the archive.
+        files: Paths of the files to pack, relative to ``folder``. ``None``: all.
+    """
     with zipfile.ZipFile(path, "w") as archive:
         for file in sorted(entry for entry in folder.rglob("*") if entry.is_file()):
+            if files is not None and file.relative_to(folder).as_posix() not in files:
+                continue
             content = file.read_bytes()
             entry = zipfile.ZipInfo(f"{name}/{file.relative_to(folder).as_posix()}", _date(file, content))
             entry.create_system = 3  # whatever system writes it

@@ -18,6 +18,7 @@ from zoo.image_spec import ImageSpec
 from zoo.images import load_image
 from zoo.images.ahead import ahead
 from zoo.machine import core_count
+from zoo.parity.device import Device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ def ask(
     data: ImageData,
     indices: NDArray[np.int64],
     progress: Callable[[int, int], None] | None = None,
+    device: Device | None = None,
 ) -> tuple[NDArray[np.float32], TensorError]:
     """Reads every image from its file, preprocesses it with ``spec``, and predicts one after the other, as on a device.
 
@@ -58,6 +60,7 @@ def ask(
         data: Names of the files, and the input pixels of Keras.
         indices: Indices of the images.
         progress: Called with images done and images to do.
+        device: Another processor, which reads the image files in place of this one.
 
     Returns:
         Probabilities, float32 ``(len(indices), classes)``, and the difference of the pixels.
@@ -71,7 +74,8 @@ def ask(
     same_size = spec.input_shape == data.spec.input_shape
     differing, largest, worst = 0, 0, ""
     paths = [os.path.join(data.root, data.names[index]) for index in indices]  # noqa: PTH118
-    for row, pixels in enumerate(ahead(partial(load_image, spec=spec), paths, min(4, core_count()))):
+    look = device.look if device else partial(load_image, spec=spec)
+    for row, pixels in enumerate(ahead(look, paths, min(4, core_count()))):
         if same_size:
             given = data.pixels.read(indices[row : row + 1])[0]
             difference = int(cv2.absdiff(pixels, given).max())

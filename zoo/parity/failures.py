@@ -27,10 +27,14 @@ def failures(
     gates: tuple[GateResult, ...],
     precision: str,
     n: int,
+    pixels_allowed: int = 0,
 ) -> tuple[str, ...]:
-    """The failures in the order in which to fix them: contract, pixels, predictions."""
+    """The failures in the order in which to fix them: contract, pixels, predictions.
+
+    Pixels may differ by ``pixels_allowed`` levels of 255.
+    """
     found = list(contract.problems)
-    if tensor and tensor.images:
+    if tensor and tensor.images and (tensor.max_difference is None or tensor.max_difference > pixels_allowed):
         found.append(_tensor(tensor, n))
     if values:
         found += _outputs(values, n)

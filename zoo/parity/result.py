@@ -12,6 +12,7 @@ from zoo.exported import Metadata
 from zoo.image_spec import ImageSpec
 from zoo.parity.ask import TensorError
 from zoo.parity.contract import Contract
+from zoo.parity.device import Processor
 from zoo.parity.gates import GateResult, Gates
 from zoo.parity.maps import MapParity
 from zoo.parity.values import Values
@@ -48,6 +49,7 @@ class Verification:
         threads: Number of threads of the runtime.
         versions: Versions of the packages used, by name.
         map: Comparison of the evidence maps. ``None`` for a file without a map.
+        processor: The processor that predicted. ``None``: this machine.
     """
 
     file: str
@@ -73,6 +75,7 @@ class Verification:
     threads: int
     versions: Mapping[str, str]
     map: MapParity | None = None
+    processor: Processor | None = None
 
     def __str__(self) -> str:
         from zoo.parity.text import render
@@ -106,8 +109,9 @@ class Verification:
         if said:
             del said["labels"], said["verification"]
         content = asdict(self)
-        if self.map is None:
-            del content["map"]  # most files have none
+        for rare in ("map", "processor"):
+            if content[rare] is None:
+                del content[rare]
         return {
             "version": VERIFICATION_VERSION,
             "passed": self.passed,

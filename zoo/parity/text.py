@@ -40,6 +40,8 @@ def render(verification: Verification, width: int | None = None) -> str:
         f"{found.file} ({found.format}, {found.precision}) against {found.reference} "
         f"on {found.n} {found.split} images of {found.data}"
     )
+    if found.processor:
+        said += f", on {found.processor}"
     blocks = [prose([said], width)]
     problems = len(found.contract.problems)
     rows = [("contract", f"{problems} problem{'s' if problems > 1 else ''}" if problems else "kept")]

@@ -16,11 +16,12 @@ from zoo.errors import DataError
 from zoo.evaluation import Predictions
 from zoo.evaluation.predict import predict
 from zoo.evaluation.trained import TrainedModel, model_digest
-from zoo.exported import MappingRuntime, has_map
+from zoo.exported import MappingRuntime, Runtime, has_map
 from zoo.interfaces import Exporter
 from zoo.machine import installed, versions
 from zoo.parity.ask import TensorError, ask
 from zoo.parity.contract import check_contract, precision_of
+from zoo.parity.device import PIXELS_TOLERANCE, Device
 from zoo.parity.failures import failures
 from zoo.parity.gates import Agreed, GateResult, Gates, Paired, default_gates
 from zoo.parity.maps import ExpectedMaps, MapParity, MapReader, compare_maps
@@ -45,6 +46,7 @@ def verify(
     expected: NDArray[np.float32] | None = None,
     unused: Unused | None = None,
     maps: ExpectedMaps | None = None,
+    device: Device | None = None,
 ) -> Verification:
     """Compares an exported file with the Keras model it was made from, on every image of a split.
 
@@ -63,6 +65,7 @@ def verify(
         expected: Predictions of Keras, if known: ``keras_answers`` on the same split.
         unused: Further images for the gate of agreement, if there are any.
         maps: Evidence maps of Keras on the same split, if the file has a map.
+        device: The same file on another processor, which predicts in place of this machine.
 
     Raises:
         DataError: The split is empty, the labels of the data are not those of the model, or an image cannot be read.
@@ -71,7 +74,7 @@ def verify(
     indices = _indices(reference, data, split)
     files = exporter.files(path)
     metadata = exporter.read_metadata(path)
-    runtime = exporter.load(path, threads)
+    runtime: Runtime = device or exporter.load(path, threads)
     digest = model_digest(reference.load())
     contract = check_contract(runtime.inputs, runtime.outputs, metadata, reference, digest)
     precision = precision_of(metadata, contract.inputs)
@@ -92,15 +95,15 @@ def verify(
         if maps is not None and has_map(runtime):
             assert isinstance(runtime, MappingRuntime)
             reader = MapReader(runtime, maps.classes)
-            answers, tensor = ask(reader, spec, data, indices, progress)
+            answers, tensor = ask(reader, spec, data, indices, progress, device)
             mapped = compare_maps(maps, reader.maps, names, precision)
         else:
-            answers, tensor = ask(runtime, spec, data, indices, progress)
+            answers, tensor = ask(runtime, spec, data, indices, progress, device)
         keras = Predictions(reference.labels, names, data.classes[indices], expected)
         labels = metadata.labels if metadata else reference.labels
         others = None
         if unused is not None:
-            found, _ = ask(runtime, spec, unused.data, unused.indices, progress)
+            found, _ = ask(runtime, spec, unused.data, unused.indices, progress, device)
             others = by_label(found, labels, keras.labels)
         chosen = None if split == VAL else recorded_choice(reference.run)
         own = unused_choice(unused, others) if unused is not None and others is not None and chosen else None
@@ -129,12 +132,13 @@ def verify(
         limits=limits,
         gates=judged,
         failures=(
-            *failures(contract, tensor, values, judged, precision, len(indices)),
+            *failures(contract, tensor, values, judged, precision, len(indices), PIXELS_TOLERANCE if device else 0),
             *(mapped.failures if mapped else ()),
         ),
         threads=threads,
         versions=versions() | installed(exporter.versions),
         map=mapped,
+        processor=device.processor if device else None,
     )
 
 

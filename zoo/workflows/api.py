@@ -438,6 +438,8 @@ def verify(
     pixels: str | None = None,
     runs: AnyPath = DEFAULT_ROOT,
     threads: int = 1,
+    processor: str | None = None,
+    fetch: bool = False,
     report: AnyPath | None = None,
     quiet: bool = False,
     **gates: float,
@@ -454,6 +456,9 @@ def verify(
         labels, pixels: Class names and pixel range of a lone ``.keras`` file, as in ``zoo.load``.
         runs: Folder of runs.
         threads: Number of threads of the file's runtime.
+        processor: Name of a processor to emulate, such as ``cortex-a72`` of the Raspberry Pi 4. The bundle's own
+            ``run.py`` predicts on it, and ``verify.json`` and the model card of the bundle record the result.
+        fetch: Whether to download what the emulation needs, where it is missing.
         report: Path of an HTML report to write.
         quiet: Whether to print only warnings.
         gates: ``min_agreement``, ``max_accuracy_drop`` and ``max_difference``, to replace the defaults of the
@@ -478,6 +483,8 @@ def verify(
         threads=threads,
         gates=_gates(gates),
         report=None if report is None else Path(report),
+        processor=processor,
+        fetch=fetch,
     )
     found = ask(request, reporter).verification
     for sentence in found.warnings:

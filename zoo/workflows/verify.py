@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from zoo.atomic import make_folder, writable
 from zoo.edge.bundle import read_bundle
-from zoo.errors import VerificationError
+from zoo.errors import UsageError, VerificationError
 from zoo.exported import has_map
 from zoo.reporter import Reporter
 from zoo.run_folder import DEFAULT_ROOT
@@ -20,6 +20,7 @@ from zoo.workflows.notes import calibrating_images, tell_files, tell_overlap, te
 if TYPE_CHECKING:
     from zoo.data import ImageData
     from zoo.parity import Verification
+    from zoo.parity.device import Device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,9 @@ class VerifyRequest:
         threads: Number of threads of the file's runtime.
         gates: Fields of ``Gates`` that replace the defaults of the precision.
         report: Path of an HTML report to write.
+        processor: Name of a processor to emulate. The bundle's own ``run.py`` predicts on it, and the bundle records
+            the result. ``None``: this machine predicts.
+        fetch: Whether to download what the emulation needs.
     """
 
     file: Path
@@ -48,6 +52,8 @@ class VerifyRequest:
     threads: int = 1
     gates: Mapping[str, float] = field(default_factory=dict)
     report: Path | None = None
+    processor: str | None = None
+    fetch: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,12 @@ class Verified:
     verification: Verification
     report: Path | None = None
 
+    @property
+    def where(self) -> str:
+        """`` on cortex-a72``, where another processor predicted."""
+        processor = self.verification.processor
+        return f" on {processor.name}" if processor else ""
+
     def refuse(self) -> None:
         """Raises ``VerificationError`` if the predictions differ by more than the file's precision allows."""
         from zoo.parity import acceptance
@@ -75,7 +87,7 @@ class Verified:
         options = acceptance(self.verification)
         hints = [f"The file would pass with {options}."] if options else []
         raise VerificationError(
-            f"{self.file} does not agree with {self.reference}.",
+            f"{self.file} does not agree with {self.reference}{self.where}.",
             "\n  ".join([*self.verification.failures, *hints]),
         )
 
@@ -86,13 +98,24 @@ def verify(request: VerifyRequest, reporter: Reporter) -> Verified:
     Raises:
         UsageError: The file or the model does not exist.
         DataError: The images cannot be used.
-        ExportError: The file cannot be read or executed.
+        ExportError: The file cannot be read or executed, or the emulator ended early. Nothing is verified then.
     """
-    with host_kept():
-        return _verify(request, reporter)
+    if request.processor is None:
+        if request.fetch:
+            raise UsageError("--fetch requires --processor.")
+        with host_kept():
+            return _verify(request, reporter, None)
+    from zoo.exporting.processors import record_processor
+    from zoo.workflows.emulated import bundle_of, emulated
+
+    bundle = bundle_of(request.file)
+    with host_kept(), emulated(bundle, request, reporter) as device:
+        verified = _verify(request, reporter, device)
+    record_processor(bundle, verified.verification)
+    return verified
 
 
-def _verify(request: VerifyRequest, reporter: Reporter) -> Verified:
+def _verify(request: VerifyRequest, reporter: Reporter, device: Device | None) -> Verified:
     from zoo.parity import (
         ask_unused,
         default_gates,
@@ -110,7 +133,8 @@ def _verify(request: VerifyRequest, reporter: Reporter) -> Verified:
         make_folder(request.report.parent)
         report = writable(request.report)
     exporter = exporter_of(file)
-    metadata, runtime = exporter.read_metadata(file), exporter.load(file, request.threads)  # before the work
+    metadata = exporter.read_metadata(file)
+    runtime = device or exporter.load(file, request.threads)  # before the work
     precision = precision_of(metadata, runtime.inputs)
     reference = find_model(request.against, request.runs, request.weights, request.labels, request.pixels)
     for note in reference.notes:
@@ -122,7 +146,7 @@ def _verify(request: VerifyRequest, reporter: Reporter) -> Verified:
     unused = None
     if precision == "int8":
         images = _without(images, split, calibrating or set())
-        if request.data is None:
+        if request.data is None and device is None:  # emulated, hundreds of further images would take too long
             judged = {images.contents[index] for index in images.indices(split)}
             unused = unused_images(reference, judged, calibrating, reporter.counter("decoding"))
     if request.data is None and split != "test":
@@ -141,7 +165,7 @@ def _verify(request: VerifyRequest, reporter: Reporter) -> Verified:
 
         counter = reporter.counter("mapping the evidence")
         maps = keras_maps(reference.load(), images, images.indices(split), expected.argmax(axis=1), counter)
-    reporter.stage(f"Predicting with {file}")
+    reporter.stage(f"Predicting with {file}" + (f" on {device.processor}" if device else ""))
     found = compare(
         exporter,
         file,
@@ -154,7 +178,11 @@ def _verify(request: VerifyRequest, reporter: Reporter) -> Verified:
         expected=expected,
         unused=ask_unused(reference, unused, reporter.counter("asking Keras")),
         maps=maps,
+        device=device,
     )
+    if device:
+        reporter.stage(f"Running the self-test on {device.processor.name}")
+        found = replace(found, failures=(*found.failures, *device.selftest()))
     if report is not None:
         from zoo.report.verification import write_verification_page
 

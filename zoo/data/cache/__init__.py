@@ -6,6 +6,7 @@
     <cache>/given/<digest>/         images that were given as arrays, written out once: ``zoo.data.given``
     <cache>/audit.sqlite            what `zoo data check` found out about contents and pairs of them
     <cache>/openimages/             the files that describe Open Images, of `zoo data fetch`
+    <cache>/arm64/                  the emulator of `zoo verify --processor`
     <cache>/precision.json          which precision trains faster on this machine
 
 A segment is written to a temporary file, renamed when it is complete, and then entered in the index with its checksum.

@@ -106,7 +106,7 @@ def clear(folder: Path) -> None:
         except sqlite3.Error as error:
             raise unusable(folder, error) from error
     remove_segments(folder)
-    for name in ("datasets", "given", "openimages"):
+    for name in ("datasets", "given", "openimages", "arm64"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "precision.json").unlink(missing_ok=True)
 

@@ -1,0 +1,93 @@
+"""Predictions of exported bundles on emulated ARM processors, beside those of this machine and of Keras.
+
+    python benchmarks/arm64.py RUN/exports/mobilenetv2-*-int8 --run RUN --photos 60 --processors cortex-a72 max
+
+Each photo goes from its file through the bundle's own runner, on each processor in an emulator (``zoo verify
+--processor`` says what that needs; ``--fetch`` downloads it). Photos are taken evenly from the test split of the run,
+or from ``--data``. Emulation says nothing about speed. The table has a row for each file and processor: how often it
+predicts the class of Keras and of this machine, the largest difference of a probability from both, and on how many
+photos its decoder makes other pixels than this machine's, by how many levels at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from zoo.edge.bundle import Bundle, read_bundle
+from zoo.emulation import EmulatedDevice, fetch_emulator, find_emulator
+from zoo.figures import percent
+from zoo.images import load_image
+from zoo.parity import exporter_of, keras_answers, verification_images
+from zoo.progress import make_reporter
+from zoo.reporter import Reporter
+from zoo.run_folder import DEFAULT_ROOT
+from zoo.workflows.finding import find_model
+
+Looks = Callable[[str], np.ndarray]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundles", nargs="+", type=Path)
+    parser.add_argument("--run", required=True, help="what they were made from, as zoo verify --against takes it")
+    parser.add_argument("--data", help="other photos than the run's test photos")
+    parser.add_argument("--photos", type=int, default=60)
+    parser.add_argument("--processors", nargs="+", default=["cortex-a72", "cortex-a76", "max"])
+    parser.add_argument("--fetch", action="store_true", help="download the emulator and the wheels first")
+    arguments = parser.parse_args()
+    bundles = [read_bundle(folder) for folder in arguments.bundles]
+    if arguments.fetch:
+        for bundle in bundles:
+            fetch_emulator(bundle.requires, make_reporter())
+    reference = find_model(arguments.run, DEFAULT_ROOT, None, None)
+    images, split = verification_images(reference, arguments.data, Reporter().counter("decoding"))
+    expected = keras_answers(reference, images, split)
+    rows = np.unique(np.linspace(0, len(expected) - 1, arguments.photos).astype(int))
+    paths = [str(images.root / images.names[images.indices(split)[row]]) for row in rows]
+    print(f"{len(paths)} {split} photos of {Path(images.source).name}\n")
+    print("| file | processor | as Keras | as here | from Keras | from here | other pixels |")
+    print("|---|---|---|---|---|---|---|")
+    for bundle in bundles:
+        here, pixels = _here(bundle, paths)
+        _row(bundle, "this machine", expected[rows], here, here, "")
+        for processor in arguments.processors:
+            found, other = _there(bundle, processor, paths, pixels)
+            _row(bundle, processor, expected[rows], here, found, other)
+
+
+def _here(bundle: Bundle, paths: list[str]) -> tuple[np.ndarray, list[np.ndarray]]:
+    runtime = exporter_of(bundle.model_path).load(bundle.model_path, 1)
+    pixels = [load_image(path, bundle.image) for path in paths]
+    return np.stack([runtime.predict(each[None])[0] for each in pixels]), pixels
+
+
+def _there(bundle: Bundle, processor: str, paths: list[str], pixels: list[np.ndarray]) -> tuple[np.ndarray, str]:
+    emulator = find_emulator(bundle.requires, "the same command with --fetch")
+    found, differences = [], []
+    start = time.monotonic()
+    with EmulatedDevice(emulator, processor, bundle) as device:
+        for place, path in enumerate(paths):
+            seen = device.look(path)
+            differences.append(int(np.abs(seen.astype(np.int16) - pixels[place]).max()))
+            found.append(device.predict(seen[None])[0])
+            print(f"\r{processor} {place + 1}/{len(paths)}", end="", file=sys.stderr, flush=True)
+    print(f" {time.monotonic() - start:.0f} s", file=sys.stderr)
+    other = sum(difference > 0 for difference in differences)
+    return np.stack(found), f"{other}, up to {max(differences)}" if other else "none"
+
+
+def _row(bundle: Bundle, processor: str, keras: np.ndarray, here: np.ndarray, found: np.ndarray, other: str) -> None:
+    cells = [f"{bundle.values['format']} {bundle.values['precision']}", processor]
+    cells += [percent(float((found.argmax(1) == other_side.argmax(1)).mean())) for other_side in (keras, here)]
+    cells += [f"{np.abs(found - other_side).max():.2g}" for other_side in (keras, here)]
+    print(f"| {' | '.join([*cells, other or '-'])} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""What is there to emulate a processor, and what is missing."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.data.cache import cache_folder
+from zoo.errors import UsageError, unknown_name
+
+PROGRAM = "qemu-aarch64"
+
+#: Version 7.2 of QEMU crashes in ONNX Runtime.
+LEAST_VERSION = (8, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emulator:
+    """Everything that runs a bundle on an emulated processor.
+
+    Args:
+        program: QEMU's user-mode emulator.
+        version: Of it.
+        root: Folder of the system that runs in it.
+        wheels: Folder of the packages that the bundle requires.
+        compiled: Folder where Python keeps what it has compiled.
+    """
+
+    program: Path
+    version: str
+    root: Path
+    wheels: Path
+    compiled: Path
+
+    @property
+    def python(self) -> Path:
+        return python_of(self.root)
+
+    def check(self, processor: str) -> None:
+        """Raises ``UsageError`` where the emulator has no such processor."""
+        said = _said(self.program, "-cpu", "help")
+        names = [line.strip() for line in said.splitlines() if re.fullmatch(r"\s+[a-z0-9-]+", line)]
+        if processor not in names:
+            raise unknown_name("processor", processor, names)
+
+
+def folder() -> Path:
+    """Where all of it lies."""
+    return cache_folder() / "arm64"
+
+
+def root_folder() -> Path:
+    return folder() / "root"
+
+
+def wheels_folder(requirements: Sequence[str]) -> Path:
+    digest = hashlib.sha256("\n".join(sorted(requirements)).encode()).hexdigest()
+    return folder() / f"wheels-{digest[:12]}"
+
+
+def python_of(root: Path) -> Path:
+    """The system's Python."""
+    return root / "usr" / "bin" / "python3"
+
+
+def find_program() -> tuple[Path, str]:
+    """The emulator and its version: the system's, or the one that was fetched.
+
+    Raises:
+        UsageError: There is none, or none that is new enough.
+    """
+    on_path = shutil.which(PROGRAM)
+    old = ""
+    for path in (*([Path(on_path)] if on_path else []), folder() / PROGRAM):
+        if not path.is_file():
+            continue
+        version = _version(path)
+        if tuple(int(part) for part in version.split(".")[:2]) >= LEAST_VERSION:
+            return path, version
+        old = old or f"{path} is version {version or 'unknown'}"
+    least = ".".join(map(str, LEAST_VERSION))
+    if old:
+        raise UsageError(
+            f"The emulator is too old: {old}. Expected: {least} or later, because ONNX Runtime crashes it."
+        )
+    raise UsageError(f"There is no emulator: neither {PROGRAM} on the PATH nor {folder() / PROGRAM}.")
+
+
+def find_emulator(requirements: Sequence[str], fetch: str) -> Emulator:
+    """What runs a bundle with these requirements.
+
+    Args:
+        requirements: Lines for ``pip``.
+        fetch: The command that brings what is missing.
+
+    Raises:
+        UsageError: Something is missing.
+    """
+    hint = f"This downloads what is missing (about 250 MB) to {folder()}:\n  {fetch}"
+    try:
+        program, version = find_program()
+    except UsageError as error:
+        raise UsageError(error.message, hint) from error
+    root, wheels = root_folder(), wheels_folder(requirements)
+    if not python_of(root).is_file():
+        raise UsageError(f"There is no system for the emulator: {root} is missing.", hint)
+    if not wheels.is_dir():
+        raise UsageError(f"The aarch64 wheels of {', '.join(requirements)} are missing.", hint)
+    return Emulator(program=program, version=version, root=root, wheels=wheels, compiled=folder() / "compiled")
+
+
+def _version(program: Path) -> str:
+    """Such as ``10.0.13``; ``0`` where the program does not say."""
+    found = re.search(r"version (\d+(?:\.\d+)+)", _said(program, "--version"))
+    return found[1] if found else "0"
+
+
+def _said(program: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run([program, *arguments], capture_output=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UsageError(f"The emulator {program} does not run: {error}.") from error
+    return done.stdout.decode(errors="replace")

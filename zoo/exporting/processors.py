@@ -1,0 +1,108 @@
+"""What a verification on another processor found, in the bundle: ``verify.json``, the model card, the archive."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from zoo.atomic import read_text, whole_file, write_bytes, write_json, write_text
+from zoo.atomic_folders import folder_aside
+from zoo.edge.bundle import SPEC, Bundle, fingerprint, seal
+from zoo.exporting.golden import json_bytes
+from zoo.exporting.place import archive_of, packed_by_us, put, write_archive
+from zoo.figures import percent
+from zoo.parity import Verification
+from zoo.parity.result import VERIFICATION_VERSION
+from zoo.records import read_object
+
+_CARD, _PROOF = "README.md", "verify.json"
+_HEADING = "## On other processors"
+#: Before this section of the card, whichever of them it has first.
+_AFTER = ("## When it does not know", "## Photos")
+
+
+def record_processor(bundle: Bundle, found: Verification) -> None:
+    """Enters the verification into a bundle, in place of an earlier one on the same processor.
+
+    The folder is replaced as a whole, and then the archive beside it, where there is one; other files in the folder are
+    kept. A bundle that was never verified has no ``verify.json``, and gets one with this verification alone.
+
+    Raises:
+        ExportError: The folder cannot be replaced.
+        TrainingError: The disk is full, or the folder cannot be written.
+    """
+    assert found.processor is not None
+    folder = bundle.folder.resolve()
+    with folder_aside(folder) as aside:
+        shutil.copytree(folder, aside, dirs_exist_ok=True, symlinks=True, copy_function=_link)
+        proof: dict[str, Any] = {"version": VERIFICATION_VERSION}
+        if (aside / _PROOF).is_file():
+            proof = read_object((aside / _PROOF).read_bytes())
+        processors = {**proof.get("processors", {}), found.processor.name: found.as_dict()}
+        write_json(aside / _PROOF, {**proof, "processors": processors})
+        write_text(aside / _CARD, _with_section(read_text(aside / _CARD), _section(processors)))
+        files = {name: fingerprint(aside / name) for name in {*bundle.files, _PROOF}}
+        write_bytes(aside / SPEC, json_bytes(seal({**bundle.values, "files": dict(sorted(files.items()))})))
+        archive = archive_of(folder)
+        if packed_by_us(archive, folder.name):
+            with whole_file(archive) as packed:
+                write_archive(aside, packed, folder.name, {*files, SPEC})
+                put(aside, folder)
+        else:
+            put(aside, folder)
+
+
+def _link(source: str, target: str) -> str:
+    """The same file under another name, where the file system can; nothing below writes into an existing file."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+def _section(processors: Mapping[str, Any]) -> str:
+    rows = [_row(found) for _, found in sorted(processors.items())]
+    return "\n".join(
+        [
+            _HEADING,
+            "",
+            "`zoo verify --processor` ran this bundle on emulated processors and compared its predictions with those "
+            "of Keras.",
+            "An emulator shows what a processor computes, and nothing of its speed.",
+            "",
+            "| processor | images | agreement with Keras | max difference of a probability | |",
+            "|---|---|---|---|---|",
+            *rows,
+        ]
+    )
+
+
+def _row(found: Mapping[str, Any]) -> str:
+    processor, values = found["processor"], found["values"]
+    agreement = percent(values["agreement"]) if values else "-"
+    difference = f"{values['difference']['max']:.3g}" if values and values["difference"] else "-"
+    verdict = "**not verified**" if not found["passed"] else "passed"
+    if found["passed"] and found["evidence"] == "thin":
+        verdict = "passed on thin evidence"
+    cells = (
+        f"{processor['name']}, emulated by {processor['emulator']}",
+        f"{found['n']} {found['split']}",
+        agreement,
+        difference,
+        verdict,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _with_section(card: str, section: str) -> str:
+    """The card with the section, in place of an earlier one."""
+    card = re.sub(rf"^{_HEADING}$.*?(?=^## |\Z)", "", card, flags=re.MULTILINE | re.DOTALL)
+    places = [place for heading in _AFTER if (place := card.find(f"\n{heading}\n")) >= 0]
+    if not places:
+        return f"{card.rstrip()}\n\n{section}\n"
+    place = min(places) + 1
+    return f"{card[:place]}{section}\n\n{card[place:]}"

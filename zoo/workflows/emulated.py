@@ -1,0 +1,65 @@
+"""The bundle of a verification on an emulated processor, and the command that brings what is missing."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.edge.bundle import SPEC, Bundle, read_bundle
+from zoo.emulation import EmulatedDevice, fetch_emulator, find_emulator
+from zoo.errors import UsageError, VerificationError
+from zoo.reporter import Reporter
+
+if TYPE_CHECKING:
+    from zoo.workflows.verify import VerifyRequest
+
+
+def bundle_of(path: Path) -> Bundle:
+    """The bundle that a path is the folder of, or the model file in it, as it was made.
+
+    Raises:
+        UsageError: It is neither, or the bundle has no ``run.py``.
+        VerificationError: A file of the bundle is not as it was made.
+    """
+    folder = path if path.is_dir() else path.parent
+    if not path.exists():
+        raise UsageError(f"The exported file '{path}' does not exist.")
+    if not (folder / SPEC).is_file():
+        raise UsageError(f"'{path}' is not in a bundle, whose run.py --processor runs.", "Give a folder of zoo export.")
+    bundle = read_bundle(folder)
+    if folder != path and bundle.model != path.name:
+        raise UsageError(f"'{path}' is not the model of its bundle, which is {bundle.model}.")
+    if "run.py" not in bundle.files:
+        raise UsageError(f"The bundle {folder} has no run.py, so no processor can be emulated for it.")
+    if altered := bundle.altered():
+        raise VerificationError(f"The bundle {folder} is damaged: {' '.join(altered)}", "Export the model again.")
+    return bundle
+
+
+@contextmanager
+def emulated(bundle: Bundle, request: VerifyRequest, reporter: Reporter) -> Iterator[EmulatedDevice]:
+    """The bundle on the processor of the request, ready to predict.
+
+    Raises:
+        UsageError: Something is missing and was not asked for, or there is no such processor.
+        ExportError: The bundle does not run there.
+    """
+    assert request.processor is not None
+    if request.fetch:
+        fetch_emulator(bundle.requires, reporter)
+    emulator = find_emulator(bundle.requires, _fetching(request))
+    emulator.check(request.processor)
+    reporter.stage(f"Starting {bundle.model} on {request.processor}")
+    with EmulatedDevice(emulator, request.processor, bundle, request.threads) as device:
+        yield device
+
+
+def _fetching(request: VerifyRequest) -> str:
+    """The same command, with the option that downloads."""
+    words = ["zoo", "verify", str(request.file), "--against", request.against, "--processor", str(request.processor)]
+    if request.data is not None:
+        words += ["--data", request.data]
+    return shlex.join([*words, "--fetch"])
