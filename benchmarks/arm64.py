@@ -5,8 +5,9 @@
 Each photo goes from its file through the bundle's own runner, on each processor in an emulator (``zoo verify
 --processor`` says what that needs; ``--fetch`` downloads it). Photos are taken evenly from the test split of the run,
 or from ``--data``. Emulation says nothing about speed. The table has a row for each file and processor: how often it
-predicts the class of Keras and of this machine, the largest difference of a probability from both, and on how many
-photos its decoder makes other pixels than this machine's, by how many levels at most.
+predicts the class of Keras and of this machine; the largest difference of a probability from Keras, from this machine,
+and from this machine where both are given the pixels that were made here; and on how many photos the runner there makes
+other pixels, by how many levels at most.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,6 @@ from zoo.progress import make_reporter
 from zoo.reporter import Reporter
 from zoo.run_folder import DEFAULT_ROOT
 from zoo.workflows.finding import find_model
-
-Looks = Callable[[str], np.ndarray]
 
 
 def main() -> None:
@@ -51,14 +50,13 @@ def main() -> None:
     rows = np.unique(np.linspace(0, len(expected) - 1, arguments.photos).astype(int))
     paths = [str(images.root / images.names[images.indices(split)[row]]) for row in rows]
     print(f"{len(paths)} {split} photos of {Path(images.source).name}\n")
-    print("| file | processor | as Keras | as here | from Keras | from here | other pixels |")
-    print("|---|---|---|---|---|---|---|")
+    print("| file | processor | as Keras | as here | from Keras | from here | on the same pixels | other pixels |")
+    print("|---|---|---|---|---|---|---|---|")
     for bundle in bundles:
         here, pixels = _here(bundle, paths)
-        _row(bundle, "this machine", expected[rows], here, here, "")
+        _row(bundle, "this machine", expected[rows], here, None)
         for processor in arguments.processors:
-            found, other = _there(bundle, processor, paths, pixels)
-            _row(bundle, processor, expected[rows], here, found, other)
+            _row(bundle, processor, expected[rows], here, _there(bundle, processor, paths, pixels))
 
 
 def _here(bundle: Bundle, paths: list[str]) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -67,26 +65,43 @@ def _here(bundle: Bundle, paths: list[str]) -> tuple[np.ndarray, list[np.ndarray
     return np.stack([runtime.predict(each[None])[0] for each in pixels]), pixels
 
 
-def _there(bundle: Bundle, processor: str, paths: list[str], pixels: list[np.ndarray]) -> tuple[np.ndarray, str]:
+@dataclass(frozen=True)
+class There:
+    """Probabilities on another processor, of the photos and of the pixels made here; and what its pixels differ by."""
+
+    photos: np.ndarray
+    pixels: np.ndarray
+    differences: list[int]
+
+    @property
+    def other(self) -> str:
+        count = sum(difference > 0 for difference in self.differences)
+        return f"{count}, up to {max(self.differences)}" if count else "none"
+
+
+def _there(bundle: Bundle, processor: str, paths: list[str], pixels: list[np.ndarray]) -> There:
     emulator = find_emulator(bundle.requires, "the same command with --fetch")
-    found, differences = [], []
+    of_photos, of_pixels, differences = [], [], []
     start = time.monotonic()
     with EmulatedDevice(emulator, processor, bundle) as device:
         for place, path in enumerate(paths):
             seen = device.look(path)
             differences.append(int(np.abs(seen.astype(np.int16) - pixels[place]).max()))
-            found.append(device.predict(seen[None])[0])
+            of_photos.append(device.predict(seen[None])[0])
+            of_pixels.append(device.predict(pixels[place][None])[0] if differences[-1] else of_photos[-1])
             print(f"\r{processor} {place + 1}/{len(paths)}", end="", file=sys.stderr, flush=True)
     print(f" {time.monotonic() - start:.0f} s", file=sys.stderr)
-    other = sum(difference > 0 for difference in differences)
-    return np.stack(found), f"{other}, up to {max(differences)}" if other else "none"
+    return There(np.stack(of_photos), np.stack(of_pixels), differences)
 
 
-def _row(bundle: Bundle, processor: str, keras: np.ndarray, here: np.ndarray, found: np.ndarray, other: str) -> None:
+def _row(bundle: Bundle, processor: str, keras: np.ndarray, here: np.ndarray, there: There | None) -> None:
+    found = there.photos if there else here
     cells = [f"{bundle.values['format']} {bundle.values['precision']}", processor]
-    cells += [percent(float((found.argmax(1) == other_side.argmax(1)).mean())) for other_side in (keras, here)]
-    cells += [f"{np.abs(found - other_side).max():.2g}" for other_side in (keras, here)]
-    print(f"| {' | '.join([*cells, other or '-'])} |", flush=True)
+    cells += [percent(float((found.argmax(1) == side.argmax(1)).mean())) for side in (keras, here)]
+    differences = [(found, keras), (found, here), *([(there.pixels, here)] if there else [])]
+    cells += [f"{np.abs(one - other).max():.2g}" for one, other in differences]
+    cells += [there.other] if there else ["-", "-"]
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

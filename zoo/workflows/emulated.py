@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ def bundle_of(path: Path) -> Bundle:
     """The bundle that a path is the folder of, or the model file in it, as it was made.
 
     Raises:
-        UsageError: It is neither, or the bundle has no ``run.py``.
+        UsageError: It is neither, or the bundle has no ``run.py``, or could not record a result.
         VerificationError: A file of the bundle is not as it was made.
     """
     folder = path if path.is_dir() else path.parent
@@ -34,6 +35,8 @@ def bundle_of(path: Path) -> Bundle:
         raise UsageError(f"'{path}' is not the model of its bundle, which is {bundle.model}.")
     if "run.py" not in bundle.files:
         raise UsageError(f"The bundle {folder} has no run.py, so no processor can be emulated for it.")
+    if not os.access(folder.resolve().parent, os.W_OK):
+        raise UsageError(f"'{folder}' cannot be replaced, so it could not record the result.", "Copy it elsewhere.")
     if altered := bundle.altered():
         raise VerificationError(f"The bundle {folder} is damaged: {' '.join(altered)}", "Export the model again.")
     return bundle
