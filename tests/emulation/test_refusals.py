@@ -105,7 +105,7 @@ def test_a_file_outside_a_bundle_and_an_altered_bundle_are_refused(
     assert (done.code, "is not in a bundle" in done.err) == (2, True)
     (onnx_bundle / "run.py").write_text("print('something else')")
     done = zoo("verify", onnx_bundle, "--against", digits_run, "--processor", "max")
-    assert (done.code, "run.py has been altered" in done.err or "run.py is truncated" in done.err) == (6, True)
+    assert (done.code, "run.py has been changed" in done.err or "run.py is truncated" in done.err) == (6, True)
     done = zoo("verify", onnx_bundle, "--against", digits_run, "--fetch")
     assert (done.code, "--fetch requires --processor" in done.err) == (2, True)
 
