@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PhotoFolder, Zoo
+from tests.conftest import Zoo, draw_photo
 from zoo.edge.bundle import read_bundle
 from zoo.emulation import find_emulator
 from zoo.emulation.place import folder
@@ -22,13 +22,12 @@ FOLDER = Path(os.environ.get("ZOO_TEST_ARM64") or folder())
 
 @pytest.mark.arm
 @pytest.mark.parametrize("format", ["onnx", "tflite"])
-def test_a_bundle_is_verified_on_a_cortex_a72(
+def test_a_bundle_predicts_alike_on_a_cortex_a72(
     zoo: Zoo,
     digits_run: Path,
     digits_exports: Path,
     own_cache: Path,
     tmp_path: Path,
-    photo_folder: PhotoFolder,
     format: str,
 ) -> None:
     bundle = Path(shutil.copytree(digits_exports / f"simple_cnn-{format}-float32", tmp_path / "bundle"))
@@ -40,12 +39,18 @@ def test_a_bundle_is_verified_on_a_cortex_a72(
         pytest.skip(
             f"{error.message} `zoo verify --processor cortex-a72 --fetch` fills {FOLDER}, or set ZOO_TEST_ARM64"
         )
-    photos = photo_folder(dict.fromkeys(open_run(digits_run).labels[:5], 2))
+    photos = tmp_path / "photos"
+    for number in range(10):
+        label = open_run(digits_run).labels[number % 5]
+        draw_photo(photos / label / f"{number}.png", 17 * number, number, (32, 32))  # nothing to resize
     done = zoo("verify", bundle, "--against", digits_run, "--data", photos, "--processor", "cortex-a72")
-    assert done.code == 0, done.err
     found = json.loads((bundle / "verify.json").read_text())["processors"]["cortex-a72"]
-    assert found["passed"]
     assert found["n"] == 10
     assert found["processor"]["machine"] == "aarch64"
-    assert found["tensor"]["max_difference"] <= 1
+    assert found["tensor"]["images"] == 0
     assert found["values"]["difference"]["max"] < 1e-4
+    # OpenCV's bilinear kernel on ARM is up to two levels off that on x86 (docs/decisions/0024), and the self-test of a
+    # bundle that resizes so finds it there.
+    assert done.code == 6
+    (failure,) = found["failures"]
+    assert failure.startswith("`run.py --selftest` fails on cortex-a72: decode and resize: drawn.png differs by 2 of")
