@@ -169,9 +169,9 @@ def test_shares_out_of_range_are_refused(test: float, val: float) -> None:
 
 
 def test_a_class_too_small_for_the_splits_is_named() -> None:
-    with pytest.raises(DataError, match="Class 'few' has 2 photos"):
+    with pytest.raises(DataError, match="Class 'few' has only 2 unrelated photos"):
         divide([*many(30), *many(2, "few")], [], 0.2, 0.1, 0)
-    with pytest.raises(DataError, match="Class 'a' has 1 photo or group"):
+    with pytest.raises(DataError, match="Class 'a' has only 1 unrelated photo or group"):
         divide([*many(4), *many(30, "b")], [Twins(0, n, "near", 1.0) for n in (1, 2, 3)], 0.2, 0.1, 0)
 
 

@@ -47,8 +47,8 @@ def test_a_manifest_is_read_back_though_its_files_are_gone(photos: list[Photo], 
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("path,label,split\na/1.jpg,a,train\n", "no sha256 of 'a/1.jpg'"),
-        ("path,label,split,sha256\na/1.jpg,a,,11\n", "no split of 'a/1.jpg'"),
+        ("path,label,split\na/1.jpg,a,train\n", "no sha256 for 'a/1.jpg'"),
+        ("path,label,split,sha256\na/1.jpg,a,,11\n", "no split for 'a/1.jpg'"),
         ("path,label,split,sha256\na/1.jpg,a,train,11\na/2.jpg,a,test,11\n", "'a/2.jpg' in train and test"),
         ("path,label,split,sha256\na/1.jpg,,train,11\na/2.jpg,a,test,12\n", "line 2 has no label"),
         ("name\n", "lacks the column"),
@@ -62,7 +62,7 @@ def test_what_is_no_manifest_is_refused(rows: str, said: str, tmp_path: Path) ->
 
 
 def test_a_folder_is_no_manifest(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no file"):
+    with pytest.raises(UsageError, match="does not exist"):
         read_kept(tmp_path)
 
 

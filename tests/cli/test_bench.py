@@ -70,7 +70,7 @@ def test_what_cannot_be_timed_is_told(digits_exports: Path, run_zoo: RunZoo, tmp
     content = model.read_bytes()
     model.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     done = run_zoo("bench", bundle, "--out", "times.json")
-    assert (done.code, "simple_cnn.onnx has been altered" in done.err) == (6, True)
+    assert (done.code, "simple_cnn.onnx has been changed" in done.err) == (6, True)
     assert not (tmp_path / "times.json").exists()
     done = run_zoo("bench", "gone")
     assert (done.code, "no bundle and no file 'gone'" in done.err) == (2, True)

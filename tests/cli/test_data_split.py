@@ -105,7 +105,7 @@ def test_nothing_is_written_over(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp
     (tmp_path / "manifest.csv").write_text("mine")
     done = run_zoo("data", "split", root)
     assert done.code == 2
-    assert "There is already manifest.csv" in done.err
+    assert "manifest.csv already exists" in done.err
     assert (tmp_path / "manifest.csv").read_text() == "mine"
     done = run_zoo("data", "split", root, "--out", "new.csv", "--copy", root)
     assert done.code == 2
@@ -119,11 +119,11 @@ def test_nothing_is_written_over(photo_folder: PhotoFolder, run_zoo: RunZoo, tmp
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--test", "0.7", "--val", "0.3"], 2, "leave 0 of the photos"),
+        (["--test", "0.7", "--val", "0.3"], 2, "leave a share of 0 for training"),
         (["--test", "-0.1"], 2, "--test -0.1"),
         (["--group-by", "("], 2, "not a valid regular expression"),
         (["--group-by", "subject"], 2, "matches none"),
-        (["--group-by", "photo"], 4, "belong together"),
+        (["--group-by", "photo"], 4, "has only 1 unrelated photo or group"),
     ],
 )
 def test_bad_input_leaves_nothing(

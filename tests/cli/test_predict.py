@@ -202,11 +202,11 @@ def test_a_file_of_somebody_else_is_told_what_is_missing(
     assert lines(run_zoo("predict", stranger, photos, "--json", "--spec", onnx / "spec.json")) == expected
 
     (tmp_path / "few.txt").write_text("one\ntwo\n")
-    assert "numbers of shape (1, 10); there are 2 labels" in refused("--spec", "image.json", "--labels", "few.txt")
+    assert "returns the shape (1, 10)" in refused("--spec", "image.json", "--labels", "few.txt")
     (tmp_path / "large.json").write_text(json.dumps(image | {"height_px": 99}))
     assert "expected one image (batch, 99, " in refused("--spec", "large.json", "--labels", labels)
     (tmp_path / "odd.json").write_text('{"size": 28}')
-    assert "'odd.json' does not say how" in refused("--spec", "odd.json", "--labels", labels)
+    assert "'odd.json' is not a valid image specification" in refused("--spec", "odd.json", "--labels", labels)
     (tmp_path / "odd.json").write_text("[1]")
     assert "'odd.json' cannot be used: expected an object" in refused("--spec", "odd.json", "--labels", labels)
     assert "Could not read 'gone.json'" in refused("--spec", "gone.json", "--labels", labels)
@@ -285,7 +285,7 @@ def test_a_damaged_bundle_is_refused(onnx: Path, run_zoo: RunZoo, photos: Path, 
     model.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     done = run_zoo("predict", copy, photos, "--csv", "answers.csv")
     assert done.code == 6
-    assert "simple_cnn.onnx has been altered" in done.err
+    assert "simple_cnn.onnx has been changed" in done.err
     model.write_bytes(content[:1000])
     assert "simple_cnn.onnx is truncated: 1000 of" in run_zoo("predict", copy, photos).err
     (copy / "spec.json").unlink()
@@ -309,7 +309,7 @@ def test_what_is_no_model_is_told_what_would_be_one(
     assert "does not exist" in done.err
 
     done = run_zoo("predict", "gone.onnx", photos, "--csv", "gone/answers.csv")
-    assert "there is no folder gone." in done.err, "told before anything is loaded"
+    assert "the folder gone does not exist" in done.err, "told before anything is loaded"
 
     done = run_zoo("predict", digits_run, photos, "--threads", "2")
     assert done.code == 2

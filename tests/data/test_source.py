@@ -76,7 +76,7 @@ def test_a_picture_beside_the_class_folders_is_named(photo_folder: PhotoFolder) 
     draw_photo(root / "stray.jpg", 0, 0)
     (root / "notes.txt").write_text("not a picture")
     (skipped,) = list_source(root).skipped
-    assert (skipped.name, "no class" in skipped.reason) == ("stray.jpg", True)
+    assert (skipped.name, "not in a class folder" in skipped.reason) == ("stray.jpg", True)
 
 
 def test_links_are_followed_and_loops_end(photo_folder: PhotoFolder, tmp_path: Path) -> None:

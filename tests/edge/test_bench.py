@@ -62,7 +62,7 @@ def test_people_get_a_table_and_drawn_pictures_are_called_so(onnx_bundle: Path, 
     done = run_bundle(onnx_bundle, "--bench", "--seconds", "0.02", "--threads", "2")
     assert done.code == 0, done.err
     assert "Timing simple_cnn.onnx on 2 threads" in done.err
-    assert "drawn picture to answer" in done.out
+    assert "from drawn picture to prediction" in done.out
     lines = done.out.splitlines()
     assert lines[-2].split()[0] == "threads"
     assert lines[-1].split()[0] == "2"

@@ -145,7 +145,8 @@ def test_what_is_put_into_a_watched_folder_is_saved_upright(onnx_bundle: Path, t
             process.kill()
     (saved,) = (tmp_path / "out").iterdir()
     assert saved.name.startswith("turned-")
-    assert Image.open(saved).size == (240, 300)
+    with Image.open(saved) as picture:
+        assert picture.size == (240, 300)
 
 
 def test_without_a_display_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

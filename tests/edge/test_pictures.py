@@ -194,7 +194,7 @@ def test_pictures_that_cannot_be_read_cost_nothing_else(tmp_path: Path) -> None:
         ((pictures.RGB > 127).astype(float), DataError, "Multiply by 255"),
         ([pictures.RGB, pictures.RGB / 255], DataError, "Received: pictures[1], float64 from 0 to 0.98"),
         (np.moveaxis(pictures.RGB, -1, 0), DataError, "channels first"),
-        (np.moveaxis(pictures.RGB, -1, 0)[None], DataError, "channels come first"),
+        (np.moveaxis(pictures.RGB, -1, 0)[None], DataError, "channels-first"),
         (np.dstack([pictures.RGB, pictures.ALPHA]), DataError, "RGBA?"),
         (pictures.RGB[None, None], DataError, "shape (1, 1, 48, 64, 3)"),
         (np.array(7), DataError, "shape ()"),

@@ -45,13 +45,13 @@ def _break(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "alter", "said"),
     [
-        ("simple_cnn.onnx", _nudge, "simple_cnn.onnx has been altered."),
+        ("simple_cnn.onnx", _nudge, "simple_cnn.onnx has been changed."),
         ("simple_cnn.onnx", _truncate, "simple_cnn.onnx is truncated:"),
         ("simple_cnn.onnx", Path.unlink, "simple_cnn.onnx is missing."),
-        ("golden/drawn.png", _nudge, "golden/drawn.png has been altered."),
+        ("golden/drawn.png", _nudge, "golden/drawn.png has been changed."),
         ("golden/pixels.npy", _truncate, "golden/pixels.npy is truncated:"),
         ("golden/golden.json", Path.unlink, "golden/golden.json is missing."),
-        ("runner/images/resize.py", _nudge, "runner/images/resize.py has been altered."),
+        ("runner/images/resize.py", _nudge, "runner/images/resize.py has been changed."),
         ("runner/runtime.py", Path.unlink, "runner/runtime.py is missing."),
         ("runner/edge/selftest.py", _break, "runner/edge/selftest.py is truncated"),
         ("runner/edge/main.py", _break, "main.py"),
@@ -78,7 +78,7 @@ def test_another_order_of_labels_is_noticed(onnx_bundle: Path, run_bundle: RunBu
     values["labels"].reverse()
     path.write_text(json.dumps(values))
     done = run_bundle(onnx_bundle, "--selftest")
-    assert (done.code, "spec.json has been altered" in done.out) == (6, True)
+    assert (done.code, "spec.json has been changed" in done.out) == (6, True)
 
 
 def test_decoding_that_is_off_is_told_from_the_model(bundle: Path, run_bundle: RunBundle) -> None:
@@ -116,7 +116,7 @@ def test_another_answer_to_a_photo_fails_within_the_tolerance(bundle: Path, run_
     done = run_bundle(bundle, "--selftest")
     assert done.code == 6
     answer = re.escape(repr(golden["images"][place]["answer"]))
-    assert re.search(f"OFF  model: {golden['images'][place]['file']} is predicted as {answer}, expected '.'", done.out)
+    assert re.search(f"FAIL  model: {golden['images'][place]['file']} is predicted as {answer}, expected '.'", done.out)
 
 
 def test_a_model_that_answers_with_no_numbers_never_passes(onnx_bundle: Path, run_bundle: RunBundle) -> None:

@@ -76,7 +76,7 @@ def test_a_large_difference_is_real(tmp_path: Path) -> None:
 
 def test_equal_runs_differ_in_nothing(tmp_path: Path) -> None:
     runs = [finished(tmp_path, answers(right(20, range(3)))) for _ in range(2)]
-    told = "no difference, both are right on as many (p = 1; 95 % interval -16.1 to +16.1 points)"
+    told = "no difference, both predict the same number correctly (p = 1; 95 % interval -16.1 to +16.1 points)"
     assert told in compare(runs).pairs[0].sentence
 
 

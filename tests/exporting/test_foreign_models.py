@@ -162,7 +162,7 @@ def test_other_files_are_called_what_they_are_by_every_command(
         ("model.pth", "PyTorch"),
         ("saved", "SavedModel", 'model.save("model.keras")', "tf_keras"),
         ("half.keras", "is damaged or is not a .keras file"),
-        ("gone.keras", "There is no file 'gone.keras'"),
+        ("gone.keras", "The file 'gone.keras' does not exist"),
     ):
         arguments = {
             "export": ("export", name, *given, "--data", photos),

@@ -31,5 +31,5 @@ def test_a_model_that_python_would_import_is_refused(tmp_path: Path, name: str) 
         "files": {name: fingerprint(model)},
     }
     (tmp_path / "spec.json").write_text(json.dumps(seal(spec)))
-    with pytest.raises(VerificationError, match=r"is no \.onnx file"), staged(tmp_path):
+    with pytest.raises(VerificationError, match=r"is not a \.onnx file"), staged(tmp_path):
         pass

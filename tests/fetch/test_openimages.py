@@ -238,7 +238,7 @@ def test_without_a_network_it_says_what_it_tried_and_how_to_go_on(
     assert done.code == 4
     assert "http://127.0.0.1:9/index/v7/oidv7-class-descriptions.csv" in done.err
     assert "Connection refused (tried 5 times)" in done.err
-    cache = next(word for word in done.err.split() if word.startswith(str(own_cache))).rstrip(",")
+    cache = next(word for word in done.err.split() if word.startswith(str(own_cache))).rstrip(",.")
     for path in (CLASSES, LABELS, IMAGES):
         (Path(cache) / Path(path).name).write_bytes(mirror.files[path].body)
     done = run_zoo("data", "fetch", "openimages", *nobody, "--classes", "Rugby", "--limit", "2")

@@ -43,8 +43,8 @@ def test_a_file_as_it_should_be() -> None:
 @pytest.mark.parametrize(
     ("kept", "sentence", "askable"),
     [
-        (check(replace(IMAGE, name="x")), "The input is called 'x'; expected 'image'.", True),
-        (check(output=replace(OUTPUT, name="y")), "The output is called 'y'; expected 'probabilities'.", True),
+        (check(replace(IMAGE, name="x")), "The name of the input is 'x'; expected 'image'.", True),
+        (check(output=replace(OUTPUT, name="y")), "The name of the output is 'y'; expected 'probabilities'.", True),
         (
             check(replace(IMAGE, shape=(None, 3, 224, 224))),
             "The input has the shape (batch, 3, 224, 224); expected (batch, 224, 224, 3).",

@@ -355,7 +355,7 @@ def test_keras_is_asked_here_where_its_answers_are_not_given(subject: Subject, t
 def test_images_of_other_classes_are_refused(subject: Subject, tmp_path: Path) -> None:
     exported = subject.file.write(tmp_path / "model.npz")
     other = replace(subject.reference, labels=("apple", "kiwi", "plum", "sky"))
-    with pytest.raises(DataError, match=r"Class 1 of the images is 'lime'; the model .* means 'kiwi'"):
+    with pytest.raises(DataError, match=r"Class 1 of the images is 'lime', but that of the model .* is 'kiwi'"):
         verify(LINEAR, exported, other, subject.data, TEST)
     with pytest.raises(DataError, match="has no val images"):
         verify(LINEAR, exported, subject.reference, subject.data, VAL)

@@ -50,7 +50,7 @@ IDLE: list[tuple[str, dict[str, Any], list[str], str]] = [
         "no phase that trains only the head",
     ),
     ("simple_cnn", {"head_learning_rate": 0.1}, ["head_learning_rate"], "no phase that trains only the head"),
-    ("simple_cnn", {"view": (1, 1), "aspect": "free"}, ["aspect"], "drawn from 1 to 1"),
+    ("simple_cnn", {"view": (1, 1), "aspect": "free"}, ["aspect"], "from 1 to 1"),
 ]
 
 

@@ -47,7 +47,9 @@ def test_a_recipe_file_that_was_edited_is_refused() -> None:
     file.write_text("epochs: 3\nlearning_rate: 0.2\nmixup_alpha: 0.1\n")
     with pytest.raises(UsageError) as refused:
         refuse_other_plan(run, {"recipe": "quick.yaml", "batch_size": 8})
-    assert "learning_rate: 0.002 in the run, 0.2 asked; mixup_alpha: 0.0 in the run, 0.1 asked." in str(refused.value)
+    assert "learning_rate: 0.002 in the run, 0.2 requested; mixup_alpha: 0.0 in the run, 0.1 requested." in str(
+        refused.value
+    )
 
 
 def test_another_file_with_the_same_recipe_will_do() -> None:
@@ -77,7 +79,7 @@ def test_the_same_weights_and_some_of_the_options_are_no_other_plan() -> None:
 def test_what_else_differs_is_shown() -> None:
     run = started("simple_cnn", seed=1)
     refuse_other_plan(run, {"architecture": "simple_cnn", "seed": 1, "data": "digits", "weights": "none"})
-    with pytest.raises(UsageError, match="architecture: 'simple_cnn' in the run, 'mobilenetv2' asked; seed: 1 in"):
+    with pytest.raises(UsageError, match="architecture: 'simple_cnn' in the run, 'mobilenetv2' requested; seed: 1 in"):
         refuse_other_plan(run, {"architecture": "mobilenetv2", "seed": 2})
 
 
