@@ -33,8 +33,8 @@ def check_raw_pixels(subject: Subject) -> str:
         raise CheckError(
             "pixels of 0..255 are scaled or centred inside the model, before the first weights",
             f"'{first.name}' is given values from {low:g} to {high:g}",
-            "Begin with layers.Rescaling(1 / 127.5, offset=-1), or what the weights were trained with; leave "
-            "`preprocess_input` out.",
+            "Begin with layers.Rescaling(1 / 127.5, offset=-1), or what the weights were trained with; do not "
+            "use `preprocess_input`.",
         )
     if max(-low, high) < _SMALL and high > low:
         raise CheckError(
