@@ -70,12 +70,11 @@ def ask(
     port: int, body: bytes | None = None, path: str = "/", method: str = "", **headers: str
 ) -> tuple[int, dict[str, str], Any]:
     """Status, headers by name in lower case, and what the JSON says."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request(method or ("GET" if body is None else "POST"), path, body, named)
-    response = connection.getresponse()
-    content = response.read()
-    connection.close()
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request(method or ("GET" if body is None else "POST"), path, body, named)
+        response = connection.getresponse()
+        content = response.read()
     found = {name.lower(): value for name, value in response.getheaders()}
     return response.status, found, json.loads(content) if content else None
 
@@ -275,8 +274,10 @@ def test_it_answers_what_has_begun_before_it_ends(digits_exports: Path, photo: b
     form = "onnx" if number == signal.SIGTERM else "tflite"
     with serving(digits_exports / f"simple_cnn-{form}-float32") as (process, port):
         address = ("127.0.0.1", port)
-        idle = socket.create_connection(address)
-        with socket.create_connection(address, timeout=30) as begun:
+        with (
+            socket.create_connection(address, timeout=30) as idle,
+            socket.create_connection(address, timeout=30) as begun,
+        ):
             begun.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(photo))
             begun.sendall(photo[:300])
             ask(port, path="/health")  # by now the others are accepted
@@ -285,7 +286,6 @@ def test_it_answers_what_has_begun_before_it_ends(digits_exports: Path, photo: b
             until_refused(address)
             begun.sendall(photo[300:])
             answer = b"".join(iter(lambda: begun.recv(65536), b""))
-        idle.close()
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         assert b"\r\nConnection: close\r\n" in answer
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["file"] == "-"

@@ -2,7 +2,7 @@
 
 ``python -m tests.searching.shares FOLDER`` works on the search in a folder.
 Every judgement is a line in ``judged.txt``. With a key as second argument, the process waits in the middle of that
-candidate, to be killed there.
+candidate, to be killed there. A number as third argument is that of the processes that begin together.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ ARCHITECTURES = {
 }
 #: One image rule each, and then five sizes.
 CANDIDATES = 2 * 5
+#: Time that a judgement takes; longer where several processes begin together, so that each gets some.
+PAUSE_S = 0.02
 
 
 def _sizes(known: Known) -> Iterator[Candidate]:
@@ -59,7 +61,7 @@ def make_engine(folder: Path, waits_at: str = "", time_s: float = 1000.0, limits
         if candidate.key == waits_at:
             (folder / "waiting").touch()
             time.sleep(60)
-        time.sleep(0.02)
+        time.sleep(PAUSE_S)
         score = brier_score(candidate)
         judged = Judged(
             accuracy=1 - score / 2,
@@ -96,5 +98,10 @@ def judged_keys(folder: Path) -> list[str]:
 
 if __name__ == "__main__":
     engine = make_engine(Path(sys.argv[1]), *sys.argv[2:3])
+    for together in map(int, sys.argv[3:4]):
+        PAUSE_S = 0.2
+        Path(sys.argv[1], f"{os.getpid()}.ready").touch()
+        while len(list(Path(sys.argv[1]).glob("*.ready"))) < together:
+            time.sleep(0.005)
     engine.run()
     engine.close()

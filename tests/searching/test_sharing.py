@@ -45,7 +45,7 @@ def killed_at(folder: Path, key: str) -> None:
 
 
 def test_two_processes_share_a_search(folder: Path) -> None:
-    both = [start(folder), start(folder)]
+    both = [start(folder, "", "2"), start(folder, "", "2")]
     assert [process.wait(120) for process in both] == [0, 0]
     judged = Counter(judged_keys(folder))
     assert len(judged) == CANDIDATES
