@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.client
 import json
 import re
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -57,6 +59,16 @@ def service(digits_exports: Path) -> Iterator[int]:
     options = ("--top", "3", "--allow-origin", "https://shop.example")
     with serving(digits_exports / "simple_cnn-onnx-float32", *options) as (_, port):
         yield port
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """Sockets of clients that the service cut off are collected here, and not in the middle of another test, which
+    would fail for them."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="module")
