@@ -126,9 +126,8 @@ def _refuse_placeless(graph: Graph, maps: Sequence[Call], name: str) -> None:
         )
     if any(_is(call, _MIXING) for call in graph.calls):
         raise UsageError(
-            f"{name} cannot be explained: it has attention, which mixes all positions, so its outputs do not"
-            " correspond "
-            "to positions in the photo.",
+            f"{name} cannot be explained: it has attention, which mixes all positions, so its outputs do not "
+            "correspond to positions in the photo.",
             can,
         )
 

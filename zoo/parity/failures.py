@@ -57,9 +57,8 @@ def _outputs(values: Values, n: int) -> Iterator[str]:
         yield f"The outputs of the file are not finite on {len(values.not_finite)} of {n} images ({first})."
     if values.lowest is not None and not values.probabilities:
         yield (
-            f"The outputs of the file are not probabilities: they range from {values.lowest:.4g} to"
-            f" {values.highest:.4g}, "
-            f"and their sum differs from 1 by up to {values.row_sum_error:.2g}."
+            f"The outputs of the file are not probabilities: they range from {values.lowest:.4g} to "
+            f"{values.highest:.4g}, and their sum differs from 1 by up to {values.row_sum_error:.2g}."
         )
 
 
@@ -75,9 +74,8 @@ def _gate(gate: GateResult, values: Values, precision: str, n: int) -> str:
         flip = values.flips[0]
         count = sum(flip.margin > gate.limit for flip in values.flips)
         return (
-            f"The prediction changes on {count} of {n} images although its margin in Keras is more than"
-            f" {gate.limit:g}: "
-            f"{readable(flip.file)} is '{flip.keras}' for Keras and '{flip.answered}' for the file, "
+            f"The prediction changes on {count} of {n} images although its margin in Keras is more than "
+            f"{gate.limit:g}: {readable(flip.file)} is '{flip.keras}' for Keras and '{flip.answered}' for the file, "
             f"margin {flip.margin:.3g}."
         )
     if gate.name == "min_agreement":

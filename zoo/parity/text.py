@@ -103,9 +103,8 @@ def _thin(gate: GateResult) -> str:
         bad = bad_agreement(gate.limit)
         same = round((gate.value or 0) * gate.images)
         return (
-            f"Agreement passed on thin evidence: {same} of {images_text(gate)} cannot distinguish"
-            f" {percent(gate.limit)} "
-            f"from {percent(bad)} {seen}."
+            f"Agreement passed on thin evidence: {same} of {images_text(gate)} cannot distinguish "
+            f"{percent(gate.limit)} from {percent(bad)} {seen}."
         )
     if gate.limit == 0:
         return (

@@ -200,9 +200,8 @@ class Journal:
         except Exception as error:  # Optuna raises what it likes for a journal that is none
             raise TrainingError(
                 f"The journal {self._path} is damaged: {type(error).__name__}: {error}",
-                f"Remove {self._path} and run the same command again. Finished candidates are stored in other files"
-                " and "
-                "are not tried again.",
+                f"Remove {self._path} and run the same command again. Finished candidates are stored in other files "
+                "and are not tried again.",
             ) from error
         return study
 

@@ -41,9 +41,8 @@ def taught_recipe(recipe: Recipe, given: Collection[str], inherited: Collection[
             )
         values["head_epochs"] = HEAD_EPOCHS
         notes.append(
-            f"With teachers, the head is trained for {HEAD_EPOCHS} epochs, as with --head-epochs {HEAD_EPOCHS},"
-            " because a"
-            " head chosen in closed form cannot learn from them."
+            f"With teachers, the head is trained for {HEAD_EPOCHS} epochs, as with --head-epochs {HEAD_EPOCHS}, "
+            "because a head chosen in closed form cannot learn from them."
         )
     if recipe.teacher_share is None:
         values["teacher_share"] = SHARE

@@ -124,10 +124,9 @@ def refuse_seen(run: Run, data: ImageData, reporter: Reporter) -> int:
     missing = len(others - set(photos.contents))
     if missing:
         reporter.warning(
-            f"The teacher {run.name} was trained on {len(others)} photos that are not in this data, and {missing} of"
-            " them"
-            " are missing or have changed. They could not be compared with the test images, so the test accuracy may"
-            " be too high."
+            f"The teacher {run.name} was trained on {len(others)} photos that are not in this data, and {missing} of "
+            "them are missing or have changed. They could not be compared with the test images, so the test accuracy "
+            "may be too high."
         )
     if not photos.names:
         return missing

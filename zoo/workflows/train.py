@@ -170,9 +170,8 @@ def _with_best(request: TrainRequest, reporter: Reporter) -> TrainRequest:
         return request
     name, top1 = best
     reporter.note(
-        f"No architecture is given, so {name} is trained. Its weights are the most accurate on ImageNet of those"
-        " installed"
-        f" ({percent(top1)} right, as published). `zoo list` shows the others."
+        f"No architecture is given, so {name} is trained. Its weights are the most accurate on ImageNet of those "
+        f"installed ({percent(top1)} right, as published). `zoo list` shows the others."
     )
     return replace(request, architecture=name)
 

@@ -91,9 +91,8 @@ def _refuse_endless(images: int, size_bytes: int, max_images: int) -> None:
         )
     if size_bytes > bound_bytes():
         raise DataError(
-            f"The first {images} images of the iterable need {size_bytes / 1e9:.2f} GB, more than the limit of the"
-            " cache, "
-            "and it has no known length. It may be infinite.",
+            f"The first {images} images of the iterable need {size_bytes / 1e9:.2f} GB, more than the limit of the "
+            "cache, and it has no known length. It may be infinite.",
             "If it is finite, raise ZOO_CACHE_GB.",
         )
 
