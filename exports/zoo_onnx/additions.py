@@ -1,9 +1,9 @@
-"""Steps of 8-bit additions that every processor rounds to the same values.
+"""Adjusts the quantisation steps of 8-bit additions, so that all processors round their sums to the same values.
 
 ONNX Runtime adds two 8-bit tensors in floating point on x86, which rounds a half to the even neighbour, and in fixed
-point on ARM, which rounds it away from zero. Its other 8-bit kernels compute the same on both. Where a sum of two
-stored values lies at a half, or within the errors of such arithmetic of one, the results are a step apart, and a
-network makes more of it from layer to layer: docs/decisions/0024.
+point on ARM, which rounds it away from zero. Its other 8-bit kernels compute the same on both. If a sum of two
+stored values is at a half, or so close to one that the arithmetic cannot distinguish them, the results differ by one
+step, and the difference grows from layer to layer: docs/decisions/0026-arm.md.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _TRIES = 2000
 
 
 def settle_additions(editor: Editor) -> None:
-    """Changes the steps by which additions read their inputs, by less than ``_LARGEST``, where processors would differ.
+    """Changes the steps with which additions read their inputs, by less than ``_LARGEST``, if processors would differ.
 
-    The tensors are stored as before. An addition without such steps, which was not seen yet, stays as it is.
+    The stored tensors do not change. If no suitable steps are found, the addition is not changed.
     """
     for node in [node for node in editor.nodes if node.op_type == "Add"]:
         reads = [editor.maker(name) for name in node.input]
@@ -54,11 +54,14 @@ Quantisation = tuple[np.float32, int]
 
 
 def settled(left: Quantisation, right: Quantisation, result: Quantisation) -> tuple[np.float32, np.float32] | None:
-    """The two steps, changed as little as tries of growing size find, with which no sum is rounded in two ways.
+    """The two steps with the smallest change found with which all processors round every sum to the same value.
 
     Args:
-        left, right: Step and zero point of what is added, stored in uint8.
-        result: Of the sum.
+        left, right: Step and zero point of the inputs, stored in uint8.
+        result: Step and zero point of the sum.
+
+    Returns:
+        ``None`` if no such steps were found.
     """
     for one, other in _changes():
         steps = np.float32(left[0] * one), np.float32(right[0] * other)
@@ -73,7 +76,7 @@ def rounded_alike(left: Quantisation, right: Quantisation, result: Quantisation)
     stored = np.arange(256, dtype=np.int64)
     one, other = (stored - left[1])[:, None], (stored - right[1])[None, :]
     exact = one * np.float64(first) + other * np.float64(second)
-    held = np.abs(exact + result[1] - 127.5) < 128.5  # the others are stored as 0 or 255 by all
+    held = np.abs(exact + result[1] - 127.5) < 128.5  # all processors store other sums as 0 or 255
     near = np.abs(exact - np.floor(exact) - 0.5) < MARGIN
     if (near & held).any():
         return False
@@ -91,10 +94,10 @@ def _fixed_point(
 
 
 def _changes() -> Iterator[tuple[float, float]]:
-    """No change first, then growing ones; the same ones every time.
+    """Factors for both steps: first no change, then growing changes, the same in every call.
 
-    Every tenth changes both alike: where the steps are in a simple ratio, this moves all sums off the halves they are
-    on, and nothing else does.
+    Every tenth change is the same for both steps. If the steps have a simple ratio, only this moves all sums away from
+    halves.
     """
     yield 1.0, 1.0
     random = np.random.default_rng(0)
@@ -104,7 +107,7 @@ def _changes() -> Iterator[tuple[float, float]]:
 
 
 def _quantisation(editor: Editor, node: NodeProto) -> Quantisation | None:
-    """Step and zero point of a node that stores or reads uint8; ``None`` of another, or one with a step per channel."""
+    """Step and zero point of a node that stores or reads uint8. ``None`` for other types and for steps per channel."""
     step, zero = (editor.constant(name) for name in node.input[1:3])
     if step is None or zero is None or step.ndim or zero.dtype != np.uint8:
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from zoo.edge.bundle import read_bundle
-from zoo.emulation.place import folder, python_of, root_folder, wheels_folder
+from zoo.emulation.place import folder, python_of, system_folder, wheels_folder
 
 SCRIPT = """#!/bin/sh
 [ "$1" = --version ] && echo "qemu-aarch64 version {version} (Debian 1:{version})" && exit
@@ -63,7 +63,7 @@ def fake_emulator(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("PATH", str(program.parent), prepend=":")
         assert folder() == own_cache / "arm64"
         if bundle is not None:
-            python = python_of(root_folder())
+            python = python_of(system_folder())
             python.parent.mkdir(parents=True, exist_ok=True)
             python.touch()
             wheels_folder(read_bundle(bundle).requires).mkdir(exist_ok=True)

@@ -49,8 +49,8 @@ def test_a_bundle_predicts_alike_on_a_cortex_a72(
     assert found["processor"]["machine"] == "aarch64"
     assert found["tensor"]["images"] == 0
     assert found["values"]["difference"]["max"] < 1e-4
-    # OpenCV's bilinear kernel on ARM is up to two levels off that on x86 (docs/decisions/0024), and the self-test of a
-    # bundle that resizes so finds it there.
+    # OpenCV's bilinear kernel on ARM differs from that on x86 by up to two levels (docs/decisions/0026-arm.md). The
+    # self-test of a bundle with bilinear resizing detects this.
     assert done.code == 6
     (failure,) = found["failures"]
     assert failure.startswith("`run.py --selftest` fails on cortex-a72: decode and resize: drawn.png differs by 2 of")

@@ -113,7 +113,7 @@ def test_a_file_outside_a_bundle_and_an_altered_bundle_are_refused(
 def test_what_is_no_arm_processor_is_refused(onnx_bundle: Path, fake_emulator: FakeEmulator) -> None:
     fake_emulator(onnx_bundle, machine="x86_64")
     bundle = read_bundle(onnx_bundle)
-    with pytest.raises(ExportError, match=r"says that it is x86_64"):
+    with pytest.raises(ExportError, match=r"The emulated system is x86_64"):
         EmulatedDevice(find_emulator(bundle.requires, ""), "cortex-a72", bundle)
 
 

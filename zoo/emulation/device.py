@@ -1,4 +1,4 @@
-"""A bundle on an emulated processor, asked as a runtime is."""
+"""A bundle on an emulated processor, with the interface of a runtime."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from zoo.parity.device import Processor
 from zoo.records import read_object, read_record
 from zoo.terminal import readable
 
-#: Longest wait for one reply: a large network takes seconds, on a busy machine minutes.
+#: Maximum time for one reply. A large network takes seconds, on a busy machine minutes.
 WAIT_S = 900.0
 
 
 class EmulatedDevice:
     """A bundle on an emulated processor: a ``Device`` of ``zoo.parity``, and a context that ends its process.
 
-    Any number of threads may ask it; they wait for each other.
+    Thread-safe. Calls from several threads are executed one after the other.
 
     Args:
-        emulator: What runs it.
+        emulator: The emulator.
         processor: Name of the processor.
-        bundle: Whose ``run.py`` and model are asked.
-        threads: Of the runtime.
-        wait_s: Longest wait for one reply, in seconds.
+        bundle: The bundle, with ``run.py`` and the model.
+        threads: Number of threads of the runtime.
+        wait_s: Maximum time for one reply, in seconds.
 
     Raises:
-        UsageError: The emulator has no such processor.
+        UsageError: The emulator does not know the processor.
         ExportError: The bundle does not run there.
     """
 
@@ -56,7 +56,7 @@ class EmulatedDevice:
         self._late = False
         self._command, self._environment = _command(emulator, processor), _environment(emulator)
         self._bundle = bundle.folder.resolve()
-        self._folder = tempfile.TemporaryDirectory(prefix="zoo-emulated-")  # takes the core of a crash too
+        self._folder = tempfile.TemporaryDirectory(prefix="zoo-emulated-")  # also for the core file of a crash
         self._said = tempfile.TemporaryFile()  # noqa: SIM115, closed with the process
         self._process = subprocess.Popen(
             [*self._command, str(Path(__file__).with_name("worker.py")), str(self._bundle), str(threads)],
@@ -78,16 +78,16 @@ class EmulatedDevice:
                 versions={"python": said["python"]} | packages(emulator.wheels),
             )
             if self.processor.machine != "aarch64":
-                raise ExportError(f"The emulated system says that it is {self.processor.machine}. Expected: aarch64.")
+                raise ExportError(f"The emulated system is {self.processor.machine}. Expected: aarch64.")
         except BaseException:
             self.close()
             raise
 
     def look(self, path: str) -> NDArray[np.uint8]:
-        """The pixels that the runner there makes of an image file, RGB, uint8 ``(height, width, 3)``.
+        """Pixels of an image file, preprocessed by the runner there: RGB, uint8 ``(height, width, 3)``.
 
         Raises:
-            ImageError: It cannot be read there.
+            ImageError: The file cannot be read there.
         """
         said, arrays = self._ask({"look": str(Path(path).absolute())})
         if "image" in said:
@@ -95,16 +95,16 @@ class EmulatedDevice:
         return arrays[0]
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities, float32 ``(n, classes)``, of pixels, uint8 ``(n, height, width, 3)``."""
+        """Probabilities, float32 ``(n, classes)``, for pixels, uint8 ``(n, height, width, 3)``."""
         return self._ask({"ask": "predict", "shape": images.shape}, images)[1][0]
 
     def explain(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities, and the map of a file that was exported with one."""
+        """Probabilities and evidence maps, for a file with a map."""
         probabilities, maps = self._ask({"ask": "explain", "shape": images.shape}, images)[1]
         return probabilities, maps
 
     def selftest(self) -> list[str]:
-        """Runs ``run.py --selftest`` there; a sentence for every check that failed."""
+        """Runs ``run.py --selftest`` there, and returns a sentence for each failed check."""
         command = [*self._command, str(self._bundle / "run.py"), "--selftest", "--json"]
         try:
             done = subprocess.run(
@@ -136,7 +136,7 @@ class EmulatedDevice:
             if stream is not None:
                 try:
                     stream.close()
-                except BrokenPipeError:  # a request that nobody has read
+                except BrokenPipeError:  # a request that was not read
                     continue
         self._folder.cleanup()
 
@@ -206,14 +206,14 @@ def packages(wheels: Path) -> dict[str, str]:
 
 
 def _command(emulator: Emulator, processor: str) -> list[str]:
-    return [str(emulator.program), "-cpu", processor, "-L", str(emulator.root), str(emulator.python)]
+    return [str(emulator.program), "-cpu", processor, "-L", str(emulator.system), str(emulator.python)]
 
 
 def _environment(emulator: Emulator) -> dict[str, str]:
-    """Nothing of this process: what its Python is told would be told to the emulated one."""
+    """An environment without the variables of this process, which would also affect the emulated Python."""
     return {
         "LANG": "C.UTF-8",
-        "PYTHONHOME": "/usr",  # of the emulated system
+        "PYTHONHOME": "/usr",  # in the emulated system
         "PYTHONPATH": str(emulator.wheels),
         "PYTHONPYCACHEPREFIX": str(emulator.compiled),
         "PYTHONNOUSERSITE": "1",

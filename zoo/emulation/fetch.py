@@ -1,7 +1,7 @@
-"""Brings the emulator, a system for it and the wheels of a bundle. Nothing is installed, and no root privileges needed.
+"""Downloads the emulator, a system for it and the wheels of a bundle, without root privileges.
 
-``apt-get`` reads the system's own package source, as it is set up there, and checks signatures and hashes; ``pip``
-checks hashes. What was downloaded stays until it is unpacked, so that an interrupted fetch goes on.
+``apt-get`` uses the package source of this machine and verifies signatures and hashes. ``pip`` verifies hashes.
+Downloaded packages are kept until they are unpacked.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from zoo.atomic import make_folder, write_text
 from zoo.atomic_folders import folder_aside, put_folder
-from zoo.emulation.place import PROGRAM, find_program, folder, python_of, root_folder, wheels_folder
+from zoo.emulation.place import PROGRAM, find_program, folder, python_of, system_folder, wheels_folder
 from zoo.errors import UsageError
 from zoo.locks import locked
 from zoo.reporter import Reporter
 from zoo.terminal import readable
 
-#: The release of Debian whose packages are taken: that of Raspberry Pi OS since 2025, with QEMU 10 and Python 3.13.
+#: The release of Debian: that of Raspberry Pi OS since 2025, with QEMU 10 and Python 3.13.
 SUITE = "trixie"
-#: Its C library is glibc 2.41; wheels for older ones run too.
+#: Minor version of its glibc, 2.41. Wheels for older versions run too.
 _GLIBC_MINOR = 41
 
 _SYSTEM = ("python3", "libstdc++6", "libgomp1", "libatomic1")
 
 
 def fetch_emulator(requirements: Sequence[str], reporter: Reporter) -> None:
-    """Brings what is missing to run a bundle with these requirements.
+    """Downloads the missing parts for a bundle with these requirements.
 
     Raises:
         UsageError: This system has no ``apt-get``, or a download failed.
@@ -52,9 +52,9 @@ def fetch_emulator(requirements: Sequence[str], reporter: Reporter) -> None:
         except UsageError:
             reporter.stage(f"Downloading {PROGRAM} to {target}")
             _fetch_program(apt, target)
-        if not python_of(root_folder()).is_file():
+        if not python_of(system_folder()).is_file():
             reporter.stage(f"Downloading an aarch64 Python to {target}")
-            _fetch_root(apt, root_folder())
+            _fetch_system(apt, system_folder())
         if not wheels_folder(requirements).is_dir():
             reporter.stage(f"Downloading aarch64 wheels to {target}")
             _fetch_wheels(requirements, wheels_folder(requirements))
@@ -62,14 +62,14 @@ def fetch_emulator(requirements: Sequence[str], reporter: Reporter) -> None:
 
 
 class _Apt:
-    """``apt-get`` with a state of its own in a folder, and one source: the system's mirror with ``SUITE``."""
+    """``apt-get`` with its state in a folder of its own, and one source: the mirror of this machine with ``SUITE``."""
 
     def __init__(self, downloads: Path) -> None:
         self.downloads = downloads
         self._updated = False
 
     def download(self, architecture: str, *packages: str, needs: bool) -> list[Path]:
-        """Packages, where ``needs`` with all that they depend on; the paths of the files."""
+        """Downloads packages, with ``needs`` also their dependencies, and returns the paths of the files."""
         self._update()
         place = self.downloads / f"archives-{architecture}"
         for path in (place, place / "partial"):
@@ -108,7 +108,7 @@ class _Apt:
 
 
 def _source() -> str:
-    """Address of the system's own mirror, and the keyring that it is signed by, as a line of sources has them."""
+    """Address of the mirror of this machine and its keyring, in the format of ``sources.list``."""
     said = _run("apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Created-By: Packages")
     found = [line.split() for line in said.splitlines()]
     mirrors = [
@@ -132,27 +132,27 @@ def _fetch_program(apt: _Apt, target: Path) -> None:
             subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as unpacking,
             tarfile.open(fileobj=unpacking.stdout, mode="r|") as files,
         ):
-            for member in files:  # of some sixty emulators, one
+            for member in files:  # the package contains about sixty emulators
                 if Path(member.name).name == PROGRAM and (content := files.extractfile(member)):
                     aside.write_bytes(content.read())
                     break
             unpacking.kill()
         if not aside.is_file():
-            raise UsageError(f"{package.name} holds no {PROGRAM}.")
+            raise UsageError(f"{package.name} does not contain {PROGRAM}.")
         aside.chmod(0o755)
         aside.replace(target / PROGRAM)
     finally:
         aside.unlink(missing_ok=True)
 
 
-def _fetch_root(apt: _Apt, root: Path) -> None:
+def _fetch_system(apt: _Apt, system: Path) -> None:
     packages = apt.download("arm64", *_SYSTEM, needs=True)
-    with folder_aside(root) as aside:
+    with folder_aside(system) as aside:
         for package in packages:
             _run("dpkg-deb", "-x", str(package), str(aside))
         if not (aside / "lib").exists():
-            (aside / "lib").symlink_to("usr/lib")  # as base-files has it, which nothing here depends on
-        put_folder(aside, root)
+            (aside / "lib").symlink_to("usr/lib")  # created by base-files, which is not among the dependencies
+        put_folder(aside, system)
 
 
 def _fetch_wheels(requirements: Sequence[str], wheels: Path) -> None:
@@ -161,7 +161,7 @@ def _fetch_wheels(requirements: Sequence[str], wheels: Path) -> None:
             Requirement(line)
         except InvalidRequirement as error:
             raise UsageError(f"The bundle requires {line!r:.80}, which pip cannot install: {error}.") from error
-    version = python_of(root_folder()).resolve().name.removeprefix("python")  # such as 3.13
+    version = python_of(system_folder()).resolve().name.removeprefix("python")  # such as 3.13
     tag = f"cp{version.replace('.', '')}"
     platforms = [f"manylinux_2_{minor}_aarch64" for minor in range(_GLIBC_MINOR, 16, -1)] + ["manylinux2014_aarch64"]
     with folder_aside(wheels) as aside:
@@ -169,7 +169,7 @@ def _fetch_wheels(requirements: Sequence[str], wheels: Path) -> None:
         options += ["--disable-pip-version-check", "--python-version", version, "--implementation", "cp"]
         options += [word for abi in (tag, "abi3", "none") for word in ("--abi", abi)]
         options += [word for name in platforms for word in ("--platform", name)]
-        # The user's own settings of pip are kept, but for one that contradicts --target.
+        # The user's settings of pip apply, except one that cannot be combined with --target.
         _run(sys.executable, "-m", "pip", "install", *options, *requirements, environment={"PIP_USER": "0"})
         put_folder(aside, wheels)
 
@@ -183,6 +183,6 @@ def _run(*command: str, cwd: Path | None = None, environment: dict[str, str] | N
         raise UsageError(f"There is no {name} here.", "This works on Debian; use a container with it.") from error
     if done.returncode:
         lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
-        told = [line for line in lines if line.startswith(("E:", "ERROR:"))] or lines or ["it said nothing"]
+        told = [line for line in lines if line.startswith(("E:", "ERROR:"))] or lines or ["no message"]
         raise UsageError(f"{name} failed: {readable(told[-1].removeprefix('ERROR:').removeprefix('E:').strip())}")
     return done.stdout.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""What is there to emulate a processor, and what is missing."""
+"""Finds the emulator, its system and the wheels of a bundle."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ LEAST_VERSION = (8, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class Emulator:
-    """Everything that runs a bundle on an emulated processor.
+    """The parts that run a bundle on an emulated processor.
 
     Args:
         program: QEMU's user-mode emulator.
-        version: Of it.
-        root: Folder of the system that runs in it.
+        version: Version of the emulator.
+        system: Folder of the Debian system for it.
         wheels: Folder of the packages that the bundle requires.
-        compiled: Folder where Python keeps what it has compiled.
+        compiled: Folder for the bytecode of Python.
     """
 
     program: Path
     version: str
-    root: Path
+    system: Path
     wheels: Path
     compiled: Path
 
     @property
     def python(self) -> Path:
-        return python_of(self.root)
+        return python_of(self.system)
 
     def check(self, processor: str) -> None:
-        """Raises ``UsageError`` where the emulator has no such processor."""
+        """Raises ``UsageError`` if the emulator does not know the processor."""
         said = _said(self.program, "-cpu", "help")
         names = [line.strip() for line in said.splitlines() if re.fullmatch(r"\s+[a-z0-9-]+", line)]
         if processor not in names:
@@ -50,12 +50,12 @@ class Emulator:
 
 
 def folder() -> Path:
-    """Where all of it lies."""
+    """The folder of emulator, system and wheels."""
     return cache_folder() / "arm64"
 
 
-def root_folder() -> Path:
-    return folder() / "root"
+def system_folder() -> Path:
+    return folder() / "system"
 
 
 def wheels_folder(requirements: Sequence[str]) -> Path:
@@ -63,16 +63,16 @@ def wheels_folder(requirements: Sequence[str]) -> Path:
     return folder() / f"wheels-{digest[:12]}"
 
 
-def python_of(root: Path) -> Path:
-    """The system's Python."""
-    return root / "usr" / "bin" / "python3"
+def python_of(system: Path) -> Path:
+    """The Python of a system."""
+    return system / "usr" / "bin" / "python3"
 
 
 def find_program() -> tuple[Path, str]:
-    """The emulator and its version: the system's, or the one that was fetched.
+    """The emulator and its version: the installed one, or the one that was downloaded.
 
     Raises:
-        UsageError: There is none, or none that is new enough.
+        UsageError: There is no emulator that is new enough.
     """
     on_path = shutil.which(PROGRAM)
     old = ""
@@ -92,30 +92,30 @@ def find_program() -> tuple[Path, str]:
 
 
 def find_emulator(requirements: Sequence[str], fetch: str) -> Emulator:
-    """What runs a bundle with these requirements.
+    """Finds the parts that run a bundle with these requirements.
 
     Args:
-        requirements: Lines for ``pip``.
-        fetch: The command that brings what is missing.
+        requirements: Requirements of the bundle, as ``pip`` reads them.
+        fetch: The command that downloads missing parts, for the error.
 
     Raises:
-        UsageError: Something is missing.
+        UsageError: A part is missing.
     """
     hint = f"This downloads what is missing (about 250 MB) to {folder()}:\n  {fetch}"
     try:
         program, version = find_program()
     except UsageError as error:
         raise UsageError(error.message, hint) from error
-    root, wheels = root_folder(), wheels_folder(requirements)
-    if not python_of(root).is_file():
-        raise UsageError(f"There is no system for the emulator: {root} is missing.", hint)
+    system, wheels = system_folder(), wheels_folder(requirements)
+    if not python_of(system).is_file():
+        raise UsageError(f"There is no system for the emulator: {system} is missing.", hint)
     if not wheels.is_dir():
         raise UsageError(f"The aarch64 wheels of {', '.join(requirements)} are missing.", hint)
-    return Emulator(program=program, version=version, root=root, wheels=wheels, compiled=folder() / "compiled")
+    return Emulator(program=program, version=version, system=system, wheels=wheels, compiled=folder() / "compiled")
 
 
 def _version(program: Path) -> str:
-    """Such as ``10.0.13``; ``0`` where the program does not say."""
+    """The version, such as ``10.0.13``; ``0`` if the program does not print it."""
     found = re.search(r"version (\d+(?:\.\d+)+)", _said(program, "--version"))
     return found[1] if found else "0"
 

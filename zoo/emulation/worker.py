@@ -1,9 +1,9 @@
-"""Runs on the emulated processor: the ``load`` and the runner of a bundle, asked over standard input and output.
+"""Runs on the emulated processor: the runner of a bundle, with requests on stdin and replies on stdout.
 
     python worker.py BUNDLE THREADS
 
-A request is a line of JSON; one with pixels is followed by their bytes. A reply is a line of JSON that says which
-arrays follow, or what went wrong. Nothing of ``zoo`` can be imported here.
+A request is a line of JSON, followed by the bytes of the pixels, if any. A reply is a line of JSON that describes the
+following arrays or an error. The package ``zoo`` cannot be imported here.
 """
 
 import importlib
@@ -25,7 +25,7 @@ _FIELDS = ("name", "shape", "dtype", "scale", "zero_point")
 def main() -> None:
     folder, threads = Path(sys.argv[1]), int(sys.argv[2])
     replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no reply
+    os.dup2(2, 1)  # output of libraries must not mix with replies
     requests = sys.stdin.buffer
 
     def reply(values: Mapping[str, Any], arrays: Sequence[Any] = ()) -> None:

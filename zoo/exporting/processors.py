@@ -1,4 +1,4 @@
-"""What a verification on another processor found, in the bundle: ``verify.json``, the model card, the archive."""
+"""Records a verification on another processor in the bundle: in ``verify.json``, the model card and the archive."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from zoo.records import read_object
 
 _CARD, _PROOF = "README.md", "verify.json"
 _HEADING = "## On other processors"
-#: Before this section of the card, whichever of them it has first.
+#: The section is inserted before the first of these sections of the card.
 _AFTER = ("## When it does not know", "## Photos")
 
 
 def record_processor(bundle: Bundle, found: Verification) -> None:
-    """Enters the verification into a bundle, in place of an earlier one on the same processor.
+    """Adds the verification to a bundle, and replaces an earlier one on the same processor.
 
-    The folder is replaced as a whole, and then the archive beside it, where there is one; other files in the folder are
-    kept. A bundle that was never verified has no ``verify.json``, and gets one with this verification alone.
+    The folder is replaced as a whole, followed by its archive, if there is one. Other files in the folder are kept. If
+    the bundle has no ``verify.json``, because it was never verified, one with only this verification is created.
 
     Raises:
         ExportError: The folder cannot be replaced.
@@ -56,7 +56,7 @@ def record_processor(bundle: Bundle, found: Verification) -> None:
 
 
 def _link(source: str, target: str) -> str:
-    """The same file under another name, where the file system can; nothing below writes into an existing file."""
+    """Creates a hard link, or a copy if the file system has no links. Existing files are never written to."""
     try:
         os.link(source, target)
     except OSError:
@@ -72,7 +72,7 @@ def _section(processors: Mapping[str, Any]) -> str:
             "",
             "`zoo verify --processor` ran this bundle on emulated processors and compared its predictions with those "
             "of Keras.",
-            "An emulator shows what a processor computes, and nothing of its speed.",
+            "An emulator shows the results of a processor, but not its speed.",
             "",
             "| processor | images | agreement with Keras | max difference of a probability | |",
             "|---|---|---|---|---|",
@@ -99,7 +99,7 @@ def _row(found: Mapping[str, Any]) -> str:
 
 
 def _with_section(card: str, section: str) -> str:
-    """The card with the section, in place of an earlier one."""
+    """Inserts the section into the card, or replaces it."""
     card = re.sub(rf"^{_HEADING}$.*?(?=^## |\Z)", "", card, flags=re.MULTILINE | re.DOTALL)
     places = [place for heading in _AFTER if (place := card.find(f"\n{heading}\n")) >= 0]
     if not places:

@@ -1,4 +1,4 @@
-"""Another processor that is asked in place of this one."""
+"""The interface of another processor that predicts in place of this machine."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PIXELS_TOLERANCE = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Processor:
-    """The processor that predicted, where it was not this machine's.
+    """A processor other than that of this machine.
 
     Args:
-        name: As the emulator calls it, such as ``cortex-a72``.
-        emulator: Name and version, such as ``qemu-aarch64 10.0.13``.
-        machine: What the system on it says of itself, such as ``aarch64``.
-        versions: Package name to version, of what predicted there; Python's too.
+        name: Name in the emulator, such as ``cortex-a72``.
+        emulator: Name and version of the emulator, such as ``qemu-aarch64 10.0.13``.
+        machine: Architecture, such as ``aarch64``.
+        versions: Versions of Python and of the packages there, by name.
     """
 
     name: str
@@ -36,15 +36,15 @@ class Processor:
 
 
 class Device(Runtime, Protocol):
-    """An exported file on another processor: it decodes and resizes as well as predicts."""
+    """An exported file on another processor, which also decodes and resizes the images."""
 
     @property
     def processor(self) -> Processor: ...
 
     def look(self, path: str) -> NDArray[np.uint8]:
-        """The pixels that the image rule of the file makes of an image file, RGB, uint8 ``(height, width, 3)``."""
+        """Pixels of an image file, preprocessed for the model: RGB, uint8 ``(height, width, 3)``."""
         ...
 
     def selftest(self) -> list[str]:
-        """Runs the self-test of the bundle there; a sentence for every check that failed."""
+        """Runs the self-test of the bundle there, and returns a sentence for each failed check."""
         ...

@@ -1,4 +1,4 @@
-"""The bundle of a verification on an emulated processor, and the command that brings what is missing."""
+"""Prepares the verification of a bundle on an emulated processor."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def bundle_of(path: Path) -> Bundle:
-    """The bundle that a path is the folder of, or the model file in it, as it was made.
+    """The unchanged bundle at a path, which is its folder or its model file.
 
     Raises:
-        UsageError: It is neither, or the bundle has no ``run.py``, or could not record a result.
-        VerificationError: A file of the bundle is not as it was made.
+        UsageError: The path is neither, the bundle has no ``run.py``, or its folder cannot be written.
+        VerificationError: A file of the bundle has been changed.
     """
     folder = path if path.is_dir() else path.parent
     if not path.exists():
@@ -47,7 +47,7 @@ def emulated(bundle: Bundle, request: VerifyRequest, reporter: Reporter) -> Iter
     """The bundle on the processor of the request, ready to predict.
 
     Raises:
-        UsageError: Something is missing and was not asked for, or there is no such processor.
+        UsageError: A part of the emulation is missing and is not to be downloaded, or the processor is unknown.
         ExportError: The bundle does not run there.
     """
     assert request.processor is not None
@@ -61,7 +61,7 @@ def emulated(bundle: Bundle, request: VerifyRequest, reporter: Reporter) -> Iter
 
 
 def _fetching(request: VerifyRequest) -> str:
-    """The same command, with the option that downloads."""
+    """The same command with ``--fetch``."""
     words = ["zoo", "verify", str(request.file), "--against", request.against, "--processor", str(request.processor)]
     if request.data is not None:
         words += ["--data", request.data]
