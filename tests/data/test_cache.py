@@ -255,7 +255,7 @@ def test_a_photo_beyond_the_bound_that_is_changed_or_removed_is_named(
     with pytest.raises(DataError, match=f"'{changed}' was changed while it was in use") as error:
         data.pixels.read([1, 2])
     assert "Restore the file" in str(error.value.hint)
-    with pytest.raises(DataError, match=f"'{removed}' cannot be read any more"):
+    with pytest.raises(DataError, match=f"'{removed}' can no longer be read"):
         data.pixels.read([5])
 
 

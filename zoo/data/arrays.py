@@ -1,4 +1,4 @@
-"""Arrays of one shape by index: read from cache segments that are mapped into memory, or decoded from files."""
+"""Access to arrays of one shape by index: from cache segments that are mapped into memory, or decoded from files."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Row = tuple[Segment, int]
 
 @dataclass(frozen=True, slots=True)
 class OnFile:
-    """An image that the cache has no room for: its file is decoded every time that it is read.
+    """An image for which the cache has no room. Its file is decoded whenever the image is read.
 
     Args:
-        path: The file.
-        sha256: The content that it must have.
-        spec: How it becomes pixels.
+        path: Path of the file.
+        sha256: SHA-256 that its content must have.
+        spec: The preprocessing.
     """
 
     path: str
@@ -39,10 +39,10 @@ class OnFile:
     spec: ImageSpec
 
     def pixels(self, listener: Listener) -> NDArray[np.uint8]:
-        """The pixels, uint8 ``(height, width, 3)``; remarks on the file were made when it was first read.
+        """Decodes the file, uint8 ``(height, width, 3)``. Remarks on it were reported when it was first read.
 
         Raises:
-            DataError: The file is gone, or is not the one it was.
+            DataError: The file was removed or changed.
         """
         try:
             data = read_file(self.path)
@@ -50,13 +50,13 @@ class OnFile:
                 return resize(listener.decode(data)[0], self.spec)
         except (OSError, ImageError) as error:
             reason = error.reason if isinstance(error, ImageError) else error.strerror or str(error)
-            raise DataError(f"'{self.path}' cannot be read any more: {reason}.", _RESTORE) from error
+            raise DataError(f"'{self.path}' can no longer be read: {reason}.", _RESTORE) from error
         raise DataError(f"'{self.path}' was changed while it was in use.", _RESTORE)
 
 
-_RESTORE = "Restore the file, or begin again with the images that are there."
+_RESTORE = "Restore the file, or start again with the remaining images."
 
-#: Where an array is.
+#: Place of an array.
 Place = Row | OnFile
 
 
@@ -64,7 +64,7 @@ class CachedArrays:
     """Access to the images of a dataset, or to their features, by index, without loading all of them.
 
     Args:
-        places: Segment and row of each array.
+        places: Segment and row of each array, or its file.
         shape: Shape of each array, such as ``(height, width, 3)``.
         dtype: Data type of each array: ``uint8`` for images, ``float32`` for features.
     """
@@ -93,7 +93,7 @@ class CachedArrays:
         """Reads a copy of the arrays at ``indices``, ``(len(indices), *shape)``. Thread-safe.
 
         Raises:
-            DataError: A file that is decoded now was removed or changed.
+            DataError: A file that must be decoded was removed or changed.
         """
         batch = np.empty((len(indices), *self.shape), self.dtype)
         on_file: dict[int, OnFile] = {}
@@ -125,5 +125,5 @@ class CachedArrays:
 
 @cache
 def _decoders() -> ThreadPoolExecutor:
-    """Threads that decode files, the same for all who read, so that no more photos of full size are in memory."""
+    """Threads that decode files. All callers share them, which limits the number of photos of full size in memory."""
     return ThreadPoolExecutor(min(8, core_count()), "zoo-decode")

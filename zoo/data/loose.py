@@ -57,7 +57,7 @@ def load_unchanged(
         progress: Called with files done and files to do, while files are decoded.
 
     Raises:
-        DataError: The cache cannot be written, or is too small.
+        DataError: The cache cannot be written.
     """
     places = {entry.path: (sha256, entry) for sha256, entry in known}
     with closing(ImageCache()) as cache:

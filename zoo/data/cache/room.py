@@ -33,7 +33,7 @@ class CacheUsage:
 
 
 def find_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collection[str]) -> int:
-    """Evicts the segments unused for longest until ``wanted_bytes`` more fit below the bound, or no more can go.
+    """Evicts the least recently used segments until ``wanted_bytes`` more fit, or until no more can be evicted.
 
     Args:
         folder: Folder of the cache.
@@ -42,21 +42,16 @@ def find_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collec
         keep: Names of segments that must not be removed.
 
     Returns:
-        Bytes that fit, ``wanted_bytes`` at most. Where these are too many for bound or disk, an eighth of the bound
-        stays free, for the features of the same images.
+        Number of bytes that fit, ``wanted_bytes`` at most. If not all fit, an eighth of the limit stays free for the
+        features of the same images.
     """
-    _remove_leftovers(folder, table)
-    bound = bound_bytes()
+    in_limit, on_disk = _largest_room(folder, table, keep)
+    granted = wanted_bytes
+    if wanted_bytes > min(in_limit, on_disk):
+        granted = max(0, min(in_limit - bound_bytes() // 8, on_disk))
     sizes = table.sizes()
-    disk = shutil.disk_usage(folder).free - _SPARE_BYTES
-    kept = sum(size for name, size in sizes.items() if name in keep)
-    free_to_go = sum(sizes.values()) - kept
-    if wanted_bytes <= min(bound - kept, disk + free_to_go):
-        granted = wanted_bytes
-    else:
-        granted = max(0, min(bound - bound // 8 - kept, disk + free_to_go))
-    over = sum(sizes.values()) + granted - bound
-    short = granted - disk
+    over = sum(sizes.values()) + granted - bound_bytes()
+    short = granted - _free_bytes(folder)
     for name, size in sizes.items():
         if max(over, short) <= 0:
             break
@@ -67,26 +62,36 @@ def find_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collec
 
 
 def make_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collection[str]) -> None:
-    """Makes room for all of ``wanted_bytes``; arguments are those of ``find_room``.
+    """Evicts the least recently used segments until ``wanted_bytes`` more fit. Arguments: see ``find_room``.
 
     Raises:
         DataError: They do not fit into the limit or on the disk. Then nothing is evicted.
     """
-    bound = bound_bytes()
-    sizes = table.sizes()
-    needed = sum(size for name, size in sizes.items() if name in keep) + wanted_bytes
-    if needed > bound:
+    in_limit, on_disk = _largest_room(folder, table, keep)
+    if wanted_bytes > in_limit:
         raise DataError(
-            f"The cache needs {needed / 1e9:.2f} GB; its limit is {bound / 1e9:.2f} GB.",
+            f"The cache needs {(bound_bytes() - in_limit + wanted_bytes) / 1e9:.2f} GB; its limit is"
+            f" {bound_bytes() / 1e9:.2f} GB.",
             "Raise ZOO_CACHE_GB, or use a smaller image size.",
         )
-    free = shutil.disk_usage(folder).free + sum(size for name, size in sizes.items() if name not in keep)
-    if wanted_bytes > free - _SPARE_BYTES:
+    if wanted_bytes > on_disk:
         raise DataError(
-            f"The cache needs {wanted_bytes / 1e9:.2f} GB in {folder}; {free / 1e9:.2f} GB are free.",
+            f"The cache needs {wanted_bytes / 1e9:.2f} GB in {folder}; {max(0, on_disk) / 1e9:.2f} GB are free.",
             "Free some space (`zoo cache --clear`), or set ZOO_CACHE_DIR to a larger disk.",
         )
     find_room(folder, table, wanted_bytes, keep)
+
+
+def _largest_room(folder: Path, table: SegmentTable, keep: Collection[str]) -> tuple[int, int]:
+    """Number of bytes that fit into the limit and on the disk if only the segments in ``keep`` remain."""
+    _remove_leftovers(folder, table)
+    sizes = table.sizes()
+    kept = sum(size for name, size in sizes.items() if name in keep)
+    return bound_bytes() - kept, _free_bytes(folder) + sum(sizes.values()) - kept
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free - _SPARE_BYTES
 
 
 def usage(folder: Path, table: SegmentTable) -> CacheUsage:
