@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import FakePlugin, PhotoFolder, RunZoo, Zoo
+from tests.training.test_transfer import weights
 from zoo.errors import UsageError
 from zoo.run_folder import open_run
 from zoo.training.devices import share_batches
@@ -30,13 +31,6 @@ def zoo_callbacks():
 
     return [Killer()]
 """
-
-
-def weights(run: Path) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
-    import keras
-
-    model = keras.models.load_model(run / "model.keras", compile=False)
-    return {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.weights}
 
 
 def test_devices_that_share_batches_give_the_weights_of_one_also_after_a_resume_on_another_number(
@@ -89,6 +83,8 @@ def four_on_jax(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (5, 40, "--devices 5 is not possible: JAX has 4 device\\(s\\), gpu:0", "from 1 to 4, or all"),
         (0, 32, "--devices 0 is not possible", "from 1 to 4"),
+        ("many", 32, "--devices many is not possible", "or all"),
+        (1.5, 32, r"--devices 1\.5 is not possible", "or all"),
         (3, 32, "A batch of 32 images cannot be divided among 3 devices", "such as 33"),
         ("all", 30, "A batch of 30 images cannot be divided among 4 devices", "such as 32"),
     ],

@@ -1,4 +1,4 @@
-"""One model on several devices: data parallelism by Keras on JAX."""
+"""Trains one model on several devices, with the data parallelism of Keras on JAX."""
 
 from __future__ import annotations
 
@@ -8,25 +8,23 @@ from zoo.backend import devices as available
 from zoo.errors import UsageError
 from zoo.keras_internals import lay_out_every_batch
 
-#: The value of ``--devices`` for every device that the backend has.
+#: Value of ``--devices`` for all devices.
 ALL = "all"
 
 
-def share_batches(devices: int | str | None, batch_size: int) -> int:
+def share_batches(devices: int | str, batch_size: int) -> int:
     """Divides every batch among devices from now on, and returns their number.
 
-    Each device computes the gradient of its part of the batch and they are averaged, so losses and weights are those of
-    one device with the same batch, apart from rounding. Evaluation and prediction are divided too.
+    Each device computes the gradient of its part of the batch, and the gradients are averaged. Losses and weights are
+    therefore those of one device with the same batch, apart from rounding. Evaluation and prediction are divided too.
 
     Args:
-        devices: Number of devices, or ``"all"``; ``None`` leaves the choice to the backend, which takes one.
-        batch_size: Images per step, of all devices together.
+        devices: Number of devices, or ``"all"``.
+        batch_size: Images per step, on all devices together.
 
     Raises:
-        UsageError: The backend cannot, there are not so many devices, or the batch cannot be divided among them.
+        UsageError: The backend is not JAX, ``devices`` is not possible, or the batch cannot be divided.
     """
-    if devices is None:
-        return 1
     import keras
 
     names = _chosen(devices, batch_size)
@@ -37,7 +35,7 @@ def share_batches(devices: int | str | None, batch_size: int) -> int:
 
 
 def _chosen(devices: int | str, batch_size: int) -> list[str]:
-    """Names of the devices."""
+    """Names of the chosen devices."""
     import keras
 
     backend = keras.backend.backend()
@@ -47,12 +45,12 @@ def _chosen(devices: int | str, batch_size: int) -> list[str]:
             "Set KERAS_BACKEND=jax, or leave --devices out to train on one device.",
         )
     names = available()
-    kind = names[0].partition(":")[0]  # never a mix of processors and accelerators
+    kind = names[0].partition(":")[0]  # all processors or all accelerators
     names = [name for name in names if name.partition(":")[0] == kind]
-    count = len(names) if devices == ALL else int(devices)
-    if not 1 <= count <= len(names):
+    count = len(names) if devices == ALL else devices
+    if not isinstance(count, int) or not 1 <= count <= len(names):
         raise UsageError(
-            f"--devices {count} is not possible: JAX has {len(names)} device(s), {', '.join(names)}.",
+            f"--devices {devices} is not possible: JAX has {len(names)} device(s), {', '.join(names)}.",
             f"Give a number from 1 to {len(names)}, or all.",
         )
     if batch_size % count:
@@ -67,7 +65,7 @@ def _distribution(names: list[str]) -> Any:
     import keras
 
     class DataParallel(keras.distribution.DataParallel):  # type: ignore[misc]
-        """As Keras's, but every device computes the whole of a batch that cannot be divided, as an epoch's last."""
+        """Like that of Keras, but each device computes all of a batch that cannot be divided, such as the last one."""
 
         def get_data_layout(self, data_shape: tuple[int, ...]) -> Any:
             if data_shape and data_shape[0] % len(names) == 0:
