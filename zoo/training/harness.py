@@ -162,7 +162,7 @@ class Harness(keras.callbacks.Callback):
         return logs
 
     def _improves(self, errors: NDArray[np.float64]) -> bool:
-        """Whether the mean error is the lowest so far, and below that of the chosen head by its standard error.
+        """Whether the mean error is the lowest so far, and better than that of the chosen head by a standard error.
 
         Without the second condition, the best of several epochs on a few images would often be one by chance.
         """

@@ -131,7 +131,7 @@ def train(
         resumed = False
     epochs_s = sum(row["seconds"] for row in harness.progress.history)
     if chosen and not harness.progress.best_epoch:
-        reporter.note("No epoch was significantly better on the validation images than the chosen head.")
+        reporter.note("No epoch improved on the chosen head by more than the standard error on the validation images.")
         return _choose_again(run, architecture, data, start_weights, epochs_s, reporter)
     if not harness.best:
         shutil.rmtree(checkpoint.parent, ignore_errors=True)  # who resumed would only come here again
@@ -194,7 +194,7 @@ def _choose_again(
     epochs_s: float,
     reporter: Reporter,
 ) -> keras.Model:
-    """Chooses a head on the frozen backbone after all, now on the validation images too, which no epoch needs."""
+    """Chooses a head on the frozen backbone again, with the validation images among the training images."""
     model = _build(run, architecture, data, "float32")
     if start_weights:
         start_weights(model)
