@@ -56,6 +56,16 @@ def test_without_an_emulator_the_command_that_brings_it_is_told(zoo: Zoo, digits
     )
 
 
+def test_the_command_that_downloads_keeps_the_other_options(zoo: Zoo, digits_run: Path, onnx_bundle: Path) -> None:
+    given = ("--threads", "2", "--min-agreement", "0.9", "--runs", "elsewhere", "--data", "digits")
+    done = zoo("verify", onnx_bundle, "--against", digits_run, "--processor", "cortex-a72", *given)
+    assert done.code == 2
+    words = fetching_line(done.err)
+    params = command.make_context("verify", words[2:]).params
+    assert (params["threads"], params["min_agreement"], params["data"]) == (2, 0.9, "digits")
+    assert (str(params["runs"]), params["fetch"]) == ("elsewhere", True)
+
+
 @pytest.mark.parametrize("version", ["7.2.0", "6.1", "unknown"])
 def test_an_emulator_that_is_too_old_is_refused_by_its_version(
     zoo: Zoo, digits_run: Path, onnx_bundle: Path, fake_emulator: FakeEmulator, version: str

@@ -13,6 +13,7 @@ from zoo.edge.bundle import SPEC, Bundle, read_bundle
 from zoo.emulation import EmulatedDevice, fetch_emulator, find_emulator
 from zoo.errors import UsageError, VerificationError
 from zoo.reporter import Reporter
+from zoo.run_folder import DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from zoo.workflows.verify import VerifyRequest
@@ -63,6 +64,14 @@ def emulated(bundle: Bundle, request: VerifyRequest, reporter: Reporter) -> Iter
 def _fetching(request: VerifyRequest) -> str:
     """The same command with ``--fetch``."""
     words = ["zoo", "verify", str(request.file), "--against", request.against, "--processor", str(request.processor)]
-    if request.data is not None:
-        words += ["--data", request.data]
+    given = {name: getattr(request, name) for name in ("weights", "pixels", "data", "report")} | dict(request.gates)
+    if isinstance(request.labels, str | Path):
+        given["labels"] = request.labels
+    if request.runs != DEFAULT_ROOT:
+        given["runs"] = request.runs
+    if request.threads != 1:
+        given["threads"] = request.threads
+    for name, value in given.items():
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, "--fetch"])
