@@ -34,7 +34,7 @@ def choosing_photos(data: ImageData) -> ImageData:
         raise DataError(
             f"Too few images in class(es) {quoted(few)}: cross-validation needs two different training images of each"
             " class, beside the test images.",
-            "Add images: five of each class are the least, fifty are a beginning.",
+            "Add images. The minimum is five per class, and fifty per class are a good start.",
         )
     named = [dict(zip(("path", "label", "split", "sha256"), row, strict=True)) for row in rows]
     return load_recorded(named, data.source, data.root, data.spec, data.labels)
