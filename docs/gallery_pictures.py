@@ -10,16 +10,11 @@ ATTRIBUTION.csv names: file, author, source, licence.
 from __future__ import annotations
 
 import csv
-import fcntl
 import hashlib
 import http.server
-import os
-import pty
 import shutil
-import struct
 import subprocess
 import sys
-import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,8 +34,7 @@ WIDE = {"width": 1000, "height": 760}
 PHONE = {"width": 390, "height": 760}
 #: The photo that the page for browsers is asked about.
 ASKED = "bird"
-#: What a text looks like in a terminal, and a model card on a code host.
-TERMINAL = "body{background:#14181f;color:#d7dde5;font:13px/1.6 monospace;padding:24px;white-space:pre}"
+#: What a model card looks like on a code host.
 CARD = """body{font:15px/1.6 sans-serif;max-width:860px;margin:28px auto;color:#1f2328}
 code{background:#eff1f3;padding:2px 5px}
 pre{background:#f6f8fa;padding:12px;overflow:auto}pre code{background:none;padding:0}table{border-collapse:collapse}
@@ -71,9 +65,7 @@ def main(runs: Path, photos: Path, attribution: Path) -> None:
             take(page, name)
         take(opened((runs / "best-photos.search" / "search.html").resolve().as_uri()), "search")
         take(opened((exports / "mobilenetv2-tflite-int8" / "verify.html").resolve().as_uri()), "verify")
-        page = browser.new_page(viewport={"width": 1000, "height": 240})
-        page.set_content(f"<style>{TERMINAL}</style>{compared(runs)}")
-        take(page, "compare")
+        take(opened(compared(runs).as_uri()), "compare")
         card = (exports / "mobilenetv2-tflite-int8" / "README.md").read_text(encoding="utf-8")
         page = browser.new_page(viewport=WIDE)
         page.set_content(f"<style>{CARD}</style>{MarkdownIt('commonmark').enable('table').render(card)}")
@@ -94,14 +86,12 @@ def hashed(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def compared(runs: Path) -> str:
-    """What `zoo compare` prints in a terminal of 110 columns."""
-    terminal, inside = pty.openpty()
-    fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 110, 0, 0))
+def compared(runs: Path) -> Path:
+    """The page of `zoo compare`."""
+    page = runs.resolve() / "compare.html"
     command = [sys.executable, "-c", "from zoo.cli.main import main; main()", "compare", "photos", "small"]
-    subprocess.run([*command, "--runs", str(runs)], env={**os.environ, "NO_COLOR": "1"}, stdout=inside, check=True)
-    os.close(inside)
-    return f"$ zoo compare photos small\n{os.read(terminal, 100_000).decode()}"
+    subprocess.run([*command, "--runs", str(runs), "--html", str(page)], stdout=subprocess.DEVNULL, check=True)
+    return page
 
 
 def write_authors(names: list[str], attribution: Path) -> None:

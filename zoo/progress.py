@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from markupsafe import Markup
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
@@ -204,8 +204,8 @@ class NotebookReporter(LiveReporter):
     def draw(self, done: int, total: int, text: str) -> None:
         if time.monotonic() - self._last >= _REDRAW_EVERY_S:
             self._last = time.monotonic()
-            bar = f'<progress value="{done}" max="{max(total, 1)}"></progress> <code>{html.escape(text)}</code>'
-            self._show(bar, text)
+            bar = Markup('<progress value="{}" max="{}"></progress> <code>{}</code>')
+            self._show(bar.format(done, max(total, 1), text), text)
 
     def erase(self) -> None:
         if self._shown is not None:

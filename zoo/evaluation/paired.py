@@ -56,6 +56,11 @@ class PairedTest:
         return self.p < SIGNIFICANCE
 
     @property
+    def p_text(self) -> str:
+        """``p`` as text, such as ``p = 0.39``."""
+        return _p(self.p)
+
+    @property
     def sentence(self) -> str:
         """The result as a sentence."""
         on = f"{self.first} and {self.second} on {self.shared} shared test images"
@@ -63,12 +68,12 @@ class PairedTest:
         between = f"{low} to {high} points"
         if self.difference == 0:
             return (
-                f"{on}: no difference, both predict the same number correctly ({_p(self.p)}; 95 % interval {between})."
+                f"{on}: no difference, both predict the same number correctly ({self.p_text}; 95 % interval {between})."
             )
         verdict = "significant" if self.real else "not significant"
         return (
             f"{on}: the difference of {points(self.difference, signed=False)} points is {verdict} "
-            f"({_p(self.p)}; 95 % interval {between})."
+            f"({self.p_text}; 95 % interval {between})."
         )
 
 

@@ -25,6 +25,8 @@ from zoo.terminal import readable
 THUMBNAIL_PX = 168
 _TINY_PX = 64
 _JPEG_QUALITY = 80
+#: Behind a separator of names, except between two digits.
+_SEPARATED = re.compile(r"(?<=[/_.-])(?!(?<=\d.)\d)(?=[^/_.\s-])")
 
 
 def write_page(path: Path, template: str, version: str = __version__, **values: object) -> Path:
@@ -62,6 +64,7 @@ def environment() -> jinja2.Environment:
     made.globals["column"] = Column
     made.filters |= {
         "name": name,
+        "breakable": breakable,
         "lines": _lines,
         "thumbnail": thumbnail,
         "points": figures.points,
@@ -99,8 +102,12 @@ def _valid(value: object) -> object:
 
 def name(value: object) -> Markup:
     """A name in running text, kept apart from the direction of what stands round it; a line ends at its separators."""
-    broken = re.sub(r"(?<=[/_.-])(?=[^/_.-])", "<wbr>", escape(readable(value)))
-    return Markup(f"<bdi>{broken}</bdi>")
+    return Markup("<bdi>{}</bdi>").format(breakable(value))
+
+
+def breakable(value: object) -> Markup:
+    """A sentence in which a line may also end at the separators of names, but not within a number."""
+    return Markup(_SEPARATED.sub("<wbr>", escape(readable(value))))
 
 
 def _lines(value: str) -> Markup:

@@ -336,21 +336,24 @@ def evaluate(
     ).metrics
 
 
-def compare(*models: AnyPath | Run, runs: AnyPath = DEFAULT_ROOT) -> Comparison:
+def compare(*models: AnyPath | Run, runs: AnyPath = DEFAULT_ROOT, html: AnyPath | None = None) -> Comparison:
     """Compares runs, and tests which differences between them are significant, like ``zoo compare``.
 
     Args:
         models: Runs, or architectures, each of which stands for its newest finished run.
         runs: Folder of runs.
+        html: Path of an HTML page to write, with all figures and tests.
 
-    >>> found = zoo.compare("runs/digits")  # print(found) shows a table
+    >>> found = zoo.compare("runs/digits", html="compare.html")  # print(found) shows a table
     >>> found.runs[0].name, found.runs[0].test_images
     ('digits', 376)
     """
     from zoo.workflows.compare import CompareRequest
     from zoo.workflows.compare import compare as side_by_side
 
-    return side_by_side(CompareRequest(models=tuple(map(_named, models)), runs=Path(runs)), _reporter(False))
+    page = None if html is None else Path(html)
+    request = CompareRequest(models=tuple(map(_named, models)), runs=Path(runs), html=page)
+    return side_by_side(request, _reporter(False))
 
 
 def export(

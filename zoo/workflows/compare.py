@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.errors import UsageError
 from zoo.reporter import Reporter
 from zoo.run_folder import DEFAULT_ROOT
 from zoo.workflows.finding import described, find_run
@@ -21,10 +22,12 @@ class CompareRequest:
     Args:
         models: Runs, by folder or name, or architectures, each of which stands for its newest finished run.
         runs: Folder of runs.
+        html: Path of an HTML page to write.
     """
 
     models: tuple[str, ...]
     runs: Path = DEFAULT_ROOT
+    html: Path | None = None
 
 
 def compare(request: CompareRequest, reporter: Reporter) -> Comparison:
@@ -34,8 +37,10 @@ def compare(request: CompareRequest, reporter: Reporter) -> Comparison:
 
     Raises:
         UsageError: No run, one named twice, one unfinished, class names that differ, or no shared test image.
-        TrainingError: A run folder is damaged.
+        TrainingError: A run folder is damaged, or the page cannot be written.
     """
+    if request.html is not None and request.html.is_dir():
+        raise UsageError(f"--html must be a file; {request.html} is a folder.")
     from zoo.evaluation import compare as side_by_side
     from zoo.evaluation.trained import of_run
 
@@ -43,4 +48,9 @@ def compare(request: CompareRequest, reporter: Reporter) -> Comparison:
     for text, run in zip(request.models, found, strict=True):
         if text == run.architecture:
             reporter.note(f"{text}: {described(text, of_run(run))}")
-    return side_by_side(found)
+    compared = side_by_side(found)
+    if request.html is not None:
+        from zoo.report.comparison import write_comparison_page
+
+        write_comparison_page(compared, request.html)
+    return compared

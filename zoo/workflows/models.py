@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from zoo.image_spec import ImageSpec
 from zoo.reporter import Reporter
 from zoo.run_folder import Run as RunFolder
 from zoo.run_folder.info import Metrics
+from zoo.terminal import readable
 from zoo.workflows.host import host_kept
 from zoo.workflows.predict import Answering, PredictRequest, open_model
 
@@ -316,6 +316,8 @@ class Run(RunFolder, Model):
 
     def _repr_html_(self) -> str:
         """The display of a run in a notebook."""
+        from markupsafe import Markup
+
         data = self.info.data
         counts = ", ".join(f"{sum(of_class.values())} {split}" for split, of_class in data.counts.items())
         rows = [("architecture", self.architecture), ("data", f"{Path(data.source).name}: {counts} images")]
@@ -326,12 +328,11 @@ class Run(RunFolder, Model):
         else:
             rows.append(("state", "not finished"))
         rows.append(("folder", str(self.path)))
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(title)}</th>"
-            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
-            for title, value in rows
-        )
-        return f"<table><caption><b>{html.escape(self.name)}</b></caption>{cells}</table>"
+        left = "text-align:left;vertical-align:top;overflow-wrap:anywhere"
+        row = Markup(f"<tr><th style='{left};white-space:nowrap'>{{}}</th><td style='{left}'>{{}}</td></tr>")
+        cells = Markup().join(row.format(title, readable(value)) for title, value in rows)
+        caption = Markup(f"<caption style='{left}'><b>{{}}</b></caption>").format(self.name)
+        return Markup("<table>{}{}</table>").format(caption, cells)
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:
