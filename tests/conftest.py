@@ -177,7 +177,7 @@ def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     monkeypatch.setattr("signal.signal", lambda *arguments: None)
-    warm.leave_charts_blank(monkeypatch.setattr)
+    warm.draw_little(monkeypatch.setattr)
 
     from zoo.cli.main import main
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import atexit
 import gc
-import io
+import importlib
 import multiprocessing
 import os
 import signal
@@ -39,6 +39,7 @@ _PRELOADED = [
         for path in sorted(_ZOO.rglob("*.py"))
         if path.stem not in _LEFT_OUT
     ),
+    "tests.templates_compiled",
 ]
 
 #: Set where charts are to be drawn: that takes a third of a small training, and tests/report looks at the pictures.
@@ -103,28 +104,34 @@ def spare_collections() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def spare_maps() -> None:
-    """Arranges few photos on the map of a report: a second of t-SNE for every training is too much."""
-    from zoo.report import photo_map
-
-    photo_map.MOST_POINTS = 60
-
-
-def leave_charts_blank(patch: Callable[[str, Callable[..., None]], None]) -> None:
-    """Charts are made and arranged as ever, and get their names; a blank picture stands in for the drawing of each."""
-
-    def write(figure: object, target: Path | io.BytesIO) -> None:
-        if isinstance(target, Path):
-            target.write_bytes(BLANK)
-        else:
-            target.write(BLANK)
-
-    patch("zoo.report.style._write", write)
+def draw_little(patch: Callable[[str, object], None]) -> None:
+    """Leaves out what takes a third of a small training. Charts are made as ever, and get their names, but a blank
+    picture stands in for the arranging and the drawing of each. The map of a report has few photos."""
+    patch("zoo.report.style._save", _save_blank)
+    patch("zoo.report.photo_map.MOST_POINTS", 16)
 
 
-def take_float32(patch: Callable[[str, Callable[..., float]], None]) -> None:
+def _save_blank(figure: object, target: Any, theme: object) -> None:
+    from zoo.report.style import BothThemes
+
+    if isinstance(target, BothThemes):
+        target.light.write(BLANK)
+        target.dark.write(BLANK)
+    elif isinstance(target, Path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(BLANK)
+    else:
+        target.write(BLANK)
+
+
+def take_float32(patch: Callable[[str, object], None]) -> None:
     """``auto`` precision finds both equally fast, so float32 is taken: to measure takes half of a small training."""
     patch("zoo.training.precision._step_seconds", lambda *about: 1.0)
+
+
+def _set(name: str, value: object) -> None:
+    module, _, attribute = name.rpartition(".")
+    setattr(importlib.import_module(module), attribute, value)
 
 
 def _main(arguments: list[str], cwd: str, environment: dict[str, str], out: Path, err: Any) -> None:
@@ -136,7 +143,6 @@ def _main(arguments: list[str], cwd: str, environment: dict[str, str], out: Path
     # A shell starts background jobs with Ctrl-C ignored, and the tests may run in one.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     spare_collections()
-    spare_maps()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
@@ -144,12 +150,10 @@ def _main(arguments: list[str], cwd: str, environment: dict[str, str], out: Path
     sys.path[:0] = ["", *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     sys.argv = ["zoo", *arguments]
     from zoo.cli.main import main
-    from zoo.report import style
-    from zoo.training import precision
 
-    take_float32(lambda name, measure: setattr(precision, name.rpartition(".")[2], measure))
+    take_float32(_set)
     if DRAWN not in environment:
-        leave_charts_blank(lambda name, write: setattr(style, name.rpartition(".")[2], write))
+        draw_little(_set)
     try:
         main()
     finally:

@@ -40,7 +40,8 @@ class Watched:
 def watched() -> Iterator[Watched]:
     """Watches a plugin while it is loaded. Its output to stdout and stderr is captured."""
     seen = Watched()
-    environment, settings, modules = _environment(), _keras_settings(), set(_FRAMEWORKS) & set(sys.modules)
+    environment, settings = _environment(), _keras_settings()
+    modules = [name for name in _FRAMEWORKS if name in sys.modules]
     start = time.thread_time()
     with _unnamed_file() as kept:
         try:
