@@ -90,6 +90,7 @@ def blocks() -> dict[str, str]:
     return dict(found)
 
 
+@pytest.mark.long
 def test_the_tutorial(tmp_path: Path, site: Path, run_zoo: RunZoo) -> None:
     """Typed in as it stands, but for the slow checks, which are run on what `zoo plugin new` writes."""
     commands = re.findall(r"^\$ (.*)$", TUTORIAL, re.MULTILINE)

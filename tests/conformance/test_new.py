@@ -23,6 +23,7 @@ def pip_install(distribution: Path, site: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
+@pytest.mark.long
 def test_it_installs_is_listed_and_passes_its_own_tests(tmp_path: Path, site: Path, run_zoo: RunZoo) -> None:
     made = run_zoo("plugin", "new", "tiny_net")
     assert made.code == 0, made.err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -28,17 +27,22 @@ def test_what_ships_with_zoo_passes(check) -> None:
 
 
 #: Of many layers these take half a minute; simple_cnn goes through them above.
-LONG = {"opens_without_the_plugin", "nudged_weight", "training_step"}
-ALL = bool(os.environ.get("ZOO_TEST_ALL_ARCHITECTURES"))
+LONG = ("opens_without_the_plugin", "nudged_weight", "training_step", "overfits_one_batch")
 
 
 # Its files, in every format and precision, are compared with Keras on real photos in tests/parity/test_matrix.py, by a
 # process that opens the saved model without zoo.
 @parametrize_with_checks(
     ["mobilenetv2"],
-    checks=[name for name in check_names() if not name.startswith("export_") and (ALL or name not in LONG)],
+    checks=[name for name in check_names() if not name.startswith("export_") and name not in LONG],
 )
 def test_what_ships_with_zoo_passes_without_its_files(check) -> None:
+    check()
+
+
+@pytest.mark.long
+@parametrize_with_checks(["mobilenetv2"], checks=LONG)
+def test_what_ships_with_zoo_passes_the_long_checks(check) -> None:
     check()
 
 

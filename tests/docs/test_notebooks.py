@@ -148,6 +148,7 @@ def test_first_classifier(kernel_folder: Path) -> None:
     assert done.text("print(zoo.compare(").strip() == done.text("zoo.compare('plants')").strip()
 
 
+@pytest.mark.long
 def test_your_own_architecture(kernel_folder: Path, site: Path) -> None:
     done = Executed("your-own-architecture.ipynb", kernel_folder, install=site)
     refuse_noise(done)
@@ -162,6 +163,7 @@ def test_your_own_architecture(kernel_folder: Path, site: Path) -> None:
     assert accuracy > 0.5
 
 
+@pytest.mark.long
 def test_keras_to_device(kernel_folder: Path) -> None:
     done = Executed("keras-to-device.ipynb", kernel_folder)
     refuse_noise(done)

@@ -29,7 +29,7 @@ class Kind:
         refused: Parts of the error, where it is refused.
         options: What the command is given besides.
         labels: Number of labels.
-        heavy: Hundreds of layers: exported in float32 only, unless the whole table is asked for.
+        long: More than a few seconds.
         no_int8: Parts of the error that int8 is refused with, where float32 is exported.
     """
 
@@ -39,7 +39,7 @@ class Kind:
     refused: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     labels: int = CLASSES
-    heavy: bool = False
+    long: bool = False
     no_int8: tuple[str, ...] = ()
 
 
@@ -81,7 +81,7 @@ def between(body: Callable[[Any], Any]) -> keras.Model:
 # keras.applications, transfer-learned
 
 
-@kind("MobileNetV2, nested as a layer", heavy=True)
+@kind("MobileNetV2, nested as a layer", long=True)
 def mobilenetv2_nested() -> keras.Model:
     base = keras.applications.MobileNetV2(input_shape=(SIZE, SIZE, 3), alpha=0.35, include_top=False, weights=None)
     base.trainable = False
@@ -95,7 +95,7 @@ def mobilenetv2_nested() -> keras.Model:
     return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax")(x))
 
 
-@kind("EfficientNetV2B0, its preprocessing included", heavy=True)
+@kind("EfficientNetV2B0, its preprocessing included", long=True)
 def efficientnet() -> keras.Model:
     base = keras.applications.EfficientNetV2B0(
         input_shape=(SIZE, SIZE, 3), include_top=False, weights=None, pooling="avg", include_preprocessing=True
@@ -103,7 +103,7 @@ def efficientnet() -> keras.Model:
     return keras.Sequential([base, layers.Dropout(0.2), layers.Dense(CLASSES, activation="softmax")])
 
 
-@kind("ResNet50 with caffe's preprocess_input in the model", heavy=True)
+@kind("ResNet50 with caffe's preprocess_input in the model", long=True)
 def resnet50() -> keras.Model:
     inputs = image()
     x = keras.applications.resnet50.preprocess_input(inputs)
@@ -111,7 +111,7 @@ def resnet50() -> keras.Model:
     return keras.Model(inputs, head(x))
 
 
-@kind("MobileNetV3Small", heavy=True)
+@kind("MobileNetV3Small", long=True)
 def mobilenetv3() -> keras.Model:
     base = keras.applications.MobileNetV3Small(
         input_shape=(SIZE, SIZE, 3), include_top=False, weights=None, pooling="avg"
@@ -119,7 +119,7 @@ def mobilenetv3() -> keras.Model:
     return keras.Model(base.input, layers.Dense(CLASSES, activation="softmax")(base.output))
 
 
-@kind("DenseNet121 with torch's preprocess_input", heavy=True)
+@kind("DenseNet121 with torch's preprocess_input", long=True)
 def densenet() -> keras.Model:
     inputs = image()
     x = keras.applications.densenet.preprocess_input(inputs)
@@ -161,7 +161,7 @@ def sequential_unbuilt() -> keras.Model:
     return model
 
 
-@kind("Sequential with input_shape in its first layer")
+@kind("Sequential with input_shape in its first layer", long=True)
 def sequential_old_style() -> keras.Model:
     import warnings
 
@@ -181,7 +181,7 @@ def sequential_old_style() -> keras.Model:
     )
 
 
-@kind("nested functional and Sequential models")
+@kind("nested functional and Sequential models", long=True)
 def nested() -> keras.Model:
     inner = image()
     block = keras.Model(inner, conv(conv(inner, 3), 3), name="block")
@@ -202,7 +202,7 @@ def shared_layer() -> keras.Model:
     return between(body)
 
 
-@kind("a model called twice")
+@kind("a model called twice", long=True)
 def shared_model() -> keras.Model:
     inner = keras.Input((SIZE, SIZE, 8))
     block = keras.Model(inner, layers.BatchNormalization()(conv(inner)))
@@ -222,7 +222,7 @@ def branches() -> keras.Model:
 # Blocks
 
 
-@kind("dense blocks: concatenations of all that came before")
+@kind("dense blocks: concatenations of all that came before", long=True)
 def dense_blocks() -> keras.Model:
     def body(x: Any) -> Any:
         x = layers.MaxPooling2D(4)(conv(x))
@@ -235,7 +235,7 @@ def dense_blocks() -> keras.Model:
     return between(body)
 
 
-@kind("what is concatenated is read by a convolution too: tanh, ReLU, an average")
+@kind("what is concatenated is read by a convolution too: tanh, ReLU, an average", long=True)
 def concatenated_and_read() -> keras.Model:
     def body(x: Any) -> Any:
         x = conv(x, strides=4)
@@ -247,7 +247,7 @@ def concatenated_and_read() -> keras.Model:
     return between(body)
 
 
-@kind("Vision Transformer")
+@kind("Vision Transformer", long=True)
 def vit() -> keras.Model:
     inputs = image()
     width, patches = 16, 16
@@ -284,7 +284,7 @@ def squeeze_excitation() -> keras.Model:
     return between(body)
 
 
-@kind("squeeze and excitation by Reshape and Dense")
+@kind("squeeze and excitation by Reshape and Dense", long=True)
 def squeeze_excitation_by_reshape() -> keras.Model:
     def body(x: Any) -> Any:
         x = conv(x)
@@ -295,7 +295,7 @@ def squeeze_excitation_by_reshape() -> keras.Model:
     return between(body)
 
 
-@kind("hard-swish, SiLU, GELU, ELU, CELU, Mish, PReLU, LeakyReLU")
+@kind("hard-swish, SiLU, GELU, ELU, CELU, Mish, PReLU, LeakyReLU", long=True)
 def activations() -> keras.Model:
     def body(x: Any) -> Any:
         names = ("hard_swish", "silu", "gelu", "elu", "celu", "mish", "softplus", "relu6", "tanh")
@@ -306,7 +306,7 @@ def activations() -> keras.Model:
     return between(body)
 
 
-@kind("ConvNeXt block")
+@kind("ConvNeXt block", long=True)
 def convnext() -> keras.Model:
     def body(x: Any) -> Any:
         x = layers.LayerNormalization(epsilon=1e-6)(layers.Conv2D(8, 4, strides=4)(x))
@@ -328,7 +328,7 @@ def grouped() -> keras.Model:
     return between(body)
 
 
-@kind("dilated, strided, transposed and separable convolution")
+@kind("dilated, strided, transposed and separable convolution", long=True)
 def convolutions() -> keras.Model:
     def body(x: Any) -> Any:
         x = conv(x, dilation_rate=2)
@@ -341,7 +341,7 @@ def convolutions() -> keras.Model:
     return between(body)
 
 
-@kind("pooling: padded average, padded maximum, global maximum")
+@kind("pooling: padded average, padded maximum, global maximum", long=True)
 def pooling() -> keras.Model:
     inputs = image()
     x = layers.AveragePooling2D(3, strides=2, padding="same")(conv(scaled(inputs)))
@@ -378,7 +378,9 @@ def unit_length() -> keras.Model:
     return between(body)
 
 
-@kind("GRU over the rows", no_int8=("belong to other layers", "GRU layer 'gru'", "Export --precision float16"))
+@kind(
+    "GRU over the rows", no_int8=("belong to other layers", "GRU layer 'gru'", "Export --precision float16"), long=True
+)
 def recurrent() -> keras.Model:
     inputs = image()
     x = layers.Reshape((8, 4 * SIZE * 3))(scaled(inputs))
@@ -424,14 +426,14 @@ def resizing() -> keras.Model:
     return keras.Model(inputs, head(conv(scaled(layers.Resizing(SIZE, SIZE)(x)))))
 
 
-@kind("a tensor constant in a subtraction")
+@kind("a tensor constant in a subtraction", long=True)
 def tensor_constant() -> keras.Model:
     inputs = image()
     x = (inputs - ops.convert_to_tensor([123.7, 116.8, 103.9])) / ops.convert_to_tensor([58.4, 57.1, 57.4])
     return keras.Model(inputs, head(conv(x)))
 
 
-@kind("a large tensor constant")
+@kind("a large tensor constant", long=True)
 def large_tensor_constant() -> keras.Model:
     inputs = image()
     mean = np.random.default_rng(0).uniform(90, 160, (SIZE, SIZE, 3))
@@ -454,12 +456,12 @@ def mixed_bfloat16() -> keras.Model:
     return _under("mixed_bfloat16", sequential)
 
 
-@kind("mixed_float16", says=("computes in float16", "float32"))
+@kind("mixed_float16", says=("computes in float16", "float32"), long=True)
 def mixed_float16() -> keras.Model:
     return _under("mixed_float16", sequential)
 
 
-@kind("float16", says=("computes in float16", "float32"))
+@kind("float16", says=("computes in float16", "float32"), long=True)
 def float16() -> keras.Model:
     return _under("float16", sequential)
 
@@ -544,13 +546,13 @@ def softmax_operation() -> keras.Model:
     return keras.Model(inputs, ops.softmax(head(conv(scaled(inputs)), activation=None)))
 
 
-@kind("a dict with one output")
+@kind("a dict with one output", long=True)
 def dict_output() -> keras.Model:
     inputs = image()
     return keras.Model(inputs, {"label": head(conv(scaled(inputs)))})
 
 
-@kind("a list with one output")
+@kind("a list with one output", long=True)
 def list_output() -> keras.Model:
     inputs = image()
     return keras.Model(inputs, [head(conv(scaled(inputs)))])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import zipfile
 from pathlib import Path
@@ -59,12 +58,13 @@ def read(photos: Path, height_px: int = SIZE, width_px: int = SIZE) -> tuple[NDA
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have a `quantize` method:UserWarning")
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=[pytest.mark.long] if kind.long else [], id=kind.name) for kind in KINDS],
+)
 def test_every_kind_is_verified_or_refused_with_its_cause(
     kind: Kind, zoo: Zoo, folders: dict[int, Path], tmp_path: Path
 ) -> None:
-    if kind.heavy and "ZOO_TEST_HEAVY_MODELS" not in os.environ:
-        pytest.skip("takes minutes; set ZOO_TEST_HEAVY_MODELS")
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     photos = folders[kind.labels]
@@ -102,7 +102,7 @@ def test_every_kind_is_verified_or_refused_with_its_cause(
         assert not re.search(r"Note: (The (model|batch|one output)|Raw pixels)", done.err)
 
 
-@pytest.mark.skipif("ZOO_TEST_HEAVY_MODELS" not in os.environ, reason="takes a minute; set ZOO_TEST_HEAVY_MODELS")
+@pytest.mark.long
 def test_a_deep_network_that_was_trained_is_verified_within_the_limits_of_zoo(zoo: Zoo, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     for label in range(CLASSES):

@@ -56,6 +56,7 @@ def test_all_distributions_are_found_and_agree(installed: Installed, work: Path)
     assert len(names) == len(set(names)) >= 30
 
 
+@pytest.mark.long
 def test_trains_exports_and_verifies(installed: Installed, work: Path) -> None:
     run = train(installed, ["simple_cnn", "--epochs", "1"], work)
     exported = installed.run("zoo", "export", str(run), "--format", "onnx", "--format", "tflite", cwd=work)
@@ -69,6 +70,7 @@ def test_trains_exports_and_verifies(installed: Installed, work: Path) -> None:
     assert verified.returncode == 0, verified.stderr
 
 
+@pytest.mark.long
 def test_trains_with_the_weights_that_a_plugin_brings(
     installed: Installed, work: Path, photo_folder: PhotoFolder
 ) -> None:
@@ -76,6 +78,7 @@ def test_trains_with_the_weights_that_a_plugin_brings(
     train(installed, ["efficientnet_lite0", "--data", str(photos), "--size", "32", "--head-epochs", "2"], work)
 
 
+@pytest.mark.long
 def test_builds_what_a_plugin_makes_of_keras(installed: Installed, work: Path) -> None:
     done = installed.run("zoo", "plugin", "check", "mobilenet_v3_small", "--check", "builds", cwd=work)
     assert done.returncode == 0, done.stdout + done.stderr

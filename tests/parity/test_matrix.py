@@ -6,7 +6,6 @@ imported: it loads ``model.keras``, and writes what it predicts.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -32,10 +31,10 @@ from zoo.testing.origin import plugin_module
 TRAINING, TESTING = 24, 50
 #: Those of keras.applications need weights from elsewhere, and hours: their distribution has a run of its own.
 OFFERS = [offer for offer in architectures() if offer.distribution != "zoo-keras-applications"]
-#: An architecture takes more than a minute here. Those of other distributions are exported by the conformance tests of
-#: their own, and here when asked for.
-ALL = bool(os.environ.get("ZOO_TEST_ALL_ARCHITECTURES"))
-ARCHITECTURES = [offer.record.name for offer in OFFERS if ALL or offer.distribution == "keras-edge-zoo"]
+#: A deep network takes a minute or two here.
+ARCHITECTURES = [
+    pytest.param(offer.record.name, marks=[pytest.mark.long] if offer.record.backbone else []) for offer in OFFERS
+]
 FORMATS = [offer.record for offer in exporters() if not offer.record.variant_of]
 FILES = [(record.name, precision) for record in FORMATS for precision in record.precisions]
 

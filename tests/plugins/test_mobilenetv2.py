@@ -196,7 +196,7 @@ def prepare(path: Path, how: str) -> np.ndarray:
     return np.asarray(image.crop((left, top, left + 224, top + 224)))
 
 
-@pytest.fixture(scope="module", params=["crop", "squash"])
+@pytest.fixture(scope="module", params=["crop", pytest.param("squash", marks=pytest.mark.long)])
 def reference(request, shared_data):
     with (shared_data / "nips17_sample.reference.tsv").open(newline="") as table:
         rows = list(csv.DictReader(table, delimiter="\t"))

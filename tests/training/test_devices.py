@@ -33,6 +33,7 @@ def zoo_callbacks():
 """
 
 
+@pytest.mark.long
 def test_devices_that_share_batches_give_the_weights_of_one_also_after_a_resume_on_another_number(
     photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, fake_plugin: FakePlugin, tmp_path: Path
 ) -> None:

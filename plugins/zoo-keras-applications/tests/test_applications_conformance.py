@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from zoo.testing import check_names, parametrize_with_checks
 
 from zoo_keras_applications import architecture
@@ -11,13 +12,19 @@ from zoo_keras_applications.applications import APPLICATIONS
 ALWAYS = ("mobilenet_v3_small",)
 ALL = bool(os.environ.get("ZOO_TEST_ALL_APPLICATIONS"))
 
-#: Of so many layers these take a minute, and zoo's own tests ask smaller networks.
-LONG = {"opens_without_the_plugin", "nudged_weight", "training_step", "export_onnx_float16", "export_tflite_float16"}
+ARCHITECTURES = [architecture(each) for each in APPLICATIONS if ALL or each.name in ALWAYS]
+
+#: Of so many layers these take long, and zoo's own tests ask smaller networks.
+LONG = [name for name in check_names() if name.startswith("export_")]
+LONG += ["opens_without_the_plugin", "nudged_weight", "training_step", "overfits_one_batch"]
 
 
-@parametrize_with_checks(
-    [architecture(each) for each in APPLICATIONS if ALL or each.name in ALWAYS],
-    checks=[name for name in check_names() if ALL or name not in LONG],
-)
+@parametrize_with_checks(ARCHITECTURES, checks=[name for name in check_names() if name not in LONG])
 def test_conformance(check):
+    check()
+
+
+@pytest.mark.long
+@parametrize_with_checks(ARCHITECTURES, checks=LONG)
+def test_conformance_in_long_checks(check):
     check()
