@@ -74,11 +74,12 @@ def photos(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def subject(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     architecture = architectures().get(request.param)
     work = tmp_path_factory.mktemp(request.param)
-    # A few epochs of a head, or of everything.
-    epochs = (
-        ("--head-epochs", "20", "--epochs", "0") if architecture.backbone else ("--epochs", "9", "--min-steps", "0")
-    )
-    _zoo(work, "train", request.param, "--data", photos, "--size", "96", "--precision", "float32", *epochs)
+    # A few epochs of a head, or of everything, which takes longer for an epoch.
+    if architecture.backbone:
+        size, epochs = "96", ("--head-epochs", "20", "--epochs", "0")
+    else:
+        size, epochs = "64", ("--epochs", "9", "--min-steps", "0")
+    _zoo(work, "train", request.param, "--data", photos, "--size", size, "--precision", "float32", *epochs)
     (path,) = (work / "runs").iterdir()
     every = [part for precision in PRECISIONS for part in ("--precision", precision)]
     _zoo(work, "export", path, "--out", work / "exports", "--no-verify", *every)
