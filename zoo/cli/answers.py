@@ -1,12 +1,9 @@
-"""How ``zoo predict`` shows predictions: as a growing table, plain lines, JSON or a CSV file."""
+"""How ``zoo predict`` shows predictions: as a growing table, plain lines or JSON."""
 
 from __future__ import annotations
 
-import csv
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from zoo.errors import DataError
@@ -23,13 +20,13 @@ if TYPE_CHECKING:
 
 def counted(pictures: Sequence[str]) -> tuple[int, str]:
     """Number of images, and the widest file name. The images are counted and not kept, so memory use is constant."""
-    from zoo.edge.sources import listed
     from zoo.images import ImageError
+    from zoo.predicting.photos import pictures_of
 
     total, usable, widest = 0, 0, ""
     for argument in pictures:
         # Standard input can be read only once.
-        for name, picture in [("-", b"")] if argument == "-" else listed([argument]):
+        for name, picture in [("-", b"")] if argument == "-" else pictures_of([argument]):
             total += 1
             usable += not isinstance(picture, ImageError)
             widest = max(widest, readable(name), key=width_of)
@@ -38,14 +35,10 @@ def counted(pictures: Sequence[str]) -> tuple[int, str]:
     return total, widest
 
 
-@contextmanager
-def answers_shown(
-    path: Path | None, as_json: bool, top: int, widest: str, labels: Sequence[str], says_known: bool
-) -> Iterator[Show]:
-    """Yields a function that shows each prediction as soon as it is made.
+def answers_shown(as_json: bool, top: int, widest: str, labels: Sequence[str], says_known: bool) -> Show:
+    """Returns a function that shows each prediction as soon as it is made.
 
     Args:
-        path: CSV file to write the predictions to.
         as_json: Whether to print one line of JSON per image.
         top: Number of classes shown per image.
         widest: The widest file name.
@@ -60,21 +53,11 @@ def answers_shown(
     def say(text: str) -> None:
         print(text, file=stream, flush=True)
 
-    def show(name: str, answer: Answer) -> None:
-        for way in ways:
-            way(name, answer)
-
-    ways: list[Show] = []
-    with ExitStack() as opened:
-        if path is not None:
-            ways.append(opened.enter_context(_csv(path, top, says_known)))
-        if as_json:
-            ways.append(lambda name, answer: say(wording.as_json(name, answer)))
-        elif path is None and stream.isatty():
-            ways.append(_table(say, widest, labels, top, says_known))
-        elif path is None:
-            ways.append(lambda name, answer: say(wording.as_text(name, answer)))
-        yield show
+    if as_json:
+        return lambda name, answer: say(wording.as_json(name, answer))
+    if stream.isatty():
+        return _table(say, widest, labels, top, says_known)
+    return lambda name, answer: say(wording.as_text(name, answer))
 
 
 def _table(say: Callable[[str], None], widest: str, labels: Sequence[str], top: int, says_known: bool) -> Show:
@@ -99,23 +82,3 @@ def _table(say: Callable[[str], None], widest: str, labels: Sequence[str], top: 
     for text in (*layout.footing(), *layout.heading()):
         say(text)
     return show
-
-
-@contextmanager
-def _csv(path: Path, top: int, says_known: bool) -> Iterator[Show]:
-    from zoo.atomic import whole_file
-
-    def show(name: str, answer: Answer) -> None:
-        cells = [cell for likely in answer.top for cell in likely]
-        said = [str(answer.known).lower(), answer.label if answer.known else ""] if says_known else []
-        writer.writerow([name, *said, *cells])
-
-    # surrogateescape: a file name that is not UTF-8 comes back as the bytes it was.
-    with whole_file(path) as aside, aside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        # Everything but numbers is quoted: a lone carriage return in a name is a line end otherwise.
-        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-        more = [f"{column}_{place}" for place in range(2, top + 1) for column in ("label", "probability")]
-        # What is unknown has no label, but a likeliest class all the same.
-        first = ["known", "label", "likeliest"] if says_known else ["label"]
-        writer.writerow(["file", *first, "probability", *more])
-        yield show

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli.options import runs_option
-from zoo.errors import DataError
+from zoo.errors import DataError, UsageError
 from zoo.terminal import readable
+
+if TYPE_CHECKING:
+    from zoo.workflows.predict import PredictRequest
 
 
 @click.command("predict")
 @click.argument("model")
-@click.argument("pictures", metavar="IMAGE|FOLDER...", nargs=-1, required=True)
+@click.argument("pictures", metavar="IMAGE|FOLDER|LIST...", nargs=-1, required=True)
 @click.option(
     "--top",
     type=click.IntRange(min=1),
@@ -25,11 +30,12 @@ from zoo.terminal import readable
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per image.")
 @click.option(
-    "--csv",
-    "csv_path",
+    "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the predictions to this CSV file instead.",
+    metavar="FILE",
+    help="Write the predictions to this .csv, .jsonl or .parquet file instead, with a row for each photo.",
 )
+@click.option("--shard", metavar="I/N", help="With --out: predict the I-th of N shares of the photos only.")
 @click.option(
     "--min-confidence",
     metavar="P|auto|accuracy=A",
@@ -57,7 +63,8 @@ def command(
     pictures: tuple[str, ...],
     top: int,
     as_json: bool,
-    csv_path: Path | None,
+    out: Path | None,
+    shard: str | None,
     min_confidence: str | None,
     threads: int | None,
     weights: str | None,
@@ -70,21 +77,13 @@ def command(
 
     MODEL is a bundle's folder or .zip, an exported file, a run's folder, an architecture, or a .keras file with
     --labels. An architecture stands for its newest finished run, or, if it has no run, for its pretrained weights. If a
-    photo is a folder, all files below it are used, except hidden ones; - is standard input. Files that are not usable
-    images are listed and skipped, and the exit code is then 4.
+    photo is a folder, all files below it are used, except hidden ones; - is standard input. A .txt file lists one path
+    per line, and a .csv or .parquet file in its column "path". Files that are not usable images are listed and skipped,
+    and the exit code is then 4. With --out, they have a row with the error instead, and the same command continues
+    after an interruption.
     """
-    from zoo.atomic import writable
-    from zoo.cli.answers import answers_shown, counted
-    from zoo.edge.sources import listed
-    from zoo.edge.wording import as_note
-    from zoo.images import ImageError
-    from zoo.progress import make_reporter
-    from zoo.workflows.predict import PredictRequest, open_model
+    from zoo.workflows.predict import PredictRequest
 
-    if csv_path is not None:
-        writable(csv_path)
-    total, widest = counted(pictures)
-    reporter = make_reporter()
     request = PredictRequest(
         model=model,
         runs=runs,
@@ -94,31 +93,56 @@ def command(
         spec=spec,
         labels=labels,
         pixels=pixels,
-        pictures=total,
     )
-    answering = open_model(request, reporter)
+    if out is None:
+        if shard is not None:
+            raise UsageError("--shard requires --out.", "Each share has its own file, such as --out 2.parquet.")
+        _show(request, pictures, top, as_json)
+    else:
+        if as_json:
+            raise UsageError("--json prints the predictions, and --out writes them.", "Give --out FILE.jsonl alone.")
+        _write(request, pictures, top, out, shard)
+
+
+def _show(request: PredictRequest, pictures: tuple[str, ...], top: int, as_json: bool) -> None:
+    from zoo.cli.answers import answers_shown, counted
+    from zoo.edge.wording import as_note
+    from zoo.images import ImageError
+    from zoo.predicting.photos import pictures_of
+    from zoo.progress import make_reporter
+    from zoo.workflows.predict import open_model
+
+    total, widest = counted(pictures)
+    reporter = make_reporter()
+    answering = open_model(replace(request, pictures=total), reporter)
     for note in answering.notes:
         reporter.note(note)
     top = min(top, len(answering.labels))
-    says_known = min_confidence is not None
     # A bar and answers on one terminal would write over each other, and the answers are progress enough.
-    shows_answers = sys.stdout.isatty() and (as_json or csv_path is None)
-    counter = (lambda done, total: None) if shows_answers else reporter.counter("predicting")
+    counter = (lambda done, total: None) if sys.stdout.isatty() else reporter.counter("predicting")
     skipped = 0
-    with answers_shown(csv_path, as_json, top, widest, answering.labels, says_known) as show:
-        try:
-            for done, (name, answer) in enumerate(answering.ask(listed(pictures), top), 1):
-                if isinstance(answer, ImageError):
-                    click.echo(f"Skipped {readable(name)}: {answer.reason}.", err=True)
-                    skipped += 1
-                else:
-                    show(name, answer)
-                    if answer.remark:
-                        click.echo(as_note(name, answer), err=True)
-                counter(done, max(done, total))
-        finally:
-            reporter.trained()  # takes the bar away
-    if csv_path is not None and not as_json:
-        click.echo(f"written to {csv_path}")
+    show = answers_shown(as_json, top, widest, answering.labels, request.min_confidence is not None)
+    try:
+        for done, (name, answer) in enumerate(answering.ask(pictures_of(pictures), top), 1):
+            if isinstance(answer, ImageError):
+                click.echo(f"Skipped {readable(name)}: {answer.reason}.", err=True)
+                skipped += 1
+            else:
+                show(name, answer)
+                if answer.remark:
+                    click.echo(as_note(name, answer), err=True)
+            counter(done, max(done, total))
+    finally:
+        reporter.trained()  # takes the bar away
     if skipped:
         raise DataError(f"{skipped} of {done} files {'was' if skipped == 1 else 'were'} skipped.")
+
+
+def _write(request: PredictRequest, pictures: tuple[str, ...], top: int, out: Path, shard: str | None) -> None:
+    from zoo.progress import make_reporter
+    from zoo.workflows.predict_files import PredictFilesRequest, predict_files
+
+    asked = PredictFilesRequest(model=request, photos=pictures, out=out, top=top, shard=shard)
+    found = predict_files(asked, make_reporter())
+    errors = f", {found.errors} of them with an error instead of a prediction" if found.errors else ""
+    click.echo(f"{found.photos} photos{errors}: written to {found.path}")

@@ -495,18 +495,28 @@ def verify(
     return found
 
 
-def predict(model: AnyPath | Model, pictures: Any, *, top: int = 1, min_confidence: float | str | None = None) -> Any:
+def predict(
+    model: AnyPath | Model,
+    pictures: Any,
+    *,
+    top: int = 1,
+    min_confidence: float | str | None = None,
+    out: AnyPath | None = None,
+    shard: str | None = None,
+) -> Any:
     """Predicts the class of images. A shortcut for ``zoo.load(model).predict(pictures)``.
 
     Args:
         model: Any model that ``zoo.load`` accepts.
-        pictures, top, min_confidence: As in ``Model.predict``.
+        pictures, top, min_confidence, out, shard: As in ``Model.predict``.
 
     >>> zoo.predict("bundle", "photo.png").label
     '0'
+    >>> zoo.predict("bundle", "photos", out="predictions.csv").photos
+    6
     """
     opened = model if isinstance(model, Model) else load(model)
-    return opened.predict(pictures, top=top, min_confidence=min_confidence)
+    return opened.predict(pictures, top=top, min_confidence=min_confidence, out=out, shard=shard)
 
 
 def check(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from zoo.backend import hush
-from zoo.errors import DataError
+from zoo.errors import DataError, UsageError
 from zoo.figures import percent
 from zoo.image_spec import ImageSpec
 from zoo.reporter import Reporter
@@ -65,32 +65,66 @@ class Model:
     ) -> list[Answer]: ...
 
     @overload
-    def predict(self, pictures: PictureLike, *, top: int = 1, min_confidence: float | str | None = None) -> Any: ...
+    def predict(
+        self,
+        pictures: PictureLike,
+        *,
+        top: int = 1,
+        min_confidence: float | str | None = None,
+        out: str | os.PathLike[str] | None = None,
+        shard: str | None = None,
+    ) -> Any: ...
 
-    def predict(self, pictures: Any, *, top: int = 1, min_confidence: float | str | None = None) -> Any:
+    def predict(
+        self,
+        pictures: Any,
+        *,
+        top: int = 1,
+        min_confidence: float | str | None = None,
+        out: str | os.PathLike[str] | None = None,
+        shard: str | None = None,
+    ) -> Any:
         """Predicts the class of images.
 
         Args:
             pictures: One image: a path, the bytes of a file, RGB pixels (uint8, ``(height, width, 3)`` of any size, or
-                gray) or a PIL image. Or several images: a folder, a list, or pixels ``(n, height, width, 3)``.
+                gray) or a PIL image. Or several images: a folder, a list, or pixels ``(n, height, width, 3)``. With
+                ``out``: paths of images, folders and lists of paths (``.txt``, ``.csv``, ``.parquet``).
             top: Number of likeliest classes to return for each image.
             min_confidence: Threshold for the probability of the likeliest class. Below it, ``known`` is ``False``.
                 ``auto`` uses the model's own threshold, and ``accuracy=0.98`` the threshold for that share of correct
                 predictions.
+            out: A ``.csv``, ``.jsonl`` or ``.parquet`` file to write, with a row for each image. An image that cannot
+                be used has a row with the error. The same call continues after an interruption.
+            shard: With ``out``: the share of the images to predict, such as ``2/8`` for the second of eight.
 
         Returns:
             An ``Answer(label, probability, top, known, remark)`` for one image, or a list of them in the order of the
             images. The remark describes a problem of an image that was used nevertheless, such as damaged data that
-            the decoder filled in.
+            the decoder filled in. With ``out``, a ``PredictionFile(path, photos, errors, model)``.
 
         Raises:
             DataError: An image cannot be used; the message names it. ``zoo predict`` skips such files.
             UsageError: There is no image, or the model defines no threshold.
         """
+        confidence = None if min_confidence is None else str(min_confidence)
+        if out is not None:
+            from zoo.workflows.predict_files import PredictFilesRequest, predict_files
+
+            asked = PredictFilesRequest(
+                model=replace(self._request, min_confidence=confidence),
+                photos=_paths(pictures),
+                out=Path(out),
+                top=top,
+                shard=shard,
+            )
+            return predict_files(asked, self._make_reporter(False))
+        if shard is not None:
+            raise UsageError("shard requires out.", "Each share has its own file, such as out='2.parquet'.")
         from zoo.edge.pictures import as_pictures
         from zoo.images import ImageError
 
-        answering = self._answering(None if min_confidence is None else str(min_confidence))
+        answering = self._answering(confidence)
         answers = []
         with host_kept():
             hush()
@@ -148,6 +182,18 @@ class Model:
 
 def _unusable(name: str, error: ImageError) -> DataError:
     return DataError(f"'{name}' cannot be used: {error.reason}.", "Leave it out, or save it as JPEG or PNG.")
+
+
+def _paths(pictures: Any) -> tuple[str, ...]:
+    given = (pictures,) if isinstance(pictures, str | os.PathLike) else pictures
+    if isinstance(given, Iterable) and not isinstance(given, bytes | bytearray | memoryview):
+        paths = tuple(given)
+        if paths and all(isinstance(path, str | os.PathLike) for path in paths):
+            return tuple(os.fsdecode(path) for path in paths)
+    raise UsageError(
+        f"With out, pictures must be paths. Received: {type(pictures).__name__}.",
+        "Give paths of images, folders or lists of paths.",
+    )
 
 
 def _is_one(pictures: Any) -> bool:

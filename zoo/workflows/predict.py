@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -70,12 +71,15 @@ class Answering:
         labels: Class names in the order of the outputs.
         ask: ``ask(pictures, top)`` yields the name and the prediction of each image, or the reason why there is none.
         explain: ``explain(picture, name, label)`` returns the evidence map of a class.
+        digest: Returns the SHA-256 of the model's file, or of its weights if they are the pretrained ones of an
+            architecture.
         notes: Notes on the model, one sentence each.
     """
 
     labels: tuple[str, ...]
     ask: Callable[[Iterable[Named], int], Iterator[Answered]]
     explain: Callable[[Path | bytes | NDArray[np.uint8], str, str | None], Explanation]
+    digest: Callable[[], str]
     notes: tuple[str, ...] = ()
 
 
@@ -186,7 +190,8 @@ def _bundle(folder: Path, named: Path, request: PredictRequest) -> Answering:
     # The exporter installed here and not the bundle's own copy: a bundle may come from anywhere, and runs no code.
     load = exporters().get(str(bundle.values["format"])).load
     least = min_confidence(request.min_confidence, bundle.values, f"The bundle {named}")
-    return _in_threads(lambda: open_bundle(bundle, load, 1, least), request, bundle.values)
+    _, digest = bundle.files[bundle.model_path.name]
+    return _in_threads(lambda: open_bundle(bundle, load, 1, least), request, bundle.values, lambda: digest)
 
 
 def _file(path: Path, request: PredictRequest) -> Answering:
@@ -209,11 +214,22 @@ def _file(path: Path, request: PredictRequest) -> Answering:
         refuse_unfit(path, exporter.load(path, 1), image, labels)
     said = {"source": metadata.source, "precision": metadata.precision} if metadata else {"precision": "float32"}
     return _in_threads(
-        lambda: Classifier(exporter.load(path, 1), image, labels, least), request, {"format": exporter.name, **said}
+        lambda: Classifier(exporter.load(path, 1), image, labels, least),
+        request,
+        {"format": exporter.name, **said},
+        lambda: file_digest(path),
     )
 
 
-def _in_threads(load: Callable[[], Classifier], request: PredictRequest, values: Mapping[str, Any]) -> Answering:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _in_threads(
+    load: Callable[[], Classifier], request: PredictRequest, values: Mapping[str, Any], digest: Callable[[], str]
+) -> Answering:
     from zoo.edge.explain import explain, export_with_map, map_reader
     from zoo.machine import core_count
     from zoo.workflows.stream import one_by_one
@@ -229,6 +245,7 @@ def _in_threads(load: Callable[[], Classifier], request: PredictRequest, values:
         lambda picture, name, label: explain(
             first, map_reader(first.runtime, export_with_map(values)), picture, name, label
         ),
+        digest,
     )
 
 
@@ -237,6 +254,7 @@ def _keras(request: PredictRequest, reporter: Reporter) -> Answering:
     from zoo.edge.classify import Classifier
     from zoo.edge.explain import explain
     from zoo.evaluation.predict import answers, batch_size
+    from zoo.evaluation.trained import model_digest
     from zoo.workflows.finding import described, find_model
     from zoo.workflows.stream import in_batches
 
@@ -261,6 +279,11 @@ def _keras(request: PredictRequest, reporter: Reporter) -> Answering:
 
         return Explainer(model, found.name)
 
+    def digest() -> str:
+        if found.run is None and not found.lone:
+            return model_digest(model)
+        return file_digest(found.run.model_path if found.run else Path(request.model))
+
     runtime = Runtime()
     at_once = batch_size(found.image.input_shape)
     classifier = Classifier(runtime, found.image, found.labels, least)
@@ -268,6 +291,7 @@ def _keras(request: PredictRequest, reporter: Reporter) -> Answering:
         found.labels,
         lambda pictures, top: in_batches(classifier, runtime.predict, at_once, pictures, top),
         lambda picture, name, label: explain(classifier, explainer().find, picture, name, label),
+        digest,
         found.notes,
     )
 
