@@ -7,6 +7,7 @@ runtimes and OpenCV release the interpreter lock while they compute.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import signal
 import sys
@@ -184,24 +185,26 @@ async def _serve(bundle: Bundle, classifiers: Sequence[Classifier], options: arg
             f"Cannot listen on {options.host}, port {options.serve}: {error.strerror or error}.",
             "--serve 0 selects a free port. --host must be an address of this machine.",
         ) from error
-    host, port = server.sockets[0].getsockname()[:2]
-    on_loopback = all(is_loopback(socket.getsockname()[0]) for socket in server.sockets)
-    about = {"model": bundle.model, "labels": bundle.labels}
-    origins, stop = Origins(options.allow_origin, on_loopback), _stop_event()
-    service = PhotoService(classifiers, options.top, origins, about)
-    await server.start_serving()
-    if not on_loopback:
-        print("Note: All machines that can reach this one can use the service, without encryption.", file=sys.stderr)
-    where = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-    threads = f"{len(classifiers)} thread{'s' if len(classifiers) > 1 else ''}"
-    print(f"Serving on {where} with {threads}; Ctrl-C ends.", file=sys.stderr, flush=True)
-    await stop.wait()
-    connections.stopping = True
-    await asyncio.sleep(_LAST_S)  # for requests that have been sent already
-    server.close()
-    await connections.end()
-    service.end()
-    return 0
+    with contextlib.closing(server):
+        host, port = server.sockets[0].getsockname()[:2]
+        on_loopback = all(is_loopback(socket.getsockname()[0]) for socket in server.sockets)
+        about = {"model": bundle.model, "labels": bundle.labels}
+        origins, stop = Origins(options.allow_origin, on_loopback), _stop_event()
+        service = PhotoService(classifiers, options.top, origins, about)
+        await server.start_serving()
+        if not on_loopback:
+            note = "Note: All machines that can reach this one can use the service, without encryption."
+            print(note, file=sys.stderr)
+        where = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        threads = f"{len(classifiers)} thread{'s' if len(classifiers) > 1 else ''}"
+        print(f"Serving on {where} with {threads}; Ctrl-C ends.", file=sys.stderr, flush=True)
+        await stop.wait()
+        connections.stopping = True
+        await asyncio.sleep(_LAST_S)  # for requests that have been sent already
+        server.close()
+        await connections.end()
+        service.end()
+        return 0
 
 
 def _stop_event() -> asyncio.Event:
