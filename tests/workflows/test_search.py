@@ -30,7 +30,10 @@ from zoo.searching import options
 TINY = (Path(__file__).parents[1] / "tiny_net.py").read_text()
 
 #: At 8 px all sizes are the same, so three resize rules are all there is to search. One architecture fails.
-PLUGIN = TINY.replace("height_px=32, width_px=32", "height_px=8, width_px=8")
+PLUGIN = TINY.replace("height_px=32, width_px=32", "height_px=8, width_px=8").replace(
+    'recipes={"default": recipe}',
+    'recipes={"default": recipe, "finetune": Recipe(head="chosen", epochs=1, precision="float32")}',
+)
 BROKEN = (
     PLUGIN.replace('"tiny_net"', '"broken_net"')
     .replace("random = np.random.default_rng(0)", "raise RuntimeError('no such weights')")
@@ -106,6 +109,27 @@ def test_the_winner_is_a_run_with_a_verified_file(searched: tuple[Path, Result],
     assert abs(winner["cost"]["size_bytes"] - size) < 0.2 * size  # known before anything was trained
     image = json.loads((run / "run.json").read_text())["image"]
     assert image == winner["candidate"]["image"]
+    assert any("All layers of the winner were fine-tuned" in note for note in found["notes"])
+
+
+def test_the_winner_is_fine_tuned_where_there_is_time(searched: tuple[Path, Result], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(searched[0], tmp_path / "copy"))
+    search = folder / "runs" / "best-photos.search"
+    shutil.rmtree(folder / "runs" / "best-photos")
+    (search / "winner.json").unlink()
+    (search / "time.json").write_text('{"elapsed_s": 1199}')
+    environment = zoo_environment(folder / "site")
+    for time, run, recipe in (("20m", "best-photos", "default"), ("2h", "best-photos-2", "finetune"), ("2h", "", "")):
+        done = run_command(*COMMAND, "--time", time, "--json", cwd=folder, environment=environment)
+        assert done.code == 0, done.err
+        found = json.loads(done.out)
+        if run:
+            assert found["run"] == f"runs/{run}"
+            assert json.loads((folder / found["run"] / "run.json").read_text())["recipe_name"] == recipe
+            assert any("fine-tuned in the time that was left" in note for note in found["notes"]) == (
+                recipe == "finetune"
+            )
+    assert found["run"] == "runs/best-photos-2"  # and it is not trained again
 
 
 def test_test_images_choose_nothing(searched: tuple[Path, Result], found: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,10 @@ _PROPOSALS = 12
 #: Seconds that a candidate takes beside its features; and for each image and millisecond of latency, before the first
 #: candidate has shown how long it takes here.
 _FIXED_S, _A_MILLISECOND = 4.0, 1.5e-3
+
+#: Time of a training step on all layers for each image, divided by that of its features. It was 2.5 to 3.6 for
+#: MobileNetV2 (docs/decisions/0020-heads.md), rounded up.
+_STEP_PER_FEATURES = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +113,8 @@ class Engine:
 
     def _in_time(self, known: Known, candidate: Candidate) -> bool:
         cost = known.cost(candidate)
-        pace = self._pace(known)
-        needed = pace * self._expected_s(cost) + self.reserve_s(pace)
+        pace = pace_of(known.outcomes, self.images)
+        needed = pace * _expected_s(self.images, cost) + self.reserve_s(pace)
         if self.clock.left_s >= needed:
             return True
         if not any(outcome.judged for outcome in known.outcomes) and not self.journal.read().running:
@@ -121,17 +125,6 @@ class Engine:
                 " is kept.",
             )
         return False
-
-    def _expected_s(self, cost: Cost | None) -> float:
-        return _FIXED_S + self.images * (cost.latency_ms if cost else 0.0) * _A_MILLISECOND
-
-    def _pace(self, known: Known) -> float:
-        """The maximum ratio of actual to expected time of the candidates so far. 1 before the first."""
-        judged = [outcome for outcome in known.outcomes if outcome.judged is not None]
-        return max(
-            (outcome.judged.seconds / self._expected_s(outcome.cost) for outcome in judged if outcome.judged),
-            default=1.0,
-        )
 
     def _try(self, claim: Claim) -> None:
         tried = sum(outcome.candidate.key != claim.candidate.key for outcome in self.known().outcomes)
@@ -147,6 +140,36 @@ class Engine:
             self.reporter.note(f"{claim.candidate} failed and is excluded: {outcome.error}")
         elif outcome.judged is not None:
             self.reporter.stage(f"  {describe(outcome.judged)}")
+
+
+def pace_of(outcomes: Iterable[Outcome], images: int) -> float:
+    """The maximum ratio of actual to expected time of the candidates so far. 1 before the first.
+
+    Args:
+        outcomes: Their outcomes.
+        images: Number of images for cross-validation.
+    """
+    return max(
+        (outcome.judged.seconds / _expected_s(images, outcome.cost) for outcome in outcomes if outcome.judged),
+        default=1.0,
+    )
+
+
+def fine_tuning_s(cost: Cost, images: int, epochs: int, pace: float) -> float:
+    """Expected seconds for the training of all layers, rather more than less.
+
+    Args:
+        cost: Cost of the candidate's file.
+        images: Number of training images.
+        epochs: Number of epochs.
+        pace: Ratio of actual to expected time of the candidates so far. Below 1 it counts as 1, because features may
+            have been in the cache.
+    """
+    return epochs * images * cost.latency_ms * _A_MILLISECOND * _STEP_PER_FEATURES * max(pace, 1.0)
+
+
+def _expected_s(images: int, cost: Cost | None) -> float:
+    return _FIXED_S + images * (cost.latency_ms if cost else 0.0) * _A_MILLISECOND
 
 
 def describe(judged: Judged) -> str:

@@ -21,7 +21,7 @@ from zoo.searching.candidate import STEPS, Candidate, Cost, Judged, Outcome, fro
 from zoo.searching.clock import Clock, as_minutes
 from zoo.searching.cost import Form, time_file
 from zoo.searching.costs import Costs
-from zoo.searching.engine import Engine
+from zoo.searching.engine import Engine, fine_tuning_s, pace_of
 from zoo.searching.folder import (
     Winner,
     candidate_folder,
@@ -39,6 +39,9 @@ from zoo.workflows.models import Run
 from zoo.workflows.planning import TrainRequest
 from zoo.workflows.search import Found, SearchRequest
 from zoo.workflows.train import train
+
+#: Recipe of an architecture that trains all layers behind the chosen head, and keeps the result only if it is better.
+FINE_TUNING = "finetune"
 
 #: Seconds that training, export and verification of the winner take beside its features on two free cores, and what
 #: 8 bits add.
@@ -111,10 +114,10 @@ class SearchWork:
             raise PluginError(f"All {len(outcomes)} candidates failed.", causes)
         best, _ = judged[0]
         winner = read_winner(self._folder)
-        if winner is None or winner.key != best.candidate.key:
+        if winner is None or winner.key != best.candidate.key or self._has_time_now(best, winner):
             winner = Winner(key=best.candidate.key, run=self._free_name())
             keep_winner(self._folder, winner)
-        run = self._train(best.candidate, self._request.runs / winner.run)
+        run = self._train(best, self._request.runs / winner.run)
         if not winner.file and not winner.trouble:
             winner = self._export(run, winner)
             keep_winner(self._folder, winner)
@@ -240,16 +243,18 @@ class SearchWork:
             name = f"{self._request.run_name}-{number}"
         return name
 
-    def _train(self, candidate: Candidate, path: Path) -> Run:
+    def _train(self, best: Outcome, path: Path) -> Run:
         """Trains the winner, or resumes its interrupted run."""
         from zoo.progress import make_reporter
 
+        candidate, recipe = best.candidate, self._fine_tuning(best)
         image = {name: value for name, value in candidate.image.as_dict().items() if name != "version"}
         asked = TrainRequest(
             architecture=candidate.architecture,
             data=self._request.data,
             image=image,
-            settings=WAYS[candidate.way],
+            recipe=recipe,
+            settings={} if recipe else WAYS[candidate.way],
             runs=self._request.runs,
             name=path.name,
         )
@@ -259,8 +264,16 @@ class SearchWork:
             elif not open_run(path).finished:
                 shutil.rmtree(path)  # killed before it knew its images: this search began it, and nothing can go on
         left = f"{as_minutes(self._clock.left_s)} left" if self._clock.left_s > 0 else "No time left"
-        self._reporter.stage(f"{left}; the winner is {candidate}")
+        then = " Its layers are fine-tuned in the time that is left." if recipe and not asked.resume else ""
+        self._reporter.stage(f"{left}; the winner is {candidate}.{then}")
         run = train(asked, self._reporter).run
+        if run.recipe.epochs:
+            kept = "is" if run.info.best_epoch else "is not"
+            self._note(
+                f"All layers of the winner were fine-tuned in the time that was left. The result {kept} kept, because"
+                f" it {kept} better than the head on the frozen backbone by more than the standard error on validation"
+                " images."
+            )
         chose = set(self._photos.contents)
         seen = sum(row["split"] == "test" and row["sha256"] in chose for row in run.split())
         if seen:
@@ -268,6 +281,28 @@ class SearchWork:
                 f"{seen} test images of the winner's run were also used to choose it: its accuracy on them is too high."
             )
         return Run(run, lambda quiet: make_reporter())
+
+    def _fine_tuning(self, best: Outcome) -> str | None:
+        """Name of the recipe that also fine-tunes the winner, if it has one and the time that is left suffices.
+
+        The recipe keeps the result only if it is better on validation images. Otherwise it gives the same model as
+        without fine-tuning.
+        """
+        recipe = self._records[best.candidate.architecture].recipes.get(FINE_TUNING)
+        if recipe is None or recipe.head != "chosen" or not recipe.epochs:
+            return None
+        images = len(self._photos.names)
+        pace = pace_of(read_outcomes(self._folder), images)
+        needed = fine_tuning_s(best.cost, images, recipe.epochs, pace) + self._reserve_s(pace)
+        return FINE_TUNING if self._clock.left_s >= needed else None
+
+    def _has_time_now(self, best: Outcome, winner: Winner) -> bool:
+        """Whether a finished winner was not fine-tuned, and a longer time now suffices."""
+        path = self._request.runs / winner.run
+        if not (path / "run.json").is_file():
+            return False
+        run = open_run(path)
+        return run.finished and not run.recipe.epochs and self._fine_tuning(best) is not None
 
     def _export(self, run: Run, winner: Winner) -> Winner:
         exporter, precision = self._form.exporter, self._form.precision
