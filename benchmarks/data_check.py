@@ -2,9 +2,9 @@
 
     python benchmarks/data_check.py shared/data/rugby_soccer
 
-Photos are repeated until there are ``--count``, each copy its own picture: other crops, sizes, tilts, tints and
-qualities than benchmarks/near_duplicates.py makes, so that most are no twins of each other and all are looked at. Every
-measurement is a process of its own, on an empty cache and then on the full one.
+Photos are repeated until there are ``--count``. Each copy is changed in its crop, size, rotation, colour and quality,
+by more than in benchmarks/near_duplicates.py, so that most are not near-duplicates of each other and all are compared.
+Every measurement is a new process, first with an empty and then with a full cache.
 """
 
 from __future__ import annotations

@@ -39,9 +39,9 @@ def main() -> None:
     print(f"{'set':<26}  {'photos':>6}  {'noise':<7}  {'share':>5}  {'changed':>7}  {'found':>5}  {'right':>5}")
     sums: dict[tuple[str, float], list[int]] = defaultdict(lambda: [0, 0, 0])
     for source in arguments.data:
-        photos, twins = read_and_compare(source, None, start_keras, Reporter())
+        photos, near_duplicates = read_and_compare(source, None, start_keras, Reporter())
         features = backbone_features(photos, offer, start_keras)
-        group = groups(len(photos), twins)
+        group = groups(len(photos), near_duplicates)
         position = {label: index for index, label in enumerate(photos.labels)}
         true = np.array([position[photo.label] for photo in photos.photos])
         likely = held_out(features, true, group).probabilities

@@ -1,11 +1,11 @@
-"""How many copies of a photo `zoo data check` finds, and how many of its twins are none.
+"""Recall and precision of `zoo data check` for near-duplicates.
 
     python benchmarks/near_duplicates.py shared/data/rugby_soccer shared/data/ccby_coarse
 
-A copy of every photo, changed in one way or in all of them, goes into test/, the photo itself into train/. Recall is
-the share of copies whose photo is found, precision the share of twins that are copies. Half of the photos, by a hash of
-their content, served to choose thresholds (``--half tuning``); the figures are of the other half, less its first 160
-(``--skip``), which had been seen when the last threshold was chosen.
+Every photo is in train/, and a copy with one change or with all of them in test/. Recall is the share of copies whose
+photo is found, and precision the share of reported pairs that are copies. The thresholds were chosen on half of the
+photos, selected by a hash of their content (``--half tuning``). The figures are for the other half, without its first
+160 photos (``--skip``), which had been used when the last threshold was chosen.
 
 Changes: 0.4 to 1.5 times the size, a third of them stretched by up to 10 %; JPEG of quality 40 to 95; 5 to 10 % cut
 off, of a side or of each; mirrored; 10 to 20 % darker or brighter; a line of text, a square of a fifth of the shorter
@@ -131,9 +131,9 @@ def _half(path: Path) -> str:
 
 
 def _measure(name: str, photos: list[Path], root: Path, arguments: argparse.Namespace) -> tuple[int, int, int]:
-    """Copies, copies found, and twins that are none."""
+    """Number of copies, of copies found, and of wrongly reported pairs."""
     from zoo.audit.audit import audit
-    from zoo.audit.duplicates import find_twins
+    from zoo.audit.duplicates import find_near_duplicates
     from zoo.audit.photos import read_photos
     from zoo.audit.records import Records
     from zoo.backend import start_keras
@@ -151,15 +151,15 @@ def _measure(name: str, photos: list[Path], root: Path, arguments: argparse.Name
     if arguments.without_backbone:
         with Records() as records:
             read = read_photos(str(root), records)
-            twins = find_twins(read, None, records)
+            near_duplicates = find_near_duplicates(read, None, records)
     else:
         result = audit(str(root), start_backend=start_keras)
-        read, twins = result.photos, list(result.twins)
+        read, near_duplicates = result.photos, list(result.near_duplicates)
     number_of = [int(Path(photo.name).stem) for photo in read.photos]
-    right = {number_of[pair.first] for pair in twins if number_of[pair.first] == number_of[pair.second]}
+    right = {number_of[pair.first] for pair in near_duplicates if number_of[pair.first] == number_of[pair.second]}
     others = {
         tuple(sorted((number_of[pair.first], number_of[pair.second])))
-        for pair in twins
+        for pair in near_duplicates
         if number_of[pair.first] != number_of[pair.second]
     }
     if arguments.show:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-#: Verbs, and what they return, each with the module that it comes from once it is used.
+#: Public functions and their results, each with its module, which is imported on first use.
 _LAZY = {
     **dict.fromkeys(
         ("check", "compare", "evaluate", "export", "load", "predict", "runs", "search", "train", "verify"),

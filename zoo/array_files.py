@@ -19,12 +19,12 @@ from typing import IO, Any
 
 import numpy as np
 
-#: Bytes that a file may declare for each of its own, and any file besides. Weights hardly compress; those that are
-#: mostly zeros do, about ten times.
+#: Maximum number of declared bytes per byte of the file, and a number that every file may declare. Weights hardly
+#: compress, except for those that are mostly zero, which compress about tenfold.
 _MOST_PER_BYTE = 20
 _ALWAYS_BYTES = 64 * 2**20
 
-#: What zipfile raises for an archive that is none, is damaged, or is packed in a way that it does not know.
+#: Errors of zipfile for a file that is not an archive, is damaged, or uses an unknown compression.
 DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError)
 
 

@@ -33,7 +33,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         aside.replace(path)
     except BrokenPipeError:
-        raise  # of what the block printed: no matter of this file
+        raise  # of the output of the block; not an error of this file
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
@@ -62,7 +62,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    # surrogateescape: a file name that is not UTF-8 comes back as the bytes it was.
+    # surrogateescape: a file name that is not UTF-8 keeps its bytes.
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
@@ -76,7 +76,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     buffer = io.StringIO()
-    # Everything but numbers is quoted: a lone carriage return in a name is a line end otherwise.
+    # Everything except numbers is quoted, because an unquoted carriage return in a name would end the line.
     writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(header)
     writer.writerows(rows)

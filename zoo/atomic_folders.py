@@ -43,14 +43,14 @@ def put_folder(aside: Path, final: Path) -> None:
         OSError: The folder cannot be renamed. An existing folder is not changed.
     """
     name = aside.name[1:].rpartition(".")[0]
-    # The folder that makes room is named after the one aside, so that a sweep finds both, and under one lock.
+    # The folder that is moved away is named after the temporary one, so that a cleanup finds both, under one lock.
     old = aside.with_name(f"{aside.name}{final.name.removeprefix(name)}.old")
     try:
         if final.exists():
             final.rename(old)
         aside.rename(final)
     finally:
-        # Also where Ctrl-C or SIGTERM came in between.
+        # This also runs after Ctrl-C or SIGTERM.
         if old.exists() and not final.exists():
             old.rename(final)
     shutil.rmtree(old, ignore_errors=True)

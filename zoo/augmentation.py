@@ -71,7 +71,7 @@ class Augmentation:
             value = getattr(self, name)
             if value != "free" and not low <= value <= high:
                 raise UsageError(f"Recipe field '{name}' must be from {low:g} to {high:g}. Received: {value!r}.")
-            if isinstance(value, int):  # so that 12 and the 12.0 of a file name the same features in the cache
+            if isinstance(value, int):  # so that 12 and 12.0 have the same key in the cache
                 object.__setattr__(self, name, float(value))
         smallest, largest = self.view
         if not 0.05 <= smallest <= largest <= 10:
@@ -94,7 +94,7 @@ class Augmentation:
     def digest(self) -> str:
         """8 hexadecimal digits that identify the ranges in a cache."""
         values = self.as_dict()
-        if not self.function:  # as before there were any
+        if not self.function:  # the same key as before functions existed
             del values["function"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
@@ -105,13 +105,14 @@ class Augmentation:
         return plain == NAMED["none"]
 
 
-#: What ``Recipe.augmentation`` takes; ``Recipe.ranges`` is the record of it.
+#: Values of ``Recipe.augmentation``; ``Recipe.ranges`` is the resulting record.
 AnyAugmentation = Augmentation | AugmentationName | str | Mapping[str, Any] | Callable[..., Any]
 
-#: The augmentations that have a name.
+#: The named augmentations.
 NAMED: dict[str, Augmentation] = {
     "none": Augmentation(),
-    # The founding tutorial's ImageDataGenerator: rotation 30, zoom 0.2, shifts 0.1, horizontal flip, edges repeated.
+    # The ImageDataGenerator of the original tutorial: rotation 30, zoom 0.2, shifts 0.1, horizontal flip, edges
+    # repeated.
     "article": Augmentation(flip="auto", rotation_degrees=30, view=(0.8, 1.2), aspect="free", shift=0.1),
     # Chosen by cross-validation; docs/decisions/0003-simple-cnn-recipe.md.
     "strong": Augmentation(

@@ -86,7 +86,7 @@ class DataError(ZooError):
     >>> zoo.load("runs/digits").predict([])
     Traceback (most recent call last):
         ...
-    zoo.errors.DataError: There are no pictures in what was given.
+    zoo.errors.DataError: No pictures were given.
     """
 
     exit_code = 4
@@ -153,7 +153,7 @@ def quoted(names: Sequence[str], most: int = 8) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A question that suggests the most similar name, with a leading space. Empty if no name is similar."""
-    import difflib  # only the unlucky wait for it
+    import difflib  # imported only after an error
 
     near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
     return f" Did you mean '{near[0]}'?" if near else ""

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: Raised whenever a reader of the metadata would have to change.
+#: Increased whenever readers of the metadata must change.
 METADATA_VERSION = 1
 
 #: Names of the one input and the one output of every exported file.
 INPUT, OUTPUT = "image", "probabilities"
 
-#: Name of the second output of a file that was exported with a map: what each place of the picture adds to the logit of
-#: each class, against the mean of all classes; float32 ``(n, height, width, classes)``.
+#: Name of the second output of a file that was exported with a map: the contribution of each position to the logit of
+#: each class, minus the mean over the classes; float32 ``(n, height, width, classes)``.
 MAP = "map"
 
 
@@ -89,7 +89,7 @@ class Metadata:
                     f"The file's metadata is version {values.get('version')!r:.40}; this zoo reads {METADATA_VERSION}."
                 )
             found = read_record(cls, values)
-            ImageSpec.from_dict(values["image"])  # refuses a field that it does not know
+            ImageSpec.from_dict(values["image"])  # refuses an unknown field
             return found
         except (ValueError, UsageError) as error:
             raise ExportError(f"The file's metadata cannot be read: {error}.", "Export the model again.") from error

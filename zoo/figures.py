@@ -5,7 +5,7 @@ Programs receive shares from 0 to 1 without rounding. This module imports nothin
 
 from __future__ import annotations
 
-#: Shares that differ by less are equal: they are ratios of counts, or sums of float64 in a plot.
+#: Shares that differ by less are equal, because they are ratios of counts, or sums of float64 in a plot.
 _EQUAL = 1e-9
 
 

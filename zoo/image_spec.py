@@ -20,7 +20,7 @@ Interpolation = Literal["area", "bilinear", "bicubic"]
 RESIZE_RULES: tuple[str, ...] = get_args(ResizeRule)
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 
-#: Raised whenever the same record would give other pixels than before.
+#: Increased whenever the same record gives other pixels than before.
 SPEC_VERSION = 1
 
 
@@ -99,7 +99,7 @@ class ImageSpec:
     @property
     def digest(self) -> str:
         """First 12 hexadecimal digits of the SHA-256 of the canonical JSON."""
-        import hashlib  # loads OpenSSL, which the runner on the device mostly starts without
+        import hashlib  # loads OpenSSL, which the runner on the device rarely needs
 
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
 

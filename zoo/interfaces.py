@@ -23,10 +23,10 @@ from zoo.recipe import Recipe
 if TYPE_CHECKING:
     import keras
 
-#: What an exported file may hold.
+#: Precisions of exported files.
 PRECISIONS = ("float32", "float16", "int8")
 
-#: The name of a function, ``"package.module:function"``. The record makes a function of it, which can be called.
+#: The name of a function, ``"package.module:function"``. The record replaces it by a function.
 Named: TypeAlias = Any
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -80,7 +80,7 @@ class Weights:
     )
     aliases: Callable[[], Mapping[str, str]] | Named = field(
         default=dict,
-        metadata={"does": "naming the classes of the weights '{name}' of '{owner}' otherwise", "returns": (Mapping,)},
+        metadata={"does": "returning other class names of the weights '{name}' of '{owner}'", "returns": (Mapping,)},
     )
     top1: float | None = None
 

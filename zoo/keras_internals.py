@@ -47,8 +47,8 @@ def calls_of(model: Any) -> Iterator[Any]:
 def lay_out_every_batch() -> None:
     """Lets Keras on JAX divide every batch of an epoch by its own size.
 
-    Keras decides by the first batch how all are divided among devices, and fails at a last one that is smaller. What
-    this puts in its place does the same for batches of one size.
+    Keras divides all batches among the devices like the first one, and fails if the last batch is smaller. This
+    replacement gives the same result for batches of equal size.
     """
     from keras.src.backend.jax import trainer
 

@@ -14,7 +14,7 @@ from zoo.errors import UsageError
 #: A name such as ``nadam``, or ``{"name": "rmsprop", "momentum": 0.9}``.
 KerasName = str | Mapping[str, Any]
 
-#: Optimizers with settings of zoo's own: name in recipes to Keras's class and settings.
+#: Optimizers with settings of zoo: name in recipes, Keras class and its settings.
 OUR_OPTIMIZERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "adam": ("Adam", {}),
     "adamw": ("AdamW", {}),

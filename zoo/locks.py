@@ -12,7 +12,7 @@ from pathlib import Path
 
 from zoo.errors import DataError, ZooError
 
-#: Longest wait for a lock that is held only while a small file is rewritten.
+#: Maximum wait for a lock that is held only while a small file is rewritten.
 WAIT_S = 60.0
 
 
@@ -46,7 +46,8 @@ def locked(path: Path, busy: ZooError | None = None, *, remove: bool = False) ->
         yield
     finally:
         if remove:
-            # Safe while it is held: whoever has opened this file already notices that it is gone, and makes a new one.
+            # This is safe while the lock is held: a process that has opened the file notices the removal and creates a
+            # new one.
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         lock.release()

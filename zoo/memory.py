@@ -8,7 +8,8 @@ import sys
 # From malloc.h of the GNU C library; mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
 
-#: Blocks of this size are returned by ``return_large_blocks``. A lower limit took more CPU time, a higher one memory.
+#: Blocks of this size are returned by ``return_large_blocks``. A lower limit took more CPU time, a higher one more
+#: memory.
 _LARGE_BYTES = 8 * 2**20
 
 
@@ -46,5 +47,5 @@ def _set_up(*options: tuple[int, int]) -> bool:
     return all(set_option(option, value) for option, value in options)
 
 
-#: Beginnings of the environment variables that set the allocator up, or put another one in its place.
+#: Prefixes of the environment variables that configure or replace the allocator.
 _SET_BY = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")

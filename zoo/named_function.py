@@ -70,7 +70,7 @@ def find_function(name: str) -> Any:
         found: Any = importlib.import_module(module)
     except ZooError:
         raise
-    except Exception as error:  # whatever its code does
+    except Exception as error:  # its code may raise any exception
         raise NotFoundError(f"could not import '{module}': {type(error).__name__}: {error}") from error
     for part in path.split("."):
         try:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Record = TypeVar("Record")
 
-#: The machine's fault, not the plugin's.
+#: Errors of the machine, not of the plugin.
 _WITHOUT_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
@@ -176,7 +176,7 @@ def wrap_callback(callback: Any, wrap: Callable[[Callable[..., Any], str], Calla
         if not name.startswith("on_") and name not in ("set_model", "set_params", "get_state", "set_state"):
             continue
         method = getattr(callback, name)
-        if callable(method) and not hasattr(method, "_is_default"):  # Keras looks which ones are its own
+        if callable(method) and not hasattr(method, "_is_default"):  # Keras checks which methods are overridden
             setattr(callback, name, wrap(method, f"{type(callback).__name__}.{name}"))
 
 
@@ -205,5 +205,5 @@ def _blame(distribution: str, what: str, error: BaseException) -> NoReturn:
 
 
 def _module(requirement: str) -> str:
-    """The module that a requirement most likely provides: ``ai-edge-litert>=2.3`` brings ``ai_edge_litert``."""
+    """The module that a requirement most likely provides: ``ai-edge-litert>=2.3`` provides ``ai_edge_litert``."""
     return re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0].replace("-", "_").lower()

@@ -22,10 +22,10 @@ from zoo.plugin_watch import watched
 
 GROUP = "zoo"
 
-#: The distribution whose version a plugin's ``Requires-Dist`` speaks of.
+#: The distribution whose version the ``Requires-Dist`` of a plugin refers to.
 ZOO = "keras-edge-zoo"
 
-#: Hooks whose records are collected at start, the record each must return, and the word for it.
+#: Hooks whose records are collected at start, the type of their records, and its name in messages.
 RECORD_HOOKS: dict[str, tuple[type[Any], str]] = {
     "zoo_architectures": (Architecture, "architecture"),
     "zoo_exporters": (Exporter, "exporter"),
@@ -157,7 +157,7 @@ class PluginManager:
         except (KeyboardInterrupt, Terminated):
             print(f"zoo: interrupted while plugin '{found.distribution}' was being loaded", file=sys.stderr)
             raise
-        except BaseException as error:  # SystemExit, and whatever else a module may raise
+        except BaseException as error:  # including SystemExit
             if self._pluggy.has_plugin(identity):
                 self._pluggy.unregister(name=identity)
             reason = one_line(error)
@@ -202,7 +202,7 @@ class PluginManager:
             by = " and by ".join(_owner(loaded[index]) for index in owners)
             others = [loaded[index].distribution for index in owners if loaded[index].distribution != ZOO]
             self._report_line(
-                f"zoo: {kind} {_listed(names)}: offered by {by}, so taken from neither "
+                f"zoo: {kind} {_listed(names)}: provided by {by}, so none of them is used "
                 f"(ZOO_DISABLE_PLUGINS={(others or [ZOO])[-1]} settles it)"
             )
         for index, plugin in enumerate(loaded):
@@ -210,7 +210,7 @@ class PluginManager:
             for (kind, owners), names in conflicts.items():
                 if index in owners:
                     rivals = " and ".join(_owner(loaded[other]) for other in owners if other != index)
-                    reasons.append(f"{kind} {_listed(names)}: offered by {rivals} too, so taken from neither")
+                    reasons.append(f"{kind} {_listed(names)}: also provided by {rivals}, so none of them is used")
             if reasons and plugin.status == "ok":
                 plugin = replace(plugin, status="warned")
             yield replace(plugin, reason="; ".join(reasons) or None)
@@ -227,7 +227,7 @@ class PluginManager:
 
 
 def _installed() -> list[_Installed]:
-    # A distribution that is on sys.path twice (an editable install beside a wheel) is one plugin.
+    # A distribution that is on sys.path twice (an editable install and a wheel) is one plugin.
     unique: dict[tuple[str, str], _Installed] = {}
     for entry in _entry_points(unique):
         found = _read(entry)
@@ -248,7 +248,8 @@ def _entry_points(broken: dict[tuple[str, str], _Installed]) -> list[EntryPoint]
     try:
         return list(entry_points(group=GROUP))
     except Exception:
-        # Somebody's entry_points.txt is damaged, and takes all others with it: one by one, which takes longer.
+        # One damaged entry_points.txt prevents reading all others at once, so they are read one by one, which is
+        # slower.
         found: list[EntryPoint] = []
         for distribution in distributions():
             try:

@@ -14,14 +14,14 @@ from typing import Any, BinaryIO
 from zoo.quiet import stderr_descriptors
 from zoo.records import read_object
 
-#: CPU seconds that a plugin may take to load. All of them load before every command; ours take a hundredth of this.
-#: Not seconds of the clock: on a busy machine everybody would be slow.
+#: Maximum CPU time for loading a plugin, in seconds. All plugins are loaded before every command; those of zoo take a
+#: hundredth of this. Elapsed time would report every plugin on a busy machine.
 SLOW_S = 0.8
 
-#: What takes seconds to import, and belongs into the functions that build.
+#: Packages that take seconds to import, and should be imported by the functions that need them.
 _FRAMEWORKS = ("keras", "tensorflow", "torch", "jax")
 
-#: Keras's settings when nobody has touched them; ``keras.json`` may say otherwise.
+#: Default settings of Keras; ``keras.json`` may change them.
 _KERAS_DEFAULTS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 
 
@@ -60,8 +60,9 @@ def watched() -> Iterator[Watched]:
 
 @contextmanager
 def _into(file: BinaryIO) -> Iterator[None]:
-    # Descriptors, not sys.stdout: a logging handler made meanwhile keeps a stream that works, and what libraries and
-    # child processes write is caught too.
+    # File descriptors are captured instead of sys.stdout, so that a logging handler that is created meanwhile keeps a
+    # working stream, and the output of libraries and
+    # child processes is captured too.
     kept = {}
     _flush()
     for descriptor in {1, *stderr_descriptors()}:
@@ -79,14 +80,14 @@ def _into(file: BinaryIO) -> Iterator[None]:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):  # no stream, a closed one, a full disk
+        with suppress(Exception):  # no stream, a closed stream, or a full disk
             stream.flush()
 
 
 def _unnamed_file() -> BinaryIO:
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("zoo-plugin"), "w+b")
-    import tempfile  # a hundredth of a second
+    import tempfile  # takes 10 ms
 
     return tempfile.TemporaryFile()
 
@@ -141,4 +142,4 @@ def _put_back(environment: dict[str, str], settings: dict[str, Any]) -> list[str
 
 
 def _text(value: Any) -> str:
-    return str(getattr(value, "name", value))  # of a policy its name
+    return str(getattr(value, "name", value))  # the name of a dtype policy

@@ -15,13 +15,13 @@ from rich.table import Column
 from zoo.reporter import Reporter, drawing
 from zoo.terminal import readable
 
-#: In a log, one line a counted stage is due after so many seconds.
+#: Seconds between two lines of a counted stage in a log.
 _LOG_EVERY_S = 15.0
 
-#: How a terminal shows what must be read.
+#: Style of warnings on a terminal.
 _WARNING = "bold red"
 
-#: A notebook draws the bar anew so often: every drawing is a message to the browser.
+#: Minimum seconds between two updates of the bar in a notebook, because each is a message to the browser.
 _REDRAW_EVERY_S = 0.1
 
 

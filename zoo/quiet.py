@@ -22,7 +22,7 @@ def stderr_aside(
         told: Errors that are complete, so that the text is not printed with them.
         only: Prefixes of lines to suppress. All other lines are printed in any case.
     """
-    if sys.__stderr__ is None:  # the process was started without one
+    if sys.__stderr__ is None:  # the process was started without stderr
         yield
         return
     show = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
@@ -57,10 +57,10 @@ class Messages:
 
     def __init__(self) -> None:
         self._process = 0
-        self._file = -1  # where the descriptor leads meanwhile; open for as long as the process runs
-        self._own: TextIO | None = None  # Python's stderr meanwhile; stays open, for somebody may have kept it
-        self._kept = -1  # where the descriptor led
-        self._python: TextIO | None = None  # Python's stderr before
+        self._file = -1  # the file that receives the output meanwhile; stays open until the process ends
+        self._own: TextIO | None = None  # Python's stderr meanwhile; stays open, because a reference to it may exist
+        self._kept = -1  # duplicate of the original descriptor
+        self._python: TextIO | None = None  # the original stderr of Python
         self._claimed: set[bytes] = set()
 
     def begin(self) -> None:
@@ -69,7 +69,7 @@ class Messages:
             self._kept = os.dup(2)
         except OSError:
             return
-        if self._process != os.getpid():  # the first time, and after a fork: not the file of the parent
+        if self._process != os.getpid():  # on first use, and after a fork, so that the file of the parent is not used
             self._process, self._file = os.getpid(), _unnamed_file()
         stream = sys.stderr
         if isinstance(stream, io.TextIOWrapper) and _is_descriptor_2(stream):
@@ -121,7 +121,7 @@ class Messages:
             return b""
         if hasattr(os, "pread"):
             return os.pread(self._file, count, after)
-        os.lseek(self._file, after, os.SEEK_SET)  # Windows: writers share this position
+        os.lseek(self._file, after, os.SEEK_SET)  # on Windows, all writers share this position
         try:
             return os.read(self._file, count)
         finally:
@@ -131,7 +131,7 @@ class Messages:
 def _is_descriptor_2(stream: io.TextIOWrapper) -> bool:
     try:
         return stream.fileno() == 2
-    except (OSError, ValueError):  # a stream in memory, or a closed one
+    except (OSError, ValueError):  # a stream in memory, or a closed stream
         return False
 
 
@@ -146,10 +146,10 @@ def _unnamed_file() -> int:
         import fcntl
 
         descriptor = os.memfd_create("stderr")
-        # Linux does not lock the position of such a file: threads would write over each other.
+        # Linux does not lock the position of such a file, so threads would overwrite each other's output.
         fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)
         return descriptor
-    import tempfile  # loads OpenSSL: too slow for the runner on a device where there is another way
+    import tempfile  # loads OpenSSL, which is slow on a device, so it is only used if nothing else works
 
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())

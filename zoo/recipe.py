@@ -171,10 +171,10 @@ class Recipe:
         Raises:
             UsageError: A field does not exist, or its value is invalid.
         """
-        if "epochs" in values:  # whoever says how many epochs gets exactly these
+        if "epochs" in values:  # a given number of epochs is used exactly
             values = {"min_steps": 0, **values}
         read = {name: read_field(name, value) for name, value in values.items()}
-        if read.get("head_epochs"):  # the same with a head that has epochs, or has none
+        if read.get("head_epochs"):  # the same applies to the head
             read.setdefault("head", "trained")
         elif read.get("head") == "chosen":
             read.setdefault("head_epochs", 0)

@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from zoo.text_files import decode_text
 
-#: No file of ours nests deeper than ten. Beyond the bound, copying or printing a value would end in a RecursionError.
+#: Maximum nesting. Files of zoo have at most ten levels. Without a limit, copying or printing a value would raise a
+#: RecursionError.
 DEEPEST = 64
 
 _LARGEST_INT = 2**63
@@ -37,7 +38,7 @@ def read_json(text: str | bytes) -> Any:
         ValueError: The text is not JSON, is not UTF-8, contains a number with thousands of digits, or is nested too
             deeply.
     """
-    if isinstance(text, bytes):  # json itself would guess the encoding, and take a null byte for a part of UTF-16
+    if isinstance(text, bytes):  # json would guess the encoding, and interpret a null byte as part of UTF-16
         text = decode_text(text, strict=True)
     try:
         value = json.loads(text)
@@ -51,7 +52,7 @@ def refuse_deep(value: Any) -> None:
     """Raises ``ValueError`` if lists and mappings are nested deeper than ``DEEPEST``."""
     level = [value]
     for _ in range(DEEPEST):
-        inner: dict[int, Any] = {}  # by identity: YAML may name one list a thousand times
+        inner: dict[int, Any] = {}  # by identity, because YAML may refer to one list a thousand times
         for item in level:
             if isinstance(item, dict | list):
                 found = item.values() if isinstance(item, dict) else item

@@ -110,7 +110,7 @@ def _registry(kind: str, record: type[Record]) -> Registry[Record]:
     return Registry(kind, [offer for offer in _offers(plugin_manager()) if isinstance(offer.record, record)])
 
 
-@cache  # guarding dozens of records takes a thousandth of a second, and lists are asked for often
+@cache  # cached, because guarding dozens of records takes a millisecond and the lists are needed often
 def _offers(manager: PluginManager) -> list[Offer[Any]]:
     return [
         Offer(offered, plugin.distribution, plugin.version) for plugin in manager.plugins for offered in plugin.records

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-#: Those that show a bar at the moment.
+#: Reporters that currently show a progress bar.
 drawing: set[Reporter] = set()
 
 

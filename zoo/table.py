@@ -1,8 +1,9 @@
 """Tables in plain text: each row on one line in a pipe, within the width of the window on a terminal.
 
-Where a window is too narrow, columns of text are wrapped at words, then the least important columns are left out, and
-at last each row becomes a short list. Numbers and names are never broken: only a name that is wider than the whole
-window is shortened in its middle. This module needs nothing, so that the device has it too.
+If a window is too narrow, columns of text are first wrapped at words. Then the least important columns are left out,
+and finally each row becomes a short list. Numbers and names are never broken; only a name that is wider than the whole
+window is shortened in its middle. This module imports nothing from other packages, so that it can be used on the
+device.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from typing import Literal
 from zoo.terminal import readable
 
 _GAP = "  "
-#: A column of text is wrapped to no less than this, where it can be.
+#: Minimum width to which a column of text is wrapped.
 _NARROWEST = 24
-#: Spaces at which a text is wrapped: none between a number and its unit.
+#: Spaces at which a text is wrapped, except those between a number and its unit.
 _SPACE = re.compile(r" +(?!(?<=\d )(?:%|(?:[kMG]?B|[kMG]|px|m?s|min|h)\b))")
 
 
@@ -30,10 +31,11 @@ class Column:
     """A column of a table.
 
     Args:
-        title: Its heading.
+        title: Heading of the column.
         kind: ``figure`` is aligned right and never broken; ``name`` and ``text`` are wrapped at words. A word of a
-            text, such as a path, is kept whole even where it is wider than the window.
-        rank: 0 is always shown; of the others, the highest is left out first where there is no room.
+            text, such as a path, is kept whole even if it is wider than the window.
+        rank: Columns of rank 0 are always shown. If the window is too narrow, the column with the highest rank is left
+            out first.
     """
 
     title: str
@@ -42,13 +44,13 @@ class Column:
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None = None, indent: str = "") -> str:
-    """A heading, where a column has one, and a line a row.
+    """Formats a table: the headings, if there are any, and one line per row.
 
     Args:
-        columns: What is in the rows; the first column says what a row is about.
-        rows: Cells; what a terminal must not get is spelt out.
-        width: Of the window, as ``terminal_width`` gives it; ``None`` for any.
-        indent: In front of every line.
+        columns: The columns. The first one identifies the row.
+        rows: The cells. Control characters are escaped.
+        width: Width of the window, as returned by ``terminal_width``. ``None``: unlimited.
+        indent: Text before every line.
 
     >>> print(table((Column("run", "name"), Column("accuracy")), [("a", "94.0 %"), ("long", "9.0 %")]))
     run   accuracy
@@ -64,12 +66,12 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int |
 
 
 class Layout:
-    """Where the columns of a table stand, for a table that is printed row by row.
+    """The layout of a table that is printed row by row.
 
     Args:
         columns: The columns.
-        cells: Of each column, cells that show how wide it gets.
-        width: Of the window; ``None`` for any.
+        cells: For each column, cells that determine its width.
+        width: Width of the window. ``None``: unlimited.
     """
 
     def __init__(self, columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int | None) -> None:
@@ -102,7 +104,7 @@ class Layout:
         return place if self._columns[place].rank else None
 
     def heading(self) -> Iterator[str]:
-        """The titles, where there are any."""
+        """The headings, if there are any."""
         titles = [column.title for column in self._columns]
         if any(titles) and not self._listed:
             stacks = {place: self._stack(titles[place], place, heading=True) for place in self._shown}
@@ -123,7 +125,7 @@ class Layout:
         yield from self._lines(stacks)
 
     def footing(self) -> Iterator[str]:
-        """What was left out."""
+        """The note on columns that were left out."""
         left_out = [column.title for place, column in enumerate(self._columns) if place not in self._shown]
         if self._window is not None and any(left_out):
             yield from wrap(f"Too narrow for: {', '.join(filter(None, left_out))}.", self._window)
@@ -156,7 +158,7 @@ class Layout:
 
 
 def _least(column: Column, cells: Sequence[str], widest: int, window: int) -> int:
-    """How wide a column must be."""
+    """The minimum width of a column."""
     words = max(map(width_of, _SPACE.split(column.title)))
     if column.kind == "figure":
         return max(words, *map(width_of, cells)) if cells else words
@@ -165,18 +167,18 @@ def _least(column: Column, cells: Sequence[str], widest: int, window: int) -> in
 
 
 def terminal_width() -> int | None:
-    """How many columns the window has; ``None`` where standard output leads elsewhere, or is closed."""
+    """Number of columns of the terminal. ``None`` if standard output is not a terminal or is closed."""
     return shutil.get_terminal_size().columns if sys.stdout and sys.stdout.isatty() else None
 
 
 def wrap(text: str, width: int | None, whole: bool = False, most: int = 0) -> list[str]:
-    """A text in lines of ``width`` columns, at words.
+    """Wraps a text at words into lines of at most ``width`` columns.
 
     Args:
         text: The text.
-        width: Columns; ``None`` for any.
-        whole: Whether a longer word is kept; else it is shortened in its middle.
-        most: Columns that a word may take all the same before it is shortened.
+        width: Number of columns. ``None``: unlimited.
+        whole: Whether a longer word is kept. Otherwise it is shortened in its middle.
+        most: Number of columns above which a word is shortened even so.
 
     >>> wrap("94.0 % of the images", 10)
     ['94.0 % of', 'the images']
@@ -194,7 +196,7 @@ def wrap(text: str, width: int | None, whole: bool = False, most: int = 0) -> li
 
 
 def prose(sentences: Iterable[str], width: int | None) -> str:
-    """Sentences, each from a new line on, with their indents; their words, such as paths, are kept whole."""
+    """Wraps sentences, each starting on a new line, with their indents. Words such as paths are kept whole."""
     lines = []
     for sentence in sentences:
         text = sentence.lstrip(" ")
@@ -204,7 +206,7 @@ def prose(sentences: Iterable[str], width: int | None) -> str:
 
 
 def width_of(text: str) -> int:
-    """Columns that a text takes on a terminal: an East Asian character two, a combining mark none.
+    """Number of columns of a text on a terminal: an East Asian character takes two, a combining mark none.
 
     >>> width_of("橄榄球"), width_of("كُرة")
     (6, 3)
@@ -219,7 +221,7 @@ def _width_of_one(character: str) -> int:
 
 
 def shorten(text: str, width: int) -> str:
-    """The text in at most ``width`` columns, its middle left out.
+    """Shortens a text to at most ``width`` columns by leaving out its middle.
 
     >>> shorten("rugby/a_very_long_file_name_0867.jpg", 20)
     'rugby/a_ve…_0867.jpg'

@@ -12,7 +12,7 @@ import sys
 import unicodedata
 from typing import Any
 
-# Marks that turn the direction of the text after them: a file name must not be able to rearrange the sentence round it.
+# Marks that change the direction of the following text. A file name must not be able to reorder the sentence around it.
 _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -35,7 +35,7 @@ def readable(text: object, keep: str = "") -> str:
 
 def _spell(character: str) -> str:
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte that was not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # how Python represents a byte that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     if 0xD800 <= code <= 0xDFFF or character in _DIRECTION_MARKS or character in "\u2028\u2029":
         return f"\\u{code:04x}"
@@ -78,6 +78,8 @@ def guard_terminal() -> None:
             )
             sys.stderr = sys.__stderr__ = stream  # type: ignore[misc]
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name may hold what an encoding cannot show
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a name may contain characters that the encoding cannot represent
             if name == "stderr" or stream.isatty():
                 setattr(sys, name, _ReadableStream(stream))

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import codecs
 
-#: As many bytes tell UTF-16 without a mark, and what is no text.
+#: Number of bytes that are examined to detect UTF-16 without a mark, and binary files.
 _HEAD_BYTES = 1024
 
 _MARKS = (
-    # UTF-32 first: its little-endian mark begins like the one of UTF-16.
+    # UTF-32 first, because its little-endian mark starts with that of UTF-16.
     (codecs.BOM_UTF32_LE, "UTF-32 text, not UTF-8"),
     (codecs.BOM_UTF32_BE, "UTF-32 text, not UTF-8"),
     (codecs.BOM_UTF16_LE, "UTF-16 text, not UTF-8"),
@@ -64,7 +64,7 @@ def _other_kind(head: bytes) -> str:
         if head.startswith(mark):
             return kind
     even, odd = head[0::2].count(0), head[1::2].count(0)
-    # Mostly Latin letters: one byte of each pair is zero, and always the same one.
+    # In UTF-16 of mostly Latin letters, the same byte of each pair is zero.
     if min(even, odd) == 0 and max(even, odd) > len(head) // 4:
         return "UTF-16 text, not UTF-8"
     if even + odd > len(head) // 10:

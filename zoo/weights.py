@@ -39,7 +39,7 @@ class _Described(Protocol):
     def dtype(self) -> np.dtype[Any]: ...
 
 
-#: Mismatches that are spelt out in an error; the rest are counted.
+#: Number of mismatches listed in an error; the others are only counted.
 _MISMATCHES_SHOWN = 6
 
 
@@ -59,14 +59,14 @@ def write_weights(path: Path, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
-            with np.errstate(over="ignore"):  # told below, with the name
+            with np.errstate(over="ignore"):  # reported below, with the name
                 stored = np.asarray(arrays[name], dtype=np.float16 if arrays[name].ndim >= 2 else np.float32)
             if not np.isfinite(stored).all():
                 raise UsageError(f"'{name}' has values that are not finite in {stored.dtype}.")
             entry = io.BytesIO()
             np.lib.format.write_array(entry, np.ascontiguousarray(stored), version=(1, 0), allow_pickle=False)
             member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            member.create_system = 3  # Unix, wherever it runs
+            member.create_system = 3  # Unix, on every system, so that the bytes are the same
             archive.writestr(member, entry.getvalue())
     path.write_bytes(buffer.getvalue())
     return hashlib.sha256(buffer.getvalue()).hexdigest()
@@ -116,7 +116,7 @@ def _told(path: Path) -> Iterator[None]:
     """Converts an error on reading to an error that names the file."""
     try:
         yield
-    except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds on a file that is none
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds of errors
         raise UsageError(
             f"{path} is not a weight file: {error}",
             "Give an .npz written by zoo.weights.write_weights, or a .keras model.",
@@ -162,7 +162,8 @@ def load_weights(
         arrays = _keras_arrays(path)
         return _fill(model, path, arrays, arrays.__getitem__, backbone, with_head, hint)
     with _opened(path, sha256) as file:
-        # Names, shapes and types first: what does not fit the model is never read, however large it claims to be.
+        # Names, shapes and types are checked first, so that arrays that do not match the model are never read, whatever
+        # size they declare.
         with _told(path):
             declared = {name: file.declared(name) for name in set(file.names) & set(_variables(model))}
 
@@ -201,7 +202,7 @@ def _fill(
     arrays = {name: read(name) for name in variables if fill_head or name not in head}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
-            raise UsageError(f"'{name}' in {path} has values that are not finite.", "Did that training run diverge?")
+            raise UsageError(f"'{name}' in {path} has values that are not finite.", "Did that training diverge?")
     for name, array in arrays.items():
         variables[name].assign(array.astype(np.float32))
     return fill_head
@@ -254,7 +255,7 @@ def _keras_arrays(path: Path) -> Arrays:
     try:
         check_keras_file(path)
         return model_arrays(keras.saving.load_model(path, compile=False))
-    except Exception as error:  # whatever a foreign model holds
+    except Exception as error:  # a foreign model may contain anything
         raise UsageError(f"Keras could not open {path}: {error}") from error
 
 

@@ -102,14 +102,16 @@ def _standard(metadata: Metadata, has_map: bool) -> bytes:
             table(
                 "AssociatedFile",
                 name=LABELS,
-                description="One class a line, in the order of the outputs.",
+                description="One class per line, in the order of the outputs.",
                 type=standard.AssociatedFileType.TENSOR_AXIS_LABELS,
             )
         ],
     )
     outputs = [probabilities]
     if has_map:
-        outputs.append(table("TensorMetadata", name=MAP, description="What a place adds to the logit of a class."))
+        outputs.append(
+            table("TensorMetadata", name=MAP, description="Contribution of each position to the logit of each class.")
+        )
     verified = "verified against Keras" if metadata.verified else "not verified"
     return standard.pack(
         table(
@@ -124,7 +126,7 @@ def _standard(metadata: Metadata, has_map: bool) -> bytes:
                 table(
                     "AssociatedFile",
                     name=OURS,
-                    description="Where the model comes from, and how its input is made.",
+                    description="Origin of the model, and preprocessing of its input.",
                     type=standard.AssociatedFileType.DESCRIPTIONS,
                 )
             ],

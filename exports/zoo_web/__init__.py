@@ -13,15 +13,16 @@ from zoo_onnx import EXPORTER
 
 from zoo import App, Exporter, hookimpl
 
-MANUAL = """Any static web server will do, under any path; a browser opens no model from a plain file. Here:
+MANUAL = """Serve this folder with any static web server, under any path. A browser cannot open a model from a
+local file. On this machine:
 
 ```console
 $ python3 -m http.server --bind 127.0.0.1       # in this folder; then open http://127.0.0.1:8000
 ```
 
-The page asks no other server for anything, and no photo leaves the browser. Once open it works offline. Its self-test
-runs `golden/` in that very browser. Camera and offline use need https, or `localhost`. What has to be served:
-`index.html`, `sw.js`, `page/`, `onnxruntime-web/`, `golden/`, `spec.json` and the model."""
+The page sends no requests to other servers, and no photo leaves the browser. Once it is open, it works offline. Its
+self-test runs `golden/` in the same browser. The camera and offline use need https or `localhost`. The files to serve
+are `index.html`, `sw.js`, `page/`, `onnxruntime-web/`, `golden/`, `spec.json` and the model."""
 
 
 @hookimpl
@@ -37,7 +38,7 @@ def zoo_exporters() -> Iterable[Exporter]:
                 files="zoo_web.site_files:site_files",
                 start="In a browser: python -m http.server --bind 127.0.0.1 --directory {folder}",
                 manual=MANUAL,
-                licence="`onnxruntime-web/` holds ONNX Runtime Web by Microsoft, MIT (`onnxruntime-web/LICENSE.txt`).",
+                licence="`onnxruntime-web/` is ONNX Runtime Web by Microsoft, MIT (`onnxruntime-web/LICENSE.txt`).",
             ),
             variant_of="onnx",
         )

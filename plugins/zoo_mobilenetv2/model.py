@@ -140,7 +140,7 @@ def _check(input_shape: tuple[int, int, int], num_classes: int, width: float, dr
         raise UsageError(
             f"mobilenetv2 needs images of at least {STRIDE}x{STRIDE} pixels. "
             f"Received: {input_shape[1]}x{input_shape[0]} (width x height).",
-            f"It halves its input five times; ask for a larger size, such as {STRIDE * 3} or 224.",
+            f"It halves its input five times; choose a larger size, such as {STRIDE * 3} or 224.",
         )
     if num_classes < 2:
         raise UsageError(f"mobilenetv2 needs at least 2 classes. Received: {num_classes}.")

@@ -24,7 +24,7 @@ def build(input_shape: tuple[int, int, int], num_classes: int, dropout: float = 
     """
     height, width, _ = input_shape
     if min(height, width) < 8:
-        raise UsageError(f"simple_cnn needs images of 8 px a side or more. Received: {width}x{height}.")
+        raise UsageError(f"simple_cnn needs images of at least 8x8 px. Received: {width}x{height}.")
     image = keras.Input(input_shape, name="image")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(image)
     for block, filters in enumerate((32, 32, 64), start=1):

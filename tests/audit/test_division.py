@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from zoo.audit.division import divide
-from zoo.audit.duplicates import Twins
+from zoo.audit.duplicates import NearDuplicates
 from zoo.audit.facts import Facts
 from zoo.audit.photos import Photo
 from zoo.errors import DataError, UsageError
@@ -50,16 +50,16 @@ def test_every_class_gets_about_its_shares(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_group_that_is_most_of_its_class_trains(seed: int) -> None:
-    twins = [Twins(0, number, "near", 0.9) for number in range(1, 50)]
-    splits = divide([*many(65), *many(40, "b")], twins, 0.2, 0.1, seed).splits[:65]
+    near_duplicates = [NearDuplicates(0, number, "near", 0.9) for number in range(1, 50)]
+    splits = divide([*many(65), *many(40, "b")], near_duplicates, 0.2, 0.1, seed).splits[:65]
     assert splits[0] == "train"
     assert set(splits) == {"train", "val", "test"}
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_evening_out_leaves_something_to_train_on(seed: int) -> None:
-    twins = [Twins(0, number, "near", 0.9) for number in range(1, 100)]
-    assert set(divide(many(102), twins, 0.2, 0.1, seed).splits) == {"train", "val", "test"}
+    near_duplicates = [NearDuplicates(0, number, "near", 0.9) for number in range(1, 100)]
+    assert set(divide(many(102), near_duplicates, 0.2, 0.1, seed).splits) == {"train", "val", "test"}
 
 
 def test_added_photos_move_no_other() -> None:
@@ -78,8 +78,8 @@ def test_what_an_earlier_division_named_stays_when_photos_are_added(seed: int) -
     kept = {photo.sha256: split for photo, split in zip(before, first, strict=True)}
     added = [photo(f"new_{number}.jpg", label) for number in range(20) for label in "ab"]
     copies = [photo(f"copy_{number}.jpg", side_px=300) for number in range(20)]
-    twins = [Twins(number, 80 + number, "near", 0.9) for number in range(20)]
-    second = divide([*before, *added, *copies], twins, 0.2, 0.1, seed, kept=kept)
+    near_duplicates = [NearDuplicates(number, 80 + number, "near", 0.9) for number in range(20)]
+    second = divide([*before, *added, *copies], near_duplicates, 0.2, 0.1, seed, kept=kept)
     assert second.splits[:40] == first
     assert second.splits[80:] == first[:20], "larger copies follow the photo that is kept"
     assert not second.torn
@@ -124,8 +124,8 @@ def test_new_photos_of_a_torn_group_are_held_out_and_nothing_kept_moves() -> Non
     sides = ["train", "test", "val", *["train"] * 30, *["test"] * 8, *["val"] * 6]
     kept = {photo.sha256: split for photo, split in zip(photos, sides, strict=False)}
     # 0 and 1 turn out to belong together, and 50 with them; 2 and 3 with 51; 52 with 4 alone.
-    twins = [Twins(*pair, "near", 0.9) for pair in ((0, 50), (1, 50), (2, 51), (3, 51), (4, 52))]
-    found = divide(photos, twins, 0.2, 0.1, 0, kept=kept)
+    near_duplicates = [NearDuplicates(*pair, "near", 0.9) for pair in ((0, 50), (1, 50), (2, 51), (3, 51), (4, 52))]
+    found = divide(photos, near_duplicates, 0.2, 0.1, 0, kept=kept)
     assert list(found.splits[: len(sides)]) == sides
     assert found.splits[50:53] == ("test", "val", "train")
     assert found.torn == ((0, 1, 50), (2, 3, 51))
@@ -138,12 +138,12 @@ def test_another_seed_divides_otherwise() -> None:
     assert divide(photos, [], 0.2, 0.1, 0).splits != divide(photos, [], 0.2, 0.1, 1).splits
 
 
-def test_twins_stay_together_and_a_smaller_copy_moves_nothing() -> None:
+def test_near_duplicates_stay_together_and_a_smaller_copy_moves_nothing() -> None:
     photos = many(200)
     alone = divide(photos, [], 0.2, 0.1, 0).splits
     copies = [photo(f"copy_{number}.jpg", side_px=50) for number in range(200)]
-    twins = [Twins(number, 200 + number, "near", 0.9) for number in range(200)]
-    found = divide([*photos, *copies], twins, 0.2, 0.1, 0)
+    near_duplicates = [NearDuplicates(number, 200 + number, "near", 0.9) for number in range(200)]
+    found = divide([*photos, *copies], near_duplicates, 0.2, 0.1, 0)
     assert found.splits[:200] == found.splits[200:] == alone
     assert (found.groups, found.grouped) == (200, 400)
 
@@ -172,7 +172,7 @@ def test_a_class_too_small_for_the_splits_is_named() -> None:
     with pytest.raises(DataError, match="Class 'few' has only 2 unrelated photos"):
         divide([*many(30), *many(2, "few")], [], 0.2, 0.1, 0)
     with pytest.raises(DataError, match="Class 'a' has only 1 unrelated photo or group"):
-        divide([*many(4), *many(30, "b")], [Twins(0, n, "near", 1.0) for n in (1, 2, 3)], 0.2, 0.1, 0)
+        divide([*many(4), *many(30, "b")], [NearDuplicates(0, n, "near", 1.0) for n in (1, 2, 3)], 0.2, 0.1, 0)
 
 
 def test_expressions_that_are_none_or_find_nothing_are_refused() -> None:

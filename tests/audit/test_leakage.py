@@ -1,4 +1,4 @@
-"""Test images with a twin to learn from, as every training run looks for them."""
+"""Test images with a near-duplicate among the training images, as every training run searches them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def test_clean_splits_leak_nothing(photo_folder: PhotoFolder) -> None:
 
 
 @pytest.mark.parametrize("change", ["recompressed", "cropped", "mirrored"])
-def test_a_copy_in_test_is_found_with_its_twin(change: str, photo_folder: PhotoFolder, changes: ModuleType) -> None:
+def test_a_copy_in_test_is_found_with_its_near_duplicate(
+    change: str, photo_folder: PhotoFolder, changes: ModuleType
+) -> None:
     root = photo_folder({"train/a": 12, "train/b": 12, "test/a": 6, "test/b": 6})
     original = read_image(root / "train" / "b" / "photo_003.jpg")
     write_image(root / "test" / "b" / "copy.jpg", changes.CHANGES[change](original, np.random.default_rng(0)))
@@ -38,9 +40,9 @@ def test_a_copy_in_test_is_found_with_its_twin(change: str, photo_folder: PhotoF
         assert bool(told) is compared
         assert all(done <= total for done, total in told)
         assert found.keys() == {"test/a/equal.jpg", "test/b/copy.jpg"}
-        assert found["test/a/equal.jpg"].twin == "train/a/photo_001.jpg"
-        assert found["test/a/equal.jpg"].sameness == 1
-        assert found["test/b/copy.jpg"].twin == "train/b/photo_003.jpg"
+        assert found["test/a/equal.jpg"].near_duplicate == "train/a/photo_001.jpg"
+        assert found["test/a/equal.jpg"].similarity == 1
+        assert found["test/b/copy.jpg"].near_duplicate == "train/b/photo_003.jpg"
 
 
 def test_the_accuracy_without_them_is_that_of_the_others(photo_folder: PhotoFolder, tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from tests.audit.conftest import read_image, write_image
 from tests.conftest import PhotoFolder, hash_of
 from zoo.audit.audit import Audit
 from zoo.audit.division import divide
-from zoo.audit.duplicates import Twins, find_twins, groups, unmirrored_groups
+from zoo.audit.duplicates import NearDuplicates, find_near_duplicates, groups, unmirrored_groups
 from zoo.audit.findings import failing
 from zoo.audit.leakage import find_leaks
 from zoo.audit.photos import read_photos
 from zoo.audit.records import Records
-from zoo.audit.repeats import twin_findings
+from zoo.audit.repeats import near_duplicate_findings
 from zoo.data import load_data
 from zoo.image_spec import ImageSpec
 
@@ -26,9 +26,16 @@ def check(root: Path) -> Audit:
     """Without a backbone."""
     with Records() as records:
         photos = read_photos(str(root), records)
-        twins = find_twins(photos, None, records)
-    group, unmirrored = groups(len(photos), twins), unmirrored_groups(len(photos), twins)
-    return Audit(photos, tuple(twins), group, unmirrored, tuple(twin_findings(photos, twins, group, unmirrored)), None)
+        near_duplicates = find_near_duplicates(photos, None, records)
+    group, unmirrored = groups(len(photos), near_duplicates), unmirrored_groups(len(photos), near_duplicates)
+    return Audit(
+        photos,
+        tuple(near_duplicates),
+        group,
+        unmirrored,
+        tuple(near_duplicate_findings(photos, near_duplicates, group, unmirrored)),
+        None,
+    )
 
 
 def counts(found: Audit) -> dict[str, int]:
@@ -51,7 +58,7 @@ def turns(photo_folder: PhotoFolder) -> Path:
 def test_mirror_images_of_two_classes_are_a_note(turns: Path) -> None:
     found = check(turns)
     assert counts(found) == {"mirrored": 14}
-    assert all(pair.mirrored for pair in found.twins)
+    assert all(pair.mirrored for pair in found.near_duplicates)
     assert not failing("warning") & found.by_kind.keys()
 
 
@@ -81,7 +88,11 @@ def test_symmetric_photos_are_the_same_without_mirroring(photo_folder: PhotoFold
 
 
 def test_a_group_knows_which_of_its_photos_are_mirrored() -> None:
-    pairs = [Twins(0, 1, "near", 1.0, True), Twins(1, 2, "near", 1.0, True), Twins(2, 3, "near", 1.0)]
+    pairs = [
+        NearDuplicates(0, 1, "near", 1.0, True),
+        NearDuplicates(1, 2, "near", 1.0, True),
+        NearDuplicates(2, 3, "near", 1.0),
+    ]
     assert groups(5, pairs).tolist() == [0, 0, 0, 0, 4]
     found = unmirrored_groups(5, pairs)
     assert found[0] == found[2] == found[3]
@@ -104,7 +115,7 @@ def test_a_mirror_image_leaks_only_under_the_same_label(
 
 def test_a_split_keeps_mirror_images_of_two_classes_on_one_side(turns: Path) -> None:
     found = check(turns)
-    division = divide(found.photos.photos, found.twins, 0.2, 0.1, 0)
+    division = divide(found.photos.photos, found.near_duplicates, 0.2, 0.1, 0)
     side = dict(zip((photo.name for photo in found.photos.photos), division.splits, strict=True))
     for path in (turns / "turn_left").iterdir():
         assert side[f"turn_left/{path.name}"] == side[f"turn_right/of_{path.name}"]

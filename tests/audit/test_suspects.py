@@ -49,7 +49,7 @@ def test_the_most_evident_come_first() -> None:
     assert min(evidence) >= 0.7
 
 
-def test_a_twin_does_not_vouch_for_a_wrong_label() -> None:
+def test_a_near_duplicate_does_not_vouch_for_a_wrong_label() -> None:
     features, true = clusters(12, 2)
     features[1:4] = features[0]
     labels = true.copy()

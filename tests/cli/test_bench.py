@@ -152,7 +152,7 @@ def test_what_was_measured_twice_is_shown_once(measured: dict[str, Any], run_zoo
     assert done.code == 0
     assert [row["fastest_ms"] for row in json.loads(done.out)["rows"]] == [40.0]
     assert "was timed twice on board" in done.err
-    assert "the later are shown" in done.err
+    assert "The later times are shown" in done.err
     done = run_zoo("bench", "--merge", "new.json", "new.json", "--json")
     assert (len(json.loads(done.out)["rows"]), done.err) == (1, "")
     done = run_zoo("bench", "--merge", "new.json", "other.json", "--json")
@@ -176,9 +176,9 @@ def test_files_without_an_accuracy_have_no_picture(measured: dict[str, Any], run
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("not JSON", "is no JSON"),
-        ("[]", "no benchmark"),
-        ('{"kind": "zoo bench --merge", "version": 1}', "no benchmark"),
+        ("not JSON", "is not JSON"),
+        ("[]", "not a benchmark"),
+        ('{"kind": "zoo bench --merge", "version": 1}', "not a benchmark"),
         ('{"kind": "zoo bench", "version": 2}', "is version 2 of a benchmark; this zoo reads 1"),
         ('{"kind": "zoo bench", "version": 1, "results": [{}]}', "is a damaged benchmark"),
         (None, "Could not read"),

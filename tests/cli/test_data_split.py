@@ -17,7 +17,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_manifest_keeps_twins_together_trains_and_notices_changes(
+def test_a_manifest_keeps_near_duplicates_together_trains_and_notices_changes(
     photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
     root = photo_folder({"a": 30, "b, c": 30})

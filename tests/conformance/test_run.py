@@ -74,7 +74,7 @@ def test_an_unexpected_pass_fails() -> None:
     (result,) = run_checks(SOUND, checks=["record"], expected_failures={"record": "it once had no words"})
     assert (result.status, result.ok) == ("unexpected_pass", False)
     assert result.mend == "Remove 'record' from the expected failures."
-    assert "passes, though it was expected to fail: it once had no words" in str(result)
+    assert "passes, although it was expected to fail: it once had no words" in str(result)
 
 
 def test_results_come_one_by_one_and_in_order() -> None:
@@ -157,7 +157,7 @@ def test_the_pytest_decorator(tmp_path: Path) -> None:
     assert "expected: a summary of one line" in done.stdout
     assert "fix:      Describe its purpose in one line." in done.stdout
     assert "it has no words" in done.stdout
-    assert "passes, though it was expected to fail: it once had no words" in done.stdout
+    assert "passes, although it was expected to fail: it once had no words" in done.stdout
 
 
 def test_the_command_prints_json(run_zoo: RunZoo) -> None:

@@ -159,6 +159,8 @@ def test_a_host_that_nobody_reaches_is_given_up(server: LoopbackServer, tmp_path
     assert len(done.kept) == 5
     assert len(done.failures) == 400
     assert all(failure.temporary for failure in done.failures)
-    given_up = [failure for failure in done.failures if "127.0.0.1 was given up" in failure.reason]
+    given_up = [
+        failure for failure in done.failures if "127.0.0.1 was excluded after repeated failures" in failure.reason
+    ]
     assert len(given_up) > 300
     assert "no connection to 127.0.0.1: Connection refused" in done.failures[0].reason

@@ -136,8 +136,8 @@ def test_members_that_climb_out_or_are_no_files(run_zoo: RunZoo, tmp_path: Path)
     assert len(images_in(tmp_path / "photos")) == 2
     reasons = {row["url"]: row["reason"] for row in read_csv(tmp_path / "photos" / "failed.csv")}
     assert reasons == {
-        "../../evil.JPEG": "its path leads out of the archive",
-        "/abs.JPEG": "its path leads out of the archive",
+        "../../evil.JPEG": "its path points outside the archive",
+        "/abs.JPEG": "its path points outside the archive",
         f"{RUGBY}_link.JPEG": "not a regular file",
         f"{RUGBY}_dev.JPEG": "not a regular file",
         f"{RUGBY}_page.JPEG": "not an image: HTML text",

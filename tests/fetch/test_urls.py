@@ -172,7 +172,7 @@ def test_names_are_fit_for_every_disk(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["list.csv", "photos", "site"]
     reasons = [row["reason"] for row in read_csv(photos / "failed.csv")]
     assert len(reasons) == 2
-    assert all("leads out of the folder" in reason for reason in reasons)
+    assert all("points outside the folder" in reason for reason in reasons)
 
 
 def test_a_dry_run_says_number_and_size_and_makes_nothing(

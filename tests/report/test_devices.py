@@ -66,7 +66,7 @@ def test_units_stand_in_the_heads_of_columns(page: Path) -> None:
 
 
 def test_the_terminal_says_what_front_is(found: Merged) -> None:
-    assert found.as_text().splitlines()[-1].startswith("front: yes where no other file on the device beats it in")
+    assert found.as_text().splitlines()[-1].startswith("front: yes if no other file on the device is")
 
 
 def test_the_whole_table_fits_a_screen(browser: Any, page: Path) -> None:

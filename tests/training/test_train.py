@@ -193,7 +193,7 @@ def test_a_damaged_checkpoint_is_a_message(interrupted: Path, run_zoo: RunZoo) -
         (["train", "simple_cnn", "--recipe", "artcle"], 2, "Did you mean 'article'?"),
         (["train", "simple_cnn", "--recipe", "gone.yaml"], 2, "Could not read the recipe 'gone.yaml'"),
         (["train", "simple_cnn", "--size", "big"], 2, "--size must be pixels"),
-        (["train", "simple_cnn", "--size", "4"], 2, "8 px a side or more"),
+        (["train", "simple_cnn", "--size", "4"], 2, "at least 8x8 px"),
         (["train", "--resume", "nowhere"], 2, "No run at 'nowhere'"),
         (["train", "--resume", "a", "--repeat", "b"], 2, "Give one of them"),
         (["train", "simple_cnn", "--runs", "/proc/none"], 4, "Could not write"),

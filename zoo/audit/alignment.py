@@ -22,24 +22,24 @@ from zoo.audit.fingerprints import Overlap
 if TYPE_CHECKING:
     from cv2.typing import MatLike
 
-#: Pictures are compared at this many pixels a side.
+#: Pictures are compared at this width and height.
 SIDE_PX = 160
 
-#: Raised whenever the same two pictures would be judged otherwise.
+#: Increased whenever the result for the same two pictures changes.
 VERSION = 5
 
 _PATCH_PX = 20
-_REACH_PX = 6  # how far from its place a patch is looked for
-_TEXTURED = 5.0  # standard deviation, in gray levels, above which a patch shows something
-_FLAT = 1.5  # and below which it shows nothing
-_HINT = 0.6  # correlation of a patch that may guide the warp
-_SAME = 0.8  # and of one that is the same
+_REACH_PX = 6  # maximum distance at which a patch is searched
+_TEXTURED = 5.0  # minimum standard deviation of a patch with texture, in gray levels
+_FLAT = 1.5  # maximum standard deviation of a patch without texture
+_HINT = 0.6  # minimum correlation of a patch that is used to fit the warp
+_SAME = 0.8  # minimum correlation of a matching patch
 _SAME_PLACE_PX = 2
-_OTHER_COLOUR = 8.0  # mean difference of chroma, in gray levels
-_COLOUR_CAST = 8.0  # of which so much may be the same all over
-_GRAY = 4.0  # chroma that hardly a pixel of a gray picture exceeds
-_ENOUGH = 12  # so many are for a first look
-_FEWEST = 6  # textured patches without which nothing can be said
+_OTHER_COLOUR = 8.0  # mean difference of chroma of different colours, in gray levels
+_COLOUR_CAST = 8.0  # maximum difference of chroma that is common to all pixels
+_GRAY = 4.0  # chroma that almost no pixel of a gray picture exceeds
+_ENOUGH = 12  # minimum number of textured patches for the coarse pass
+_FEWEST = 6  # minimum number of textured patches for a result
 
 Warp = NDArray[np.float64]
 Plane = NDArray[np.uint8] | NDArray[np.float32]
@@ -80,15 +80,15 @@ class _Patches:
     Args:
         centres: ``(n, 2)``, y and x, in pixels of the first.
         moved: ``(n, 2)``, how far from its place each was found.
-        likeness: ``(n,)``, correlation there.
+        correlation: ``(n,)``, correlation there.
     """
 
     centres: NDArray[np.float64]
     moved: NDArray[np.float64]
-    likeness: NDArray[np.float64]
+    correlation: NDArray[np.float64]
 
 
-def sameness(first: Canvas, second: Canvas, ways: Sequence[Overlap]) -> tuple[float, bool]:
+def similarity(first: Canvas, second: Canvas, ways: Sequence[Overlap]) -> tuple[float, bool]:
     """How similar two pictures are, and whether the second had to be mirrored for it.
 
     The similarity is the share of the textured patches that match, 0 to 1. It is about 0 for different photographs.
@@ -100,7 +100,7 @@ def sameness(first: Canvas, second: Canvas, ways: Sequence[Overlap]) -> tuple[fl
     """
     best, mirrored = 0.0, False
     for way in ways:
-        found = _sameness(first, second.mirrored() if way.mirror else second, _start(way))
+        found = _similarity(first, second.mirrored() if way.mirror else second, _start(way))
         if found > best:
             best, mirrored = found, way.mirror
         if best >= 0.75:
@@ -116,19 +116,19 @@ def _start(way: Overlap) -> Warp:
     return np.array([[scale, 0, shift_x], [0, scale, shift_y]])
 
 
-def _sameness(first: Canvas, second: Canvas, warp: Warp) -> float:
-    for step in (32, 16):  # the coarse pass costs a quarter, and ends most comparisons
+def _similarity(first: Canvas, second: Canvas, warp: Warp) -> float:
+    for step in (32, 16):  # the coarse pass takes a quarter of the time and settles most comparisons
         patches = _find_patches(first, second, warp, step)
-        if step == 32 and len(patches.likeness) < _ENOUGH:
+        if step == 32 and len(patches.correlation) < _ENOUGH:
             continue
         correction = _correction(patches)
-        if correction is None or (step == 32 and (patches.likeness > _HINT).mean() < 0.2):
+        if correction is None or (step == 32 and (patches.correlation > _HINT).mean() < 0.2):
             return 0.0
         warp = warp @ correction
     patches = _find_patches(first, second, warp, 16)
-    if len(patches.likeness) < _FEWEST:
+    if len(patches.correlation) < _FEWEST:
         return 0.0
-    same = (patches.likeness > _SAME) & (np.abs(patches.moved).max(1) <= _SAME_PLACE_PX)
+    same = (patches.correlation > _SAME) & (np.abs(patches.moved).max(1) <= _SAME_PLACE_PX)
     if not (first.colourless or second.colourless):
         same &= _same_colour(first, second, warp, patches)
     return float(same.mean())
@@ -147,7 +147,7 @@ def _find_patches(first: Canvas, second: Canvas, warp: Warp, step: int) -> _Patc
     covered = _box_mean(np.asarray(_warped(np.full_like(second.gray, 255), warp), np.uint8))
     texture, other_texture = _box_deviation(first.gray), _box_deviation(over)
     starts = range(_REACH_PX, SIDE_PX - _PATCH_PX - _REACH_PX + 1, step)
-    centres, moved, likeness = [], [], []
+    centres, moved, correlation = [], [], []
     for top in starts:
         for left in starts:
             y, x = top + _PATCH_PX // 2, left + _PATCH_PX // 2
@@ -155,9 +155,9 @@ def _find_patches(first: Canvas, second: Canvas, warp: Warp, step: int) -> _Patc
             if covered[y, x] < 250 or max(here, there) < _TEXTURED:
                 continue
             centres.append((y, x))
-            if min(here, there) < _FLAT:  # something on one picture, nothing on the other
+            if min(here, there) < _FLAT:  # texture in only one of the pictures
                 moved.append((0, 0))
-                likeness.append(0.0)
+                correlation.append(0.0)
                 continue
             patch = first.gray[top : top + _PATCH_PX, left : left + _PATCH_PX]
             around = over[
@@ -165,9 +165,9 @@ def _find_patches(first: Canvas, second: Canvas, warp: Warp, step: int) -> _Patc
             ]
             _, value, _, (right, down) = cv2.minMaxLoc(cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED))
             moved.append((down - _REACH_PX, right - _REACH_PX))
-            likeness.append(value)
+            correlation.append(value)
     return _Patches(
-        np.array(centres, np.float64).reshape(-1, 2), np.array(moved, np.float64).reshape(-1, 2), np.array(likeness)
+        np.array(centres, np.float64).reshape(-1, 2), np.array(moved, np.float64).reshape(-1, 2), np.array(correlation)
     )
 
 
@@ -183,7 +183,7 @@ def _box_deviation(plane: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _correction(patches: _Patches) -> Warp | None:
     """Scale and shift of each axis that map most patches to the positions found. ``None`` if few agree."""
-    hints = patches.likeness > _HINT
+    hints = patches.correlation > _HINT
     if hints.sum() < 4:
         return None
     centres, moved = patches.centres[hints] - SIDE_PX / 2, patches.moved[hints]
@@ -195,7 +195,7 @@ def _correction(patches: _Patches) -> Warp | None:
         found = []
         for axis in (0, 1):
             known = np.stack([centres[kept, axis], np.ones(kept.sum())], 1)
-            # A ridge on the scale: patches in a row say nothing of it.
+            # The ridge keeps the scale defined if all patches are in one row.
             growth, shift = np.linalg.solve(known.T @ known + np.diag([2000, 0.01]), known.T @ moved[kept, axis])
             found.append((growth, shift))
             left_over = np.maximum(left_over, np.abs(moved[:, axis] - centres[:, axis] * growth - shift))
@@ -209,9 +209,9 @@ def _same_colour(first: Canvas, second: Canvas, warp: Warp, patches: _Patches) -
     rows, columns = patches.centres.astype(int).T
     mine, theirs = first.chroma.astype(np.float32) - 128, second.chroma.astype(np.float32) - 128
     difference = mine - np.asarray(_warped(theirs, warp), np.float32)
-    # Another white balance moves all of them alike.
+    # Another white balance shifts the chroma of all pixels equally.
     cast = np.median(difference[rows, columns], 0)
     mean = _box_mean(np.abs(difference - np.clip(cast, -_COLOUR_CAST, _COLOUR_CAST)).sum(2))
-    # Light changes chroma in proportion to itself.
+    # A change of light scales chroma, so the limit is proportional to it.
     colour = _box_mean(np.abs(mine).sum(2))[rows, columns]
     return np.asarray(mean[rows, columns] < _OTHER_COLOUR + 0.25 * colour, np.bool_)

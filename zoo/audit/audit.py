@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.audit.composition import parts, shortcut_findings, sizes
-from zoo.audit.duplicates import Twins, find_twins, groups, unmirrored_groups
+from zoo.audit.duplicates import NearDuplicates, find_near_duplicates, groups, unmirrored_groups
 from zoo.audit.features import backbone_features, features_key, find_backbone
 from zoo.audit.files import file_findings
 from zoo.audit.findings import KINDS, Finding
 from zoo.audit.photos import Photos, read_photos
 from zoo.audit.records import Records
-from zoo.audit.repeats import known_as, twin_findings
+from zoo.audit.repeats import known_as, near_duplicate_findings
 from zoo.audit.suspects import LabelSuspect, Outlier, label_suspects, outliers
 from zoo.errors import DataError, ZooError
 from zoo.figures import percent
@@ -30,10 +30,11 @@ from zoo.registry import Offer
 from zoo.reporter import Reporter
 from zoo.terminal import readable
 
-#: Raised whenever the same features would give other suspects.
+#: Increased whenever the same features give other suspects.
 _SUSPECTS_KIND = "suspects-3"
 
-#: Findings of labels that differ in what a backbone hardly sees, such as left and right. It does not judge them.
+#: Findings whose labels differ in details that a backbone hardly represents, such as left and right. They are not
+#: reported as label errors.
 _TOLD_APART = ("mirrored", "altered")
 
 
@@ -43,7 +44,7 @@ class Audit:
 
     Args:
         photos: The dataset.
-        twins: Pairs of near-duplicates.
+        near_duplicates: Pairs of near-duplicates.
         group: The duplicate group of each image. Near-duplicates are in the same group.
         unmirrored: The same, but an image and its mirror image are in different groups.
         findings: All findings, most severe first.
@@ -51,7 +52,7 @@ class Audit:
     """
 
     photos: Photos
-    twins: tuple[Twins, ...]
+    near_duplicates: tuple[NearDuplicates, ...]
     group: NDArray[np.int64]
     unmirrored: NDArray[np.int64]
     findings: tuple[Finding, ...]
@@ -63,7 +64,7 @@ class Audit:
         return readable("\n".join(summary(self)), keep="\n")
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))  # as the last line of a notebook's cell
+        printer.text(str(self))  # shown if it is the last expression of a notebook cell
 
     @cached_property
     def by_kind(self) -> Mapping[str, list[Finding]]:
@@ -99,11 +100,12 @@ class Audit:
             "modes": Counter(photo.facts.mode for photo in photos.photos),
             "sizes": sizes(photos.photos),
             "by_class": [asdict(part) for part in parts(photos)],
-            "leaked": {split: {"twins": twins, "of": of} for split, (twins, of) in self.leaked.items()},
+            "leaked": {split: {"near_duplicates": count, "of": of} for split, (count, of) in self.leaked.items()},
             "found": {kind: len(findings) for kind, findings in self.by_kind.items()},
             "findings": [finding.as_dict() for finding in self.findings],
-            "twins": [
-                {**asdict(pair), "first": names[pair.first], "second": names[pair.second]} for pair in self.twins
+            "near_duplicates": [
+                {**asdict(pair), "first": names[pair.first], "second": names[pair.second]}
+                for pair in self.near_duplicates
             ],
             "skipped": [asdict(item) for item in photos.skipped],
             "notes": list(photos.notes),
@@ -132,10 +134,10 @@ def audit(
     """
     offer = find_backbone(backbone)
     with Records() as records:
-        photos, features, twins = _read(source, offer, backbone is not None, records, start_backend, reporter)
-        group, unmirrored = groups(len(photos), twins), unmirrored_groups(len(photos), twins)
+        photos, features, near_duplicates = _read(source, offer, backbone is not None, records, start_backend, reporter)
+        group, unmirrored = groups(len(photos), near_duplicates), unmirrored_groups(len(photos), near_duplicates)
         findings = [*file_findings(photos), *shortcut_findings(photos)]
-        findings += twin_findings(photos, twins, group, unmirrored)
+        findings += near_duplicate_findings(photos, near_duplicates, group, unmirrored)
         if offer and features is not None:
             told_apart = {file for finding in findings if finding.kind in _TOLD_APART for file in finding.files}
             suspects = _suspect_findings(photos, features, group, features_key(offer), records)
@@ -143,20 +145,20 @@ def audit(
     order = list(KINDS)
     findings.sort(key=lambda finding: (order.index(finding.kind), -finding.score))
     looked_by = offer.record.name if offer and features is not None else None
-    return Audit(photos, tuple(twins), group, unmirrored, tuple(findings), looked_by)
+    return Audit(photos, tuple(near_duplicates), group, unmirrored, tuple(findings), looked_by)
 
 
 def read_and_compare(
     source: str, backbone: str | None, start_backend: Callable[[], object], reporter: Reporter
-) -> tuple[Photos, list[Twins]]:
+) -> tuple[Photos, list[NearDuplicates]]:
     """Reads the images of ``source`` and finds near-duplicates among them.
 
     Arguments and errors are those of ``audit``.
     """
     with Records() as records:
         offer, wanted = find_backbone(backbone), backbone is not None
-        photos, _, twins = _read(source, offer, wanted, records, start_backend, reporter)
-    return photos, twins
+        photos, _, near_duplicates = _read(source, offer, wanted, records, start_backend, reporter)
+    return photos, near_duplicates
 
 
 def _read(
@@ -166,7 +168,7 @@ def _read(
     records: Records,
     start_backend: Callable[[], object],
     reporter: Reporter | None,
-) -> tuple[Photos, NDArray[np.float32] | None, list[Twins]]:
+) -> tuple[Photos, NDArray[np.float32] | None, list[NearDuplicates]]:
     reporter = reporter or Reporter()
     photos = read_photos(source, records, reporter.counter("reading"))
     if not len(photos):
@@ -178,9 +180,9 @@ def _read(
         except ZooError as error:
             if wanted:
                 raise
-            # Nobody asked for this backbone; twins are found without one.
+            # The user did not ask for this backbone, and near-duplicates are found without one.
             reporter.note(f"Labels and outliers are not checked: {error.message}")
-    return photos, features, find_twins(photos, features, records, reporter.counter("comparing"))
+    return photos, features, find_near_duplicates(photos, features, records, reporter.counter("comparing"))
 
 
 def _nothing(photos: Photos) -> DataError:

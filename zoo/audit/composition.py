@@ -17,10 +17,12 @@ from zoo.audit.findings import Finding
 from zoo.audit.photos import SPEC, Photo, Photos
 from zoo.figures import percent
 
-#: A property gives a class away where at least so much of it has it, and at most so much of another class.
+#: A property reveals a class if at least the first share of its images has it, and at most the second share of another
+#: class.
 MOST, HARDLY = 0.9, 0.1
 
-#: Or where nearly all its pictures are so many times smaller, and fewer pixels than a network takes: these are blurred.
+#: So does size, if nearly all images of a class are smaller by this factor and smaller than the input of a network,
+#: which blurs them.
 _TIMES_SMALLER = 2.0
 
 Sizes = dict[str, dict[str, int]]

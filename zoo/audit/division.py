@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from zoo.audit.duplicates import Twins, groups
+from zoo.audit.duplicates import NearDuplicates, groups
 from zoo.audit.photos import Photo
 from zoo.data.source import TEST, TRAIN, VAL
 from zoo.data.splits import Labelled, Shares, assign_splits, unit
@@ -40,7 +40,7 @@ class Division:
 
 def divide(
     photos: Sequence[Photo],
-    twins: Sequence[Twins],
+    near_duplicates: Sequence[NearDuplicates],
     test: float,
     val: float,
     seed: int,
@@ -51,7 +51,7 @@ def divide(
 
     Args:
         photos: All photos.
-        twins: Pairs that have to stay in one split.
+        near_duplicates: Pairs that have to stay in one split.
         test, val: Shares of all photos, from 0 to less than 1. Their sum must be above 0 and below 1.
         seed: Seed of the split.
         group_by: Regular expression. Photos whose names give the same match stay in one split. If it has a group in
@@ -66,9 +66,11 @@ def divide(
     texts = _texts(photos, group_by) if group_by is not None else [None] * len(photos)
     first: dict[str, int] = {}
     bursts = [
-        Twins(first.setdefault(text, index), index, "near", 1.0) for index, text in enumerate(texts) if text is not None
+        NearDuplicates(first.setdefault(text, index), index, "near", 1.0)
+        for index, text in enumerate(texts)
+        if text is not None
     ]
-    group = groups(len(photos), [*twins, *bursts]).tolist()
+    group = groups(len(photos), [*near_duplicates, *bursts]).tolist()
     together: dict[int, list[int]] = {}
     for index, name in enumerate(group):
         together.setdefault(name, []).append(index)
@@ -76,7 +78,7 @@ def divide(
         name: _key([photos[i] for i in indices], [texts[i] for i in indices]) for name, indices in together.items()
     }
     held = _held(photos, together.values(), kept or {})
-    # A group that was torn is as many as it has sides.
+    # A group that is in several splits is treated as one group per split.
     keys = [f"{key_of[name]}:{held[i]}" if i in held else key_of[name] for i, name in enumerate(group)]
     fixed = {keys[i]: split for i, split in held.items()}
     wanted = [TRAIN] + [TEST] * (test > 0) + [VAL] * (val > 0)
@@ -159,7 +161,7 @@ def _even_out(
             if side[key] == split and count > 1.5 * wanted:
                 left = count - sizes[key]
                 small = sum(sizes[other] for other in movable if side[other] == TRAIN and sizes[other] <= wanted)
-                reached = max(left, min(left + small, wanted))  # for a group that is too large, smaller ones may come
+                reached = max(left, min(left + small, wanted))  # if one group is too large, a smaller one may fit
                 if reached > 0 and abs(reached - wanted) < count - wanted:
                     side[key], count = TRAIN, left
         for key in ranked:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.audit.alignment import VERSION, Canvas, sameness
+from zoo.audit.alignment import VERSION, Canvas, similarity
 from zoo.audit.fingerprints import WINDOWS, Fingerprints, Overlap, fingerprints, likest, overlaps
 from zoo.audit.photos import Photo, Photos
 from zoo.audit.records import Records
@@ -25,39 +25,39 @@ from zoo.machine import core_count
 
 Kind = Literal["bytes", "pixels", "near"]
 
-#: Two pictures are twins from this share of common patches on. Chosen on one half of the photos of
-#: benchmarks/near_duplicates.py: photographs that only look alike reach 0.65, 98 of 100 copies 0.7.
-TWINS_FROM = 0.66
+#: Minimum share of matching patches of near-duplicates. Chosen on one half of the photos of
+#: benchmarks/near_duplicates.py: different photographs that are similar reach 0.65, 98 of 100 copies 0.7.
+NEAR_DUPLICATES_FROM = 0.66
 
-#: Smaller pictures have too little detail for two different ones to be told apart.
+#: Smaller pictures have too little detail to distinguish different ones.
 SMALLEST_PX = 48
 
-_KIND = f"sameness-{VERSION}-{DECODER}"
-_PART = 16  # pairs that a thread takes at a time
-_WAYS, _LEAST_WAY = 3, 0.4  # overlaps that are tried, the likeliest ones
+_KIND = f"similarity-{VERSION}-{DECODER}"
+_PART = 16  # pairs per task of a thread
+_WAYS, _LEAST_WAY = 3, 0.4  # number of overlaps that are tried, and their minimum correlation
 
-# Candidates. Of 1081 photos and 7 versions of each, the original was the nearest of a version in every case but one, by
-# the features of MobileNetV2; four leave room for real families of pictures.
+# Candidates. For 7 versions of each of 1081 photos, the original was the nearest photo by the features of MobileNetV2
+# in all cases but one. Four candidates leave room for series of similar pictures.
 _NEAREST_BY_FEATURES, _LEAST_COSINE = 4, 0.65
-_NEAREST_BY_PRINT, _LEAST_LIKENESS = 4, 0.5
+_NEAREST_BY_PRINT, _LEAST_CORRELATION = 4, 0.5
 _NEAREST_BESIDE_FEATURES, _LEAST_BESIDE_FEATURES = 2, 0.75
 
 
 @dataclass(frozen=True)
-class Twins:
+class NearDuplicates:
     """A pair of near-duplicates.
 
     Args:
         first, second: Indices of the images.
         kind: What is equal: ``bytes`` of the file, ``pixels``, or ``near`` for the same photograph.
-        sameness: Similarity: the share of comparable patches that match, 0 to 1.
+        similarity: Similarity: the share of comparable patches that match, 0 to 1.
         mirrored: Whether they match only when one of them is mirrored.
     """
 
     first: int
     second: int
     kind: Kind
-    sameness: float
+    similarity: float
     mirrored: bool = False
 
 
@@ -65,7 +65,7 @@ class Twins:
 class Judgement:
     """The similarity of two images, 0 to 1, and whether one of them had to be mirrored."""
 
-    sameness: float
+    similarity: float
     mirrored: bool
 
     @classmethod
@@ -74,12 +74,12 @@ class Judgement:
         return cls(float(value), bool(mirrored))
 
     def __str__(self) -> str:
-        return f"{self.sameness:.4f}{' mirrored' if self.mirrored else ''}"
+        return f"{self.similarity:.4f}{' mirrored' if self.mirrored else ''}"
 
 
-def find_twins(
+def find_near_duplicates(
     photos: Photos, features: NDArray[np.float32] | None, records: Records, progress: Progress | None = None
-) -> list[Twins]:
+) -> list[NearDuplicates]:
     """Finds all near-duplicates among the images. Of n exact copies, the n - 1 pairs with the first are returned.
 
     Args:
@@ -94,7 +94,7 @@ def find_twins(
     if not alone:
         return exact
     if features is None:
-        places = likest(range(len(alone)), range(len(alone)), prints, _LEAST_LIKENESS, _NEAREST_BY_PRINT)
+        places = likest(range(len(alone)), range(len(alone)), prints, _LEAST_CORRELATION, _NEAREST_BY_PRINT)
     else:
         places = _nearest(features[alone])
         places |= likest(
@@ -103,9 +103,9 @@ def find_twins(
     keys = [photos.photos[index].facts.pixels_sha256 for index in alone]
     found = judge(sorted(places), keys, photos.pixels, alone, prints, records, progress)
     near = [
-        Twins(alone[i], alone[j], "near", judged.sameness, judged.mirrored)
+        NearDuplicates(alone[i], alone[j], "near", judged.similarity, judged.mirrored)
         for (i, j), judged in found.items()
-        if judged.sameness >= TWINS_FROM
+        if judged.similarity >= NEAR_DUPLICATES_FROM
     ]
     return exact + near
 
@@ -131,8 +131,8 @@ def judge(
 
     Args:
         pairs: Positions in ``keys``, ``indices`` and ``prints``.
-        keys: Key of each image in ``records``. The image with the lesser key is the first argument of ``sameness``, so
-            that results do not depend on file names and order.
+        keys: Key of each image in ``records``. The image with the smaller key is the first argument of
+            ``similarity``, so that results do not depend on file names and order.
         pixels: All images.
         indices: Indices of the images to compare.
         prints: Their fingerprints.
@@ -152,10 +152,12 @@ def judge(
         found = []
         for first, second in (ordered[pair] for pair in some):
             ways = overlaps(prints[first], prints[second])
-            value, mirrored = sameness(canvas(first), canvas(second), _likeliest(ways))
-            if mirrored and value >= TWINS_FROM:  # something symmetric may be the same without being mirrored, too
-                plain, _ = sameness(canvas(first), canvas(second), _likeliest([way for way in ways if not way.mirror]))
-                value, mirrored = max(value, plain), plain < TWINS_FROM
+            value, mirrored = similarity(canvas(first), canvas(second), _likeliest(ways))
+            if mirrored and value >= NEAR_DUPLICATES_FROM:  # a symmetric picture may also match without mirroring
+                plain, _ = similarity(
+                    canvas(first), canvas(second), _likeliest([way for way in ways if not way.mirror])
+                )
+                value, mirrored = max(value, plain), plain < NEAR_DUPLICATES_FROM
             found.append(Judgement(value, mirrored))
         return found
 
@@ -171,10 +173,10 @@ def judge(
 
 
 def _likeliest(ways: Sequence[Overlap]) -> list[Overlap]:
-    return [way for way in ways[:_WAYS] if way.likeness >= _LEAST_WAY]
+    return [way for way in ways[:_WAYS] if way.correlation >= _LEAST_WAY]
 
 
-def groups(count: int, twins: Iterable[Twins]) -> NDArray[np.int64]:
+def groups(count: int, near_duplicates: Iterable[NearDuplicates]) -> NDArray[np.int64]:
     """The group of each of ``count`` images: the index of the first image among those connected by near-duplicates."""
     above = list(range(count))
 
@@ -184,35 +186,35 @@ def groups(count: int, twins: Iterable[Twins]) -> NDArray[np.int64]:
             index = above[index]
         return index
 
-    for pair in twins:
+    for pair in near_duplicates:
         low, high = sorted((top(pair.first), top(pair.second)))
         above[high] = low
     return np.array([top(index) for index in range(count)], np.int64)
 
 
-def unmirrored_groups(count: int, twins: Iterable[Twins]) -> NDArray[np.int64]:
+def unmirrored_groups(count: int, near_duplicates: Iterable[NearDuplicates]) -> NDArray[np.int64]:
     """Like ``groups``, but mirrored pairs are ignored: an arrow and its mirror image are in different groups."""
-    doubled = []  # every picture as it is, 2 * index, and mirrored, 2 * index + 1
-    for pair in twins:
+    doubled = []  # 2 * index: the picture; 2 * index + 1: its mirror image
+    for pair in near_duplicates:
         for side in (0, 1):
             other = 1 - side if pair.mirrored else side
             doubled.append(replace(pair, first=2 * pair.first + side, second=2 * pair.second + other))
     return groups(2 * count, doubled)[::2]
 
 
-def _exact(photos: Sequence[Photo]) -> tuple[list[Twins], Mapping[str, int]]:
+def _exact(photos: Sequence[Photo]) -> tuple[list[NearDuplicates], Mapping[str, int]]:
     """Pairs with equal bytes or equal pixels, and the first image of each pixel content."""
-    twins: list[Twins] = []
+    near_duplicates: list[NearDuplicates] = []
     by_bytes: dict[str, int] = {}
     by_pixels: dict[str, int] = {}
     for index, photo in enumerate(photos):
         if photo.sha256 in by_bytes:
-            twins.append(Twins(by_bytes[photo.sha256], index, "bytes", 1.0))
+            near_duplicates.append(NearDuplicates(by_bytes[photo.sha256], index, "bytes", 1.0))
         elif photo.facts.pixels_sha256 in by_pixels:
-            twins.append(Twins(by_pixels[photo.facts.pixels_sha256], index, "pixels", 1.0))
+            near_duplicates.append(NearDuplicates(by_pixels[photo.facts.pixels_sha256], index, "pixels", 1.0))
         by_bytes.setdefault(photo.sha256, index)
         by_pixels.setdefault(photo.facts.pixels_sha256, index)
-    return twins, by_pixels
+    return near_duplicates, by_pixels
 
 
 def _telling(photo: Photo) -> bool:

@@ -22,10 +22,10 @@ from zoo.records import read_object, read_record
 
 Mode = Literal["gray", "RGB", "palette", "CMYK"]
 
-#: Raised whenever the same content would give other facts.
+#: Increased whenever the facts of the same content change.
 FACTS_KIND = f"facts-3-{DECODER}"
 
-#: A picture whose pixels vary by less than this (standard deviation, in gray levels of 255) shows nothing.
+#: Standard deviation of the pixels, in gray levels of 255, below which a picture is blank.
 _BLANK_BELOW = 2.0
 
 
@@ -102,7 +102,7 @@ def _stored_as(data: bytes, header: ImageHeader) -> tuple[Mode, int, bool]:
         return _TIFF_MODES.get(layout.color_space, "RGB"), layout.bits, layout.alpha != "none"
     if header.format == "HEIC":
         return "RGB", header.bits, header.alpha != "none"
-    # Rare enough to be decoded once more.
+    # This is rare, so decoding the file again is acceptable.
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if stored is None:
         return "RGB", 8, False

@@ -21,7 +21,7 @@ from zoo.registry import Offer, architectures
 if TYPE_CHECKING:
     import keras
 
-#: Small: at 32 the activations of MobileNetV2 take 400 MB more, and an image as long.
+#: Small, because with 32 the activations of MobileNetV2 need 400 MB more, and an image takes as long.
 _BATCH_SIZE = 8
 
 _OWN_DISTRIBUTION = "keras-edge-zoo"
@@ -111,7 +111,9 @@ def _compute(
 
     for start in range(0, len(missing), _BATCH_SIZE):
         chosen = missing[start : start + _BATCH_SIZE]
-        batch = np.zeros((_BATCH_SIZE, *photos.pixels.shape), np.uint8)  # of one size: a backend compiles for each
+        batch = np.zeros(
+            (_BATCH_SIZE, *photos.pixels.shape), np.uint8
+        )  # always full: a backend compiles the model for each batch size
         batch[: len(chosen)] = photos.pixels.read(chosen)
         rows = np.asarray(keras.ops.convert_to_numpy(backbone.predict_on_batch(batch)), np.float32)
         for index, row in zip(chosen, rows[: len(chosen)], strict=True):

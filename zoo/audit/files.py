@@ -10,13 +10,13 @@ from zoo.audit.findings import Finding
 from zoo.audit.photos import Photo, Photos
 from zoo.images.signatures import SUFFIXES, is_something_else
 
-#: A shorter side of fewer pixels is tiny: a network of 224 px would see mostly interpolation.
+#: Images with a shorter side below this are tiny: at 224 px, they consist mostly of interpolated pixels.
 TINY_BELOW_PX = 64
 
-#: A picture so many times longer than wide, or the other way round, is squashed beyond recognition.
+#: Aspect ratio above which a picture is squashed beyond recognition.
 EXTREME_RATIO = 4.0
 
-#: Photos of a class below which little can be learnt or measured.
+#: Number of photos of a class below which little can be learnt or measured.
 FEW_BELOW = 20
 
 
@@ -27,7 +27,7 @@ def file_findings(photos: Photos) -> list[Finding]:
         for item in photos.skipped
     ]
     found += _too_little(photos)
-    # A dataset of small pictures, such as icons or digits, is what it is.
+    # In a dataset of small pictures, such as icons or digits, this is not a problem.
     small = sum(_shorter(photo) < TINY_BELOW_PX for photo in photos.photos) > len(photos) / 2
     for photo in photos.photos:
         found += (
@@ -48,7 +48,7 @@ def _too_little(photos: Photos) -> Iterator[Finding]:
         elif counts[label] < FEW_BELOW:
             pictures = "1 picture" if counts[label] == 1 else f"{counts[label]} pictures"
             yield Finding("few", (), f"{pictures} in class {label}", -counts[label])
-    # Pictures without a split are divided, some of each class to train on.
+    # Pictures without a split will be split, and some of each class will be used for training.
     trained = Counter(photos.counts.get("", {})) + Counter(photos.counts.get("train", {}))
     for label in photos.labels:
         if counts[label] and not trained[label]:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 Fingerprints = NDArray[np.float32]
 
 _SIDE = 12
-_BASE = 48  # the picture is brought to this many pixels a side before windows are cut
-_SHADE_PX = 17  # slower than this is shade
+_BASE = 48  # width and height of the picture before windows are cut
+_SHADE_PX = 17  # wavelength in pixels above which a variation is treated as shading
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class Overlap:
     """A possible overlap of two images.
 
     Args:
-        likeness: Correlation of the two windows, -1 to 1.
+        correlation: Correlation of the two windows, -1 to 1.
         first, second: The windows. If ``mirror``, the second is a window of the mirror image.
         mirror: Whether the second image is mirrored.
     """
 
-    likeness: float
+    correlation: float
     first: Window
     second: Window
     mirror: bool
@@ -86,12 +86,12 @@ def overlaps(first: Fingerprints, second: Fingerprints) -> list[Overlap]:
     """
     found = []
     for mirror, other in ((False, second), (True, mirrored(second))):
-        for place, likeness in enumerate(first[0] @ other.T):
+        for place, correlation in enumerate(first[0] @ other.T):
             window = WINDOWS[place].mirrored() if mirror else WINDOWS[place]
-            found.append(Overlap(float(likeness), WHOLE, window, mirror))
-        for place, likeness in enumerate(first[1:] @ other[0], start=1):
-            found.append(Overlap(float(likeness), WINDOWS[place], WHOLE, mirror))
-    return sorted(found, key=lambda overlap: -overlap.likeness)
+            found.append(Overlap(float(correlation), WHOLE, window, mirror))
+        for place, correlation in enumerate(first[1:] @ other[0], start=1):
+            found.append(Overlap(float(correlation), WINDOWS[place], WHOLE, mirror))
+    return sorted(found, key=lambda overlap: -overlap.correlation)
 
 
 def likest(
@@ -119,17 +119,17 @@ def likest(
     sides.append(mirrored(sides[0]))
     for start in range(0, len(queries), 256):
         block = np.asarray(queries[start : start + 256])
-        likeness = np.full((len(block), len(rows)), -1, np.float32)
+        correlation = np.full((len(block), len(rows)), -1, np.float32)
         for side in sides:
             for window in range(windows):
-                np.maximum(likeness, prints[block, 0] @ side[:, window].T, out=likeness)
+                np.maximum(correlation, prints[block, 0] @ side[:, window].T, out=correlation)
                 if window:
-                    np.maximum(likeness, prints[block, window] @ side[:, 0].T, out=likeness)
-        likeness[block[:, None] == rows[None, :]] = -1
-        nearest = np.argpartition(-likeness, min(most, len(rows) - 1), axis=1)[:, :most]
+                    np.maximum(correlation, prints[block, window] @ side[:, 0].T, out=correlation)
+        correlation[block[:, None] == rows[None, :]] = -1
+        nearest = np.argpartition(-correlation, min(most, len(rows) - 1), axis=1)[:, :most]
         for row, columns in enumerate(nearest):
             for column in columns:
-                if likeness[row, column] >= least:
+                if correlation[row, column] >= least:
                     first, second = int(block[row]), int(rows[column])
                     pairs.add((min(first, second), max(first, second)))
     return pairs

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.audit.alignment import VERSION
-from zoo.audit.duplicates import SMALLEST_PX, TWINS_FROM, compute_fingerprints, judge
+from zoo.audit.duplicates import NEAR_DUPLICATES_FROM, SMALLEST_PX, compute_fingerprints, judge
 from zoo.audit.fingerprints import WINDOWS, likest
 from zoo.audit.records import Records
 from zoo.data import TEST, ImageData
@@ -24,17 +24,17 @@ from zoo.evaluation.predictions import Predictions
 from zoo.image_spec import ImageSpec
 from zoo.records import read_json
 
-#: Images that training sees in fewer pixels than these are not compared: different ones look alike.
+#: Images with a smaller side in training are not compared, because different ones are too similar.
 _LEAST_SIDE_PX = 64
 
-_KIND = f"leaks-{VERSION}-{TWINS_FROM}-{DECODER}"
+_KIND = f"leaks-{VERSION}-{NEAR_DUPLICATES_FROM}-{DECODER}"
 
-_LEAST_LIKENESS = 0.6
+_LEAST_CORRELATION = 0.6
 _CANDIDATES = 2
 
-#: Above as many pairs of images, crops are not looked for: comparing whole images takes a twentieth of the time.
+#: With more pairs of images, crops are not searched: comparing whole images takes a twentieth of the time.
 _PAIRS_WITH_CROPS = 4_000_000
-#: Above as many images, only equal files are: a fingerprint takes 11 kB.
+#: With more images, only equal files are searched, because a fingerprint takes 11 kB.
 _IMAGES = 20_000
 
 
@@ -44,15 +44,15 @@ class Leak:
 
     Args:
         name: Name of the image.
-        twin: Name of the near-duplicate.
+        near_duplicate: Name of the near-duplicate.
         split: Split of the near-duplicate.
-        sameness: Their similarity, 0 to 1. It is 1 for equal files.
+        similarity: Their similarity, 0 to 1. It is 1 for equal files.
     """
 
     name: str
-    twin: str
+    near_duplicate: str
     split: str
-    sameness: float
+    similarity: float
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def find_copies(
             try:
                 with Records() as records:
                     leaks |= _known(data, rest, others, records, progress)
-            except DataError as error:  # equal files are known all the same
+            except DataError as error:  # equal files are still found
                 unsearched = f"Near-duplicates of {of} were not searched: {error.message}"
     return Leakage([leaks[index] for index in sorted(leaks)], unsearched)
 
@@ -172,14 +172,14 @@ def _known(
         found = _near(data, tests, others, records, progress)
         records.write(_KIND, {key: json.dumps([(tests.index(t), others.index(o), s) for t, (o, s) in found.items()])})
     else:
-        found = {tests[test]: (others[other], sameness) for test, other, sameness in read_json(known)}
-    return {test: _leak(data, test, twin, sameness) for test, (twin, sameness) in found.items()}
+        found = {tests[test]: (others[other], similarity) for test, other, similarity in read_json(known)}
+    return {test: _leak(data, test, near_duplicate, similarity) for test, (near_duplicate, similarity) in found.items()}
 
 
 def _equal(data: ImageData, tests: Sequence[int], others: Sequence[int]) -> dict[int, Leak]:
     first = {data.contents[index]: index for index in reversed(others)}
     pairs = [(index, first[data.contents[index]]) for index in tests if data.contents[index] in first]
-    return {index: _leak(data, index, twin, 1.0) for index, twin in pairs}
+    return {index: _leak(data, index, near_duplicate, 1.0) for index, near_duplicate in pairs}
 
 
 def _near(
@@ -190,18 +190,18 @@ def _near(
     prints = compute_fingerprints(data.pixels, chosen)
     windows = len(WINDOWS) if len(tests) * len(others) <= _PAIRS_WITH_CROPS else 1
     places = np.arange(len(chosen)).tolist()
-    pairs = likest(places[: len(tests)], places[len(tests) :], prints, _LEAST_LIKENESS, _CANDIDATES, windows)
+    pairs = likest(places[: len(tests)], places[len(tests) :], prints, _LEAST_CORRELATION, _CANDIDATES, windows)
     keys = [f"{data.contents[index][:20]}{data.spec.digest}" for index in chosen]
     best: dict[int, tuple[int, float]] = {}
     judged = judge(sorted(pairs), keys, data.pixels, chosen, prints, records, progress)
     for (test, other), found in judged.items():
-        index, twin = chosen[test], chosen[other]
-        if found.sameness < TWINS_FROM or (index in best and found.sameness <= best[index][1]):
+        index, near_duplicate = chosen[test], chosen[other]
+        if found.similarity < NEAR_DUPLICATES_FROM or (index in best and found.similarity <= best[index][1]):
             continue
-        # Of an arrow to the left, the mirror image is an arrow to the right: nothing to learn the label from.
-        labels = {_label(data, index), _label(data, twin)} - {None}
+        # The mirror image of an arrow to the left is an arrow to the right, so it does not reveal the label.
+        labels = {_label(data, index), _label(data, near_duplicate)} - {None}
         if not found.mirrored or len(labels) < 2:
-            best[index] = (twin, found.sameness)
+            best[index] = (near_duplicate, found.similarity)
     return best
 
 
@@ -210,5 +210,5 @@ def _label(data: ImageData, index: int) -> str | None:
     return None if number < 0 else data.labels[number]
 
 
-def _leak(data: ImageData, index: int, twin: int, sameness: float) -> Leak:
-    return Leak(data.names[index], data.names[twin], data.splits[twin], round(sameness, 3))
+def _leak(data: ImageData, index: int, near_duplicate: int, similarity: float) -> Leak:
+    return Leak(data.names[index], data.names[near_duplicate], data.splits[near_duplicate], round(similarity, 3))

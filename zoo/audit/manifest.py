@@ -125,7 +125,9 @@ def write_manifest(path: Path, photos: Sequence[Photo], splits: Sequence[str]) -
 def _relative(path: str, base: Path) -> str:
     try:
         relative = Path(os.path.relpath(path, base))
-        if relative.parts[0] == ".." and base != base.resolve():  # above a link lies another folder than its path says
+        if (
+            relative.parts[0] == ".." and base != base.resolve()
+        ):  # the parent of a link's target differs from that of its path
             file = Path(path)
             relative = Path(os.path.relpath(file.parent.resolve() / file.name, base.resolve()))
         return relative.as_posix()

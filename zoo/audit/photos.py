@@ -17,7 +17,7 @@ from zoo.data.named import find_source
 from zoo.data.source import Entry, Skipped, list_source
 from zoo.image_spec import ImageSpec
 
-#: How pictures are seen by every check: as most pretrained networks want them.
+#: The preprocessing for every check, which is that of most pretrained networks.
 SPEC = ImageSpec()
 
 
@@ -120,6 +120,6 @@ def read_photos(source: str, records: Records, progress: Progress | None = None)
 def _photo(entry: Entry, sha256: str, facts: Facts) -> Photo:
     try:
         size_bytes = Path(entry.path).stat().st_size
-    except OSError:  # gone since it was read
+    except OSError:  # the file was removed after it was read
         size_bytes = 0
     return Photo(entry.name, entry.path, entry.label, entry.split, sha256, size_bytes, facts)

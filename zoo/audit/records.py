@@ -28,7 +28,7 @@ class Records:
                 self._database = _open(self._path)
             except sqlite3.OperationalError:
                 raise
-            except sqlite3.DatabaseError:  # damaged; it is only a cache: begin a new one
+            except sqlite3.DatabaseError:  # damaged; because it is only a cache, it is created again
                 remove_database(self._path)
                 self._database = _open(self._path)
         except (OSError, sqlite3.Error) as error:

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.audit.duplicates import Twins, members
+from zoo.audit.duplicates import NearDuplicates, members
 from zoo.audit.findings import Finding
 from zoo.audit.photos import Photos
 
-#: Share of the photos of a class that have an altered copy under another label, from which the two labels seem to be
-#: about what was altered, and the fewest photos that say so.
+#: If this share of the photos of a class, and at least this number, have an altered copy under another label, the two
+#: labels seem to describe the alteration.
 _MOST_OF_A_CLASS, _FEWEST = 0.5, 10
 
 
@@ -31,25 +31,25 @@ def known_as(photos: Photos, group: NDArray[np.int64], unmirrored: NDArray[np.in
     ]
 
 
-def twin_findings(
-    photos: Photos, twins: Sequence[Twins], group: NDArray[np.int64], unmirrored: NDArray[np.int64]
+def near_duplicate_findings(
+    photos: Photos, near_duplicates: Sequence[NearDuplicates], group: NDArray[np.int64], unmirrored: NDArray[np.int64]
 ) -> list[Finding]:
     """One finding per group of near-duplicates, or two if it is a leak and also has several labels.
 
     Args:
         photos: The dataset.
-        twins: Pairs of near-duplicates.
+        near_duplicates: Pairs of near-duplicates.
         group: The group of each photo.
         unmirrored: The same, but a photo and its mirror image are in different groups.
     """
     least: dict[int, float] = {}
     kinds: dict[int, set[str]] = {}
-    for pair in twins:
+    for pair in near_duplicates:
         name = int(group[pair.first])
-        least[name] = min(least.get(name, 1.0), pair.sameness)
+        least[name] = min(least.get(name, 1.0), pair.similarity)
         kinds.setdefault(name, set()).add(pair.kind)
     known = known_as(photos, group, unmirrored)
-    about_alteration = _labels_about_alteration(photos, twins)
+    about_alteration = _labels_about_alteration(photos, near_duplicates)
     found = []
     for name, indices in members(group).items():
         shown = [photos.photos[index] for index in indices]
@@ -98,10 +98,10 @@ def _label_sets(photos: Photos, indices: Iterable[int], unmirrored: NDArray[np.i
     return [frozenset(some) for some in labels.values()]
 
 
-def _labels_about_alteration(photos: Photos, twins: Iterable[Twins]) -> set[frozenset[str]]:
+def _labels_about_alteration(photos: Photos, near_duplicates: Iterable[NearDuplicates]) -> set[frozenset[str]]:
     """Pairs of labels for which most photos of one have an edited copy under the other."""
     copied: dict[frozenset[str], set[int]] = {}
-    for pair in twins:
+    for pair in near_duplicates:
         labels = frozenset(photos.photos[index].label for index in (pair.first, pair.second))
         if len(labels) == 2 and pair.kind == "near" and not pair.mirrored:
             copied.setdefault(labels, set()).update((pair.first, pair.second))

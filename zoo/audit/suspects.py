@@ -18,21 +18,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: A class with fewer different pictures is not judged: too little is known of it.
+#: Classes with fewer different pictures are not checked, because there is too little data.
 FEWEST_IN_CLASS = 5
 
-# Settings that are averaged over: ridge, sharpness, and the share of labels that is wrong, all shares up to 0.3 alike.
+# The result is averaged over these settings: ridge, sharpness, and the share of wrong labels, uniform up to 0.3.
 _RIDGES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 _SHARPNESSES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 24.0, 32.0, 48.0, 64.0)
 _SHARES = np.array([0, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8.5, 10, 12, 14, 16, 20, 25, 30]) / 100
 _LOG_PRIOR = np.log(np.gradient(_SHARES))
 
-#: Chance of being wrong from which a label is to be looked at. Chosen on the training photos of five sets, with other
-#: seeds than benchmarks/label_errors.py reports: from 0.5 on, 75 to 84 of 100 such labels were wrong, from 0.7 on 88,
-#: and from 0.8 on 89 to 91, of fewer.
+#: Minimum probability of being wrong of a reported label. Chosen on the training photos of five datasets, with other
+#: seeds than those of benchmarks/label_errors.py: at 0.5, 75 to 84 % of the reported labels were wrong, at 0.7 88 %,
+#: and at 0.8 89 to 91 % of fewer labels.
 _SUSPECT_FROM = 0.7
 
-#: What the same benchmark found, for those who read findings.
+#: Precision in the same benchmark, for the text of the findings.
 MEASURED = "In tests with deliberately wrong labels, 9 of 10 such findings were right."
 
 _NEIGHBOURS = 5
@@ -121,7 +121,7 @@ def held_out(features: NDArray[np.float32], classes: NDArray[np.int64], group: N
     others = max(len(np.unique(classes)) - 1, 1)
     left, strength = _directions(features)
     together = [np.flatnonzero(group == name) for name in np.unique(group[_repeated(group)])]
-    # Sums over all settings, weighted by how likely each makes the labels; relative to the likeliest so far.
+    # Sums over all settings, weighted by the likelihood of the labels, relative to the highest likelihood so far.
     likeliest, weight = -np.inf, 0.0
     probabilities, evidence, share = np.zeros_like(targets), np.zeros(len(classes)), 0.0
     for ridge in _RIDGES:
@@ -215,7 +215,7 @@ def _to_neighbours(features: NDArray[np.float32], group: NDArray[np.int64]) -> N
     most = min(_NEIGHBOURS, len(features) - 1)
     found = np.empty(len(features))
     for start in range(0, len(features), 512):
-        likeness = features[start : start + 512] @ features.T
-        likeness[group[start : start + 512, None] == group[None, :]] = -1
-        found[start : start + 512] = 1 - np.partition(likeness, -most, axis=1)[:, -most:].mean(1)
+        correlation = features[start : start + 512] @ features.T
+        correlation[group[start : start + 512, None] == group[None, :]] = -1
+        found[start : start + 512] = 1 - np.partition(correlation, -most, axis=1)[:, -most:].mean(1)
     return found

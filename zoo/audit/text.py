@@ -11,7 +11,7 @@ from zoo.audit.suspects import MEASURED
 from zoo.figures import percent
 from zoo.table import Column, table
 
-#: Findings of a kind that are named; the others are counted.
+#: Number of findings of a type that are listed; the others are only counted.
 _NAMED = 5
 _FIRST = 3
 
@@ -66,7 +66,7 @@ def sentence(found: Audit, kind: str, findings: Sequence[Finding]) -> str:
     count = len(findings)
     files = len({name for finding in findings for name in finding.files})
     if kind == "leak":
-        parts = [_leaked(split, twins, of) for split, (twins, of) in found.leaked.items() if twins]
+        parts = [_leaked(split, count, of) for split, (count, of) in found.leaked.items() if count]
         what = "; ".join(parts) or f"{count} photos are in more than one split"
         return f"{what}. Accuracy measured on them is too high."
     if kind == "contradiction":
@@ -88,9 +88,9 @@ def sentence(found: Audit, kind: str, findings: Sequence[Finding]) -> str:
     return f"{KINDS[kind].title}: {files}, for example {_named(findings[0])}."
 
 
-def _leaked(split: str, twins: int, of: int) -> str:
+def _leaked(split: str, count: int, of: int) -> str:
     earlier = "train" if split == "val" else "train or val"
-    return f"{twins} of {of} {split} images ({percent(twins / of, 0)}) have a near-duplicate in {earlier}"
+    return f"{count} of {of} {split} images ({percent(count / of, 0)}) have a near-duplicate in {earlier}"
 
 
 def _photos(count: int) -> str:

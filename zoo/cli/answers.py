@@ -14,7 +14,7 @@ from zoo.terminal import readable
 if TYPE_CHECKING:
     from zoo.edge.classify import Answer
 
-    #: Takes a file's name and its answer.
+    #: Called with the name of a file and its prediction.
     Show = Callable[[str, Answer], None]
 
 

@@ -24,7 +24,7 @@ class LazyGroup(click.Group):
         self._table = table
 
     def more(self) -> Mapping[str, click.Command]:
-        """Commands beside those of the table; looked for only where they may be meant."""
+        """Commands in addition to those of the table. Only called if the name is not in the table."""
         return {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -41,8 +41,8 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # The reader went away (`zoo list | head`), which is fine; click would end with 1. What waits in a buffer
-            # cannot be said to anybody any more.
+            # The reader closed the pipe (`zoo list | head`), which is not an error; click would exit with 1. Output in
+            # the buffer can no longer be written.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             ctx.exit(0)
 

@@ -14,7 +14,7 @@ from zoo.registry import Offer, Registry, architectures, datasets, exporters
 from zoo.table import Column, table, terminal_width, width_of, wrap
 
 _INDENT = "  "
-#: Columns below which a summary says nothing any more.
+#: Columns below which a shortened summary is useless.
 _LEAST_SUMMARY = 20
 _COLUMNS = (Column("", "name"), Column("", "text"), Column("", "name"))
 

@@ -17,7 +17,7 @@ from zoo.memory import keep_freed_memory
 from zoo.reporter import close_bars
 from zoo.terminal import guard_terminal
 
-#: Command to its module and its line in ``zoo --help``; a module is imported when its command is called.
+#: For each command, its module and its line in ``zoo --help``. A module is imported when its command is called.
 COMMANDS = {
     "train": ("zoo.cli.train", "Train an architecture on a folder of photos, and write a report."),
     "search": ("zoo.cli.search", "Search for the best model within the limits of a device and a time budget."),
@@ -76,7 +76,7 @@ def main() -> NoReturn:
         if isinstance(error, PluginCodeError):
             import traceback
 
-            traceback.print_exception(error.cause)  # whoever wrote the plugin needs it
+            traceback.print_exception(error.cause)  # for the author of the plugin
         _fail(f"Error: {error}", error.exit_code)
     except click.ClickException as error:
         error.show()

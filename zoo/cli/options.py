@@ -140,7 +140,7 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds one option for each field of the recipe and of its augmentation. The help is the field's documentation."""
     for name in reversed(FIELDS):
         choices = field_choices(name)
-        # Text, read by the recipe itself: a value in a YAML file and on the command line meets the same checks.
+        # The recipe parses the text, so that values in a YAML file and on the command line are checked in the same way.
         option = click.option(
             f"--{name.replace('_', '-')}",
             name,
@@ -152,7 +152,7 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-#: What a value looks like, where it is neither a number nor one of a few names.
+#: Form of the values that are neither numbers nor one of a few names.
 _METAVARS = {
     "view": "LOW,HIGH",
     "aspect": "N|free",
@@ -177,10 +177,10 @@ def _default(field: str) -> str:
     return _LEFT_OPEN[field] if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-#: Of the fields that a plain recipe leaves open, what they are then.
+#: Defaults of the fields that are ``None`` in a plain recipe.
 _LEFT_OPEN = {
     "dropout": "the architecture's",
-    "batch_norm_momentum": "it does not train behind a head",
+    "batch_norm_momentum": "it is not trained after a head",
     "teacher_share": f"{SHARE:g} with teachers",
     "teacher_views": f"{VIEWS} with teachers",
 }

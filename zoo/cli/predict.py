@@ -118,7 +118,7 @@ def _show(request: PredictRequest, pictures: tuple[str, ...], top: int, as_json:
     for note in answering.notes:
         reporter.note(note)
     top = min(top, len(answering.labels))
-    # A bar and answers on one terminal would write over each other, and the answers are progress enough.
+    # A progress bar and predictions on one terminal would overwrite each other, and the predictions show the progress.
     counter = (lambda done, total: None) if sys.stdout.isatty() else reporter.counter("predicting")
     skipped = 0
     show = answers_shown(as_json, top, widest, answering.labels, request.min_confidence is not None)
@@ -133,7 +133,7 @@ def _show(request: PredictRequest, pictures: tuple[str, ...], top: int, as_json:
                     click.echo(as_note(name, answer), err=True)
             counter(done, max(done, total))
     finally:
-        reporter.trained()  # takes the bar away
+        reporter.trained()  # removes the progress bar
     if skipped:
         raise DataError(f"{skipped} of {done} files {'was' if skipped == 1 else 'were'} skipped.")
 

@@ -41,7 +41,7 @@ def weaknesses(metrics: Metrics) -> Iterator[str]:
 
 
 def run_as_dict(run: Run) -> dict[str, Any]:
-    """What scripts want to know of a finished run: where it is, how good it is, and how it was made."""
+    """The JSON output for a finished run: its folder, its accuracy and its settings."""
     return {"run": str(run.path), "metrics": run.metrics.as_dict(), "info": run.info.as_dict()}
 
 

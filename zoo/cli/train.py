@@ -29,7 +29,7 @@ class DeviceCount(click.ParamType[int | str]):
             count = int(value)
         except ValueError:
             count = 0
-        return count if count >= 1 else self.fail(f"Expected a number from 1 on, or all. Received: {value!r}.")
+        return count if count >= 1 else self.fail(f"Expected a number of at least 1, or all. Received: {value!r}.")
 
 
 _HEAD = [name for name in FIELDS if name.startswith("head")]
@@ -121,7 +121,7 @@ def command(
     from zoo.workflows.train import train
 
     if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # a function that a recipe names may lie here, as with `python -m`
+        sys.path.append(str(Path.cwd()))  # a recipe may name a function of a module in this folder, as with `python -m`
     settings = {name: value for name in FIELDS if (value := asked.pop(name)) is not None}
     request = TrainRequest(
         image=read_image(size, resize, interpolation), options=read_options(options), settings=settings, **asked

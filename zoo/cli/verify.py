@@ -84,7 +84,7 @@ def command(
     verified = verify(request, reporter)
     found = verified.verification
     click.echo(json.dumps(found.as_dict(), indent=2) if as_json else render(found, terminal_width()))
-    for sentence in found.warnings if as_json else ():  # the text holds them already
+    for sentence in found.warnings if as_json else ():  # the text contains them already
         reporter.warning(sentence)
     if report is not None and not as_json:
         click.echo(f"\nwritten to {verified.report}")

@@ -20,7 +20,7 @@ from zoo.images import ImageError, read_file, resize
 from zoo.images.listen import Listener, listening
 from zoo.machine import core_count
 
-#: A segment, and the row in it.
+#: A segment and a row in it.
 Row = tuple[Segment, int]
 
 
@@ -56,7 +56,7 @@ class OnFile:
 
 _RESTORE = "Restore the file, or start again with the remaining images."
 
-#: Place of an array.
+#: Location of an array.
 Place = Row | OnFile
 
 

@@ -21,12 +21,12 @@ def open_database(path: Path) -> sqlite3.Connection:
             try:
                 connection.execute("PRAGMA journal_mode=WAL")
                 break
-            except sqlite3.OperationalError:  # changing the mode does not wait for another process that does the same
+            except sqlite3.OperationalError:  # changing the mode fails if another process does the same at that moment
                 if attempt == 99:
                     raise
                 time.sleep(0.05)
         connection.execute("PRAGMA synchronous=NORMAL")
-        # A damaged page would otherwise be met at the first row that lies on it, in the middle of the work.
+        # Otherwise a damaged page would only be detected when one of its rows is read.
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError(found)
@@ -53,7 +53,7 @@ def empty_database(path: Path) -> None:
             database.execute("VACUUM")
     except sqlite3.OperationalError:
         raise
-    except sqlite3.DatabaseError:  # damaged, so that nobody can be using it
+    except sqlite3.DatabaseError:  # it is damaged, so no process uses it
         remove_database(path)
 
 

@@ -265,7 +265,7 @@ def load_recorded(
     present = dict(zip(data.names, data.contents, strict=True))
     gone = sorted(recorded.keys() - present.keys())
     changed = sorted(name for name, sha256 in present.items() if sha256 != recorded[name])
-    # All splits but one are missing here; none is to be made of it.
+    # All other splits are missing here, and must not be created.
     split_of = {row["path"]: row["split"] for row in rows}
     data = replace(data, splits=tuple(split_of[name] for name in data.names))
     if not gone and not changed:

@@ -25,10 +25,10 @@ from zoo.images.ahead import ahead
 from zoo.images.listen import Listener, listening
 from zoo.machine import core_count
 
-#: Another OpenCV may decode or resize a little differently; what it made is kept apart.
+#: Other releases of OpenCV may decode or resize slightly differently, so their results have another key.
 DECODER = f"{SPEC_VERSION}.{DECODER_VERSION}-opencv{cv2.__version__}"
 
-#: Called with files done and files to do.
+#: Called with the number of files done and the number of all files.
 Progress = Callable[[int, int], None]
 
 
@@ -162,7 +162,7 @@ def ingest(
             for entry in _decoded_before(new[room:], contents, cache):
                 on_file[contents[entry.path]] = OnFile(entry.path, contents[entry.path], spec)
             todo = [entry for entry in todo if (sha256 := contents.get(entry.path)) not in on_file or sha256 in wanted]
-        # What the index has now may be evicted before it is looked up; the second time nothing is left to that chance.
+        # Images in the index may be evicted before they are looked up. On the second attempt, this cannot happen.
         in_cache = functools.partial(cache.knows, key, DECODER) if attempt == 0 else places.__contains__
         places |= cache.write_images(key, new_images(todo, in_cache, room), image_bytes)
         unknown = [sha256 for sha256 in dict.fromkeys(contents.values()) if sha256 not in places]
@@ -238,6 +238,6 @@ def _read(
             observer.see(sha256, data, pixels, remark)
         return _Read(entry, state, sha256, pixels=None if cached else resize(pixels, spec), remark=remark)
     except MissingDecoderError as error:
-        return _Read(entry, reason=error.reason)  # not to be remembered: the next run may have it
+        return _Read(entry, reason=error.reason)  # not stored, because the next run may find the file
     except ImageError as error:
         return _Read(entry, state, sha256, reason=error.reason)

@@ -18,7 +18,7 @@ from zoo.image_spec import ImageSpec
 
 
 def load_unlabelled(folder: Path, spec: ImageSpec, progress: Progress | None = None) -> ImageData:
-    """The photos in a folder and its subfolders, whatever the names of these, decoded and cached.
+    """The photos in a folder and its subfolders, with any names, decoded and cached.
 
     Args:
         folder: The folder.

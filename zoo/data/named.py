@@ -50,7 +50,7 @@ def _written(offer: Offer[Dataset]) -> Path:
         offer.record.write(aside)
         aside.rename(folder)
     except OSError as error:
-        if not folder.is_dir():  # else another process was quicker, and its copy is as good
+        if not folder.is_dir():  # otherwise another process was faster, and its copy is equal
             raise DataError(
                 f"Could not write the dataset '{offer.record.name}' to {folder}: {error.strerror}.",
                 "Free some space, or set ZOO_CACHE_DIR to another folder.",

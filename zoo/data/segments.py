@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from zoo.errors import DataError
 
-#: Pages of a mapped segment are given back to the system after this many bytes; they stay in its file cache.
+#: Number of bytes after which the pages of mapped segments are released; they stay in the file cache of the system.
 RELEASE_EVERY_BYTES = 64 * 2**20
 
 
@@ -76,7 +76,7 @@ class Segment:
         return crc32
 
 
-#: The segments that this process has mapped: each is mapped and checked once, however many datasets share it.
+#: Segments that this process has mapped. Each is mapped and checked once, even if several datasets share it.
 _MAPPED: weakref.WeakValueDictionary[tuple[str, int], Segment] = weakref.WeakValueDictionary()
 _LOCK = threading.Lock()
 

@@ -18,13 +18,13 @@ from zoo.text_files import decode_csv
 
 TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
 
-#: Of photos without labels, which train beside the training images where there are teachers.
+#: The split of photos without labels, on which a student is trained in addition to the training images.
 UNLABELLED = "unlabelled"
 
-#: Names that a split may have, each with the split.
+#: Accepted names of splits, each with its split.
 SPLIT_NAMES = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
 
-#: Left behind by operating systems and tools; never a class, never a picture. Hidden names (a dot first) likewise.
+#: Folders and files of operating systems and tools, which are ignored, like hidden names (which start with a dot).
 _SYSTEM_NAMES = frozenset(
     {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
     | {"__pycache__", "icon\r"}
@@ -122,7 +122,7 @@ def list_source(path: Path) -> Listing:
 
 _LOOSE = "not in a class folder"
 
-#: For a CSV file that is not read.
+#: The result for a CSV file that is not read.
 CSV_HINT = "Save it as CSV in UTF-8; Excel calls this 'CSV UTF-8'."
 
 _LAYOUT_HINT = (
@@ -161,7 +161,7 @@ def _list_folder(root: Path) -> Listing:
         folders = _folders(root)
         split_folders = _split_folders(root)
         if not split_folders and len(folders) == 1 and _split_folders(root / folders[0]):
-            root /= folders[0]  # the founding tutorial's Main/ above train/ and test/
+            root /= folders[0]  # the folder Main/ of the original tutorial, above train/ and test/
             folders = _folders(root)
             split_folders = _split_folders(root)
         listing = Listing(root)
@@ -265,7 +265,7 @@ def _list_csv(path: Path) -> Listing:
         text = decode_csv(content)
     except ValueError as error:
         raise DataError(f"Could not read '{path}': {error}.", CSV_HINT) from None
-    # Not splitlines: to it a name may hold the end of a line, such as U+2028 or U+0085.
+    # Not splitlines, because it also splits at U+2028 and U+0085, which a name may contain.
     reader = csv.DictReader(io.StringIO(text, newline=""))
     columns = [name.strip() for name in reader.fieldnames or ()]
     missing = [name for name in ("path", "label") if name not in columns]
@@ -291,7 +291,7 @@ def _list_csv(path: Path) -> Listing:
 def _turn_backslashes(listing: Listing, row: dict[str, str | None]) -> bool:
     """Whether a path was written on Windows and is read on another system, where a backslash is part of a name."""
     name = (row["path"] or "").strip()
-    # Not Path.exists: it raises for a name that is too long.
+    # Not Path.exists, because it raises an error for a name that is too long.
     if os.sep == "\\" or "\\" not in name or os.path.exists(listing.root / name):  # noqa: PTH110
         return False
     row["path"] = name.replace("\\", "/")

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from zoo.data.source import TEST, TRAIN, VAL
 
-#: Share of all images that measures, where the data has no test split.
+#: Share of test images if the data has no test split.
 TEST_SHARE = 0.2
-#: Share of what is then left that chooses (best epoch, early stopping), where the data has no validation split.
+#: Share of validation images among the others if the data has no validation split.
 VAL_SHARE = 0.15
 
 
@@ -86,7 +86,7 @@ def _assign_class(
 
 
 def _surplus(split: str, contents: Sequence[str], needed: Sequence[str], decided: Mapping[str, str]) -> int:
-    """How many images of the class a split can spare."""
+    """Number of images of the class that a split can spare."""
     return sum(decided[content] == split for content in contents) - (split in needed)
 
 

@@ -24,17 +24,18 @@ from zoo.errors import DataError, UsageError, VerificationError
 from zoo.records import read_object
 from zoo.table import Column, table, wrap
 
-#: Raised whenever a reader of the JSON would have to change.
+#: Increased whenever readers of the JSON must change.
 BENCH_VERSION = 1
 KIND = "zoo bench"
 
-#: Processes that are started to time one; as many again to weigh one.
+#: Number of processes that are started to measure the cold start, and again to measure the memory.
 COLD_STARTS = 5
 
-#: Seconds that each measurement of speed takes: of the model, of photo to answer, and half of it of every batch.
+#: Seconds for each measurement of speed: of the model, from photo to prediction, and half of it for every batch size.
 SECONDS = 2.0
 
-#: The best batch is the smallest that is within this of the fastest: less is noise, and more memory for nothing.
+#: The smallest batch whose throughput is within this share of the highest is chosen. Smaller differences are noise, and
+#: larger batches need more memory.
 _AS_FAST = 0.03
 
 _GOLDEN = "golden/golden.json"
@@ -75,7 +76,7 @@ def bench(
     for number in range(COLD_STARTS + 1):
         taken = _start_to_answer(folder, pictures[0])
         found = _ask(folder, "answer", pictures[:1])
-        if number:  # the first fills the system's cache of files, and Python's of compiled sources
+        if number:  # the first one fills the file cache of the system and Python's cache of compiled modules
             starts.append(taken)
             answers.append(found)
     speeds = []
@@ -138,7 +139,7 @@ def as_text(result: dict[str, Any], width: int | None = None) -> str:
         f"{runtime['name']} {runtime['version'] or '(version unknown)'}"
     )
     facts = (
-        ("cold start", f"{start['median']:.2f} s, {start['min']:.2f} to {start['max']:.2f}; to the first answer"),
+        ("cold start", f"{start['median']:.2f} s, {start['min']:.2f} to {start['max']:.2f}; to the first prediction"),
         ("loading", f"{result['load_ms']:.0f} ms"),
         ("peak memory", f"{peak / 1e6:.0f} MB" if peak else "unknown"),
         ("model", "the model alone"),
@@ -203,7 +204,7 @@ def _start_to_answer(folder: Path, picture: Path) -> float:
     """Seconds from the start of a process to its prediction."""
     start = time.perf_counter()
     command = [sys.executable, str(folder / "run.py"), str(picture)]
-    # A file, not a pipe: a full pipe that nobody reads would stop the process before its answer.
+    # A file, not a pipe, because a full pipe that is not read would block the process.
     with tempfile.TemporaryFile() as said, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as process:
         assert process.stdout is not None
         answer = process.stdout.readline()
@@ -249,7 +250,7 @@ def _model(bundle: Bundle) -> dict[str, Any]:
         "source": values["source"],
         "classes": len(bundle.labels),
         "image": bundle.image.as_dict(),
-        # Of the file itself, on the images it was verified on; null of one that was not verified.
+        # Accuracy of the file on the images of its verification; null if it was not verified.
         "accuracy": proof.get("accuracy"),
         "accuracy_images": proof.get("n"),
         "accuracy_data_digest": proof.get("data_digest"),
@@ -268,4 +269,4 @@ def _version(distribution: str) -> str | None:
     try:
         return version(distribution)
     except (PackageNotFoundError, ValueError):
-        return None  # as of a build of one's own, or of a line that names no package
+        return None  # such as a local build, or a line without a package name

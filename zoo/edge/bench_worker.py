@@ -17,21 +17,22 @@ if TYPE_CHECKING:
     from zoo.edge.bundle import Bundle
     from zoo.edge.classify import Classifier, Load
 
-#: What it can be asked for: one answer, and the memory that took; the latency of the model alone; or all of its speed.
+#: Available measurements: one prediction and its memory; the latency of the model alone; or all speeds.
 WORKS = ("answer", "latency", "speed")
 
-#: Batches that are tried, where the file takes any.
+#: Batch sizes that are tried, if the file supports any batch size.
 BATCHES = (2, 4, 8, 16, 32)
 
-#: A batch of more values than this is not tried: 128 MiB as float32.
+#: Maximum number of values in a batch: 128 MiB as float32.
 _MOST_VALUES = 2**25
 
-#: A measurement has at least so many runs, however long one takes, unless that takes ``_LONGEST`` times its time.
+#: Minimum number of runs in a measurement, unless they take ``_LONGEST`` times its duration.
 _LEAST_RUNS = 20
 _LEAST_BATCH_RUNS = 3
 _LONGEST = 10
 
-#: Share of its time that each measurement spends beforehand, untimed: caches fill, processors leave their sleep.
+#: Share of the duration of a measurement for a warm-up before it, in which caches are filled and processors reach their
+#: clock speed.
 _WARM_UP = 0.25
 
 

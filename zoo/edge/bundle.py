@@ -12,7 +12,7 @@ from zoo.errors import UsageError, VerificationError, ZooError
 from zoo.image_spec import ImageSpec
 from zoo.records import read_object, read_record
 
-#: Raised whenever a reader of ``spec.json`` would have to change.
+#: Increased whenever readers of ``spec.json`` must change.
 BUNDLE_VERSION = 1
 
 SPEC = "spec.json"
@@ -36,7 +36,7 @@ class Requirements:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """Of the verification, what a benchmark repeats."""
+    """The part of the verification that a benchmark repeats."""
 
     accuracy: float | None = None
     n: int | None = None

@@ -32,7 +32,7 @@ def frames(source: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         if not capture.isOpened():
             hint = "Is it connected, and may this user read it (group 'video')?" if is_camera else None
             raise DataError(f"Cannot open {what}.", hint)
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not the oldest of those that wait
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame instead of the oldest one in the queue
         number = 0
         while True:
             taken, frame = capture.read()

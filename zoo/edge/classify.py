@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from zoo.exported import Runtime
 
-#: ``load(path, threads)`` makes a model file ready to answer. It raises ``ValueError`` where it cannot.
+#: ``load(path, threads)`` loads a model file for prediction. It raises ``ValueError`` if it cannot.
 Load = Callable[[Path, int], "Runtime"]
 
 
@@ -62,7 +62,10 @@ class Classifier:
         self, runtime: Runtime, image: ImageSpec, labels: tuple[str, ...], min_confidence: float | None = None
     ) -> None:
         taken, given = runtime.inputs[0].shape[1:], runtime.outputs[0].shape[-1:]
-        if taken != image.input_shape or given not in ((len(labels),), (None,)):  # a file of others may leave it free
+        if taken != image.input_shape or given not in (
+            (len(labels),),
+            (None,),
+        ):  # a file that was not exported by zoo may have a free size
             raise VerificationError(
                 f"The model takes {taken} and returns {given}; expected {image.input_shape} and {(len(labels),)}.",
                 "The model and spec.json are from different bundles.",
@@ -98,7 +101,7 @@ class Classifier:
         return np.asarray(self.runtime.predict(pixels[None])[0], np.float32)
 
     def answer(self, probabilities: NDArray[np.float32], top: int = 1, remark: str = "") -> Answer:
-        """The likeliest classes. Of two equal ones, the first in the order of the labels."""
+        """The most probable classes. Of two equal ones, the first in the order of the labels."""
         if not np.isfinite(probabilities).all():
             raise VerificationError(
                 "The model returns values that are not numbers.", "Run the self-test: run.py --selftest"

@@ -10,7 +10,7 @@ from zoo.errors import UsageError, VerificationError
 #: Selects the threshold that is stored with the model.
 AUTO = "auto"
 
-#: Takes one of its curve: ``accuracy=0.98`` is the threshold that was chosen for 98 % right answers.
+#: Selects a threshold of its curve: ``accuracy=0.98`` is the threshold that was chosen for an accuracy of 98 %.
 _ACCURACY = "accuracy="
 
 

@@ -176,7 +176,7 @@ def _shortened(line: str, size: int, width: int) -> str:
     """The line if it fits, otherwise the beginning of the label and the probability."""
     if _width(line, size) <= width:
         return line
-    name, _, rest = line.rpartition(" ")  # of "name 98.7 %" the unit
+    name, _, rest = line.rpartition(" ")  # the unit in "name 98.7 %"
     name, _, number = name.rpartition(" ")
     end = f"... {number} {rest}"
     while name and _width(name + end, size) > width:

@@ -40,8 +40,8 @@ class Found(NamedTuple):
     bias: float | None = None
 
 
-#: Finds the evidence in pixels, uint8 ``(height, width, 3)`` of the image rule's size, for the likeliest of some
-#: classes, given by their places among the labels; ``None``: of all.
+#: Finds the evidence in pixels, uint8 ``(height, width, 3)`` after preprocessing, for the most probable of some
+#: classes, given by their indices. ``None``: of all classes.
 Find = Callable[["NDArray[np.uint8]", Sequence[int] | None], Found]
 
 
@@ -95,7 +95,7 @@ def explain_pictures(bundle: Bundle, classifier: Classifier, options: argparse.N
         UsageError: The model was exported without a map, or the class does not exist.
     """
     find = map_reader(classifier.runtime, export_with_map(bundle.values))
-    places_of(options.label, classifier.labels)  # before the first photo, not after it
+    places_of(options.label, classifier.labels)  # raises before the first photo is read
     folder = options.out or Path("explained")
     taken: set[str] = set()
     skipped = False

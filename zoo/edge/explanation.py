@@ -23,19 +23,19 @@ from zoo.image_spec import ImageSpec
 from zoo.images import seen
 from zoo.terminal import readable
 
-#: How the evidence was found. The first is exact where the network's head is linear in its feature maps.
+#: Methods to find the evidence. The first is exact if the head of the network is linear in its feature maps.
 CLASS_ACTIVATION, LAYER_CAM = "class activation map", "LayerCAM"
 
-#: Of the drawn photo, the longest side in pixels: of a larger one, and of a smaller one.
+#: Longest side of the drawn photo in pixels: for a larger photo, and for a smaller one.
 _LARGEST_PX, _SMALLEST_PX = 640, 240
 _GAP_PX, _LEGEND_PX, _BAR_PX = 8, 36, 120
-#: Of the colour where the evidence is strongest; it fades with the evidence.
+#: Opacity of the colour at the strongest evidence. It decreases with the evidence.
 _OPACITY = 0.8
 _WHITE, _INK, _UNSEEN = 255, (60, 60, 60), 200
 _SOFTWARE = "zoo explain"
 
 _OUTSIDE = -1.0
-#: Longest side of a photo on which places are compared, and width of a Gaussian that finds the middle of a patch.
+#: Longest side of a photo on which positions are compared, and width of a Gaussian that finds the centre of a patch.
 _SMALL_PX, _PATCH_PX = 120, 5
 
 _ROWS, _COLUMNS = ("top", "", "bottom"), ("left", "", "right")
@@ -78,7 +78,7 @@ class Explanation:
         """The photo in its display size, which fits on a screen and is not too small to see."""
         height, width = self.photo.shape[:2]
         scale, interpolation = min(_LARGEST_PX / max(height, width), 1.0), cv2.INTER_LINEAR
-        if max(height, width) < _SMALLEST_PX:  # by a whole number, so that pixels stay squares
+        if max(height, width) < _SMALLEST_PX:  # by a whole number, so that pixels remain squares
             scale, interpolation = float(-(-_SMALLEST_PX // max(height, width))), cv2.INTER_NEAREST
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         return np.asarray(cv2.resize(self.photo, size, interpolation=interpolation), np.uint8)
@@ -115,7 +115,7 @@ class Explanation:
         """
         if not self._small.any():
             return None
-        # Of an even patch its middle, not its first corner.
+        # For a uniform patch, this finds its centre instead of its first corner.
         smooth = cv2.GaussianBlur(self._small, (0, 0), _PATCH_PX, borderType=cv2.BORDER_REPLICATE)
         row, column = np.unravel_index(int(np.asarray(smooth).argmax()), self._small.shape)
         (height, width), (rows, columns) = self.size, self._small.shape
@@ -167,7 +167,7 @@ class Explanation:
 
     @cached_property
     def picture(self) -> NDArray[np.uint8]:
-        """The photo, ``overlay`` beside it, and a legend below; uint8 RGB."""
+        """The photo, ``overlay`` next to it, and a legend below; uint8 RGB."""
         height, width = self.drawn.shape[:2]
         wide = max(2 * width + _GAP_PX, 2 * _SMALLEST_PX)
         picture = np.full((height + _LEGEND_PX, wide, 3), _WHITE, np.uint8)
@@ -182,7 +182,7 @@ class Explanation:
             ".png", np.ascontiguousarray(self.picture[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, 2]
         )
         data = encoded.tobytes()
-        head = 8 + 12 + 13  # the signature and the header's chunk
+        head = 8 + 12 + 13  # the signature and the header chunk
         return data[:head] + _text_chunk("Software", _SOFTWARE) + _text_chunk("Description", self.alt) + data[head:]
 
     def save(self, path: str | Path) -> Path:
@@ -218,7 +218,7 @@ class Explanation:
         return f"<Explanation {self.file}: {self.label} {percent(self.probability)}. {self.summary}>"
 
     def _repr_png_(self) -> bytes:
-        return self.png()  # as the last line of a notebook's cell
+        return self.png()  # shown if it is the last expression of a notebook cell
 
 
 def halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -71,7 +71,7 @@ class Connections:
 
     def __init__(self) -> None:
         self.open: set[Connection] = set()
-        self.waiting: dict[Connection, None] = {}  # for their client, the longest first
+        self.waiting: dict[Connection, None] = {}  # connections that wait for their client, the longest wait first
         self.held_bytes = 0
         self.stopping = False
 
@@ -107,9 +107,9 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._state = _State.IDLE
         self._buffer = bytearray()
-        self._held_bytes = 0  # of the buffer and of the body that is being answered
+        self._held_bytes = 0  # bytes in the buffer and in the body of the current request
         self._head: Head | None = None
-        self._headers: Mapping[str, str] = {}  # of all responses to the request
+        self._headers: Mapping[str, str] = {}  # bytes of all responses to the request
         self._begun = 0.0  # when the head or the body began
         self._paused = self._ended = False
         self._timer: asyncio.TimerHandle | None = None
@@ -155,7 +155,7 @@ class Connection(asyncio.Protocol):
     def reply(self, response: Response) -> None:
         """Sends the response to the request that was passed to the service."""
         if self._state is not _State.ANSWERING:
-            return  # the client went away
+            return  # the client closed the connection
         assert self._head is not None
         head, self._head = self._head, None
         self._hold(len(self._buffer))

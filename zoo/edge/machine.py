@@ -61,7 +61,7 @@ def cpu_name() -> str:
 def peak_memory_bytes() -> int | None:
     """Peak memory of this process. ``None`` if the system does not report it."""
     try:
-        # Not getrusage: Linux counts what the parent held before this process became a program of its own.
+        # Not getrusage, because on Linux it includes the memory of the parent before exec.
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
@@ -82,7 +82,7 @@ def _of_cpuinfo() -> str:
         return ""
     for line in text.splitlines():
         key, _, value = line.partition(":")
-        # "model name" on x86, "Model" on a Raspberry Pi; some give a bare number there.
+        # "model name" on x86, "Model" on a Raspberry Pi; on some systems, it is only a number
         if key.strip() in ("model name", "Model") and value.strip() and not value.strip().isdigit():
             return value
     return ""

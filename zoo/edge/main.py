@@ -44,7 +44,7 @@ def main(folder: Path, load: Load, arguments: Sequence[str] | None = None) -> in
         print("Interrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader went away (`run.py photos | head`); nothing more can be said to it, nor what waits to be said.
+        # The reader closed the pipe (`run.py photos | head`), so output in the buffer can no longer be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -53,13 +53,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="run.py",
         description="Predicts the class of images.",
-        # argparse would load shutil for every option, to ask for the width of the terminal.
+        # argparse would load shutil for every option, to get the width of the terminal.
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
     )
     parser.add_argument("pictures", nargs="*", metavar="PICTURE", help="files, folders, or - for standard input")
     parser.add_argument("--json", action="store_true", help="print one line of JSON per image")
     parser.add_argument(
-        "--top", type=_count, default=1, metavar="N", help="number of likeliest classes to show (default: 1)"
+        "--top", type=_count, default=1, metavar="N", help="number of most probable classes to show (default: 1)"
     )
     parser.add_argument(
         "--min-confidence",
@@ -112,7 +112,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--seconds", type=_seconds, metavar="S", help="with --bench: seconds per measurement (default: 2)"
     )
     parser.add_argument("--device", metavar="NAME", help="with --bench: name of this device (default: its processor)")
-    # What --bench starts in processes of their own.
+    # Started by --bench in separate processes.
     parser.add_argument("--bench-worker", choices=("answer", "latency", "speed"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     serves = options.serve is not None
@@ -166,7 +166,7 @@ def _run(folder: Path, load: Load, options: argparse.Namespace) -> int:
     bundle = read_bundle(folder)
     threads = options.threads or 1
     if options.selftest and (altered := bundle.altered()):
-        # Before anything is imported that may be what was altered.
+        # This comes first, because a module that is imported later may be the altered file.
         return _show_checks([{"name": "files", "passed": False, "found": " ".join(altered)}], options.json)
     try:
         import cv2

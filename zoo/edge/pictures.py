@@ -56,7 +56,7 @@ def as_pictures(items: object) -> Iterator[tuple[str, Picture]]:
         return _pictures_of("[0]", items)
     if is_array(items):
         of_any: Any = items
-        if len(np.shape(of_any)) != 1:  # else it is an array of paths
+        if len(np.shape(of_any)) != 1:  # otherwise it is an array of paths
             return _pictures_of("", items)
     if not isinstance(items, Iterable):
         raise UsageError(f"Expected pictures. Received: {described(items)}.", _EXPECTED)

@@ -21,7 +21,7 @@ from zoo.figures import percent
 from zoo.images import ImageError, load_image
 from zoo.records import read_object, read_record
 
-#: Raised whenever a reader of ``golden.json`` would have to change.
+#: Increased whenever readers of ``golden.json`` must change.
 GOLDEN_VERSION = 1
 
 GOLDEN = "golden/golden.json"
@@ -150,7 +150,7 @@ def read_golden(bundle: Bundle) -> Golden:
 
 
 def _read_array(path: Path) -> NDArray[Any]:
-    # Mapped first: an array that declares more than the file has is an error, and takes no memory.
+    # Mapped first, so that an array that declares more data than the file contains is an error and takes no memory.
     return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
@@ -185,7 +185,7 @@ def _check_model(classifier: Classifier, golden: Golden) -> Check:
         )
     by_image = np.abs(made - golden.probabilities).max(1)
     largest = float(by_image.max())
-    # Not a number compares as false: it never passes.
+    # Comparisons with NaN are false, so NaN never passes.
     right = bool(largest <= golden.probabilities_tolerance)
     worst = golden.files[int(by_image.argmax())].name
     found = f"Maximum difference of a probability: {largest:.2g}, on {worst}." if largest else "Identical."

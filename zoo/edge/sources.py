@@ -16,7 +16,7 @@ from zoo.images.signatures import SUFFIXES, is_something_else
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    #: A path, the bytes of a file, pixels, or why there is none of them.
+    #: A path, the bytes of a file, pixels, or the reason why none can be read.
     Picture = Path | bytes | NDArray[np.uint8] | ImageError
 
 
@@ -40,7 +40,7 @@ def below(folder: Path) -> Iterator[tuple[str, Picture]]:
     unreadable: list[OSError] = []
     empty = True
     waiting = [str(folder)]
-    while waiting:  # not os.walk: before Python 3.12 it calls itself for every level
+    while waiting:  # not os.walk, which is recursive before Python 3.12
         try:
             with os.scandir(waiting.pop()) as found:
                 entries = sorted((entry for entry in found if entry.name[0] != "."), key=lambda entry: entry.name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from zoo.errors import DataError
 
-#: How often the folder is looked at. A file is whole once it was the same twice.
+#: Seconds between two looks at the folder. A file is complete if it did not change between them.
 POLL_S = 0.2
 
 # Size and time of the last change, in nanoseconds.
@@ -38,7 +38,7 @@ def _new(folder: Path, known: dict[str, _State], wait: Callable[[float], None]) 
         wait(POLL_S)
         now = _look(folder)
         for name, state in sorted(now.items()):
-            # Known only once it was handed out, so that a file that is still growing is looked at again.
+            # Only files that were yielded are known, so that a file that is still growing is checked again.
             if state != known.get(name) and state == before.get(name):
                 known[name] = state
                 path = folder / name
@@ -59,7 +59,7 @@ def _look(folder: Path) -> dict[str, _State]:
                     if entry.is_file():
                         found[entry.name] = (status.st_size, status.st_mtime_ns)
                 except OSError:
-                    continue  # gone in the meantime
+                    continue  # removed in the meantime
     except OSError as error:
         raise DataError(f"Cannot watch '{folder}': {error.strerror}.") from error
     return found

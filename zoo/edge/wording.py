@@ -1,4 +1,4 @@
-"""What is said of an answer: a line of JSON for programs, a line for people."""
+"""Formats predictions: a line of JSON for programs, or a line of text for people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def as_record(name: str, answer: Answer) -> dict[str, Any]:
-    """The fields of the JSON. ``label`` is ``None`` where the answer is unknown; a class may be called "unknown"."""
+    """The fields of the JSON. ``label`` is ``None`` for an unknown image, because a class may be called "unknown"."""
     top = [{"label": label, "probability": probability} for label, probability in answer.top]
     label = answer.label if answer.known else None
     return {"file": name, "label": label, "known": answer.known, "probability": answer.probability, "top": top}
@@ -30,7 +30,7 @@ def as_text(name: str, answer: Answer) -> str:
 
 
 def in_words(answer: Answer) -> str:
-    """The likeliest classes with their probabilities, and before them "unknown" where the answer is."""
+    """The most probable classes with their probabilities. For an unknown image, "unknown" comes first."""
     shown = ", ".join(f"{readable(label)} {percent(probability)}" for label, probability in answer.top)
     return shown if answer.known else f"unknown ({shown})"
 

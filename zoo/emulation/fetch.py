@@ -26,9 +26,9 @@ from zoo.locks import locked
 from zoo.reporter import Reporter
 from zoo.terminal import readable
 
-#: The release of Debian: that of Raspberry Pi OS since 2025, with QEMU 10 and Python 3.13.
+#: Release of Debian, the same as in Raspberry Pi OS since 2025. It contains QEMU 10 and Python 3.13.
 SUITE = "trixie"
-#: Minor version of its glibc, 2.41. Wheels for older versions run too.
+#: Minor version of its glibc, 2.41. Wheels for older versions also work.
 _GLIBC_MINOR = 41
 
 _SYSTEM = ("python3", "libstdc++6", "libgomp1", "libatomic1")

@@ -93,7 +93,7 @@ class Comparison:
         return self.render()
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))  # as the last line of a notebook's cell
+        printer.text(str(self))  # shown if it is the last expression of a notebook cell
 
     def render(self, width: int | None = None) -> str:
         """Plain text:

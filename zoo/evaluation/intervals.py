@@ -41,7 +41,8 @@ def tango_interval(only_first: int, only_second: int, n: int, confidence: float 
     """Confidence interval of the difference of two shares on the same ``n`` images (Tango 1998, score interval).
 
     Tango, "Equivalence test and confidence interval for the difference in proportions for the paired-sample design",
-    Statistics in Medicine 17, 891-908; recommended beside McNemar's test by Fagerland, Lydersen and Laake (2014).
+    Statistics in Medicine 17, 891-908; recommended together with McNemar's test by Fagerland, Lydersen and Laake
+    (2014).
 
     Args:
         only_first: Number of images that only the first predicts correctly.
@@ -59,7 +60,7 @@ def tango_interval(only_first: int, only_second: int, n: int, confidence: float 
         raise ValueError(f"Expected b, c >= 0 and b + c <= n. Received: {b}, {c} of {n}.")
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     observed = (b - c) / n
-    # The score falls as the assumed difference grows: its crossings of +z and -z are the bounds.
+    # The score decreases with the assumed difference, so it equals +z and -z at the bounds.
     low = _crossing(b, c, n, z, -1.0, observed) if c < n else -1.0
     high = _crossing(b, c, n, -z, observed, 1.0) if b < n else 1.0
     return low, high
@@ -81,7 +82,9 @@ def _score(b: int, c: int, n: int, difference: float) -> float:
     """Tango's statistic, approximately standard normal if ``difference`` is the true difference."""
     linear = -b - c + (2 * n - b + c) * difference
     constant = -c * difference * (1 - difference)
-    share = (sqrt(max(0.0, linear * linear - 8 * n * constant)) - linear) / (4 * n)  # of only_second, given difference
+    share = (sqrt(max(0.0, linear * linear - 8 * n * constant)) - linear) / (
+        4 * n
+    )  # estimated probability of only_second, given the difference
     variance = n * (2 * share + difference * (1 - difference))
     distance = b - c - n * difference
     if variance <= 0:

@@ -16,7 +16,7 @@ from zoo.evaluation.predictions import Predictions
 from zoo.figures import percent
 from zoo.run_folder.info import Bin, Metrics
 
-#: Probabilities are clipped to [clip, 1 - clip] before the logarithm: one float32 zero must not make the loss infinite.
+#: Probabilities are clipped to [clip, 1 - clip] before the logarithm, because one zero would make the loss infinite.
 LOG_LOSS_CLIP = float(np.finfo(np.float32).eps)
 
 
@@ -106,7 +106,7 @@ def number(value: float) -> str:
     return f"{value:.3f}"
 
 
-#: All of them, in the order in which they are shown.
+#: All metrics, in the order in which they are shown.
 METRICS: tuple[Metric, ...] = (
     *(
         Metric(

@@ -15,7 +15,7 @@ from zoo.figures import points
 
 SIGNIFICANCE = 0.05
 
-#: A run's name, its answers, and the SHA-256 of its files by name (empty or missing: unknown).
+#: Name of a run, its predictions, and the SHA-256 of its files by name (empty or missing: unknown).
 Answered = tuple[str, Predictions, Mapping[str, str]]
 
 

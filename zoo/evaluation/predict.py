@@ -16,12 +16,12 @@ from zoo.keras_internals import calls_of, has_calls
 if TYPE_CHECKING:
     import keras
 
-#: Inputs that a model predicts at once.
+#: Maximum batch size.
 _MOST = 32
-#: Pixels that it does at once on a processor, eight photos of 224 x 224: with more, the maps of the first layers leave
-#: the processor's cache and take memory, for no gain. docs/decisions/0023-memory.md.
+#: Maximum number of pixels in a batch on a CPU: eight photos of 224 x 224. Larger batches do not fit into the cache of
+#: the processor and need more memory, without a gain. See docs/decisions/0023-memory.md.
 _PIXELS = 8 * 224 * 224
-#: Bytes of features that are kept beside the predictions of a split.
+#: Maximum size of the features that are kept with the predictions of a split.
 _MOST_FEATURES = 64 << 20
 
 
@@ -126,7 +126,7 @@ def last_features(model: keras.Model) -> keras.KerasTensor | None:
     """The input of the last call, which may be in a nested model, if it is one vector per image."""
     if not has_calls(model):
         return None
-    # Not the input of the last layer: where that is called in another model too, it may be a tensor of the other.
+    # Not the input of the last layer: if the layer is also called in another model, this may be a tensor of that model.
     given = [call.input_tensors for call in calls_of(model) if any(out is model.outputs[0] for out in call.outputs)]
     features = given[0] if given else []
     return features[0] if len(features) == 1 and len(features[0].shape) == 2 else None

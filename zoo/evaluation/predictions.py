@@ -18,7 +18,7 @@ from zoo.atomic import read_text, write_text
 from zoo.errors import DataError, TrainingError, ZooError
 
 COLUMNS = ("file", "true", "predicted")
-#: Before a class name in a column's name, so that a class called ``file`` is no trouble.
+#: Prefix of class names in column names, so that a class can be called ``file``.
 PREFIX = "p:"
 
 
@@ -90,7 +90,7 @@ class Predictions:
         name that is not valid UTF-8 keeps its bytes.
         """
         buffer = io.StringIO()
-        # Quoting all text, not just where csv finds it needed: it would leave a lone carriage return bare.
+        # All text is quoted, because csv would not quote a name with a carriage return.
         writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow([*COLUMNS, *(PREFIX + label for label in self.labels)])
         for file, true, predicted, row in zip(self.files, self.true, self.predicted, self.probabilities, strict=True):
@@ -127,7 +127,7 @@ class Predictions:
         if outside.size:
             row = int(outside[0])
             raise DataError(f"Class {self.true[row]} of {self.files[row]!r} is not from 0 to {k - 1}.")
-        # A comparison with NaN is false, so this finds it as well; the tolerance is for sums in low precision.
+        # Comparisons with NaN are false, so this also detects NaN. The tolerance allows for sums in low precision.
         valid = (self.probabilities >= 0) & (self.probabilities <= 1 + 1e-3)
         if not valid.all():
             row, column = (int(index) for index in np.argwhere(~valid)[0])

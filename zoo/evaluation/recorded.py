@@ -17,8 +17,8 @@ from zoo.run_folder import Run
 if TYPE_CHECKING:
     import keras
 
-#: In a run whose head was chosen by cross-validation: predictions on its training images, each by a head that it did
-#: not train; as ``predictions.csv``.
+#: In a run whose head was chosen by cross-validation: predictions on its training images, each by a head that was not
+#: trained on the image. The format is that of ``predictions.csv``.
 CROSS_VALIDATION = "cross_validation.csv"
 
 
@@ -67,7 +67,7 @@ def choice_of(
         progress: Called with files done and files to do, while images are decoded.
     """
     folds = run.path / CROSS_VALIDATION
-    if not (run.info.head and run.info.best_epoch == 0):  # then the validation images trained the head
+    if not (run.info.head and run.info.best_epoch == 0):  # the validation images were used to train the head
         images = data or validation_images(run, progress)
         if images is not None and images.indices(VAL).size:
             return choose(predict_split(model, images, VAL))
@@ -79,5 +79,5 @@ def validation_images(run: Run, progress: Callable[[int, int], None] | None = No
     rows = [row for row in run.split() if row["split"] == VAL]
     try:
         return recorded_rows(run, rows, progress, partly=True) if rows else None
-    except DataError:  # all of them are gone
+    except DataError:  # none of the files exists any more
         return None

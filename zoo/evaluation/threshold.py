@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 from zoo.evaluation.predictions import Predictions
 from zoo.run_folder.info import Point, Threshold
 
-#: Accuracies of the curve; those that a model has without a threshold are left out.
+#: Target accuracies of the curve. Those that a model reaches without a threshold are left out.
 TARGETS = (0.9, 0.95, 0.98, 0.99, 0.995)
 
-#: The suggestion reaches this accuracy, or halves the errors where that answers more (docs/decisions/0008).
+#: The suggested threshold reaches this accuracy, or halves the errors if that leaves fewer images unknown
+#: (docs/decisions/0008-confidence.md).
 TARGET_ACCURACY = 0.99
 
-#: Of the images that it was chosen on, this share falls below a threshold at least: what a model is less sure of than
-#: of nearly all these is probably something else.
+#: Minimum share of the images for the choice that are below the threshold. An image with a lower confidence than nearly
+#: all of these probably shows something else.
 LEAST_REJECTED = 0.01
 
-#: A threshold that fewer images than this reach says nothing.
+#: Minimum number of images above a threshold.
 FEWEST_ANSWERS = 20
 
 
@@ -132,7 +133,7 @@ def lowest_threshold(predictions: Predictions, target: float) -> float | None:
     confidence = np.sort(predictions.confidence.astype(np.float64))[::-1]
     right = predictions.correct[np.argsort(-predictions.confidence, kind="stable")]
     accuracy = np.cumsum(right) / np.arange(1, len(right) + 1)
-    # Images of one confidence are answered together or not at all.
+    # Images of equal confidence are on the same side of the threshold.
     ends = np.append(confidence[1:] < confidence[:-1], True)
     enough = confidence >= np.quantile(confidence, LEAST_REJECTED)
     fits = np.flatnonzero(ends & enough & (accuracy >= target))
@@ -140,5 +141,5 @@ def lowest_threshold(predictions: Predictions, target: float) -> float | None:
         return None
     suggested = float(confidence[answered - 1])
     rounded = float(np.floor(suggested * 1e4) / 1e4)
-    # Near 1 confidences lie closer together than that: no image more may be answered.
+    # Confidences near 1 can be closer together than that. No further image may be above the threshold.
     return rounded if answered == len(right) or confidence[answered] < rounded else suggested

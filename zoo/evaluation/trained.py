@@ -91,7 +91,7 @@ def _read(path: Path) -> keras.Model:
     try:
         check_keras_file(path)
         return keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras and h5py raise what they like for a damaged file
+    except Exception as error:  # Keras and h5py raise many kinds of errors for a damaged file
         raise TrainingError(f"Could not read {path}: {error}", "The file is damaged. Train again.") from error
 
 

@@ -1,4 +1,4 @@
-"""Warnings that a model may be unusable, whatever its agreement with an exported file.
+"""Warnings that a model may be unusable, even if an exported file agrees with it.
 
 Three problems are detected: an accuracy that always predicting one class would reach, predictions that are all the same
 class, and labels in another order than the outputs. Each needs labelled images.
@@ -13,13 +13,13 @@ from zoo.evaluation.predictions import Predictions
 from zoo.figures import percent
 from zoo.run_folder.info import ModelWarning
 
-#: p value up to which an accuracy counts as above that of always predicting the commonest class.
+#: Maximum p value at which an accuracy is considered higher than that of always predicting the most frequent class.
 SIGNIFICANCE = 0.05
 
-#: p value up to which another order of the labels is suggested: this must not happen by chance.
+#: Maximum p value at which another order of the labels is suggested. It is low, because this must not happen by chance.
 _ORDER_SIGNIFICANCE = 0.001
 
-#: Labels that a sentence names one by one.
+#: Maximum number of labels that are listed in a sentence.
 _MOST_LABELS = 30
 
 
@@ -31,7 +31,7 @@ def model_warnings(predictions: Predictions) -> tuple[ModelWarning, ...]:
     ['one_class', 'baseline']
     """
     if len(np.unique(predictions.true)) < 2:
-        return ()  # images of one class: always predicting it is the right answer
+        return ()  # if all images have one class, always predicting it is correct
     found = (_one_class(predictions), _baseline(predictions), _label_order(predictions))
     return tuple(warning for warning in found if warning)
 

@@ -16,7 +16,7 @@ from zoo.explain.gradients import HAVE_GRADIENTS, gradients
 from zoo.exporting.evidence import features_of, find_head, find_logits, map_size, spread
 from zoo.exporting.graph import Call, Graph
 
-#: Layers in which every place reads every other, so that what lies behind them has no place any more.
+#: Layers in which every position depends on all others, so that later features cannot be located.
 _MIXING = ("MultiHeadAttention", "GroupedQueryAttention", "Attention", "AdditiveAttention")
 _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose")
 
@@ -38,7 +38,7 @@ class Explainer:
             self._graph = Graph(model)
             self._logits = find_logits(self._graph)
             self._head = find_head(self._graph)
-        except ExportError as error:  # Keras knows no graph of it, or a layer of it cannot be copied
+        except ExportError as error:  # Keras has no graph of it, or one of its layers cannot be copied
             raise UsageError(f"{name} cannot be explained. {error.message}", error.hint) from error
         self._maps = [depth.call for depth in self._head.depths] if self._head else last_maps(self._graph)
         _refuse_placeless(self._graph, self._maps, name)
@@ -86,7 +86,7 @@ class Explainer:
         slopes = gradients(self._graph, self._logits, self._maps, images.astype(np.float32), chosen)
         size = max(map(map_size, self._maps), key=lambda found: found or (0, 0))
         assert size is not None
-        # LayerCAM (Jiang et al. 2021): every value weighs as much as its own slope, where that is positive.
+        # LayerCAM (Jiang et al. 2021): the weight of every value is its gradient, if that is positive.
         parts = [
             np.maximum((np.maximum(slope, 0) * values).sum(axis=-1, keepdims=True), 0)
             for slope, values in zip(slopes, features, strict=True)

@@ -13,7 +13,7 @@ from zoo.exporting.evidence import Logits
 from zoo.exporting.graph import Call, Graph
 
 Array = NDArray[np.float32]
-#: A score, from what is added to the values of some feature maps.
+#: Computes a score from changes that are added to some feature maps.
 Score = Callable[[Sequence[Any]], Any]
 
 

@@ -30,7 +30,7 @@ from zoo.exporting.runner import DEPLOYMENT, requirements, runner_files
 from zoo.interfaces import Exporter
 from zoo.parity import Verification
 
-#: Reports beside the exported file, which a refused file leaves too.
+#: Reports next to the exported file, which are kept if the file is refused.
 _REPORTS = {"verify.json", "verify.html", "labels.txt", "calibration.csv", "quantization.json"}
 #: Written after the program.
 _LAST = {"LICENSE", "NOTICE", "README.md", SPEC}
@@ -102,7 +102,7 @@ def made_by_us(folder: Path) -> set[str]:
     try:
         recorded = set(read_bundle(folder).values["files"])
     except ZooError:
-        return _REPORTS  # of a refused file: it left no model
+        return _REPORTS  # from a refused file, without a model
     try:
         strange = {
             path.relative_to(folder).parts[0]
@@ -111,7 +111,7 @@ def made_by_us(folder: Path) -> set[str]:
             and path.parent.name != "__pycache__"
             and path.relative_to(folder).as_posix() not in recorded
         }
-    except (RecursionError, OSError):  # no export nests so deep
+    except (RecursionError, OSError):  # no export has so many levels
         strange = {path.name for path in folder.iterdir() if path.is_dir()}
     return _REPORTS | ({SPEC} | {name.split("/")[0] for name in recorded} | {"__pycache__"}) - (strange - {SPEC})
 
@@ -146,7 +146,7 @@ def _spec(contents: Contents, runtime: Runtime) -> dict[str, Any]:
 
 
 def _tensor(info: Any) -> dict[str, Any]:
-    # A runtime for devices knows nothing of zoo: its record has the same fields and is another class.
+    # A runtime for devices does not import zoo, so its record has the same fields but another class.
     values = {name: getattr(info, name) for name in ("name", "shape", "dtype", "scale", "zero_point")}
     return values | {"shape": list(info.shape)}
 

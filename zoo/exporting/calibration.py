@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from zoo.data import TEST, TRAIN, ImageData
 from zoo.errors import ExportError
 
-#: Images that calibration takes where there are as many: ranges need a quarter of them, learning takes all.
+#: Maximum number of calibration images. Ranges are measured on a quarter of them; distillation uses all.
 COUNT = 512
 
 

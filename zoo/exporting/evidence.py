@@ -3,7 +3,7 @@
 If a network ends in pooling and one dense layer, the logit of a class is a sum over the positions of the feature map:
 the class activation map (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization"). This is true for
 every head that only pools, concatenates, adds, and multiplies by constants, and for feature maps of several depths.
-Such a head is found by walking the graph back from the logits, whatever the names of its layers.
+Such a head is found by following the graph backwards from the logits, regardless of the names of its layers.
 
 Softmax gives the same probabilities if a constant is added to all logits. Therefore the evidence is relative to the
 mean of all classes: two networks with the same probabilities have the same evidence.
@@ -26,7 +26,7 @@ from zoo.parity import ExpectedMaps
 
 Array = NDArray[np.float32]
 
-#: Places a side beyond which a map of several depths is no finer.
+#: Maximum number of positions per side in a map of several depths.
 _MOST_PLACES = 32
 
 _NO_ACTIVATION = (None, keras.activations.linear)
@@ -138,7 +138,7 @@ def find_head(graph: Graph) -> LinearHead | None:
     weights: dict[Call, Array] = {logits.call: np.eye(classes, dtype=np.float32)}
     bias = np.zeros(classes, np.float32)
     depths = []
-    for call in reversed(graph.calls):  # every call comes after those that it reads
+    for call in reversed(graph.calls):  # every call comes after those whose outputs it uses
         if call not in weights:
             continue
         if (size := map_size(call)) is not None:
@@ -355,7 +355,7 @@ def _batch_norm(call: Call, operation: Any, weights: Array) -> tuple[list[Array]
     return [weights * scale[:, None]], offset @ weights.reshape(-1, *weights.shape[-2:]).sum(axis=0)
 
 
-#: By the names of layers and operations: ``keras.ops`` makes operations of names like those of the layers.
+#: By the names of layers and operations. Operations of ``keras.ops`` have names similar to those of layers.
 _RULES: dict[tuple[str, ...], Any] = {
     (*(layer.__name__ for layer in TRAINING_ONLY), "Activation", "FakeQuantize"): _keep,
     ("Flatten", "Reshape", "Squeeze", "ExpandDims"): _reshape,

@@ -68,12 +68,12 @@ def export(
     """
     for target in targets:
         for folder in (folder_of(job, target), refused_folder(folder_of(job, target))):
-            refuse_foreign(folder)  # before the work, not after it
+            refuse_foreign(folder)  # fails before the work instead of after it
     model = job.trained.load()
     digest = model_digest(model)
     head = None
     if job.with_map:
-        head = head_for_map(Graph(model))  # raises before the work, not after it
+        head = head_for_map(Graph(model))  # raises before the work instead of after it
     expected = maps = None
     if job.data is not None:
         stage(f"Predicting with Keras: {job.trained.name}")
@@ -85,7 +85,7 @@ def export(
     if job.data is not None and any(target.precision == "int8" for target in targets):
         unused = ask_unused(job.trained, job.unused, progress("asking Keras"))
     make_folder(job.folder)
-    prepared: dict[bool, _Prepared | ExportError] = {}  # once for all formats, and so is the error
+    prepared: dict[bool, _Prepared | ExportError] = {}  # once for all formats, including its error
     made = []
     for target in targets:
         in_8_bits = target.precision == "int8"
@@ -145,7 +145,7 @@ def _quantize(model: keras.Model, job: Job, stage: Stage) -> _Prepared:
     from zoo.exporting.quantize import quantize
 
     assert job.calibration is not None
-    # A user who accepts less agreement gets the same file, which is then kept.
+    # With a lower gate, the same file would have been kept.
     limits = [default_gates("int8"), *([job.gates["int8"]] if "int8" in job.gates else [])]
     wanted = max(limit.min_agreement or 0.0 for limit in limits)
     images = len(job.calibration.rows)
@@ -214,7 +214,7 @@ def _export_one(
             with whole_file(archive_of(kept)) as archive:
                 write_archive(aside, archive, kept.name)
                 put(aside, final)
-            shutil.rmtree(rejected, ignore_errors=True)  # what it says is no longer so
+            shutil.rmtree(rejected, ignore_errors=True)  # it no longer describes the file
     return Exported(target, final / ("verify.html" if refused else file.name), size, verification, latency)
 
 

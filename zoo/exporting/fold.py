@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from zoo.exporting.graph import TRAINING_ONLY, Call, Graph, copy_layer, to_array
 
-#: Value of the channel that carries the offset of a normalisation: the largest pixel, so that 8 bits hold it exactly.
+#: Value of the channel that carries the offset of a normalisation: the largest pixel value, which is exact in 8 bits.
 ONES = 255.0
 
-#: Layers that multiply with a kernel and add a bias.
+#: Layers that multiply by a kernel and add a bias.
 LINEAR = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense, layers.Conv2DTranspose)
 
 Array = NDArray[np.floating[Any]]
@@ -140,7 +140,7 @@ def _last_axis(call: Call) -> bool:
 
 def _with_norm(call: Call, norm: layers.BatchNormalization) -> keras.Layer:
     layer = call.operation
-    # In float64: gamma / sqrt(variance) of a nearly dead channel is large.
+    # In float64, because gamma / sqrt(variance) of a nearly constant channel is large.
     variance = to_array(norm.moving_variance).astype(np.float64)
     gamma = to_array(norm.gamma) if norm.scale else np.ones_like(variance)
     beta = to_array(norm.beta) if norm.center else np.zeros_like(variance)

@@ -30,21 +30,21 @@ from zoo.parity.device import PIXELS_TOLERANCE
 if TYPE_CHECKING:
     import keras
 
-#: By how much a probability may differ on another processor, by precision. One runtime's ways to compute the same int8
-#: MobileNetV2 (ONNX Runtime with its optimisations and without) were 0.09 apart on 25 photos.
+#: Allowed difference of a probability on another processor, by precision. ONNX Runtime with and without its
+#: optimisations differed by 0.09 for the same int8 MobileNetV2 on 25 photos.
 PROBABILITIES_TOLERANCE = {"float32": 1e-4, "float16": 1e-3, "int8": 0.15}
 
-#: By how much a place of the map may differ there, as a share of the strongest evidence in the picture.
+#: Allowed difference of a value of the map on another processor, as a share of the strongest evidence in the picture.
 MAP_TOLERANCE = {"float32": 1e-3, "float16": 1e-2, "int8": 0.25}
 
-#: Formats that every decoder knows, such as those of browsers.
+#: Formats that every decoder can read, including those of browsers.
 _PLAIN_FORMATS = {"JPEG": "jpg", "PNG": "png", "WebP": "webp", "GIF": "gif", "BMP": "bmp"}
 
 _PHOTOS = 3
 _LARGEST_PHOTO_BYTES = 2**20
 _MOST_PIXEL_BYTES = 16 * 2**20
 
-#: A photo is taken before others where Keras is right about it by this much: a toss-up would prove less.
+#: Photos that Keras predicts correctly with at least this margin are preferred, because they prove more.
 _CLEAR_MARGIN = 0.2
 
 
@@ -85,7 +85,7 @@ def choose_photos(data: ImageData, split: str, expected: NDArray[np.float32], im
         if 0 < size_bytes <= _LARGEST_PHOTO_BYTES:
             ranked.append((doubtful, size_bytes, data.contents[index], int(data.classes[index]), path))
     ranked.sort()
-    # The first of every class before the second of any.
+    # The first photo of every class comes before the second photo of any class.
     seen: dict[int, int] = {}
     queued = []
     for place, (_, _, _, label, _) in enumerate(ranked):
@@ -136,7 +136,7 @@ def write_golden(
     arrays = {
         "pixels": pixels,
         "probabilities": probabilities,
-        # One at a time, as the device asks: a batch may be computed in another order.
+        # One at a time, as on the device, because a batch may be computed in another order.
         "keras": np.concatenate([answers(model, one[None], 1) for one in pixels]),
     }
     tolerance = {"pixels": PIXELS_TOLERANCE, "probabilities": PROBABILITIES_TOLERANCE[metadata.precision]}

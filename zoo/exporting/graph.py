@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from zoo.errors import ExportError
 from zoo.keras_internals import calls_of, has_calls
 
-#: Layers that do nothing once training is over.
+#: Layers that do nothing after the training.
 TRAINING_ONLY = (
     keras.layers.Dropout,
     keras.layers.SpatialDropout1D,
@@ -31,7 +31,7 @@ TRAINING_ONLY = (
     keras.layers.Identity,
 )
 
-#: Layers that keep what a row of probabilities, or of logits, is.
+#: Layers after which a row of probabilities, or of logits, still is one.
 _KEEPING = (
     keras.layers.Flatten,
     keras.layers.Reshape,
@@ -40,7 +40,7 @@ _KEEPING = (
     keras.layers.AveragePooling2D,
 )
 
-#: A value of the graph: the call that makes it, and which of its outputs it is.
+#: A value of the graph: the call that computes it, and the index of the output.
 Source = tuple["Call", int]
 
 
@@ -185,7 +185,7 @@ class Graph:
     def _copy(call: Call, copies: dict[int, Any]) -> Any:
         layer = call.operation
         if id(layer) not in copies:
-            # By the name of the call: layers of two nested models may have the same.
+            # By the name of the call, because layers of two nested models may have the same name.
             copies[id(layer)] = copy_layer(layer, name=call.name) if isinstance(layer, keras.Layer) else layer
         return copies[id(layer)]
 
@@ -234,7 +234,7 @@ def copy_layer(layer: keras.Layer, with_weights: bool = True, **changes: Any) ->
         ExportError: The configuration of the layer creates a layer with other weights.
     """
     config = layer.get_config()
-    if "dtype" in config:  # a Pipeline has none; what it holds has
+    if "dtype" in config:  # a Pipeline has no graph, but its layers have
         config["dtype"] = "float32"
     config |= changes
     copy = type(layer).from_config(config)
@@ -255,7 +255,7 @@ def copy_layer(layer: keras.Layer, with_weights: bool = True, **changes: Any) ->
             )
         copy.set_weights(layer.get_weights())
         if isinstance(copy, keras.layers.Normalization):
-            copy.finalize_state()  # what it computes with is made from what `adapt` left in its weights
+            copy.finalize_state()  # its constants are computed from the weights that `adapt` has set
     return copy
 
 
@@ -278,7 +278,7 @@ def _invoker(node: Any) -> Callable[[Any, Sequence[Any]], Any]:
             lambda value: _constant(value) if id(value) not in given else value, node.arguments.fill_in(filled)
         )
         if isinstance(operation, keras.Layer):
-            keywords["training"] = False  # as model.predict does: a layer that augments does so where nobody says this
+            keywords["training"] = False  # like model.predict; otherwise an augmentation layer would augment
         return operation(*arguments, **keywords)
 
     return invoke

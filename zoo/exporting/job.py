@@ -16,7 +16,7 @@ from zoo.parity import Gates, Verification
 
 Stage = Callable[[str], None]
 Progress = Callable[[int, int], None]
-#: Writes the page of a verification; the part of the program that draws is above this one.
+#: Writes the page of a verification. It is passed in, because zoo.report cannot be imported here.
 Draw = Callable[[Verification, Path], Any]
 
 

@@ -20,10 +20,10 @@ from zoo.exporting.evidence import Depth, LinearHead, find_head, interpolation
 from zoo.exporting.graph import Graph
 from zoo.exporting.quantize.forward import batches
 
-#: Calibration images that the ranges of the map are measured on.
+#: Number of calibration images on which the ranges of the map are measured.
 MEASURED_IMAGES = 128
 
-#: Rounds a tensor of a name, or leaves it.
+#: Rounds a tensor with a given name, or returns it unchanged.
 Rounding = Callable[[str, Any], Any]
 Ranges = dict[str, tuple[float, float]]
 
@@ -89,7 +89,7 @@ def _branch(
     for number, depth in enumerate(head.depths):
         name = MAP if number == 0 else f"{MAP}_{number + 1}"
         bias = moved / np.float32(np.prod(head.size)) if depth is finest else np.zeros_like(moved)
-        # Of what is averaged after it, the sum is wanted.
+        # The average that follows is replaced by a sum.
         places = max(1, depth.size[0] // head.size[0]) * max(1, depth.size[1] // head.size[1])
         made.append(rounded(name, _convolution(depth, places, bias, name)(value_of(depth.call))))
         if depth.size > head.size:
@@ -134,7 +134,7 @@ def _measure(graph: Graph, head: LinearHead, moved: NDArray[np.float32], images:
 
     model = graph.rebuild(more=lambda value_of: _branch(graph, head, moved, value_of, watched))
     low = np.zeros(len(names))
-    high = np.full(len(names), 1e-6)  # a range needs a length
+    high = np.full(len(names), 1e-6)  # a range must not be empty
     for batch in batches(images):
         for place, value in enumerate(model(keras.ops.convert_to_tensor(batch, "float32"), training=False)[1:]):
             values = keras.ops.convert_to_numpy(value)

@@ -13,9 +13,9 @@ from zoo.errors import ExportError
 from zoo.exporting.bundle import made_by_us
 from zoo.exporting.job import Job, Target
 
-# The first that ZIP can hold.
+# The earliest time that ZIP can store.
 _DATE = (1980, 1, 1, 0, 0, 0)
-# As many as there are in 38 years, for ZIP tells every second one.
+# The number of time stamps in 38 years; ZIP stores time in steps of two seconds.
 _DATES = 600_000_000
 
 
@@ -34,7 +34,7 @@ def write_archive(folder: Path, path: Path, name: str, files: Collection[str] | 
                 continue
             content = file.read_bytes()
             entry = zipfile.ZipInfo(f"{name}/{file.relative_to(folder).as_posix()}", _date(file, content))
-            entry.create_system = 3  # whatever system writes it
+            entry.create_system = 3  # the same on every system
             entry.external_attr = 0o644 << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content)

@@ -15,7 +15,7 @@ from zoo import __version__
 from zoo.errors import PluginError
 from zoo.interfaces import Exporter
 
-#: What the runner needs of its own, with the bounds of ``pyproject.toml``.
+#: Requirements of the runner itself, with the bounds of ``pyproject.toml``.
 REQUIRES = ("numpy>=2.1", "opencv-python-headless>=4.13")
 
 #: Files that run the runner as a service: name in the bundle, and file in ``zoo/edge/deploy``.
@@ -78,7 +78,7 @@ def _closure(entry: str) -> dict[str, Path]:
     while waiting:
         module = waiting.pop()
         path = _file(module)
-        # The top of `zoo` is the interface for plugins, and leads to all of it.
+        # The package `zoo` itself is the interface for plugins and imports everything.
         if module in found or path is None or module == "zoo":
             continue
         found[module] = path

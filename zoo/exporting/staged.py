@@ -57,7 +57,7 @@ def _staged_bundle(source: Path, named: Path) -> Iterator[Path]:
         )
     exporter = exporters().get(str(bundle.values["format"]))
     runner = _runner(exporter)
-    # Beside `run.py` a file called `numpy.py` would be imported.
+    # A file called `numpy.py` next to `run.py` would be imported.
     if not bundle.model.endswith(exporter.suffix):
         raise VerificationError(
             f"The bundle {named} is refused: its model '{bundle.model}' is not a {exporter.suffix} file.",

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from zoo.edge.bundle import SPEC
 from zoo.errors import UsageError, VerificationError
 
-#: What an archive may hold, unpacked: far above any classifier that fits a device.
+#: Maximum size of the unpacked archive, far above any classifier for a device.
 MOST_BYTES = 2**30
 MOST_FILES = 10_000
 
@@ -53,11 +53,12 @@ def _refuse_strange(path: Path, entries: list[zipfile.ZipInfo]) -> None:
 
     seen: set[str] = set()
     for entry in entries:
-        # `filename` ends at a null byte and, on Windows, has backslashes turned; what stands in the archive decides.
+        # `filename` ends at a null byte and, on Windows, has its backslashes replaced. The name in the archive is used
+        # instead.
         name = entry.orig_filename
         parts = PurePosixPath(name).parts
         if not parts or name.startswith("/") or ".." in parts or set(name) & set("\\:\0"):
-            raise refuse(f"its entry {name!r} leads out of its folder")
+            raise refuse(f"its entry {name!r} points outside its folder")
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if kind and not stat.S_ISREG(kind):
             raise refuse(f"{name!r} is a link or a device, not a file")
@@ -71,7 +72,7 @@ def _refuse_strange(path: Path, entries: list[zipfile.ZipInfo]) -> None:
         seen.add(folded)
     if len(entries) > MOST_FILES:
         raise refuse(f"it contains {len(entries)} files, more than {MOST_FILES}")
-    # Reading stops at the size that an entry declares, so what they declare together is all that can come.
+    # Reading stops at the declared size of an entry, so the sum of the declared sizes is the maximum.
     total = sum(entry.file_size for entry in entries)
     if total > MOST_BYTES:
         raise refuse(f"it would need {total / 2**30:.1f} GiB, more than {MOST_BYTES // 2**30}")
@@ -89,6 +90,6 @@ def _bundle_in(folder: Path, path: Path) -> Path:
     """The folder of ``spec.json``: the top level, or the only folder in it."""
     found = [place for place in (folder, *sorted(folder.iterdir())) if (place / SPEC).is_file()]
     if len(found) != 1:
-        how = "no bundle: there is no spec.json in it" if not found else "more than one bundle"
+        how = "it is not a bundle, because it contains no spec.json" if not found else "more than one bundle"
         raise UsageError(f"'{path}' contains {how}.", "Give the .zip file written by 'zoo export', or its folder.")
     return found[0]

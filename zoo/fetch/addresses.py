@@ -15,10 +15,10 @@ from urllib.parse import SplitResult, urlsplit
 from zoo.fetch.errors import RefusedError, TryAgainError
 
 _PORTS = {"http": 80, "https": 443}
-#: The only IPv6 addresses that were ever given out; the others are local, wrap IPv4, or mean nothing.
+#: The only allocated public IPv6 addresses. The others are local, contain IPv4 addresses, or are unassigned.
 _GIVEN_OUT = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
-#: Public by their number, and yet of the cloud that this machine may run in: Azure's host, Oracle's metadata.
+#: Public addresses that a cloud uses internally: the host of Azure, and the metadata service of Oracle.
 _CLOUD = (IPv4Network("168.63.129.16/32"), IPv4Network("192.0.0.0/24"))
 
 

@@ -21,7 +21,7 @@ from zoo.fetch.addresses import Access, host_and_port
 from zoo.fetch.deadline import TimedResponse, allow, left_s
 from zoo.fetch.errors import RefusedError, TryAgainError
 
-#: Hosts whose connections are kept.
+#: Maximum number of hosts whose connections are kept open.
 _HOSTS_KEPT = 64
 
 
@@ -60,7 +60,7 @@ class Network:
             return self._pools(parts.scheme, host, port).request(
                 method,
                 parts._replace(fragment="").geturl(),
-                # Images do not get smaller by gzip, and a body that is never unpacked cannot be a bomb.
+                # gzip does not make images smaller, and a body that is not unpacked cannot be a decompression bomb.
                 headers={"User-Agent": f"keras-edge-zoo/{__version__}", "Accept-Encoding": "identity", **headers},
                 redirect=False,
                 retries=False,
@@ -84,7 +84,7 @@ class Network:
         proxy = self._proxies.get(scheme)
         if proxy is None or proxy_bypass(host):
             return self._direct
-        # The proxy resolves the name and connects; what can be known here is what the name means here.
+        # The proxy resolves the name and connects. Here, only the local resolution can be checked.
         with contextlib.suppress(TryAgainError):
             self._access.resolve(host, port)
         return proxy

@@ -27,7 +27,7 @@ from zoo.images import ImageError, look, probe
 
 DEFAULT_JOBS = 32
 DEFAULT_MAX_BYTES = 50 * 10**6
-#: What is on its way when the user interrupts may still come for so long.
+#: Seconds in which transfers may finish after the user interrupts.
 _GRACE_S = 2.0
 SUFFIX = {
     "JPEG": ".jpg",
@@ -113,7 +113,8 @@ class Downloader:
         self._hosts = Hosts(patience)
         self._jobs = jobs
         self._max_bytes = max_bytes
-        # Pictures are bounded in pixels, but a few hundred megapixels at once on every thread are too many.
+        # The size of a picture is limited, but every thread could still decode a few hundred megapixels at the same
+        # time.
         self._decoding = threading.Semaphore(min(4, os.cpu_count() or 1))
         self.transfer = Transfer(network, self._hosts, patience)
 
@@ -149,7 +150,7 @@ class Downloader:
             return [*beforehand, *(Failure(i.url, i.folder, error.reason, error.temporary) for i, error in asked)]
 
         try:
-            # Closed, not left to the garbage collector: an interruption has to reach the threads at once.
+            # Closed explicitly, so that an interruption reaches the threads at once.
             with closing(self._results(missing, folder)) as results:
                 for item, result in results:
                     if isinstance(result, str):
@@ -188,7 +189,7 @@ class Downloader:
                 except BaseException as error:
                     done.put((item, error))
 
-        # Daemons: an interrupted process does not wait for a server that says nothing.
+        # Daemon threads, so that an interrupted process does not wait for a server that does not respond.
         threads = [threading.Thread(target=work, daemon=True) for _ in range(min(self._jobs, len(wanted)))]
         for thread in threads:
             thread.start()

@@ -113,7 +113,7 @@ class ImageFolder:
         except OSError as error:
             raise unwritable(self.state, error) from error
         with locked(self.state / "lock", busy(self.root)):
-            # Another process may have filled it since it was looked at first, and what it wrote must not be lost.
+            # Another process may have filled the folder since the first check, and its files must not be lost.
             self._look()
             yield
 
@@ -141,8 +141,6 @@ class ImageFolder:
             raise unwritable(target, error) from error
         self._images.setdefault(folder, {})[folded(target.stem)] = name
         return f"{folder}/{name}"
-
-    # -- what is known of the images ---------------------------------------------------------------------------------
 
     def credit(self, rows: Sequence[tuple[str, ...]]) -> None:
         """Adds a row to ``attribution.csv`` immediately, not only at the end of the run."""

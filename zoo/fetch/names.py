@@ -11,7 +11,7 @@ from zoo.fetch.errors import RefusedError
 _MOST_BYTES = 120
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
-#: Folders of these names would be taken for splits, or for what an operating system left behind.
+#: Folders with these names would be mistaken for splits, or for leftovers of an operating system.
 _MEANS_SOMETHING_ELSE = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__"}
 
 
@@ -24,13 +24,13 @@ def safe_name(text: str) -> str:
     """A file or folder name that is as close to ``text`` as every disk allows.
 
     Raises:
-        RefusedError: The text leads out of its folder (``..``, an absolute path), or no valid character is left.
+        RefusedError: The text points outside its folder (``..``, an absolute path), or no valid character is left.
     """
     text = unicodedata.normalize("NFC", text.strip())
     if ".." in re.split(r"[/\\]", text) or re.match(r"[/\\]|[A-Za-z]:[/\\]", text):
-        raise RefusedError(f"the name {text!r} leads out of the folder")
+        raise RefusedError(f"the name {text!r} points outside the folder")
     name = "".join(c if _storable(c) else "_" for c in _FORBIDDEN.sub("_", text))
-    # Hidden files are ignored as data; Windows drops dots and spaces at the end.
+    # Hidden files are ignored as data, and Windows drops dots and spaces at the end.
     name = _shortened(name.lstrip(". ").rstrip(". "), text)
     if not name.strip("_"):
         raise RefusedError(f"{text!r} is not a valid file name")

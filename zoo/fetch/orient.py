@@ -8,7 +8,7 @@ import cv2
 
 from zoo.images import ImageError, look, probe
 
-#: Degrees counter-clockwise to the EXIF orientation that asks a viewer for them.
+#: EXIF orientation for a counter-clockwise rotation in degrees.
 _EXIF_ORIENTATION = {90: 8, 180: 3, 270: 6}
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
@@ -49,6 +49,6 @@ def _with_orientation(jpeg: bytes, orientation: int) -> bytes:
         if not (whole[1] == 0xE1 and whole[4:].startswith(b"Exif\0\0")):
             kept.append(whole)
         at += 2 + max(length, 2)
-    # JFIF comes first where there is one, EXIF next to it.
+    # JFIF comes first, if present, and EXIF follows.
     jfif = 1 if kept and kept[0][1] == 0xE0 else 0
     return b"".join([jpeg[:2], *kept[:jfif], segment, *kept[jfif:], jpeg[at:]])

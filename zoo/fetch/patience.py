@@ -17,7 +17,7 @@ class Patience:
     Args:
         connect_s: Timeout of a connection.
         read_s: Timeout for the next bytes.
-        answer_s: Timeout for one step of a response, whatever the number of bytes: the complete headers, or the next
+        answer_s: Timeout for one step of a response with any number of bytes: the complete headers, or the next
             bytes of the body with their framing.
         tries: Number of consecutive attempts without new data before a file is given up.
         tries_in_all: Maximum number of attempts for one file.
@@ -72,7 +72,7 @@ class Hosts:
         """Waits until a request may be sent to the host.
 
         Raises:
-            RefusedError: The host was given up.
+            RefusedError: The host was excluded after repeated failures.
             StoppedError: The download was stopped meanwhile.
         """
         with self._lock:
@@ -80,9 +80,9 @@ class Hosts:
             pause_s = state.open_at - time.monotonic()
             failing_since = state.failing_since
         if failing_since is not None and time.monotonic() - failing_since > self._patience.unreached_s:
-            raise RefusedError(f"{state.failure}; {host} was given up", temporary=True)
+            raise RefusedError(f"{state.failure}; {host} was excluded after repeated failures", temporary=True)
         if pause_s > 0:
-            # Not all at once when it is over.
+            # so that they do not all continue at the same moment
             self.wait(pause_s + random.uniform(0, min(pause_s, 1.0)))
         elif self._stop.is_set():
             raise StoppedError

@@ -22,9 +22,9 @@ from zoo.fetch.errors import RefusedError, TryAgainError
 from zoo.fetch.part import Part, begin_part, continues, find_part, whole_bytes
 from zoo.fetch.patience import Hosts, Patience
 
-#: Small enough that most photos come in more than one: what a killed process has read and not written comes again.
+#: Small enough that most photos need several blocks. A killed process only loses the block that it has not written yet.
 _CHUNK_BYTES = 2**15
-#: An answer that nobody wants is read to its end where that is near; else a new connection is cheaper.
+#: An unwanted response is read to its end if at most this many bytes are left. Otherwise a new connection is cheaper.
 _DRAINED_BYTES = 2**14
 _DRAINED_S = 1.0
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -89,11 +89,12 @@ class Transfer:
             in_all += 1
             tried = 1 if size_bytes > most_bytes else tried + 1
             most_bytes = max(most_bytes, size_bytes)
-            # A server that asks for a pause is not broken; it is given more tries. A pause of nothing is none.
+            # A server that requests a pause works, so it is tried more often. A pause of zero seconds does not count.
             allowed = self._patience.tries * (4 if error.wait_s else 1)
             if tried >= allowed or in_all >= self._patience.tries_in_all:
                 raise RefusedError(f"{error.reason} ({_times(in_all)})", temporary=True)
-            # A pause that was asked for runs meanwhile; what is left of it is waited for before the host is asked.
+            # The requested pause continues meanwhile. Its remaining time is waited for before the next request to the
+            # host.
             self._hosts.wait(self._patience.backoff(tried))
 
     def size_bytes(self, url: str) -> int | None:
@@ -117,7 +118,7 @@ class Transfer:
         try:
             if response.status not in (200, 206, 416):
                 _dismiss(response)
-                raise _refusal(response)  # what is there of the file stays
+                raise _refusal(response)  # the received part of the file is kept
             if part and not (response.status == 206 and continues(part, response.headers)):
                 remove_file(part.path)
                 part = None
@@ -176,7 +177,7 @@ class Transfer:
             raise _too_long(max_bytes)
         with using(part.path), part.path.open("ab", buffering=0) as file:
             while chunk := self._read(response, part, size_bytes):
-                # Written at once: what a killed process received need not come again.
+                # Written at once, so that a killed process loses nothing that it received.
                 _write(file, chunk)
                 size_bytes += len(chunk)
                 if size_bytes > max_bytes:
@@ -217,7 +218,7 @@ def _broke_off(part: Part, size_bytes: int) -> TryAgainError:
 def _write(file: IO[bytes], chunk: bytes) -> None:
     view = memoryview(chunk)
     while view:
-        view = view[file.write(view) :]  # a nearly full disk takes a part of it
+        view = view[file.write(view) :]  # a nearly full disk may accept only a part
 
 
 def _refusal(response: BaseHTTPResponse) -> RefusedError | TryAgainError:

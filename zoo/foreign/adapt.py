@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Gray from red, green and blue, as decoders of photos compute it (ITU-R BT.601).
 _GRAY = (0.299, 0.587, 0.114)
-#: Pictures that show what values a model returns.
+#: Number of pictures for which the output values of a model are examined.
 _PROBES = 16
 
 
@@ -73,8 +73,8 @@ def adapt(model: keras.Model, labels: tuple[str, ...], name: str, pixels: str = 
     dtypes = sorted({layer.compute_dtype for layer in layers_of(model)} - {"float32"})
     if dtypes:
         notes.append(
-            f"The model computes in {', '.join(dtypes)}; files compute in float32, and so does Keras where they are "
-            "compared."
+            f"The model computes in {', '.join(dtypes)}; exported files compute in float32, and so does Keras when "
+            "they are compared."
         )
     if not notes and not any(map(keras.tree.is_nested, _structure(model))):
         return Adapted(model, ())
@@ -87,9 +87,9 @@ def _refuse_quantised(model: keras.Model, name: str) -> None:
         if getattr(layer, "quantization_mode", None):
             raise UsageError(
                 f"{name} was changed by model.quantize(): the {type(layer).__name__} layer '{layer.name}' stores "
-                f"weights in {layer.quantization_mode} and rounds its inputs while it computes, which no file does the "
-                "same way.",
-                "Export the model as it was before; zoo makes 8-bit files itself: --precision int8.",
+                f"weights in {layer.quantization_mode} and rounds its inputs while it computes, which no exported "
+                "file can reproduce.",
+                "Export the model from before model.quantize(). zoo makes 8-bit files itself: --precision int8.",
             )
 
 
@@ -125,8 +125,8 @@ def _input_shape(model: keras.Model, name: str) -> tuple[int, int, int]:
         raise UsageError(f"{name} takes {shape_text(shape)}; {expected}.")
     if shape[1] is None or shape[2] is None:
         raise UsageError(
-            f"{name} takes {shape_text(shape)}: its height and width are free, and a file has one size.",
-            "Fix the size that its training photos had:"
+            f"{name} takes {shape_text(shape)}: its height and width are free, but an exported file has a fixed size.",
+            "Set the size of its training photos:"
             + loading(
                 name,
                 f"image = keras.Input((224, 224, {shape[3]}))",
@@ -163,7 +163,7 @@ def _called(model: keras.Model, x: Any, name: str, notes: list[str]) -> Any:
         told = ", ".join(f"{key!r} {shape_text(tensor.shape)}" for key, tensor in outputs.items())
         raise UsageError(
             f"{name} has {len(model.outputs)} outputs: {told}. A classifier has one.",
-            "Save a model of the one with the probabilities, such as:"
+            "Save a model with only the output for the probabilities, such as:"
             + loading(
                 name,
                 f'keras.Model(model.inputs[0], model.output[{next(iter(outputs))!r}]).save("one.keras")',
@@ -171,7 +171,7 @@ def _called(model: keras.Model, x: Any, name: str, notes: list[str]) -> Any:
         )
     try:
         output = keras.tree.flatten(model(keras.tree.pack_sequence_as(_structure(model)[0], [x]), training=False))[0]
-    except Exception as error:  # whatever a layer raises that insists on its batch
+    except Exception as error:  # a layer that requires its batch size may raise any error
         raise UsageError(
             f"{name} cannot be called with a free batch: {(str(error).splitlines() or [''])[0]}",
             "Build it with keras.Input((height, width, 3)), without a batch size.",
@@ -180,14 +180,14 @@ def _called(model: keras.Model, x: Any, name: str, notes: list[str]) -> Any:
     if shape[:1] != (None,):
         raise UsageError(
             f"{name} returns {shape_text(shape)} for every batch size, because one of its layers fixes the batch size.",
-            "Use layers.Reshape((...)) in place of keras.ops.reshape(x, (1, ...)), and save it again.",
+            "Use layers.Reshape((...)) instead of keras.ops.reshape(x, (1, ...)), and save it again.",
         )
     if len(shape) > 2 and shape[1:-1] == (1,) * (len(shape) - 2):
         notes.append(f"The model returns {shape}; files return (None, {shape[-1]}).")
         output = keras.layers.Reshape((shape[-1],), name="row")(output)
     elif len(shape) != 2:
         raise UsageError(
-            f"{name} returns {shape}: a map or a sequence, and not one row of probabilities a photo.",
+            f"{name} returns {shape}: a map or a sequence instead of one row of probabilities per photo.",
             "Add layers.GlobalAveragePooling2D() before its last layer, and save it again.",
         )
     return output
@@ -240,7 +240,7 @@ def _probabilities(
     if count != len(labels):
         raise UsageError(
             f"{name} returns {shape_text(output.shape)}; there are {len(labels)} labels.",
-            "Give one label an output, in the order of the outputs"
+            "Give one label per output, in the order of the outputs"
             + (", or two labels for one sigmoid." if count == 1 else "."),
         )
     if within and np.abs(probed.sum(axis=1) - 1).max() <= PROBABILITY_TOLERANCE:

@@ -17,7 +17,7 @@ from zoo.evaluation.predict import predict
 if TYPE_CHECKING:
     import keras
 
-#: Ranges that ``--pixels`` takes, and what each is called elsewhere.
+#: Values of ``--pixels``, with the names of the ranges elsewhere.
 PIXELS: Mapping[str, str] = MappingProxyType(
     {
         "0..255": "raw pixels",
@@ -33,9 +33,9 @@ _MEAN = (123.68, 116.779, 103.939)
 _DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 _TORCH_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 
-#: Photos that a range is tried on.
+#: Maximum number of photos on which a range is tried.
 _PHOTOS = 200
-#: Another range must be better than raw pixels with at least this significance.
+#: Significance level at which another range must be better than raw pixels.
 _SIGNIFICANCE = 0.01
 
 
@@ -90,10 +90,10 @@ def fitting_pixels(model: keras.Model, data: ImageData, split: str) -> str | Non
     if above_chance(raw):
         return None
     found = {pixels: ask(pixels) for pixels in PIXELS if pixels != RAW}
-    # Two ranges may be equally right: that of -1..1 is near that of torch.
+    # Two ranges may be equally good, because -1..1 is similar to that of torch.
     best = max(found, key=lambda pixels: (int(found[pixels][0].sum()), found[pixels][1]))
     right, _ = found[best]
     better, worse = int((right & ~raw).sum()), int((raw & ~right).sum())
     significant = better > worse and mcnemar(better, worse) * len(found) < _SIGNIFICANCE
-    # Labels in another order are below chance for raw pixels, and another range that is at chance is better than that.
+    # With labels in another order, raw pixels are below chance, and any range at chance level would be better.
     return best if significant and above_chance(right) else None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HDF5_SUFFIXES = (".h5", ".hdf5")
-#: Other programs' model files, by suffix.
+#: Model files of other programs, by suffix.
 _OTHERS = {
     ".pt": "PyTorch",
     ".pth": "PyTorch",
@@ -52,7 +52,7 @@ def read_model(path: Path) -> keras.Model:
 
     try:
         return keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras and h5py raise what they like
+    except Exception as error:  # Keras and h5py raise many kinds of errors
         saved = _saved_with(path)
         by = f", which Keras {saved} saved" if saved else ""
         again = (
@@ -70,8 +70,8 @@ def check_kind(path: Path) -> None:
     if path.is_dir() and (path / "saved_model.pb").is_file():
         raise UsageError(
             f"'{path}' is a SavedModel: a TensorFlow graph without the Keras layers that zoo needs.",
-            'Save the model as a .keras file, in the program that built it: model.save("model.keras"). Where only the '
-            "SavedModel of a Keras 2 model is left: " + _from_keras_2(path),
+            'Save the model as a .keras file, in the program that built it: model.save("model.keras"). If only the '
+            "SavedModel of a Keras 2 model exists: " + _from_keras_2(path),
         )
     if path.is_dir() or not path.exists():
         raise UsageError(f"The file '{path}' does not exist.")
@@ -140,10 +140,10 @@ def _refuse_code(path: Path, config: Any) -> None:
             continue
         elif entry is config:
             raise UsageError(
-                f"'{path}' holds a subclassed model, {kind}: its layers are called in Python code that is not in the "
-                "file.",
+                f"'{path}' contains a subclassed model, {kind}: its layers are called in Python code that is not in "
+                "the file.",
                 "Run the code once on a symbolic image, in the program that has it, to save the graph with the same "
-                "weights (height and width are yours):"
+                "weights (insert your height and width):"
                 + indented(
                     "import keras",
                     "image = keras.Input((224, 224, 3))",
@@ -152,26 +152,26 @@ def _refuse_code(path: Path, config: Any) -> None:
             )
         elif kind == "function":
             raise UsageError(
-                f"'{path}' uses a function of its author's, '{name}', whose code is not in the file.",
-                "Write the same with keras.activations or keras.ops as a layer of its own, and save the model again.",
+                f"'{path}' uses a custom function, '{name}', whose code is not in the file.",
+                "Replace it by a layer of its own with keras.activations or keras.ops, and save the model again.",
             )
         else:
             classes.setdefault(kind, name)
     if lambdas:
         raise UsageError(
-            f"'{path}' holds a Lambda layer, '{lambdas[0]}': the Python code of a lambda, which may do anything when "
-            "it is loaded, and which no other runtime can run.",
-            "Write what it computes with keras.ops in its place. Or, if you trust the author of the file, let Keras "
-            "take it apart (this works where it uses Python's operators and keras.ops):"
+            f"'{path}' contains a Lambda layer, '{lambdas[0]}'. Its Python code could do anything when it is loaded, "
+            "and no other runtime can run it.",
+            "Replace it by operations of keras.ops. Or, if you trust the author of the file, let Keras replace it by "
+            "its operations (this works if it uses Python's operators and keras.ops):"
             + opening(str(path), ("keras.layers.Lambda", *classes), tuple(classes), unsafe=True),
         )
     if classes:
         (kind, name), *_ = classes.items()
         raise UsageError(
-            f"'{path}' holds a custom layer, '{name}' of the class {kind}: its code is not in the file, and "
-            "@keras.saving.register_keras_serializable does not put it there.",
-            "Let Keras take it apart, in a program that has the class (this works where its call() uses Keras's "
-            "layers, Python's operators and keras.ops):" + opening(str(path), tuple(classes), tuple(classes)),
+            f"'{path}' contains a custom layer, '{name}' of the class {kind}. Its code is not in the file, not even "
+            "with @keras.saving.register_keras_serializable.",
+            "Let Keras replace it by its operations, in a program that has the class (this works if its call() uses "
+            "Keras's layers, Python's operators and keras.ops):" + opening(str(path), tuple(classes), tuple(classes)),
         )
 
 
@@ -191,7 +191,7 @@ def _entries(config: Any) -> Iterator[dict[str, Any]]:
 def _is_custom(entry: dict[str, Any]) -> bool:
     module, kind = entry.get("module"), str(entry["class_name"])
     if module is None and not entry.get("registered_name"):
-        return False  # how Keras writes tensors, slices and the like
+        return False  # the form in which Keras writes tensors and slices
     if isinstance(module, str) and (module == "keras" or module.startswith("keras.")):
         return False
     if kind != "function" and module == "builtins":

@@ -45,7 +45,7 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
         )
     try:
         array = np.asarray(value)
-    except Exception as error:  # a tensor on a GPU, or one that follows gradients: each library has its own
+    except Exception as error:  # a tensor on a GPU, or one that records gradients; each library raises its own error
         raise DataError(
             f"Could not read {name} as a NumPy array: {error}.", "For a PyTorch tensor: tensor.detach().cpu().numpy()."
         ) from error
@@ -147,7 +147,7 @@ def _whole_bytes(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
         hint = "Give uint8: images.astype(numpy.uint8) * 255." if array.dtype == bool else f"Images are {EXPECTED}."
         raise DataError(f"Expected numbers from 0 to 255. Received: {name} of type {array.dtype}.", hint)
     least, most = array.min(), array.max()
-    if not np.isfinite(least) or not np.isfinite(most):  # NaN passes through min and max
+    if not np.isfinite(least) or not np.isfinite(most):  # min and max propagate NaN
         raise DataError(f"{name} contains NaN or infinite values.", "Find the source of these values.")
     whole = array.dtype.kind != "f" or bool((np.rint(array) == array).all())
     if whole and least >= 0 and most <= 255:

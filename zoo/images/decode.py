@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from cv2.typing import MatLike
 
 if "OPENCV_LOG_LEVEL" not in os.environ:
-    # A bad file is reported as an ImageError; what OpenCV would print beside it only alarms. This is a setting of the
-    # process: OPENCV_LOG_LEVEL=WARNING brings the messages back.
+    # A bad file is reported as an ImageError, so OpenCV must not print messages in addition. This is a setting of the
+    # process; OPENCV_LOG_LEVEL=WARNING shows the messages again.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-#: Raised whenever some valid file would give other pixels, or be refused no longer.
+#: Increased whenever a valid file gives other pixels, or is no longer refused.
 DECODER_VERSION = 2
 
 
@@ -78,7 +78,7 @@ def _decode(data: bytes, header: ImageHeader) -> npt.NDArray[np.uint8]:
         white = 255 if pixels.dtype == np.uint8 else header.max_value
         pixels[pixels == header.transparent_gray] = white
     if pixels.dtype != np.uint8:
-        # Exact: v / 257 is never nearer to a half than 1 / 514, far beyond what float32 loses.
+        # Exact: the distance of v / 257 to a half is at least 1 / 514, far above the rounding error of float32.
         pixels = cv2.convertScaleAbs(pixels, alpha=255 / header.max_value)
     return np.ascontiguousarray(_upright(_to_rgb(pixels, header, blue_first), header.orientation), np.uint8)
 
@@ -95,7 +95,7 @@ def _pixels_as_stored(data: bytes, header: ImageHeader) -> tuple[MatLike, bool]:
         case "GIF":
             return _on_canvas(gif.first_frame(data), header), True
         case "JPEG":
-            # Saves a pass over the pixels.
+            # avoids a pass over the pixels
             whole = data if header.has_end else jpeg.completed(data)
             return _with_opencv(whole), False
         case "PNG":
@@ -144,7 +144,8 @@ def _to_rgb(pixels: MatLike, header: ImageHeader, blue_first: bool) -> MatLike:
     opacity = cv2.cvtColor(cv2.extractChannel(pixels, channels - 1), cv2.COLOR_GRAY2RGB)
     if header.alpha == "premultiplied":
         return cv2.add(rgb, cv2.bitwise_not(opacity))  # saturates
-    # Neither float32 nor the rounding mode shows: a product of bytes / 255 is never nearer to a half than 1 / 510.
+    # Neither float32 nor the rounding mode matters: the distance of a product of bytes / 255 to a half is at least 1 /
+    # 510.
     darkness = cv2.multiply(cv2.bitwise_not(rgb), opacity, scale=1 / 255)
     return cv2.bitwise_not(darkness)
 

@@ -24,7 +24,8 @@ class ImageError(DataError):
         self.path = path
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions are rebuilt from `args`, the message; a worker process has to hand on the reason as well.
+        # Pickle rebuilds exceptions from `args`, which only contains the message. A worker process must pass on the
+        # reason too.
         return type(self), (self.reason, self.path)
 
 

@@ -16,7 +16,7 @@ from zoo.images.errors import ImageError
 from zoo.images.probe import probe
 from zoo.quiet import Messages
 
-#: Lines of a decoder that a remark repeats; a damaged TIFF may give hundreds.
+#: Maximum number of lines of a decoder in a remark; a damaged TIFF may cause hundreds.
 _MOST_LINES = 2
 
 
@@ -53,7 +53,7 @@ class Listener:
             before = self._messages.size()
             try:
                 pixels = decode(data)
-            except ImageError:  # says it all, unless the user asked for the messages of OpenCV
+            except ImageError:  # the error is sufficient, unless the user has enabled the messages of OpenCV
                 if "OPENCV_LOG_LEVEL" not in os.environ:
                     self._messages.claim(self._said(before, heard))
                 raise
@@ -78,7 +78,7 @@ class Listener:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with self._state:  # held meanwhile, so that no other thread begins
+        with self._state:  # held during this, so that no other thread begins
             self._state.wait_for(lambda: not self._decoding)
             yield
 
@@ -146,7 +146,7 @@ def _warning(lines: Sequence[bytes]) -> str:
     return f"the decoder warns: {'; '.join([*shown, *more])}"
 
 
-#: What samples of 12 bits become, taken for 16: at most so bright, of 255.
+#: Maximum brightness, of 255, of samples of 12 bits that are read as 16 bits.
 NEARLY_BLACK = 16
 
 

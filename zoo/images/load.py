@@ -16,7 +16,7 @@ from zoo.images.listen import look
 from zoo.images.resize import resize
 from zoo.images.signatures import HEAD_BYTES, identify
 
-#: The largest file that is read, 1 GiB.
+#: Maximum size of a file, 1 GiB.
 MAX_FILE_BYTES = 2**30
 
 _SPECIAL_FILES = (
@@ -90,9 +90,10 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         ImageError: Missing, no permission, not a regular file, empty, too large, or not a picture.
     """
     try:
-        # A device may act on being opened, so look before opening; and again after, for it may have been exchanged.
+        # Opening a device may have side effects, so the type is checked before, and again after in case it was
+        # replaced.
         _refuse_special(Path(path).stat())
-        # Opening a pipe would wait for its writer; on a regular file the flag changes nothing. Windows has neither.
+        # Opening a pipe would wait for its writer. For a regular file, the flag has no effect. Windows has neither.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as file:
             _refuse_special(os.fstat(descriptor))

@@ -9,10 +9,10 @@ from typing import Any
 from zoo.images.errors import ImageError
 from zoo.images.formats.tags import ORIENTATION, exif_orientation
 
-#: Code of unsigned 16-bit values in EXIF.
+#: EXIF code of unsigned 16-bit values.
 _SHORT = 3
 
-#: Pillow writes these modes losslessly into PNG, and these into TIFF. All others it converts first.
+#: Modes that Pillow writes losslessly as PNG, and those as TIFF. All others are converted first.
 _PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 _TIFF_MODES = {"I", "F", "CMYK"}
 _CONVERTED = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
@@ -36,17 +36,17 @@ def encoded(image: Any) -> bytes:
     """
     buffer = io.BytesIO()
     try:
-        image.load()  # of a TIFF, this applies the orientation, and takes it out of the metadata
+        image.load()  # for a TIFF, this applies the orientation and removes it from the metadata
         exif = _only_orientation(image.info.get("exif"))
-        if image.mode.startswith("I;16") and image.mode not in _PNG_MODES:  # another byte order
+        if image.mode.startswith("I;16") and image.mode not in _PNG_MODES:  # the other byte order
             image = image.convert("I").convert("I;16")
         elif image.mode not in _PNG_MODES | _TIFF_MODES:
             image = image.convert(_CONVERTED.get(image.mode, "RGB"))
         if image.mode in _TIFF_MODES:
-            image.save(buffer, "TIFF", compression="raw", exif=exif)  # else as it was opened, JPEG among others
+            image.save(buffer, "TIFF", compression="raw", exif=exif)  # otherwise in its original format, such as JPEG
         else:
             image.save(buffer, "PNG", compress_level=0, exif=exif)
-    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and errors of its own
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and its own errors
         raise ImageError(f"Pillow could not read it: {str(error).rstrip('.')}") from error
     return buffer.getvalue()
 

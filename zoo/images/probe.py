@@ -10,7 +10,7 @@ from zoo.images.formats import avif, bmp, gif, heif, jpeg, png, tiff, webp
 from zoo.images.formats.header import ImageHeader
 from zoo.images.signatures import identify
 
-#: The most pixels a picture may declare: 268 Mpx, 0.8 GB as RGB.
+#: Maximum number of declared pixels: 268 Mpx, 0.8 GB as RGB.
 MAX_PIXELS = 2**28
 
 _READERS: dict[str, Callable[[bytes], ImageHeader]] = {

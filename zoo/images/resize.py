@@ -19,7 +19,8 @@ PAD_VALUE = 114
 # `crop` scales to 256/224 of the target before it takes the centre, as ImageNet models are evaluated.
 _CROP_MARGIN = (256, 224)
 
-# A picture longer than this many targets once scaled is trimmed first: 1 x 5000 px would become 256 x 1280000.
+# A picture that would be longer than this many targets after scaling is trimmed first. Otherwise, 1 x 5000 px would
+# become 256 x 1280000 px.
 _LONGEST_BEFORE_CROP = 4
 
 
@@ -102,7 +103,7 @@ def _covering(height: int, width: int, spec: ImageSpec) -> tuple[int, int, int, 
     """Height and width of the part that ``crop`` keeps, and the size to which it is scaled."""
     cover_height, cover_width = _scaled(spec.height_px, *_CROP_MARGIN), _scaled(spec.width_px, *_CROP_MARGIN)
     height, width = _trimmed(height, width, cover_height, cover_width)
-    if cover_height * width >= cover_width * height:  # height is the side to bring to its measure
+    if cover_height * width >= cover_width * height:  # the height determines the scale
         return height, width, cover_height, _scaled(width, cover_height, height)
     return height, width, _scaled(height, cover_width, width), cover_width
 
@@ -111,7 +112,7 @@ def _trimmed(height: int, width: int, cover_height: int, cover_width: int) -> tu
     """Size without the ends of a very elongated image, which ``crop`` would discard after enlarging them."""
     longest_width = max(height * cover_width * _LONGEST_BEFORE_CROP // cover_height, 1)
     longest_height = max(width * cover_height * _LONGEST_BEFORE_CROP // cover_width, 1)
-    # By an even number of pixels, or the centre would move.
+    # by an even number of pixels, so that the centre does not move
     keep_height = height if height <= longest_height else longest_height + (height - longest_height) % 2
     keep_width = width if width <= longest_width else longest_width + (width - longest_width) % 2
     return keep_height, keep_width
@@ -126,7 +127,7 @@ def _letterbox(image: MatLike, spec: ImageSpec) -> MatLike:
 
 def _fitting(height: int, width: int, spec: ImageSpec) -> tuple[int, int]:
     """The size to which ``letterbox`` scales an image."""
-    if spec.height_px * width >= spec.width_px * height:  # width is the side that fits exactly
+    if spec.height_px * width >= spec.width_px * height:  # the width fits exactly
         return _scaled(height, spec.width_px, width), spec.width_px
     return spec.height_px, _scaled(width, spec.height_px, height)
 
@@ -149,7 +150,7 @@ def _scale(image: MatLike, height: int, width: int, interpolation: str) -> MatLi
     if interpolation == "bicubic":
         return cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
     if interpolation == "area":
-        # Given one axis that grows, INTER_AREA would stop averaging along the other as well: shrink first, then grow.
+        # If one axis grows, INTER_AREA does not average along the other. Therefore shrink first, then grow.
         smaller_width, smaller_height = min(width, image.shape[1]), min(height, image.shape[0])
         image = cv2.resize(image, (smaller_width, smaller_height), interpolation=cv2.INTER_AREA)
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)

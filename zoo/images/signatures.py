@@ -9,7 +9,7 @@ from zoo.images.errors import ImageError
 from zoo.images.formats import avif, heif
 from zoo.images.formats.boxes import brands
 
-#: Suffixes of file names to the format that they promise.
+#: Format by suffix of the file name.
 SUFFIXES = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -30,7 +30,7 @@ SUFFIXES = {
     ".hif": "HEIC",
 }
 
-#: As many bytes as ``identify`` looks at.
+#: Number of bytes that ``identify`` needs.
 HEAD_BYTES = 512
 
 _NOT_AN_IMAGE = "not an image"
@@ -60,7 +60,7 @@ _NOT_IMAGES = (
     (b"\0\5\x16\7", "AppleDouble metadata"),
 )
 _BMP_HEADER_BYTES = {12, 40, 52, 56, 64, 108, 124}
-# Of cameras; most others of them are TIFF files, which `zoo.images.formats.tiff` tells apart.
+# Raw formats of cameras. Most others are TIFF files, which `zoo.images.formats.tiff` distinguishes.
 _RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"II\x1a\0\0\0HEAPCCDR", b"\0MRM", b"FOVb", b"ARRI")
 
 
@@ -82,7 +82,7 @@ def identify(head: bytes) -> str:
             return name
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "WebP"
-    # Two letters are too little to go by: text may well begin with "BM".
+    # Two letters are not sufficient, because a text may start with "BM".
     if head.startswith(b"BM") and len(head) >= 18 and struct.unpack_from("<I", head, 14)[0] in _BMP_HEADER_BYTES:
         return "BMP"
     if head[4:8] == b"ftyp":
@@ -128,7 +128,7 @@ def _describe(head: bytes) -> str:
     if text.startswith((b"<?xml", b"<svg")):
         return "SVG or XML text"
     try:
-        # `start` may end within a character of up to four bytes.
+        # `start` may end within a character, which has up to four bytes.
         start[: max(len(start) - 3, 1)].decode("utf-8")
     except UnicodeDecodeError:
         return "unknown content"

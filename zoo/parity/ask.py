@@ -52,7 +52,7 @@ def ask(
 ) -> tuple[NDArray[np.float32], TensorError]:
     """Reads every image from its file, preprocesses it with ``spec``, and predicts one after the other, as on a device.
 
-    Only a few images are in memory at a time, whatever their number.
+    Only a few images are in memory at a time.
 
     Args:
         runtime: The exported file.
@@ -60,7 +60,7 @@ def ask(
         data: Names of the files, and the input pixels of Keras.
         indices: Indices of the images.
         progress: Called with images done and images to do.
-        device: Another processor, which reads the image files in place of this one.
+        device: Another processor, which reads the image files instead of this one.
 
     Returns:
         Probabilities, float32 ``(len(indices), classes)``, and the difference of the pixels.

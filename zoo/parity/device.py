@@ -1,4 +1,4 @@
-"""The interface of another processor that predicts in place of this machine."""
+"""The interface of another processor that predicts instead of this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zoo.exported import Runtime
 
-#: Between processors OpenCV may round a resized value differently, by one level of 255.
+#: OpenCV may round a resized value differently on another processor, by one level of 255.
 PIXELS_TOLERANCE = 1
 
 

@@ -22,10 +22,10 @@ from zoo.evaluation.intervals import tango_interval
 #: Good and bad files, as multiples of what a limit allows.
 GOOD, BAD = 0.35, 2.0
 
-#: Largest probability of each of the two errors: a good file refused, and a bad one that counts as proved.
+#: Maximum probability of each of the two errors: a good file is refused, or a bad one passes with sufficient evidence.
 ERROR = 0.05
 
-#: Shares are ratios of counts: 147 / 150 must not miss a limit of 0.98 by a rounding of the last digit.
+#: Tolerance of shares, which are ratios of counts: 147 / 150 must not miss a limit of 0.98 by a rounding error.
 _ROUNDING = 1e-9
 
 

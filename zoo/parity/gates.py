@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from zoo.evaluation import exact_interval, tango_interval
 from zoo.parity.evidence import loses_accuracy, most_flips, proves_accuracy, proves_agreement
 
-#: Limits on figures of single images are met to the last digit but one.
+#: Relative tolerance of the limits for single images.
 _ROUNDING = 1e-12
 
 

@@ -86,8 +86,8 @@ class MapParity:
         least = "" if limits.min_similarity is None else f", at least {limits.min_similarity:g} allowed"
         most = "" if limits.max_difference is None else f", {limits.max_difference:g} allowed"
         return (
-            f"correlation with Keras's {self.mean_similarity:.4f} on average, {self.lowest_similarity:.4f} at least"
-            f"{least}; a place differs by {self.max_difference:.3g} of the strongest at most{most}"
+            f"correlation with Keras: mean {self.mean_similarity:.4f}, lowest {self.lowest_similarity:.4f}{least}; "
+            f"max difference {self.max_difference:.3g} of the strongest evidence{most}"
         )
 
 

@@ -17,7 +17,7 @@ from zoo.parity.gates import GateResult, Gates
 from zoo.parity.maps import MapParity
 from zoo.parity.values import Values
 
-#: Raised whenever a reader of ``verify.json`` would have to change.
+#: Increased whenever readers of ``verify.json`` must change.
 VERIFICATION_VERSION = 1
 
 
@@ -83,7 +83,7 @@ class Verification:
         return render(self)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))  # as the last line of a notebook's cell
+        printer.text(str(self))  # shown if it is the last expression of a notebook cell
 
     @property
     def passed(self) -> bool:
@@ -96,7 +96,7 @@ class Verification:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings that the model itself may be unusable, whatever its agreement with the file."""
+        """Warnings that the model itself may be unusable, even if the file agrees with it."""
         return tuple(warning.sentence for warning in self.values.warnings) if self.values else ()
 
     def of_files(self, files: Sequence[Path]) -> Verification:

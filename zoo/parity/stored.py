@@ -12,14 +12,16 @@ from zoo.parity.result import size_bytes
 if TYPE_CHECKING:
     import keras
 
-#: An int8 file holds at least this share of the kernels' elements in 8 bits; some tensors may stay in float.
+#: Minimum share of the elements of kernels that an int8 file stores in 8 bits. Some tensors may stay in float.
 LEAST_IN_8_BITS = 0.25
-#: A float16 file holds at least this share of the elements of large tensors in 16 bits; small ones may stay in float32.
+#: Minimum share of the elements of large tensors that a float16 file stores in 16 bits. Small ones may stay in float32.
 _LEAST_IN_HALF = 0.5
 _LARGE = 65_536
-#: Where an exporter does not say what a file stores, a file of this share of the float32 weights is taken for float32.
+#: If an exporter does not report the stored types, a file of this share of the size of the float32 weights is treated
+#: as float32.
 _LIKE_FLOAT32 = 0.9
-#: Weights of fewer bytes say nothing by the size of the file: names, labels and structure are larger.
+#: Minimum size of the weights in bytes for this check. Otherwise names, labels and structure are larger than the
+#: weights.
 _LEAST_BYTES = 1_000_000
 
 
@@ -42,18 +44,18 @@ def stored_problem(exporter: Exporter, path: Path, precision: str, model: keras.
         names, least = ("float16",), _LEAST_IN_HALF * large
     else:
         return None
-    name = f"The exporter '{exporter.name}' was asked for {precision}"
+    name = f"The exporter '{exporter.name}' should write {precision}"
     if exporter.stored is not None:
         stored = exporter.stored(path)
         found = sum(stored.get(dtype, 0) for dtype in names)
         if found >= least:
             return None
         return (
-            f"{name}, and its file stores {stored.get('float32', 0):,} numbers as float32 and {found:,} as {precision}."
+            f"{name}, but its file stores {stored.get('float32', 0):,} numbers as float32 and {found:,} as {precision}."
         )
     whole = 4 * sum(prod(shape) for shape in shapes)
     size = size_bytes(exporter.files(path))
     small = precision == "float16" and large < _LEAST_IN_HALF * whole / 4
     if small or whole < _LEAST_BYTES or size < _LIKE_FLOAT32 * whole:
         return None
-    return f"{name}, and its file of {size:,} bytes is as large as the weights in float32, {whole:,} bytes."
+    return f"{name}, but its file of {size:,} bytes is as large as the weights in float32, {whole:,} bytes."

@@ -23,7 +23,7 @@ from zoo.evaluation.threshold import Choice, choose
 from zoo.evaluation.trained import TrainedModel
 from zoo.run_folder import Run
 
-#: Images in all that agreement is judged on: with so many, both errors of the gate are below one in a thousand.
+#: Number of images on which agreement is judged. With this number, both errors of the gate are below one in a thousand.
 ENOUGH = 1000
 
 Progress = Callable[[int, int], None]
@@ -69,7 +69,7 @@ def unused_images(
     splits = (VAL,) if calibrating is None else (VAL, TRAIN)
     candidates = {
         row["sha256"]: row
-        for split in reversed(splits)  # of one content in both, the validation image
+        for split in reversed(splits)  # if an image is in both, the validation image is used
         for row in reference.run.split()
         if row["split"] == split and row["sha256"] not in taken
     }
@@ -79,7 +79,7 @@ def unused_images(
         return None
     try:
         return recorded_rows(reference.run, chosen, progress, partly=True)
-    except DataError:  # none of them is still there
+    except DataError:  # none of the files exists any more
         return None
 
 

@@ -14,11 +14,11 @@ from zoo.evaluation.threshold import Choice
 from zoo.evaluation.warnings import model_warnings
 from zoo.run_folder.info import ModelWarning
 
-#: Outputs must be probabilities: from 0 to 1, and rows that sum to 1, each give or take this. The gates may not ask for
-#: values, as those of int8 do not, and logits would agree in every answer.
+#: Tolerance for outputs, which must be probabilities from 0 to 1 with rows that sum to 1. The gates alone do not ensure
+#: this: those of int8 do not limit values, and logits would agree in every prediction.
 PROBABILITY_TOLERANCE = 1e-2
 
-#: Upper ends of the classes that differences are counted in.
+#: Upper limits of the intervals in which differences are counted.
 DECADES = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, float("inf"))
 
 
@@ -110,7 +110,7 @@ class Values:
         accuracy_difference, accuracy_difference_interval: Accuracy of the file minus that of Keras, and its 95 %
             interval (Tango, paired).
         recalls: Recalls in the order of the labels.
-        warnings: Warnings that the model may be unusable, whatever its agreement with the file.
+        warnings: Warnings that the model may be unusable, even if the file agrees with it.
     """
 
     difference: Difference | None
@@ -216,7 +216,7 @@ def by_label(answers: NDArray[np.float32], found: Sequence[str], wanted: tuple[s
 def _difference(keras: Predictions, answers: NDArray[np.float32], rows: NDArray[np.intp]) -> Difference | None:
     if not rows.size:
         return None
-    # Row by row: the table of all differences would be as large as the answers again.
+    # Row by row, because the table of all differences would be as large as all predictions.
     largest = np.array([np.abs(answers[row].astype(np.float64) - keras.probabilities[row]).max() for row in rows])
     places = np.searchsorted(DECADES, largest)
     return Difference(

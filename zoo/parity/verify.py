@@ -30,7 +30,7 @@ from zoo.parity.stored import stored_problem
 from zoo.parity.unused import Unused, recorded_choice, unused_choice
 from zoo.parity.values import Values, by_label, compare_values
 
-#: Called with images done and images to do.
+#: Called with the number of images done and of all images.
 Progress = Callable[[int, int], None]
 
 
@@ -65,7 +65,7 @@ def verify(
         expected: Predictions of Keras, if known: ``keras_answers`` on the same split.
         unused: Further images for the gate of agreement, if there are any.
         maps: Evidence maps of Keras on the same split, if the file has a map.
-        device: The same file on another processor, which predicts in place of this machine.
+        device: The same file on another processor, which predicts instead of this machine.
 
     Raises:
         DataError: The split is empty, the labels of the data are not those of the model, or an image cannot be read.
@@ -172,7 +172,9 @@ def _indices(reference: TrainedModel, data: ImageData, split: str) -> NDArray[np
                 "Load the images with the model's labels.",
             )
     if data.spec != reference.image:
-        raise DataError(f"The images were made as {data.spec}; the model {reference.name} sees {reference.image}.")
+        raise DataError(
+            f"The images were preprocessed as {data.spec}, but the model {reference.name} expects {reference.image}."
+        )
     indices = data.indices(split)
     if not indices.size:
         raise DataError(f"'{data.source}' has no {split} images to verify with.", "Give others with --data.")

@@ -1,1 +1,1 @@
-"""Pictures and one offline page that say what a run is worth. Matplotlib comes in when something is drawn."""
+"""Charts and pages that describe a run. Matplotlib is imported when something is drawn."""

@@ -1,4 +1,5 @@
-"""A check of a dataset on one page that needs no network, no script and no other file: the pictures side by side."""
+"""The page of ``zoo data check``, which shows the affected pictures. It needs no network, no script and no other
+file."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from zoo.audit.text import sentence, to_mend
 from zoo.report.grids import Picture
 from zoo.report.page import Column, write_page
 
-#: Findings of a kind that are shown with their pictures; all are in the output of ``--json``.
+#: Maximum number of findings of a type on the page. The output of ``--json`` contains all.
 MOST_SHOWN = 60
 _MOST_OF_A_GROUP = 8
 _SIDE_BY_SIDE = ("leak", "contradiction", "altered", "duplicate", "mirrored")
@@ -27,8 +28,8 @@ def write_audit_page(found: Audit, path: Path) -> Path:
     """Writes the page.
 
     Args:
-        found: The check. Its pictures come from the cache, as they were checked.
-        path: Of the page.
+        found: The result of the check. Its pictures are read from the cache.
+        path: Path of the page.
 
     Returns:
         ``path``.
@@ -82,7 +83,7 @@ class _Pictures:
 
 
 def _facts(found: Audit) -> Iterator[tuple[str, str, int]]:
-    """What the files are, each value with the number of its pictures."""
+    """Properties of the files: each value, and the number of pictures with it."""
     photos = found.photos.photos
     for title, values in (
         ("Format", Counter(photo.facts.format for photo in photos)),

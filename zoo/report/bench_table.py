@@ -1,4 +1,4 @@
-"""What several devices took for several files, put together from the JSON of ``zoo bench`` and ``run.py --bench``."""
+"""The latencies of several files on several devices, from the JSON of ``zoo bench`` and ``run.py --bench``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from zoo.figures import percent
 from zoo.records import read_json
 from zoo.table import Column, table, wrap
 
-#: Raised whenever a reader of the merged JSON would have to change.
+#: Increased whenever readers of the merged JSON must change.
 MERGED_VERSION = 1
 
-_HOW = "It takes what 'zoo bench --out' or 'run.py --bench --json' wrote."
+_HOW = "Give files that 'zoo bench --out' or 'run.py --bench --json' wrote."
 _MISSING = "-"
-_LEGEND = "front: yes where no other file on the device beats it in accuracy, latency (fastest ms) and size at once."
+_LEGEND = (
+    "front: yes if no other file on the device is at least as good in accuracy, latency (fastest ms) and size, and "
+    "better in one of them."
+)
 
 _COLUMNS = (
     Column("device", "text"),
@@ -113,13 +116,13 @@ class Merged:
 
 
 def merged(paths: Sequence[Path]) -> Merged:
-    """Reads the files and puts them together.
+    """Reads and merges the files.
 
-    Of one file that was timed twice on one device the later times are taken, and a note says so. Two machines under one
-    name are told apart by their processors where these differ.
+    If a file was measured twice on one device, the later measurement is used, and a note says so. Two machines with the
+    same name are distinguished by their processors, if these differ.
 
     Raises:
-        UsageError: One is no JSON of a benchmark, or of another version.
+        UsageError: A file is not the JSON of a benchmark, or has another version.
     """
     notes: list[str] = []
     found = _tell_machines_apart([row for path in paths for row in _read(path)], notes)
@@ -128,17 +131,17 @@ def merged(paths: Sequence[Path]) -> Merged:
         key = (row.device, row.sha256)
         if key in latest and latest[key] != row:
             notes.append(
-                f"{row.model} {row.format} {row.precision} was timed twice on {row.device}; of the times of "
-                f"{latest[key].measured} and {row.measured}, the later are shown."
+                f"{row.model} {row.format} {row.precision} was timed twice on {row.device}, at "
+                f"{latest[key].measured} and {row.measured}. The later times are shown."
             )
         latest[key] = row
     rows = _tell_files_apart(list(latest.values()))
     measured = [row for row in rows if row.accuracy is not None]
     if len({row.accuracy_data for row in measured}) > 1:
-        notes.append("Accuracies are not all of the same images: compare only those that are.")
+        notes.append("The accuracies were measured on different images, so not all of them can be compared.")
     if left := len(rows) - len(measured):
         notes.append(
-            f"{left} of {len(rows)} rows have no accuracy, for their files were not verified; no front counts them."
+            f"{left} of {len(rows)} rows have no accuracy, because their files were not verified. They are on no front."
         )
     rows = [replace(row, on_front=_on_front(row, measured)) for row in rows]
     rows.sort(key=lambda row: (row.device, row.model, row.format, row.size_bytes * -1))
@@ -164,7 +167,7 @@ def _tell_machines_apart(rows: list[Row], notes: list[str]) -> list[Row]:
     for device, several in cpus.items():
         if len(several) > 1:
             notes.append(
-                f"Several machines are called {device}; their processors tell them apart. --device names them."
+                f"Several machines are called {device}; their processors distinguish them. To name them, use --device."
             )
     return [replace(row, device=f"{row.device} ({row.cpu})") if len(cpus[row.device]) > 1 else row for row in rows]
 
@@ -189,11 +192,11 @@ def _read(path: Path) -> list[Row]:
     except ValueError as error:
         raise UsageError(f"'{path}' is no JSON: {error}.", _HOW) from error
     if not isinstance(values, dict) or values.get("kind") != KIND:
-        raise UsageError(f"'{path}' is JSON, but no benchmark.", _HOW)
+        raise UsageError(f"'{path}' is JSON, but not a benchmark.", _HOW)
     if values.get("version") != BENCH_VERSION:
         raise UsageError(
             f"'{path}' is version {values.get('version')!r} of a benchmark; this zoo reads {BENCH_VERSION}.",
-            "Measure once more, with a bundle that this zoo exported.",
+            "Measure again with a bundle that this zoo exported.",
         )
     try:
         return [_row(values, result) for result in values["results"]]
@@ -208,7 +211,7 @@ def _row(values: dict[str, Any], result: dict[str, Any]) -> Row:
     most = max((speed["best_batch"] for speed in speeds), key=lambda batch: batch["images_per_s"])
     times = (speeds[0]["model"]["p50_ms"], fastest["model"]["p50_ms"], fastest["photo"]["p50_ms"], most["images_per_s"])
     if not all(0 < value < math.inf for value in times):
-        raise ValueError(f"times and speeds must be above 0, and are {times}")
+        raise ValueError(f"times and speeds must be above 0; received {times}")
     accuracy, images, peak = model["accuracy"], model["accuracy_images"], result["peak_memory_bytes"]
     return Row(
         device=str(device["name"]),

@@ -1,4 +1,4 @@
-"""The report of a candidate of a search: what cross-validation on the training images found."""
+"""The page of a candidate of a search: its results in cross-validation on the training images."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def write_candidate_page(outcome: Outcome, predictions: Predictions, data: Image
     """Writes the page.
 
     Args:
-        outcome: With its figures.
-        predictions: Of the first repeat, in the order of the images of ``data``.
-        data: The images that chose.
-        path: Of the page.
+        outcome: The candidate and its figures.
+        predictions: Predictions of the first repeat, in the order of the images of ``data``.
+        data: The images of the cross-validation.
+        path: Path of the page.
     """
 
     def load(file: str) -> Picture:

@@ -1,4 +1,4 @@
-"""Files on devices: one picture of accuracy, latency and size, and one page that needs nothing else."""
+"""Files on devices: a plot of accuracy, latency and size, and a page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo.report.style import Target, drawing, percent_ticks, plain
 from zoo.report.text import shorten
 from zoo.report.theme import LIGHT, Theme
 
-#: Area of a bubble, in square points, a megabyte; none is so small that it cannot be seen.
+#: Area of a bubble per megabyte, in square points. Bubbles have a minimum size, so that all are visible.
 _AREA_A_MB = 26.0
 _SMALLEST_AREA = 30.0
 
@@ -28,14 +28,14 @@ _LABEL_FONT = 7.5
 
 
 def write_devices(found: Merged, folder: Path) -> list[Path]:
-    """Writes ``devices.csv``, ``devices.json``, ``devices.html`` and, where accuracies are known, ``devices.png``.
+    """Writes ``devices.csv``, ``devices.json``, ``devices.html`` and, if accuracies are known, ``devices.png``.
 
     Args:
         found: The rows.
-        folder: Made where it is not there; files of these names in it are replaced.
+        folder: Created if it does not exist. Files with these names are replaced.
 
     Returns:
-        What was written.
+        Paths of the files.
 
     Raises:
         TrainingError: The disk is full, or the folder cannot be written.
@@ -52,16 +52,16 @@ def write_devices(found: Merged, folder: Path) -> list[Path]:
 
 
 def plot_devices(rows: Sequence[Row], target: Target, *, theme: Theme = LIGHT, narrow: bool = False) -> None:
-    """Accuracy over latency; the area of a bubble is the size of the file, its colour the device.
+    """Plots accuracy over latency. The area of a bubble is the size of the file, and its colour is the device.
 
-    A ring marks the Pareto front of each device: files that no other one there beats in accuracy, latency and size at
-    once. A line joins them, from the fastest to the slowest.
+    A ring marks the Pareto front of each device: files for which no other file on the device is at least as good in
+    accuracy, latency and size, and better in one of them. A line joins them, from the fastest to the slowest.
 
     Args:
-        rows: With accuracies.
-        target: Where the PNG goes.
+        rows: Rows with an accuracy.
+        target: Destination of the PNG.
         theme: Colours.
-        narrow: As wide as a phone.
+        narrow: Whether the plot is for a phone.
     """
     devices = list(dict.fromkeys(row.device for row in rows))
     colours = dict(zip(devices, cycle(_palette(theme)), strict=False))
@@ -74,7 +74,7 @@ def plot_devices(rows: Sequence[Row], target: Target, *, theme: Theme = LIGHT, n
             )
             places = [row.fastest_ms for row in front], [_accuracy(row) for row in front]
             axes.plot(*places, color=colours[device], linewidth=1.1, alpha=0.55, zorder=1)
-        for row in sorted(rows, key=lambda row: -row.size_bytes):  # small bubbles before large ones
+        for row in sorted(rows, key=lambda row: -row.size_bytes):  # small bubbles in front of large ones
             axes.scatter(
                 [row.fastest_ms],
                 [_accuracy(row)],
@@ -90,7 +90,7 @@ def plot_devices(rows: Sequence[Row], target: Target, *, theme: Theme = LIGHT, n
             Line2D([], [], marker="o", linestyle="", color=colours[device], label=shorten(device, 38 if narrow else 60))
             for device in devices
         ]
-        ring = Line2D([], [], marker="o", linestyle="", color="none", label="not beaten on its device")
+        ring = Line2D([], [], marker="o", linestyle="", color="none", label="on the Pareto front of its device")
         ring.set_markeredgecolor(theme.text)
         handles.append(ring)
         figure.legend(handles=handles, loc="outside upper left", ncols=1, borderpad=0.2)
@@ -98,7 +98,7 @@ def plot_devices(rows: Sequence[Row], target: Target, *, theme: Theme = LIGHT, n
 
 def _scales(axes: Axes, rows: Sequence[Row], narrow: bool) -> None:
     latencies, accuracies = [row.fastest_ms for row in rows], [_accuracy(row) for row in rows]
-    # Between a board and a workstation lie factors, so a step to the right is a factor too.
+    # The axis is logarithmic, because a board and a workstation differ by a factor.
     axes.set_xscale("log")
     axes.set_xlim(min(latencies) / 1.6, max(latencies) * 2.2)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if narrow and _decades(latencies) > 2 else (1.0, 2.0, 5.0)))
@@ -109,7 +109,7 @@ def _scales(axes: Axes, rows: Sequence[Row], narrow: bool) -> None:
     axes.yaxis.set_major_formatter(percent_ticks(0 if margin > 0.02 else 1))
     label = "milliseconds for one image, the model alone,", "on the fastest number of threads"
     axes.set_xlabel(("\n" if narrow else " ").join(label))
-    axes.set_ylabel("accuracy of the file on the images it was verified on")
+    axes.set_ylabel("accuracy of the file on the images of its verification")
     plain(axes, "y")
     models = {row.model for row in rows}
     if len(models) == 1:
@@ -143,9 +143,9 @@ class _Box:
 
 
 def _label(axes: Axes, rows: Sequence[Row], theme: Theme) -> None:
-    """Names beside the bubbles, on no bubble and on no other name; a line leads to one that had to move away."""
+    """Writes names next to the bubbles, without overlaps. A line connects a name that had to move away."""
     figure = axes.figure
-    figure.canvas.draw()  # places in pixels are known only once the layout is
+    figure.canvas.draw()  # positions in pixels are only known after the layout
     point = figure.dpi / 72
     several = len({row.model for row in rows}) > 1
     bubbles = {id(row): _bubble(axes, row, point) for row in rows}
@@ -185,7 +185,7 @@ def _bubble(axes: Axes, row: Row, point: float) -> _Box:
 
 
 def _places_round(bubble: _Box, width: float, height: float, gap: float) -> Iterator[_Box]:
-    """Where a name could stand: right and left of its bubble, then above and below, ever further away."""
+    """Possible positions of a name: right and left of its bubble, then above and below, at increasing distance."""
     middle, centre = (bubble.bottom + bubble.top) / 2, (bubble.left + bubble.right) / 2
     for step in range(40):
         for side in (1, -1) if step else (1,):

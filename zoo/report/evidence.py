@@ -1,4 +1,5 @@
-"""Where the model found the evidence in test photos: in those it got wrong, and in one right one of each class."""
+"""The evidence in test photos: in those that are predicted wrongly, and in one of each class that is predicted
+correctly."""
 
 from __future__ import annotations
 
@@ -18,18 +19,18 @@ from zoo.run_folder import Run
 if TYPE_CHECKING:
     import keras
 
-#: Photos that are looked at together, and classes of which one is shown.
+#: Batch size, and maximum number of classes of which a photo is shown.
 _BATCH, _MOST_CLASSES = 16, 24
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the page shows.
+    """The evidence on the page.
 
     Args:
         exact: Whether the method is exact for this network.
-        wrong: By name of the file, for the class that was predicted.
-        right: A photo of each class that is predicted rightly, the one with most confidence.
+        wrong: Explanations of wrong predictions by file name, for the predicted class.
+        right: For each class, the explanation of the correct prediction with the highest confidence.
     """
 
     exact: bool
@@ -38,7 +39,7 @@ class Evidence:
 
 
 def find_evidence(run: Run, model: keras.Model) -> Evidence | None:
-    """Looks at the test photos of a finished run that its page shows.
+    """Explains the predictions for the test photos of a finished run that its page shows.
 
     Args:
         run: The run.
@@ -74,7 +75,7 @@ def find_evidence(run: Run, model: keras.Model) -> Evidence | None:
                 method=item.method,
                 photo=picture,
                 size=(height, width),
-                image=ImageSpec(height_px=height, width_px=width),  # the picture is what the model saw
+                image=ImageSpec(height_px=height, width_px=width),  # the picture is the input of the model
             )
     return Evidence(
         explainer.method == CLASS_ACTIVATION,

@@ -1,4 +1,4 @@
-"""Everything the page tells, read from a finished run folder. What an older or foreign run lacks is empty."""
+"""The content of the report, read from the folder of a finished run. Missing parts of an older run are empty."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from zoo.run_folder.info import Metrics
 
 
 class Pictures:
-    """Loads images of a run by the name ``split.csv`` gives them, as the model saw them."""
+    """Loads images of a run by their name in ``split.csv``, preprocessed as for the model."""
 
     def __init__(self, run: Run, contents: dict[str, str]) -> None:
         """
         Args:
             run: The run.
-            contents: SHA-256 by name; a file with another content is not the one that the model saw.
+            contents: SHA-256 by name. A file with another content is not the image of the run.
         """
         data = run.info.data
         source = Path(data.source or ".")
@@ -34,7 +34,7 @@ class Pictures:
         self._contents = contents
 
     def load(self, name: str) -> Picture:
-        """``(height, width, 3)`` uint8 RGB; ``None`` where the file is gone, has changed or cannot be read."""
+        """The image, ``(height, width, 3)`` uint8 RGB. ``None`` if the file is missing, changed or unreadable."""
         for root in self._roots:
             path = root / name
             try:
@@ -64,8 +64,8 @@ class Findings:
         run: The run.
         metrics: ``metrics.json``.
         history: Columns of ``history.csv``.
-        counts: ``{split: {label: images}}``, splits without images left out.
-        mistakes: The wrong answers, the most confident first, at most 24.
+        counts: ``{split: {label: images}}``, without empty splits.
+        mistakes: The wrong predictions, the most confident first, at most 24.
         mistakes_in_all: How many there are.
         samples: Class name to a few training images.
         skipped: Rows of ``skipped.csv``.
@@ -112,20 +112,20 @@ def read_findings(run: Run) -> Findings:
 
 
 def read_pictures(run: Run) -> Pictures:
-    """The images of a run, as far as they are what they were."""
+    """The images of a run that still exist and are unchanged."""
     split = run.split() if (run.path / "split.csv").is_file() else []
     return Pictures(run, {row["path"]: row.get("sha256") or "" for row in split})
 
 
 def most_confident(predictions: Predictions, chosen: NDArray[np.bool_], most: int = MOST_MISTAKES) -> list[int]:
-    """Of the chosen images the first few, the most confident first."""
+    """The first of the selected images, the most confident first."""
     rows = np.flatnonzero(chosen)
     found: list[int] = rows[np.argsort(-predictions.confidence[rows], kind="stable")][:most].tolist()
     return found
 
 
 def read_mistakes(predictions: Predictions, load: Callable[[str], Picture]) -> list[Mistake]:
-    """The wrong predictions, the most confident first, at most 24, each with its picture by name of the file."""
+    """The wrong predictions with their pictures, the most confident first, at most 24."""
     worst = most_confident(predictions, ~predictions.correct)
     return [
         Mistake(
@@ -140,7 +140,7 @@ def read_mistakes(predictions: Predictions, load: Callable[[str], Picture]) -> l
 
 
 def _samples(split: list[dict[str, str]], labels: tuple[str, ...], pictures: Pictures) -> dict[str, list[Picture]]:
-    """Training images of each class, spread evenly over the sorted names: neighbours are often alike."""
+    """Training images of each class at equal intervals of the sorted names, because neighbours are often similar."""
     each = min(_MOST_SAMPLES_OF_A_CLASS, max(1, _MOST_SAMPLES // len(labels)))
     samples: dict[str, list[Picture]] = {}
     for label in labels[:_MOST_SAMPLES]:

@@ -1,4 +1,4 @@
-"""Photographs in rows: samples of each class, augmented samples, and the predictions that went wrong."""
+"""Photographs in rows: samples of each class, augmented samples, and wrong predictions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.report.style import Target, drawing
 from zoo.report.text import percent, shorten
 from zoo.report.theme import LIGHT, Theme
 
-#: ``(height, width, 3)`` uint8 RGB, or ``None`` where the file is gone.
+#: ``(height, width, 3)`` uint8 RGB, or ``None`` if the file is missing.
 Picture = npt.NDArray[np.uint8] | None
 
 MOST_MISTAKES = 24
@@ -23,13 +23,13 @@ _TILE_IN = 1.5
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """A test image that was answered wrongly.
+    """A test image that is predicted wrongly.
 
     Args:
-        file: Its name.
+        file: Name of the file.
         true, predicted: Class names.
         confidence: Probability of the predicted class, 0 to 1.
-        picture: What it looks like.
+        picture: The image.
     """
 
     file: str
@@ -50,7 +50,7 @@ def plot_samples(samples: Mapping[str, Sequence[Picture]], target: Target, *, th
 
     Args:
         samples: Class name to pictures.
-        target: Where the PNG goes.
+        target: Destination of the PNG.
         theme: Colours.
     """
     tiles = [_Tile(picture, (label,)) for label, pictures in samples.items() for picture in pictures]
@@ -65,7 +65,7 @@ def plot_augmented(pictures: npt.NDArray[np.generic], target: Target, *, theme: 
     Args:
         pictures: ``(n, height, width, 3)``, or ``(sources, variants, height, width, 3)``: a row a source. Values
             0..255, of any type.
-        target: Where the PNG goes.
+        target: Destination of the PNG.
         theme: Colours.
     """
     columns = pictures.shape[1] if pictures.ndim == 5 else 6
@@ -81,7 +81,7 @@ def as_pictures(pictures: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
 
 
 def plot_mistakes(mistakes: Sequence[Mistake], target: Target, *, theme: Theme = LIGHT) -> None:
-    """The wrong answers, the most confident first, at most 24: true and predicted class, confidence, file name."""
+    """The wrong predictions, the most confident first, at most 24: true and predicted class, confidence, file name."""
     worst = sorted(mistakes, key=lambda mistake: -mistake.confidence)[:MOST_MISTAKES]
     tiles = [
         _Tile(
@@ -98,7 +98,7 @@ def plot_mistakes(mistakes: Sequence[Mistake], target: Target, *, theme: Theme =
 
 
 def _tiles(tiles: Sequence[_Tile], target: Target, columns: int, theme: Theme) -> None:
-    """One axes for all tiles, in units of a tile's side: an axes each would take seconds."""
+    """Draws all tiles into one axes, in units of the side of a tile, because one axes per tile would take seconds."""
     lines = max((len(tile.lines) for tile in tiles), default=0)
     columns = max(1, min(columns, len(tiles)))
     rows = max(1, ceil(len(tiles) / columns))
@@ -131,13 +131,13 @@ def _tiles(tiles: Sequence[_Tile], target: Target, columns: int, theme: Theme) -
 
 
 def placeholder(theme: Theme = LIGHT) -> npt.NDArray[np.uint8]:
-    """A plain square for a picture whose file is gone."""
+    """A plain square for a missing picture."""
     shade = [int(theme.empty[start : start + 2], 16) for start in (1, 3, 5)]
     return np.full((8, 8, 3), shade, np.uint8)
 
 
 def _fit(width: int, height: int, left: float, top: float) -> tuple[float, float, float, float]:
-    """Left, right, bottom and top of a picture that fills a unit square as far as its shape allows."""
+    """Left, right, bottom and top of a picture that is fitted into a unit square."""
     wide, high = (1.0, height / width) if width >= height else (width / height, 1.0)
     left, top = left + (1 - wide) / 2, top + (1 - high) / 2
     return left, left + wide, top + high, top

@@ -36,15 +36,14 @@ def write_report(
 ) -> Path:
     """Writes ``report.html`` and ``plots/*.png`` into a finished run's folder.
 
-    The photographs are read from where the data was; those that are gone, or have changed since, show as a
-    placeholder.
+    The photographs are read from the folder of the data. For missing or changed ones, a placeholder is shown.
 
     Args:
         run: A finished run.
         augmented: Augmented training images, ``(n, height, width, 3)`` or ``(sources, variants, height, width, 3)``,
-            0..255; ``None`` leaves them out, as does a recipe that augments nothing.
-        found: Where the model found the evidence in some of the photos; ``None`` leaves it out.
-        arranged: The test photos by their features; ``None`` leaves the map out.
+            0..255. ``None``: the section is left out, as for a recipe without augmentation.
+        found: The evidence in some of the photos. ``None``: the section is left out.
+        arranged: The map of the test photos. ``None``: the map is left out.
 
     Returns:
         Path of the page.

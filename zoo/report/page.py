@@ -1,4 +1,4 @@
-"""Pages of one file that need no network, no script and no other file, made from the templates beside this module."""
+"""Pages of one file that need no network, no script and no other file, made from the templates in ``templates``."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from zoo.report.style import CSS_DPI, DPI, BothThemes, Target
 from zoo.report.theme import LIGHT, Theme
 from zoo.terminal import readable
 
-#: Longest side of a picture on the page, in pixels; it is shown at up to this in CSS pixels.
+#: Longest side of a picture on the page, in pixels and, at most, in CSS pixels.
 THUMBNAIL_PX = 168
 _TINY_PX = 64
 _JPEG_QUALITY = 80
-#: Behind a separator of names, except between two digits.
+#: Positions after a separator of names, except between two digits.
 _SEPARATED = re.compile(r"(?<=[/_.-])(?!(?<=\d.)\d)(?=[^/_.\s-])")
 
 
 def write_page(path: Path, template: str, version: str = __version__, **values: object) -> Path:
-    """Writes a page; the folder is made where it is missing.
+    """Writes a page. The folder is created if it does not exist.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         template: Name of the template, without its suffixes.
-        version: Of the zoo that made what the page shows.
-        values: What the template needs. Everything but ``Markup`` is escaped.
+        version: Version of zoo that made the results on the page.
+        values: Values for the template. Everything except ``Markup`` is escaped.
 
     Returns:
         ``path``.
@@ -52,7 +52,7 @@ def write_page(path: Path, template: str, version: str = __version__, **values: 
 
 @cache
 def environment() -> jinja2.Environment:
-    """Templates, and what they may use beside Jinja's own filters."""
+    """The templates, with zoo's filters in addition to those of Jinja."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("zoo.report"),
         autoescape=True,
@@ -87,7 +87,7 @@ def environment() -> jinja2.Environment:
 
 @dataclass(frozen=True)
 class Column:
-    """A table's column: its heading, what it means, whether it holds figures, and their unit."""
+    """A column of a table: its heading, its meaning, whether it contains figures, and their unit."""
 
     title: str
     meaning: str = ""
@@ -96,28 +96,28 @@ class Column:
 
 
 def _valid(value: object) -> object:
-    """Any text from outside as valid UTF-8 without control characters."""
+    """Text from outside as valid UTF-8 without control characters."""
     return value if isinstance(value, Markup) else readable(value)
 
 
 def name(value: object) -> Markup:
-    """A name in running text, kept apart from the direction of what stands round it; a line ends at its separators."""
+    """A name in a sentence, isolated from the text direction around it. Lines may break at its separators."""
     return Markup("<bdi>{}</bdi>").format(breakable(value))
 
 
 def breakable(value: object) -> Markup:
-    """A sentence in which a line may also end at the separators of names, but not within a number."""
+    """A sentence in which lines may also break at the separators of names, but not within a number."""
     return Markup(_SEPARATED.sub("<wbr>", escape(readable(value))))
 
 
 def _lines(value: str) -> Markup:
-    """Text whose line ends stay."""
+    """Text with its line breaks."""
     return escape(readable(value, keep="\n"))
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small picture as the page carries it; a tiny one is shown with its pixels as squares."""
+    """A small picture inside the page. The pixels of a tiny one are shown as squares."""
 
     uri: Markup
     width: int
@@ -129,7 +129,7 @@ class Thumbnail:
 
 
 def thumbnail(picture: npt.NDArray[np.uint8]) -> Thumbnail:
-    """A JPEG of at most 168 pixels a side, or a PNG of a tiny picture, which JPEG would smear."""
+    """A JPEG of at most 168 x 168 pixels, or a PNG of a tiny picture, which JPEG would blur."""
     import cv2
 
     height, width = picture.shape[:2]
@@ -151,7 +151,7 @@ class Draw(Protocol):
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart for light and dark pages, and one for a phone, where the letters of this one would be too small."""
+    """A chart for light and dark pages, and one for a phone, where the text of the first would be too small."""
 
     light: Markup
     dark: Markup
@@ -165,7 +165,7 @@ def draw_chart(draw: Draw, file: Path | None = None, narrow: Draw | None = None)
 
     Args:
         draw: Draws it.
-        file: Where the light one is kept as well.
+        file: Path at which the light chart is also written.
         narrow: Draws it for a phone.
     """
     target = BothThemes()
@@ -173,7 +173,7 @@ def draw_chart(draw: Draw, file: Path | None = None, narrow: Draw | None = None)
     light, dark = target.light.getvalue(), target.dark.getvalue()
     if file:
         write_bytes(file, light)
-    width, height = (int.from_bytes(light[start : start + 4], "big") for start in (16, 20))  # of the header
+    width, height = (int.from_bytes(light[start : start + 4], "big") for start in (16, 20))  # in the header of the PNG
     return Chart(
         _data_uri(light),
         _data_uri(dark),

@@ -11,7 +11,7 @@ from zoo.figures import percent
 _WIDTH, _HEIGHT = 420, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 14, 46
 _RADIUS, _SMALL = 9.0, 4.0
-#: From this ratio of the largest cost to the smallest on, a step to the right is a factor.
+#: Minimum ratio of the largest to the smallest cost for a logarithmic axis.
 _FACTORS_FROM = 4.0
 
 
@@ -20,11 +20,11 @@ class Point:
     """A candidate in the picture.
 
     Args:
-        number: In the table; 0 draws a dot without one.
-        cost: In the unit of the axis.
+        number: Row in the table. 0: a dot without a number.
+        cost: Cost in the unit of the axis.
         accuracy, low, high: Share of right predictions and its interval, 0 to 1.
-        href: Where its report is, relative to the page.
-        title: What a reader sees who points at it.
+        href: Path of its report, relative to the page.
+        title: The tooltip.
         kind: ``winner``, ``front`` or ``other``.
     """
 
@@ -40,14 +40,14 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """A point where it is drawn.
+    """A point at its position in the drawing.
 
     Args:
-        point: What it stands for.
-        x, y: Its place.
-        low, high: Where its interval ends.
-        at: Where its circle is: aside, where it would cover another.
-        radius: Of that circle.
+        point: The point.
+        x, y: Its position.
+        low, high: Positions of the ends of its interval.
+        at: Position of its circle, which is moved aside if it would cover another one.
+        radius: Radius of the circle.
     """
 
     point: Point
@@ -61,14 +61,14 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Pareto:
-    """A picture of accuracy against a cost, in its own units, from the upper left.
+    """A plot of accuracy against a cost, with positions from the upper left.
 
     Args:
-        axis: What the cost is, with its unit.
-        ticks_x, ticks_y: Place and text.
-        limit: Where the limit of the cost is.
-        joined: Points of the line through the front.
-        marks: The best ones last, on top.
+        axis: Name of the cost, with its unit.
+        ticks_x, ticks_y: Position and text.
+        limit: Position of the limit of the cost.
+        joined: Points of the line through the Pareto front.
+        marks: The points, the best ones last, so that they are on top.
     """
 
     axis: str
@@ -83,18 +83,18 @@ class Pareto:
 
 
 def pareto(points: Sequence[Point], axis: str, limit: float | None) -> Pareto:
-    """Arranges the picture.
+    """Arranges the plot.
 
     Args:
         points: At least one.
-        axis: What the cost is, with its unit.
-        limit: Of the cost; a dashed line marks it.
+        axis: Name of the cost, with its unit.
+        limit: Limit of the cost, which a dashed line marks.
     """
     at_x, ticks_x = _costs([point.cost for point in points] + ([limit] if limit else []))
     at_y, ticks_y = _accuracies(points)
     best, joined = -1.0, []
     for point in sorted(points, key=lambda point: (point.cost, -point.accuracy)):
-        # The front is one of three figures; a line goes through those of these two.
+        # The front is about three figures. The line only joins points that are best in these two.
         if point.kind != "other" and point.accuracy > best:
             best = point.accuracy
             joined.append((at_x(point.cost), at_y(point.accuracy)))
@@ -109,7 +109,7 @@ def pareto(points: Sequence[Point], axis: str, limit: float | None) -> Pareto:
 
 
 def _marks(points: Sequence[Point], at_x: Callable[[float], float], at_y: Callable[[float], float]) -> list[Mark]:
-    """Points with their intervals; a numbered one that would cover another moves aside."""
+    """Points with their intervals. A numbered circle that would cover another one is moved aside."""
     marks: list[Mark] = []
     taken: list[tuple[float, float]] = []
     for point in sorted(points, key=lambda point: point.number or len(points) + 1):
@@ -124,7 +124,7 @@ def _marks(points: Sequence[Point], at_x: Callable[[float], float], at_y: Callab
 
 
 def _free(x: float, y: float, taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """The place nearest to ``(x, y)`` where a circle covers no other one."""
+    """The position nearest to ``(x, y)`` at which a circle covers no other one."""
     apart = 2 * _RADIUS + 1
     for ring in range(12):
         steps = max(1, 8 * ring)

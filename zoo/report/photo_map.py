@@ -1,4 +1,4 @@
-"""The test photos as a map: those whose features are alike lie near each other."""
+"""A map of the test photos, on which photos with similar features are close to each other."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from zoo.run_folder import Run
 if TYPE_CHECKING:
     import keras
 
-#: More points than this hide each other, and take t-SNE longer than a reader waits.
+#: Maximum number of points. More would hide each other, and t-SNE would take too long.
 MOST_POINTS = 1000
 _FEWEST_POINTS = 12
 _PRINCIPAL = 50
 _PERPLEXITY = 30.0
 _STEPS = 500
-#: Classes that have a colour of their own.
+#: Maximum number of classes with their own colour.
 _COLOURED = 8
-#: Wrong predictions this near to each other, as a share of the map's side, are one group.
+#: Maximum distance of wrong predictions in one group, as a share of the side of the map.
 _NEAR = 0.05
 _FEWEST_OF_GROUP = 3
 
@@ -35,7 +35,7 @@ _MARGIN = 14
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """A photo in the picture, where it is and in which colour."""
+    """A photo on the map: its position and colour."""
 
     file: str
     true: str
@@ -51,11 +51,11 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Wrong predictions that lie together.
+    """Wrong predictions that are close to each other.
 
     Args:
-        photos: Number of them.
-        alike: Number of those with the commonest pair of classes.
+        photos: Number of photos.
+        alike: Number of photos with the most frequent pair of classes.
         true, predicted: That pair.
         example: Name of one of the photos.
     """
@@ -69,10 +69,10 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoMap:
-    """Where the photos lie.
+    """The positions of the photos.
 
     Args:
-        at: ``(n, 2)``, 0 to 1.
+        at: Positions, ``(n, 2)``, 0 to 1.
         files: Names of the photos.
         true, predicted: Class names.
         left_out: Number of photos that are not on the map.
@@ -84,7 +84,7 @@ class PhotoMap:
     predicted: Sequence[str]
     left_out: int = 0
 
-    #: Of the picture.
+    #: Size of the drawing.
     width, height = 640, 440
 
     @property
@@ -93,11 +93,11 @@ class PhotoMap:
 
     @property
     def wrong(self) -> list[int]:
-        """Places of the photos that are predicted wrongly."""
+        """Indices of the photos that are predicted wrongly."""
         return [place for place, pair in enumerate(zip(self.true, self.predicted, strict=True)) if pair[0] != pair[1]]
 
     def coloured(self, labels: Sequence[str]) -> Sequence[str]:
-        """The classes that have a colour of their own."""
+        """The classes with their own colour."""
         return labels if len(labels) <= _COLOURED else ()
 
     def marks(self, labels: Sequence[str]) -> Iterator[Mark]:
@@ -136,16 +136,16 @@ class PhotoMap:
 def find_map(
     run: Run, model: keras.Model, data: ImageData, known: NDArray[np.float32] | None = None
 ) -> PhotoMap | None:
-    """Arranges the test photos of a finished run by the features that the model's last layer sees.
+    """Arranges the test photos of a finished run by the input features of the last layer.
 
     Args:
         run: The run.
         model: Its trained model.
         data: The test images, among others.
-        known: Those features, a row for each of ``predictions.csv``, where they are there already.
+        known: These features, one row for each row of ``predictions.csv``, if they were already computed.
 
     Returns:
-        ``None`` where there are too few photos, or the model's last layer is not fed one vector a photo.
+        The map. ``None`` if there are too few photos, or if the input of the last layer is not one vector per photo.
     """
     predictions = Predictions.read_csv(run.path / "predictions.csv")
     if len(predictions) < _FEWEST_POINTS or last_features(model) is None:
@@ -172,7 +172,8 @@ def _features(model: keras.Model, data: ImageData, files: Sequence[str]) -> NDAr
 
 
 def _chosen(predictions: Predictions) -> list[int]:
-    """All photos; where there is no room, the wrong ones, up to half of it, and a sample of the right ones."""
+    """Rows of all photos. If there are too many: the wrong predictions, up to half of the maximum, and a sample of the
+    correct ones."""
     if len(predictions) <= MOST_POINTS:
         return list(range(len(predictions)))
     rng = np.random.default_rng(0)
@@ -182,7 +183,7 @@ def _chosen(predictions: Predictions) -> list[int]:
 
 
 def arranged(features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Places on a map, 0 to 1, by principal components and then t-SNE, both seeded."""
+    """Positions on the map, 0 to 1, by principal components and then t-SNE, both seeded."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
@@ -197,7 +198,7 @@ def arranged(features: NDArray[np.float32]) -> NDArray[np.float64]:
     shortened = PCA(min(_PRINCIPAL, *scaled.shape), random_state=0).fit_transform(scaled)
     perplexity = min(_PERPLEXITY, (count - 1) / 3)
     start = 1e-4 * shortened[:, :2] / max(shortened[:, 0].std(), 1e-9)
-    # Several threads would wait for each other more than they do, and sum in another order every time.
+    # With several threads, t-SNE would be slower, and its sums would have another order every time.
     with threadpool_limits(1):
         at = TSNE(2, perplexity=perplexity, init=start, random_state=0, max_iter=_STEPS).fit_transform(shortened)
     low, high = at.min(axis=0), at.max(axis=0)

@@ -1,6 +1,6 @@
-"""Charts of a run: how many images there were, how training went, what is confused, how far to trust a probability.
+"""Charts of a run: numbers of images, training curves, confusion matrix and calibration.
 
-Each takes plain data and where to write, and writes one PNG. None touches pyplot or leaves state behind.
+Each function takes plain data and a destination, and writes one PNG. None uses pyplot or leaves global state behind.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from zoo.report.text import percent, shorten, thousands
 from zoo.report.theme import LIGHT, Theme
 from zoo.run_folder.info import Bin
 
-#: More classes than this have no room for their names.
+#: Maximum number of classes whose names are shown.
 _NAMED_BARS = 40
-#: As wide as the page of a phone.
+#: Width of a page on a phone.
 _PHONE_IN = 3.6
 _CURVES = {"accuracy": "Accuracy", "loss": "Loss"}
 
 
 def plot_class_counts(counts: Mapping[str, Mapping[str, int]], target: Target, *, theme: Theme = LIGHT) -> None:
-    """Images per class and split: a stacked bar a class, or with very many classes their sizes in order.
+    """Images per class and split: a stacked bar per class, or the sorted sizes if there are very many classes.
 
     Args:
-        counts: ``{split: {label: images}}``; splits in the order they are stacked.
-        target: Where the PNG goes.
+        counts: ``{split: {label: images}}``, with the splits in the order of stacking.
+        target: Destination of the PNG.
         theme: Colours.
     """
     labels = list(dict.fromkeys(label for split in counts.values() for label in split))
@@ -90,13 +90,14 @@ def plot_curve(
     best_epoch: int | None = None,
     theme: Theme = LIGHT,
 ) -> None:
-    """Training and validation over the epochs, the best epoch marked.
+    """Training and validation over the epochs, with a mark at the best epoch.
 
     Args:
         history: Columns of ``history.csv``.
-        panel: ``accuracy`` or ``loss``: this column and, where there is one, the same with ``val_``.
-        target: Where the PNG goes.
-        best_epoch: The epoch whose weights were kept, from 1; 0: none; ``None``: the one with the lowest ``val_loss``.
+        panel: ``accuracy`` or ``loss``: this column and, if it exists, the column with the prefix ``val_``.
+        target: Destination of the PNG.
+        best_epoch: The epoch whose weights were kept, starting with 1. 0: none. ``None``: that with the lowest
+            ``val_loss``.
         theme: Colours.
     """
     with drawing(target, 4.0, 3.0, theme) as figure:
@@ -141,10 +142,12 @@ def plot_confusion(
     theme: Theme = LIGHT,
     narrow: bool = False,
 ) -> None:
-    """The confusion matrix: counts as figures, shading by share of the row (the true class), wrong ones in orange.
+    """The confusion matrix: counts as figures, shading by share of the row (the true class), wrong predictions in
+    orange.
 
-    ``narrow`` draws it for a phone. Figures vanish beyond 25 classes and names beyond 50, where they could not be read.
-    Beyond 250, each dot stands for a block of neighbouring classes and shows its strongest cell.
+    ``narrow`` draws it for a phone. Figures are omitted for more than 25 classes and names for more than 50, because
+    they would be too small. For more than 250 classes, each dot shows the largest value of a block of neighbouring
+    classes.
     """
     counts = np.asarray(matrix, float)
     k = len(labels)
@@ -154,7 +157,7 @@ def plot_confusion(
     width, height = (_PHONE_IN, _PHONE_IN) if narrow else (max(4.2, side), max(3.4, side * 0.92))
     with drawing(target, width, height, theme) as figure:
         axes = figure.subplots()
-        # A single mistake among hundreds of cells must still be seen.
+        # A single mistake among hundreds of cells must still be visible.
         shown = shares if k <= 25 else _blocks(np.sqrt(shares), ceil(k / 250))
         edge = k - 0.5
         right = np.eye(len(shown), dtype=bool)
@@ -213,12 +216,12 @@ def _write_counts(
 
 
 def plot_reliability(bins: Sequence[Bin], error: float, target: Target, *, theme: Theme = LIGHT) -> None:
-    """Does "90 % sure" mean right nine times in ten? Accuracy by confidence above, how often each occurs below.
+    """The reliability diagram: accuracy by confidence, and below it the number of images by confidence.
 
     Args:
         bins: ``calibration_bins`` of ``metrics.json``. Bars are the accuracy in a bin with its 95 % Wilson interval.
         error: Expected calibration error, 0 to 1.
-        target: Where the PNG goes.
+        target: Destination of the PNG.
         theme: Colours.
     """
     with drawing(target, 4.0, 4.0, theme) as figure:

@@ -1,4 +1,4 @@
-"""``search.html``: all candidates of a search, the winner, and what it was judged by, on one page."""
+"""``search.html``: all candidates of a search, the winner, and how they were compared, on one page."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from zoo.report.pareto import Point, pareto
 from zoo.run_folder import Run
 from zoo.searching.candidate import Cost, Judged, Limits, Outcome, ranked
 
-#: Candidates with a number in the picture, beside those on the front.
+#: Number of candidates with a number in the plot, in addition to those on the front.
 _NUMBERED = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchPage:
-    """What the page tells.
+    """The content of the page.
 
     Args:
         run: The winner's run.
         outcomes: Candidates, the best first, then those that failed.
         front: Keys of the candidates on the Pareto front of accuracy, latency and size.
-        cost: Of the winner's exported file.
-        limits: That it had to meet.
+        cost: Cost of the winner's exported file.
+        limits: The limits for the file.
         form: Format and precision of the exported files, in words.
-        device: Name of the device that latencies are of; empty for the machine of the search.
-        trouble: What is wrong with the winner's file; empty where nothing is.
-        notes: What a reader should know, a sentence each.
-        elapsed_s: That the search took.
+        device: Name of the device on which latencies were measured. Empty for the machine of the search.
+        trouble: A problem of the winner's file. Empty if there is none.
+        notes: Notes, one sentence each.
+        elapsed_s: Duration of the search in seconds.
         command: The command line.
-        second: What the second best would cost; empty without one.
+        second: A sentence on the second best candidate. Empty if there is none.
     """
 
     run: Run
@@ -51,7 +51,7 @@ class SearchPage:
 
 
 def write_search_page(path: Path, told: SearchPage) -> None:
-    """Writes the page into the search's folder, which lies beside the run; the reports that it leads to lie there."""
+    """Writes the page into the folder of the search, which is next to the run. The linked reports are in both."""
     judged = ranked(told.outcomes)
     most = max(judged, key=lambda pair: pair[1].accuracy)
     where = f" on {told.device}" if told.device else ""

@@ -20,10 +20,10 @@ from zoo.atomic import make_folder, whole_file
 from zoo.report.text import percent
 from zoo.report.theme import DARK, Theme, recolour
 
-#: Pixels an inch. The page shows charts at CSS's 96, so that they stay sharp on dense displays.
+#: Pixels per inch. The page shows charts at 96, the value of CSS, so that they are sharp on dense displays.
 DPI = 160
 CSS_DPI = 96
-#: The same for pages of photographs, where PNG grows fast.
+#: The same for grids of photographs, whose PNG files become large.
 PHOTO_DPI = 110
 
 
@@ -35,11 +35,11 @@ class BothThemes:
     dark: io.BytesIO = field(default_factory=io.BytesIO)
 
 
-#: Where a picture goes: a file, which appears whole or not at all, or memory.
+#: Destination of a picture: a file, which is written atomically, or memory.
 Target = Path | io.BytesIO | BothThemes
 
 
-# Behind DejaVu Sans, which ships with matplotlib: for scripts it lacks, whatever of these the machine has.
+# Fonts for scripts that DejaVu Sans, the font of matplotlib, does not contain. Those that are installed are used.
 _FALLBACK_FONTS = (
     *(
         "Noto Sans",
@@ -61,25 +61,25 @@ def drawing(
 ) -> Iterator[Figure]:
     """Gives an empty figure in the theme's style and writes it as PNG when the block ends without an error.
 
-    ``arranged`` fits axes and labels into the figure; without it axes stay where they are put, as photographs want.
+    ``arranged`` fits axes and labels into the figure. Otherwise, axes keep their positions, as needed for photographs.
     """
     with rc_context(_settings(theme)):
         dpi = DPI if arranged else PHOTO_DPI
         figure = Figure(figsize=(width_in, height_in), dpi=dpi, layout="constrained" if arranged else None)
         yield figure
         with warnings.catch_warnings():
-            # A script that no installed font has shows as boxes; a page of warnings would not help.
+            # Characters without a font are shown as boxes. Warnings would not help.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             warnings.filterwarnings("ignore", message="constrained_layout not applied")
             _save(figure, target, theme)
 
 
 def percent_ticks(digits: int = 0) -> FuncFormatter:
-    """Ticks for shares, as ``80 %``; none beyond 0 and 1, where an axis leaves room."""
+    """Ticks for shares, such as ``80 %``. There are none below 0 and above 1."""
     return FuncFormatter(lambda share, place: percent(share, digits) if -_TICK <= share <= 1 + _TICK else "")
 
 
-#: By how much matplotlib may miss a round tick.
+#: Tolerance for the rounding errors of matplotlib's ticks.
 _TICK = 1e-9
 
 
@@ -96,12 +96,12 @@ def plain(axes: Axes, grid: str | None = None) -> None:
 def _save(figure: Figure, target: Target, theme: Theme) -> None:
     layout = figure.get_layout_engine()
     if layout:
-        # savefig would draw everything once more, to be sure that the layout is done.
+        # Otherwise, savefig would draw everything again to complete the layout.
         layout.execute(figure)
         figure.set_layout_engine(None)
     if isinstance(target, BothThemes):
         _write(figure, target.light)
-        # Most of the time goes into making and arranging a figure, which need not be done for each theme.
+        # Creating and arranging a figure takes most of the time, so it is done once for both themes.
         recolour(figure, theme, DARK)
         _write(figure, target.dark)
         return
@@ -114,7 +114,7 @@ def _save(figure: Figure, target: Target, theme: Theme) -> None:
 
 
 def _write(figure: Figure, target: Path | io.BytesIO) -> None:
-    # No version of matplotlib inside: the same figures give the same bytes.
+    # Without the version of matplotlib, so that the same figures give the same bytes.
     figure.savefig(target, format="png", metadata={"Software": None}, facecolor=figure.get_facecolor())
 
 

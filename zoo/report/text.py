@@ -1,16 +1,16 @@
-"""Names and figures as a reader sees them."""
+"""Formats names and figures for people."""
 
 from __future__ import annotations
 
 from zoo import figures, table
 from zoo.terminal import readable
 
-#: In place of a figure that is not defined: an en dash.
+#: Text for a figure that is not defined: an en dash.
 ABSENT = "\u2013"
 
 
 def shorten(text: object, width: int) -> str:
-    """The readable text in at most ``width`` columns, its middle left out; an East Asian character counts two.
+    """Shortens a text to at most ``width`` columns by leaving out its middle. East Asian characters take two columns.
 
     >>> shorten("rugby/a_very_long_file_name_0867.jpg", 20)
     'rugby/a_ve…_0867.jpg'

@@ -18,7 +18,8 @@ from matplotlib.text import Text
 
 @dataclass(frozen=True, kw_only=True)
 class Theme:
-    """Colours. ``train``, ``val`` and ``test`` are told apart with any kind of colour vision (Okabe and Ito 2008)."""
+    """Colours. ``train``, ``val`` and ``test`` can be distinguished with any kind of colour vision (Okabe and Ito
+    2008)."""
 
     background: str
     text: str
@@ -78,12 +79,12 @@ DARK = Theme(
 
 
 def recolour(figure: Figure, before: Theme, after: Theme) -> None:
-    """Gives everything in a finished figure the colour that another theme has in its place.
+    """Replaces the colours of one theme by those of another in a finished figure.
 
     Args:
-        figure: Drawn in the colours of ``before``; other colours stay.
-        before: Its theme.
-        after: The theme it gets.
+        figure: A figure in the colours of ``before``. Other colours are kept.
+        before: The present theme.
+        after: The new theme.
     """
     of_text, of_shapes = _exchange(before, after, "background"), _exchange(before, after, "accent_text")
     for artist in figure.findobj():
@@ -101,18 +102,18 @@ def recolour(figure: Figure, before: Theme, after: Theme) -> None:
             artist.set_cmap(after.wrong_shades if wrong else after.shades)
 
 
-#: RGB of one theme to RGB of another.
+#: New RGB by old RGB.
 _Table = dict[tuple[float, ...], tuple[float, ...]]
 
 
 def _exchange(before: Theme, after: Theme, unused: str) -> _Table:
-    """What takes the place of what. Two names may have one colour, so ``unused`` is left out."""
+    """The new colour of each old colour. Two names may have the same colour, so ``unused`` is left out."""
     names = [field.name for field in fields(Theme) if field.name != unused]
     return {to_rgba(getattr(before, name))[:3]: to_rgba(getattr(after, name))[:3] for name in names}
 
 
 def _change(colour: Any, put: Callable[[Any], object], table: _Table) -> None:
-    """Puts the new colour in place of one, or of an array of them; none where there is none in the table."""
+    """Replaces a colour, or an array of colours, if the table contains it."""
     old = to_rgba_array(colour)
     new = np.array([(*table.get(tuple(row[:3].tolist()), row[:3]), row[3]) for row in old], float).reshape(-1, 4)
     if not np.array_equal(new, old):

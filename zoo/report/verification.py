@@ -1,4 +1,4 @@
-"""A verification on one page that needs no network, no script and no other file: the proof, to go with the model."""
+"""The page of a verification. It needs no network, no script and no other file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoo.report.grids import Picture
 from zoo.report.page import write_page
 from zoo.report.text import capital
 
-#: Flipped images that the page shows, those with the largest margins.
+#: Maximum number of flipped images on the page, those with the largest margins.
 MOST_FLIPS = 48
 
 
@@ -23,10 +23,10 @@ def write_verification_page(verification: Verification, root: Path | None, path:
     """Writes the page on a verification.
 
     Args:
-        verification: What was found.
-        root: The folder that the names of its images are relative to; ``None``: no picture may be shown. A picture
-            that is gone shows as a placeholder.
-        path: Of the page.
+        verification: The result.
+        root: The folder to which the names of the images are relative. ``None``: no picture may be shown. For a
+            missing picture, a placeholder is shown.
+        path: Path of the page.
 
     Returns:
         ``path``.
@@ -56,7 +56,7 @@ def write_verification_page(verification: Verification, root: Path | None, path:
 
 
 def _differences(values: Values) -> list[tuple[str, int]]:
-    """How many images have their largest difference in which decade."""
+    """Number of images whose largest difference is in each decade."""
     ends = ["none at all", *(f"up to {end:g}" for end in DECADES[1:-1]), f"more than {DECADES[-2]:g}"]
     counts = values.difference.counts if values.difference else ()
     return [(end, count) for end, count in zip(ends, counts, strict=False) if count]
@@ -64,7 +64,7 @@ def _differences(values: Values) -> list[tuple[str, int]]:
 
 @dataclass(frozen=True)
 class _Gate:
-    """A gate in words."""
+    """A gate as text."""
 
     title: str
     passed: bool

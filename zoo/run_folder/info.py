@@ -15,10 +15,10 @@ from zoo.recipe import Recipe
 from zoo.records import read_record
 from zoo.run_folder.taught import TaughtInfo
 
-#: The name of an architecture becomes part of file names.
+#: Pattern of the name of an architecture, which becomes part of file names.
 _ARCHITECTURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
-#: Microseconds since 1970 up to the year 2500, so that a wrong clock cannot run out of numbers.
+#: Maximum time in microseconds since 1970, in the year 2500, so that a wrong clock cannot exhaust the numbers.
 LATEST = 16_725_225_600_000_000
 
 
@@ -189,7 +189,7 @@ class RunInfo:
 
     def __post_init__(self) -> None:
         if not _ARCHITECTURE.fullmatch(self.architecture):
-            raise ValueError(f"'architecture' is no name of an architecture: {self.architecture!r:.80}")
+            raise ValueError(f"'architecture' is not a valid name: {self.architecture!r:.80}")
         if not self.labels or len(set(self.labels)) < len(self.labels) or not all(self.labels):
             raise ValueError("'labels' must be unique")
         for name in ("seed", "split_seed"):
@@ -267,7 +267,7 @@ class Point:
 
     Args:
         target_accuracy: Target accuracy, 0 to 1.
-        suggested: Threshold for the probability of the likeliest class, 0 to 1. Below it, the prediction should be
+        suggested: Threshold for the probability of the most probable class, 0 to 1. Below it, the prediction should be
             "unknown".
         coverage: Share of the images with a prediction at or above the threshold.
         accuracy: Accuracy on these images. ``None`` if there are none.
@@ -300,12 +300,12 @@ class Threshold(Point):
 
     @property
     def points(self) -> list[Point]:
-        """The curve with the suggestion in its place, by the accuracy that was asked for."""
+        """The curve including the suggestion, sorted by target accuracy."""
         found = sorted([self, *self.curve], key=lambda point: point.target_accuracy)
         return list({point.target_accuracy: point for point in found}.values())
 
 
-#: Metrics that are attributes of every run, whether its ``metrics.json`` has them or not.
+#: Metrics that are attributes of every run, even if its ``metrics.json`` does not contain them.
 _FIRST_METRICS = ("macro_f1", "balanced_accuracy", "log_loss", "expected_calibration_error")
 
 
@@ -365,14 +365,14 @@ class Metrics:
     def __getattr__(self, name: str) -> float | None:
         scalars: Mapping[str, float | None] = self.__dict__.get("scalars", {})
         if name not in scalars and name in _FIRST_METRICS:
-            return None  # a run of before does not say
+            return None  # unknown for an older run
         if name not in scalars:
             raise AttributeError(f"There is no metric '{name}'.{did_you_mean(name, scalars)}")
         return scalars[name]
 
     @property
     def weakest_first(self) -> list[ClassMetrics]:
-        """Figures of the classes by their F1, those without any last."""
+        """Figures of the classes sorted by F1; those without F1 come last."""
         return sorted(self.per_class, key=lambda row: 2.0 if row.f1 is None else row.f1)
 
     @property
@@ -410,7 +410,7 @@ class Metrics:
         return text + ")"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))  # as the last line of a notebook's cell
+        printer.text(str(self))  # shown if it is the last expression of a notebook cell
 
     def as_dict(self) -> dict[str, Any]:
         """The content of ``metrics.json``, ready for JSON."""

@@ -40,12 +40,12 @@ from zoo.run_folder.info import LATEST, Metrics, RunInfo
 RUN_FORMAT = 1
 DEFAULT_ROOT = Path("runs")
 
-#: Fields of ``run.json`` that say what made a run.
+#: Fields of ``run.json`` that determine the result of a run.
 _SETTINGS = (
     *("architecture", "weights", "options", "recipe", "image", "seed", "split_seed", "data", "backend", "precision"),
     *("versions", "best_epoch"),
 )
-#: Files of a run that are worth keeping when the run is not.
+#: Files of a run for an experiment tracker.
 _RESULTS = (
     "report.html",
     "run.json",
@@ -243,10 +243,10 @@ def refuse_name(root: Path, name: str) -> None:
         raise UsageError(f"'{name}' already exists in {root}.", "Choose another --name, or remove that folder.")
 
 
-#: One folder on every system: no separator, no drive, no hidden name, no blank or dot at the end.
+#: A valid folder name on every system: no separator, no drive, not hidden, no blank or dot at the end.
 _NAME = re.compile(r"[^\W_][^/\\:*?\"<>|]*(?<![. ])")
 
-#: Commands would take such a name for a file.
+#: Suffixes that commands would mistake for those of files.
 _SUFFIXES = (".keras", ".tflite", ".onnx", ".zip", ".json", ".h5")
 
 

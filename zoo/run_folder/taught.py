@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: The use of a photo that trains, in ``unlabelled.csv``.
+#: The value of ``use`` in ``unlabelled.csv`` for a photo that was used for training.
 TRAINED = "trained"
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture
 
-#: Sides of the images that are tried, in steps of a seventh of the architecture's own: 224 px has 32 px a step.
+#: Image sizes that are tried, in steps of a seventh of the architecture's own size. For 224 px, a step is 32 px.
 STEPS = (-2, -1, 0, 1, 2)
 _SEVENTHS, _MULTIPLE_PX = 7, 8
 
@@ -57,7 +57,7 @@ def sized(architecture: Architecture, step: int) -> ImageSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What the exported file of a candidate costs.
+    """The cost of a candidate's exported file.
 
     Args:
         latency_ms: Median latency of the model on one thread, for one image.

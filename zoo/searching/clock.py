@@ -42,7 +42,7 @@ class Clock:
         try:
             value = float(read_object(self._path.read_bytes())["elapsed_s"])
         except (OSError, ValueError, KeyError, TypeError):
-            return 0.0  # the first command, or a damaged file: then there is more time, and nothing is lost
+            return 0.0  # the first command, or a damaged file; in that case the search only gets more time
         return value if 0 <= value < math.inf else 0.0
 
 

@@ -24,10 +24,10 @@ from zoo.records import read_object, read_record
 from zoo.registry import architectures
 from zoo.searching.candidate import Cost
 
-#: Seconds that a file is timed.
+#: Seconds for the latency of a file.
 _TIMED_S = 1.0
 
-#: Images that give the tensors of an 8-bit file a range; which ranges does not matter for latency and size.
+#: Number of images for the ranges of an 8-bit file. The ranges do not affect latency and size.
 _RANGED_IMAGES = 2
 
 

@@ -17,7 +17,7 @@ from zoo.searching.cost import Form, kept_cost, measure_cost
 from zoo.searching.device import Device, read_device
 from zoo.searching.waiting import patiently_locked
 
-#: From this load of each core on, others compute too: a search alone keeps it below.
+#: Minimum load per core that indicates other work. A search alone stays below.
 _BUSY = 2.0
 
 
@@ -76,7 +76,7 @@ class Costs:
         if (kept := kept_cost(file)) is not None:
             return kept
         try:
-            # One at a time: two that measure would measure each other.
+            # One at a time, because two measurements would disturb each other.
             told = "Waiting for another process that measures latencies"
             with patiently_locked(self._folder / "costs.lock", self._reporter, told):
                 if (kept := kept_cost(file)) is not None:

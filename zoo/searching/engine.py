@@ -15,11 +15,11 @@ from zoo.searching.journal import Claim, Claimed, Journal
 from zoo.searching.stages import Known, Stage
 from zoo.searching.waiting import ASK_AGAIN_S
 
-#: Proposals of Optuna in a row that were tried before, until the cheapest that was not is taken.
+#: After this many proposals in a row that were already tried, the cheapest untried candidate is used.
 _PROPOSALS = 12
 
-#: Seconds that a candidate takes beside its features; and for each image and millisecond of latency, before the first
-#: candidate has shown how long it takes here.
+#: Estimated seconds for a candidate without its features, and for the features per image and millisecond of latency.
+#: The second is used until the first candidate was measured on this machine.
 _FIXED_S, _A_MILLISECOND = 4.0, 1.5e-3
 
 #: Time of a training step on all layers for each image, divided by that of its features. It was 2.5 to 3.6 for
@@ -99,7 +99,7 @@ class Engine:
         """The remaining candidate that Optuna proposes, given finished and running ones."""
         import optuna
 
-        # The proposals that are not taken are nobody's business: the journal holds what was tried.
+        # Rejected proposals are not recorded, because the journal contains what was tried.
         sampler = optuna.samplers.TPESampler(seed=len(claimed.trials), n_startup_trials=2, constant_liar=True)
         draft = optuna.create_study(direction="minimize", sampler=sampler)
         draft.add_trials([trial for trial in claimed.trials if trial.state != optuna.trial.TrialState.FAIL])

@@ -71,7 +71,7 @@ class Winner:
     trouble: str = ""
 
 
-#: Field of a goal, and what it is called where two differ.
+#: Fields of a goal, with their names in messages on differences.
 _NAMES = {
     "data_digest": "other images or splits",
     "format": "another --format",

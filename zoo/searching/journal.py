@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _STUDY = "search"
 
-#: A candidate during which as many processes died is not tried again.
+#: A candidate on which this many processes died is not tried again.
 _MOST_DEATHS = 2
 
 
@@ -65,7 +65,7 @@ class Claimed:
         return frozenset(self.finished) | self.failed | self.running
 
 
-#: Chooses what to try next from what is known; ``None``: nothing.
+#: Chooses the next candidate from the results so far. ``None``: there is none.
 Choose = Callable[[Claimed], Candidate | None]
 
 
@@ -197,7 +197,7 @@ class Journal:
             for trial in study.trials:
                 if not {"key", "worker"} <= set(trial.user_attrs):
                     raise ValueError(f"trial {trial.number} has no candidate")
-        except Exception as error:  # Optuna raises what it likes for a journal that is none
+        except Exception as error:  # Optuna raises many kinds of errors for an invalid journal
             raise TrainingError(
                 f"The journal {self._path} is damaged: {type(error).__name__}: {error}",
                 f"Remove {self._path} and run the same command again. Finished candidates are stored in other files "

@@ -33,14 +33,14 @@ def choosing_photos(data: ImageData) -> ImageData:
     if few:
         raise DataError(
             f"Too few images in class(es) {quoted(few)}: cross-validation needs two different training images of each"
-            " class, beside the test images.",
+            " class, in addition to the test images.",
             "Add images. The minimum is five per class, and fifty per class are a good start.",
         )
     named = [dict(zip(("path", "label", "split", "sha256"), row, strict=True)) for row in rows]
     return load_recorded(named, data.source, data.root, data.spec, data.labels)
 
 
-#: How the winner is trained, and so what is judged: the settings of ``zoo train`` that go with ``Candidate.way``.
+#: Settings of ``zoo train`` for each ``Candidate.way``. The winner is trained and candidates are evaluated with them.
 WAYS: dict[str, dict[str, object]] = {"head": {"head": "chosen", "epochs": 0}}
 
 

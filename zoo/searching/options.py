@@ -54,7 +54,7 @@ def find_architectures(asked: Sequence[str], data: str) -> tuple[str, ...]:
     if asked:
         return tuple(sorted(set(asked)))
     offered = [offer.record for offer in known if _reusable(offer.record) and not known.contested(offer.record.name)]
-    # Without a published accuracy, weights may have to be downloaded first: nobody asked for that.
+    # Weights without a published accuracy may have to be downloaded, which the user did not request.
     here = [record.name for record in offered if record.weights[0].top1 is not None]
     if not here:
         named = ", ".join(record.name for record in offered)

@@ -14,10 +14,10 @@ from zoo.image_spec import ResizeRule
 from zoo.interfaces import Architecture
 from zoo.searching.candidate import STEPS, Candidate, Cost, Limits, Outcome, ranked, sized
 
-#: Cost of a candidate's file; ``None`` where it cannot be made.
+#: Cost of a candidate's file. ``None`` if the file cannot be exported.
 CostOf = Callable[[Candidate], Cost | None]
 
-#: Architectures whose image sizes and resize rules are searched, at least; more of them where more were judged.
+#: Minimum number of architectures whose image sizes and resize rules are searched.
 _PROMISING, _SHARE = 2, 0.5
 
 
@@ -89,7 +89,7 @@ def largest_fitting(known: Known, architecture: Architecture) -> Candidate | Non
             return candidate
         cost = known.cost(candidate)
         if cost is None or (known.limits.max_size_mb is not None and cost.size_mb > known.limits.max_size_mb):
-            return None  # the size of the file hardly depends on that of the images
+            return None  # the size of the file hardly depends on the size of the images
     return None
 
 

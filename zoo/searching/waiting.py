@@ -11,7 +11,7 @@ from zoo.errors import ZooError
 from zoo.locks import locked
 from zoo.reporter import Reporter
 
-#: Seconds to wait before asking again.
+#: Seconds between two attempts.
 ASK_AGAIN_S = 0.5
 
 

@@ -112,7 +112,7 @@ def run_check(check: Check, subject: Workspace, reason: str | None = None) -> Ch
         status, expected, seen, mend = "failed", failed.expected, failed.seen, failed.mend
     except Terminated:
         raise
-    except (Exception, SystemExit) as error:  # whatever a plugin raises
+    except (Exception, SystemExit) as error:  # a plugin may raise anything
         status, seen = "failed", one_line(error)
         mend = "The check could not be completed. Call the function manually, and look at the traceback."
     if reason is not None and status == "failed":

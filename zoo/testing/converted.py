@@ -1,4 +1,4 @@
-"""The fitted model in other formats, and its verification: by the parts that ``zoo export`` is made of."""
+"""Converts the fitted model to other formats and verifies it, with the functions of ``zoo export``."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from zoo.parity import Gates, Verification, default_gates, keras_answers, verify
 if TYPE_CHECKING:
     from zoo.testing.subject import Subject
 
-#: A photo is 3 % of those that are asked, and the model had seconds of training: one flip says nothing.
+#: One photo is 3 % of all, and the model was trained for seconds, so one flip is not significant.
 INT8_GATES = Gates(min_agreement=0.95, max_accuracy_drop=0.05)
 
 
 @dataclass
 class ExportedFiles:
-    """Files of the fitted model, each made once.
+    """Files of the fitted model, each converted once.
 
     Args:
         subject: Whose model it is.
@@ -46,7 +46,7 @@ class ExportedFiles:
         return self.reference_for(self.subject.fitted.model)
 
     def reference_for(self, model: keras.Model) -> TrainedModel:
-        """A model with the labels and the image rule of the drawn photos."""
+        """A model with the labels and the image specification of the drawn photos."""
         name = self.subject.architecture.name
         return TrainedModel(
             name=f"{name} (one batch)",
@@ -58,11 +58,11 @@ class ExportedFiles:
 
     @cached_property
     def expected(self) -> NDArray[np.float32]:
-        """What Keras answers on the photos that files are asked about, float32 ``(32, 4)``."""
+        """The predictions of Keras on the photos, float32 ``(32, 4)``."""
         return keras_answers(self.reference, self.subject.photos, TEST)
 
     def verify(self, exporter: Exporter, precision: str) -> Verification:
-        """Asks a file and Keras about the same photos.
+        """Compares the predictions of a file and of Keras on the same photos.
 
         Raises:
             ExportError: The file could not be made or read.
@@ -98,7 +98,7 @@ class ExportedFiles:
         return path
 
     def claim(self, exporter: Exporter, path: Path, model: keras.Model) -> Path:
-        """A copy of a file, in a folder of its own, that says it was made from another model."""
+        """A copy of a file, in a new folder, whose metadata names another model."""
         folder = self.subject.folder("claims")
         for file in exporter.files(path):
             (folder / file.name).write_bytes(file.read_bytes())

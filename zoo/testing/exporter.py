@@ -24,7 +24,7 @@ from zoo.machine import versions
 from zoo.testing.result import CheckError, one_line
 from zoo.testing.workspace import Workspace
 
-#: With everything that a format may lose on its way: other scripts, commas, blanks, line ends, bytes that are no UTF-8.
+#: Labels with everything that a format may lose: other scripts, commas, blanks, line ends, invalid UTF-8.
 LABELS = ("Füße", "a, b", "サッカー\n🏉", " ", "\udce9t\udce9")
 
 IMAGE = ImageSpec(height_px=32, width_px=32, resize="crop")
@@ -49,7 +49,7 @@ class ExporterSubject(Workspace):
         x = layers.ReLU()(layers.DepthwiseConv2D(3, padding="same")(x))
         x = layers.Add()([shortcut, layers.Conv2D(16, 1)(x)])
         x = layers.Conv2D(32, 1, activation="relu")(layers.MaxPooling2D()(x))
-        x = layers.Conv2D(256, 3, activation="relu")(x)  # so large that float16 has to store it in half
+        x = layers.Conv2D(256, 3, activation="relu")(x)  # large enough to be stored as float16
         x = layers.Dropout(0.2)(layers.GlobalAveragePooling2D(name="features")(x))
         model = keras.Model(image, layers.Dense(len(LABELS), activation="softmax", name="probabilities")(x))
         random = np.random.default_rng(0)

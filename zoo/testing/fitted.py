@@ -1,4 +1,4 @@
-"""The model that most checks ask: trained on one batch, so that its answers say something."""
+"""The model for most checks: trained on one batch, so that its predictions are meaningful."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from zoo.training.model import compile_model, get_weights, set_weights
 if TYPE_CHECKING:
     from zoo.testing.subject import Subject
 
-#: Most steps at each learning rate, and those that are tried in turn: shallow networks need more, VGG less.
+#: Maximum number of steps per learning rate, and the learning rates in order: shallow networks need higher ones, VGG
+#: lower ones.
 STEPS, LEARNING_RATES = 60, (1e-3, 1e-2, 1e-4)
 
-#: Loss at which training stops: ln 4 = 1.39 is guessing, 0.2 is to give the right class a probability of 0.8. Further
-#: on the softmax saturates, and hides what weights do to the answers.
+#: Loss at which training stops: ln 4 = 1.39 is chance level, and 0.2 means a probability of 0.8 for the correct class.
+#: At lower losses, the softmax saturates and hides the effect of weights on predictions.
 ENOUGH = 0.2
 
 _DROPOUTS = (keras.layers.Dropout, keras.layers.AlphaDropout, keras.layers.GaussianDropout)
 
-#: The recipe of the check, for every architecture the same.
+#: The recipe of the check, which is the same for every architecture.
 RECIPE = Recipe(optimizer="adam", schedule="constant", augmentation="none", class_weights="none", precision="float32")
 
 
@@ -39,13 +40,13 @@ class Fitted:
     """A model after training on one batch.
 
     Args:
-        model: In float32. BatchNorm's moving statistics are those of the batch.
+        model: The model in float32. The moving statistics of BatchNorm are those of the batch.
         pixels: The batch, uint8 ``(32, height, width, 3)``.
         targets: One-hot, float32 ``(32, 4)``.
         losses: Training loss of every step, at the last learning rate that was tried.
         learning_rate: That one.
         unmoved: Trainable weights that are bit for bit as they were.
-        right: How many images of the batch it then answers rightly, in inference mode.
+        right: Number of images of the batch that it predicts correctly, in inference mode.
     """
 
     model: keras.Model
@@ -78,7 +79,7 @@ def fit(subject: Subject) -> Fitted:
     keras.utils.set_random_seed(0)
     model = subject.build(shape, len(photos.labels))
     compile_model(model, RECIPE, steps_per_epoch=1)
-    model.run_eagerly = True  # a handful of steps: tracing a deep model would take longer than all of them
+    model.run_eagerly = True  # only a few steps, so compiling a deep model would take longer than running them
     fresh, fresh_optimizer = get_weights(model.weights), get_weights(model.optimizer.variables)
     before = dict(zip(map(id, model.weights), fresh, strict=True))
     runs: dict[float, tuple[float, ...]] = {}
@@ -102,7 +103,7 @@ def fit(subject: Subject) -> Fitted:
 def _train(model: keras.Model, pixels: NDArray[np.uint8], targets: NDArray[np.float32]) -> tuple[float, ...]:
     losses = []
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Gradients do not exist")  # the check of moving weights says it better
+        warnings.filterwarnings("ignore", "Gradients do not exist")  # the check of changing weights reports this better
         for _ in range(STEPS):
             model.reset_metrics()
             losses.append(float(model.train_on_batch(pixels, targets, return_dict=True)["loss"]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-#: Name for people, reader and writer.
+#: Name for messages, getter and setter.
 _SETTINGS: dict[str, tuple[Any, Any]] = {
     "dtype policy": (keras.config.dtype_policy, keras.config.set_dtype_policy),
     "floatx": (keras.config.floatx, keras.config.set_floatx),
@@ -33,7 +33,7 @@ def changed_settings(before: dict[str, Any]) -> list[str]:
 
 @contextmanager
 def settings_kept() -> Iterator[None]:
-    """Puts the settings back when the block ends, so that a plugin that changes them fails its own checks alone."""
+    """Restores the settings when the block ends, so that a plugin that changes them only fails its own checks."""
     before = keras_settings()
     try:
         yield
@@ -44,4 +44,4 @@ def settings_kept() -> Iterator[None]:
 
 
 def _text(value: Any) -> str:
-    return str(getattr(value, "name", value))  # of a policy its name
+    return str(getattr(value, "name", value))  # the name of a dtype policy

@@ -22,9 +22,9 @@ class Kind:
         name: As ``zoo plugin check --kind`` takes it.
         word: In messages.
         record: Its class.
-        workspace: Module and class of what its checks share; imported when a check is run.
+        workspace: Module and class of the objects that its checks share. Imported when a check is run.
         names: Names that are installed.
-        get: The record of one of them.
+        get: Returns the record of a name.
     """
 
     name: str
@@ -86,7 +86,7 @@ def kind_of(record: Any) -> Kind:
     """The kind of a record.
 
     Raises:
-        UsageError: It is none that can be checked.
+        UsageError: It is not a record that can be checked.
     """
     for kind in KINDS:
         if isinstance(record, kind.record):
@@ -95,7 +95,7 @@ def kind_of(record: Any) -> Kind:
 
 
 def resolve(record: Any, kind: str | None = None) -> Any:
-    """The record of a name; a record is its own.
+    """The record of a name. A record is returned unchanged.
 
     Args:
         record: A record, or the name of something that is installed.

@@ -1,4 +1,4 @@
-"""Where a plugin's code comes from."""
+"""The origin of a plugin's code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoo.registry import plugin_manager
 
 
 def plugin_module(record: Any) -> str:
-    """The module that zoo imports to find a record: its entry point's, or the package of what makes it."""
+    """The module that zoo imports to find a record: that of its entry point, or the package of its function."""
     if not isinstance(record, Architecture | Dataset | Exporter):
         return module_of(record.make)
     for plugin in plugin_manager().plugins:

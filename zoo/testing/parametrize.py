@@ -75,7 +75,8 @@ class _Bound:
             pytest.fail(f"{self._record.name}, {result}", pytrace=False)
 
 
-#: The workspace of the latest record: its checks share a trained model, and forty models at once are too many.
+#: The workspace of the latest record. Its checks share a trained model, and forty models at once would need too much
+#: memory.
 _latest: list[Workspace] = []
 
 

@@ -14,17 +14,17 @@ from zoo.data import TEST, ImageData
 from zoo.data.dataset import load_recorded
 from zoo.image_spec import ImageSpec
 
-#: Class to its hue in degrees.
+#: Hue in degrees by class.
 LABELS: Mapping[str, int] = {"leaf": 110, "rose": 350, "sky": 210, "sun": 55}
 
-#: Photos of each class.
+#: Number of photos per class.
 OF_EACH = 8
 
 _SIDE_PX = 160
 
 
 def draw_photos(folder: Path, spec: ImageSpec) -> ImageData:
-    """Fills ``folder`` with photos of the four classes, the same every time, and reads them as ``spec`` says.
+    """Fills ``folder`` with photos of the four classes, the same every time, and reads them with ``spec``.
 
     All of them are in split ``test``. Decoded images go into the cache in use.
     """

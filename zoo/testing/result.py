@@ -67,12 +67,12 @@ class CheckResult:
     def __str__(self) -> str:
         """Several lines, for people."""
         if self.status == "unexpected_pass":
-            return f"{self.name} passes, though it was expected to fail: {self.reason}\n  fix:      {self.mend}"
+            return f"{self.name} passes, although it was expected to fail: {self.reason}\n  fix:      {self.mend}"
         return f"{self.name}: {CheckError(self.expected, self.seen, self.mend)}"
 
 
 def one_line(error: BaseException) -> str:
-    """An error's type and text without line ends and colours, cut to what can be read; of a plugin's, its own."""
+    """Type and text of an error, without line ends and colours, shortened; of its cause for a plugin's error."""
     if isinstance(error, PluginCodeError):
         error = error.cause
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", f"{type(error).__name__}: {error}").split())[:500]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zoo.testing.converted import ExportedFiles
     from zoo.testing.fitted import Fitted
 
-#: Sides that are tried, in this order, for a small model to check with.
+#: Image sizes that are tried in this order, to get a small model for the checks.
 _SIDES_PX = (32, 48, 64, 80, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 
 
@@ -29,7 +29,7 @@ class Subject(Workspace):
 
     Args:
         record: The architecture.
-        size_px: Side of the pictures that the costly checks work with; ``None``: the smallest that builds.
+        size_px: Side of the pictures in the slow checks. ``None``: the smallest that builds.
     """
 
     @property
@@ -38,7 +38,7 @@ class Subject(Workspace):
         return record
 
     def build(self, input_shape: tuple[int, int, int], num_classes: int, precision: str = "float32") -> keras.Model:
-        """The architecture's model; Keras's global settings are the same afterwards, whatever ``build`` does to them.
+        """The model of the architecture. Global settings of Keras are restored afterwards.
 
         Raises:
             CheckError: It cannot be built; with the error of ``build``.
@@ -64,7 +64,7 @@ class Subject(Workspace):
         """The architecture's image rule at the size that is checked.
 
         Raises:
-            CheckError: Nothing builds, or not the size that was asked for.
+            CheckError: No size builds, or not the requested one.
         """
         if self._size_px:
             return self._built(self._size_px)
@@ -93,7 +93,7 @@ class Subject(Workspace):
 
     @cached_property
     def fitted(self) -> Fitted:
-        """The model, trained on a few of the photos. Its weights are as training left them; checks put them back."""
+        """The model, trained on a few of the photos. Checks that change its weights restore them."""
         from zoo.testing.fitted import fit
 
         return fit(self)

@@ -1,4 +1,4 @@
-"""What is under test, and a folder for the files of its checks."""
+"""The record under test, and a folder for the files of its checks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any, Self
 
 
 class Workspace:
-    """A record under test. What its checks share is made when the first of them asks for it.
+    """A record under test. Objects that its checks share are created when they are first needed.
 
     Args:
         record: What a plugin offers.
-        size_px: Side of the pictures that costly checks work with, where the kind of record has such; ``None``: chosen.
+        size_px: Side of the pictures in slow checks, if the type of record has any. ``None``: it is chosen.
     """
 
     def __init__(self, record: Any, size_px: int | None = None) -> None:
@@ -50,7 +50,7 @@ class Workspace:
 
     @contextmanager
     def own_cache(self) -> Iterator[None]:
-        """Decoded images and features of checks stay out of the user's cache."""
+        """Keeps decoded images and features of checks out of the user's cache."""
         before = os.environ.get("ZOO_CACHE_DIR")
         os.environ["ZOO_CACHE_DIR"] = str(self.folder("cache"))
         try:

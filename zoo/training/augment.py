@@ -18,11 +18,11 @@ from zoo.augmentation import Augmentation
 from zoo.errors import TrainingError, UsageError, ZooError
 from zoo.named_function import NotFoundError, find_function
 
-#: Random numbers an image takes: rotation, shift along both sides, view (2), horizontal flip, brightness, contrast,
-#: saturation, vertical flip. New ones come last, so that a seed keeps its images.
+#: Random numbers per image: rotation, shift along both sides, view (2), horizontal flip, brightness, contrast,
+#: saturation, vertical flip. New ones are added at the end, so that a seed keeps its images.
 _DRAWS = 10
 
-#: Images whose pixels stay in the processor's cache from one step to the next.
+#: Number of images whose pixels stay in the cache of the processor from one operation to the next.
 _TOGETHER = 16
 
 
@@ -201,7 +201,7 @@ def mixup(batch: NDArray[Any], targets: NDArray[np.float32], alpha: float, rando
         random: Random generator.
     """
     shares = random.beta(alpha, alpha, len(batch))
-    shares = np.maximum(shares, 1 - shares)  # the image itself keeps the larger share
+    shares = np.maximum(shares, 1 - shares)  # the image itself has the larger share
     partners = random.permutation(len(batch))
     originals = batch.copy()
     for row, (share, partner) in enumerate(zip(shares.tolist(), partners.tolist(), strict=True)):

@@ -27,10 +27,10 @@ Batch = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
-#: Streams of random numbers that belong to no image.
+#: Random streams that do not belong to an image.
 _SHUFFLE, _MIXUP, _FUNCTION = 2**40, 2**41, 2**42
 
-#: Each of them holds a batch, and the more there are, the longer they wait for the interpreter's lock.
+#: Number of threads. Each holds a batch, and more threads wait longer for the interpreter lock.
 _MOST_WORKERS = 8
 
 
@@ -73,7 +73,7 @@ class TrainingBatches:
         if self.lesson:
             assert views is not None
             targets = self.lesson.targets(labels, chosen, views)
-        # Without a label, an image weighs as much as the classes that its target names.
+        # The weight of an image without a label is the mean of the class weights by its target.
         weights = np.where(labels.any(1), labels @ self.class_weights, targets @ self.class_weights)
         if self.recipe.mixup_alpha:
             mixup(images, targets, self.recipe.mixup_alpha, random_generator(self.seed, epoch, _MIXUP + step))

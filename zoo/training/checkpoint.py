@@ -93,18 +93,18 @@ def _opened(path: Path) -> Iterator[ArrayFile]:
     try:
         with path.open("rb") as opened, open_arrays(opened) as file:
             yield file
-    except Exception as error:  # zipfile, zlib, json and Keras each raise their own
+    except Exception as error:  # zipfile, zlib, json and Keras each raise their own errors errors
         hint = "The checkpoint is damaged. Train again."
         raise TrainingError(f"Could not resume from {path}: {error}", hint) from error
 
 
 def _progress(text: str) -> Progress:
-    # A loss may be infinite or no number, which a record does not take.
+    # A loss may be infinite or NaN, which a record does not allow.
     values = read_object(text)
     numbers = {name: values.pop(name) for name in ("best_accuracy", "best_loss", "history")}
     progress = read_record(Progress, values)
     progress.best_accuracy, progress.best_loss = (float(numbers[name]) for name in ("best_accuracy", "best_loss"))
-    # Whole numbers stay whole: history.csv shall be the one that an uninterrupted run writes.
+    # Integers remain integers, so that history.csv equals that of an uninterrupted run.
     progress.history = [
         {str(name): value if isinstance(value, int) else float(value) for name, value in row.items()}
         for row in numbers["history"]

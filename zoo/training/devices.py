@@ -45,7 +45,7 @@ def _chosen(devices: int | str, batch_size: int) -> list[str]:
             "Set KERAS_BACKEND=jax, or leave --devices out to train on one device.",
         )
     names = available()
-    kind = names[0].partition(":")[0]  # all processors or all accelerators
+    kind = names[0].partition(":")[0]  # devices of one type: all CPUs or all accelerators
     names = [name for name in names if name.partition(":")[0] == kind]
     count = len(names) if devices == ALL else devices
     if not isinstance(count, int) or not 1 <= count <= len(names):

@@ -77,7 +77,7 @@ _RULES = (
     _Rule(
         ("batch_norm_momentum",),
         lambda recipe: not recipe.epochs or not recipe.freezes or recipe.unfreeze == 0,
-        "no layer of the backbone trains behind a head that came first",
+        "no layers of the backbone are trained after the head",
         "Set epochs, and head to chosen or head_epochs",
     ),
     _Rule(
@@ -113,7 +113,7 @@ _RULES = (
 )
 
 
-#: Of a run without teachers.
+#: For a run without teachers.
 _UNTAUGHT_RULES = (
     _Rule(("teacher_share", "teacher_views"), lambda recipe: True, "the run has no teacher", "Name one with --teacher"),
     *_RULES,
@@ -145,13 +145,13 @@ def effect_notes(recipe: Recipe, given: Collection[str], weights: str) -> list[s
         weights: The initial weights.
     """
     notes = []
-    # With `min_steps`, training on images lasts longer than `epochs` says; how long, only the data tells.
+    # With `min_steps`, training on images has more epochs than `epochs`. The number depends on the data.
     phases = [("the head", recipe.head_epochs), ("images", 0 if recipe.min_steps else recipe.epochs)]
     lengths = [(name, epochs) for name, epochs in phases if epochs]
     for name, epochs in lengths:
         if "warmup_epochs" in given and recipe.warmup_epochs > epochs / 5:
             notes.append(
-                f"Warm-up takes a fifth of the epochs at most: of the {epochs} on {name}, {epochs / 5:g} instead of"
+                f"Warm-up takes at most a fifth of the epochs: for the {epochs} on {name}, {epochs / 5:g} instead of"
                 f" {recipe.warmup_epochs:g}."
             )
     patience, longest = recipe.early_stopping_epochs, max((epochs for _, epochs in lengths), default=0)

@@ -114,7 +114,7 @@ def augmentation_digest(augmentation: Augmentation) -> str:
 def weights_digest(model: keras.Model) -> str:
     """Digest of what determines the features of a backbone, its layers and weights. 16 hexadecimal digits."""
     digest = hashlib.sha256(f"{keras.__version__} {keras.backend.backend()}".encode())
-    digest.update(model.to_json().encode())  # every layer's settings, its precision among them
+    digest.update(model.to_json().encode())  # the settings of every layer, including its precision
     for variable in model.weights:
         value = keras.ops.convert_to_numpy(variable)
         digest.update(f"{variable.path} {value.shape}".encode())
@@ -132,7 +132,7 @@ def _all_views(
 ) -> list[dict[str, Row]]:
     """Location of the features of each content, for each job. A job has a key, a view, and an image of each content."""
     row_bytes = 4 * int(backbone.output_shape[-1])
-    # Held to the end, so that what one job makes room for is not what another has.
+    # Held until the end, so that a job does not evict the features of another one.
     cached = [cache.rows(key, list(index_of), row_bytes) for key, _, index_of in jobs]
     total = sum(len(index_of) - len(places) for (*_, index_of), places in zip(jobs, cached, strict=True))
     cache.make_room(total * row_bytes, keep=[place for places in cached for place in places.values()])

@@ -27,7 +27,7 @@ from zoo.training.temperature import calibrated_errors
 
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
-#: A checkpoint may cost this share of the time spent training; small models get one every epoch.
+#: Maximum share of the training time for checkpoints. Small models get one in every epoch.
 _CHECKPOINT_SHARE = 0.03
 
 
@@ -47,8 +47,8 @@ class Harness(keras.callbacks.Callback):
         self, run: Run, whole: keras.Model, data: ImageData, reporter: Reporter, added: list[Any], patience: int
     ) -> None:
         super().__init__()
-        # An accelerator need not wait until a batch was told: Keras does so from another thread. A processor would run
-        # many steps ahead, and an interruption would wait for all of them.
+        # With an accelerator, Keras may call on_batch_end asynchronously. On a CPU, it would run many steps ahead, and
+        # an interruption would wait for all of them.
         self.async_safe = on_accelerator()
         self.run = run
         self.whole = whole
@@ -116,7 +116,7 @@ class Harness(keras.callbacks.Callback):
         if math.isfinite(logs.get("loss", 0.0)):
             logs |= self._validate(epoch)
         else:
-            # Nothing good can follow; the best weights so far are kept.
+            # The training cannot recover, so the best weights so far are kept.
             self.reporter.note(
                 f"The loss is {logs['loss']} at epoch {epoch + 1}: training is stopped. Use a lower learning rate."
             )
@@ -128,7 +128,7 @@ class Harness(keras.callbacks.Callback):
         waited = progress.epoch - max(progress.best_epoch, progress.phase_start)
         progress.stopped |= progress.epoch >= progress.phase_start + self._recipe.epochs
         progress.stopped |= 0 < self.patience <= waited
-        progress.stopped |= bool(self.model.stop_training)  # another callback may have asked for it
+        progress.stopped |= bool(self.model.stop_training)  # another callback may have requested it
         self.model.stop_training = progress.stopped
         self.reporter.epoch(epoch + 1, row, best=progress.best_epoch == epoch + 1)
 
@@ -142,7 +142,7 @@ class Harness(keras.callbacks.Callback):
         """Evaluates the current weights on the validation images, and keeps them if they are the best so far."""
         trained = self._use_averaged_weights()
         logs: dict[str, float] = {}
-        best = True  # without a validation split the last epoch is the best
+        best = True  # without validation images, the last epoch is kept
         if len(self._validation):
             probabilities, true = self._predicted(self.model)
             accuracy, loss = _accuracy_and_loss(probabilities, true)
@@ -150,7 +150,8 @@ class Harness(keras.callbacks.Callback):
             if self.progress.head_errors:
                 best = self._improves(calibrated_errors(probabilities, true))
             else:
-                # By the loss alone an early epoch would win: one confident mistake outweighs many right answers.
+                # By the loss alone, an early epoch would be best, because one confident mistake outweighs many correct
+                # predictions.
                 best = (accuracy, -loss) > (self.progress.best_accuracy, -self.progress.best_loss)
             if best:
                 self.progress.best_accuracy, self.progress.best_loss = accuracy, loss

@@ -1,4 +1,4 @@
-"""Building, compiling and copying models, whatever the backend."""
+"""Building, compiling and copying models on any backend."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def split_model(model: keras.Model, backbone_end: str) -> tuple[keras.Model, ker
             f"The model '{model.name}' has no layer '{backbone_end}', which its architecture declares as the end of"
             " its backbone."
         ) from error
-    # With the numbers that Keras gives instead, the cached features of a resumed run would not be found again.
+    # The numbers in Keras's automatic names would change the key of the cached features of a resumed run.
     return keras.Model(model.inputs[0], features, name="backbone"), keras.Model(features, model.outputs[0], name="head")
 
 
@@ -120,7 +120,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
         optimizer=make_optimizer(recipe, steps_per_epoch, model.trainable_variables),
         loss=make_loss(recipe),
         weighted_metrics=["accuracy"],
-        # Measured: on a CPU, XLA is 3 to 15 times slower than TensorFlow's default.
+        # On a CPU, XLA was measured to be 3 to 15 times slower than TensorFlow's default.
         jit_compile=False if keras.backend.backend() == "tensorflow" and not on_accelerator() else "auto",
     )
     model.optimizer.build(model.trainable_variables)

@@ -10,7 +10,7 @@ from zoo.keras_names import OUR_OPTIMIZERS, name_and_settings
 from zoo.recipe import Recipe
 from zoo.training.keras_parts import make_part
 
-#: What the harness sets, and the field of the recipe that decides it.
+#: Settings that the harness sets, with the field of the recipe for each.
 _INSTEAD = {
     "learning_rate": "Set the recipe fields learning_rate, schedule and warmup_epochs.",
     "weight_decay": "Set the recipe field weight_decay.",
@@ -62,7 +62,7 @@ def decays(variable: keras.Variable) -> bool:
     """Whether weight decay applies to a variable: to kernels, but not to biases or to scales and offsets of
     normalisation.
 
-    These have one axis, whatever their name in a layer. Those with more axes (the biases of attention heads, the scales
+    These have one axis, with any name. Those with more axes (the biases of attention heads, the scales
     of a LayerNormalization over several axes) are identified by their Keras names.
     """
     return len(variable.shape) > 1 and variable.name not in ("bias", "gamma", "beta")
@@ -78,7 +78,7 @@ def _schedule(recipe: Recipe, steps_per_epoch: int) -> float | keras.optimizers.
             warmup_steps=warmup_steps,
         )
     if warmup_steps:
-        # A cosine that never decays: warm-up, then constant.
+        # Warm-up, then constant: a cosine schedule without decay.
         return keras.optimizers.schedules.CosineDecay(
             0.0, 1, alpha=1.0, warmup_target=recipe.learning_rate, warmup_steps=warmup_steps
         )

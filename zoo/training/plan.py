@@ -104,7 +104,7 @@ def _read_recipe(architecture: Architecture, name: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UsageError(f"The recipe '{path}' is not a mapping of fields to values.", _MAPPING)
     for field, value in values.items():
-        # Nothing of it is printed: a few lines of YAML can stand for more text than memory holds.
+        # The value is not printed, because a few lines of YAML can represent more text than fits into memory.
         fits = _is_flat(value) if field in MAPPINGS else not isinstance(value, dict | list | set | tuple)
         if not isinstance(field, str) or not fits:
             raise UsageError(
@@ -159,7 +159,10 @@ def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
     if named and run.info.taught:
         recipe, _ = taught_recipe(recipe, given_fields(record, asked["recipe"], asked.keys() & set(FIELDS)))
     now |= {"augmentation": "", **recipe.settings()}
-    if now["flip"] in ("auto", run.recipe.ranges.flip):  # `auto` leaves the choice to zoo, which made it then
+    if now["flip"] in (
+        "auto",
+        run.recipe.ranges.flip,
+    ):  # `auto` leaves the choice to zoo, and the first run has made it
         del now["flip"]
     now |= _named_options(asked.get("options", {}))
     changed = [

@@ -22,7 +22,7 @@ from zoo.registry import architectures
 from zoo.run_folder import Run
 from zoo.training.model import build_model, compile_model
 
-#: bfloat16 costs digits, so it has to win by more than a measurement's noise.
+#: Minimum speed-up of bfloat16. Because it loses precision, it must be faster by more than the noise of a measurement.
 WORTHWHILE_SPEEDUP = 1.15
 
 _STEPS = 3
@@ -58,7 +58,7 @@ def resolve_precision(
         known[key] = "mixed_bfloat16" if faster else "float32"
         make_folder(path.parent)
         with locked(path.with_name("precision.lock"), remove=True):
-            write_json(path, _read(path) | {key: known[key]})  # another process may have added to it meanwhile
+            write_json(path, _read(path) | {key: known[key]})  # another process may have changed it in the meantime
     return known[key]
 
 
@@ -123,7 +123,7 @@ def _step_seconds(
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (recipe.batch_size, *input_shape), np.uint8)
     targets = np.eye(classes, dtype=np.float32)[random.integers(0, classes, recipe.batch_size)]
-    model.train_on_batch(pixels, targets)  # traces and warms up
+    model.train_on_batch(pixels, targets)  # compiles and warms up
     times = []
     for _ in range(_STEPS):
         start = time.perf_counter()

@@ -13,10 +13,11 @@ from zoo.recipe import Recipe
 SHARE = 0.7
 VIEWS = 8
 
-#: Of a head that would have been chosen in closed form, which learns nothing from teachers (docs/decisions/0020).
+#: The epochs of a head that would otherwise be chosen in closed form, which gains nothing from teachers
+#: (docs/decisions/0020-heads.md).
 HEAD_EPOCHS = 60
 
-#: Both count the versions of an image: those that the head trains on are those that the teachers predict.
+#: Both fields count the versions of an image: the head is trained on the versions that the teachers predict.
 _VIEWS = frozenset(("head_views", "teacher_views"))
 
 
@@ -56,7 +57,7 @@ def taught_recipe(recipe: Recipe, given: Collection[str], inherited: Collection[
         if not plain:
             values |= {"augmentation": "strong", **kept}
             notes.append("The augmentation is strong, because teachers predict augmented versions of the photos.")
-    if views is None or (plain and not _VIEWS.intersection(given)):  # all views of an image would be the same
+    if views is None or (plain and not _VIEWS.intersection(given)):  # all views of an image would be equal
         views = 1 if plain else VIEWS
     values["teacher_views"] = views
     if has_head:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from zoo.keras_internals import called_once, maker
 
-#: Standard deviation of the logarithm of the temperature before any image is seen: a few validation images, all of them
-#: right, must not make the model certain of everything. docs/decisions/0008-confidence.md.
+#: Standard deviation of the prior of the logarithm of the temperature. Without a prior, a few validation images that
+#: are all correct would make every confidence 1. docs/decisions/0008-confidence.md
 PRIOR = 0.5
 
-#: Layers through which a division passes unchanged: anywhere behind the logits, and before the softmax alone.
+#: Layers that commute with a division: those anywhere after the logits, and those only before the softmax.
 _TRANSPARENT = ("Dropout", "Flatten", "Reshape")
 _LINEAR = ("GlobalAveragePooling2D",)
 

@@ -102,13 +102,14 @@ def train(
     resumed = checkpoint.is_file()
     if start_weights and not resumed:
         start_weights(model)
-    # The plugins' first: their positions, by which their state is kept, do not depend on an option.
+    # Callbacks of plugins come first, so that their positions, by which their state is stored, do not depend on
+    # options.
     added = [*plugin_manager().callbacks(recipe=recipe, run_dir=run.path), *(callbacks or [])]
     chosen = _choose_head(model, architecture, data, run, reporter) if recipe.head == "chosen" else None
     if chosen:
         model = _attach(model, architecture, chosen)
         if not recipe.epochs:
-            _keep(model, run, 0.0)  # the head is calibrated already
+            _keep(model, run, 0.0)  # the head is already calibrated
             reporter.trained()
             return model
     harness = Harness(run, model, data, reporter, added, patience=recipe.early_stopping_epochs)
@@ -134,7 +135,7 @@ def train(
         reporter.note("No epoch improved on the chosen head by more than the standard error on the validation images.")
         return _choose_again(run, architecture, data, start_weights, epochs_s, reporter)
     if not harness.best:
-        shutil.rmtree(checkpoint.parent, ignore_errors=True)  # who resumed would only come here again
+        shutil.rmtree(checkpoint.parent, ignore_errors=True)  # resuming would only fail here again
         raise TrainingError(
             "The loss was not finite from the first epoch, so there are no weights to keep.",
             f"Lower the learning rate ({_first_rate(recipe)}), or set --clip-norm 1.",
@@ -264,7 +265,7 @@ def _phases(work: Work) -> Iterator[Callable[[Work], Phase]]:
 
 def _head_phase(work: Work) -> Phase:
     recipe, data, lesson, run, reporter = work.run.recipe, work.data, work.lesson, work.run, work.reporter
-    assert work.architecture.backbone is not None  # refused before
+    assert work.architecture.backbone is not None  # was already refused
     backbone, head = split_model(work.model, work.architecture.backbone)
     views = lesson.views if lesson else recipe.head_views
     reporter.stage(f"Computing features of the frozen backbone ({views} view(s) per image)")
@@ -303,7 +304,7 @@ def _fit(phase: Phase, harness: Harness, reporter: Reporter, added: list[Any], r
     reporter.training(last_epoch, phase.batches.steps, len(phase.batches.indices), progress.epoch, head)
     stream = phase.batches.stream(progress.epoch)
     last = keras.callbacks.LambdaCallback(
-        # Once more: a callback may begin anew when training begins.
+        # Restored again, because a callback may reset itself when training begins.
         on_train_begin=harness.restore_callbacks if resumed else None,
         on_epoch_end=harness.checkpoint_if_due,
     )
@@ -318,7 +319,7 @@ def _fit(phase: Phase, harness: Harness, reporter: Reporter, added: list[Any], r
             shuffle=False,
         )
     finally:
-        # A thread of the backend may be inside it; then it ends with the process.
+        # A thread of the backend may still use it; then it ends with the process.
         with contextlib.suppress(ValueError):
             stream.close()
     harness.end()

@@ -2,7 +2,7 @@
 
 The output of a frozen network for such a view can be cached. A view is cut from the resized image, in fractions of its
 sides, and rotated and coloured in the same way at any size. Therefore networks with different input sizes see the same
-part of a photo if their resize rules keep the same part. Of a wide photo, ``crop`` keeps the middle and ``squash``
+part of a photo if their resize rules keep the same part. For a wide photo, ``crop`` keeps the middle and ``squash``
 keeps everything, so the views differ as much as the plain images do.
 """
 
@@ -18,7 +18,7 @@ from zoo.data.arrays import CachedArrays
 from zoo.recipe import Recipe
 from zoo.training.augment import augment, call_function, random_generator
 
-#: Changed whenever the same view of the same image would have other pixels.
+#: Changed whenever the pixels of the same view of the same image change.
 VERSION = 2
 
 
@@ -45,7 +45,7 @@ def show_views(
         keys = [(int(views[place]), number) for place, number in zip(augmented.tolist(), numbers, strict=True)]
         changed = images[augmented]
         augment(changed, recipe.ranges, (random_generator(0, *key) for key in keys))
-        for place, key in enumerate(keys):  # one by one, as batches depend on what the cache has already
+        for place, key in enumerate(keys):  # one by one, because batches depend on the content of the cache
             call_function(changed[place : place + 1], recipe.ranges, random_generator(1, *key))
         images[augmented] = changed
     return images

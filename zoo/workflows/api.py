@@ -216,7 +216,7 @@ def load(
         if found.run is not None:
             return Run(found.run, _reporter)
         opened = Model(request, _reporter)
-    opened._answering(None)  # what cannot be opened is refused here, and not when it is asked
+    opened._answering(None)  # a model that cannot be opened is refused here instead of at the first prediction
     return opened
 
 
@@ -461,7 +461,7 @@ def verify(
         threads: Number of threads of the file's runtime.
         processor: Name of a processor to emulate, such as ``cortex-a72`` of the Raspberry Pi 4. The bundle's own
             ``run.py`` predicts on it, and ``verify.json`` and the model card of the bundle record the result.
-        fetch: Whether to download what the emulation needs, where it is missing.
+        fetch: Whether to download missing parts of the emulation.
         report: Path of an HTML report to write.
         quiet: Whether to print only warnings.
         gates: ``min_agreement``, ``max_accuracy_drop`` and ``max_difference``, to replace the defaults of the

@@ -82,7 +82,7 @@ def explain(request: ExplainRequest, reporter: Reporter) -> Iterator[Explained]:
     answering = open_model(asked, reporter)
     for note in answering.notes:
         reporter.note(note)
-    places_of(request.label, answering.labels)  # before the first photo, not after it
+    places_of(request.label, answering.labels)  # raises before the first photo is read
     if request.out.exists() and not request.out.is_dir():
         raise UsageError(
             f"--out must be a folder; {request.out} is a file.", "Give a folder. It is created if it does not exist."

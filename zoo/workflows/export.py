@@ -103,9 +103,11 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
     targets = _targets(request.formats, request.precisions, request.with_map)
     for record in dict.fromkeys(target.exporter for target in targets):
         if record.app:
-            record.app.files()  # raises where something that goes into a bundle is missing: now, not after the work
+            record.app.files()  # raises now if a file for the bundle is missing, instead of after the work
     _refuse_idle(request, targets)
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters read nothing else; a .keras file fits every backend
+    os.environ["KERAS_BACKEND"] = (
+        "tensorflow"  # the converters need this backend; a .keras file can be read on every backend
+    )
     trained = find_model(request.model, request.runs, request.weights, request.labels, request.pixels)
     if not request.verify and request.data and trained.run is not None:
         raise UsageError("--data has no effect with --no-verify: a run is calibrated on its own training images.")
@@ -138,7 +140,7 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
 
     def draw(found: Verification, path: Path) -> None:
         if images:
-            # The page of a file that is kept travels with it.
+            # The page of a file that is kept is in its bundle.
             hidden = not request.photos and found.passed
             write_verification_page(found, None if hidden else images.root, path)
 

@@ -11,7 +11,7 @@ from zoo.registry import architectures
 from zoo.run_folder import Run, find_runs, open_run
 from zoo.text_files import decode_text, refuse_null_bytes
 
-#: Class names in the order of a model's outputs, or a text file of them, one a line.
+#: Class names in the order of a model's outputs, or a text file with one per line.
 Labels = Path | tuple[str, ...]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _DTYPES = ("float32", "float16", "uint8")
 
-#: By how much the sum of a row of probabilities may miss 1.
+#: Tolerance for the sum of a row of probabilities, which must be 1.
 _SUM_TOLERANCE = 0.01
 
 
@@ -82,7 +82,7 @@ def refuse_unfit(path: Path, runtime: Runtime, image: ImageSpec, labels: tuple[s
     gray = np.full((1, *image.input_shape), 128, np.uint8)
     try:
         answer = runtime.predict(gray)
-    except Exception as error:  # runtimes raise classes of their own
+    except Exception as error:  # runtimes raise their own exceptions
         raise UsageError(
             f"'{path}' cannot predict an image: {(str(error).splitlines() or [repr(error)])[0]}"
         ) from error

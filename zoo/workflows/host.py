@@ -24,7 +24,7 @@ def host_kept() -> Iterator[None]:
     before = {name: os.environ.get(name) for name in _VARIABLES}
     log = logging.getLogger("tensorflow")
     level = log.level
-    threads = sys.modules["cv2"].getNumThreads() if "cv2" in sys.modules else -1  # -1: OpenCV's own choice
+    threads = sys.modules["cv2"].getNumThreads() if "cv2" in sys.modules else -1  # -1: the default of OpenCV
     distribution = sys.modules["keras"].distribution.distribution() if "keras" in sys.modules else None
     state = random.getstate()
     numpy_state = sys.modules["numpy"].random.get_state() if "numpy" in sys.modules else None

@@ -27,13 +27,13 @@ def find_and_record(run: Run, data: ImageData, reporter: Reporter) -> list[Leak]
         tests = sum(data.counts["test"].values())
         note = (
             f"{len(leaks)} of {tests} test images ({percent(len(leaks) / tests, 0)}) have a near-duplicate in train or"
-            f" val, for example {leaks[0].name} and {leaks[0].twin}. The test accuracy will be too high."
+            f" val, for example {leaks[0].name} and {leaks[0].near_duplicate}. The test accuracy will be too high."
         )
         reporter.warning(f"{note} `zoo data check` shows them. `zoo data split` keeps near-duplicates in one split.")
         _record(run, note)
-        rows = [(leak.name, leak.twin, leak.split, leak.sameness) for leak in leaks]
-        write_csv(run.path / "leaks.csv", ("test", "twin", "split", "sameness"), rows)
-    if found.unsearched and Path(data.source).exists():  # a named set is not the user's to mend
+        rows = [(leak.name, leak.near_duplicate, leak.split, leak.similarity) for leak in leaks]
+        write_csv(run.path / "leaks.csv", ("test", "near_duplicate", "split", "similarity"), rows)
+    if found.unsearched and Path(data.source).exists():  # the user cannot fix a named dataset
         reporter.note(found.unsearched)
         _record(run, found.unsearched)
     return leaks
@@ -42,7 +42,7 @@ def find_and_record(run: Run, data: ImageData, reporter: Reporter) -> list[Leak]
 def _record(run: Run, note: str) -> None:
     """Stores the note with the notes on the data, which the report shows."""
     data = run.info.data
-    if note not in data.notes:  # a resumed run has it
+    if note not in data.notes:  # a resumed run already has the file
         run.update(data=replace(data, notes=(*data.notes, note)))
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from zoo.exported import Metadata
     from zoo.images import ImageError
 
-#: Gives a reporter when work begins; ``quiet`` keeps all but warnings back.
+#: Creates a reporter when work begins. ``quiet`` suppresses everything except warnings.
 MakeReporter = Callable[[bool], Reporter]
 
 #: A path, the bytes of a file, RGB pixels (uint8, height x width x 3, or height x width in gray), or a PIL image.
@@ -91,7 +91,7 @@ class Model:
                 gray) or a PIL image. Or several images: a folder, a list, or pixels ``(n, height, width, 3)``. With
                 ``out``: paths of images, folders and lists of paths (``.txt``, ``.csv``, ``.parquet``).
             top: Number of likeliest classes to return for each image.
-            min_confidence: Threshold for the probability of the likeliest class. Below it, ``known`` is ``False``.
+            min_confidence: Threshold for the probability of the most probable class. Below it, ``known`` is ``False``.
                 ``auto`` uses the model's own threshold, and ``accuracy=0.98`` the threshold for that share of correct
                 predictions.
             out: A ``.csv``, ``.jsonl`` or ``.parquet`` file to write, with a row for each image. An image that cannot
@@ -133,7 +133,7 @@ class Model:
                     raise _unusable(name, answer)
                 answers.append(answer)
         if not answers:
-            raise DataError("There are no pictures in what was given.")
+            raise DataError("No pictures were given.")
         return answers[0] if _is_one(pictures) else answers
 
     def explain(self, pictures: Any, *, label: str | None = None) -> Any:
@@ -170,7 +170,7 @@ class Model:
                 except ImageError as error:
                     raise _unusable(name, error) from error
         if not found:
-            raise DataError("There are no pictures in what was given.")
+            raise DataError("No pictures were given.")
         return found[0] if _is_one(pictures) else found
 
     def _answering(self, min_confidence: str | None) -> Answering:

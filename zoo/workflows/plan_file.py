@@ -78,7 +78,7 @@ def read_plan(path: Path, request: TrainRequest) -> TrainRequest:
     if isinstance(found.recipe, Mapping):
         settings = dict(found.recipe)
         recipe = settings.pop("base", None)
-    if request.recipe is not None:  # another recipe, with its own values
+    if request.recipe is not None:  # another recipe with its own values
         recipe, settings = request.recipe, {}
     image = {name: value for name, value in vars(found.image).items() if value is not None}
     return replace(

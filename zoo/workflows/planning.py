@@ -130,8 +130,8 @@ def make_plan(request: TrainRequest, repeated: Run | None) -> Plan:
     if name is None:
         raise UsageError(
             "No architecture is given.",
-            f"Known: {', '.join(offer.record.name for offer in architectures())}. With --data of your own, the one with"
-            " the best pretrained weights is taken.",
+            f"Known: {', '.join(offer.record.name for offer in architectures())}. With your own --data, the one with"
+            " the best pretrained weights is used.",
         )
     record = architectures().get(name)
     source = request.data or (repeated.info.data.source if repeated else DEFAULT_DATA)
@@ -164,7 +164,7 @@ def make_plan(request: TrainRequest, repeated: Run | None) -> Plan:
     _refuse_idle_teaching(recipe, teachers, unlabelled)
     refuse_without_effect(recipe, given, taught=bool(teachers))
     _refuse_dropout_twice(recipe, request.options)
-    find_source(source)  # a mistyped path is told before anything heavy is loaded
+    find_source(source)  # a mistyped path is reported before large packages are imported
     return Plan(
         architecture=record,
         source=source,
@@ -210,7 +210,7 @@ def _taught_by(request: TrainRequest, repeated: Run | None) -> tuple[tuple[Path,
 def _refuse_idle_teaching(recipe: Recipe, teachers: tuple[Path, ...], unlabelled: Path | None) -> None:
     if unlabelled and not teachers:
         raise UsageError(
-            f"--unlabelled {unlabelled} needs a teacher, whose probabilities take the place of labels.",
+            f"--unlabelled {unlabelled} needs a teacher, whose probabilities replace the labels.",
             "Add --teacher RUN, a finished run on the same classes.",
         )
     if teachers and not unlabelled and recipe.teacher_share == 0:

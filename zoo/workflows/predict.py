@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from zoo.workflows.finding import Labels
     from zoo.workflows.stream import Answered, Named
 
-#: More are taken only where they are asked for: each holds the model once more.
+#: Maximum default number of threads. Each has its own copy of the model.
 MOST_THREADS = 8
 
-#: So many pictures are worth loading the model once more.
+#: Number of images that justifies loading a second copy of the model.
 _PICTURES_A_THREAD = 8
 
 
@@ -111,7 +111,7 @@ def _open(request: PredictRequest, reporter: Reporter) -> Answering:
     if kind == "archive":
         from zoo.exporting.unpack import unpacked
 
-        with unpacked(path) as folder:  # once loaded, a model no longer needs its file
+        with unpacked(path) as folder:  # a loaded model does not need its file any more
             return _bundle(folder, path, request)
     if kind == "file":
         return _file(path, request)
@@ -187,7 +187,7 @@ def _bundle(folder: Path, named: Path, request: PredictRequest) -> Answering:
         raise VerificationError(
             f"The bundle {named} is damaged: {' '.join(altered)}", "Copy it again, or export the model again."
         )
-    # The exporter installed here and not the bundle's own copy: a bundle may come from anywhere, and runs no code.
+    # The installed exporter is used instead of the copy in the bundle, because no code of an untrusted bundle may run.
     load = exporters().get(str(bundle.values["format"])).load
     least = min_confidence(request.min_confidence, bundle.values, f"The bundle {named}")
     _, digest = bundle.files[bundle.model_path.name]
@@ -236,7 +236,7 @@ def _in_threads(
 
     threads = request.threads or min(core_count(), MOST_THREADS)
     worth = max(1, -(-request.pictures // _PICTURES_A_THREAD))
-    # All of them here: while a model is loaded, stderr is turned aside, which no second thread may do.
+    # All models are loaded here, because stderr is captured meanwhile, which only one thread may do at a time.
     classifiers = [load() for _ in range(min(threads, worth))]
     first = classifiers[0]
     return Answering(

@@ -230,7 +230,7 @@ def _search(
         journal.reopen()
     tests = sum(data.counts["test"].values())
     reporter.stage(f"{len(photos.names)} images for cross-validation, {tests} test images to evaluate the winner")
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters read nothing else
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters need this backend
     start_keras()
     from zoo.workflows.search_work import SearchWork
 

@@ -43,8 +43,8 @@ from zoo.workflows.train import train
 #: Recipe of an architecture that trains all layers behind the chosen head, and keeps the result only if it is better.
 FINE_TUNING = "finetune"
 
-#: Seconds that training, export and verification of the winner take beside its features on two free cores, and what
-#: 8 bits add.
+#: Estimated seconds for training, export and verification of the winner on two free cores, without its features, and
+#: additional seconds for 8 bits.
 _WINNER_S, _IN_8_BITS_S = 20.0, 60.0
 
 
@@ -262,7 +262,8 @@ class SearchWork:
             if (path / "split.csv").is_file():
                 asked = TrainRequest(resume=path, runs=self._request.runs)
             elif not open_run(path).finished:
-                shutil.rmtree(path)  # killed before it knew its images: this search began it, and nothing can go on
+                # Killed before its images were known. This search started it, and it cannot be resumed.
+                shutil.rmtree(path)
         left = f"{as_minutes(self._clock.left_s)} left" if self._clock.left_s > 0 else "No time left"
         then = " Its layers are fine-tuned in the time that is left." if recipe and not asked.resume else ""
         self._reporter.stage(f"{left}; the winner is {candidate}.{then}")

@@ -99,7 +99,7 @@ def split(request: SplitRequest, reporter: Reporter) -> Split:
     told = _told_of_kept(photos, kept, request.keep) if request.keep else []
     division = divide(photos.photos, near, request.test, request.val, request.seed, request.group_by, kept)
     told += _told_of_groups(photos, division)
-    part = _card(photos, division, request, told)  # reads files of the user: before anything is written
+    part = _card(photos, division, request, told)  # reads files of the user, so it comes before anything is written
     place = copy_file if request.copy else link_file
     card = write_division(request.out, photos.photos, division.splits, part, folder, place)
     if any(photo.split for photo in photos.photos):

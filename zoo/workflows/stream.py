@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Named = tuple[str, Picture]
     Answered = tuple[str, Answer | ImageError]
 
-#: Threads that decode for a model that is asked in batches.
+#: Number of threads that decode images for a model that predicts in batches.
 _MOST_DECODERS = 4
 
 
@@ -90,7 +90,7 @@ def in_batches(
         waiting.clear()
         batch.clear()
 
-    # Of each picture a remark, or the reason why it is unusable: answers come in the order of the pictures.
+    # For each picture, a remark or the reason why it is unusable. Predictions are in the order of the pictures.
     waiting: list[tuple[str, str | ImageError]] = []
     batch: list[NDArray[np.uint8]] = []
     for name, made in ahead(decoded, pictures, min(_MOST_DECODERS, core_count())):

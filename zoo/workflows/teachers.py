@@ -52,8 +52,8 @@ def _refuse_exported(name: Path) -> None:
         return
     source = next((folder for folder in name.absolute().parents if (folder / "run.json").is_file()), None)
     raise UsageError(
-        f"A teacher must be a run. '{name}' is {'a bundle' if bundle else 'a model file'}, which does not record what"
-        " trained it.",
+        f"A teacher must be a run. '{name}' is {'a bundle' if bundle else 'a model file'}, which does not record its"
+        " training images.",
         "Give the run it was exported from" + (f": --teacher {shlex.quote(str(source))}" if source else "."),
     )
 
@@ -178,7 +178,7 @@ def _places(run: Run, visited: set[Path]) -> Iterator[tuple[str, Entry]]:
             continue
         try:
             known = list(_places(open_run(Path(teacher.run)), visited))
-        except (UsageError, TrainingError):  # it is gone; the student's seen.csv has the contents all the same
+        except (UsageError, TrainingError):  # the file is missing, but seen.csv of the student contains its SHA-256
             continue
         yield from known
 

@@ -194,13 +194,13 @@ def _with_unlabelled(
     shows = {leak.name: leak for leak in leaks.leaks}
     trained = {data.contents[index]: data.names[index] for index in data.indices(TRAIN).tolist()}
     first: dict[str, str] = {}
-    uses: list[tuple[str, str]] = []  # kind and words
+    uses: list[tuple[str, str]] = []  # kind and text
     for name, path, sha256 in zip(photos.names, both.names[len(judged) :], photos.contents, strict=True):
         if sha256 in trained:
             uses.append(("labelled", f"same as the training image {trained[sha256]}, which is used with its label"))
         elif path in shows:
             leak = shows[path]
-            uses.append(("near", f"near-duplicate of the {leak.split} image {leak.twin}"))
+            uses.append(("near", f"near-duplicate of the {leak.split} image {leak.near_duplicate}"))
         elif sha256 in first:
             uses.append(("repeated", f"same content as {first[sha256]}"))
         else:

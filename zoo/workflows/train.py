@@ -158,7 +158,7 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
         write_csv(run.path / "skipped.csv", ("path", "reason"), [(item.name, item.reason) for item in data.skipped])
         if teaching:
             teaching.record(run)
-        # Last: from here on, the run can be resumed.
+        # This comes last: from here on, the run can be resumed.
         write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), data.rows())
         return _finish(run, data, teaching, request.callbacks, reporter, start)
 
@@ -171,7 +171,7 @@ def _with_best(request: TrainRequest, reporter: Reporter) -> TrainRequest:
     name, top1 = best
     reporter.note(
         f"No architecture is given, so {name} is trained. Its weights are the most accurate on ImageNet of those "
-        f"installed ({percent(top1)} right, as published). `zoo list` shows the others."
+        f"installed (published accuracy: {percent(top1)}). `zoo list` shows the others."
     )
     return replace(request, architecture=name)
 
@@ -226,7 +226,9 @@ def _resume(request: TrainRequest, reporter: Reporter) -> Trained:
             "Start it again with: " + shlex.join(["zoo", "train", "--repeat", str(run.path)]),
         )
     with _alone(run):
-        return _resume_alone(open_run(run.path), request, reporter, start)  # as it is now that nobody else writes it
+        return _resume_alone(
+            open_run(run.path), request, reporter, start
+        )  # the state now that no other process writes it
 
 
 def _resume_alone(run: RunFolder, request: TrainRequest, reporter: Reporter, start: float) -> Trained:
@@ -317,7 +319,7 @@ def _finish(
         trained = model or of_run(run).load()
         found, arranged = find_evidence(run, trained), find_map(run, trained, data, features)
         samples = augmented_samples(data, run.recipe, run.seed, taught=run.info.taught is not None)
-        report = write_report(run, samples, found, arranged)  # last: it says all is done
+        report = write_report(run, samples, found, arranged)  # last, because it marks the run as finished
     plugin_manager().run_finished(Run(run, lambda quiet: reporter))
     return Trained(run, report)
 
@@ -394,7 +396,7 @@ def _telling_how_to_resume(run: RunFolder, reporter: Reporter) -> Iterator[None]
         if _trained(run):
             epochs = len(run.history.get("epoch", []))
             reporter.note(f"Interrupted after {epochs} epoch(s). To continue: {how}")
-        elif not isinstance(error, ZooError):  # after an error nothing is kept
+        elif not isinstance(error, ZooError):  # nothing is kept after an error
             reporter.note(f"Interrupted before the first epoch was complete. To start again: {how}")
         raise
     finally:

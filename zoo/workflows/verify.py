@@ -74,7 +74,7 @@ class Verified:
 
     @property
     def where(self) -> str:
-        """`` on cortex-a72``, where another processor predicted."""
+        """`` on cortex-a72``, if another processor predicted."""
         processor = self.verification.processor
         return f" on {processor.name}" if processor else ""
 
@@ -134,7 +134,7 @@ def _verify(request: VerifyRequest, reporter: Reporter, device: Device | None) -
         report = writable(request.report)
     exporter = exporter_of(file)
     metadata = exporter.read_metadata(file)
-    runtime = device or exporter.load(file, request.threads)  # before the work
+    runtime = device or exporter.load(file, request.threads)  # checked before the work
     precision = precision_of(metadata, runtime.inputs)
     reference = find_model(request.against, request.runs, request.weights, request.labels, request.pixels)
     for note in reference.notes:
@@ -146,7 +146,7 @@ def _verify(request: VerifyRequest, reporter: Reporter, device: Device | None) -
     unused = None
     if precision == "int8":
         images = _without(images, split, calibrating or set())
-        if request.data is None and device is None:  # emulated, hundreds of further images would take too long
+        if request.data is None and device is None:  # in an emulation, hundreds of further images would take too long
             judged = {images.contents[index] for index in images.indices(split)}
             unused = unused_images(reference, judged, calibrating, reporter.counter("decoding"))
     if request.data is None and split != "test":

@@ -111,7 +111,7 @@ def _check(variant: Variant, input_shape: tuple[int, int, int], num_classes: int
         raise UsageError(
             f"{variant.name} needs images of at least {STRIDE}x{STRIDE} pixels. "
             f"Received: {input_shape[1]}x{input_shape[0]} (width x height).",
-            f"It halves its input five times; ask for a larger size, such as {STRIDE * 3} or {variant.size_px}.",
+            f"It halves its input five times; choose a larger size, such as {STRIDE * 3} or {variant.size_px}.",
         )
     if num_classes < 2:
         raise UsageError(f"{variant.name} needs at least 2 classes. Received: {num_classes}.")

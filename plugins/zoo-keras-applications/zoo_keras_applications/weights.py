@@ -118,11 +118,11 @@ def _nowhere(application: Application, reason: str) -> UsageError:
     folder = os.environ.get(FOLDER_VARIABLE)
     cache = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models"
     return UsageError(
-        f"The ImageNet weights of {application.name} are not here: the file {application.file} is neither in the folder "
-        f"of {FOLDER_VARIABLE} ({folder or 'not set'}) nor whole in {cache}, and Keras could not download it: {reason}",
-        f"Where there is a network, python -c 'import keras; keras.applications.{application.factory}()' puts it into "
-        f"~/.keras/models; copy it to a folder here and name that with {FOLDER_VARIABLE}. "
-        "Or start without it: --weights none --recipe scratch.",
+        f"The ImageNet weights of {application.name} are missing: the file {application.file} is neither in the folder "
+        f"{FOLDER_VARIABLE} ({folder or 'not set'}) nor complete in {cache}, and Keras could not download it: {reason}",
+        f"With a network, python -c 'import keras; keras.applications.{application.factory}()' downloads it to "
+        f"~/.keras/models. Copy it to a folder on this machine, and set {FOLDER_VARIABLE} to that folder. "
+        "Or train without it: --weights none --recipe scratch.",
     )
 
 

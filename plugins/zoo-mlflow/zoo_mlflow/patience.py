@@ -36,7 +36,7 @@ def tried(folder, *, fatal=False):
             cause = cause.__cause__ or cause.__context__
         message = f"Could not log {folder} to MLflow at {get_tracking_uri()}: {cause}"
         if fatal:
-            raise PluginError(message, "Set MLFLOW_TRACKING_URI to a server that runs.") from error
+            raise PluginError(message, "Set MLFLOW_TRACKING_URI to a running server.") from error
         if folder not in told:
             later = f"The training goes on. When it is finished, log it: zoo mlflow {folder}"
             click.echo(f"zoo-mlflow: {message}\n  {later}", err=True)

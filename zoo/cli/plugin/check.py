@@ -64,7 +64,7 @@ def command(
     from zoo.testing.checks import choose_checks
     from zoo.testing.kinds import kind_of, resolve
 
-    record = resolve(name, kind)  # an unknown name waits for nothing
+    record = resolve(name, kind)  # refuse an unknown name before Keras is loaded
     kind = kind_of(record).name
     reasons = dict(map(_reason, expected))
     choose_checks(checks or None, kind)

@@ -12,7 +12,7 @@ from zoo.plugin_manager import RECORD_HOOKS, LoadedPlugin
 from zoo.registry import plugin_manager
 from zoo.table import Column, table, terminal_width
 
-#: Names that the table spells out; the rest are counted. ``--json`` and ``zoo list`` have all of them.
+#: Number of names in the table; the others are only counted. ``--json`` and ``zoo list`` contain all of them.
 _NAMES_SHOWN = 4
 
 _COLUMNS = (Column("", "name"), Column("", "name", 1), Column("", "name", 2), Column("", "name"), Column("", "text"))

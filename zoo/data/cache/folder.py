@@ -1,4 +1,4 @@
-"""Where the cache is, and how large it may become."""
+"""Location and maximum size of the cache."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ from zoo.errors import DataError
 
 SEGMENT_BYTES = 64 * 2**20
 
-#: Times that an image is decoded, if the cache loses it, before this is an error. The second time must do, as what is
-#: written is mapped at once; unless somebody clears the cache in that moment.
+#: Number of times that an image is decoded, if it disappears from the cache, before this is an error. The second time
+#: is normally sufficient, because written segments are mapped at once, unless the cache is cleared at that moment.
 ATTEMPTS = 3
 
 
@@ -42,7 +42,7 @@ class ImageCache:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder()
-        #: Cached arrays of segments that were found damaged, by the key that they were kept under.
+        #: Cached arrays of segments that were found to be damaged, by their key.
         self.damaged: dict[str, int] = {}
         self._local = threading.local()
         try:
@@ -50,7 +50,7 @@ class ImageCache:
         except OSError as error:
             raise unusable(self.folder, error) from error
         self._index = Index(self.folder)
-        #: What is known of files and contents.
+        #: Known files and contents.
         self.contents = Contents(self._index)
         self._table = SegmentTable(self._index)
 
@@ -150,7 +150,7 @@ class ImageCache:
             name = uuid.uuid4().hex
             aside = images_folder(self.folder) / f"{name}.{os.getpid()}.tmp"
             contents: list[str] = []
-            sums: list[int] = [0]  # of the first so many images
+            sums: list[int] = [0]  # of the first images
             try:
                 try:
                     aside.parent.mkdir(parents=True, exist_ok=True)
@@ -185,7 +185,7 @@ class ImageCache:
         room.make_room(self.folder, self._table, wanted_bytes, {segment.name for segment, _ in keep})
 
     def find_room(self, wanted_bytes: int, keep: Iterable[Row]) -> int:
-        """As ``make_room``, and returns how many bytes fit, where not all do."""
+        """Like ``make_room``. Returns the number of bytes that fit."""
         return room.find_room(self.folder, self._table, wanted_bytes, {segment.name for segment, _ in keep})
 
     def usage(self) -> room.CacheUsage:
@@ -221,7 +221,7 @@ class ImageCache:
             aside.rename(segment_path(self.folder, name))
         except FileNotFoundError:  # another process has just cleared the cache
             return {}
-        # Mapped before others hear of it: from now on it can be evicted.
+        # Mapped before other processes know it, because they can then evict it.
         segment = self._map(row, spec)
         if segment is None:
             return {}

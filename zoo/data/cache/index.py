@@ -23,13 +23,13 @@ CREATE TABLE IF NOT EXISTS segments (
 CREATE INDEX IF NOT EXISTS images_by_segment ON images (segment);
 """
 
-#: The ``user_version`` of the index. Segments before version 2 have no checksum; before version 3, remarks stood among
-#: the refusals, under the name of a decoder and this suffix.
+#: The ``user_version`` of the index. Segments before version 2 have no checksum. Before version 3, remarks were stored
+#: with the refusals, under the name of a decoder with this suffix.
 _FORMAT = 3
 _FIRST_WITH_CHECKSUMS = 2
 _REMARKS_SUFFIX = " remarks"
 
-#: Values in one query; SQLite takes 999 at least.
+#: Maximum number of values in one query; SQLite supports at least 999.
 _MOST_VALUES = 500
 
 
@@ -69,7 +69,7 @@ class Index:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
-            # Not a database, or a damaged one. It is only a cache: begin a new one.
+            # This is not a database, or it is damaged. Because it is only a cache, it is created again.
             remove_segments(self.folder)
             remove_database(self.path)
             connection = open_database(self.path)
@@ -81,7 +81,7 @@ class Index:
         """Creates the tables and drops segments without checksums. Information on files is kept."""
         with connection:
             connection.execute("BEGIN IMMEDIATE")
-            # Once more: another process may have done it while this one waited.
+            # Checked again, because another process may have done it in the meantime.
             before = _format(connection)
             if before == _FORMAT:
                 return

@@ -15,10 +15,10 @@ from zoo.data.cache.table import SegmentTable
 from zoo.data.database import empty_database
 from zoo.errors import DataError
 
-#: Files younger than this may still be written, or be about to be entered.
+#: Younger files may still be written, or are about to be entered into the index.
 _YOUNG_S = 3600
 
-#: The disk keeps this much free.
+#: Free space that is left on the disk.
 _SPARE_BYTES = 64 * 2**20
 
 
@@ -121,6 +121,6 @@ def _remove_leftovers(folder: Path, table: SegmentTable) -> None:
     indexed = {segment_path(folder, name) for name in table.sizes()}
     segments, temporaries = (images_folder(folder).glob(pattern) for pattern in ("*.u8", "*.tmp"))
     for path in (*temporaries, *segments):
-        with contextlib.suppress(FileNotFoundError):  # its process has just given it its name
+        with contextlib.suppress(FileNotFoundError):  # another process has just renamed it
             if path not in indexed and time.time() - path.stat().st_mtime > _YOUNG_S:
                 path.unlink()

@@ -52,7 +52,7 @@ class SegmentTable:
         with self._index.connection as connection:
             rows = connection.execute("DELETE FROM images WHERE segment = ?", (name,)).rowcount
             connection.execute("DELETE FROM segments WHERE name = ?", (name,))
-        # A process that has it mapped goes on reading it; the space is freed when the last one lets go.
+        # Processes that have mapped the file can still read it. Its space is freed when the last one unmaps it.
         remove(segment_path(self._index.folder, name))
         return rows
 

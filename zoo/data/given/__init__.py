@@ -23,7 +23,7 @@ from zoo.errors import DataError, UsageError, did_you_mean
 from zoo.images.arrays import described, is_array
 from zoo.images.pillow import is_pillow
 
-#: Images that are taken of an iterable that does not say how many it has.
+#: Maximum number of images of an iterable of unknown length.
 MAX_IMAGES = 100_000
 
 _EXPECTED = (
@@ -58,7 +58,7 @@ def as_source(
             Labels are class names, or whole numbers from 0 or one-hot rows together with ``class_names``.
         class_names: Names of class 0, class 1, and so on. Not needed if ``data`` has an attribute ``class_names``, as
             datasets of ``keras.utils.image_dataset_from_directory`` do. The classes of a model are sorted by name,
-            whatever their order here.
+            regardless of their order here.
         max_images: Maximum number of images of an iterable without a known length, which may be infinite. Its pixels
             may not need more than ``ZOO_CACHE_GB`` either.
         progress: Called with images done and images to do, as in ``load_data``.
@@ -89,7 +89,7 @@ def as_source(
 
 
 def _path(path: os.PathLike[Any]) -> str:
-    """A path as text that cannot be taken for the name of a dataset."""
+    """A path as text that cannot be mistaken for the name of a dataset."""
     text = os.fsdecode(path)
     return text if os.path.dirname(text) else os.path.join(os.curdir, text)  # noqa: PTH118, PTH120
 

@@ -43,7 +43,7 @@ def from_pair(images: Any, labels: Any, class_names: Any) -> Part:
 def _taken(images: Any, place: int) -> Any:
     try:
         return images[place]
-    except Exception as error:  # such as of an HDF5 file that was closed, or is damaged
+    except Exception as error:  # such as from an HDF5 file that is closed or damaged
         raise DataError(f"Could not read images[{place}]: {error}.", "Check the source of the images.") from error
 
 
@@ -63,10 +63,10 @@ def len_of_images(images: Any, name: str) -> int:
         )
     try:
         shape = tuple(np.shape(images))
-    except Exception as error:  # such as of an HDF5 file that was closed
+    except Exception as error:  # such as from an HDF5 file that is closed
         raise DataError(f"Could not read {name}: {error}.", "Check the source of the images.") from error
     if np.ma.is_masked(images) or np.dtype(object) == getattr(images, "dtype", None):
-        as_array(images, name)  # says why not
+        as_array(images, name)  # raises an error with the reason
     check_batch(shape, name)
     return int(shape[0])
 

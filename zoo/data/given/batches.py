@@ -63,19 +63,19 @@ def _promised(data: Any) -> int | None:
         UsageError: The iterable declares that it is infinite.
     """
     if callable(cardinality := getattr(data, "cardinality", None)):
-        number = int(cardinality())  # of tf.data: -1 means infinite, -2 unknown
+        number = int(cardinality())  # tf.data: -1 means infinite, -2 unknown
         if number == -1:
             raise _endless(
                 "its tf.data cardinality is INFINITE", "Remove .repeat(), or limit the dataset with .take(n)."
             )
         return number if number >= 0 else None
-    if hasattr(data, "num_batches"):  # of keras.utils.PyDataset
+    if hasattr(data, "num_batches"):  # keras.utils.PyDataset
         if data.num_batches is None:
             raise _endless("its num_batches is None", "Set its number of batches.")
         return int(data.num_batches)
     try:
         return len(data)
-    except TypeError:  # it has no length, or none that is known
+    except TypeError:  # no length, or an unknown one
         return None
 
 
@@ -101,7 +101,7 @@ def _each(data: Any, promised: int | None) -> Iterator[Any]:
     """Yields all items, and converts an error of the iterable to a ``DataError``."""
     place = 0
     try:
-        # By number where that is possible: generators of Keras that have a length begin again at their end.
+        # By index if possible, because generators of Keras with a length start again at their end.
         by_number = promised is not None and hasattr(data, "__getitem__")
         for item in (data[number] for number in range(promised or 0)) if by_number else iter(data):
             yield item

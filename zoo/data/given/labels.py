@@ -136,7 +136,7 @@ def _listed(labels: Any, name: str) -> Sequence[Any] | NDArray[Any]:
         return list(labels)
     try:
         array = np.asarray(labels)
-    except Exception as error:  # each library of tensors has its own
+    except Exception as error:  # each tensor library has its own types
         raise DataError(f"Could not read {name} as a NumPy array: {error}.", "Give a NumPy array or a list.") from error
     if array.ndim == 0:
         raise DataError(f"Expected a list or an array of labels. Received: {described(labels)}.", _ONE_EACH)
@@ -192,7 +192,7 @@ def is_missing(value: Any) -> bool:
         return True
     try:
         return bool(np.ndim(value) == 0 and value != value)
-    except TypeError:  # pandas.NA is neither equal to itself nor unequal
+    except TypeError:  # pandas.NA == pandas.NA is neither true nor false
         return True
 
 

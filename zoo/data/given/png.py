@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY, _RGB = 0, 2
 
-#: The first two bytes of any zlib stream with the usual window and the fastest level; and the longest stored block.
+#: The first two bytes of a zlib stream with the usual window and the fastest level, and the maximum length of a stored
+#: block.
 _ZLIB_HEADER = b"\x78\x01"
 _LONGEST_BLOCK = 65535
 
@@ -29,7 +30,7 @@ def encode(pixels: NDArray[np.uint8]) -> bytes:
     """
     height, width = pixels.shape[:2]
     color_type = _GRAY if pixels.ndim == 2 else _RGB
-    # In front of every row stands its filter: 0, none.
+    # Each row starts with its filter type; 0 is none.
     rows = np.zeros((height, 1 + pixels[0].size), np.uint8)
     rows[:, 1:] = pixels.reshape(height, -1)
     header = struct.pack(">IIBBBBB", width, height, 8, color_type, 0, 0, 0)

@@ -34,7 +34,7 @@ _COLUMNS = ("path", "label", "split", "sha256")
 #: Space that is left free on the disk.
 _SPARE_BYTES = 64 * 2**20
 
-#: Two threads of one process would fill the same folder.
+#: Prevents two threads of one process from filling the same folder.
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -98,7 +98,7 @@ def _rows(parts: Sequence[Part], folder: Path | None, progress: Progress | None)
         for item in part.items():
             split = item.split or ""
             if isinstance(item.image, str):
-                brightest = 255  # of a file of the user's, nothing is known
+                brightest = 255  # unknown for a file of the user
                 yield _Row(item.image, item.label, split, "", -1)
             else:
                 if brightest <= 1:
@@ -113,7 +113,7 @@ def _rows(parts: Sequence[Part], folder: Path | None, progress: Progress | None)
                 numbers[below] += 1
                 yield _Row(path, item.label, split, hashlib.sha256(data).hexdigest(), len(data))
             done += 1
-            if progress:  # as long as nobody knows how many are left, there is another
+            if progress:  # while the number is unknown, there may be another one
                 progress(done, done + 1 if total is None else total)
     if progress and total is None and done:
         progress(done, done)
@@ -155,7 +155,7 @@ def _put(aside: Path, place: Path) -> None:
     try:
         aside.rename(place)
     except OSError:
-        if not (place / MANIFEST).is_file():  # else another process was quicker, and its copy is as good
+        if not (place / MANIFEST).is_file():  # otherwise another process was faster, and its copy is equal
             raise
 
 

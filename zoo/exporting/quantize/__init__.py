@@ -27,11 +27,12 @@ from zoo.exporting.quantize.ranges import Range, choose_ranges, joins, measure_c
 from zoo.exporting.quantize.rounding import fake_quantize, round_to_inputs
 from zoo.exporting.quantize.sensitivity import Fidelity, InFloat, answers, spare
 
-#: Images that channels and ranges are measured on; more moved no range on the sets tried. All are learnt from.
+#: Number of images on which channels and ranges are measured. More did not change any range on the datasets tried.
+#: Distillation uses all images.
 _MEASURED_IMAGES = 128
-#: Images that weights are rounded on; all of them are in memory at once, at every layer in turn.
+#: Number of images for the rounding of weights. At each layer, all of them are in memory at once.
 _ROUNDING_IMAGES = 64
-#: With fewer images nothing is learnt: too little would be left to see whether it helped.
+#: Minimum number of images for distillation. With fewer, too few could be held out to see whether it helped.
 _LEAST_TO_LEARN = 40
 
 Stage = Callable[[str], None]
@@ -55,7 +56,7 @@ class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
         return fake_quantize(inputs, self.low, self.high)
 
     def compute_output_spec(self, inputs: Any) -> Any:
-        # Keras 3.15 takes a tensor times a number for a sparse one, which could not be rounded symbolically.
+        # Keras 3.15 treats a tensor times a number as sparse, which could not be rounded symbolically.
         return keras.KerasTensor(inputs.shape, inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -21,10 +21,10 @@ Array = NDArray[np.float64]
 
 
 def center(graph: Graph, channels: dict[Call, Channels]) -> None:
-    """Shifts the channels of a model in place; its answers stay as they are.
+    """Shifts the channels of a model in place. Its predictions do not change.
 
     Args:
-        graph: Of a folded model; its biases change.
+        graph: Graph of a folded model, whose biases are changed.
         channels: What ``measure_channels`` found; changed along with the model.
     """
     for space in find_spaces(graph):
@@ -32,7 +32,7 @@ def center(graph: Graph, channels: dict[Call, Channels]) -> None:
             continue
         parts = _parts(space)
         watched = [call for call in space.calls if call in channels]
-        # Some tensors are sums of others: the shifts of the makers that bring all tensors closest to their middles.
+        # Some tensors are sums of others. These shifts bring all tensors as close as possible to their middles.
         ties = np.stack([parts[call] for call in watched])
         middles = np.stack([channels[call].middle for call in watched])
         shifts, *_ = np.linalg.lstsq(ties, middles)

@@ -24,11 +24,11 @@ from zoo.exporting.quantize.ranges import Range
 from zoo.exporting.quantize.rounding import LARGEST, fake_quantize, steps
 
 _STEPS, _BATCH = 150, 8
-#: Of Adam: the part of a step that a weight or bias moves at once, at first; it falls to zero along a cosine.
+#: Initial learning rate of Adam, in units of the quantisation step. It falls to zero along a cosine.
 _LEARNING_RATE = 0.01
-#: Images that are learnt from, mirrored ones included.
+#: Number of images for the training, including mirrored ones.
 _MOST_IMAGES = 512
-#: One image of so many is held out, and says whether the lesson is kept.
+#: One of this many images is held out, to decide whether the result is kept.
 _HELD_OUT = 5
 
 Values = NDArray[np.float32]
@@ -80,7 +80,8 @@ class Teacher:
     """
 
     def __init__(self, graph: Graph, images: Pixels) -> None:
-        # Mirrored images are safe whatever the classes are: the float model's answer for them is the target, no label.
+        # Mirrored images can be used for all classes, because the target is the prediction of the float model, not a
+        # label.
         held = np.arange(len(images)) % _HELD_OUT == 0
         own = images[~held]
         self.images = np.concatenate([own, own[:, :, ::-1]])[:_MOST_IMAGES]
@@ -154,7 +155,7 @@ class _Student:
         self.layer = call.operation
         self.step = steps(self.layer).astype(np.float32)
         stored = np.round(ops.convert_to_numpy(self.layer.kernel) / self.step)
-        # The largest of a channel stays 127 steps: whoever stores the weights finds the step by it.
+        # The largest weight of a channel stays 127 steps, because converters compute the step from it.
         self.free = (np.abs(stored) < LARGEST).astype(np.float32)
         self.kernel = tf.Variable(stored)
         self.variables = [self.kernel]
@@ -197,7 +198,7 @@ def _end(graph: Graph, images: Any, ranges: dict[Call, Range]) -> tuple[Any, Any
 def _last(graph: Graph) -> tuple[Call, Call]:
     """The last layer with weights, and the call that gives the logits: it, or the sum that it is part of.
 
-    Of several last layers, as of a head that adds up the scores of several depths, that of the most weights.
+    If there are several, as in a head that adds the scores of several depths, the one with the most weights.
     """
     trained = trained_calls(graph)
     followed: set[Call] = set()

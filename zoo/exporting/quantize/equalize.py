@@ -23,9 +23,9 @@ from zoo.exporting.quantize.ranges import Channels
 
 Array = NDArray[np.float64]
 
-#: A channel is multiplied by no more than this.
+#: Maximum factor of a channel.
 _LARGEST = 16.0
-#: Room above the largest value seen, where a capped ReLU would cut.
+#: Margin above the largest observed value, below which a capped ReLU must not clip.
 _ROOM = 1.05
 
 _POOLING = (layers.GlobalAveragePooling2D, layers.AveragePooling2D, layers.GlobalMaxPooling2D)
@@ -40,7 +40,7 @@ class Space:
         calls: Whose outputs they are.
         makers: Linear layers that make them.
         users: Linear layers that read them.
-        cap: Where a ReLU among them cuts; infinite where none does.
+        cap: Upper limit of a ReLU among them; infinite if there is none.
         fixed: Whether something reads or makes them that cannot take a scale.
     """
 
@@ -55,7 +55,8 @@ def equalize(graph: Graph, channels: dict[Call, Channels]) -> None:
     """Scales the channels of a model in place.
 
     Args:
-        graph: Of a folded model; its kernels and biases change. Its answers do not, but for outliers that a capped ReLU
+        graph: Graph of a folded model, whose kernels and biases are changed. Its predictions do not change, except for
+            outliers that a capped ReLU
             now cuts.
         channels: What ``measure_channels`` found; changed along with the model.
     """
@@ -125,7 +126,7 @@ def best_scale(space: Space, watched: Iterable[Channels]) -> Array:
     square = np.max([seen.square for seen in watched], axis=0)
     reach = np.maximum(reach, max(reach.max(), 1e-12) * 1e-4)
     full = space.cap if np.isfinite(space.cap) else float(reach.max())
-    sides = 2 if min(seen.low.min() for seen in watched) < 0 else 1  # of zero, that the range of values spans
+    sides = 2 if min(seen.low.min() for seen in watched) < 0 else 1  # around zero, that the range of values covers
     kernels = [to_array(call.operation.kernel).astype(np.float64) for call in space.users]
     depthwise = [isinstance(call.operation, layers.DepthwiseConv2D) for call in space.users]
 
@@ -133,7 +134,7 @@ def best_scale(space: Space, watched: Iterable[Channels]) -> Array:
         wanted = np.minimum((full / reach) ** power, _LARGEST)
         if not np.isfinite(space.cap):
             return np.asarray(wanted)
-        # The cap stays where it is: a channel may grow up to it, and one that reaches it stays as it is.
+        # The cap does not change: a channel may be scaled up to it, and a channel that reaches it is not scaled.
         return np.asarray(np.where(reach >= full * 0.95, 1.0, np.clip(wanted, 1.0, full / (_ROOM * reach))))
 
     def noise(scale: Array) -> float:
@@ -142,7 +143,9 @@ def best_scale(space: Space, watched: Iterable[Channels]) -> Array:
         for kernel, per_channel in zip(kernels, depthwise, strict=True):
             taps = kernel.reshape(-1, *kernel.shape[-2:])
             total += float((step**2 * (taps**2).sum(axis=(0, 2)) / scale**2).sum())
-            if not per_channel:  # a depthwise kernel has a step for every channel: no scale changes its rounding
+            if (
+                not per_channel
+            ):  # a depthwise kernel has a step for every channel, so scaling does not change its rounding
                 steps = np.abs(taps / scale[:, None]).max(axis=(0, 1)) / 127
                 total += float((steps**2).sum() * len(taps) * (scale**2 * square).sum())
         return total

@@ -15,10 +15,10 @@ from zoo.exporting.graph import Call, Graph
 Pixels = NDArray[np.uint8]
 Value = TypeVar("Value")
 
-#: Images that are run at once while statistics are taken.
+#: Batch size while statistics are measured.
 BATCH = 16
 
-#: Layers whose outputs are some of their inputs: 8 bits in, the same 8 bits out.
+#: Layers whose output values are copies of input values, so that 8-bit values stay the same.
 _PASSING = (layers.ZeroPadding2D, layers.Cropping2D, layers.MaxPooling2D, layers.Flatten, layers.Reshape)
 
 
@@ -70,7 +70,7 @@ def is_relu(operation: Any) -> bool:
 
 
 def cap(operation: Any) -> float:
-    """Where an operation cuts its values; infinite where it does not."""
+    """The value at which an operation clips; infinite if it does not clip."""
     if isinstance(operation, layers.ReLU):
         return np.inf if operation.max_value is None else float(operation.max_value)
     return 6.0 if isinstance(operation, layers.Activation) and operation.activation is activations.relu6 else np.inf

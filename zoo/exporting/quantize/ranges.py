@@ -15,16 +15,17 @@ from zoo.exporting.graph import Call, Graph
 from zoo.exporting.quantize.forward import Pixels, batches, cap, channel_axes, is_relu, passes_through, run
 from zoo.exporting.quantize.rounding import steps
 
-#: Smallest and largest value that 8 bits hold, zero always among them.
+#: Smallest and largest value of an 8-bit range, which always includes zero.
 Range = tuple[float, float]
 
 Array = NDArray[np.float64]
-#: Root mean squares beyond which a value is an outlier that may be cut. Of 5, 7, 8, 10, 12, 15 and 20 the best on
-#: MobileNetV2 (docs/decisions/0006-int8.md); without a limit a single value takes the steps from all others.
+#: Number of root mean squares beyond which a value is an outlier that may be clipped. Of 5, 7, 8, 10, 12, 15 and 20,
+#: this was best on MobileNetV2 (docs/decisions/0006-int8.md). Without a limit, one large value makes the steps of all
+#: others coarse.
 _OUTLIER = 10.0
 _BINS = 2048
 _LEVELS = 255
-#: Places looked at in each direction of a map.
+#: Number of positions that are sampled along each side of a map.
 _PLACES = 28
 
 
@@ -81,7 +82,7 @@ def measure_channels(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dic
             return
         axes = channel_axes(value)
         low, high = (np.asarray(reduce(value, axis=axes), np.float64) for reduce in (ops.min, ops.max))
-        # Not the mean of squares, whose float32 has lost the variance of a channel far from zero.
+        # Not the mean of squares, because in float32 it loses the variance of a channel far from zero.
         mean, variance = (np.asarray(moment, np.float64) for moment in ops.moments(value, axes))
         share = count / len(images)
         mean, square = mean * share, (variance + mean**2) * share
@@ -115,7 +116,7 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
         channels: What ``measure_channels`` found on the same model and images.
     """
     limits = {
-        # Equalisation may have scaled an outlier beyond where a ReLU cuts.
+        # Equalisation may have scaled an outlier beyond the limit of a ReLU.
         call: (float(min(seen.low.min(), 0.0)), min(float(max(seen.high.max(), 0.0)), cap(call.operation)) + 1e-6)
         for call, seen in channels.items()
     }
@@ -143,7 +144,7 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
 def _finest_step(call: Call, ranges: dict[Call, Range]) -> float:
     """The step of what integers sum up to make a tensor, which its own step need not be finer than; 0: not known.
 
-    The values of a tensor may all but vanish. Steps that are as fine are no gain, and LiteRT crashes where they are
+    The values of a tensor may be almost zero. Equally fine steps are no gain, and LiteRT crashes where they are
     hundreds of times finer than the sums.
     """
     source = call.only_source
@@ -191,7 +192,7 @@ def joins(call: Call) -> bool:
 
 
 def stored_sources(call: Call) -> list[Call]:
-    """The calls whose stored values a call reads, whatever has passed them on."""
+    """The calls whose stored values a call reads, through all layers that only pass them on."""
     return [path[-1] for path in _paths(call)]
 
 
@@ -240,11 +241,11 @@ def best_range(counts: NDArray[np.int64], low: float, high: float) -> Range:
     def error(low: float, high: float) -> float:
         step = (high - low) / _LEVELS
         beyond = np.maximum(low - centres, 0) + np.maximum(centres - high, 0)
-        # Rounding is uniform within a step; beyond the range the error is the distance to it.
+        # The rounding error is uniform within a step. Beyond the range, the error is the distance to it.
         return float((shares * np.where(beyond > 0, beyond**2, step**2 / 12)).sum())
 
     best, least = (low, high), error(low, high)
-    for _ in range(2):  # each end in turn, given the other
+    for _ in range(2):  # optimises one end at a time, given the other
         for share in np.linspace(0.3, 1, 71).tolist():
             for candidate in ((best[0], high * share), (low * share, best[1])):
                 lost = error(*candidate)

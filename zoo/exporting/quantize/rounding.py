@@ -18,18 +18,18 @@ from zoo.exporting.graph import to_array
 
 Array = NDArray[np.float64]
 
-#: Largest stored weight; -128 is left out, as runtimes ask for.
+#: Largest stored weight. -128 is not used, as runtimes require.
 LARGEST = 127
-#: Rows of inputs that are looked at.
+#: Maximum number of rows of inputs that are used.
 _ROWS = 6_000
 #: Share of the mean diagonal added to the inputs' second moments, so that they can be inverted.
 _DAMPING = 0.01
 _BLOCK = 64
-#: With more weights an output than this, GPTQ works on a matrix of rows by rows instead of inputs by inputs; simple_cnn
-#: at 224 px has 50176 inputs, whose matrix would take 20 GB. That many rows are looked at then.
+#: With more weights per output than this, GPTQ uses a matrix of rows by rows instead of inputs by inputs, and this
+#: number of rows. simple_cnn at 224 px has 50176 inputs, whose matrix would take 20 GB.
 _MOST_INPUTS, _WIDE_ROWS = 4608, 256
-#: Shares of the largest weight that a step is tried for, itself first: closely where a few weights are clipped a
-#: little, then down to a thousandth of it, where one weight is far from all others.
+#: Shares of the largest weight for which a step is tried, starting with 1: in small intervals, for clipping a few
+#: weights slightly, then down to a thousandth, for one weight that is far from all others.
 _SHARES = (*np.linspace(1, 0.75, 26).tolist(), *(0.75 * 0.7 ** np.arange(1, 20)).tolist())
 
 
@@ -82,12 +82,15 @@ def round_matrix(weights: NDArray[np.float32], rows: NDArray[np.float32]) -> Arr
         rows: Samples of the inputs, ``(n, inputs)``.
 
     Returns:
-        Multiples of each output's step, of which one at least is 127 steps: so that whoever stores them finds the step.
+        Multiples of the step of each output. At least one of them is 127 steps, so that a converter can compute the
+        step.
     """
     moments = (rows.T @ rows).astype(np.float64) / len(rows)
     importance = _importance(rows)
     moments[np.diag_indices_from(moments)] += _damping(importance)
-    order = np.argsort(-importance)  # what matters most is rounded first, while the others can still make up
+    order = np.argsort(
+        -importance
+    )  # the most important weights are rounded first, while the others can still compensate
     remaining = weights[order].astype(np.float64)
     store = _Store(remaining, importance[order])
     factor = np.linalg.cholesky(np.linalg.inv(moments[np.ix_(order, order)])).T
@@ -202,7 +205,7 @@ def _best_steps(weights: Array, importance: Array) -> Array:
 def _rows(layer: Any, inputs: Any, count: int) -> NDArray[np.float32]:
     """What the layer multiplies its kernel with, one row an output position, a seeded choice of about ``count``."""
     random = np.random.default_rng(0)
-    wanted = -(-count // len(inputs))  # of an image: the patches of all images at once may not fit in memory
+    wanted = -(-count // len(inputs))  # one image at a time, because the patches of all images may not fit into memory
     chosen = []
     for image in range(len(inputs)):
         rows = _patches(layer, inputs[image : image + 1])

@@ -21,7 +21,8 @@ from zoo.exporting.quantize.ranges import Channels, Range
 from zoo.exporting.quantize.rounding import fake_quantize
 from zoo.figures import percent
 
-#: Tensors that are tried, the noisiest first; images they are tried on; tensors that may stay in float.
+#: Number of tensors that are tried, those with the most noise first; number of images; maximum number of tensors in
+#: float.
 _TRIED, _IMAGES, _MOST = 12, 32, 4
 
 Answers = NDArray[np.float32]
@@ -104,7 +105,7 @@ def spare(
     few = slice(0, _IMAGES)
     spared: list[InFloat] = []
     while reached.agreement < wanted and len(spared) < _MOST:
-        stage(f"{percent(reached.agreement)} agreement with float: searching the tensor that suffers most from 8 bits")
+        stage(f"{percent(reached.agreement)} agreement with float: searching for tensors with large 8-bit errors")
         before = fidelity(expected[few], answers(graph, images[few], ranges))
         tried = []
         for call in _noisiest(graph, ranges, channels):
@@ -114,7 +115,7 @@ def spare(
             break
         after, call, left = min(tried, key=lambda trial: trial[0].divergence)
         if after.divergence >= before.divergence * 0.9:
-            break  # no single tensor is to blame
+            break  # no single tensor is the cause
         ranges = left
         spared.append(InFloat(call.name, before, after, _extra_bytes(call)))
         reached = fidelity(expected, answers(graph, images, ranges))

@@ -15,14 +15,14 @@ from zoo.errors import DataError, UsageError
 from zoo.fetch.errors import RefusedError
 from zoo.fetch.imagenet.synsets import WNID
 
-#: Where the class folders are in the layouts that go round, seen from the folder a user may name.
+#: Locations of the class folders in common layouts, relative to the folder that the user names.
 _PLACES = (".", "train", "ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train", "CLS-LOC/train")
 _TRAIN = "ILSVRC2012_img_train.tar"
 _HINT = (
     "--from must be ILSVRC2012_img_train.tar, a tar file of one class such as n04118538.tar, or a folder with such tar "
     "files or with class folders such as n04118538/."
 )
-#: What a compressed archive ends in that is damaged; ``tarfile`` passes the decompressor's own errors on.
+#: Errors of a damaged compressed archive; ``tarfile`` does not convert the errors of the decompressor.
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
 
 
@@ -158,9 +158,9 @@ def _class_of(name: str, archive: str) -> str | None:
 
 def _member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
     def read() -> bytes:
-        # Nothing is ever extracted to the path that an archive names; one that lies about it is not trusted at all.
+        # Nothing is extracted to a path that an archive names. An archive with a suspicious path is not trusted at all.
         if ".." in PurePosixPath(info.name).parts or info.name.startswith("/"):
-            raise RefusedError("its path leads out of the archive")
+            raise RefusedError("its path points outside the archive")
         file = archive.extractfile(info) if info.isfile() else None
         if file is None:
             raise RefusedError("not a regular file")
@@ -190,7 +190,7 @@ def _opened_in(file: IO[bytes], where: str) -> tarfile.TarFile:
 
 def _no_archive(where: str, error: Exception) -> DataError:
     if isinstance(error, tarfile.TarError):
-        reason = str(error).partition("\n")[0].rstrip(":")  # what each kind of compression says of it fills a page
+        reason = str(error).partition("\n")[0].rstrip(":")  # the messages of each compression together are too long
         return DataError(f"{where} is not a tar file, or is damaged: {reason}.")
     return _cut_short(where, error)
 

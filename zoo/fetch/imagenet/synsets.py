@@ -21,7 +21,7 @@ def known_synsets() -> dict[str, str]:
             try:
                 aliases = weights.aliases()
             except ZooError:
-                continue  # a plugin that is broken costs nobody else anything
+                continue  # a broken plugin does not affect the others
             for wnid, name in aliases.items():
                 if WNID.fullmatch(wnid):
                     found.setdefault(wnid, name)
@@ -58,7 +58,7 @@ def _resolve(text: str, known: Mapping[str, str]) -> str:
         return text.lower()
     words = folded(text).split()
     same = {wnid: name for wnid, name in known.items() if folded(name).split() == words}
-    # "crane" is a bird and a machine, "maillot" are tights and a tank suit.
+    # "crane" is a bird and a machine, "maillot" is a pair of tights and a tank suit.
     longer = {wnid: name for wnid, name in known.items() if folded(name).split()[: len(words)] == words}
     if len(same) == 1:
         return next(iter(same))

@@ -93,7 +93,7 @@ def take(
         except RefusedError as error:
             return one, error
 
-    # Reading is one after the other, as an archive wants it; looking at what was read is not.
+    # An archive must be read sequentially, but the files are checked in parallel.
     files = (read(one) for one in listed(copy, classes, folder, limit))
     try:
         for count, (one, found) in enumerate(ahead(_looked_at, files, workers), 1):

@@ -97,7 +97,7 @@ def choose(
         DataError: A class has no image.
     """
     labels = index.get(LABELS[split], progress)
-    # Of the originals there are more than of the mirror's.
+    # There are more original images than images on the mirror.
     names = IMAGES[split] if image_url else IMAGES[split][::-1]
     images = index.get(names, progress)
     ids, choice = _verified(classes, labels), Choice([], {})
@@ -118,7 +118,7 @@ def choose(
         if not _IMAGE_ID.fullmatch(image_id):
             choice.failures.append(Failure(row["OriginalURL"], folder, f"the ID {image_id!r} is not a valid file name"))
             continue
-        # Ids are hexadecimal digits today; should two differ by case alone, both get a file on every disk.
+        # Ids are hexadecimal digits today. If two ever differ only in case, both get a file on every disk.
         stem = image_id if (folder, folded(image_id)) not in stems else f"{image_id}-{short_digest(image_id)}"
         stems.add((folder, folded(image_id)))
         choice.wanted.append(_wanted(row, folder, stem, image_url))
@@ -174,7 +174,7 @@ def _wanted(row: Mapping[str, str], folder: str, stem: str, image_url: Callable[
             author_page=row.get("AuthorProfileURL", ""),
             title=row.get("Title", ""),
         ),
-        # Both are the original's; the mirror has smaller copies.
+        # Both belong to the original; the mirror has smaller copies.
         md5="" if image_url else md5_from_base64(row.get("OriginalMD5", "")),
         size_bytes=int(size) if not image_url and size.isdecimal() else None,
         turn_degrees=_turn(row.get("Rotation", "")),

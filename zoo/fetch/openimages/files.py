@@ -19,25 +19,25 @@ DEFAULT_INDEX = "https://storage.googleapis.com/openimages"
 DEFAULT_IMAGES = "https://open-images-dataset.s3.amazonaws.com"
 SPLITS = ("train", "validation", "test")
 
-#: What an image has on average: those who host the mirror say 561 GB for its 1 910 098 images, and about 18 TB for all
-#: 9.2 million originals.
+#: Average size of an image. According to the host of the mirror, its 1 910 098 images have 561 GB, and all 9.2 million
+#: originals about 18 TB.
 MIRROR_IMAGE_BYTES = 300 * 10**3
 ORIGINAL_IMAGE_BYTES = 2 * 10**6
 
-#: The largest of them has 7 GB today.
+#: Maximum size; the largest file has 7 GB today.
 _MAX_BYTES = 50 * 10**9
 
 CLASSES = ("v7/oidv7-class-descriptions.csv",)
 
-#: Which labels people confirmed or denied, in which image.
+#: Labels that people confirmed or rejected, for each image.
 LABELS = {
     "train": ("v7/oidv7-train-annotations-human-imagelabels.csv",),
     "validation": ("v7/oidv7-val-annotations-human-imagelabels.csv",),
     "test": ("v7/oidv7-test-annotations-human-imagelabels.csv",),
 }
 
-#: Address, licence, author, rotation of each image. The public mirror has the images of the first of ``train`` only;
-#: the second names all that have labels, two thirds of which are at their author's only.
+#: Address, licence, author and rotation of each image. For ``train``, the public mirror has only the images of the
+#: first file. The second lists all images with labels, two thirds of which are only available from their authors.
 IMAGES = {
     "train": (
         "2018_04/train/train-images-boxable-with-rotation.csv",
@@ -108,7 +108,7 @@ class Index:
                 except RefusedError as error:
                     reasons.append(f"{url}: {error.reason}")
                     if not error.reason.startswith("HTTP "):
-                        break  # nobody is there: another name changes nothing
+                        break  # no server responds, so another name would not help
                     continue
                 return self._keep(part, Path(place).name)
         raise DataError(

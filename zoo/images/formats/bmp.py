@@ -72,7 +72,7 @@ def _read_layout(data: bytes) -> _Layout:
     if is_core:
         width_px, height_px, _, bits = struct.unpack_from("<HHHH", data, 18)
     else:
-        # A negative height: stored from the top down.
+        # A negative height means that rows are stored from top to bottom.
         width_px, height_px, _, bits, compression, colors = struct.unpack_from("<iiHHI12xI", data, 18)
     masks = (*_DEFAULT_MASKS.get(bits, (0, 0, 0)), 0)
     if bits in _DEFAULT_MASKS and not is_core:
@@ -156,7 +156,7 @@ def _masked(pixels: npt.NDArray[np.unsignedinteger], mask: int) -> _Bytes:
     if mask == 0:
         return np.zeros(pixels.shape, np.uint8)
     low = (mask & -mask).bit_length() - 1
-    # More than 16 bits would make a large table, and show no more.
+    # More than 16 bits would need a large table without a visible difference.
     low = max(low, mask.bit_length() - 16)
     largest = mask >> low
     table = np.rint(np.arange(largest + 1) * (255 / largest)).astype(np.uint8)

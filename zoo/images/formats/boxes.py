@@ -11,7 +11,7 @@ from zoo.images.errors import ImageError
 
 class Box(NamedTuple):
     kind: bytes
-    start: int  # of the body
+    start: int  # position of the body
     end: int
 
 
@@ -20,7 +20,7 @@ class Container:
 
     Args:
         data: The whole file.
-        name: Of the format, for messages.
+        name: Name of the format, for messages.
 
     Raises:
         ImageError: A box is missing, or ends beyond the file.

@@ -46,7 +46,7 @@ def first_frame(data: bytes) -> Frame:
     """Finds the first frame.
 
     Raises:
-        ImageError: There is none, or something else is where one should be.
+        ImageError: The frame is missing, or something else is in its place.
         IndexError, struct.error: The file ends before it does.
     """
     flags = data[10]

@@ -18,7 +18,7 @@ class ImageHeader:
         height_px: Declared height, before orientation is applied.
         orientation: EXIF orientation, 1 to 8, that the decoder's pixels still lack.
         alpha: What a fourth channel from the decoder means.
-        bits: Of one sample, as stored.
+        bits: Bits of one sample, as stored.
         transparent_gray: The gray value that stands for transparency, in the range of the decoded samples.
         has_end: Whether the end mark is there. Only a JPEG may lack it.
     """

@@ -1,4 +1,4 @@
-"""HEIC and other HEIF files of HEVC pictures, which phones save. ``pi-heif`` decodes them, where it is installed.
+"""HEIC and other HEIF files of HEVC pictures, which phones save. ``pi-heif`` decodes them, if it is installed.
 
 libheif turns and mirrors the picture as its properties say. EXIF may say the same once more and is not looked at, as
 the format wants it.
@@ -19,7 +19,7 @@ BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"
 
 _ALPHA_KINDS = (b"urn:mpeg:hevc:2015:auxid:1", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha")
 
-# The bundle has no extras; there the package is named itself.
+# The bundle has no extras, so there the package itself is named.
 _PACKAGE = "keras-edge-zoo[heif]" if __name__.startswith("zoo.") else "pi-heif"
 
 
@@ -30,7 +30,7 @@ def read_header(data: bytes) -> ImageHeader:
         return avif.read_header(data)
     if b"hvcC" not in kinds:
         raise ImageError("HEIF with another codec than HEVC or AV1 is not supported")
-    # Eight bits and the two above, of luma.
+    # luma with eight bits, and the two larger depths
     bits = max(8 + (data[box.start + 17] & 7) for box in container.properties if box.kind == b"hvcC")
     width_px, height_px = container.largest_size()
     return ImageHeader(
@@ -44,7 +44,7 @@ def read_header(data: bytes) -> ImageHeader:
 
 def _alpha(data: bytes, container: Container) -> Alpha:
     kinds = [data[box.start + 4 : box.end] for box in container.properties if box.kind == b"auxC"]
-    if not any(kind.startswith(_ALPHA_KINDS) for kind in kinds):  # others are depths and gains
+    if not any(kind.startswith(_ALPHA_KINDS) for kind in kinds):  # other images are depth maps and gain maps
         return "none"
     return "premultiplied" if b"prem" in container.references else "straight"
 
@@ -67,7 +67,7 @@ def read_pixels(data: bytes, header: ImageHeader) -> npt.NDArray[np.uint8]:
             raise ImageError("damaged HEIC: larger than it declares")
         samples = np.asarray(image)
         if samples.dtype == np.uint8:
-            return samples.copy()  # what it was made from goes away with `image`
+            return samples.copy()  # the underlying memory is freed with `image`
         scaled = cv2.convertScaleAbs(samples.reshape(len(samples), -1), alpha=255 / (2 ** image.info["bit_depth"] - 1))
         return np.asarray(scaled, np.uint8).reshape(samples.shape)
     except (ValueError, EOFError, SyntaxError, RuntimeError, OSError, IndexError) as error:

@@ -22,9 +22,9 @@ _END_MARK = b"\xff\xd9"
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE_FRAMES, _LOSSLESS_FRAMES = (0xC2, 0xCA), (0xC3, 0xCB)
 _HIERARCHICAL_FRAMES = (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF)
-#: A download into a file of the final size leaves zeros; no picture ends with so many.
+#: Number of zeros at the end that no valid picture has. A download into a file of the final size leaves them.
 _NEVER_WRITTEN = bytes(16)
-#: For where data end within an interval between restarts, and for where whole intervals are missing.
+#: Fillers for data that end within a restart interval, and for missing intervals.
 _FILLERS = (
     b"\x55" * 64,
     b"\xaa" * 64,
@@ -32,7 +32,7 @@ _FILLERS = (
     b"".join(bytes((0xFF, 0xD0 + number)) + b"\x55\xaa" * 32 for number in range(8)),
 )
 _WITHOUT_BODY = {0x00, 0x01, *range(0xD0, 0xDA)}
-# Decoders skip fill bytes and rubbish between segments, too.
+# Decoders also skip fill bytes and garbage between segments.
 _MARKER = re.compile(rb"\xff([^\xff])", re.DOTALL)
 
 
@@ -46,7 +46,8 @@ def read_header(data: bytes) -> ImageHeader:
         elif marker == _APP1 and exif is None and data.startswith(b"Exif\0\0", start):
             exif = data[start:end]
         elif marker == _START_OF_SCAN:
-            # Within a scan FF is followed by 00 or a restart marker only, so the first end mark is that of the picture.
+            # Within a scan, FF is only followed by 00 or a restart marker, so the first end mark is that of the
+            # picture.
             has_end = data.endswith(_END_MARK) or data.find(_END_MARK, end) >= 0
     return ImageHeader(
         format="JPEG",
@@ -71,7 +72,7 @@ def _refuse_what_is_not_read(frame: int, bits: int, height_px: int) -> None:
 
 
 def completed(data: bytes) -> bytes:
-    """The file with the end mark that it lacks, where it lacks nothing else.
+    """The file with the missing end mark added, if nothing else is missing.
 
     Nothing else is missing if what stands in the place of the missing part does not show. The decoder paints over what
     is missing, so it must not be asked only once.
@@ -82,7 +83,7 @@ def completed(data: bytes) -> bytes:
     Raises:
         ImageError: More is missing.
     """
-    body = data.removesuffix(b"\xff")  # half of the mark
+    body = data.removesuffix(b"\xff")  # half of the end mark
     if body.endswith(_NEVER_WRITTEN) or not _has_every_scan(body):
         raise ImageError("truncated JPEG")
     pictures = [_painted(body + filler + _END_MARK) for filler in (b"", *_FILLERS)]
@@ -93,7 +94,7 @@ def completed(data: bytes) -> bytes:
 
 
 def _painted(data: bytes) -> npt.NDArray[Any] | None:
-    """What becomes of a damaged file; through libtiff, because libjpeg by itself writes about it to standard error."""
+    """Decodes a damaged file through libtiff, because libjpeg alone would write messages to standard error."""
     height_px, width_px, channels = next(
         struct.unpack_from(">HHB", data, start + 1) for marker, start, _ in _segments(data) if marker in _FRAMES
     )

@@ -21,7 +21,7 @@ def read_header(data: bytes) -> ImageHeader:
         if kind == b"eXIf":
             orientation = exif_orientation(data[start + 8 : end - 4])
         elif kind == b"tRNS" and color_type == _COLOR_TYPE_GRAY:
-            # OpenCV carries out the transparency of every kind of PNG but this one.
+            # OpenCV applies the transparency of every kind of PNG except this one.
             (value,) = struct.unpack_from(">H", data, start + 8)
             transparent_gray = value * _WIDENED_TO_8_BITS.get(bits, 1)
     return ImageHeader(

@@ -39,7 +39,7 @@ def read_tags(block: bytes, wanted: Collection[int]) -> dict[int, tuple[int, ...
         if tag not in wanted or kind not in _TYPES or count < 1:
             continue
         code, size = _TYPES[kind]
-        # A short value stands in the entry itself; a longer one stands where it points.
+        # A short value is stored in the entry itself. For a longer one, the entry contains its position.
         at = entry + entry_bytes - inline_bytes
         if size * count > inline_bytes:
             (at,) = struct.unpack_from(order + offset_code, block, at)
@@ -74,5 +74,5 @@ def exif_orientation(exif: bytes) -> int:
 
 
 def valid_orientation(value: int) -> int:
-    """``value``, or 1, upright, where it is not an orientation."""
+    """``value``, or 1 (upright) if it is not a valid orientation."""
     return value if 1 <= value <= 8 else 1

@@ -17,7 +17,7 @@ FAX = (2, 3, 4, 32771)
 # Formats of samples, as in tag 339.
 UNSIGNED, SIGNED, FLOAT, UNDEFINED = 1, 2, 3, 4
 
-#: The most bytes that the samples of a picture may take, unpacked.
+#: Maximum size of the unpacked samples of a picture in bytes.
 MAX_SAMPLE_BYTES = 2**30
 
 _COLOR_CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
@@ -53,7 +53,7 @@ _DNG_VERSION, _SUBFILE_TYPE, _SUB_DIRECTORIES, _IS_REDUCED = 50706, 254, 330, 1
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 _DEPTHS = {UNSIGNED: (*range(1, 17), 32, 64), SIGNED: (8, 16, 32, 64), FLOAT: (16, 32, 64)}
 
-#: Tag to default, of those with one number.
+#: Default of each tag with a single number.
 _NUMBERS = {
     _SUBFILE_TYPE: 0,
     256: 0,
@@ -82,13 +82,13 @@ class Layout:
 
     Args:
         order: Byte order of the file, ``<`` or ``>``.
-        bits: Of one sample.
+        bits: Bits of one sample.
         sample_format: ``UNSIGNED``, ``SIGNED`` or ``FLOAT``.
         channels: Samples of a pixel, colour and others.
         color_channels: Those of them that are colour; they come first.
         alpha_channel: Index of the one that is alpha.
         is_planar: Whether each channel is stored by itself.
-        block_width, block_height: Of a tile, or of a strip, of which the last may be lower.
+        block_width, block_height: Size of a tile or strip. The last strip may be lower.
         is_tiled: Whether blocks are tiles.
         offsets, byte_counts: Where each block lies; all of the first plane first.
         options: Tags that fax compression needs.
@@ -130,9 +130,9 @@ def read_header(data: bytes) -> ImageHeader:
         format="TIFF",
         width_px=layout.width_px,
         height_px=layout.height_px,
-        # Of this format alone OpenCV always applies it.
+        # OpenCV always applies it for this format, and for no other.
         orientation=1 if layout.is_for_opencv else layout.orientation,
-        # Up to 8 bits libtiff has premultiplied alpha by then.
+        # Up to 8 bits, libtiff has already premultiplied alpha.
         alpha="premultiplied" if layout.is_for_opencv and layout.alpha != "none" else layout.alpha,
         bits=layout.bits,
     )

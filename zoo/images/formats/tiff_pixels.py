@@ -1,7 +1,7 @@
 """The pixels of a TIFF: its blocks are unpacked, and NumPy interprets the samples.
 
 OpenCV by itself refuses or misreads many valid files: palettes and gray of fewer than 8 bits, floating point, 32 bits,
-two channels, planes of 16 bits. What it does right whatever the file, is to unpack LZW and fax strips. So those strips
+two channels, planes of 16 bits. It always unpacks LZW and fax strips correctly. Therefore those strips
 or tiles are put, as they are, into a plain file of gray.
 """
 
@@ -37,7 +37,7 @@ _BAND_SAMPLES = 2**20
 _DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3
 _REVERSED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)).reshape(256, 8)[:, ::-1], axis=1).ravel()
 
-#: White of samples that have no white of their own: the first of these that no sample exceeds.
+#: White of formats that do not define it: the first of these values that no sample exceeds.
 _WHITES = (1.0, 255.0, 65535.0, float(2**32 - 1), float(2**64 - 1))
 
 
@@ -86,7 +86,7 @@ def _rows(data: bytes, layout: Layout, plane: int) -> _Bytes:
     if not layout.is_tiled:
         heights[-1] = layout.height_px - layout.block_height * (count - 1)
     sizes = layout.byte_counts[first : first + count]
-    if len(sizes) < count:  # some writers of a single strip leave them out
+    if len(sizes) < count:  # some programs that write a single strip omit them
         sizes = tuple(row_bytes * height for height in heights) if layout.compression == UNCOMPRESSED else ()
     if layout.compression == UNCOMPRESSED:
         sizes = tuple(row_bytes * height for height in heights)
@@ -111,7 +111,7 @@ def _unpacked(blocks: list[bytes], heights: list[int], row_bytes: int, layout: L
         ones = _by_libtiff(blocks, sum(heights), layout.block_width, 1, layout)
         return np.packbits(ones > 0, axis=1)
     if layout.compression == LZW:
-        # Only of samples of 16 bits does OpenCV refuse what libtiff calls damaged.
+        # OpenCV refuses data that libtiff reports as damaged only for samples of 16 bits.
         bits = 8 if row_bytes % 2 else 16
         rows = _by_libtiff(blocks, sum(heights), row_bytes * 8 // bits, bits, layout)
         return rows.view(np.uint8)
@@ -146,7 +146,7 @@ def _inflated(block: bytes, size: int) -> bytes:
     inflater = zlib.decompressobj()
     try:
         found = inflater.decompress(block, size)
-        # The checksum is compared at the end of the stream, which is beyond the last byte.
+        # The checksum is only compared at the end of the stream, after the last byte.
         inflater.decompress(inflater.unconsumed_tail, 1)
     except zlib.error:
         raise ImageError("damaged TIFF") from None
@@ -184,7 +184,7 @@ def _without_predictor(rows: _Bytes, layout: Layout, per_pixel: int) -> _Bytes:
     size = layout.bits // 8
     if layout.predictor == _FLOAT_DIFFERENCES:
         sums = np.cumsum(rows.reshape(len(rows), -1, per_pixel), axis=1, dtype=np.uint8)
-        by_place = sums.reshape(len(rows), size, -1).transpose(0, 2, 1)  # the highest byte first
+        by_place = sums.reshape(len(rows), size, -1).transpose(0, 2, 1)  # most significant byte first
         in_order = by_place[..., ::-1] if layout.order == "<" else by_place
         return np.ascontiguousarray(in_order).reshape(len(rows), -1)
     stored = np.dtype(f"{layout.order}u{size}")
@@ -237,7 +237,7 @@ def _looked_up(samples: npt.NDArray[np.generic], layout: Layout) -> _Bytes:
     if len(layout.palette) < 3 * size:
         raise ImageError("damaged TIFF: its palette is missing or too short")
     palette = np.array(layout.palette[: 3 * size], np.uint16).reshape(3, size).T
-    # The high byte is right for v * 256 and for v * 257; some writers fill the low byte only.
+    # The high byte is correct for v * 256 and v * 257. Some programs only fill the low byte.
     colours = (palette >> (8 if palette.max() > 255 else 0)).astype(np.uint8)
     rgb = np.asarray(colours[samples[..., 0]], np.uint8)
     if samples.shape[2] == 1:

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 Table = dict[str, tuple[str, str]]
 
-#: Check of an architecture to what it asks. The function of the same name is in the module of the same line.
+#: Checks of an architecture, with their requirement. The function has the same name, in the module of the same line.
 _ARCHITECTURE: dict[str, tuple[str, str]] = {
-    "record": ("record", "the record says what the harness needs, and says it consistently"),
+    "record": ("record", "the record contains what the harness needs, and is consistent"),
     "import_purity": ("imports", "importing the plugin loads no framework, prints nothing and changes no environment"),
     "builds": ("build", "it builds for 2 and for 10 classes, at its own size and at another"),
-    "probabilities": ("build", "raw pixels give one float32 probability a class, rows summing to 1"),
+    "probabilities": ("build", "raw pixels give one float32 probability per class, in rows that sum to 1"),
     "raw_pixels": ("pixels", "pixels of 0..255 are normalised inside the model"),
-    "same_seed_same_weights": ("determinism", "the seed decides the first weights"),
-    "global_state": ("determinism", "building leaves Keras's settings and the seed alone"),
+    "same_seed_same_weights": ("determinism", "the seed determines the initial weights"),
+    "global_state": ("determinism", "building does not change Keras's settings or the seed"),
     "overfits_one_batch": ("training", "one batch can be memorised"),
     "every_weight_moves": ("training", "training changes every trainable weight"),
-    "frozen_weights_stay": ("training", "training leaves frozen layers alone"),
+    "frozen_weights_stay": ("training", "training does not change frozen layers"),
     "batch_independence": ("answers", "a prediction depends only on its own image, and is reproducible"),
     "answers_differ": ("answers", "different photos give different predictions"),
     "opens_without_the_plugin": ("saving", "a saved model opens in plain Keras, with the same predictions"),
@@ -37,7 +37,7 @@ _ARCHITECTURE: dict[str, tuple[str, str]] = {
 }
 
 _EXPORTER: Table = {
-    "record": ("exporter_record", "the record says what the harness needs, and says it consistently"),
+    "record": ("exporter_record", "the record contains what the harness needs, and is consistent"),
     "import_purity": ("imports", "importing the plugin loads no framework, prints nothing and changes no environment"),
     "contract_kept": ("exporter_file", "files have the tensors of the contract, and nothing else is written"),
     "same_bytes": ("exporter_file", "the same model gives the same file, byte for byte"),
@@ -49,15 +49,15 @@ _EXPORTER: Table = {
     "written_twice": ("exporter_metadata", "metadata replaces existing metadata, byte for byte"),
     "label_count": ("exporter_metadata", "a wrong number of labels is refused"),
     "damaged": ("exporter_metadata", "damaged, incomplete and missing files give an error that names them"),
-    "any_name": ("exporter_metadata", "a file is read and written whatever the name of its folder"),
+    "any_name": ("exporter_metadata", "a file can be read and written in a folder with any name"),
     "runtime_isolation": ("exporter_runtime", "predicting loads no framework"),
     "runtime_on_device": ("exporter_runtime", "the runtime module predicts without zoo"),
 }
 
 _DATASET: Table = {
-    "record": ("dataset", "the record says what the harness needs"),
+    "record": ("dataset", "the record contains what the harness needs"),
     "import_purity": ("imports", "importing the plugin loads no framework, prints nothing and changes no environment"),
-    "usable": ("dataset", "what it writes can be trained on"),
+    "usable": ("dataset", "its files can be used for training"),
     "same_files": ("dataset", "it writes the same files each time"),
 }
 
@@ -117,7 +117,7 @@ def all_checks(kind: str = "architecture") -> dict[str, Check]:
 
 def _export_checks() -> Iterator[Check]:
     for offer in exporters():
-        if offer.record.variant_of:  # the same file in another bundle
+        if offer.record.variant_of:  # a variant writes the same file in another bundle
             continue
         for precision in offer.record.precisions:
             name, asks = offer.record.name, f"the {offer.record.name} {precision} file agrees with Keras"

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from zoo.testing.result import CheckError
 from zoo.testing.subject import Subject
 
-#: Largest difference of a probability that another batch size may make.
+#: Maximum difference of a probability with another batch size.
 TOLERANCE = 1e-5
 
-#: Least difference of a probability between any two photos.
+#: Minimum difference of a probability between two photos.
 _LEAST_DIFFERENCE = 0.01
 
 

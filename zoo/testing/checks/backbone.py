@@ -16,7 +16,7 @@ from zoo.training.features import compute_features
 from zoo.training.heads.attach import depth_features
 from zoo.training.model import compile_model, get_weights, split_model
 
-#: Between the answers of the whole model and those of its head to cached features.
+#: Maximum difference between the predictions of the whole model and of its head on cached features.
 TOLERANCE = 1e-5
 
 _STEPS, _PARTS = 3, 4
@@ -51,7 +51,9 @@ def check_backbone(subject: Subject) -> str:
     if not head.trainable_weights:
         mend = "Declare the pooling layer before the last Dense."
         raise CheckError(f"the head after '{name}' has weights to train", "none", mend)
-    backbone.run_eagerly = head.run_eagerly = True  # as the whole: compiled, the sums have another order
+    backbone.run_eagerly = head.run_eagerly = (
+        True  # not compiled, like the whole model, because compiled sums have another order
+    )
     with subject.own_cache():
         features = compute_features(backbone, subject.photos, Recipe(head_epochs=1)).data.pixels
         cached = features.read(range(len(features)))
@@ -66,20 +68,20 @@ def check_backbone(subject: Subject) -> str:
         moved = sum(not np.array_equal(a, b) for a, b in zip(frozen, get_weights(backbone.weights), strict=True))
     if moved:
         mend = "Layers of the head must not share weights with the backbone."
-        raise CheckError("training the head does not change the backbone", f"{moved} of its weights moved", mend)
+        raise CheckError("training the head does not change the backbone", f"{moved} of its weights changed", mend)
     beside = f", beside {len(depths)} depths" if depths else ""
     return f"'{name}' gives {width[1]} features{beside}; the head trains on them"
 
 
 def _compare(fitted: Fitted, head: keras.Model, cached: NDArray[np.float32], when: str) -> None:
-    # In other batches than the features were computed in: they must not depend on it.
+    # with another batch size than for the features, because predictions must not depend on it
     parts = np.array_split(fitted.pixels, _PARTS)
     whole = np.concatenate([answers(fitted.model, part, len(part)) for part in parts])
     from_features = answers(head, cached, len(cached))
     worst = float(np.abs(whole - from_features).max())
     if not worst <= TOLERANCE:
         raise CheckError(
-            f"the head answers to cached features as the whole model to the images, within {TOLERANCE:g}, {when}",
+            f"the head predicts the same from cached features as the whole model, within {TOLERANCE:g}, {when}",
             f"a probability differs by {worst:.3g}",
             "In inference, the features of an image must depend only on this image. Is a mean computed over axis 0?",
         )

@@ -20,7 +20,7 @@ def check_makes_callbacks(subject: CallbacksSubject) -> str:
     first, second = (_make(subject, name) for name in ("first", "second"))
     if shared := [callback for callback in first if any(callback is other for other in second)]:
         raise CheckError(
-            "every run gets callbacks of its own",
+            "every run gets new callbacks",
             f"{type(shared[0]).__name__} is the same object for two runs",
             "Create it inside the hook. Otherwise its state is passed on to the next run.",
         )
@@ -35,13 +35,13 @@ def check_leaves_training_alone(subject: CallbacksSubject) -> str:
         raise
     except (Exception, SystemExit) as error:
         raise CheckError(
-            "a training of two epochs with validation goes through", one_line(error), "Look at the traceback of fit()."
+            "a training of two epochs with validation is completed", one_line(error), "Look at the traceback of fit()."
         ) from error
     if any(not np.array_equal(*pair) for pair in zip(alone, watched, strict=True)):
         raise CheckError(
-            "the weights are bit for bit those of a training without the callbacks",
+            "the weights are exactly those of a training without the callbacks",
             "other weights",
-            "Draw random numbers from a generator of your own, and leave weights and optimizer alone.",
+            "Draw random numbers from your own generator, and do not change weights and optimizer.",
         )
     return "two epochs, the same weights"
 
@@ -56,7 +56,7 @@ def check_state(subject: CallbacksSubject) -> str:
             again = json.loads(json.dumps(callback.get_state()))
         except Exception as error:
             raise CheckError(
-                "get_state() gives what JSON holds, and set_state() takes it back",
+                "get_state() returns values that JSON can store, and set_state() restores them",
                 f"{name}: {one_line(error)}",
                 "Use only numbers, strings, lists and dicts. `zoo train --resume` reads the state from the checkpoint.",
             ) from error

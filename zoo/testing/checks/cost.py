@@ -41,7 +41,7 @@ def peak_growth_bytes() -> Iterator[Growth]:
 
 def _begin_peak() -> int:
     with suppress(OSError):
-        _CLEAR.write_text("5")  # proc(5): resets VmHWM to what is resident now
+        _CLEAR.write_text("5")  # proc(5): resets VmHWM to the resident memory
     return _peak()
 
 
@@ -54,7 +54,7 @@ def _peak() -> int:
         return peak if sys.platform == "darwin" else peak * 1024
 
 
-#: A step of one image, at the architecture's own size and with its default recipe's optimizer.
+#: A training step with one image of the architecture's own size and the optimizer of its default recipe.
 MOST_SECONDS, MOST_BYTES = 10.0, 4 * 2**30
 
 _TIMED_STEPS = 2
@@ -68,7 +68,7 @@ def check_training_step(subject: Subject) -> str:
         compile_model(model, replace(architecture.recipes["default"], precision="float32"), steps_per_epoch=100)
         pixels = np.random.default_rng(0).integers(0, 256, (1, *spec.input_shape)).astype(np.uint8)
         target = np.eye(2, dtype=np.float32)[:1]
-        model.train_on_batch(pixels, target)  # traces
+        model.train_on_batch(pixels, target)  # compiles the step
         times = []
         for _ in range(_TIMED_STEPS):
             start = time.perf_counter()

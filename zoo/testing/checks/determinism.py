@@ -46,23 +46,23 @@ def check_global_state(subject: Subject) -> str:
         changed = changed_settings(before)
     if changed:
         raise CheckError(
-            "building leaves Keras's settings as they are",
+            "building does not change Keras's settings",
             "; ".join(changed),
             "Set dtype=... and data_format=... of the layers instead. The settings are global.",
         )
     for name, (one, two) in zip(("Python's", "NumPy's"), zip(*states, strict=True), strict=True):
         if one == two:
             raise CheckError(
-                "building leaves the random seed to the caller",
-                f"{name} random numbers are the same after it, whatever the seed was before it",
+                "building does not set the random seed",
+                f"{name} random numbers after it are the same for every seed before it",
                 "Remove keras.utils.set_random_seed, random.seed and numpy.random.seed.",
             )
-    return "float policy, data format, epsilon and seed are as they were"
+    return "dtype policy, data format, epsilon and seed are unchanged"
 
 
 def _fresh(subject: Subject, seed: int) -> tuple[list[str], list[NDArray[Any]]]:
-    """Paths and values of the first weights; layers that were given no name are called otherwise the second time."""
-    shape = subject.image.input_shape  # which may have to be found by building
+    """Paths and values of the first weights. Layers without an explicit name get another one the second time."""
+    shape = subject.image.input_shape  # which may require building
     keras.utils.set_random_seed(seed)
     model = subject.build(shape, 2)
     return [weight.path for weight in model.weights], get_weights(model.weights)

@@ -18,11 +18,11 @@ from zoo.registry import exporters
 from zoo.testing.result import CheckError, NothingToCheckError
 from zoo.testing.subject import Subject
 
-#: What one weight is multiplied with; a cut tensor or a wrong scale is off by far more.
+#: Factor for one weight. A truncated tensor or a wrong scale causes much larger differences.
 NUDGE = 1.5
 
-#: Ten times what verification allows a float32 file: a weight that moves the answers by less is not asked about. A
-#: channel may be dead, so a few are tried.
+#: Ten times the limit of the verification for a float32 file. A weight that changes the predictions by less is not
+#: used. Several weights are tried, because a channel may be inactive.
 NOTICED, TRIED = 1e-3, 8
 
 
@@ -50,7 +50,7 @@ def check_export(subject: Subject, name: str, precision: str) -> str:
     assert found.values.difference is not None
     return (
         f"{found.file_bytes / 1e6:.2f} MB; a probability differs by {found.values.difference.max:.2g} at most, "
-        f"{found.values.agreeing} of {found.n} answers agree"
+        f"{found.values.agreeing} of {found.n} predictions agree"
     )
 
 
@@ -61,7 +61,7 @@ def _mend(precision: str) -> str:
             "before sums, or declare the expected failure."
         )
     if precision == "float16":
-        return "Weights or their products leave what float16 holds: are some above 65504, or below 6e-8?"
+        return "Weights or their products exceed the range of float16: are some above 65504, or below 6e-8?"
     return "A layer is computed differently, such as a resizing, a padding or operations in another order. Bisect it."
 
 
@@ -73,7 +73,7 @@ def check_nudged_weight(subject: Subject) -> str:
     ]
     if not formats:
         raise NothingToCheckError("no installed exporter writes float32")
-    files = {exporter.name: subject.exported.path(exporter, "float32") for exporter in formats}  # before the nudge
+    files = {exporter.name: subject.exported.path(exporter, "float32") for exporter in formats}  # before the change
     with fitted.kept() as model:
         weight = _nudge(model, fitted.pixels)
         told = [_check_teeth(subject, exporter, files[exporter.name], weight) for exporter in formats]
@@ -91,7 +91,7 @@ def _check_teeth(subject: Subject, exporter: Exporter, file: Path, weight: str) 
     if found.passed or found.contract.problems:
         limit = default_gates("float32").max_difference
         raise CheckError(
-            f"verification refuses the {exporter.name} file beside a model whose {weight} is {NUDGE:g} times as much",
+            f"verification refuses the {exporter.name} file if {weight} of the model is multiplied by {NUDGE:g}",
             " ".join(found.contract.problems) or f"a probability differs by {difference:.2g}, {limit:g} is allowed",
             "The outputs of the file must depend on the weights of the model. Check how the exporter stores them.",
         )
@@ -119,15 +119,15 @@ def _nudge(model: keras.Model, pixels: NDArray[np.uint8]) -> str:
             return f"{kernel.path}[{', '.join(map(str, place))}]"
         largest = max(largest, difference)
     raise CheckError(
-        f"a weight of the first kernel, {NUDGE:g} times as much, changes a probability by {NOTICED:g} or more",
-        f"{kernel.path}: by {largest:.2g} at most, whichever of {min(before.shape[-1], TRIED)} channels",
-        "Answers that hardly depend on the weights cannot be verified: is the signal lost on the way, in a saturated "
+        f"a weight of the first kernel, multiplied by {NUDGE:g}, changes a probability by {NOTICED:g} or more",
+        f"{kernel.path}: by at most {largest:.2g}, for each of {min(before.shape[-1], TRIED)} channels",
+        "Predictions that hardly depend on the weights cannot be verified: is the signal lost in a saturated "
         "activation, a tiny scale or a branch that is multiplied by zero?",
     )
 
 
 def _largest_of_channels(kernel: NDArray[np.floating[Any]]) -> list[tuple[int, ...]]:
-    """Place of the largest weight of each output channel, those of the largest channels first."""
+    """Position of the largest weight of each output channel, the largest first."""
     size = np.abs(kernel).reshape(-1, kernel.shape[-1])
     rows, channels = size.argmax(axis=0), np.argsort(-size.max(axis=0))[:TRIED]
     flat = np.ravel_multi_index((rows[channels], channels), size.shape)
@@ -136,4 +136,6 @@ def _largest_of_channels(kernel: NDArray[np.floating[Any]]) -> list[tuple[int, .
 
 def _need_tensorflow() -> None:
     if keras.backend.backend() != "tensorflow":
-        raise NothingToCheckError(f"files are made on the TensorFlow backend; this is {keras.backend.backend()}")
+        raise NothingToCheckError(
+            f"files are exported on the TensorFlow backend; the current backend is {keras.backend.backend()}"
+        )

@@ -11,11 +11,11 @@ from zoo.parity.result import size_bytes
 from zoo.testing.exporter import IMAGE, LABELS, ExporterSubject
 from zoo.testing.result import CheckError, NothingToCheckError, one_line
 
-#: By how much a probability may differ from Keras. int8 files are compared with the rounded Keras model; each runtime
-#: rounds 8-bit sums in its own way (ONNX Runtime and LiteRT stay below 0.03 here, OpenVINO below 0.06).
+#: Maximum difference of a probability from Keras. int8 files are compared with the rounded Keras model. Each runtime
+#: rounds 8-bit sums differently (ONNX Runtime and LiteRT stay below 0.03 here, OpenVINO below 0.06).
 TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "int8": 0.1}
 
-#: By how much it may differ with the images beside.
+#: Maximum difference of a probability that other images in the batch may cause.
 BATCH_TOLERANCE = 1e-5
 
 
@@ -79,7 +79,7 @@ def check_predicts(subject: ExporterSubject, precision: str) -> str:
         raise CheckError(
             f"a probability of the {precision} file differs from Keras by {TOLERANCE[precision]:g} at most",
             f"by {difference:.3g}",
-            "Are the pixels handed on as they are, and the outputs in the order of the model?",
+            "Are the pixels passed on unchanged, and the outputs in the order of the model?",
         )
     off = float(np.abs(found.sum(axis=1) - 1).max())
     if off > 1e-4:
@@ -100,13 +100,13 @@ def check_batches(subject: ExporterSubject) -> str:
                 raise CheckError(
                     f"predict takes any number of pictures, one after the other: {count} give ({count}, {len(LABELS)})",
                     f"{found.shape}",
-                    "Where the file holds a batch of 1, predict one by one; of no pictures, return no rows.",
+                    "If the file has a batch of 1, predict one by one. For no pictures, return no rows.",
                 )
             alone = [runtime.predict(image[None])[0] for image in images]
             worst = max([worst, *(float(np.abs(one - row).max()) for one, row in zip(alone, found, strict=True))])
             if worst > BATCH_TOLERANCE:
                 raise CheckError(
-                    f"a prediction does not depend on the pictures beside it, within {BATCH_TOLERANCE:g}",
+                    f"a prediction does not depend on the other pictures of the batch, within {BATCH_TOLERANCE:g}",
                     f"{precision}: a probability differs by {worst:.3g}",
                     "Predict one by one.",
                 )
@@ -137,7 +137,7 @@ def check_refuses_other_pixels(subject: ExporterSubject) -> str:
             )
     if not np.array_equal(runtime.predict(images), before):
         raise CheckError("a refusal changes no later prediction", "another prediction", "Refuse before anything else.")
-    return f"{len(others)} kinds, and it goes on predicting"
+    return f"{len(others)} kinds are refused, and later predictions are unchanged"
 
 
 def check_float16(subject: ExporterSubject) -> str:
@@ -157,7 +157,7 @@ def check_int8(subject: ExporterSubject) -> str:
     steps = subject.exporter.load(path, 1).predict(subject.pixels(8)) * 256
     if np.abs(steps - steps.round()).max() < 0.01:
         raise CheckError(
-            "probabilities are computed in float: nothing behind the last FakeQuantize is rounded",
+            "probabilities are computed in float: nothing after the last FakeQuantize is rounded",
             "all are multiples of 1/256",
             "Leave the softmax, and what has no FakeQuantize behind it, in float32.",
         )

@@ -29,7 +29,7 @@ def check_round_trip(subject: ExporterSubject) -> str:
         path = subject.copy(precision, "metadata")
         if (said := exporter.read_metadata(path)) is not None:
             raise CheckError(
-                "a file without written metadata has none", f"{said!r:.80}", "Return None where there is none."
+                "a file without written metadata has none", f"{said!r:.80}", "Return None if there is none."
             )
         before = exporter.load(path, 1).predict(subject.pixels(2))
         metadata = subject.metadata(precision)
@@ -37,7 +37,7 @@ def check_round_trip(subject: ExporterSubject) -> str:
         said = exporter.read_metadata(path)
         if said != metadata:
             raise CheckError(
-                "metadata is read as written, whatever the labels",
+                "metadata is read as written, with any labels",
                 f"{said!r:.200}" if said is None else _difference(metadata.as_dict(), said.as_dict()),
                 "Store Metadata.to_json() whole; escape what the format cannot hold, such as lone surrogates.",
             )
@@ -45,7 +45,7 @@ def check_round_trip(subject: ExporterSubject) -> str:
             raise CheckError(
                 "writing metadata changes no prediction", "another prediction", "Change only the metadata."
             )
-    return "labels of any text come back, and predictions stay the same to the bit"
+    return "labels with any text are read as written, and predictions do not change"
 
 
 def _difference(wrote: dict[str, object], read: dict[str, object]) -> str:
@@ -67,12 +67,16 @@ def check_written_twice(subject: ExporterSubject) -> str:
         exporter.write_metadata(path, longer)
         if exporter.read_metadata(path) != longer:
             raise CheckError(
-                "metadata takes the place of what the file said before",
+                "metadata replaces earlier metadata",
                 "the old one, or a mixture",
                 "Replace all of it.",
             )
         exporter.write_metadata(path, metadata)
-        _same(first, _contents(exporter, path), "metadata leaves nothing behind: back to the first gives its bytes")
+        _same(
+            first,
+            _contents(exporter, path),
+            "metadata leaves nothing behind: the first metadata again gives the same bytes",
+        )
     return f"{sum(map(len, first.values()))} bytes, each time the same"
 
 
@@ -94,10 +98,10 @@ def check_label_count(subject: ExporterSubject) -> str:
     try:
         exporter.write_metadata(path, replace(subject.metadata(precision), labels=("a", "b")))
     except ExportError:
-        _same(before, _contents(exporter, path), "a refusal leaves the file as it was")
+        _same(before, _contents(exporter, path), "a refusal does not change the file")
         return "2 labels for 5 outputs are refused"
     raise CheckError(
-        "labels of another number than the file's outputs are refused with an ExportError",
+        "a number of labels other than that of the outputs is refused with an ExportError",
         "2 labels were written into a file with 5 outputs",
         "Compare their number with the shape of the output before writing.",
     )
@@ -121,7 +125,7 @@ def check_damaged(subject: ExporterSubject) -> str:
         _expect_error(subject, path, "load", f"a part, {part.name}, that is missing")
     path.unlink()
     for name in ("read_metadata", "load"):
-        _expect_error(subject, path, name, "a file that is not there")
+        _expect_error(subject, path, name, "a missing file")
     return f"{len(_DAMAGES) + 1 + 2 * len(parts)} kinds of damage are named"
 
 
@@ -139,7 +143,7 @@ def _expect_error(subject: ExporterSubject, path: Path, name: str, what: str) ->
         if path.stem in error.message and len(error.message.splitlines()) == 1:
             return
         seen = f"{name}: {error.message!r:.200}"
-        mend = "One line that names the file."
+        mend = "The message must be one line that names the file."
     except Exception as error:
         seen = f"{name}: {one_line(error)}"
     else:
@@ -159,8 +163,8 @@ def check_any_name(subject: ExporterSubject) -> str:
         exporter.load(path, 1).predict(subject.pixels(1))
     except Exception as error:
         raise CheckError(
-            "a file is read and written whatever its folder is called", one_line(error), "Read its bytes in Python."
+            "a file can be read and written in a folder with any name", one_line(error), "Read its bytes in Python."
         ) from error
     if said != subject.metadata(precision):
-        raise CheckError("a file is read and written whatever its folder is called", f"{said!r:.80}", "")
-    return "a folder whose name is no UTF-8"
+        raise CheckError("a file can be read and written in a folder with any name", f"{said!r:.80}", "")
+    return "a folder whose name is not UTF-8"

@@ -1,4 +1,4 @@
-"""The record of an exporter by itself, before anything is converted."""
+"""The record of an exporter alone, before anything is converted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.testing.checks.record import Offence, summary_offences
 from zoo.testing.exporter import ExporterSubject
 from zoo.testing.result import CheckError
 
-#: How many arguments each function is called with.
+#: Number of arguments of each function.
 _ARGUMENTS = {"convert": 3, "write_metadata": 2, "read_metadata": 1, "load": 2, "parts": 1, "stored": 1}
 
 
@@ -32,7 +32,7 @@ def check_record(subject: ExporterSubject) -> str:
 def _offences(exporter: Exporter) -> Iterator[Offence]:
     suffix = exporter.suffix
     if not suffix.startswith(".") or len(suffix) < 2 or suffix != suffix.strip().lower():
-        yield "a suffix in lower case with its dot, such as '.onnx'", repr(suffix), "It ends the name of every file."
+        yield "a suffix in lower case with its dot, such as '.onnx'", repr(suffix), "It is the suffix of every file."
     for name, count in _ARGUMENTS.items():
         function = getattr(exporter, name)
         if function is None:
@@ -40,7 +40,7 @@ def _offences(exporter: Exporter) -> Iterator[Offence]:
         try:
             inspect.signature(function).bind(*[None] * count)
         except (TypeError, ValueError) as error:
-            mend = "docs/reference/hooks.md says what each function is called with."
+            mend = "docs/reference/hooks.md lists the arguments of each function."
             yield f"{name} takes {count} arguments", str(error), mend
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -48,9 +48,13 @@ def _offences(exporter: Exporter) -> Iterator[Offence]:
         try:
             Requirement(line)
         except InvalidRequirement as error:
-            yield "requires holds lines that pip understands", f"{line!r}: {error}", "Such as 'onnxruntime>=1.23'."
+            yield "requires contains valid requirements for pip", f"{line!r}: {error}", "Such as 'onnxruntime>=1.23'."
     try:
         runner_files(exporter)
         requirements(exporter)
     except ZooError as error:
-        yield "the runtime module can go onto a device as it is", error.message, error.hint or "Look at its imports."
+        yield (
+            "the runtime module can be copied to a device unchanged",
+            error.message,
+            error.hint or "Look at its imports.",
+        )

@@ -18,7 +18,7 @@ from zoo.testing.result import CheckError, NothingToCheckError
 
 _TIMEOUT_S = 120
 
-#: What a program that only predicts must not wait for.
+#: Packages that a program for prediction must not import.
 FRAMEWORKS = ("keras", "tensorflow", "jax", "torch")
 
 _HERE = """
@@ -96,12 +96,14 @@ def check_runtime_on_device(subject: ExporterSubject) -> str:
     told, names = _run(_DEVICE, [hidden, str(path.parent), path.name, sys.path])
     if told:
         raise CheckError(
-            "load of the runtime module raises ValueError where there is no file", told, "Catch it, and raise that."
+            "load of the runtime module raises ValueError where there is no file",
+            told,
+            "Catch this error, and raise ValueError.",
         )
     if names != ["image", "probabilities"]:
         raise CheckError("the runtime names the tensors 'image' and 'probabilities'", ", ".join(names), "Look there.")
     _same(subject, path, "device.npy", f"{module} alone, without zoo and frameworks, predicts the same")
-    return f"{module} needs nothing of zoo"
+    return f"{module} does not import zoo"
 
 
 def _ready(subject: ExporterSubject, name: str) -> Path:

@@ -11,7 +11,7 @@ from zoo.testing.origin import plugin_module
 from zoo.testing.result import CheckError
 from zoo.testing.workspace import Workspace
 
-#: What `zoo list` and `zoo --help` start without.
+#: Packages that `zoo list` and `zoo --help` must not import.
 HEAVY = ("keras", "tensorflow", "jax", "torch", "cv2", "matplotlib", "numpy", "scipy", "sklearn", "pandas", "PIL")
 
 _TIMEOUT_S = 60
@@ -58,7 +58,7 @@ def check_import_purity(subject: Workspace) -> str:
         timeout=_TIMEOUT_S,
         check=False,
     )
-    expected = f"importing {module} and asking for its records"
+    expected = f"importing {module} and getting its records"
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise CheckError(f"{expected} works in a fresh process", last[0], f'Try: python -c "import {module}"')

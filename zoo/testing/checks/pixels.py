@@ -12,10 +12,10 @@ from zoo.testing.checks.build import noise
 from zoo.testing.result import CheckError, NothingToCheckError
 from zoo.testing.subject import Subject
 
-#: A value that no normalised picture has, and pixels do; and one that every normalised picture has.
+#: A value that pixels reach but normalised pictures do not, and one that every normalised picture contains.
 _LARGE, _SMALL = 30.0, 0.1
 
-#: Layers that learn or hold the normalisation themselves.
+#: Layers that contain or learn a normalisation.
 _NORMALISING = (keras.layers.BatchNormalization, keras.layers.LayerNormalization, keras.layers.GroupNormalization)
 
 
@@ -32,23 +32,23 @@ def check_raw_pixels(subject: Subject) -> str:
     if low >= 0 and high > _LARGE:
         raise CheckError(
             "pixels of 0..255 are scaled or centred inside the model, before the first weights",
-            f"'{first.name}' is given values from {low:g} to {high:g}",
+            f"'{first.name}' receives values from {low:g} to {high:g}",
             "Begin with layers.Rescaling(1 / 127.5, offset=-1), or what the weights were trained with; do not "
             "use `preprocess_input`.",
         )
     if max(-low, high) < _SMALL and high > low:
         raise CheckError(
             "pixels are normalised once, to values of about -1 to 1",
-            f"'{first.name}' is given values from {low:.3g} to {high:.3g}",
+            f"'{first.name}' receives values from {low:.3g} to {high:.3g}",
             "Is there a second Rescaling, such as one inside a keras.applications model?",
         )
     if not high > low:
         raise CheckError(
-            "what is made of different pixels differs",
-            f"'{first.name}' is given the value {low:g} alone",
+            "different pixels give different values",
+            f"'{first.name}' receives only the value {low:g}",
             "Look at the layers before it: is a rounding or a cast to whole numbers among them?",
         )
-    return f"the first layer with weights, '{first.name}', is given values from {low:.3g} to {high:.3g}"
+    return f"the first layer with weights, '{first.name}', receives values from {low:.3g} to {high:.3g}"
 
 
 def _computes(call: Call) -> bool:

@@ -14,13 +14,13 @@ from zoo.registry import architectures
 from zoo.testing.result import CheckError
 from zoo.testing.subject import Subject
 
-#: What `zoo list` shows on one line.
+#: Maximum length of a line of `zoo list`.
 _SUMMARY_LENGTH = 120
 
 
 def check_record(subject: Subject) -> str:
     architecture = subject.architecture
-    # A record is what a plugin made of it: none of its types can be relied on.
+    # A plugin may have filled the record with values of any type.
     for expected, seen, mend in (*_fields(architecture), *_recipes(architecture), *_weights(architecture.weights)):
         raise CheckError(expected, seen, mend)
     if architecture.name in architectures():
@@ -29,7 +29,7 @@ def check_record(subject: Subject) -> str:
     return f"recipes {', '.join(architecture.recipes)}; weights {weights}; backbone {architecture.backbone or 'none'}"
 
 
-#: What is expected, what is seen, and the likely mend.
+#: What was expected, what was found, and the most likely fix.
 Offence = tuple[str, str, str]
 
 
@@ -56,7 +56,7 @@ def _fields(architecture: Any) -> Iterator[Offence]:
     ):
         if not isinstance(value, kind):
             seen = f"{type(value).__name__} {value!r:.60}"
-            yield f"{name} is of the type the record names", seen, "help(zoo.Architecture) says which."
+            yield f"{name} has the type that the record declares", seen, "help(zoo.Architecture) says which."
 
 
 def _recipes(architecture: Any) -> Iterator[Offence]:
@@ -79,7 +79,7 @@ def _unbindable(build: Any, options: dict[str, Any]) -> str:
     except TypeError as error:
         return f"build{inspect.signature(build)}: {error}"
     except ValueError:
-        return ""  # a callable that has no signature to be read; building will tell
+        return ""  # a callable without a signature; building shows whether it works
     return ""
 
 
@@ -92,7 +92,7 @@ def _weights(offered: tuple[Weights, ...]) -> Iterator[Offence]:
         try:
             labels = weights.labels()
         except ZooError as error:
-            yield f"weights '{weights.name}' say their labels", f"{error}", "Ship the class names in the package."
+            yield f"weights '{weights.name}' return their labels", f"{error}", "Ship the class names in the package."
             continue
         if len(labels) < 2 or len(set(labels)) < len(labels):
             seen = f"{len(labels)} labels, {len(set(labels))} of them different"

@@ -18,7 +18,7 @@ from zoo.testing.subject import Subject
 TOLERANCE = 1e-6
 _TIMEOUT_S = 600
 
-#: zoo and the plugin are as good as not installed in it.
+#: A program in which zoo and the plugin cannot be imported.
 _CODE = """
 import json, sys
 
@@ -46,7 +46,7 @@ def check_opens_without_the_plugin(subject: Subject) -> str:
     expected = answers(fitted.model, fitted.pixels, len(fitted.pixels))
     path = folder / "model.keras"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # NumPy's opinion of Keras's arrays
+        warnings.simplefilter("ignore")  # a warning of NumPy about arrays of Keras
         fitted.model.save(path)
     np.save(folder / "pixels.npy", fitted.pixels)
     hidden = ["zoo", plugin_module(subject.architecture).partition(".")[0]]
@@ -71,7 +71,7 @@ def check_opens_without_the_plugin(subject: Subject) -> str:
             f"a probability differs by {worst:.3g}",
             "A value that affects the outputs is not saved: it is not a weight, or is missing in get_config.",
         )
-    return f"{path.stat().st_size / 1e6:.1f} MB; answers differ by {worst:.1g} at most"
+    return f"{path.stat().st_size / 1e6:.1f} MB; probabilities differ by {worst:.1g} at most"
 
 
 def _reason(stderr: str) -> str:
@@ -80,4 +80,4 @@ def _reason(stderr: str) -> str:
         return unknown.group()
     lines = [line.strip() for line in stderr.strip().splitlines() if line.strip()]
     starts = [index for index, line in enumerate(lines) if line.partition(":")[0].endswith(("Error", "Exception"))]
-    return " ".join(lines[starts[-1] :] if starts else lines[-1:])[:400] or "the process ended without a word"
+    return " ".join(lines[starts[-1] :] if starts else lines[-1:])[:400] or "the process ended without a message"

@@ -14,7 +14,8 @@ from zoo.training.model import compile_model, get_weights, unfreeze
 
 _NAMED = 4
 
-#: Least share of the photos that is then answered rightly: the last step follows the last loss, and moves some again.
+#: Minimum share of the photos that are predicted correctly afterwards. The last step comes after the last loss, and may
+#: change some predictions.
 _RIGHT = 0.9
 
 
@@ -37,7 +38,7 @@ def check_overfits_one_batch(subject: Subject) -> str:
         )
     if fitted.right < _RIGHT * images:
         raise CheckError(
-            f"a model that learnt {images} photos answers {percent(_RIGHT, 0)} of them correctly in inference",
+            f"a model that was trained on {images} photos predicts {percent(_RIGHT, 0)} of them correctly in inference",
             f"{fitted.right} of {images}, though the training loss is {last:.3g}",
             "Something differs between training and inference: look at layers that take `training`.",
         )
@@ -49,8 +50,8 @@ def check_every_weight_moves(subject: Subject) -> str:
     if unmoved:
         raise CheckError(
             "training changes every trainable weight",
-            f"{len(unmoved)} did not move: {_some(unmoved)}",
-            "No gradient reaches them: is there a stop_gradient or a rounding? Else set trainable=False.",
+            f"{len(unmoved)} did not change: {_some(unmoved)}",
+            "No gradient reaches them: is there a stop_gradient or a rounding? Otherwise set trainable=False.",
         )
     return f"{len(subject.fitted.model.trainable_weights)} trainable weights"
 
@@ -72,8 +73,8 @@ def check_frozen_weights_stay(subject: Subject) -> str:
         ]
     if moved:
         raise CheckError(
-            "a training step leaves layers alone whose `trainable` is False",
-            f"{len(moved)} of {len(frozen)} frozen weights moved: {_some(moved)}",
+            "a training step does not change layers whose `trainable` is False",
+            f"{len(moved)} of {len(frozen)} frozen weights changed: {_some(moved)}",
             "Only the optimizer may change weights. A frozen layer must not assign to its own weights.",
         )
     return f"{len(frozen)} frozen weights"

@@ -23,7 +23,7 @@ def depth_features(model: keras.Model, depths: Sequence[str], backbone_end: str)
     Raises:
         PluginError: A layer does not exist, or its output is not a feature map.
     """
-    # Names of their own: with the numbers that Keras gives instead, cached features would not be found again.
+    # Explicit names, because the numbers in Keras's automatic names would change the key of cached features.
     found = [*(pool for _, pool in _pooled(model, depths)), _output(model, backbone_end)]
     joined = keras.layers.Concatenate(dtype="float32", name="depths")(found) if depths else found[0]
     return keras.Model(model.inputs[0], joined, name="backbone")

@@ -25,12 +25,13 @@ from zoo.training.heads.sureness import fit_factor, probabilities_of
 from zoo.training.heads.trial import Trial, Tried, class_weights
 
 FOLDS = 5
-#: The choice is repeated with other folds until about this many images were predicted, but not more than _REPETITIONS
-#: times: few images need it more, and leave the time for it.
+#: The cross-validation is repeated with other folds until about this many images were predicted, but at most
+#: _REPETITIONS times. Small datasets need repetitions more, and have the time for them.
 _PREDICTED, _REPETITIONS = 1500, 4
-#: Of larger datasets, this many images choose; all of them train the head that was chosen.
+#: Maximum number of images for the choice. The chosen head is trained on all images.
 MOST_CHOOSING = 2000
-#: Numbers that are held in memory at most, 300 MB. Of more features, ridge regression, which passes over them, is all.
+#: Maximum number of feature values in memory, 300 MB. With more, only ridge regression is tried, which reads them in
+#: parts.
 _MOST_HELD = 40_000_000
 
 
@@ -78,12 +79,12 @@ def choose_head(
         images: Positions of the training images.
         classes: ``(m,)``, class of each training image.
         count: Number of classes. Each must have an image.
-        balanced: Whether all classes have the same weight, whatever their number of images.
+        balanced: Whether all classes have the same weight, regardless of their number of images.
         seed: Seed of the folds.
         progress: Called with steps done and steps to do.
     """
     tell = progress or (lambda done, total: None)
-    # A matrix of a few hundred rows gains nothing from threads, and on a busy machine loses much.
+    # Threads do not help for a matrix of a few hundred rows, and are slow on a busy machine.
     with threadpool_limits(1):
         chosen = _some(classes, seed)
         rows, held = classes[chosen], features.read(images[chosen]).astype(np.float64)
@@ -101,7 +102,7 @@ def choose_head(
         tried = [trial.ridge(balance, divided) for balance in balances]
         best = min(tried, key=lambda each: each.brier)
         tried.append(trial.logistic(best.balance, divided[:1]))
-        # The same images in the same folds decide between the two.
+        # The two methods are compared on the same images in the same folds.
         best = min((best, tried[-1]), key=lambda each: each.first_brier)
         growth = grow(*trial.with_fewer(best, divided, seed), seed)
         factor = fit_factor(best.scores, rows)

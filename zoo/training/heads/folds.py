@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-#: Images of a class are kept in one fold where the squared distance of their features is at most this share of the
-#: median in the class. Two photographs of one object, or two versions of one photograph, would otherwise answer for
-#: each other. docs/decisions/0020-heads.md.
+#: Images of a class are kept in one fold if the squared distance of their features is at most this share of the median
+#: in the class. Otherwise, two photos of one object, or two versions of one photo, would be used to predict each other.
+#: docs/decisions/0020-heads.md
 ALIKE_UP_TO = 0.1
 
 
@@ -57,11 +57,12 @@ def divide_into_folds(
     filled = np.zeros((int(classes.max()) + 1, count), np.int64)
     members, sizes = np.unique(groups, return_counts=True)
     dealt = generator.permutation(len(members))
-    # The largest first: what is left afterwards evens out the shares.
+    # The largest groups first, so that the smaller ones can balance the folds.
     for place in dealt[np.argsort(-sizes[dealt], kind="stable")].tolist():
         images = np.flatnonzero(groups == members[place])
         label = int(classes[images[0]])
-        # The fold that has least of the class; of equal ones the emptiest, so that small classes do not pile up.
+        # The fold with the fewest images of the class; of equal ones the smallest, so that small classes are
+        # distributed.
         fold = int(np.lexsort((generator.random(count), filled.sum(0), filled[label]))[0])
         filled[label, fold] += len(images)
         folds[images] = fold

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from zoo.run_folder.info import Growth
 
-#: Shares of the training images that heads are trained on beside all of them.
+#: Shares of the training images on which heads are trained, in addition to all of them.
 SHARES = (0.25, 0.5)
 _DRAWS = 500
 

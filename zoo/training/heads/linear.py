@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-#: Images whose features are read at a time.
+#: Number of images whose features are read at a time.
 _READ = 1024
 
 #: Reads the features of the images at some positions, ``(m, d)``.
@@ -178,12 +178,12 @@ def logistic_regressions(
     """
     from sklearn.linear_model import LogisticRegression
 
-    # From the solution at a stronger penalty it is not far to that at a weaker one.
+    # The solution for a stronger penalty is a good start for a weaker one.
     regression = LogisticRegression(max_iter=500, warm_start=True)
     for strength in strengths:
         regression.set_params(C=1 / (strength * len(features)))
         regression.fit(features, classes, sample_weight=weights)
         kernel, bias = regression.coef_.T.astype(np.float64), regression.intercept_.astype(np.float64)
-        if kernel.shape[1] == 1:  # of two classes only the second is told, against the first
+        if kernel.shape[1] == 1:  # for two classes, only the score of the second minus the first is given
             kernel, bias = np.hstack([-kernel / 2, kernel / 2]), np.concatenate([-bias / 2, bias / 2])
         yield LinearHead(kernel, bias)

@@ -14,11 +14,11 @@ from zoo.training.heads.growth import SHARES
 from zoo.training.heads.linear import Floats, Scaling, Spectrum, logistic_regressions
 from zoo.training.heads.sureness import brier_score, fit_factor, probabilities_of
 
-#: Penalties that are tried, for features whose squares sum to 1 on average. docs/decisions/0020-heads.md.
+#: Candidate penalties, for features whose mean sum of squares is 1. docs/decisions/0020-heads.md
 RIDGE_STRENGTHS = tuple((10.0 ** np.arange(-4, -1.4, 0.25)).tolist())
 LOGISTIC_STRENGTHS = tuple((10.0 ** np.arange(-3.5, -5.6, -0.5)).tolist())
 
-#: Dimensions, those of the largest variance, in which logistic regressions are compared.
+#: Number of dimensions, those with the largest variance, in which logistic regressions are compared.
 _MOST_DIMENSIONS = 600
 
 _Strengths = Sequence[float]
@@ -150,7 +150,7 @@ class Trial:
         if key not in self._grams:
             weights = class_weights(self._classes[train], self._count, self._balanced)
             products = (_inner_products(self._held[:, part], train, weights) for part in self._features.parts)
-            self._grams[key] = [part.astype(np.float32) for part in products]  # kept until all balances are tried
+            self._grams[key] = [part.astype(np.float32) for part in products]  # kept until all weightings were tried
         widths = [len(range(*part.indices(self._features.width))) for part in self._features.parts]
         total = sum(value * width for value, width in zip(balance.of_parts, widths, strict=True))
         gram = np.zeros(self._grams[key][0].shape)

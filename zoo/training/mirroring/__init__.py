@@ -17,7 +17,7 @@ from zoo.training.mirroring.measure import measured_swap
 from zoo.training.mirroring.names import named_swap
 from zoo.training.mirroring.way import WORDS, Way
 
-#: From this rotation on, to either side, images are turned upside down too.
+#: Minimum rotation, in both directions, at which images are also turned upside down.
 _UPSIDE_DOWN_DEGREES = 135
 
 

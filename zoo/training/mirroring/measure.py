@@ -18,25 +18,25 @@ from numpy.typing import NDArray
 from zoo.data import TRAIN, ImageData
 from zoo.training.mirroring.way import Way, changed
 
-#: Images that are measured, of a class and of all: enough to be sure, and 0.1 s of one core for 500 of them.
+#: Maximum number of images per class and in total. 500 images take 0.1 s on one core.
 _MOST_OF_A_CLASS, _MOST = 100, 3000
-#: With fewer images of a class, nothing can be said of it.
+#: Minimum number of images of a class.
 _FEWEST = 8
-#: Chance of finding a pair in a dataset where mirroring makes no difference.
+#: Probability of reporting a pair in a dataset in which mirroring makes no difference.
 _ERROR = 0.01
-#: Chance at which a share counts as more than half way, and the way back as real.
+#: Significance level of the second and the third condition.
 _PAIR_ERROR = 0.05
 
-#: Side of the image, side of the patches, distance between them in pixels. Positions are the same from either edge.
+#: Side of the image, side of the patches, and distance between them in pixels. Positions are symmetric.
 _SCALES = ((32, 8, 2), (16, 7, 1))
 _PATCHES = 100
 _FOLDS = 5
-#: Images whose numbers stay in the processor's cache from one step to the next.
+#: Number of images whose values stay in the cache of the processor from one operation to the next.
 _TOGETHER = 16
 _RIDGE = 0.3
-#: Added to the norm of a patch, so that one of an even surface fits nothing.
+#: Added to the norm of a patch, so that a uniform patch matches nothing.
 _FAINT = 0.1
-#: A patch that fits less than this, as a cosine, does not count as found.
+#: Minimum cosine similarity at which a patch counts as found.
 _FOUND = 0.3
 
 Floats = NDArray[np.float32]
@@ -76,13 +76,11 @@ def measured_swap(data: ImageData, way: Way) -> Swap | None:
         return None
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(
-        1, user_api="blas"
-    ):  # measured: the products are small, and two threads take six times as long
+    with threadpool_limits(1, user_api="blas"):  # the matrices are small, so two threads take six times as long
         plain, other = _describe(_gray(data, chosen), way, random)
         answers = _predict(plain, other, positions, len(classes), random)
     before, after = (_confusion(positions, given, len(classes)) for given in answers)
-    both = np.zeros((2, len(classes), len(classes)), np.int64)  # answers gained and lost by mirroring
+    both = np.zeros((2, len(classes), len(classes)), np.int64)  # predictions gained and lost by mirroring
     for truth, first, second in zip(positions, *answers, strict=True):
         if first != second:
             both[0, truth, second] += 1
@@ -139,7 +137,7 @@ def _fits(images: Floats, side: int, step: int, way: Way, random: np.random.Gene
     flat = flat - flat.mean(-1, keepdims=True)
     norms = np.linalg.norm(flat, axis=-1)
     flat /= norms[..., None] + _FAINT
-    # Patches with much in them are taken more often.
+    # Patches with more texture are drawn more often.
     shares = (norms + 1e-6) / (norms + 1e-6).sum(1, keepdims=True)
     sources = random.integers(0, count, _PATCHES)
     bank = np.stack([flat[image, random.choice(places**2, p=shares[image])] for image in sources])
@@ -187,7 +185,7 @@ def _predict(
         kernel = inputs @ inputs.T
         kernel[np.diag_indices_from(kernel)] += (
             _RIDGE * np.trace(kernel) / len(kernel) + 1e-6
-        )  # even images are all alike
+        )  # uniform images are all equal
         slopes = inputs.T @ np.linalg.solve(kernel, (targets[seen] - level) * weights)
         for row, images in zip(answers, (plain, mirrored), strict=True):
             row[unseen] = ((images[unseen] - centre) @ slopes + level).argmax(1)

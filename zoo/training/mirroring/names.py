@@ -9,7 +9,7 @@ from itertools import combinations
 
 from zoo.training.mirroring.way import Way
 
-#: Words for left and right, without accents, in the languages that class names were met in.
+#: Words for left and right, without accents, in several languages.
 _SIDES = """
 left right  lefts rights  leftward rightward  leftwards rightwards  lefthand righthand  l r  lt rt  lhs rhs
 port starboard  clockwise counterclockwise  clockwise anticlockwise  cw ccw
@@ -29,14 +29,14 @@ oben unten  hoch runter  auf ab  haut bas  arriba abajo  cima baixo  su giù  so
 вверх вниз  上 下  위 아래
 """
 
-#: Letters and digits that become each other; a name must be exactly one of them.
+#: Letters and digits that become each other. The name must be exactly one of them.
 _SHAPES: dict[Way, tuple[tuple[str, str], ...]] = {
     "horizontal": (("b", "d"), ("p", "q")),
     "vertical": (("b", "p"), ("d", "q"), ("m", "w"), ("u", "n"), ("6", "9")),
     "turn": (("b", "q"), ("d", "p"), ("m", "w"), ("u", "n"), ("6", "9")),
 }
 
-#: Languages that write no spaces: these characters are words wherever they stand.
+#: Words of languages without spaces, which are found anywhere in a name.
 _ALONE = "左右上下"
 
 

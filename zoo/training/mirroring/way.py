@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Way = Literal["horizontal", "vertical", "turn"]
 
-#: As they read after "when".
+#: Descriptions for a sentence, after "when".
 WORDS: dict[Way, str] = {
     "horizontal": "mirrored left to right",
     "vertical": "mirrored top to bottom",

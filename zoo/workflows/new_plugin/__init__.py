@@ -18,12 +18,12 @@ from zoo import __version__
 from zoo.errors import UsageError
 from zoo.registry import Registry, architectures, datasets, exporters
 
-#: Option to SPDX identifier.
+#: SPDX identifier by option.
 LICENCES = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause"}
 
 _NAME = re.compile(r"[a-z](?:[a-z0-9_]{0,62}[a-z0-9])?")
 
-#: Of the network that is written, for two classes.
+#: Number of parameters of the new network, for two classes.
 _PARAMETERS = 49_570
 
 
@@ -224,7 +224,7 @@ def _write(folder: Path, contents: dict[str, str]) -> None:
             target = aside / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
-        if folder.is_dir():  # empty, as was seen; it stays what it is: a link, or where the user is
+        if folder.is_dir():  # an empty folder, which is kept, because it may be a link or the current folder
             for part in list(aside.iterdir()):
                 part.rename(folder / part.name)
         else:

@@ -1,4 +1,4 @@
-"""Twins: copies of a photo are found, photos that look alike are not."""
+"""Near-duplicates: copies of a photo are found, and similar photos are not."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import pytest
 
 from tests.audit.conftest import read_image, write_image
 from tests.conftest import PhotoFolder
-from zoo.audit.duplicates import Twins, find_twins, groups
+from zoo.audit.duplicates import NearDuplicates, find_near_duplicates, groups
 from zoo.audit.photos import Photos, read_photos
 from zoo.audit.records import Records
 
 
-def twins_in(root: Path) -> tuple[Photos, set[tuple[str, str, str]]]:
+def near_duplicates_in(root: Path) -> tuple[Photos, set[tuple[str, str, str]]]:
     """Without a backbone, as ``zoo train`` looks for them."""
     with Records() as records:
         photos = read_photos(str(root), records)
-        found = find_twins(photos, None, records)
+        found = find_near_duplicates(photos, None, records)
     names = [photo.name for photo in photos.photos]
     return photos, {(*sorted((names[pair.first], names[pair.second])), pair.kind) for pair in found}  # type: ignore[misc]
 
 
-def test_drawn_photos_of_one_colour_are_no_twins(photo_folder: PhotoFolder) -> None:
-    _, found = twins_in(photo_folder({"a": 15, "b": 15}))
+def test_drawn_photos_of_one_colour_are_no_near_duplicates(photo_folder: PhotoFolder) -> None:
+    _, found = near_duplicates_in(photo_folder({"a": 15, "b": 15}))
     assert found == set()
 
 
@@ -34,7 +34,7 @@ def test_the_same_bytes_and_the_same_pixels_are_told_apart(photo_folder: PhotoFo
     root = photo_folder({"a": 3, "b": 3})
     (root / "b" / "copy.jpg").write_bytes((root / "a" / "photo_000.jpg").read_bytes())
     write_image(root / "a" / "lossless.png", read_image(root / "a" / "photo_001.jpg"))
-    _, found = twins_in(root)
+    _, found = near_duplicates_in(root)
     assert found == {
         ("a/photo_000.jpg", "b/copy.jpg", "bytes"),
         ("a/lossless.png", "a/photo_001.jpg", "pixels"),
@@ -49,21 +49,21 @@ def test_a_changed_copy_is_found(change: str, shared_data: Path, tmp_path: Path,
         image = read_image(source)
         write_image(tmp_path / "a" / f"{number}.jpg", image)
         write_image(tmp_path / "b" / f"{number}.jpg", changes.CHANGES[change](image, random))
-    _, found = twins_in(tmp_path)
+    _, found = near_duplicates_in(tmp_path)
     assert len(found) >= 11
     assert {(first, second) for first, second, _ in found} <= {(f"a/{n}.jpg", f"b/{n}.jpg") for n in range(12)}
 
 
-def test_different_balls_with_one_difference_hash_are_no_twins(shared_data: Path, tmp_path: Path) -> None:
+def test_different_balls_with_one_difference_hash_are_no_near_duplicates(shared_data: Path, tmp_path: Path) -> None:
     for name in ("test/soccer/football_332.jpg", "train/soccer/football_220.jpg"):
         path = tmp_path / name.split("/")[0] / Path(name).name
         path.parent.mkdir()
         path.write_bytes((shared_data / "rugby_soccer" / name).read_bytes())
-    _, found = twins_in(tmp_path)
+    _, found = near_duplicates_in(tmp_path)
     assert found == set()
 
 
-def test_the_same_ball_in_another_colour_is_no_twin(shared_data: Path, tmp_path: Path) -> None:
+def test_the_same_ball_in_another_colour_is_no_near_duplicate(shared_data: Path, tmp_path: Path) -> None:
     image = read_image(
         shared_data
         / "ccby_coarse"
@@ -74,7 +74,7 @@ def test_the_same_ball_in_another_colour_is_no_twin(shared_data: Path, tmp_path:
     hue[:, :, 0] = (hue[:, :, 0] + 60) % 180
     write_image(tmp_path / "a" / "one.jpg", image)
     write_image(tmp_path / "b" / "other.jpg", cv2.cvtColor(hue, cv2.COLOR_HSV2BGR))
-    _, found = twins_in(tmp_path)
+    _, found = near_duplicates_in(tmp_path)
     assert found == set()
 
 
@@ -83,19 +83,19 @@ def test_pictures_too_small_to_tell_apart_are_left_alone(tmp_path: Path) -> None
     image = random.integers(0, 255, (32, 32, 3), dtype=np.uint8)
     write_image(tmp_path / "a" / "one.png", image)
     write_image(tmp_path / "b" / "mirrored.png", image[:, ::-1])
-    _, found = twins_in(tmp_path)
+    _, found = near_duplicates_in(tmp_path)
     assert found == set()
 
 
 def test_what_was_judged_is_looked_up(photo_folder: PhotoFolder, own_cache: Path) -> None:
     root = photo_folder({"a": 6, "b": 6})
     write_image(root / "b" / "larger.jpg", cv2.resize(read_image(root / "a" / "photo_000.jpg"), None, fx=2, fy=2))
-    _, first = twins_in(root)
+    _, first = near_duplicates_in(root)
     assert first == {("a/photo_000.jpg", "b/larger.jpg", "near")}
     told: list[int] = []
     with Records() as records:
         photos = read_photos(str(root), records)
-        find_twins(photos, None, records, lambda done, total: told.append(total))
+        find_near_duplicates(photos, None, records, lambda done, total: told.append(total))
     assert told == []
 
 
@@ -111,13 +111,15 @@ def test_other_names_change_no_verdict(shared_data: Path, tmp_path: Path, change
             write_image(tmp_path / name / "a" / f"{number:02d}.png", picture)
         with Records(tmp_path / f"{name}-records") as records:
             photos = read_photos(str(tmp_path / name), records)
-            twins = find_twins(photos, None, records)
+            near_duplicates = find_near_duplicates(photos, None, records)
         contents = photos.contents
-        said.append({tuple(sorted((contents[pair.first], contents[pair.second]))): pair.sameness for pair in twins})
+        said.append(
+            {tuple(sorted((contents[pair.first], contents[pair.second]))): pair.similarity for pair in near_duplicates}
+        )
     assert len(said[0]) >= 10
     assert said[0] == said[1]
 
 
-def test_twins_of_twins_are_one_group() -> None:
-    pairs = [Twins(4, 2, "near", 0.8), Twins(2, 0, "near", 0.8), Twins(1, 3, "bytes", 1.0)]
+def test_near_duplicates_of_near_duplicates_are_one_group() -> None:
+    pairs = [NearDuplicates(4, 2, "near", 0.8), NearDuplicates(2, 0, "near", 0.8), NearDuplicates(1, 3, "bytes", 1.0)]
     assert groups(6, pairs).tolist() == [0, 1, 0, 1, 0, 5]
