@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ from zoo.atomic import write_csv, write_json
 from zoo.cli.summary import per_class_lines, run_as_dict
 from zoo.evaluation import Predictions, compare, compute_metrics, metric
 from zoo.evaluation.metric import Metric
-from zoo.exporting.card import training_figures
+from zoo.exported import Metadata
+from zoo.exporting.card import card
+from zoo.registry import exporters
 from zoo.report.html import write_report
 from zoo.reporter import Reporter
 from zoo.run_folder import Run
@@ -45,6 +49,26 @@ def finished(tmp_path: Path, wrong: int) -> Run:
     return run
 
 
+def contents_of(run: Run) -> Any:
+    """What the model card of an unverified file of a run is made from."""
+    metadata = Metadata(
+        labels=run.labels,
+        image=run.image_spec,
+        precision="float32",
+        architecture=run.architecture,
+        source=run.name,
+        model_digest="",
+    )
+    return SimpleNamespace(
+        metadata=metadata,
+        exporter=exporters().get("onnx"),
+        trained=SimpleNamespace(run=run),
+        verification=None,
+        photos=(),
+        file=Path("model.onnx"),
+    )
+
+
 def test_a_metric_added_to_the_list_is_shown_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metric, "METRICS", (*metric.METRICS, BRIER))
     run, other = finished(tmp_path, 3), finished(tmp_path, 0)
@@ -55,7 +79,7 @@ def test_a_metric_added_to_the_list_is_shown_everywhere(tmp_path: Path, monkeypa
     shown = f"{expected:.4f}"
     assert f"Brier score {shown}" in per_class_lines(run.metrics)[-1]
     assert f"<dt>Brier score</dt><dd>{shown}</dd>" in write_report(run, None).read_text()
-    assert f"| Brier score | {shown} |" in training_figures(run)
+    assert f"| Brier score | {shown} |" in card(contents_of(run))
     side_by_side = compare([run, other])
     header, _, second = side_by_side.render().splitlines()[:3]
     assert "Brier score" in header

@@ -20,8 +20,8 @@ from zoo.records import read_object
 
 _CARD, _PROOF = "README.md", "verify.json"
 _HEADING = "## On other processors"
-#: The section is inserted before the first of these sections of the card.
-_AFTER = ("## When it does not know", "## Photos")
+#: The section is inserted before the first of these sections of the card. The second is the older name of the first.
+_AFTER = ("## Unknown images", "## When it does not know", "## Photos")
 
 
 def record_processor(bundle: Bundle, found: Verification) -> None:
