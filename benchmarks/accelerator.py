@@ -136,7 +136,7 @@ def recipe(arguments: argparse.Namespace, *, augmentation: Any, frozen: bool = F
         class_weights="none",
         calibrate="none",
         precision="mixed_bfloat16",
-        unfreeze=0.999 if frozen else 1.0,  # so many of the layers is all of them; below 1, BatchNorm is kept
+        unfreeze=0.999 if frozen else 1.0,  # 1 means all layers; below 1, BatchNorm is fixed
     )
 
 

@@ -1,4 +1,4 @@
-"""Predictions of exported bundles on emulated ARM processors, beside those of this machine and of Keras.
+"""Compares predictions of exported bundles on emulated ARM processors with those of this machine and of Keras.
 
     python benchmarks/arm64.py RUN/exports/mobilenetv2-*-int8 --run RUN --photos 60 --processors cortex-a72 max
 

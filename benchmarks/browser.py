@@ -1,4 +1,4 @@
-"""A web bundle in headless Chromium beside ONNX Runtime and OpenCV: the same pixels, the same answers, how fast.
+"""Compares a web bundle in headless Chromium with ONNX Runtime and OpenCV: pixels, predictions and speed.
 
     python benchmarks/browser.py runs/.../exports/mobilenetv2-web-float32 photos/
 
@@ -74,7 +74,7 @@ def compare(page: Any, classifier: Classifier, files: list[Path]) -> None:
         try:
             expected = classifier.pixels(path)
             made = page.evaluate(CLASSIFY, base64.b64encode(path.read_bytes()).decode())
-        except (ImageError, PlaywrightError) as error:  # the latter has the words of the page
+        except (ImageError, PlaywrightError) as error:  # the latter contains the text of the page
             skipped.append(f"{path.name}: {str(error).splitlines()[0]}")
             continue
         start = time.perf_counter()

@@ -51,7 +51,7 @@ def main() -> None:
 
 def repeat(source: Path, target: Path, count: int) -> Path:
     files = sorted(source.rglob("*.jpg"))
-    old = time.time() - 3600  # files changed a moment ago would be read again
+    old = time.time() - 3600  # files that were changed within the last seconds would be read again
     for number in range(count):
         path = files[number % len(files)]
         turn, random = number // len(files), np.random.default_rng(number)

@@ -38,7 +38,7 @@ print(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0].ar
 """,
 }
 
-# Of this process alone: what the parent held before does not count.
+# Memory of this process alone, without that of the parent.
 PEAK = """
 import pathlib, re
 held = re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]
@@ -109,7 +109,7 @@ def row(bundle: Path, photo: Path, rounds: int) -> str:
     for turn in range(rounds + 2):
         for name, command in commands.items():
             seconds = until_answer([sys.executable, *command])
-            if turn >= 2:  # the first fill the caches of files and of compiled sources
+            if turn >= 2:  # the first runs fill the caches of files and of compiled modules
                 taken[name].append(seconds)
     peaks = {
         "run.py": peak_mb([sys.executable, "-c", RUN + PEAK, *commands["run.py"]]),

@@ -41,14 +41,14 @@ def main() -> None:
         backbone.predict(images[:32], batch_size=32, verbose=0)
         ours, theirs = [], []
         for number in range(arguments.rounds + 1):
-            # A weight that plays no part makes the features new to the cache.
+            # Changing an unused weight changes the cache key of the features.
             backbone.weights[-1].assign(backbone.weights[-1] * (1 + 1e-6 * number))
             start = time.perf_counter()
             compute_features(backbone, data, recipe)
             middle = time.perf_counter()
             backbone.predict(images, batch_size=32, verbose=0)
             end = time.perf_counter()
-            if number:  # the first round warms both
+            if number:  # the first round warms up both
                 ours.append(len(images) / (middle - start))
                 theirs.append(len(images) / (end - middle))
         ratio = statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))

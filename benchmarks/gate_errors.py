@@ -23,10 +23,11 @@ from zoo.parity.evidence import loses_accuracy, most_flips, proves_accuracy, pro
 
 NUMBERS = (50, 150, 500, 2000)
 MIN_AGREEMENT, MAX_DROP = 0.98, 0.01
-#: Cases of the simulation.
+#: Number of simulated cases.
 CASES = 20_000
 
-#: Whether a file passes: images, flips, images that only Keras has right, images that only the file has right.
+#: Whether a file passes, given the number of images, of flips, and of images that only Keras or only the file predicts
+#: correctly.
 Gate = Callable[[int, int, int, int], bool]
 
 
@@ -66,7 +67,7 @@ def proved(n: int, flips: int, only_keras: int, only_file: int) -> bool:
 
 def passes(gate: Gate, file: File, n: int) -> float:
     """The exact probability that a file passes a gate on ``n`` images."""
-    flips_that_pass = most_flips(n, MIN_AGREEMENT)  # no gate here lets more pass
+    flips_that_pass = most_flips(n, MIN_AGREEMENT)  # no gate here accepts more
     left = file.neither / (1 - file.only_keras - file.only_file)
     total = 0.0
     for only_keras in range(flips_that_pass + 1):

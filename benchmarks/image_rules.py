@@ -1,4 +1,4 @@
-"""Which image rule suits an architecture: cross-validation on training photos, and right answers on ImageNet photos.
+"""Compares image rules for an architecture: cross-validation on training photos, and accuracy on ImageNet photos.
 
     python benchmarks/image_rules.py SHARED --architecture efficientnet_lite1 --architecture efficientnet_lite2
 

@@ -51,7 +51,7 @@ def load_onnx(file: str, threads: int) -> Callable[[], object]:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.x64quantprecision", "1")  # as in our runner
+    options.add_session_config_entry("session.x64quantprecision", "1")  # as in zoo's runner
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     (image,) = session.get_inputs()
     pixels = make_pixels(image.shape, "uint8" if "uint8" in image.type else "float32")

@@ -135,13 +135,13 @@ def main() -> None:
             images, decoding_s, checking_s = measure(CHECKING, photos, empty)
             share = percent(float(checking_s) / float(decoding_s))
             print(f"{images:>6}  decoding {decoding_s} s CPU, checksums {checking_s} s CPU ({share})", flush=True)
-            if count <= 1000:  # at 5000 it needs more memory than most machines have
+            if count <= 1000:  # with 5000, it needs more memory than most machines have
                 show("the tutorial's", measure(TUTORIAL, photos, environment))
 
 
 def repeat(source: Path, target: Path, count: int) -> Path:
     files = sorted(source.rglob("*.jpg"))
-    old = time.time() - 3600  # files changed a moment ago would be read again
+    old = time.time() - 3600  # files that were changed within the last seconds would be read again
     for number in range(count):
         original = files[number % len(files)]
         path = target / original.parent.name / f"{number}.jpg"

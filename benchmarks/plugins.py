@@ -1,4 +1,4 @@
-"""Wall time of `zoo list` with 100 installed plugins, against none, in turn.
+"""Elapsed time of `zoo list` with 100 installed plugins and without plugins, measured in turn.
 
 python benchmarks/plugins.py [PLUGINS] [RUNS]
 

@@ -128,7 +128,7 @@ def train(data: Path, split: Path, weights: Path, recipe: str, seed: int) -> flo
             loss.backward()
             optimizer.step()
             schedule.step()
-        # Without validation photos, as of a run whose head cross-validation chose, the last epoch is the best.
+        # Without validation photos, as in a run with a chosen head, the last epoch is used.
         accuracy = measure(model, parts["val"], adamw) if parts["val"] else best + 1
         if accuracy > best:
             best, kept = accuracy, {name: value.clone() for name, value in model.state_dict().items()}
@@ -176,7 +176,7 @@ def mobilenetv2(weights: Path, classes: int) -> Any:
             channels = outputs
     layers += [*convolution(320, 1280), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2)]
     model = nn.Sequential(*layers, nn.Linear(1280, classes))
-    # Both list their tensors in the order of the network, the counters of BatchNorm and the head apart.
+    # Both list their tensors in the order of the network, except for the counters of BatchNorm and the head.
     with np.load(weights) as stored:
         ours = [value for name, value in model.state_dict().items() if "num_batches" not in name][:-2]
         for value, name in zip(ours, stored.files[:-2], strict=True):

@@ -121,8 +121,8 @@ class Runtime:
     Args:
         name: What people call it.
         format: The file it reads.
-        script: Makes ``answers`` and ``version`` of ``file`` and ``pixels``.
-        install: What pip installs into a folder of its own; nothing where this environment has it.
+        script: Computes ``answers`` and ``version`` from ``file`` and ``pixels``.
+        install: Packages that pip installs into a new folder. Empty if this environment has them.
         old: Whether it needs the old Python.
     """
 
@@ -272,7 +272,7 @@ def installed(runtime: Runtime, packages: Path, python: str) -> Path:
 
 @contextmanager
 def browser_page(folder: Path, packages: Path) -> Iterator[Any]:
-    """A page of Chromium beside the exported files; ``None`` where npm, chromium or playwright are not there."""
+    """A page of Chromium in the folder of the exported files. ``None`` if npm, Chromium or Playwright are missing."""
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:

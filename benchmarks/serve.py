@@ -54,7 +54,7 @@ def main() -> None:
                 post(process.pid, port, photos, expected, arguments.clients, arguments.seconds),
             )
             memory.append(resident_mb(process.pid))
-            if number:  # the first warms up
+            if number:  # the first request warms up
                 for found, turn in zip((model, own, served), turns, strict=True):
                     found.append(turn)
         process.terminate()

@@ -1,4 +1,4 @@
-"""Wall time, peak memory and heavy imports of the commands that must answer at once, and of ``import zoo``.
+"""Elapsed time, peak memory and large imports of the commands that must be fast, and of ``import zoo``.
 
 The last column of ``import zoo`` is the CPU time of the import alone, without the interpreter's start.
 

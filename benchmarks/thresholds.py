@@ -22,7 +22,7 @@ from zoo.figures import percent
 
 DIVISIONS = 12
 
-#: From the plain accuracy on the validation photos to the accuracy that the answers shall have.
+#: The target accuracy, given the plain accuracy on the validation photos.
 RULES: dict[str, Callable[[float], float]] = {
     "99 %": lambda plain: TARGET_ACCURACY,
     "half of the errors": lambda plain: (1 + plain) / 2,
@@ -53,7 +53,7 @@ def _tell(name: str, rule: str, found: list[tuple[float, float, float]]) -> None
 def _measure(
     validation: Predictions, test: Predictions, target: Callable[[float], float]
 ) -> tuple[float, float, float]:
-    """Error without a threshold, share answered, and error of the answers."""
+    """Error without a threshold, share of images above the threshold, and error of their predictions."""
     least = lowest_threshold(validation, target(float(validation.correct.mean())))
     answered = test.confidence >= (np.inf if least is None else least)
     error = float(1 - test.correct[answered].mean()) if answered.any() else 0.0

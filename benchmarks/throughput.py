@@ -58,7 +58,7 @@ def main() -> None:
         for name, job in zip(speeds, jobs, strict=True):
             start = time.perf_counter()
             job()
-            if epoch:  # the first traces and warms up
+            if epoch:  # the first step compiles and warms up
                 speeds[name].append(len(indices) / (time.perf_counter() - start))
     base = statistics.median(speeds["plain fit"])
     print(f"{len(indices)} images, {arguments.size} px, batch 32, {arguments.epochs} epochs of each in turn")

@@ -60,7 +60,7 @@ def measure(arguments: list[str], keep_cache: bool) -> tuple[float, str, float, 
         subprocess.run([*command, "--name", "run"], check=True, capture_output=True, env=environment)
         seconds = time.perf_counter() - start
         run = open_run(Path(folder) / "run")
-        # Of all children so far: the largest, which is what a bound on memory asks for.
+        # The maximum over all child processes so far.
         peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         head = run.info.head
         folds = "-" if head is None or head.accuracy is None else percent(head.accuracy)

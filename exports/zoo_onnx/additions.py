@@ -17,11 +17,12 @@ from onnx import NodeProto
 
 from zoo_onnx.editor import Editor
 
-#: Distance of a sum from a half, in steps of the result, that no processor rounds across: float32 arithmetic with
-#: values up to 256 is off by 3e-5 at most, and ARM's factors of 22 bits by some more far from zero, which is computed.
+#: Minimum distance of a sum from a half, in steps of the result, at which all processors round in the same way. The
+#: error of float32 arithmetic with values up to 256 is at most 3e-5. The error of ARM's factors of 22 bits is slightly
+#: larger far from zero, and is computed.
 MARGIN = 3e-5
 
-#: Largest relative change of a step. On the most that 8 bits hold, it changes the sum by a hundredth of a step.
+#: Maximum relative change of a step. For the largest 8-bit value, it changes the sum by a hundredth of a step.
 _LARGEST = 1e-4
 _TRIES = 2000
 
@@ -76,7 +77,7 @@ def rounded_alike(left: Quantisation, right: Quantisation, result: Quantisation)
     stored = np.arange(256, dtype=np.int64)
     one, other = (stored - left[1])[:, None], (stored - right[1])[None, :]
     exact = one * np.float64(first) + other * np.float64(second)
-    held = np.abs(exact + result[1] - 127.5) < 128.5  # all processors store other sums as 0 or 255
+    held = np.abs(exact + result[1] - 127.5) < 128.5  # all processors clip other sums to 0 or 255
     near = np.abs(exact - np.floor(exact) - 0.5) < MARGIN
     if (near & held).any():
         return False

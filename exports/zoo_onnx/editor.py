@@ -97,12 +97,13 @@ class Editor:
         }
 
     def shorten_names(self) -> None:
-        """Names values and nodes after the layers they come from: readable, and a fiftieth of an int8 file less."""
+        """Names values and nodes after their layers. This is readable, and makes an int8 file 2 % smaller."""
         short = {value.name: value.name for value in (*self.inputs, *self.outputs)}
         taken = Counter(short.keys())
         for node in self.nodes:
-            # tf2onnx forgets the layer of some convolutions; their biases and kernels remember. A constant is called
-            # after who reads it: of equal ones tf2onnx keeps one, and not always the same.
+            # tf2onnx loses the layer name of some convolutions, but their biases and kernels still have it. A constant
+            # is named after its reader, because tf2onnx keeps only one of several equal constants, and not always the
+            # same.
             source = next((name for name in (*node.output, *reversed(node.input)) if "/" in name), node.output[0])
             layer = source.split("/")[1 if "/" in source else 0].split(":")[0].removesuffix("_1")
             for name in (*node.output, *node.input):

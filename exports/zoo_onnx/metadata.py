@@ -15,7 +15,7 @@ KEY = "zoo"
 
 
 def write_metadata(path: Path, metadata: Metadata) -> None:
-    """Stores the metadata in the file, in place of what it held before.
+    """Stores the metadata in the file, and replaces existing metadata.
 
     Raises:
         ExportError: It is no ONNX file, or has another number of outputs than there are labels.
@@ -31,7 +31,7 @@ def write_metadata(path: Path, metadata: Metadata) -> None:
 
 
 def read_metadata(path: Path) -> Metadata | None:
-    """The metadata of a file, ``None`` where it has none of ours.
+    """The metadata of a file. ``None`` if it has no zoo metadata.
 
     Raises:
         ExportError: It is no ONNX file, or its metadata is damaged.
@@ -54,7 +54,7 @@ def stored(path: Path) -> dict[str, int]:
 
 
 def _unicode(text: str) -> str:
-    """JSON whose bytes are UTF-8, as protobuf asks: a byte of a folder's name that is not is written as its escape."""
+    """JSON in valid UTF-8, as protobuf requires. Bytes of a folder name that are not UTF-8 are written as escapes."""
     return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -68,6 +68,6 @@ def read_model(path: Path) -> onnx.ModelProto:
         model = onnx.load(str(path))
         if not model.graph.node:
             raise ValueError("it contains no graph")
-    except Exception as error:  # protobuf's decoder raises its own classes
+    except Exception as error:  # the decoder of protobuf raises its own exceptions
         raise ExportError(f"{path} cannot be read as ONNX: {error}", "Export the model again.") from error
     return model

@@ -7,7 +7,7 @@ from onnx import NodeProto
 
 from zoo_onnx.editor import Editor, attribute
 
-#: Operations on every value by itself, whatever their order.
+#: Operations on single values, whose order does not matter.
 _ANY_ORDER = ("QuantizeLinear", "DequantizeLinear", "Relu", "Clip")
 
 

@@ -17,10 +17,10 @@ from onnx import NodeProto, helper
 from zoo import ExportError
 from zoo_onnx.editor import Editor, attribute
 
-#: Operations that move values and compute none.
+#: Operations that move values without changing them.
 _MOVING = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "MaxPool", "Pad", "Slice", "Identity")
 _LARGEST = 127
-#: Half of what 32 bits hold; the other half is for the products.
+#: Half of the range of 32 bits; the other half is for the products.
 _LARGEST_BIAS = 2**30
 
 Array = NDArray[Any]
@@ -85,10 +85,10 @@ def _move_stored(editor: Editor, node: NodeProto) -> None:
         assert value is not None
         stored = np.round(value / editor.constants[scale]) + editor.constants[zero]
         name = editor.add_constant(f"{node.output[0]}_value", stored.astype(np.uint8))
-        # Zeros around the picture stay zeros of the convolution that pads them: see _merge_pads.
+        # Zeros around the picture become the padding of the convolution; see _merge_pads.
         if not value.any() and _pads_space(editor, node):
             return
-        # A constant channel of the picture, 255, is the byte 255.
+        # The constant channel of the picture, 255, is the byte 255.
         node.input[:] = [load.input[0], node.input[1], name]
     else:
         node.input[0] = load.input[0]
@@ -133,7 +133,7 @@ def _store_weights(editor: Editor, node: NodeProto) -> None:
     bias = editor.constants[node.input[2]] if len(node.input) > 2 and node.input[2] else None
     input_scale = float(editor.constants[source.input[1]])
     if bias is not None:
-        # The bias shares the step of the weights: where those are next to nothing, it would not fit.
+        # The bias has the step of the weights. If the weights are almost zero, it would not fit.
         scales = np.maximum(scales, np.abs(bias) / input_scale / _LARGEST_BIAS)
     shape = [-1 if place == axis else 1 for place in range(weights.ndim)]
     stored = np.clip(np.round(weights / scales.reshape(shape)), -_LARGEST, _LARGEST).astype(np.int8)
@@ -155,7 +155,7 @@ def _stored(editor: Editor, node: NodeProto, name: str, values: Array, scales: A
         editor.add_constant(f"{name}_stored", values),
         editor.add_constant(f"{name}_scale", scales.astype(np.float32)),
     ]
-    if values.dtype == np.int8:  # ONNX Runtime computes in integers only where the weights say that their zero is 0
+    if values.dtype == np.int8:  # ONNX Runtime computes in integers only if the zero point of the weights is given as 0
         inputs.append(editor.add_constant(f"{name}_zero", np.zeros(len(scales), np.int8)))
     editor.insert_before(node, helper.make_node("DequantizeLinear", inputs, [name], axis=axis))
     return name

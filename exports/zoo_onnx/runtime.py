@@ -27,7 +27,7 @@ class Tensor(NamedTuple):
 
 
 class OnnxRuntime:
-    """An ONNX file, ready to answer.
+    """An ONNX file, loaded for prediction.
 
     Args:
         path: The file.
@@ -41,9 +41,9 @@ class OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors; warnings about the graph are for its maker
-        # On x86 without VNNI, products of uint8 and int8 overflow 16 bits; with this, ONNX Runtime multiplies by uint8
-        # there. On other processors it changes nothing.
+        options.log_severity_level = 3  # errors only; warnings about the graph concern its author
+        # On x86 without VNNI, products of uint8 and int8 overflow 16 bits. With this option, ONNX Runtime multiplies by
+        # uint8 there. It has no effect on other processors.
         options.add_session_config_entry("session.x64quantprecision", "1")
         try:
             source = _source(path)
@@ -51,7 +51,7 @@ class OnnxRuntime:
             raise ValueError(f"Could not read {path}: {error.strerror or error}.") from error
         try:
             self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime has a class of its own for every way to fail
+        except Exception as error:  # ONNX Runtime has many exception classes
             raise ValueError(f"ONNX Runtime cannot load {path}: {_first_line(error)}") from error
         self.inputs = tuple(_tensor(value) for value in self._session.get_inputs())
         self.outputs = tuple(_tensor(value) for value in self._session.get_outputs())
@@ -81,7 +81,7 @@ class OnnxRuntime:
 
 
 def load(path: str | os.PathLike[str], threads: int = 1) -> OnnxRuntime:
-    """Makes a file ready to answer; see ``OnnxRuntime``."""
+    """Loads a file for prediction; see ``OnnxRuntime``."""
     return OnnxRuntime(os.fspath(path), threads)
 
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from zoo_onnx.editor import Editor
-from zoo_onnx.runtime import onnxruntime  # not by itself: see there
+from zoo_onnx.runtime import onnxruntime  # not alone; see there
 
-#: Two batches tell what follows the batch from what does not.
+#: Two batch sizes show which sizes depend on the batch.
 _BATCHES = (2, 3)
 
 Shape = tuple[int, ...]
@@ -21,8 +21,8 @@ def write_down_shapes(editor: Editor) -> None:
     """Gives every ``Reshape`` a constant shape, in which 0 or -1 stands for the batch, and makes other operands that
     are computed from shapes alone constants where the batch does not matter.
 
-    tf2onnx asks for shapes when the model runs (``Shape``, ``Gather``, ``Concat``), which some readers of ONNX do not
-    know and none needs. What the shapes are is measured: the graph is run with two batches.
+    tf2onnx computes shapes when the model runs (``Shape``, ``Gather``, ``Concat``), which some readers of ONNX do not
+    support. The shapes are measured by running the graph with two batch sizes.
     """
     reshapes = [node for node in editor.nodes if node.op_type == "Reshape"]
     computed = [name for node in editor.nodes for name in node.input[1:] if _is_computed_from_shapes(editor, name)]

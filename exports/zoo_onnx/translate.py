@@ -24,11 +24,12 @@ from zoo_onnx.order import flatten_in_order
 from zoo_onnx.quantized import store_in_8_bits
 from zoo_onnx.shapes import write_down_shapes
 
-#: Old enough for ONNX Runtime 1.13 of October 2022 and OpenCV 4.7, new enough for every operator of a classifier.
+#: Supported by ONNX Runtime 1.13 of October 2022 and OpenCV 4.7, with every operator of a classifier.
 OPSET, IR_VERSION = 17, 8
 
-#: Tensors of fewer elements stay in float32. They are a tenth of the weights, and what float16 hurts most: with all
-#: weights in float16 MobileNetV2's probabilities moved by 0.012, by 0.002 so (docs/decisions/0007).
+#: Tensors with fewer elements stay in float32. They are a tenth of the weights, and float16 affects them most: with all
+#: weights in float16, the probabilities of MobileNetV2 change by 0.012, and with this limit by 0.002
+#: (docs/decisions/0007-one-quantised-keras-model.md).
 SMALLEST = 32_768
 
 
@@ -66,12 +67,12 @@ def _translate(model: keras.Model) -> Editor:
     import tensorflow as tf
     import tf2onnx
 
-    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it has to say comes as an error of ours
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # its messages are part of zoo's error
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
     function = tf.function(lambda image: model(image, training=False))
     try:
         with warnings.catch_warnings(), _grouped_by_tensorflow(model):
-            warnings.simplefilter("ignore")  # what onnx and NumPy think of tf2onnx's calls helps nobody here
+            warnings.simplefilter("ignore")  # warnings of onnx and NumPy about calls in tf2onnx
             translated, _ = tf2onnx.convert.from_function(
                 function, signature, opset=OPSET, custom_op_handlers=_HANDLERS
             )
@@ -124,7 +125,7 @@ def _grouped_by_tensorflow(model: keras.Model) -> Iterator[None]:
 
 
 def _hold_tensors(editor: Editor, traced: Any) -> None:
-    """Tensors that a layer holds beside its weights are inputs for TensorFlow, and constants for us."""
+    """Tensors that a layer has in addition to its weights are inputs for TensorFlow, and constants for zoo."""
     held = [tensor for tensor in traced.captured_inputs if tensor.dtype.name != "resource"]
     (_, *inputs) = editor.inputs
     for value, tensor in zip(inputs, held, strict=True):
@@ -150,7 +151,7 @@ def _translate_expm1(graph: Any, node: Any, name: str, arguments: list[Any]) -> 
     graph.make_node("Sub", [exponential.output[0], one], outputs=[value], name=name, shapes=[shape], dtypes=[dtype])
 
 
-#: Operations of TensorFlow that tf2onnx does not know, and ONNX has the parts of.
+#: Operations of TensorFlow that tf2onnx does not support, but that ONNX operators can express.
 _HANDLERS: dict[str, Any] = {"Erfc": (_translate_erfc, []), "Expm1": (_translate_expm1, [])}
 
 
@@ -247,7 +248,7 @@ def _join_bias(editor: Editor) -> None:
     """A product with a constant matrix and the sum with a constant row after it are one operation, Gemm."""
     shapes = editor.shapes()
     for product in [node for node in editor.nodes if node.op_type == "MatMul"]:
-        if len(shapes.get(product.output[0], ())) != 2:  # all that Gemm takes; a transformer has rows of rows
+        if len(shapes.get(product.output[0], ())) != 2:  # Gemm only supports two axes; a transformer has three
             continue
         total = editor.only_reader(product.output[0])
         matrix = editor.constant(product.input[1])
@@ -268,7 +269,7 @@ def _store_in_half(editor: Editor) -> None:
         if value.dtype != np.float32 or value.size < SMALLEST or not editor.readers(name):
             continue
         cast = helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT)
-        # Weights beyond what float16 reaches are cut to its largest; verification says what that costs.
+        # Weights outside the range of float16 are clipped. The verification shows the effect.
         limit = float(np.finfo(np.float16).max)
         editor.constants[f"{name}_half"] = np.clip(value, -limit, limit).astype(np.float16)
         del editor.constants[name]

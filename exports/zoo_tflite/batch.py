@@ -24,7 +24,7 @@ def let_reshapes_follow(inside: Any) -> None:
         shape = model_file.constant(inside, wanted, "<i4")
         if shape is None or list(shape[:1]) != [1] or list(graph.tensors[source].shape[:1]) != [1] or shape.min() < 1:
             continue
-        # A constant of its own: other operators may read the same one.
+        # a new constant, because other operators may read the existing one
         free = np.array([-1, *shape[1:]], "<i4")
         step.inputs = [source, model_file.add_constant(inside, graph.tensors[wanted].name + b"_free", free)]
         if step.builtinOptions is not None:

@@ -10,9 +10,9 @@ from ai_edge_litert import schema_py_generated as schema
 from zoo_tflite import model_file
 from zoo_tflite.operators import operators
 
-#: What is padded, and as what its padding is stored.
+#: The padded tensor, and the stored value of its padding.
 _DTYPES = {schema.TensorType.FLOAT32: "<f4", schema.TensorType.INT8: "i1"}
-#: In 8 bits, a weight of one.
+#: A weight of one in 8 bits.
 _LARGEST = 127
 
 
@@ -56,7 +56,7 @@ def fill_by_convolution(inside: Any) -> None:
 
 
 def _code(inside: Any, builtin: int) -> int:
-    """The place of an operator among the model's codes, where it is put if it is not there."""
+    """The index of an operator among the model's codes. It is added if it is missing."""
     for place, code in enumerate(inside.operatorCodes):
         if max(code.builtinCode, code.deprecatedBuiltinCode) == builtin:
             return place

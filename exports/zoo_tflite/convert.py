@@ -54,9 +54,9 @@ def convert(model: keras.Model, path: Path, precision: str) -> None:
 
 
 def _translate(model: keras.Model, precision: str) -> bytes:
-    # TFLiteConverter.from_keras_model does the same by way of ExportArchive, in twice the time, prints the list of
-    # variables on stdout, and calls the output output_0. Like from_concrete_functions it goes on with another graph,
-    # and without a word, where the SavedModel cannot be made; here that is an error.
+    # TFLiteConverter.from_keras_model does the same through ExportArchive. It takes twice the time, prints the list of
+    # variables on stdout, and names the output output_0. If the SavedModel cannot be created, it silently continues
+    # with another graph, like from_concrete_functions; here that is an error.
     traced = tf.function(
         lambda image: dict(zip((OUTPUT, MAP), _all_of(model(image, training=False)), strict=False)),
         input_signature=[tf.TensorSpec((1, *model.inputs[0].shape[1:]), tf.float32, name=INPUT)],
@@ -66,7 +66,7 @@ def _translate(model: keras.Model, precision: str) -> bytes:
     try:
         signature = traced.get_concrete_function()
     except Exception as error:
-        # Whatever a layer raises when it meets a symbolic tensor; its type says nothing.
+        # A layer may raise any error for a symbolic tensor.
         raise ExportError(
             f"TensorFlow cannot trace model '{model.name}': {failure.brief(str(error))}",
             "A layer runs code outside TensorFlow's graph, such as NumPy.",
@@ -98,7 +98,7 @@ def _all_of(outputs: Any) -> list[Any]:
 
 
 def _in_order(inside: Any) -> None:
-    """The probabilities first, and the map, where there is one, after them; the signature has them by name."""
+    """The probabilities first, then the map, if there is one. The signature contains them by name."""
     graph, (signature,) = inside.subgraphs[0], inside.signatureDefs
     tensors = {bytes(entry.name).decode(): entry.tensorIndex for entry in signature.outputs}
     graph.outputs = [tensors[name] for name in (OUTPUT, MAP) if name in tensors]
@@ -165,5 +165,6 @@ def _name(inside: Any, description: str) -> None:
     for output, name in zip(graph.outputs, (OUTPUT, MAP), strict=False):
         graph.tensors[output].name = name
     inside.description = description
-    # TensorFlow's version and a hash of the SavedModel's graph: versions are in our metadata.
+    # The version of TensorFlow and a hash of the SavedModel's graph are removed, because zoo's metadata contain
+    # versions.
     model_file.drop_metadata_buffer(inside, b"CONVERSION_METADATA")

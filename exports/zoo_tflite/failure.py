@@ -10,7 +10,7 @@ from zoo import ExportError
 if TYPE_CHECKING:
     import keras
 
-#: A line of the converter's message, such as:
+#: A line of the converter's message, such as
 #: ``error: loc(callsite(fused["FFT2D:", "model_1/odd_layer_1/FFT2D@__inference_42"] at ..)): 'tf.FFT2D' op is neither``
 _UNSUPPORTED = re.compile(r"error: loc\((?P<where>.*)\): '(?P<op>[\w.]+)' op is neither a custom op nor a flex op")
 _SCOPE = re.compile(r'fused\["[^"]*", "(?P<scope>[^"@]+)')

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-#: Tensors of fewer elements stay in float32. They are a tenth of the weights, and what float16 hurts most: with all
-#: weights in float16 MobileNetV2's probabilities moved by 0.012, by 0.002 so (docs/decisions/0007).
+#: Tensors with fewer elements stay in float32. They are a tenth of the weights, and float16 affects them most: with all
+#: weights in float16, the probabilities of MobileNetV2 change by 0.012, and with this limit by 0.002
+#: (docs/decisions/0007-one-quantised-keras-model.md).
 SMALLEST = 32_768
-#: Of the operator DEQUANTIZE, the first that takes float16.
+#: Version of the operator DEQUANTIZE, the first that supports float16.
 _VERSION = 3
 
 
@@ -36,7 +37,7 @@ def store_in_half(inside: Any) -> None:
         inside.buffers.append(
             schema.BufferT(np.frombuffer(np.clip(values, -limit, limit).astype("<f2").tobytes(), np.uint8))
         )
-        tensor.buffer = 0  # the empty one
+        tensor.buffer = 0  # the empty buffer
         step = schema.OperatorT()
         step.opcodeIndex, step.inputs, step.outputs = code, [len(graph.tensors)], [place]
         graph.tensors.append(half)

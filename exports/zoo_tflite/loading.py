@@ -13,8 +13,8 @@ from zoo_tflite import runtime
 def load(path: Path, threads: int) -> Runtime:
     """See ``zoo_tflite.runtime.load``; what it cannot read is an ``ExportError`` here."""
     try:
-        # runtime.py knows nothing of zoo: its TensorInfo has the same fields and is another class.
-        with stderr_aside(only=b"INFO: "):  # LiteRT tells how it computes
+        # runtime.py does not import zoo, so its TensorInfo has the same fields but is another class.
+        with stderr_aside(only=b"INFO: "):  # LiteRT prints how it computes
             return cast(Runtime, runtime.load(path, threads))
     except ValueError as error:
         raise ExportError(str(error), "Export the model again.") from error

@@ -1,4 +1,4 @@
-"""What a TFLite file says about itself: Google's metadata for MediaPipe Tasks, ML Kit and Android Studio, and our own.
+"""The metadata of a TFLite file: Google's metadata for MediaPipe Tasks, ML Kit and Android Studio, and that of zoo.
 
 Google's is a FlatBuffer in the model's ``metadata`` under ``TFLITE_METADATA``, and the files it names follow the model
 as a ZIP archive (``unzip model.tflite`` lists them): ``labels.txt``, which it knows, and ``zoo.json``, which is ours.
@@ -20,15 +20,15 @@ from zoo_tflite.metadata_schema import table
 FIELD = b"TFLITE_METADATA"
 LABELS, OURS = "labels.txt", "zoo.json"
 
-#: Of the schema that added the last field we use.
+#: Version of the schema that added the last field that is used.
 MIN_PARSER_VERSION = "1.0.0"
 
-#: Far above the labels of any classifier; a file that claims more is not believed.
+#: Maximum size, far above the labels of any classifier.
 _LARGEST_BYTES = 16 * 2**20
 
 
 def write_metadata(path: Path, metadata: Metadata) -> None:
-    """Stores it inside a file, in place of what it said before; the same metadata gives the same bytes.
+    """Stores the metadata in a file, and replaces existing metadata. The same metadata gives the same bytes.
 
     Raises:
         ExportError: The file is not there, damaged, or has another number of outputs than there are labels.
@@ -44,7 +44,7 @@ def write_metadata(path: Path, metadata: Metadata) -> None:
 
 
 def read_metadata(path: Path) -> Metadata | None:
-    """``None`` where a file has none of ours.
+    """``None`` if the file has no zoo metadata.
 
     Raises:
         ExportError: The file is not there or damaged, or a newer zoo wrote it.
@@ -54,7 +54,7 @@ def read_metadata(path: Path) -> Metadata | None:
     if text is not None:
         metadata = Metadata.from_json(text.decode("utf-8", "surrogateescape"))
         if _file(content, LABELS, path) != _label_file(metadata.labels):
-            # Phones read this one, and nobody would notice.
+            # Phones read this one, and a difference would not be noticed.
             raise _damaged(path, f"its {LABELS} does not say what its {OURS} says")
         return metadata
     if OURS.encode() in (model_file.metadata_buffer(model, FIELD) or b""):
@@ -77,8 +77,8 @@ def _standard(metadata: Metadata, has_map: bool) -> bytes:
             content_properties_type=standard.ContentProperties.IMAGE,
             content_properties=table("ImageProperties", color_space=standard.ColorSpaceType.RGB),
         ),
-        # Pixels go in as they are. MediaPipe refuses a float model that does not say so; uint8 needs no such words,
-        # but a reader that applies them first and quantises afterwards, as the schema says, comes to the same.
+        # Pixels are not normalised. MediaPipe refuses a float model without this statement. For uint8 it is not needed,
+        # but a reader that normalises first and quantises afterwards, as the schema requires, gets the same result.
         process_units=[
             table(
                 "ProcessUnit",
@@ -138,7 +138,8 @@ def _standard(metadata: Metadata, has_map: bool) -> bytes:
 def _with_files(model: bytes, files: Mapping[str, bytes]) -> bytes:
     whole = io.BytesIO()
     whole.write(model)
-    # Stored, not deflated: MediaPipe reads no other. A ZipInfo made from a name alone bears the date 1980-01-01.
+    # Not compressed, because MediaPipe cannot read compressed entries. A ZipInfo with only a name has the date
+    # 1980-01-01.
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
         for name, data in files.items():
             entry = zipfile.ZipInfo(name)

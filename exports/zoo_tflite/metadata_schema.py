@@ -14,10 +14,10 @@ import flatbuffers
 
 IDENTIFIER = b"M001"
 
-#: A table by slot.
+#: A table: values by slot.
 Table: TypeAlias = "dict[int, str | IntEnum | Sequence[float] | Table | Sequence[Table]]"
 
-#: Fields in the order of their slots; a union takes two, its type first. Later fields are left out.
+#: Fields in the order of their slots. A union takes two, the type first. Later fields are left out.
 _FIELDS = {
     "AssociatedFile": ("name", "description", "type"),
     "Content": ("content_properties_type", "content_properties"),
@@ -80,7 +80,7 @@ def pack(model_metadata: Table) -> bytes:
 
 
 def _table(builder: Any, fields: Table) -> int:
-    # What a table refers to must stand before the table begins.
+    # Referenced objects must be written before the table.
     offsets = {slot: _offset(builder, value) for slot, value in fields.items() if not isinstance(value, IntEnum)}
     builder.StartObject(max(fields, default=-1) + 1)
     for slot, value in fields.items():

@@ -14,7 +14,7 @@ from zoo import ExportError
 
 IDENTIFIER = b"TFL3"
 
-#: Bytes; ``schema.fbs`` says ``force_align`` of every buffer, and the Python it generates forgets it.
+#: Alignment in bytes. ``schema.fbs`` requires ``force_align`` for every buffer, but the generated Python ignores it.
 ALIGNMENT = 16
 
 #: Types of the constants that are added to a model.
@@ -60,8 +60,8 @@ def read(path: Path) -> tuple[Any, bytes]:
     except OSError as error:
         raise ExportError(f"Could not read {path}: {error.strerror or error}.") from error
     try:
-        # Python's FlatBuffers believes every offset it reads; LiteRT verifies them first. It takes empty content for
-        # none at all.
+        # FlatBuffers in Python does not check offsets, so LiteRT verifies them first. It treats empty content as
+        # missing.
         Interpreter(model_content=content or b"empty")
     except ValueError as error:
         reason = " ".join(str(error).split())
@@ -88,7 +88,7 @@ def pack(model: Any) -> bytes:
 
 
 def constant(model: Any, tensor: int, dtype: str) -> np.ndarray[Any, Any] | None:
-    """The values of a tensor, in one row; ``None`` where it is no constant."""
+    """The values of a tensor, flattened. ``None`` if it is not a constant."""
     content = model.buffers[model.subgraphs[0].tensors[tensor].buffer].data
     return None if content is None else np.frombuffer(np.asarray(content, np.uint8).tobytes(), dtype)
 
@@ -100,9 +100,9 @@ def add_constant(
 
     Args:
         model: Where to.
-        name: Of the tensor.
+        name: Name of the tensor.
         values: float32, int8 or int32.
-        scale: Of each channel, along the first axis, where the values are stored ones.
+        scale: Scale of each channel along the first axis, if the values are quantised.
     """
     graph = model.subgraphs[0]
     tensor = schema.TensorT()
@@ -127,7 +127,7 @@ def metadata_buffer(model: Any, name: bytes) -> bytes | None:
 
 
 def set_metadata_buffer(model: Any, name: bytes, data: bytes) -> None:
-    """Stores ``data`` under a name, in place of what was there."""
+    """Stores ``data`` under a name, and replaces existing data."""
     content = np.frombuffer(data, np.uint8)
     for entry in model.metadata or []:
         if entry.name == name:

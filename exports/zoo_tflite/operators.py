@@ -23,7 +23,7 @@ def operators(model: Any) -> tuple[Operator, ...]:
 
 
 def _operator(code: Any) -> Operator:
-    # Codes above 127 came later and have a field of their own.
+    # Codes above 127 were added later and have a separate field.
     builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
     if builtin != schema.BuiltinOperator.CUSTOM:
         return Operator(_BUILTIN_NAMES.get(builtin, f"unknown {builtin}"), "builtin")

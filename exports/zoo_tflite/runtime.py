@@ -18,7 +18,7 @@ class TensorInfo(NamedTuple):
         name: As the file has it.
         shape: ``None`` for a dimension that is free.
         dtype: NumPy name, such as ``float32``.
-        scale, zero_point: Of a quantised tensor, real = scale x (stored - zero_point); 1 and 0 of one that is not.
+        scale, zero_point: Quantisation parameters: real = scale x (stored - zero_point). 1 and 0 if not quantised.
     """
 
     name: str
@@ -29,7 +29,7 @@ class TensorInfo(NamedTuple):
 
 
 class TFLiteRuntime:
-    """A TFLite image classifier, ready to answer. One thread may use it at a time.
+    """A TFLite image classifier, loaded for prediction. One thread may use it at a time.
 
     Args:
         path: The file; it is read once and may change or vanish afterwards.
@@ -40,13 +40,13 @@ class TFLiteRuntime:
     """
 
     def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
-        # Read here and not by LiteRT: it cannot open every name that a file system can hold.
+        # Read here instead of by LiteRT, which cannot open every valid file name.
         try:
             content = Path(path).read_bytes()
         except OSError as error:
             raise ValueError(f"Could not read {path}: {error.strerror or error}.") from error
         try:
-            # LiteRT takes empty content for none at all.
+            # LiteRT treats empty content as missing.
             self._interpreter = Interpreter(model_content=content or b"empty", num_threads=threads)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -54,7 +54,7 @@ class TFLiteRuntime:
             raise ValueError(f"{path} is damaged or not a TFLite file that LiteRT can run: {reason}") from error
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         returned = [len(output["shape"]) for output in outputs]
-        # A second output, called map, has the evidence of every place.
+        # The second output, called map, contains the evidence at each position.
         fits = returned == [2] or (returned == [2, 4] and outputs[1]["name"] == "map")
         if len(inputs) != 1 or len(inputs[0]["shape"]) != 4 or not fits:
             raise ValueError(f"{path} does not take one image and return one row of numbers: not an image classifier.")
@@ -98,8 +98,8 @@ class TFLiteRuntime:
             raise ValueError(f"Expected: uint8 (n, {expected}). Received: {images.dtype} {images.shape}.")
         outputs = self._outputs[:wanted]
         found = [np.empty((len(images), *map(int, output["shape"][1:])), np.float32) for output in outputs]
-        # One by one: the file holds a batch of 1, batches of 4 to 32 were no faster on a CPU, each new size is
-        # allocated anew, and an answer would depend on the images beside it.
+        # One by one: the file has a batch of 1, batches of 4 to 32 were not faster on a CPU, each new size needs a new
+        # allocation, and a prediction would depend on the other images of the batch.
         for place, image in enumerate(images):
             self._interpreter.set_tensor(self._input["index"], image[None].astype(self._input["dtype"]))
             self._interpreter.invoke()
@@ -109,7 +109,7 @@ class TFLiteRuntime:
 
 
 def load(path: str | os.PathLike[str], threads: int = 1) -> TFLiteRuntime:
-    """Makes a file ready to answer; see ``TFLiteRuntime``."""
+    """Loads a file for prediction; see ``TFLiteRuntime``."""
     return TFLiteRuntime(path, threads)
 
 
@@ -119,7 +119,7 @@ def _info(details: dict[str, Any]) -> TensorInfo:
         name=details["name"],
         shape=tuple(None if side == -1 else int(side) for side in details["shape_signature"]),
         dtype=np.dtype(details["dtype"]).name,
-        # LiteRT says (0.0, 0) of a tensor that is not quantised.
+        # LiteRT returns (0.0, 0) for a tensor that is not quantised.
         scale=float(scale) or 1.0,
         zero_point=int(zero_point),
     )

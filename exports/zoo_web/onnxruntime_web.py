@@ -17,11 +17,11 @@ from zoo.records import read_object
 
 PACKAGE = "onnxruntime-web"
 
-#: Names a folder that npm installed into.
+#: Environment variable with the folder in which npm installed the package.
 VARIABLE = "ZOO_ONNXRUNTIME_WEB"
 
-#: Name in the bundle; name in the package; SHA-256. Servers know ``.js`` everywhere, ``.mjs`` not: a browser runs no
-#: module that comes as anything else than JavaScript.
+#: Name in the bundle, name in the package, SHA-256. Every server knows the type of ``.js`` files, but not of ``.mjs``
+#: files, and a browser only runs a module that is served as JavaScript.
 _FILES = (
     (
         "ort.wasm.bundle.min.js",
@@ -56,7 +56,7 @@ def runtime_files() -> dict[str, bytes]:
 
 
 def _find() -> Path:
-    """The folder of the package: where ``ZOO_ONNXRUNTIME_WEB`` says, beside this file, or in zoo's cache folder."""
+    """The folder of the package: that of ``ZOO_ONNXRUNTIME_WEB``, the folder of this file, or zoo's cache folder."""
     chosen = os.environ.get(VARIABLE)
     roots = [Path(chosen).expanduser()] if chosen else [Path(__file__).parent, _default_folder()]
     for root in roots:

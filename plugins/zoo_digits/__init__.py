@@ -13,6 +13,6 @@ def zoo_datasets() -> list[Dataset]:
             summary="1797 handwritten digits in 10 classes, 8x8 px (UCI)",
             write="zoo_digits.files:write",
             image=ImageSpec(height_px=32, width_px=32, interpolation="bilinear"),
-            flip="none",  # a mirrored 2 is no digit
+            flip="none",  # a mirrored 2 is not a digit
         )
     ]

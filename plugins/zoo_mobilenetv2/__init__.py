@@ -20,7 +20,7 @@ ARCHITECTURE = Architecture(
     recipes={
         # docs/decisions/0020-heads.md
         "default": Recipe(head="chosen", head_learning_rate=3e-3, epochs=0, augmentation="none", precision="float32"),
-        # The same, and then all layers where validation images show that it pays. docs/decisions/0020-heads.md
+        # The same, followed by all layers if that is better on the validation images. docs/decisions/0020-heads.md
         "finetune": Recipe(
             head="chosen",
             epochs=8,
@@ -29,7 +29,7 @@ ARCHITECTURE = Architecture(
             augmentation=Augmentation(flip="auto"),
             precision="float32",
         ),
-        # The founding tutorial's: a frozen base, 500 epochs at 1e-5.
+        # The settings of the original tutorial: a frozen base, 500 epochs at 1e-5.
         "article": Recipe(
             optimizer="adam",
             head_epochs=500,
@@ -54,7 +54,7 @@ ARCHITECTURE = Architecture(
             labels="zoo_mobilenetv2.weights:imagenet_labels",
             load="zoo_mobilenetv2.weights:load_imagenet",
             aliases="zoo_mobilenetv2.weights:wordnet_ids",
-            top1=0.7188,  # as torchvision states for these weights
+            top1=0.7188,  # published by torchvision for these weights
         ),
     ),
 )

@@ -24,7 +24,7 @@ _BLOCKS = 17
 
 
 def convert(source: Mapping[str, Array]) -> dict[str, Array]:
-    """Arrays of the Keras model by ``layer/variable``, values and type as they come."""
+    """Arrays of the Keras model by ``layer/variable``, with unchanged values and type."""
     target: dict[str, Array] = {}
     for layer, conv, norm in _layers():
         kernel = source[f"{conv}.weight"]

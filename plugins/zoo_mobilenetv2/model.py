@@ -55,7 +55,7 @@ def build(
     """
     _check(input_shape, num_classes, width, dropout)
     image = layers.Input(input_shape, name="image", dtype="float32")
-    # (x / 255 - mean) / std. In float32 whatever the policy: bfloat16 has 8 bits, a pixel needs them all.
+    # (x / 255 - mean) / std, in float32 under every policy, because bfloat16 has only 8 bits of precision.
     x = layers.Rescaling(
         scale=[1 / (255 * std) for std in STD],
         offset=[-mean / std for mean, std in zip(MEAN, STD, strict=True)],
@@ -123,7 +123,7 @@ def _pad(x: Any, stride: int, name: str) -> Any:
 
 
 def _norm(x: Any, name: str) -> Any:
-    # torchvision's eps 1e-5 and momentum 0.1, which Keras counts from the other end.
+    # eps 1e-5 and momentum 0.1 of torchvision; in Keras, the momentum is 1 - 0.1.
     return layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name=f"{name}_bn")(x)
 
 

@@ -13,8 +13,8 @@ def zoo_architectures() -> list[Architecture]:
             summary="Three convolutions from scratch; small and quick to train",
             build="zoo_simple_cnn.model:build",
             recipes={
-                # Steps in proportion to each layer's weights: Adam's equal steps are far too long for the dense layer,
-                # which has 50176 inputs at 224 px. docs/decisions/0003-simple-cnn-recipe.md.
+                # Steps in proportion to the weights of each layer, because Adam's equal steps are too long for the
+                # dense layer, which has 50176 inputs at 224 px. docs/decisions/0003-simple-cnn-recipe.md.
                 "default": Recipe(
                     optimizer="lamb",
                     learning_rate=5e-3,
@@ -26,7 +26,7 @@ def zoo_architectures() -> list[Architecture]:
                     augmentation="strong",
                     label_smoothing=0.1,
                 ),
-                # The tutorial's own settings: they show why nobody should train at 1e-6.
+                # The settings of the tutorial. They show that a learning rate of 1e-6 is too low.
                 "article": Recipe(
                     optimizer="adam",
                     learning_rate=1e-6,

@@ -9,7 +9,7 @@ from zoo import UsageError
 
 
 def build(input_shape: tuple[int, int, int], num_classes: int, dropout: float = 0.4) -> keras.Model:
-    """The article's network, layer for layer, with the scaling inside (to -1..1, where the article has 0..1).
+    """The network of the article with the same layers. Pixels are scaled inside, to -1..1 instead of 0..1.
 
     Args:
         input_shape: ``(height, width, 3)`` in pixels, 8 or more a side.
@@ -35,6 +35,6 @@ def build(input_shape: tuple[int, int, int], num_classes: int, dropout: float = 
     x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(128, activation="relu", name="dense")(x)
-    # float32 whatever the policy: probabilities of half precision do not sum to 1.
+    # float32 under every policy, because probabilities of half precision do not sum to 1.
     probabilities = layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
     return keras.Model(image, probabilities, name="simple_cnn")

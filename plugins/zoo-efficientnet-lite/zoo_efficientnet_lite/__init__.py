@@ -15,7 +15,7 @@ from zoo_efficientnet_lite.variants import VARIANTS, Variant, block_outputs
 RECIPES = {
     # docs/decisions/0020-heads.md in zoo
     "default": Recipe(head="chosen", head_learning_rate=3e-3, epochs=0, augmentation="none", precision="float32"),
-    # The same, and then all layers where validation images show that it pays. docs/decisions/0020-heads.md in zoo
+    # The same, followed by all layers if that is better on the validation images. docs/decisions/0020-heads.md in zoo
     "finetune": Recipe(
         head="chosen",
         epochs=8,
@@ -24,7 +24,7 @@ RECIPES = {
         augmentation=Augmentation(flip="auto"),
         precision="float32",
     ),
-    # The founding tutorial's: a frozen base, 500 epochs at 1e-5.
+    # The settings of the original tutorial: a frozen base, 500 epochs at 1e-5.
     "article": Recipe(
         optimizer="adam",
         head_epochs=500,

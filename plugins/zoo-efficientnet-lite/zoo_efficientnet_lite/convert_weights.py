@@ -22,7 +22,7 @@ _NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "runn
 
 
 def convert(source: Mapping[str, Array]) -> dict[str, Array]:
-    """Arrays of the Keras model by ``layer/variable``, values and type as they come."""
+    """Arrays of the Keras model by ``layer/variable``, with unchanged values and type."""
     target: dict[str, Array] = {}
     for layer, conv, norm in _layers(sum(name.endswith("._depthwise_conv.weight") for name in source)):
         kernel = source[f"{conv}.weight"]

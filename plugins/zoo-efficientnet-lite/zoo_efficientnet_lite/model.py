@@ -45,7 +45,7 @@ def build(
     dropout = variant.dropout if dropout is None else dropout
     _check(variant, input_shape, num_classes, dropout)
     image = layers.Input(input_shape, name="image", dtype="float32")
-    # float32 whatever the policy: bfloat16 has 8 bits, a pixel needs them all.
+    # float32 under every policy, because bfloat16 has only 8 bits of precision, which a pixel needs completely.
     x = layers.Rescaling(scale=1 / 128, offset=-127 / 128, dtype="float32", name="normalization")(image)
 
     x = _conv(x, 32, "stem", kernel=3, stride=2)
@@ -119,5 +119,5 @@ def _check(variant: Variant, input_shape: tuple[int, int, int], num_classes: int
         raise UsageError(f"{variant.name}'s dropout must be from 0 to below 1. Received: {dropout!r}.")
 
 
-# One for each row of the table; the records name them.
+# One function for each row of the table; the records refer to them by name.
 efficientnet_lite0, efficientnet_lite1, efficientnet_lite2 = (partial(build, variant) for variant in VARIANTS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from zoo import ImageSpec
 
-#: Of Lite0: repeats, kernel, stride of the first repeat, expansion, output channels.
+#: Blocks of Lite0: repeats, kernel, stride of the first repeat, expansion, output channels.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -27,12 +27,12 @@ class Variant:
         name: Name in zoo. The weights are in ``<name>_imagenet.npz``.
         width: Factor of the channels of the blocks.
         depth: Factor of the repeats of all stages but the first and the last.
-        image: How a photo becomes its input; of the size it was trained on.
+        image: The preprocessing, with the size on which it was trained.
         dropout: Rate before the head.
         parameters: Trained ones, in millions, with 1000 classes.
         gmac: Multiplications and additions for one image, in 10^9.
         top1: Share of the ImageNet validation photos that the weights are right about, as their authors published it.
-        source: Package that the ImageNet weights come from.
+        source: Source package of the ImageNet weights.
         sha256: SHA-256 of the weight file, as ``convert_weights.py`` prints it.
     """
 

@@ -48,5 +48,5 @@ def wordnet_ids() -> dict[str, str]:
     return dict(imagenet_classes())
 
 
-# One for each row of the table; the records name them.
+# One function for each row of the table; the records refer to them by name.
 efficientnet_lite0, efficientnet_lite1, efficientnet_lite2 = (partial(load_imagenet, variant) for variant in VARIANTS)

@@ -12,8 +12,8 @@ from zoo import Architecture, ImageSpec, Recipe, Weights, hookimpl
 
 from zoo_keras_applications.applications import APPLICATIONS, Application
 
-#: The first is mobilenetv2's, which was chosen by cross-validation (docs/decisions/0020-heads.md of
-#: zoo); nothing was searched for the others.
+#: The first is that of mobilenetv2, which was chosen by cross-validation (docs/decisions/0020-heads.md of
+#: zoo). The others were not tuned.
 RECIPES = {
     "default": Recipe(head="chosen", head_learning_rate=3e-3, epochs=0, augmentation="none", precision="float32"),
     "scratch": Recipe(optimizer="adamw", weight_decay=1e-2, warmup_epochs=5, epochs=200, label_smoothing=0.1),

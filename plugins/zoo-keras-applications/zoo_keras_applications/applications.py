@@ -25,7 +25,7 @@ class Pixels:
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-#: Mean and deviation of ImageNet's pixels.
+#: Mean and standard deviation of the pixels of ImageNet.
 TORCH = Pixels(
     scale=(1 / (255 * _STD[0]), 1 / (255 * _STD[1]), 1 / (255 * _STD[2])),
     offset=(-_MEAN[0] / _STD[0], -_MEAN[1] / _STD[1], -_MEAN[2] / _STD[2]),
@@ -34,7 +34,7 @@ TORCH = Pixels(
 TF = Pixels(scale=(1 / 127.5,) * 3, offset=(-1.0,) * 3)
 #: -1 to 0.99.
 TF128 = Pixels(scale=(1 / 128,) * 3, offset=(-1.0,) * 3)
-#: Mean colour taken away, not scaled.
+#: The mean colour is subtracted, without scaling.
 CAFFE = Pixels(scale=(1.0,) * 3, offset=(-123.68, -116.779, -103.939), reads_bgr=True)
 
 
@@ -49,8 +49,8 @@ class Application:
         smallest_px: Least side it can be built for.
         pixels: How it wants them.
         parameters: In millions, with 1000 classes.
-        file: Of its ImageNet weights, head included, as Keras calls it.
-        checksum: Of that file, MD5 or SHA-256, as Keras knows it; empty where Keras knows none.
+        file: Name of the file of its ImageNet weights with the head, in Keras.
+        checksum: MD5 or SHA-256 of that file in Keras. Empty if Keras has none.
         expected_failures: Conformance check to the reason why it cannot pass.
     """
 

@@ -27,13 +27,13 @@ from zoo.keras_internals import maker
 
 from zoo_keras_applications.applications import BY_NAME, Application
 
-#: Name of the layer that gives the feature vector.
+#: Name of the layer whose output is the feature vector.
 BACKBONE = "features"
 
-#: Name of the layer that scales pixels; ``normalization`` is what Keras calls those that some families have already.
+#: Name of the layer that scales pixels. ``normalization`` is Keras's name of the layers that some families already have.
 PIXELS = "pixels"
 
-#: A layer of the original and those that stand for it, with the same weights in the same order.
+#: A layer of the original and the layers that replace it, with the same weights in the same order.
 Pairs = list[tuple[keras.Layer, tuple[keras.Layer, ...]]]
 
 
@@ -69,7 +69,7 @@ def original(
     """What ``keras.applications`` builds, on an input called ``image`` and our normalisation."""
     image = layers.Input(input_shape, name="image", dtype="float32")
     pixels = application.pixels
-    # In float32 whatever the policy: bfloat16 has 8 bits, a pixel needs them all.
+    # In float32 under every policy, because bfloat16 has only 8 bits of precision.
     normalised = layers.Rescaling(list(pixels.scale), list(pixels.offset), dtype="float32", name=PIXELS)(image)
     factory: Callable[..., keras.Model] = getattr(keras.applications, application.factory)
     return factory(weights=weights, input_tensor=normalised, input_shape=input_shape, classes=num_classes)
@@ -107,7 +107,7 @@ def copy_weights(application: Application, pairs: Pairs) -> None:
     for source, copies in pairs:
         values = source.get_weights()
         if flip and isinstance(source, layers.Conv2D):
-            values[0], flip = values[0][:, :, ::-1], False  # the first one
+            values[0], flip = values[0][:, :, ::-1], False  # the first variable
         variables = [variable for layer in copies for variable in layer.weights]
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value.reshape(variable.shape))
@@ -128,11 +128,11 @@ def _names(model: keras.Model) -> dict[Any, str]:
 
 
 def _replace(operation: Any, names: dict[Any, str], pairs: Pairs) -> Callable[..., Any]:
-    """What is called in place of a layer or operation of the original."""
+    """The replacement of a layer or operation of the original."""
     name = names.get(operation, operation.name)
     if isinstance(operation, keras.Sequential):
         inside = _chain([_replace(inner, names, pairs) for inner in operation.layers])
-        return lambda inputs, **_: inside(inputs)  # Keras passes it a mask
+        return lambda inputs, **_: inside(inputs)  # Keras passes a mask to it
     if isinstance(operation, (layers.Rescaling, layers.Normalization)) and name != PIXELS:
         return lambda image: image  # the family's own preprocessing
     if type(operation).__name__ == "CustomScaleLayer":
@@ -195,7 +195,7 @@ def _separated(layer: layers.SeparableConv2D, name: str) -> tuple[keras.Layer, .
 
 
 def _depthwise(layer: layers.Conv2D, name: str) -> keras.Layer:
-    # TensorFlow has no gradient of grouped convolutions on a CPU.
+    # TensorFlow cannot compute gradients of grouped convolutions on a CPU.
     return layers.DepthwiseConv2D(
         layer.kernel_size,
         layer.strides,
@@ -209,7 +209,7 @@ def _depthwise(layer: layers.Conv2D, name: str) -> keras.Layer:
 
 
 def _channel_scale(layer: Any, name: str) -> keras.Layer:
-    # A factor for each channel, trained. Keras has no public layer for that alone.
+    # A trained factor for each channel. Keras has no public layer with only this function.
     return layers.DepthwiseConv2D(
         1,
         use_bias=False,
@@ -220,7 +220,7 @@ def _channel_scale(layer: Any, name: str) -> keras.Layer:
 
 
 def _arithmetic(operation: Any, name: str) -> Callable[..., Any]:
-    # Keras takes the product of a tensor and a number for a sparse one, which layers after it may refuse.
+    # Keras treats the product of a tensor and a number as sparse, which later layers may refuse.
     multiplies = {"Multiply": True, "Add": False}[type(operation).__name__]
 
     def call(x: Any, y: Any) -> Any:

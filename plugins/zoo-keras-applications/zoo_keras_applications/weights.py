@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from zoo_keras_applications.applications import Application
 
-#: Names a folder with weight files, for where there is no network.
+#: Environment variable with a folder of weight files, for machines without a network.
 FOLDER_VARIABLE = "ZOO_KERAS_APPLICATIONS_WEIGHTS"
 
 LABELS = Path(__file__).with_name("imagenet_labels.txt")
@@ -81,9 +81,9 @@ def _published(application: Application) -> keras.Model:
     path = _in_folder(application)
     shape = (application.size_px, application.size_px, 3)
     try:
-        with _patience(), contextlib.redirect_stdout(sys.stderr):  # Keras shows how far a download is
+        with _patience(), contextlib.redirect_stdout(sys.stderr):  # Keras prints the progress of a download
             return original(application, shape, CLASSES, weights=str(path) if path else "imagenet")
-    except Exception as error:  # Keras raises what urllib, h5py and its own checks do
+    except Exception as error:  # Keras raises the errors of urllib, h5py and its own checks
         reason = " ".join(str(error).split())[:300]
         if path is not None:
             raise PluginError(

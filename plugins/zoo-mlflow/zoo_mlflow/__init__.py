@@ -12,7 +12,7 @@ def zoo_callbacks(run_dir):
 
     from zoo_mlflow.patience import live
 
-    # Not at its end: an epoch is in history.csv once all callbacks are done with it.
+    # Not at the end of the epoch, because it is only added to history.csv after all callbacks.
     return [keras.callbacks.LambdaCallback(on_epoch_begin=live(run_dir))]
 
 

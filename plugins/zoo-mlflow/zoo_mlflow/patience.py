@@ -9,15 +9,15 @@ from zoo.run_folder import open_run
 
 from zoo_mlflow.tracker import track
 
-#: MLflow tries for minutes to reach a server that is down, and training would wait; it also prints on standard output,
-#: where JSON may be expected. Values that the user set win.
+#: MLflow tries for minutes to reach a server that is down, and the training would wait. It also prints to standard
+#: output, where JSON may be expected. Values that the user has set have precedence.
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
-#: Runs of which it was said that they could not be logged.
+#: Runs for which a failure was already reported.
 told = set()
 
 

@@ -18,7 +18,7 @@ def track(run):
     found = client.search_runs([experiment], f"tags.`zoo.run` = '{tag}'")
     there = found[0] if found else client.create_run(experiment, began_ms, {"zoo.run": tag}, run.name)
     done = int(there.data.tags.get("zoo.epochs", 0))
-    # The same moments every time: what a server took without an answer, it takes for the same metric again.
+    # The same time stamps every time, so that a server that has already stored a metric does not store it twice.
     ends_ms = [began_ms + int(1000 * seconds) for seconds in accumulate(run.history.get("seconds", []))]
     epochs = range(done, len(ends_ms))
     columns = {name: values for name, values in run.history.items() if name != "epoch"}
