@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     default=2,
     show_default=True,
     metavar="N",
-    help="Number of likeliest classes to show.",
+    help="Number of most probable classes to show.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per image.")
 @click.option(
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 @click.option(
     "--min-confidence",
     metavar="P|auto|accuracy=A",
-    help='Below it the answer is "unknown": a probability. auto takes the threshold of the model, accuracy=0.98 the '
-    "one for 98 % right answers.",
+    help='Threshold below which the prediction is "unknown": a probability, auto for that of the model, or '
+    "accuracy=0.98 for the one with 98 % accuracy.",
 )
 @click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", help="Cores for a file or bundle.  [default: all, at most 8]"
