@@ -24,7 +24,7 @@ from zoo.edge.bundle import Bundle, read_bundle
 from zoo.emulation import EmulatedDevice, fetch_emulator, find_emulator
 from zoo.figures import percent
 from zoo.images import load_image
-from zoo.parity import exporter_of, keras_answers, verification_images
+from zoo.parity import exporter_of, keras_predictions, verification_images
 from zoo.progress import make_reporter
 from zoo.reporter import Reporter
 from zoo.run_folder import DEFAULT_ROOT
@@ -46,7 +46,7 @@ def main() -> None:
             fetch_emulator(bundle.requires, make_reporter())
     reference = find_model(arguments.run, DEFAULT_ROOT, None, None)
     images, split = verification_images(reference, arguments.data, Reporter().counter("decoding"))
-    expected = keras_answers(reference, images, split)
+    expected = keras_predictions(reference, images, split)
     rows = np.unique(np.linspace(0, len(expected) - 1, arguments.photos).astype(int))
     paths = [str(images.root / images.names[images.indices(split)[row]]) for row in rows]
     print(f"{len(paths)} {split} photos of {Path(images.source).name}\n")

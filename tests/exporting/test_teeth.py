@@ -22,7 +22,7 @@ from tests.tflite_files import operators_of_file
 from zoo.data import TEST
 from zoo.evaluation.trained import TrainedModel, model_digest, of_run
 from zoo.exported import Metadata
-from zoo.parity import Verification, exporter_of, keras_answers, verification_images, verify
+from zoo.parity import Verification, exporter_of, keras_predictions, verification_images, verify
 from zoo.run_folder import open_run
 
 LABELS = ("apple", "lime", "sky")
@@ -61,7 +61,7 @@ class Subject:
 
     @cached_property
     def expected(self) -> NDArray[np.float32]:
-        return keras_answers(self.trained, self.data, TEST)
+        return keras_predictions(self.trained, self.data, TEST)
 
     def copy(self, folder: Path, name: str, precision: str = "float32") -> Path:
         """A file of one's own."""

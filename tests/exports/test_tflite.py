@@ -71,7 +71,7 @@ def pixels(count, seed=1):
     return np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), np.uint8)
 
 
-def keras_answers(model, images):
+def keras_predictions(model, images):
     return np.asarray(model(images.astype("float32"), training=False))
 
 
@@ -138,7 +138,7 @@ def test_a_file_that_flattens_can_still_be_resized_to_a_batch(tmp_path):
     images = pixels(4).astype("float32")
     interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], images.shape)
     serve = interpreter.get_signature_runner("serving_default")
-    np.testing.assert_allclose(serve(image=images)["probabilities"], keras_answers(model, images), atol=1e-5)
+    np.testing.assert_allclose(serve(image=images)["probabilities"], keras_predictions(model, images), atol=1e-5)
     assert fully_delegated(tmp_path / "model.tflite")
 
 
@@ -153,7 +153,7 @@ def test_a_file_of_an_older_zoo_with_a_free_batch_is_still_read(files, plain, tm
     assert TFLITE.read_metadata(path) == metadata("float32")
     runtime = TFLITE.load(path, 1)
     assert runtime.inputs[0].shape == (None, 32, 32, 3)
-    np.testing.assert_allclose(runtime.predict(pixels(3)), keras_answers(plain, pixels(3)), atol=1e-5)
+    np.testing.assert_allclose(runtime.predict(pixels(3)), keras_predictions(plain, pixels(3)), atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", TFLITE.precisions)
@@ -203,7 +203,7 @@ def test_float16_stores_large_tensors_in_half_and_small_ones_as_they_are(tmp_pat
     in_half = [tensor for tensor in graph.tensors if tensor.type == model_file.schema.TensorType.FLOAT16]
     assert [sorted(tensor.shape) for tensor in in_half] == [[200, 300]]
     answers = TFLITE.load(half, 1).predict(pixels(4))
-    np.testing.assert_allclose(answers, keras_answers(model, pixels(4)), atol=2e-3)
+    np.testing.assert_allclose(answers, keras_predictions(model, pixels(4)), atol=2e-3)
     assert fully_delegated(half)
 
 
@@ -386,7 +386,7 @@ def test_mediapipe_classifies_with_our_labels_and_keras_scores(
     assert [set(answer) for answer in answers] == [set(LABELS)] * 3
     scores = np.array([[answer[label] for label in LABELS] for answer in answers])
     np.testing.assert_allclose(scores, TFLITE.load(path, 1).predict(pixels(3)), atol=1e-6)
-    expected = keras_answers(prepared if precision == "int8" else plain, pixels(3))
+    expected = keras_predictions(prepared if precision == "int8" else plain, pixels(3))
     np.testing.assert_allclose(scores, expected, atol={"float32": 1e-5, "float16": 1e-3, "int8": 0.03}[precision])
 
 

@@ -21,7 +21,7 @@ from zoo.evaluation.trained import TrainedModel, model_digest
 from zoo.exported import INPUT, OUTPUT, Metadata, TensorInfo
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Exporter
-from zoo.parity import Gates, Verification, keras_answers, verify
+from zoo.parity import Gates, Verification, keras_predictions, verify
 
 SPEC = ImageSpec(height_px=48, width_px=48)
 CELL = 8
@@ -122,7 +122,7 @@ class Subject:
 
     @cached_property
     def expected(self) -> NDArray[np.float32]:
-        return keras_answers(self.reference, self.data, TEST)
+        return keras_predictions(self.reference, self.data, TEST)
 
     def verify(self, path: Path, file: LinearFile, gates: Gates | None = None) -> Verification:
         exported = file.write(path / "model.npz")

@@ -16,7 +16,7 @@ from zoo.data import TEST, VAL
 from zoo.errors import DataError
 from zoo.evaluation.trained import model_digest
 from zoo.exported import Metadata
-from zoo.parity import Gates, Unused, acceptance, keras_answers, render, thin_evidence, verify
+from zoo.parity import Gates, Unused, acceptance, keras_predictions, render, thin_evidence, verify
 
 
 def test_a_faithful_file_passes_without_a_flip(subject: Subject, tmp_path: Path) -> None:
@@ -349,7 +349,7 @@ def test_keras_is_asked_here_where_its_answers_are_not_given(subject: Subject, t
     found = verify(LINEAR, exported, subject.reference, subject.data, TEST, progress=lambda *done: seen.append(done))
     assert found.passed
     assert seen.count((60, 60)) == 2
-    assert np.array_equal(keras_answers(subject.reference, subject.data, TEST), subject.expected)
+    assert np.array_equal(keras_predictions(subject.reference, subject.data, TEST), subject.expected)
 
 
 def test_images_of_other_classes_are_refused(subject: Subject, tmp_path: Path) -> None:

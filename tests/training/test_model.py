@@ -8,7 +8,7 @@ import numpy as np
 from tests.conftest import PhotoFolder
 from zoo import ImageSpec, Recipe
 from zoo.data import load_data
-from zoo.evaluation.predict import answers, predict_split
+from zoo.evaluation.predict import predict_inputs, predict_split
 from zoo.training.model import compile_model
 
 
@@ -52,6 +52,6 @@ def test_inputs_of_any_number_are_predicted() -> None:
     images = np.random.default_rng(0).integers(0, 256, (19, 224, 224, 3), dtype=np.uint8)
     expected = images.mean((1, 2))
     for count in (1, 8, 16, 19):
-        found = answers(model, images[:count], count)
+        found = predict_inputs(model, images[:count], count)
         assert found.shape == (count, 3)
         np.testing.assert_allclose(found, expected[:count], rtol=1e-5)

@@ -126,10 +126,10 @@ def compare(runs: Sequence[Run]) -> Comparison:
     _check(runs)
     runs = sorted(runs, key=lambda run: (-run.metrics.accuracy, run.name))
     names = _names(runs)
-    answers = [Predictions.read_csv(run.path / "predictions.csv") for run in runs]
+    predictions = [Predictions.read_csv(run.path / "predictions.csv") for run in runs]
     contents = [_contents(run) for run in runs]
     tests = [
-        paired_test((names[i], answers[i], contents[i]), (names[j], answers[j], contents[j]))
+        paired_test((names[i], predictions[i], contents[i]), (names[j], predictions[j], contents[j]))
         for i, j in combinations(range(len(runs)), 2)
     ]
     summaries = tuple(_summary(run, name) for run, name in zip(runs, names, strict=True))

@@ -16,7 +16,7 @@ from zoo.figures import points
 SIGNIFICANCE = 0.05
 
 #: Name of a run, its predictions, and the SHA-256 of its files by name (empty or missing: unknown).
-Answered = tuple[str, Predictions, Mapping[str, str]]
+TestedRun = tuple[str, Predictions, Mapping[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class PairedTest:
         )
 
 
-def paired_test(first: Answered, second: Answered) -> PairedTest:
+def paired_test(first: TestedRun, second: TestedRun) -> PairedTest:
     """Tests two runs on their shared test images.
 
     An image is shared if its content (SHA-256) is the same, or, if a run does not record the content, its name.
@@ -136,14 +136,14 @@ def adjust(tests: Sequence[PairedTest]) -> list[PairedTest]:
     return [replace(test, p=p, adjusted=True) for test, p in zip(tests, adjusted, strict=True)]
 
 
-def _shared(first: Answered, second: Answered) -> tuple[list[tuple[int, int]], int]:
+def _shared(first: TestedRun, second: TestedRun) -> tuple[list[tuple[int, int]], int]:
     """Rows of images with the same true class in both runs, and the number of images with different true classes."""
     pairs = list(_matches(first, second))
     rows = [(i, j) for i, j in pairs if _true(first[1], i) == _true(second[1], j)]
     return rows, len(pairs) - len(rows)
 
 
-def _matches(first: Answered, second: Answered) -> Iterator[tuple[int, int]]:
+def _matches(first: TestedRun, second: TestedRun) -> Iterator[tuple[int, int]]:
     """Pairs of rows for every image in both runs. No row is used twice.
 
     Equal names are matched first, so that copies of one image are matched correctly. Then content matches moved and
@@ -173,8 +173,8 @@ def _same_content(first: str | None, second: str | None) -> bool:
     return not first or not second or first == second
 
 
-def _true(answers: Predictions, row: int) -> str:
-    return answers.labels[int(answers.true[row])]
+def _true(predictions: Predictions, row: int) -> str:
+    return predictions.labels[int(predictions.true[row])]
 
 
 def _p(value: float) -> str:

@@ -58,13 +58,13 @@ def predict(
     step = batch_size(data.pixels.shape)
     for start in range(0, len(indices), step):
         chosen = indices[start : start + step]
-        probabilities[start : start + len(chosen)] = answers(model, data.pixels.read(chosen), total)
+        probabilities[start : start + len(chosen)] = predict_inputs(model, data.pixels.read(chosen), total)
         if progress:
             progress(start + len(chosen), len(indices))
     return probabilities
 
 
-def answers(model: keras.Model, inputs: NDArray[Any], total: int) -> NDArray[np.float32]:
+def predict_inputs(model: keras.Model, inputs: NDArray[Any], total: int) -> NDArray[np.float32]:
     """A model's outputs on any number of inputs, float32.
 
     A backend compiles a model again for every batch size. Therefore, if ``total`` is above ``batch_size``, the last

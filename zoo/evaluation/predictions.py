@@ -36,8 +36,8 @@ class Predictions:
     Raises:
         DataError: Lengths differ, a label occurs twice, or a value is out of range (including NaN).
 
-    >>> answers = Predictions(("cat", "dog"), ("1.jpg", "2.jpg"), [0, 1], [[0.9, 0.1], [0.7, 0.3]])
-    >>> answers.predicted.tolist(), answers.correct.tolist()
+    >>> predictions = Predictions(("cat", "dog"), ("1.jpg", "2.jpg"), [0, 1], [[0.9, 0.1], [0.7, 0.3]])
+    >>> predictions.predicted.tolist(), predictions.correct.tolist()
     ([0, 0], [True, False])
     """
 

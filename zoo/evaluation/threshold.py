@@ -27,7 +27,7 @@ TARGET_ACCURACY = 0.99
 LEAST_REJECTED = 0.01
 
 #: Minimum number of images above a threshold.
-FEWEST_ANSWERS = 20
+FEWEST_KEPT = 20
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def choose(predictions: Predictions, by: Literal["val", "folds"] = "val") -> Cho
     classification, El-Yaniv and Wiener 2010), but it rejects at least a share ``LEAST_REJECTED`` of the images.
 
     Returns:
-        ``None`` if fewer than ``FEWEST_ANSWERS`` images would be accepted.
+        ``None`` if fewer than ``FEWEST_KEPT`` images would be accepted.
     """
     if not len(predictions):
         return None
@@ -111,14 +111,12 @@ def suggest_threshold(predictions: Predictions, choice: Choice | None = None) ->
 def _measure(
     predictions: Predictions, chosen: tuple[float, float], applied: list[tuple[float, NDArray[np.bool_]]]
 ) -> Point:
-    answered = np.zeros(len(predictions), bool)
+    kept = np.zeros(len(predictions), bool)
     for least, images in applied:
-        answered |= images & (predictions.confidence >= least)
-    accuracy = float(predictions.correct[answered].mean()) if answered.any() else None
+        kept |= images & (predictions.confidence >= least)
+    accuracy = float(predictions.correct[kept].mean()) if kept.any() else None
     target_accuracy, suggested = chosen
-    return Point(
-        target_accuracy=target_accuracy, suggested=suggested, coverage=float(answered.mean()), accuracy=accuracy
-    )
+    return Point(target_accuracy=target_accuracy, suggested=suggested, coverage=float(kept.mean()), accuracy=accuracy)
 
 
 def _part(predictions: Predictions, images: NDArray[np.bool_]) -> Predictions:
@@ -137,9 +135,9 @@ def lowest_threshold(predictions: Predictions, target: float) -> float | None:
     ends = np.append(confidence[1:] < confidence[:-1], True)
     enough = confidence >= np.quantile(confidence, LEAST_REJECTED)
     fits = np.flatnonzero(ends & enough & (accuracy >= target))
-    if not len(fits) or (answered := int(fits[-1]) + 1) < FEWEST_ANSWERS:
+    if not len(fits) or (kept := int(fits[-1]) + 1) < FEWEST_KEPT:
         return None
-    suggested = float(confidence[answered - 1])
+    suggested = float(confidence[kept - 1])
     rounded = float(np.floor(suggested * 1e4) / 1e4)
     # Confidences near 1 can be closer together than that. No further image may be above the threshold.
-    return rounded if answered == len(right) or confidence[answered] < rounded else suggested
+    return rounded if kept == len(right) or confidence[kept] < rounded else suggested

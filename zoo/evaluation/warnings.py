@@ -26,8 +26,8 @@ _MOST_LABELS = 30
 def model_warnings(predictions: Predictions) -> tuple[ModelWarning, ...]:
     """Warnings on a model from its predictions on labelled images. Empty if there are none.
 
-    >>> answers = Predictions(("cat", "dog"), ("1.jpg", "2.jpg"), [0, 1], [[0.9, 0.1], [0.7, 0.3]])
-    >>> [warning.kind for warning in model_warnings(answers)]
+    >>> predictions = Predictions(("cat", "dog"), ("1.jpg", "2.jpg"), [0, 1], [[0.9, 0.1], [0.7, 0.3]])
+    >>> [warning.kind for warning in model_warnings(predictions)]
     ['one_class', 'baseline']
     """
     if len(np.unique(predictions.true)) < 2:

@@ -36,7 +36,7 @@ from zoo.parity import (
     Verification,
     ask_unused,
     default_gates,
-    keras_answers,
+    keras_predictions,
     stored_problem,
     verify,
 )
@@ -77,7 +77,7 @@ def export(
     expected = maps = None
     if job.data is not None:
         stage(f"Predicting with Keras: {job.trained.name}")
-        expected = keras_answers(job.trained, job.data, job.split, progress("asking Keras"))
+        expected = keras_predictions(job.trained, job.data, job.split, progress("asking Keras"))
         if head is not None:
             indices = job.data.indices(job.split)
             maps = keras_maps(model, job.data, indices, expected.argmax(axis=1), progress("mapping the evidence"))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from zoo.atomic import make_folder, write_bytes
 from zoo.data import ImageData
 from zoo.edge.selftest import GOLDEN, GOLDEN_VERSION
-from zoo.evaluation.predict import answers
+from zoo.evaluation.predict import predict_inputs
 from zoo.exported import MAP, MappingRuntime, Metadata, Runtime, has_map
 from zoo.image_spec import ImageSpec
 from zoo.images import ImageError, load_image, look, read_file
@@ -137,7 +137,7 @@ def write_golden(
         "pixels": pixels,
         "probabilities": probabilities,
         # One at a time, as on the device, because a batch may be computed in another order.
-        "keras": np.concatenate([answers(model, one[None], 1) for one in pixels]),
+        "keras": np.concatenate([predict_inputs(model, one[None], 1) for one in pixels]),
     }
     tolerance = {"pixels": PIXELS_TOLERANCE, "probabilities": PROBABILITIES_TOLERANCE[metadata.precision]}
     if has_map(runtime):

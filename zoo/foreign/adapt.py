@@ -195,7 +195,7 @@ def _called(model: keras.Model, x: Any, name: str, notes: list[str]) -> Any:
 
 def _probe(model: keras.Model, size: tuple[int, int]) -> NDArray[np.float32]:
     """Outputs of a model for black, white and noisy images of several contrasts."""
-    from zoo.evaluation.predict import answers
+    from zoo.evaluation.predict import predict_inputs
 
     random = np.random.default_rng(0)
     contrast = np.linspace(0, 1, _PROBES).reshape(-1, 1, 1, 1)
@@ -203,7 +203,7 @@ def _probe(model: keras.Model, size: tuple[int, int]) -> NDArray[np.float32]:
         1 - contrast
     )
     noise[0], noise[1] = 0, 255
-    return answers(model, noise.astype(np.uint8), _PROBES)
+    return predict_inputs(model, noise.astype(np.uint8), _PROBES)
 
 
 def _probabilities(

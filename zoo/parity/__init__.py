@@ -15,7 +15,7 @@ from zoo.parity.result import Verification
 from zoo.parity.stored import stored_problem
 from zoo.parity.text import render, thin_evidence
 from zoo.parity.unused import Unused, ask_unused, unused_images
-from zoo.parity.verify import keras_answers, verify
+from zoo.parity.verify import keras_predictions, verify
 
 __all__ = [
     "Contract",
@@ -28,7 +28,7 @@ __all__ = [
     "check_contract",
     "default_gates",
     "exporter_of",
-    "keras_answers",
+    "keras_predictions",
     "precision_of",
     "render",
     "stored_problem",

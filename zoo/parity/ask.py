@@ -70,7 +70,7 @@ def ask(
         ExportError: The runtime fails, or returns another shape.
     """
     classes = len(data.labels)
-    answers = np.empty((len(indices), classes), np.float32)
+    outputs = np.empty((len(indices), classes), np.float32)
     same_size = spec.input_shape == data.spec.input_shape
     differing, largest, worst = 0, 0, ""
     paths = [os.path.join(data.root, data.names[index]) for index in indices]  # noqa: PTH118
@@ -82,12 +82,12 @@ def ask(
             differing += difference > 0
             if difference > largest:
                 largest, worst = difference, data.names[indices[row]]
-        answer = np.asarray(runtime.predict(pixels[None]))
-        if answer.shape != (1, classes):
-            raise ExportError(f"The file returns the shape {answer.shape} for one image; expected (1, {classes}).")
-        answers[row] = answer[0]
+        output = np.asarray(runtime.predict(pixels[None]))
+        if output.shape != (1, classes):
+            raise ExportError(f"The file returns the shape {output.shape} for one image; expected (1, {classes}).")
+        outputs[row] = output[0]
         if progress:
             progress(row + 1, len(indices))
     if not same_size:
-        return answers, TensorError(images=len(indices), max_difference=None, worst=data.names[indices[0]])
-    return answers, TensorError(images=differing, max_difference=largest, worst=worst)
+        return outputs, TensorError(images=len(indices), max_difference=None, worst=data.names[indices[0]])
+    return outputs, TensorError(images=differing, max_difference=largest, worst=worst)

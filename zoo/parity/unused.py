@@ -90,10 +90,10 @@ def ask_unused(reference: TrainedModel, data: ImageData | None, progress: Progre
     return Unused(data, predict(reference.load(), data, np.arange(len(data.names)), progress))
 
 
-def unused_choice(unused: Unused, answers: NDArray[np.float32]) -> Choice | None:
+def unused_choice(unused: Unused, outputs: NDArray[np.float32]) -> Choice | None:
     """The confidence thresholds chosen with the file's own probabilities on the validation images."""
     rows = np.flatnonzero(np.array(unused.data.splits) == VAL)
-    found = answers[rows]
+    found = outputs[rows]
     if not (np.isfinite(found).all() and (found >= 0).all() and (found <= 1).all()):
         return None
     files = tuple(unused.data.names[row] for row in rows)

@@ -147,7 +147,7 @@ class Values:
 
 def compare_values(
     keras: Predictions,
-    answers: NDArray[np.float32],
+    outputs: NDArray[np.float32],
     labels: tuple[str, ...],
     choice: Choice | None = None,
     file_choice: Choice | None = None,
@@ -156,25 +156,25 @@ def compare_values(
 
     Args:
         keras: Predictions of Keras. ``keras.labels`` are the labels of the model.
-        answers: Outputs of the file, ``(n, classes)``, with any values.
+        outputs: Outputs of the file, ``(n, classes)``, with any values.
         labels: Labels of the file. If they are those of the model in another order, outputs are matched by label,
             because users read labels.
         choice, file_choice: Confidence thresholds chosen on validation images, for Keras and for the file. ``None``:
             the threshold of each half of these images is chosen on the other half.
     """
-    answers = by_label(answers, labels, keras.labels)
+    outputs = by_label(outputs, labels, keras.labels)
     n, rows = len(keras), np.arange(len(keras))
-    finite = np.isfinite(answers).all(axis=1)
-    answered = np.where(finite, answers.argmax(axis=1), -1)
+    finite = np.isfinite(outputs).all(axis=1)
+    answered = np.where(finite, outputs.argmax(axis=1), -1)
     agreeing = int((answered == keras.predicted).sum())
     flipped = np.flatnonzero(finite & (answered != keras.predicted))
     margins = keras.confidence[rows] - keras.probabilities[rows, answered]
     right = answered == keras.true
     only_file, only_keras = int((right & ~keras.correct).sum()), int((keras.correct & ~right).sum())
-    values = answers if finite.all() else answers[finite]
-    file = _as_predictions(keras, answers)
+    values = outputs if finite.all() else outputs[finite]
+    file = _as_predictions(keras, outputs)
     return Values(
-        difference=_difference(keras, answers, np.flatnonzero(finite)),
+        difference=_difference(keras, outputs, np.flatnonzero(finite)),
         not_finite=tuple(keras.files[row] for row in np.flatnonzero(~finite)),
         lowest=float(values.min()) if values.size else None,
         highest=float(values.max()) if values.size else None,
@@ -189,7 +189,7 @@ def compare_values(
                 keras=keras.labels[keras.predicted[row]],
                 answered=keras.labels[answered[row]],
                 keras_confidence=float(keras.confidence[row]),
-                confidence=float(answers[row, answered[row]]),
+                confidence=float(outputs[row, answered[row]]),
                 margin=float(margins[row]),
             )
             for row in flipped[np.argsort(-margins[flipped], kind="stable")]
@@ -205,19 +205,19 @@ def compare_values(
     )
 
 
-def by_label(answers: NDArray[np.float32], found: Sequence[str], wanted: tuple[str, ...]) -> NDArray[np.float32]:
+def by_label(outputs: NDArray[np.float32], found: Sequence[str], wanted: tuple[str, ...]) -> NDArray[np.float32]:
     """The outputs in the order of the expected labels, if ``found`` contains the same labels in another order."""
     if tuple(found) == wanted or sorted(found) != sorted(wanted):
-        return answers
+        return outputs
     place = {label: output for output, label in enumerate(found)}
-    return answers[:, [place[label] for label in wanted]]
+    return outputs[:, [place[label] for label in wanted]]
 
 
-def _difference(keras: Predictions, answers: NDArray[np.float32], rows: NDArray[np.intp]) -> Difference | None:
+def _difference(keras: Predictions, outputs: NDArray[np.float32], rows: NDArray[np.intp]) -> Difference | None:
     if not rows.size:
         return None
     # Row by row, because the table of all differences would be as large as all predictions.
-    largest = np.array([np.abs(answers[row].astype(np.float64) - keras.probabilities[row]).max() for row in rows])
+    largest = np.array([np.abs(outputs[row].astype(np.float64) - keras.probabilities[row]).max() for row in rows])
     places = np.searchsorted(DECADES, largest)
     return Difference(
         max=float(largest.max()),
@@ -228,16 +228,16 @@ def _difference(keras: Predictions, answers: NDArray[np.float32], rows: NDArray[
     )
 
 
-def _as_predictions(keras: Predictions, answers: NDArray[np.float32]) -> Predictions | None:
+def _as_predictions(keras: Predictions, outputs: NDArray[np.float32]) -> Predictions | None:
     """The file's outputs as predictions, if they are probabilities."""
     tolerance = PROBABILITY_TOLERANCE
-    if not (np.isfinite(answers).all() and answers.min() >= -tolerance and answers.max() <= 1 + tolerance):
+    if not (np.isfinite(outputs).all() and outputs.min() >= -tolerance and outputs.max() <= 1 + tolerance):
         return None
-    return Predictions(keras.labels, keras.files, keras.true, np.clip(answers, 0, 1))
+    return Predictions(keras.labels, keras.files, keras.true, np.clip(outputs, 0, 1))
 
 
-def _quality(right: NDArray[np.bool_], answers: Predictions | None, choice: Choice | None) -> Quality:
-    metrics = compute_metrics(answers, choice=choice) if answers else None
+def _quality(right: NDArray[np.bool_], outputs: Predictions | None, choice: Choice | None) -> Quality:
+    metrics = compute_metrics(outputs, choice=choice) if outputs else None
     threshold = metrics.min_confidence if metrics else None
     count = int(right.sum())
     return Quality(

@@ -62,7 +62,7 @@ def verify(
         gates: Limits. The default are those of the file's precision.
         threads: Number of threads of the runtime.
         progress: Called for Keras and the file in turn, and for the further images.
-        expected: Predictions of Keras, if known: ``keras_answers`` on the same split.
+        expected: Predictions of Keras, if known: ``keras_predictions`` on the same split.
         unused: Further images for the gate of agreement, if there are any.
         maps: Evidence maps of Keras on the same split, if the file has a map.
         device: The same file on another processor, which predicts instead of this machine.
@@ -90,15 +90,15 @@ def verify(
     mapped: MapParity | None = None
     if contract.askable:
         if expected is None:
-            expected = keras_answers(reference, data, split, progress)
+            expected = keras_predictions(reference, data, split, progress)
         names = tuple(data.names[index] for index in indices)
         if maps is not None and has_map(runtime):
             assert isinstance(runtime, MappingRuntime)
             reader = MapReader(runtime, maps.classes)
-            answers, tensor = ask(reader, spec, data, indices, progress, device)
+            outputs, tensor = ask(reader, spec, data, indices, progress, device)
             mapped = compare_maps(maps, reader.maps, names, precision)
         else:
-            answers, tensor = ask(runtime, spec, data, indices, progress, device)
+            outputs, tensor = ask(runtime, spec, data, indices, progress, device)
         keras = Predictions(reference.labels, names, data.classes[indices], expected)
         labels = metadata.labels if metadata else reference.labels
         others = None
@@ -107,7 +107,7 @@ def verify(
             others = by_label(found, labels, keras.labels)
         chosen = None if split == VAL else recorded_choice(reference.run)
         own = unused_choice(unused, others) if unused is not None and others is not None and chosen else None
-        values = compare_values(keras, answers, labels, chosen, own or chosen)
+        values = compare_values(keras, outputs, labels, chosen, own or chosen)
         judged = limits.judge(
             difference=values.difference.max if values.difference else None,
             flip_margin=values.flip_margin,
@@ -153,7 +153,7 @@ def _agreed(
     return [own, Agreed(splits={**splits, **Counter(unused.data.splits)}, agreeing=agreeing + int(same.sum()))]
 
 
-def keras_answers(
+def keras_predictions(
     reference: TrainedModel, data: ImageData, split: str, progress: Progress | None = None
 ) -> NDArray[np.float32]:
     """Predictions of Keras on a split, float32 ``(n, classes)``, computed once for all files of a model.

@@ -62,9 +62,9 @@ def find_evidence(run: Run, model: keras.Model) -> Evidence | None:
     found: dict[int, Explanation] = {}
     for start in range(0, len(shown), _BATCH):
         batch = shown[start : start + _BATCH]
-        answers = [[int(predictions.predicted[row])] for row, _ in batch]
+        predicted = [[int(predictions.predicted[row])] for row, _ in batch]
         for (row, picture), item in zip(
-            batch, explainer.find_all(np.stack([picture for _, picture in batch]), answers), strict=True
+            batch, explainer.find_all(np.stack([picture for _, picture in batch]), predicted), strict=True
         ):
             height, width = picture.shape[:2]
             found[row] = Explanation(

@@ -18,7 +18,7 @@ from zoo.exporting.fold import fold
 from zoo.exporting.quantize import quantize
 from zoo.interfaces import Exporter
 from zoo.machine import versions
-from zoo.parity import Gates, Verification, default_gates, keras_answers, verify
+from zoo.parity import Gates, Verification, default_gates, keras_predictions, verify
 
 if TYPE_CHECKING:
     from zoo.testing.subject import Subject
@@ -59,7 +59,7 @@ class ExportedFiles:
     @cached_property
     def expected(self) -> NDArray[np.float32]:
         """The predictions of Keras on the photos, float32 ``(32, 4)``."""
-        return keras_answers(self.reference, self.subject.photos, TEST)
+        return keras_predictions(self.reference, self.subject.photos, TEST)
 
     def verify(self, exporter: Exporter, precision: str) -> Verification:
         """Compares the predictions of a file and of Keras on the same photos.

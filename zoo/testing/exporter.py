@@ -13,7 +13,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from zoo.errors import ExportError
-from zoo.evaluation.predict import answers
+from zoo.evaluation.predict import predict_inputs
 from zoo.evaluation.trained import TrainedModel, model_digest
 from zoo.exported import Metadata
 from zoo.exporting.fold import fold
@@ -85,7 +85,7 @@ class ExporterSubject(Workspace):
 
     def expected(self, precision: str, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What Keras predicts with the model that the file was made from."""
-        return answers(self.prepared(precision), images, len(images))
+        return predict_inputs(self.prepared(precision), images, len(images))
 
     def path(self, precision: str) -> Path:
         """A converted file without metadata; made once. Read it only.

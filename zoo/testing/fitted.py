@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data import TEST
-from zoo.evaluation.predict import answers
+from zoo.evaluation.predict import predict_inputs
 from zoo.keras_internals import layers_of
 from zoo.recipe import Recipe
 from zoo.training.model import compile_model, get_weights, set_weights
@@ -96,7 +96,7 @@ def fit(subject: Subject) -> Fitted:
         if np.array_equal(value, before[id(weight)])
     )
     settle_batch_norm(model, pixels)
-    right = int((answers(model, pixels, len(pixels)).argmax(axis=1) == targets.argmax(axis=1)).sum())
+    right = int((predict_inputs(model, pixels, len(pixels)).argmax(axis=1) == targets.argmax(axis=1)).sum())
     return Fitted(model, pixels, targets, runs[rate], rate, unmoved, right)
 
 

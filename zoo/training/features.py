@@ -22,7 +22,7 @@ from zoo.data import ImageData
 from zoo.data.arrays import CachedArrays, Row
 from zoo.data.cache import ImageCache
 from zoo.data.ingest import DECODER, Progress
-from zoo.evaluation.predict import answers, batch_size
+from zoo.evaluation.predict import batch_size, predict_inputs
 from zoo.recipe import Recipe
 from zoo.training.augment import find_augmentation
 from zoo.training.batches import TrainingBatches, made_ahead
@@ -161,4 +161,4 @@ def _features(
     shown = made_ahead(lambda part: show_views(data, part, [view] * len(part), recipe), parts)
     for part, images in zip(parts, shown, strict=True):
         contents = [data.contents[index] for index in part]
-        yield list(zip(contents, answers(backbone, images, total), strict=True))
+        yield list(zip(contents, predict_inputs(backbone, images, total), strict=True))

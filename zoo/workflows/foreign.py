@@ -81,19 +81,19 @@ def refuse_unfit(path: Path, runtime: Runtime, image: ImageSpec, labels: tuple[s
         )
     gray = np.full((1, *image.input_shape), 128, np.uint8)
     try:
-        answer = runtime.predict(gray)
+        output = runtime.predict(gray)
     except Exception as error:  # runtimes raise their own exceptions
         raise UsageError(
             f"'{path}' cannot predict an image: {(str(error).splitlines() or [repr(error)])[0]}"
         ) from error
-    if answer.shape != (1, len(labels)):
+    if output.shape != (1, len(labels)):
         raise UsageError(
             f"Expected an output of shape (1, {len(labels)}) for {len(labels)} labels. '{path}' returns the shape "
-            f"{answer.shape}."
+            f"{output.shape}."
         )
-    if not (answer.min() >= -_SUM_TOLERANCE and abs(float(answer.sum()) - 1) <= _SUM_TOLERANCE):
+    if not (output.min() >= -_SUM_TOLERANCE and abs(float(output.sum()) - 1) <= _SUM_TOLERANCE):
         raise UsageError(
-            f"'{path}' does not return probabilities: its outputs for a gray image sum to {float(answer.sum()):.3g},"
+            f"'{path}' does not return probabilities: its outputs for a gray image sum to {float(output.sum()):.3g},"
             " not 1.",
             "Its last layer should be a softmax, in floating point, and its input raw pixels from 0 to 255.",
         )

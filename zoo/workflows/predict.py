@@ -253,7 +253,7 @@ def _keras(request: PredictRequest, reporter: Reporter) -> Answering:
     from zoo.backend import start_keras
     from zoo.edge.classify import Classifier
     from zoo.edge.explain import explain
-    from zoo.evaluation.predict import answers, batch_size
+    from zoo.evaluation.predict import batch_size, predict_inputs
     from zoo.evaluation.trained import model_digest
     from zoo.workflows.finding import described, find_model
     from zoo.workflows.stream import in_batches
@@ -271,7 +271,7 @@ def _keras(request: PredictRequest, reporter: Reporter) -> Answering:
         outputs = (_tensor("probabilities", model.output_shape),)
 
         def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            return answers(model, images, request.pictures)
+            return predict_inputs(model, images, request.pictures)
 
     @cache
     def explainer() -> Explainer:

@@ -223,11 +223,11 @@ class SearchWork:
         if len(judged) < 2:
             return ""
         (first, figures), (second, others) = judged[:2]
-        answered = [
+        tested = [
             (key, Predictions.read_csv(candidate_folder(self._folder, key) / "predictions.csv"), dict[str, str]())
             for key in (first.candidate.key, second.candidate.key)
         ]
-        test = paired_test(*answered)
+        test = paired_test(*tested)
         verdict = "significant" if test.real else "not significant"
         return (
             f"The second best is {second.candidate}: {points(others.accuracy - figures.accuracy)} points of accuracy in"

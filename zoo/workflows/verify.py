@@ -120,7 +120,7 @@ def _verify(request: VerifyRequest, reporter: Reporter, device: Device | None) -
         ask_unused,
         default_gates,
         exporter_of,
-        keras_answers,
+        keras_predictions,
         precision_of,
         unused_images,
         verification_images,
@@ -158,7 +158,7 @@ def _verify(request: VerifyRequest, reporter: Reporter, device: Device | None) -
     start_keras()
     tell_pixels(reference, images, split, request.pixels, reporter)
     reporter.stage(f"Predicting with Keras: {described(request.against, reference)}")
-    expected = keras_answers(reference, images, split, reporter.counter("asking Keras"))
+    expected = keras_predictions(reference, images, split, reporter.counter("asking Keras"))
     maps = None
     if has_map(runtime):
         from zoo.exporting.evidence import keras_maps

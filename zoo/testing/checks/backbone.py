@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import PluginError
-from zoo.evaluation.predict import answers
+from zoo.evaluation.predict import predict_inputs
 from zoo.recipe import Recipe
 from zoo.testing.fitted import RECIPE, Fitted
 from zoo.testing.result import CheckError, NothingToCheckError
@@ -76,8 +76,8 @@ def check_backbone(subject: Subject) -> str:
 def _compare(fitted: Fitted, head: keras.Model, cached: NDArray[np.float32], when: str) -> None:
     # with another batch size than for the features, because predictions must not depend on it
     parts = np.array_split(fitted.pixels, _PARTS)
-    whole = np.concatenate([answers(fitted.model, part, len(part)) for part in parts])
-    from_features = answers(head, cached, len(cached))
+    whole = np.concatenate([predict_inputs(fitted.model, part, len(part)) for part in parts])
+    from_features = predict_inputs(head, cached, len(cached))
     worst = float(np.abs(whole - from_features).max())
     if not worst <= TOLERANCE:
         raise CheckError(

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.evaluation.predict import answers
+from zoo.evaluation.predict import predict_inputs
 from zoo.exported import INPUT, OUTPUT
 from zoo.testing.result import CheckError
 from zoo.testing.subject import Subject
@@ -29,14 +29,14 @@ def _check_ends(model: keras.Model) -> None:
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         seen = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
         raise CheckError("one input and one output", seen, "Return keras.Model(image, probabilities).")
-    (image,), (answer,) = model.inputs, model.outputs
+    (image,), (output,) = model.inputs, model.outputs
     if image.name != INPUT:
         mend = f"keras.Input(input_shape, name='{INPUT}')"
         raise CheckError(f"the input is called '{INPUT}'", f"'{image.name}'", mend)
     if model.output_names != [OUTPUT]:
         mend = f"layers.Dense(num_classes, activation='softmax', dtype='float32', name='{OUTPUT}')"
         raise CheckError(f"the last layer is called '{OUTPUT}'", f"'{model.output_names[0]}'", mend)
-    for kind, tensor in (("input", image), ("output", answer)):
+    for kind, tensor in (("input", image), ("output", output)):
         if tensor.dtype != "float32":
             mend = "Pixels are cast by Keras; do not name another dtype."
             raise CheckError(f"the {kind} is float32", str(tensor.dtype), mend)
@@ -45,7 +45,7 @@ def _check_ends(model: keras.Model) -> None:
 def check_probabilities(subject: Subject) -> str:
     pixels = noise(subject.image.input_shape)
     for classes in (2, 10):
-        found = answers(subject.build(subject.image.input_shape, classes), pixels, len(pixels))
+        found = predict_inputs(subject.build(subject.image.input_shape, classes), pixels, len(pixels))
         _check_rows(found, classes, "float32", 1e-5)
     model = subject.build(subject.image.input_shape, 2, "mixed_bfloat16")
     if model.outputs[0].dtype != "float32":
@@ -54,7 +54,7 @@ def check_probabilities(subject: Subject) -> str:
             str(model.outputs[0].dtype),
             "Give the last layer dtype='float32': probabilities of half precision do not sum to 1.",
         )
-    _check_rows(answers(model, pixels, len(pixels)), 2, "mixed_bfloat16", 1e-5)
+    _check_rows(predict_inputs(model, pixels, len(pixels)), 2, "mixed_bfloat16", 1e-5)
     return "for 2 and 10 classes, in float32 and in mixed_bfloat16"
 
 

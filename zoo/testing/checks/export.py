@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from zoo.data import TEST
 from zoo.errors import ExportError
-from zoo.evaluation.predict import answers
+from zoo.evaluation.predict import predict_inputs
 from zoo.interfaces import Exporter
-from zoo.parity import default_gates, keras_answers, verify
+from zoo.parity import default_gates, keras_predictions, verify
 from zoo.registry import exporters
 from zoo.testing.result import CheckError, NothingToCheckError
 from zoo.testing.subject import Subject
@@ -85,7 +85,7 @@ def _check_teeth(subject: Subject, exporter: Exporter, file: Path, weight: str) 
     exported = subject.exported
     reference = exported.reference_for(subject.fitted.model)
     claiming = exported.claim(exporter, file, subject.fitted.model)
-    expected = keras_answers(reference, subject.photos, TEST)
+    expected = keras_predictions(reference, subject.photos, TEST)
     found = verify(exporter, claiming, reference, subject.photos, TEST, expected=expected)
     difference = found.values.difference.max if found.values and found.values.difference else float("nan")
     if found.passed or found.contract.problems:
@@ -108,13 +108,13 @@ def _nudge(model: keras.Model, pixels: NDArray[np.uint8]) -> str:
     if kernel is None:
         raise NothingToCheckError("there is no kernel to change")
     before = np.array(keras.ops.convert_to_numpy(kernel))
-    unchanged = answers(model, pixels, len(pixels))
+    unchanged = predict_inputs(model, pixels, len(pixels))
     largest = 0.0
     for place in _largest_of_channels(before):
         after = before.copy()
         after[place] = after[place] * NUDGE
         kernel.assign(after)
-        difference = float(np.abs(answers(model, pixels, len(pixels)) - unchanged).max())
+        difference = float(np.abs(predict_inputs(model, pixels, len(pixels)) - unchanged).max())
         if difference >= NOTICED:
             return f"{kernel.path}[{', '.join(map(str, place))}]"
         largest = max(largest, difference)

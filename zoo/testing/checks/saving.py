@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-from zoo.evaluation.predict import answers
+from zoo.evaluation.predict import predict_inputs
 from zoo.testing.origin import plugin_module
 from zoo.testing.result import CheckError
 from zoo.testing.subject import Subject
@@ -43,7 +43,7 @@ numpy.save(f"{folder}/answers.npy", keras.ops.convert_to_numpy(model.predict_on_
 
 def check_opens_without_the_plugin(subject: Subject) -> str:
     fitted, folder = subject.fitted, subject.folder("saved")
-    expected = answers(fitted.model, fitted.pixels, len(fitted.pixels))
+    expected = predict_inputs(fitted.model, fitted.pixels, len(fitted.pixels))
     path = folder / "model.keras"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a warning of NumPy about arrays of Keras

@@ -78,10 +78,10 @@ def measured_swap(data: ImageData, way: Way) -> Swap | None:
 
     with threadpool_limits(1, user_api="blas"):  # the matrices are small, so two threads take six times as long
         plain, other = _describe(_gray(data, chosen), way, random)
-        answers = _predict(plain, other, positions, len(classes), random)
-    before, after = (_confusion(positions, given, len(classes)) for given in answers)
+        predictions = _predict(plain, other, positions, len(classes), random)
+    before, after = (_confusion(positions, given, len(classes)) for given in predictions)
     both = np.zeros((2, len(classes), len(classes)), np.int64)  # predictions gained and lost by mirroring
-    for truth, first, second in zip(positions, *answers, strict=True):
+    for truth, first, second in zip(positions, *predictions, strict=True):
         if first != second:
             both[0, truth, second] += 1
             both[1, truth, first] += 1
@@ -175,7 +175,7 @@ def _predict(
     for place in range(classes):
         of_class = random.permutation(np.flatnonzero(positions == place))
         folds[of_class] = np.arange(len(of_class)) % _FOLDS
-    answers = np.empty((2, len(positions)), np.int64)
+    predictions = np.empty((2, len(positions)), np.int64)
     for fold in range(_FOLDS):
         seen, unseen = folds != fold, folds == fold
         weights = np.sqrt(1 / np.bincount(positions[seen], minlength=classes)[positions[seen]])[:, None]
@@ -187,9 +187,9 @@ def _predict(
             _RIDGE * np.trace(kernel) / len(kernel) + 1e-6
         )  # uniform images are all equal
         slopes = inputs.T @ np.linalg.solve(kernel, (targets[seen] - level) * weights)
-        for row, images in zip(answers, (plain, mirrored), strict=True):
+        for row, images in zip(predictions, (plain, mirrored), strict=True):
             row[unseen] = ((images[unseen] - centre) @ slopes + level).argmax(1)
-    return answers[0], answers[1]
+    return predictions[0], predictions[1]
 
 
 def _confusion(truth: NDArray[np.int64], given: NDArray[np.int64], classes: int) -> Counts:
