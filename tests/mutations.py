@@ -55,7 +55,7 @@ FAULTS = (
         "zoo/table.py",
         'return 2 if unicodedata.east_asian_width(character) in "WF" else 1',
         "return 1",
-        ("tests/cli/test_tables.py::test_a_pipe_gets_a_line_a_row_whatever_the_window",),
+        ("tests/cli/test_tables.py::test_a_pipe_gets_one_line_per_row_for_any_window",),
     ),
     Fault(
         "mistakes-as-hits",
@@ -199,7 +199,7 @@ FAULTS = (
         "zoo/training/temperature.py",
         "weights / np.float32(temperature)",
         "weights * np.float32(temperature)",
-        ("tests/training/test_temperature.py::test_the_weights_take_it_and_the_answers_stay",),
+        ("tests/training/test_temperature.py::test_the_weights_contain_the_temperature_and_predictions_do_not_change",),
     ),
     Fault(
         "teacher-order",
@@ -323,7 +323,7 @@ FAULTS = (
         "zoo/edge/serve.py",
         "    await connections.end()\n",
         "",
-        ("tests/edge/test_serve.py::test_it_answers_what_has_begun_before_it_ends",),
+        ("tests/edge/test_serve.py::test_begun_requests_are_answered_before_the_service_ends",),
     ),
     # Files, processes, errors
     Fault(

@@ -39,7 +39,7 @@ def test_kernels_are_kept_in_float16_and_vectors_exactly(tmp_path):
     np.testing.assert_array_equal(arrays["conv/kernel"], kernel.astype("float16"))
 
 
-def test_equal_arrays_give_equal_bytes_in_whatever_order(tmp_path):
+def test_equal_arrays_give_equal_bytes_in_any_order(tmp_path):
     a, b = np.ones((2, 2), "float32"), np.zeros(3, "float32")
     first = write_weights(tmp_path / "first.npz", {"a/kernel": a, "b/bias": b})
     assert write_weights(tmp_path / "second.npz", {"b/bias": b, "a/kernel": np.asfortranarray(a)}) == first

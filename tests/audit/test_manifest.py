@@ -37,7 +37,7 @@ def photos(tmp_path: Path) -> list[Photo]:
     return found
 
 
-def test_a_manifest_is_read_back_though_its_files_are_gone(photos: list[Photo], tmp_path: Path) -> None:
+def test_a_manifest_is_read_although_its_files_are_missing(photos: list[Photo], tmp_path: Path) -> None:
     path = tmp_path / "old.csv"
     write_manifest(path, photos, ["train", "val", "test"])
     Path(photos[0].path).unlink()

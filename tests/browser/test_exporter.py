@@ -54,7 +54,7 @@ def test_the_command_ends_with_how_to_open_it(web_exports: Path) -> None:
     assert said.count("verified") == len(PRECISIONS)
 
 
-def test_python_answers_from_a_web_bundle_too(web_exports: Path, run_zoo: RunZoo) -> None:
+def test_python_also_predicts_from_a_web_bundle(web_exports: Path, run_zoo: RunZoo) -> None:
     folder = web_exports / "simple_cnn-web-int8"
     golden = json.loads((folder / "golden" / "golden.json").read_text())
     done = run_zoo("predict", folder, folder / "golden" / golden["images"][0]["file"], "--json")

@@ -144,7 +144,7 @@ def test_imagenet_in_the_browser(
 # Unsure
 
 
-def test_below_the_suggested_confidence_the_answer_is_unknown(
+def test_below_the_suggested_confidence_the_prediction_is_unknown(
     web_bundle: Path, served: Served, open_page: OpenPage
 ) -> None:
     suggestion = {"suggested": 0.99999999, "target_accuracy": 0.99, "coverage": 0.5, "accuracy": 0.995, "images": 200}
@@ -238,7 +238,7 @@ def test_another_model_fails_the_self_test_even_with_checksums_of_its_own(
     assert "files are not" not in opened.text("#verdict")
 
 
-def test_a_model_that_broke_off_or_is_gone_is_told(web_bundle: Path, served: Served, open_page: OpenPage) -> None:
+def test_an_interrupted_or_missing_model_is_reported(web_bundle: Path, served: Served, open_page: OpenPage) -> None:
     path = web_bundle / "simple_cnn.onnx"
     whole = path.read_bytes()
     path.write_bytes(whole[:5000])
@@ -323,7 +323,9 @@ def test_without_https_it_works_but_for_camera_and_offline(
 # The camera
 
 
-def test_the_camera_shows_answers_until_it_is_stopped(web_bundle: Path, served: Served, open_page: OpenPage) -> None:
+def test_the_camera_shows_predictions_until_it_is_stopped(
+    web_bundle: Path, served: Served, open_page: OpenPage
+) -> None:
     opened = open_page(served.address(web_bundle), permissions=["camera"])
     opened.page.click("#camera")
     opened.answer()

@@ -65,7 +65,7 @@ def file_of(run: Path, name: str, precision: str) -> Path:
 # What is made
 
 
-def test_every_file_asked_for_is_made_and_told(exported: Result, runs: Path, newest: Path) -> None:
+def test_every_requested_file_is_exported_and_reported(exported: Result, runs: Path, newest: Path) -> None:
     assert exported.code == 0, exported.err
     made = sorted(path.name for path in (newest / "exports").iterdir() if path.is_dir())
     assert made == sorted(f"simple_cnn-{name}-{precision}" for name in FORMATS for precision in ("float32", "int8"))
@@ -84,7 +84,7 @@ def test_every_file_asked_for_is_made_and_told(exported: Result, runs: Path, new
         assert word not in exported.err
 
 
-def test_the_command_that_it_ends_with_asks_the_same(newest: Path, zoo: Callable[..., Result], tmp_path: Path) -> None:
+def test_the_suggested_command_has_the_same_options(newest: Path, zoo: Callable[..., Result], tmp_path: Path) -> None:
     out = tmp_path / "my files"
     given = ("--data", "digits", "--min-agreement", "0.5", "--max-difference", "0.2")
     done = zoo("export", newest, "--format", "onnx", *given, "--out", out)
@@ -480,7 +480,7 @@ def test_without_a_run_there_is_nothing_to_export_or_photos_are_needed(run_zoo: 
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_is_asked_wrongly_is_refused(
+def test_invalid_requests_are_refused(
     arguments: list[str], code: int, message: str, newest: Path, zoo: Callable[..., Result]
 ) -> None:
     done = zoo("export", newest, *arguments)

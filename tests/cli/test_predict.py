@@ -146,7 +146,7 @@ def test_a_bundle_needs_nothing_heavy(digits_exports: Path, photos: Path) -> Non
         assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_an_archive_answers_like_its_folder(
+def test_an_archive_predicts_like_its_folder(
     digits_exports: Path, run_zoo: RunZoo, photos: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "tmp").mkdir()

@@ -56,7 +56,7 @@ def photos(tmp_path: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("way", ["one by one", "in batches"])
-def test_answers_come_in_the_order_of_the_pictures(photos: list[Path], way: str) -> None:
+def test_predictions_are_in_the_order_of_the_pictures(photos: list[Path], way: str) -> None:
     pictures: list[tuple[str, Picture]] = [(path.name, path) for path in photos]
     pictures.insert(2, ("listed", ImageError("no permission")))
     if way == "one by one":

@@ -245,7 +245,7 @@ def test_tables_fit_the_window(name: str, runs: list[Run], monkeypatch: pytest.M
         assert not [line for line in text.splitlines() if line.strip().startswith("%")]
 
 
-def test_a_pipe_gets_a_line_a_row_whatever_the_window(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_gets_one_line_per_row_for_any_window(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
     lines = shown("evaluate", runs, None, monkeypatch).splitlines()
     for label in LABELS:
         (line,) = [line for line in lines if label in line]

@@ -140,7 +140,7 @@ def test_a_truncated_segment_is_made_again(photo_folder: PhotoFolder, own_cache:
     assert np.array_equal(load_data(str(root), SPEC).pixels.read(range(12)), expected)
 
 
-def test_copies_of_images_whose_segment_is_gone_are_decoded_again(photo_folder: PhotoFolder, own_cache: Path) -> None:
+def test_images_are_decoded_again_if_their_segment_was_removed(photo_folder: PhotoFolder, own_cache: Path) -> None:
     root = photo_folder({"a": 6, "b": 6})
     load_data(str(root), SPEC)
     for segment in (own_cache / "images").glob("*.u8"):

@@ -442,7 +442,7 @@ def test_labels_that_are_none(labels: Any, class_names: Any, said: str) -> None:
     assert said in refused((IMAGES, labels), class_names)
 
 
-def test_a_label_may_hold_whatever_a_manifest_keeps() -> None:
+def test_a_label_may_contain_everything_that_a_manifest_can_store() -> None:
     names = ['a/b, "c"', "ä\\é", "="]
     source = as_source((IMAGES, NUMBERS + 1), names)
     assert {entry.label for entry in list_source(Path(source)).entries} == set(names[1:])

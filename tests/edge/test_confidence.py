@@ -76,7 +76,7 @@ def test_the_same_function_reads_bundles_and_runs() -> None:
         min_confidence("auto", {}, "It")
 
 
-def test_the_curve_is_asked_for_an_accuracy() -> None:
+def test_the_curve_has_the_threshold_for_an_accuracy() -> None:
     curve = [{"target_accuracy": target, "suggested": least} for target, least in ((0.95, 0.6), (0.98, 0.7))]
     values = {"min_confidence": RECORD | {"curve": curve}}
     for asked, least in (("0.9", 0.6), ("0.95", 0.6), ("0.96", 0.7), ("0.99", 0.83)):

@@ -62,7 +62,7 @@ def test_which_names_can_be_drawn(font: str) -> None:
     assert {name: can_draw(name) for name in names} == expected
 
 
-def test_the_text_stands_within_the_picture_whatever_its_size(font: str) -> None:
+def test_the_text_is_within_a_picture_of_any_size(font: str) -> None:
     for shape in ((1, 1), (30, 300), (300, 40), (240, 320), (1200, 1600)):
         pixels = np.full((*shape, 3), 90, np.uint8)
         picture = draw(pixels, ["unknown", f"{'a long name ' * 6}98.7 %"])

@@ -56,7 +56,7 @@ def answer_of_file(data: bytes, tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("array", [pictures.RGB, pictures.RGB.astype(np.float32), pictures.RGB.astype(np.int64)])
-def test_an_array_is_answered_as_its_file(array: Any, tmp_path: Path) -> None:
+def test_an_array_is_predicted_as_its_file(array: Any, tmp_path: Path) -> None:
     expected = answer_of_file(encode(pictures.COLOR, "PNG"), tmp_path)
     assert answers(array) == [("[0]", expected)]
     assert answers([array, array]) == [("[0]", expected), ("[1]", expected)]
@@ -70,7 +70,7 @@ def test_an_array_is_answered_as_its_file(array: Any, tmp_path: Path) -> None:
     assert answers(array[:, ::-1]) == [("[0]", answer_of_file(turned, tmp_path))]
 
 
-def test_a_gray_array_is_answered_as_its_file(tmp_path: Path) -> None:
+def test_a_gray_array_is_predicted_as_its_file(tmp_path: Path) -> None:
     gray = np.asarray(pictures.GRAY)
     expected = answer_of_file(encode(pictures.GRAY, "PNG"), tmp_path)
     for array in (gray, gray[..., None], gray[None, ..., None]):
@@ -106,7 +106,7 @@ TRANSPARENT_PALETTE = pictures.COLOR_ALPHA.quantize(16)
     ids=lambda value: getattr(value, "mode", str(value)),
 )
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_an_image_of_pillow_is_answered_as_its_file(
+def test_an_image_of_pillow_is_predicted_as_its_file(
     picture: Image.Image, file_format: str, exact: bool, orientation: int, tmp_path: Path
 ) -> None:
     exif = Image.Exif()

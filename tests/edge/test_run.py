@@ -22,7 +22,7 @@ from zoo.images import load_image
 from zoo.registry import exporters
 
 
-def test_it_answers_like_verify_and_like_keras(bundle: Path, digits_run: Path, run_bundle: RunBundle) -> None:
+def test_it_agrees_with_verify_and_with_keras(bundle: Path, digits_run: Path, run_bundle: RunBundle) -> None:
     root = Path(json.loads((digits_run / "run.json").read_text())["data"]["root"])
     rows = read_csv(digits_run / "predictions.csv")[::40]
     assert len(rows) > 5
@@ -128,14 +128,14 @@ def test_what_is_not_installed_is_named_with_the_command(
     assert "Traceback" not in done.err
 
 
-def test_threads_do_not_change_the_answer(onnx_bundle: Path, run_bundle: RunBundle) -> None:
+def test_threads_do_not_change_the_prediction(onnx_bundle: Path, run_bundle: RunBundle) -> None:
     pictures = onnx_bundle / "golden" / "drawn.png", onnx_bundle / "golden" / "drawn.jpg"
     one, two = (run_bundle(onnx_bundle, "--threads", n, *pictures) for n in ("1", "2"))
     assert one.code == two.code == 0
     assert one.out == two.out
 
 
-def test_watch_answers_what_appears_and_ends_with_ctrl_c(onnx_bundle: Path, tmp_path: Path) -> None:
+def test_watch_predicts_new_images_and_ends_with_ctrl_c(onnx_bundle: Path, tmp_path: Path) -> None:
     folder = tmp_path / "inbox"
     draw_photo(folder / "was-there.png", 20, 1)
     draw_photo(tmp_path / "new.png", 90, 2)
@@ -175,7 +175,7 @@ def test_watch_says_that_a_folder_is_not_there(onnx_bundle: Path, run_bundle: Ru
     assert (done.code, done.err) == (4, "Error: Cannot watch 'gone': No such file or directory.\n")
 
 
-def test_camera_answers_every_frame_of_a_video(onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path) -> None:
+def test_camera_predicts_every_frame_of_a_video(onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path) -> None:
     video = tmp_path / "walk.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 5, (64, 48))
     assert writer.isOpened()

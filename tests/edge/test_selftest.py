@@ -104,7 +104,7 @@ def test_a_model_that_is_off_is_told_from_decoding(bundle: Path, run_bundle: Run
     assert "Allowed: 0.0001." in done.out
 
 
-def test_another_answer_to_a_photo_fails_within_the_tolerance(bundle: Path, run_bundle: RunBundle) -> None:
+def test_another_label_of_a_photo_fails_within_the_tolerance(bundle: Path, run_bundle: RunBundle) -> None:
     folder = bundle / "golden"
     golden, probabilities = json.loads((folder / "golden.json").read_text()), np.load(folder / "probabilities.npy")
     place = next(number for number, item in enumerate(golden["images"]) if item["origin"] == "photo")
@@ -119,7 +119,7 @@ def test_another_answer_to_a_photo_fails_within_the_tolerance(bundle: Path, run_
     assert re.search(f"FAIL  model: {golden['images'][place]['file']} is predicted as {answer}, expected '.'", done.out)
 
 
-def test_a_model_that_answers_with_no_numbers_never_passes(onnx_bundle: Path, run_bundle: RunBundle) -> None:
+def test_a_model_that_returns_nan_never_passes(onnx_bundle: Path, run_bundle: RunBundle) -> None:
     path = onnx_bundle / "golden" / "probabilities.npy"
     probabilities = np.load(path)
     probabilities[0] = np.nan

@@ -94,7 +94,7 @@ def send(port: int, request: bytes) -> bytes:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def test_eight_clients_get_the_answers_of_the_command_line(
+def test_eight_clients_get_the_predictions_of_the_command_line(
     service: int, digits_exports: Path, run_bundle: RunBundle, tmp_path: Path
 ) -> None:
     paths = [tmp_path / f"{number}.{'png' if number % 2 else 'jpg'}" for number in range(24)]
@@ -214,7 +214,7 @@ def test_a_client_that_sends_200_mb_all_the_same_reads_why(service: int) -> None
     assert answer["error"] == "The request has 200.0 MiB. The limit is 32 MiB."
 
 
-def test_several_requests_on_a_connection_are_answered_in_turn(service: int, photo: bytes) -> None:
+def test_several_requests_on_a_connection_are_answered_in_order(service: int, photo: bytes) -> None:
     get = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     post = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(photo), photo)
     found = send(service, get + post + b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n" + get)
@@ -271,7 +271,9 @@ def test_a_browser_sends_a_photo_from_the_pages_that_may(service: int, browser: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_answers_what_has_begun_before_it_ends(digits_exports: Path, photo: bytes, number: signal.Signals) -> None:
+def test_begun_requests_are_answered_before_the_service_ends(
+    digits_exports: Path, photo: bytes, number: signal.Signals
+) -> None:
     form = "onnx" if number == signal.SIGTERM else "tflite"
     with serving(digits_exports / f"simple_cnn-{form}-float32") as (process, port):
         address = ("127.0.0.1", port)
@@ -293,7 +295,7 @@ def test_it_answers_what_has_begun_before_it_ends(digits_exports: Path, photo: b
         assert process.wait(timeout=20) == 0
 
 
-def test_the_health_check_of_the_container_asks_the_service(service: int, digits_exports: Path) -> None:
+def test_the_health_check_of_the_container_calls_the_service(service: int, digits_exports: Path) -> None:
     dockerfile = digits_exports / "simple_cnn-onnx-float32" / "Dockerfile"
     check = dict(instructions(dockerfile.read_text()))["HEALTHCHECK"]
     _, *arguments = json.loads(check.partition("CMD ")[2])

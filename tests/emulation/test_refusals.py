@@ -78,7 +78,9 @@ def test_an_emulator_that_is_too_old_is_refused_by_its_version(
     assert fetching_line(done.err)[-1] == "--fetch"
 
 
-def test_a_new_one_in_the_cache_serves_in_place_of_an_old_one(fake_emulator: FakeEmulator, onnx_bundle: Path) -> None:
+def test_a_new_emulator_in_the_cache_is_used_instead_of_an_old_one(
+    fake_emulator: FakeEmulator, onnx_bundle: Path
+) -> None:
     newer = fake_emulator(onnx_bundle, version="10.0.2").rename(folder() / "qemu-aarch64")
     fake_emulator(onnx_bundle, version="7.2.0")
     found = find_emulator(read_bundle(onnx_bundle).requires, "")

@@ -118,7 +118,7 @@ def test_all_probabilities_equal_is_no_top_five_hit_for_the_last_class() -> None
     assert compute_metrics(level).top_k_accuracy == {"3": 0.5, "5": 0.5}
 
 
-def test_the_baseline_is_the_best_constant_answer_on_the_measured_images() -> None:
+def test_the_baseline_is_the_best_constant_prediction_on_the_measured_images() -> None:
     true = np.array([0, 1, 1, 2, 2, 2])
     given = Predictions(("a", "b", "c"), tuple("123456"), true, np.full((6, 3), 1 / 3))
     metrics = compute_metrics(given, {"a": 100, "b": 1, "c": 1})

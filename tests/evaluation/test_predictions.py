@@ -112,6 +112,6 @@ def test_a_missing_file_is_an_error_of_the_run(tmp_path: Path) -> None:
         Predictions.read_csv(tmp_path / "none.csv")
 
 
-def test_answers_cannot_be_changed_afterwards() -> None:
+def test_predictions_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValueError, match="read-only"):
         some().probabilities[0, 0] = 1

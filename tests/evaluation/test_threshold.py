@@ -24,7 +24,7 @@ def drawn(n: int, seed: int, accuracy: float = 0.97) -> Predictions:
     return predictions(confidence, random.random(n) < confidence)
 
 
-def test_below_it_answers_are_wrong_too_often() -> None:
+def test_below_the_threshold_predictions_are_wrong_too_often() -> None:
     confidence = np.linspace(0.51, 0.999, 1000)
     right = np.ones(1000, bool)
     right[:300:2] = False  # half of the less confident answers are wrong: 85 % in all are right
@@ -41,7 +41,7 @@ def test_below_it_answers_are_wrong_too_often() -> None:
     assert confidence[280] < thresholds[3] < confidence[300]
 
 
-def test_a_model_that_is_always_right_does_not_answer_what_it_is_unusually_unsure_of() -> None:
+def test_a_model_that_is_always_right_still_has_a_threshold() -> None:
     confidence = np.linspace(0.6, 0.999, 500)
     found = choose(predictions(confidence, np.ones(500, bool)))
     assert found is not None
@@ -50,7 +50,7 @@ def test_a_model_that_is_always_right_does_not_answer_what_it_is_unusually_unsur
     assert found.others == ()
 
 
-def test_images_of_one_confidence_are_answered_together() -> None:
+def test_images_of_equal_confidence_are_on_one_side_of_the_threshold() -> None:
     confidence = np.r_[np.full(100, 0.9), np.full(100, 0.7)]
     right = np.r_[np.ones(100, bool), np.ones(50, bool), np.zeros(50, bool)]
     found = choose(predictions(confidence, right))
@@ -58,7 +58,7 @@ def test_images_of_one_confidence_are_answered_together() -> None:
     assert found.default[1] == pytest.approx(0.9, abs=1e-3)
 
 
-def test_rounding_lets_no_wrong_answer_in() -> None:
+def test_rounding_lets_no_wrong_prediction_pass() -> None:
     confidence = np.r_[np.full(100, 0.99999), np.full(50, 0.99991)]
     found = choose(predictions(confidence, np.r_[np.ones(100, bool), np.zeros(50, bool)]))
     assert found is not None
@@ -66,7 +66,7 @@ def test_rounding_lets_no_wrong_answer_in() -> None:
 
 
 @pytest.mark.parametrize("images", [0, 5, 200])
-def test_there_is_none_where_too_few_would_be_answered(images: int) -> None:
+def test_there_is_no_threshold_if_too_few_images_would_be_above_it(images: int) -> None:
     confidence = np.linspace(0.51, 0.99, images)
     right = np.zeros(images, bool)
     right[-3:] = True
@@ -107,7 +107,7 @@ def test_without_validation_images_the_figures_are_those_of_the_other_half() -> 
     assert abs(np.mean(gaps)) < np.mean(flattered) / 2
 
 
-def test_a_good_model_answers_most_images() -> None:
+def test_most_predictions_of_a_good_model_are_above_the_threshold() -> None:
     random = np.random.default_rng(0)
     confidence = np.where(random.random(4000) < 0.9, 0.998, random.uniform(0.5, 1, 4000))
     right = random.random(4000) < confidence

@@ -28,7 +28,7 @@ def data(photo_folder: PhotoFolder) -> ImageData:
     return load_data(str(photo_folder({"train/a": 30, "train/b": 30, "train/c": 4, "test/a": 9, "test/b": 9})), SPEC)
 
 
-def test_every_class_is_asked_alike_and_a_rare_one_whole(data: ImageData) -> None:
+def test_every_class_has_the_same_share_and_a_rare_one_all_images(data: ImageData) -> None:
     chosen = choose(data, count=20)
     training = Counter(data.labels[index] for index in data.classes[data.indices(TRAIN)])
     assert min(training.values()) == training["c"] <= 4

@@ -52,7 +52,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Pixels:
     return np.stack([load_image(str(path), ImageSpec()) for path in sorted(folder.iterdir())])
 
 
-def test_mobilenetv2_answers_as_before_without_the_layers_of_training(mobilenetv2: keras.Model, photos: Pixels) -> None:
+def test_mobilenetv2_predicts_the_same_without_training_layers(mobilenetv2: keras.Model, photos: Pixels) -> None:
     before = [np.array(weight) for weight in mobilenetv2.get_weights()]
     made = folded(mobilenetv2, photos)
     assert not {"BatchNormalization", "Rescaling", "Dropout"} & set(kinds(made))
@@ -274,7 +274,7 @@ def test_batch_norm_called_twice_stays() -> None:
     assert "BatchNormalization" in kinds(folded(classifier(body)))
 
 
-def test_what_the_model_answers_is_kept_where_the_convolution_is_its_output_too() -> None:
+def test_predictions_are_kept_if_the_convolution_is_also_an_output() -> None:
     image = keras.Input((8, 8, 3), name="image")
     x = layers.Conv2D(4, 3)(image)
     layers.BatchNormalization()(x)  # made, and not part of the model

@@ -92,7 +92,7 @@ def quantized(found: Quantized) -> keras.Model:
     return found.model
 
 
-def test_answers_like_the_float_model_on_photos_it_was_not_calibrated_on(
+def test_int8_agrees_with_the_float_model_on_photos_without_calibration(
     trained: keras.Model, quantized: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]
 ) -> None:
     others = photos[0][1::2]
@@ -239,7 +239,7 @@ def equalized(model: keras.Model, images: Pixels) -> tuple[keras.Model, keras.Mo
     return before, graph.rebuild()
 
 
-def test_equalisation_changes_weights_and_no_answer(
+def test_equalisation_changes_weights_but_no_prediction(
     trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]
 ) -> None:
     images = photos[0][:64]
@@ -465,7 +465,7 @@ def sparing(loud: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> tupl
     return quantize(fold(loud), photos[0][:39], 0.98, told.append), told
 
 
-def test_a_tensor_that_ruins_the_answers_stays_in_float_and_is_named(
+def test_a_tensor_that_changes_predictions_stays_in_float_and_is_named(
     loud: keras.Model, sparing: tuple[Quantized, list[str]], photos: tuple[Pixels, NDArray[np.int64]]
 ) -> None:
     found, said = sparing

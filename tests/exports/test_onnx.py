@@ -264,7 +264,7 @@ def test_int8_keeps_the_bias_of_a_channel_without_weights(model, smallness, tmp_
 # Its answers
 
 
-def test_mobilenetv2_answers_like_keras(mobilenetv2_files, mobilenetv2):
+def test_mobilenetv2_agrees_with_keras(mobilenetv2_files, mobilenetv2):
     images = pixels(6, (64, 64, 3))
     found = ONNX.load(mobilenetv2_files["float32"], 1).predict(images)
     np.testing.assert_allclose(found, answers(mobilenetv2, images), rtol=0, atol=1e-5)
@@ -275,7 +275,7 @@ def test_mobilenetv2_answers_like_keras(mobilenetv2_files, mobilenetv2):
 
 @pytest.mark.parametrize("engine", [cv2.dnn.ENGINE_CLASSIC, cv2.dnn.ENGINE_NEW], ids=["as in OpenCV 4", "of OpenCV 5"])
 @pytest.mark.parametrize("which", ["files", "mobilenetv2_files"])
-def test_opencv_reads_the_file_and_answers_like_keras(which, engine, request):
+def test_opencv_reads_the_file_and_agrees_with_keras(which, engine, request):
     path = request.getfixturevalue(which)["float32"]
     model = request.getfixturevalue("model" if which == "files" else "mobilenetv2")
     images = pixels(5, model.input_shape[1:])
@@ -369,7 +369,7 @@ def test_a_layer_that_cannot_be_traced_is_told_in_one_line(tmp_path):
 # Metadata
 
 
-def test_onnx_runtime_shows_the_metadata_to_whoever_asks(copy):
+def test_onnx_runtime_returns_the_metadata(copy):
     path = copy()
     ONNX.write_metadata(path, metadata("float32"))
     said = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).get_modelmeta()

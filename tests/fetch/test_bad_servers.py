@@ -47,7 +47,7 @@ def test_passing_trouble_is_waited_for_and_a_broken_transfer_goes_on(
         decode(path.read_bytes())
 
 
-def test_an_answer_in_chunks_that_breaks_off_is_not_whole(
+def test_a_chunked_response_that_breaks_off_is_incomplete(
     run_zoo: RunZoo, server: LoopbackServer, url_list: UrlList, tmp_path: Path
 ) -> None:
     """The image would decode without its last bytes, so nothing but the transfer can tell that they are missing."""
@@ -68,7 +68,7 @@ def test_an_answer_in_chunks_that_breaks_off_is_not_whole(
     assert [len(server.asked(path)) for path in server.files] == [1, 2, 2, 5]
 
 
-def test_an_answer_that_nobody_wants_is_not_read_without_end(
+def test_an_unwanted_response_is_not_read_without_end(
     run_zoo: RunZoo, server: LoopbackServer, url_list: UrlList, tmp_path: Path
 ) -> None:
     end = {"Location": "/photo"}
@@ -116,7 +116,7 @@ def test_a_server_that_sends_byte_after_byte_is_given_up(
 
 
 @pytest.mark.parametrize("wait", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
-def test_a_server_that_asks_for_no_pause_gets_one(server: LoopbackServer, tmp_path: Path, wait: str) -> None:
+def test_a_server_that_requests_no_pause_gets_one(server: LoopbackServer, tmp_path: Path, wait: str) -> None:
     server.files["/x"] = Served(b"", 503, {"Retry-After": wait})
     downloader = Downloader(Access(allow_private=True), patience=Patience(backoff_s=0.2))
     begin = time.monotonic()

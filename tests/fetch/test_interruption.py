@@ -75,7 +75,7 @@ def test_every_file_whole_and_none_fetched_twice(
         assert not (tmp_path / "photos" / ".zoo-fetch").exists()
 
 
-def test_what_came_whole_before_a_kill_is_not_asked_for_again(
+def test_complete_files_are_not_downloaded_again_after_a_kill(
     run_zoo: RunZoo, url_list: UrlList, tmp_path: Path
 ) -> None:
     """The worst moment: every byte is there and nothing was looked at yet; or half of them are."""
@@ -96,7 +96,7 @@ def test_what_came_whole_before_a_kill_is_not_asked_for_again(
         assert len(images_in(tmp_path / "photos")) == 2
 
 
-def test_a_part_of_another_version_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_a_part_of_another_version_is_not_resumed(tmp_path: Path) -> None:
 
     with serving() as server:
         old, new = bytes(1000) + picture(1, ".png", (300, 300)), bytes(2000) + picture(2, ".png", (300, 300))

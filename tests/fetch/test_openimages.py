@@ -123,7 +123,7 @@ def test_images_are_turned_as_the_index_says(run_zoo: RunZoo, mirror: LoopbackSe
         np.testing.assert_array_equal(decode(path.read_bytes()), np.rot90(decode(picture(number)), quarters))
 
 
-def test_the_index_is_fetched_once_and_gone_on_with(
+def test_the_index_is_downloaded_once_and_resumed(
     run_zoo: RunZoo, mirror: LoopbackServer, tmp_path: Path, own_cache: Path
 ) -> None:
     mirror.files[LABELS].cut_at = 1500

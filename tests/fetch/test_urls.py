@@ -39,7 +39,7 @@ def test_a_list_becomes_class_folders_that_zoo_reads(
     assert len(list_source(photos).entries) == 50
 
 
-def test_the_same_command_again_asks_for_nothing(
+def test_the_same_command_again_downloads_nothing(
     run_zoo: RunZoo, server: LoopbackServer, url_list: UrlList, tmp_path: Path
 ) -> None:
     command = ("data", "fetch", "urls", url_list(serve_pictures(server, 5)), "--out", "photos", "--allow-private")

@@ -69,7 +69,7 @@ def test_exif_after_the_pixels_of_a_png_counts() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 2, 3, 4, 5, 6, 7, 8])
-def test_photos_of_all_orientations_look_alike(shared_data: Path, number: int) -> None:
+def test_photos_of_all_orientations_are_equal_after_decoding(shared_data: Path, number: int) -> None:
     folder = shared_data / "exif_orientation"
     upright, photo = (read_file(folder / f"Portrait_{n}.jpg") for n in (1, number))
     assert probe(photo).orientation == (number or 1)

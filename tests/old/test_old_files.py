@@ -47,7 +47,7 @@ def test_every_version_has_a_run_and_files_of_both_formats() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_old_run_is_read_measured_and_asked(version: str, old: Path) -> None:
+def test_an_old_run_is_read_evaluated_and_used_to_predict(version: str, old: Path) -> None:
     run = zoo.load(old / version / "run")
     assert isinstance(run, zoo.Run)
     recorded = json.loads((old / version / "run" / "metrics.json").read_text())
@@ -64,7 +64,7 @@ def test_an_old_run_is_read_measured_and_asked(version: str, old: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_an_old_file_is_read_asked_and_verified(name: str, old: Path) -> None:
+def test_an_old_file_is_read_used_to_predict_and_verified(name: str, old: Path) -> None:
     version = name.partition("/")[0]
     file = zoo.load(old / name)
     assert isinstance(file, zoo.ExportedFile)

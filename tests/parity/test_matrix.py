@@ -99,7 +99,7 @@ def _zoo(work: Path, *arguments: str | Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "precision"), FILES, ids=["-".join(pair) for pair in FILES])
-def test_answers_photographs_like_keras_elsewhere(subject: Subject, name: str, precision: str) -> None:
+def test_other_runtimes_agree_with_keras_on_photographs(subject: Subject, name: str, precision: str) -> None:
     exporter, path = exporters().get(name), _file(subject, name, precision)
     # Pictures of 96 px, forty to calibrate on and a test photo a percent: more flips than of a model made in earnest.
     gates = Gates(min_agreement=0.95, max_accuracy_drop=0.03) if precision == "int8" else default_gates(precision)
@@ -113,7 +113,7 @@ def test_answers_photographs_like_keras_elsewhere(subject: Subject, name: str, p
     assert not found.metadata.verified
 
 
-def test_opencv_answers_photographs_like_keras_elsewhere(subject: Subject) -> None:
+def test_opencv_agrees_with_keras_on_photographs(subject: Subject) -> None:
     """An implementation of ONNX that shares nothing with ONNX Runtime."""
     net = cv2.dnn.readNetFromONNX(str(_file(subject, "onnx", "float32")))
     net.setInput(subject.data.pixels.read(subject.data.indices(TEST)).astype(np.float32), "image")
@@ -143,7 +143,7 @@ def _file(subject: Subject, name: str, precision: str) -> Path:
     return subject.folder / f"{architecture}-{name}-{precision}" / f"{architecture}{exporters().get(name).suffix}"
 
 
-def test_the_answers_tell_something(subject: Subject) -> None:
+def test_predictions_of_different_photos_differ(subject: Subject) -> None:
     """Were they all alike, they would agree whatever the file computes."""
     assert set(subject.expected.argmax(axis=1)) == {0, 1}
     assert np.ptp(subject.expected[:, 0]) > 0.2

@@ -73,7 +73,7 @@ def test_a_swapped_pair_of_labels_fails(subject: Subject, tmp_path: Path) -> Non
     assert any((flip.keras, flip.answered) == ("lime", "plum") for flip in found.values.flips)
 
 
-def test_outputs_in_another_order_with_their_labels_answer_alike_but_break_the_contract(
+def test_outputs_in_another_order_with_their_labels_agree_but_break_the_contract(
     subject: Subject, tmp_path: Path
 ) -> None:
     order = [0, 2, 1, 3]
@@ -114,7 +114,7 @@ def test_another_resize_rule_fails_and_the_pixels_tell(subject: Subject, tmp_pat
     assert found.tensor.max_difference > 50
 
 
-def test_another_size_fails_though_the_file_can_be_asked(subject: Subject, tmp_path: Path) -> None:
+def test_another_size_fails_although_the_file_can_predict(subject: Subject, tmp_path: Path) -> None:
     spec = replace(SPEC, height_px=56, width_px=40)
     file = subject.with_metadata(image=spec)
     kernel = np.resize(file.kernel, (5 * 7 * 3, 4))
@@ -143,7 +143,7 @@ def test_image_files_are_read_anew(tmp_path: Path) -> None:
         subject.verify(tmp_path, subject.file)
 
 
-def test_an_answer_that_is_not_finite_fails_and_agrees_with_nothing(subject: Subject, tmp_path: Path) -> None:
+def test_a_prediction_that_is_not_finite_fails_and_agrees_with_nothing(subject: Subject, tmp_path: Path) -> None:
     found = subject.verify(tmp_path, replace(subject.file, answer="nan where dark"))
     assert found.values is not None
     dark = len(found.values.not_finite)
@@ -165,7 +165,7 @@ def test_a_file_without_one_finite_answer_fails(subject: Subject, tmp_path: Path
     json.dumps([found.as_dict(), found.summary()], allow_nan=False)
 
 
-def test_logits_fail_even_where_every_answer_agrees(subject: Subject, tmp_path: Path) -> None:
+def test_logits_fail_even_if_all_predictions_agree(subject: Subject, tmp_path: Path) -> None:
     file = replace(subject.with_metadata(precision="int8"), answer="logits")
     file = replace(file, inputs=(replace(file.inputs[0], dtype="uint8"),))
     found = subject.verify(tmp_path, file)
@@ -174,7 +174,7 @@ def test_logits_fail_even_where_every_answer_agrees(subject: Subject, tmp_path: 
     assert sentence.startswith("The outputs of the file are not probabilities: they range from")
 
 
-def test_int8_is_judged_by_its_answers(subject: Subject, tmp_path: Path) -> None:
+def test_int8_is_judged_by_its_predictions(subject: Subject, tmp_path: Path) -> None:
     file = subject.with_metadata(precision="int8")
     file = replace(file, inputs=(replace(file.inputs[0], dtype="uint8"),))
     scale = np.abs(file.kernel).max() / 127
@@ -343,7 +343,7 @@ def test_the_record_follows_the_file_when_its_metadata_is_written(subject: Subje
     assert moved.values is found.values
 
 
-def test_keras_is_asked_here_where_its_answers_are_not_given(subject: Subject, tmp_path: Path) -> None:
+def test_keras_predicts_here_if_its_predictions_are_not_given(subject: Subject, tmp_path: Path) -> None:
     exported = subject.file.write(tmp_path / "model.npz")
     seen: list[tuple[int, int]] = []
     found = verify(LINEAR, exported, subject.reference, subject.data, TEST, progress=lambda *done: seen.append(done))

@@ -72,7 +72,7 @@ def test_normalises_as_imagenet_wants():
     np.testing.assert_allclose(normalised, [(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225], rtol=1e-6)
 
 
-def test_mixed_precision_computes_in_bfloat16_and_answers_in_float32():
+def test_mixed_precision_computes_in_bfloat16_and_predicts_in_float32():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         model = build((32, 32, 3), 3)
@@ -215,7 +215,7 @@ def logits(model, pixels):
     return features.predict(pixels.astype("float32"), batch_size=40, verbose=0) @ kernel + bias
 
 
-def test_with_float32_weights_every_answer_is_torchvisions(reference, shared_data):
+def test_float32_weights_give_the_predictions_of_torchvision(reference, shared_data):
     model = build((224, 224, 3), 1000)
     original = convert_weights.convert(read_weights(shared_data / "weights" / "mobilenetv2_imagenet.npz"))
     for variable in model.weights:
@@ -227,7 +227,7 @@ def test_with_float32_weights_every_answer_is_torchvisions(reference, shared_dat
     np.testing.assert_allclose(answers.max(axis=1), reference.logit[::4], rtol=0, atol=5e-4 + 1e-4)
 
 
-def test_with_the_shipped_float16_weights_the_answers_are_the_same(reference, shipped):
+def test_the_shipped_float16_weights_give_the_same_predictions(reference, shipped):
     answers = logits(shipped, reference.pixels[::2]).argmax(axis=1)
     top1, true = reference.top1[::2], reference.true[::2]
     assert (answers == top1).mean() >= 0.99

@@ -56,7 +56,7 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", self.text)
 
 
-def test_the_page_answers_in_a_practitioner_s_order(make_run: MakeRun) -> None:
+def test_the_sections_have_the_order_of_a_practitioner_s_questions(make_run: MakeRun) -> None:
     run = make_run(each=20, strength=2.0)
     path = write_report(run, np.zeros((4, 8, 8, 3), np.float32))
     page = Page(path)
@@ -150,7 +150,7 @@ def test_names_are_text_whatever_is_in_them(make_run: MakeRun) -> None:
     assert "zoo train 'a&b' --data \"<x>\"" in page.text
 
 
-def test_pictures_that_are_gone_or_changed_show_as_missing(make_run: MakeRun) -> None:
+def test_missing_and_changed_pictures_are_shown_as_missing(make_run: MakeRun) -> None:
     run = make_run(each=20, strength=0.0)
     photos = Path(run.info.data.root)
     whole = Page(write_report(run)).text

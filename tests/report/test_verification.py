@@ -128,14 +128,14 @@ def test_a_browser_shows_it_at_any_width_without_complaint(
     assert trouble == []
 
 
-def test_pictures_that_are_gone_show_as_missing(subject: Subject, tmp_path: Path) -> None:
+def test_missing_pictures_are_shown_as_missing(subject: Subject, tmp_path: Path) -> None:
     found = subject.verify(tmp_path, skewed(subject))
     assert found.values is not None
     path = write_verification_page(found, tmp_path / "nowhere", tmp_path / "page.html")
     assert Page(path).text.count("picture missing") == len(found.values.flips) > 0
 
 
-def test_no_picture_is_shown_where_none_may_be_whatever_its_name(subject: Subject, tmp_path: Path) -> None:
+def test_no_picture_is_shown_without_a_root_whatever_its_name(subject: Subject, tmp_path: Path) -> None:
     found = subject.verify(tmp_path, skewed(subject))
     assert found.values is not None
     flips = tuple(replace(flip, file=str(subject.data.root / flip.file)) for flip in found.values.flips)

@@ -92,7 +92,7 @@ def test_a_run_beside_one_from_the_end_of_time_can_be_read(tmp_path: Path) -> No
     assert open_run(begin_run(tmp_path, **INFO).path).seed == 3
 
 
-def test_a_run_has_the_name_that_was_asked_for(tmp_path: Path) -> None:
+def test_a_run_has_the_requested_name(tmp_path: Path) -> None:
     assert begin_run(tmp_path, "balls").path == tmp_path / "balls"
     with pytest.raises(UsageError, match="'balls' already exists"):
         begin_run(tmp_path, "balls")

@@ -59,7 +59,7 @@ def test_jax_trains_without_tensorflow_and_the_run_is_exported(
 @pytest.mark.parametrize(
     ("devices", "accelerated"), [(["cpu:0"], False), (["cpu:0", "gpu:0"], True), (["cuda:0"], True), (["tpu:0"], True)]
 )
-def test_an_accelerator_is_whatever_is_no_processor(
+def test_an_accelerator_is_any_device_except_a_cpu(
     monkeypatch: pytest.MonkeyPatch, devices: list[str], accelerated: bool
 ) -> None:
     import keras

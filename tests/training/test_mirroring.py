@@ -172,7 +172,7 @@ def test_photos_of_things_raise_no_alarm(shared_data: Path, arrows: ImageData, n
 
 
 @pytest.mark.parametrize(("flip", "chosen"), [("auto", "none"), ("horizontal", "horizontal"), ("vertical", "vertical")])
-def test_what_is_asked_for_wins_and_what_is_not_gives_way(arrows: ImageData, flip: Flip, chosen: Flip) -> None:
+def test_requested_values_have_precedence_over_others(arrows: ImageData, flip: Flip, chosen: Flip) -> None:
     choice = choose_flip(Recipe().with_values({"flip": flip}), arrows, "auto")
     assert (choice.asked, choice.chosen) == (flip, chosen)
     assert ("look like" in choice.warning) == (flip != "vertical")

@@ -25,7 +25,7 @@ def answers_of(sharpness: float, images: int = 4000) -> tuple[np.ndarray, np.nda
 
 
 @pytest.mark.parametrize("sharpness", [0.4, 1.0, 3.0])
-def test_the_temperature_undoes_what_made_a_model_too_sure_or_not_sure_enough(sharpness: float) -> None:
+def test_the_temperature_corrects_overconfidence_and_underconfidence(sharpness: float) -> None:
     assert fit_temperature(*answers_of(sharpness)) == pytest.approx(sharpness, rel=0.08)
 
 
@@ -54,7 +54,7 @@ def convolution(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 @pytest.mark.parametrize("head", [dense, dense_and_activation, convolution])
-def test_the_weights_take_it_and_the_answers_stay(head) -> None:
+def test_the_weights_contain_the_temperature_and_predictions_do_not_change(head) -> None:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, head(layers.Conv2D(4, 3, activation="relu")(inputs)))

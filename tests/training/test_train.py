@@ -66,7 +66,7 @@ def test_a_finished_run_holds_everything(digits_run: Path) -> None:
     assert {row["split"] for row in run.split()} == {"train", "val", "test"}
 
 
-def test_the_saved_model_needs_nothing_of_ours_and_answers_as_recorded(digits_run: Path, tmp_path: Path) -> None:
+def test_the_saved_model_opens_without_zoo_and_predicts_as_recorded(digits_run: Path, tmp_path: Path) -> None:
     run = open_run(digits_run)
     tests = [row for row in run.split() if row["split"] == "test"][:8]
     paths = [str(Path(run.info.data.root) / row["path"]) for row in tests]

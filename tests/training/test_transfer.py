@@ -58,7 +58,7 @@ def test_cached_features_train_the_same_head(photos: Path, tiny_net: None, run_z
     assert open_run(runs["cached"]).history["loss"][-1] < open_run(runs["cached"]).history["loss"][0]
 
 
-def test_the_backbone_is_asked_once(photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path) -> None:
+def test_the_backbone_computes_features_once(photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path) -> None:
     arguments = [
         "train",
         "tiny_net",

@@ -70,7 +70,7 @@ def as_rows(table: Any) -> list[dict[str, Any]]:
     return table if isinstance(table, list) else table.to_dict("records")
 
 
-def test_whatever_shows_itself_in_a_notebook_shows_no_markup_of_others(run: zoo.Run) -> None:
+def test_displays_in_a_notebook_show_no_markup_of_others(run: zoo.Run) -> None:
     from dataclasses import replace
 
     run.info = replace(run.info, data=replace(run.info.data, source="/x/<script>alert(1)</script>"))
@@ -97,7 +97,7 @@ def test_all_kinds_of_models_predict_alike(run: zoo.Run, digits_exports: Path, p
     assert isinstance(models[4], zoo.Run), "the model of a run is the run"
 
 
-def test_arrays_and_images_of_pillow_get_the_answer_of_their_file(run: zoo.Run, photos: list[Path]) -> None:
+def test_arrays_and_images_of_pillow_are_predicted_as_their_file(run: zoo.Run, photos: list[Path]) -> None:
     import cv2
     from PIL import Image
 

@@ -82,7 +82,7 @@ def test_what_cannot_be_used_is_named(text: str, said: str, tmp_path: Path) -> N
         read_plan(tmp_path / "gone.yaml", TrainRequest())
 
 
-def test_a_recorded_command_asks_for_the_same() -> None:
+def test_a_recorded_command_has_the_same_options() -> None:
     request = TrainRequest(
         architecture="simple_cnn",
         data="my photos",

@@ -27,7 +27,7 @@ def test_the_entry_point_names_the_module():
     assert ours[0].load() is zoo_keras_applications
 
 
-def test_importing_the_plugin_and_asking_for_its_records_loads_no_framework():
+def test_importing_the_plugin_and_getting_its_records_loads_no_framework():
     script = (
         "import sys, zoo_keras_applications\n"
         "records = list(zoo_keras_applications.zoo_architectures())\n"

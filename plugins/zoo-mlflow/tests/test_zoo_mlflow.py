@@ -160,7 +160,7 @@ def test_a_server_that_is_down_is_said_once_and_costs_no_training(tracking, serv
     assert found(tracking, "alone").data.metrics["test_accuracy"] == run.metrics.accuracy
 
 
-def test_a_server_that_stops_to_answer_loses_no_epoch(tracking, server, train, monkeypatch, capfd):
+def test_a_server_that_stops_responding_loses_no_epoch(tracking, server, train, monkeypatch, capfd):
     import keras
 
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
