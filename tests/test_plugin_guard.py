@@ -66,7 +66,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "weights.aliases": (
         lambda raises: of_weights(aliases=raises).aliases(),
-        "naming the classes of the weights 'own' of 'frail_net' otherwise",
+        "returning other class names of the weights 'own' of 'frail_net'",
     ),
     "write": (
         lambda raises: handed_out(replace(DATASET, write=raises)).write(Path("folder")),

@@ -229,7 +229,7 @@ def test_a_name_offered_twice_belongs_to_neither(run_zoo: RunZoo, fake_plugin: F
     fake_plugin("zoo-second", GOOD, version="2.5")
     contested = run_zoo("train", "tiny_net")
     assert contested.code == 2
-    assert "The architecture name 'tiny_net' is offered by zoo-first 1.0 and by zoo-second 2.5" in contested.err
+    assert "The architecture name 'tiny_net' is provided by zoo-first 1.0 and by zoo-second 2.5" in contested.err
     assert "ZOO_DISABLE_PLUGINS=zoo-second" in contested.err
     check_contested(run_zoo, "tiny_net", ["zoo-first", "zoo-second"], settled_by="zoo-second")
 
@@ -238,7 +238,7 @@ def test_a_built_in_name_cannot_be_taken_over(run_zoo: RunZoo, fake_plugin: Fake
     fake_plugin("aaa-thief", offering("simple_cnn"))  # before ours in every order
     done = run_zoo("train", "simple_cnn")
     assert done.code == 2
-    assert "offered by aaa-thief 1.0 and by keras-edge-zoo" in done.err
+    assert "provided by aaa-thief 1.0 and by keras-edge-zoo" in done.err
     check_contested(run_zoo, "simple_cnn", ["aaa-thief", "keras-edge-zoo"], settled_by="aaa-thief")
 
 
@@ -246,7 +246,7 @@ def check_contested(run_zoo: RunZoo, name: str, distributions: list[str], settle
     listed = run_zoo("list")
     assert listed.code == 0
     (line,) = listed.err.strip().splitlines()
-    assert f"architecture '{name}': offered by" in line
+    assert f"architecture '{name}': provided by" in line
     assert all(distribution in line for distribution in distributions)
     assert f"ZOO_DISABLE_PLUGINS={settled_by} settles it" in line
     assert listed.out.count("(contested)") == 2

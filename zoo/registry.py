@@ -65,7 +65,7 @@ class Registry(Generic[Record]):
             owners = [f"{offer.distribution} {offer.version}" for offer in offers]
             others = [offer.distribution for offer in offers if offer.distribution != ZOO] or [ZOO]
             raise UsageError(
-                f"The {self.kind} name '{name}' is offered by {' and by '.join(owners)}.",
+                f"The {self.kind} name '{name}' is provided by {' and by '.join(owners)}.",
                 f"Uninstall one, or disable one with ZOO_DISABLE_PLUGINS={others[-1]}.",
             )
         return offers[0]
