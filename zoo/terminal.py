@@ -78,8 +78,7 @@ def guard_terminal() -> None:
             )
             sys.stderr = sys.__stderr__ = stream  # type: ignore[misc]
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # a name may contain characters that the encoding cannot represent
+            # A name may contain characters that the encoding cannot represent.
+            stream.reconfigure(errors="backslashreplace")
             if name == "stderr" or stream.isatty():
                 setattr(sys, name, _ReadableStream(stream))

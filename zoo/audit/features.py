@@ -111,9 +111,8 @@ def _compute(
 
     for start in range(0, len(missing), _BATCH_SIZE):
         chosen = missing[start : start + _BATCH_SIZE]
-        batch = np.zeros(
-            (_BATCH_SIZE, *photos.pixels.shape), np.uint8
-        )  # always full: a backend compiles the model for each batch size
+        # Always full, because a backend compiles the model for each batch size.
+        batch = np.zeros((_BATCH_SIZE, *photos.pixels.shape), np.uint8)
         batch[: len(chosen)] = photos.pixels.read(chosen)
         rows = np.asarray(keras.ops.convert_to_numpy(backbone.predict_on_batch(batch)), np.float32)
         for index, row in zip(chosen, rows[: len(chosen)], strict=True):

@@ -82,9 +82,8 @@ def _score(b: int, c: int, n: int, difference: float) -> float:
     """Tango's statistic, approximately standard normal if ``difference`` is the true difference."""
     linear = -b - c + (2 * n - b + c) * difference
     constant = -c * difference * (1 - difference)
-    share = (sqrt(max(0.0, linear * linear - 8 * n * constant)) - linear) / (
-        4 * n
-    )  # estimated probability of only_second, given the difference
+    # Estimated probability of only_second, given the difference.
+    share = (sqrt(max(0.0, linear * linear - 8 * n * constant)) - linear) / (4 * n)
     variance = n * (2 * share + difference * (1 - difference))
     distance = b - c - n * difference
     if variance <= 0:

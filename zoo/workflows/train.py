@@ -226,9 +226,8 @@ def _resume(request: TrainRequest, reporter: Reporter) -> Trained:
             "Start it again with: " + shlex.join(["zoo", "train", "--repeat", str(run.path)]),
         )
     with _alone(run):
-        return _resume_alone(
-            open_run(run.path), request, reporter, start
-        )  # the state now that no other process writes it
+        # The run is opened again, now that no other process writes it.
+        return _resume_alone(open_run(run.path), request, reporter, start)
 
 
 def _resume_alone(run: RunFolder, request: TrainRequest, reporter: Reporter, start: float) -> Trained:

@@ -88,9 +88,8 @@ def round_matrix(weights: NDArray[np.float32], rows: NDArray[np.float32]) -> Arr
     moments = (rows.T @ rows).astype(np.float64) / len(rows)
     importance = _importance(rows)
     moments[np.diag_indices_from(moments)] += _damping(importance)
-    order = np.argsort(
-        -importance
-    )  # the most important weights are rounded first, while the others can still compensate
+    # The most important weights are rounded first, while the others can still compensate.
+    order = np.argsort(-importance)
     remaining = weights[order].astype(np.float64)
     store = _Store(remaining, importance[order])
     factor = np.linalg.cholesky(np.linalg.inv(moments[np.ix_(order, order)])).T

@@ -183,9 +183,8 @@ def _predict(
         level = np.average(targets[seen], axis=0, weights=weights[:, 0] ** 2)
         inputs = ((plain[seen] - centre) * weights).astype(np.float32)
         kernel = inputs @ inputs.T
-        kernel[np.diag_indices_from(kernel)] += (
-            _RIDGE * np.trace(kernel) / len(kernel) + 1e-6
-        )  # uniform images are all equal
+        # The constant is for uniform images, which are all equal.
+        kernel[np.diag_indices_from(kernel)] += _RIDGE * np.trace(kernel) / len(kernel) + 1e-6
         slopes = inputs.T @ np.linalg.solve(kernel, (targets[seen] - level) * weights)
         for row, images in zip(predictions, (plain, mirrored), strict=True):
             row[unseen] = ((images[unseen] - centre) @ slopes + level).argmax(1)
