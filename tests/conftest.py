@@ -28,12 +28,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 keep_freed_memory()  # as the command does
 
 
-#: Files of a minute and more, or near it.
+#: Files that take longest: half a minute of processor time and more.
 LONGEST = (
-    *("test_clean_environment.py", "test_foreign_models.py", "test_matrix.py", "test_applications_model.py"),
-    *("test_applications_conformance.py", "test_efficientnet_lite.py", "test_quantize.py", "test_train.py"),
-    *("test_export.py", "test_zoo_mlflow.py", "test_page.py", "test_new.py", "test_notebooks.py", "test_api.py"),
-    *("test_teeth.py", "test_run.py", "test_transfer.py", "test_search.py"),
+    *("test_foreign_models.py", "test_train.py", "test_teeth.py", "test_teachers.py", "test_export.py"),
+    *("test_quantize.py", "test_html.py", "test_matrix.py", "test_page.py", "test_transfer.py", "test_onnx.py"),
+    *("test_efficientnet_lite.py", "test_mobilenetv2.py", "test_api.py", "test_run.py", "test_zoo_mlflow.py"),
+    *("test_applications_weights.py", "test_heads.py", "test_applications_model.py", "test_backends.py"),
+    *("test_notebooks.py", "test_search.py", "test_every_page.py"),
 )
 
 

@@ -192,7 +192,7 @@ FAULTS = (
         "zoo/training/checkpoint.py",
         'set_weights(optimizer.variables, _numbered(file, "optimizer"))',
         '_numbered(file, "optimizer")',
-        ("tests/training/test_train.py::test_an_interrupted_run_resumes_to_the_same_weights",),
+        ("tests/training/test_train.py::test_a_run_interrupted_in_three_ways_resumes_to_the_same_weights",),
     ),
     Fault(
         "temperature",

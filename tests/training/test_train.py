@@ -20,7 +20,6 @@ from tests.conftest import (
     PhotoFolder,
     RunZoo,
     install_tiny_net,
-    interrupt,
     run_command,
     zoo_command,
     zoo_environment,
@@ -29,7 +28,7 @@ from zoo.augmentation import NAMED
 from zoo.run_folder import open_run
 
 #: Small, but with everything that has a state: augmentation, mixup, averaged weights, a schedule, dropout.
-SETTINGS = ["--size", "16", "--head-epochs", "0", "--unfreeze", "1", "--epochs", "5", "--batch-size", "64"]
+SETTINGS = ["--size", "16", "--head-epochs", "0", "--unfreeze", "1", "--epochs", "6", "--batch-size", "64"]
 SETTINGS += ["--mixup-alpha", "0.2", "--ema-momentum", "0.9", "--precision", "float32"]
 #: An epoch of the smallest network.
 QUICK = ["tiny_net", "--size", "16", "--head-epochs", "0", "--epochs", "1", "--precision", "float32"]
@@ -116,22 +115,44 @@ def test_a_repeated_run_keeps_the_precision_that_was_measured(
     assert (tmp_path / "empty-cache" / "precision.json").exists()  # what was measured holds for its batches
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_an_interrupted_run_resumes_to_the_same_weights(
-    number: signal.Signals, uninterrupted: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path, site: Path
+#: Sends its own process a signal when an epoch begins: both are in STOP.
+STOPPER = """
+import os
+from zoo import hookimpl
+
+@hookimpl
+def zoo_callbacks():
+    import keras
+
+    class Stopper(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            number, last = map(int, os.environ.get("STOP", "0 -1").split())
+            if epoch == last:
+                os.kill(os.getpid(), number)
+
+    return [Stopper()]
+"""
+
+
+def test_a_run_interrupted_in_three_ways_resumes_to_the_same_weights(
+    uninterrupted: Path, tiny_net: None, run_zoo: RunZoo, fake_plugin: FakePlugin, tmp_path: Path
 ) -> None:
-    command = ["train", "tiny_net", *SETTINGS]
-    stopped = interrupt(number, "epoch 2/5", *command, cwd=tmp_path, environment=zoo_environment(site))
-    (run,) = (tmp_path / "runs").iterdir()
-    assert not (run / "metrics.json").exists()
-    if number != signal.SIGKILL:
-        assert stopped.code == {signal.SIGTERM: 143, signal.SIGINT: 130}[number]
-        assert f"zoo train --resume {run.relative_to(tmp_path)}" in stopped.err
-        assert "Traceback" not in stopped.err
+    fake_plugin("zoo-stopper", STOPPER)
+    command: list[str | Path] = ["train", "tiny_net", *SETTINGS]
+    for number, epoch, code in ((signal.SIGKILL, 2, -9), (signal.SIGTERM, 3, 143), (signal.SIGINT, 4, 130)):
+        stopped = run_zoo(*command, env={"STOP": f"{int(number)} {epoch}"})
+        assert stopped.code == code, stopped.err
+        assert f"epoch {epoch}/6" in stopped.err
+        (run,) = (tmp_path / "runs").iterdir()
+        assert not (run / "metrics.json").exists()
+        if number != signal.SIGKILL:
+            assert f"zoo train --resume {run.relative_to(tmp_path)}" in stopped.err
+            assert "Traceback" not in stopped.err
+        command = ["train", "--resume", run.relative_to(tmp_path)]
     done = run_zoo("train", "--resume", run)
     assert done.code == 0, done.err
-    assert "epoch 5/5" in done.err
-    assert "epoch 1/5" not in done.err
+    assert "epoch 6/6" in done.err
+    assert "epoch 1/6" not in done.err
     assert history(run) == history(uninterrupted)
     assert (run / "predictions.csv").read_bytes() == (uninterrupted / "predictions.csv").read_bytes()
     assert run_zoo("train", "--resume", run).out.strip().endswith("there is nothing to resume.")
@@ -363,15 +384,13 @@ def test_a_callback_that_begins_anew_with_training_goes_on_where_it_was(
     assert (run / "counted.txt").read_text() == "5"
 
 
-def test_tensorboard_logs_are_written(tiny_net: None, run_zoo: RunZoo, tmp_path: Path) -> None:
-    done = run_zoo("train", *QUICK, "--tensorboard")
+def test_tensorboard_logs_are_written_and_the_cache_is_shown_and_cleared(
+    tiny_net: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    env = {"ZOO_CACHE_DIR": str(tmp_path / "cache")}
+    done = run_zoo("train", *QUICK, "--tensorboard", env=env)
     assert done.code == 0, done.err
     assert list((tmp_path / "runs").rglob("tensorboard/**/events.out.tfevents*"))
-
-
-def test_cache_is_shown_and_cleared(tiny_net: None, run_zoo: RunZoo, tmp_path: Path) -> None:
-    env = {"ZOO_CACHE_DIR": str(tmp_path / "cache")}
-    assert run_zoo("train", *QUICK, env=env).code == 0
     shown = run_zoo("cache", env=env)
     assert "1797 images" in shown.out
     assert run_zoo("cache", "--clear", env=env).code == 0
