@@ -57,6 +57,15 @@ def test_ci_runs_the_two_commands_of_the_readme() -> None:
     assert linters.replace(".venv/bin/", "") in (REPOSITORY / "CONTRIBUTING.md").read_text()
 
 
+def test_the_map_names_every_part_of_the_library() -> None:
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Map")[2].partition("\n## ")[0]
+    named = set(re.findall(r"[\w-]+(?=\.py\b|/)", text))
+    folder = REPOSITORY / "zoo"
+    parts = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert parts - named == {"__init__"}
+    assert [name for name in re.findall(r"^  (\w+)(?:\.py|/) ", text, re.MULTILINE) if name not in parts] == []
+
+
 def test_files_about_the_project_say_the_same() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())

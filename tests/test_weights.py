@@ -93,7 +93,7 @@ def test_a_variable_that_the_file_lacks_is_named(saved, tmp_path):
     arrays = model_arrays(theirs)
     del arrays["body/bias"]
     write_weights(tmp_path / "part.npz", arrays)
-    with pytest.raises(UsageError, match=re.escape("body/bias: expected (4,), absent from the file")):
+    with pytest.raises(UsageError, match=re.escape("body/bias: expected (4,), missing in the file")):
         load_weights(small_model(), tmp_path / "part.npz", backbone="features")
 
 

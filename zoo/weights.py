@@ -213,7 +213,7 @@ def _mismatches(variables: Mapping[str, Any], arrays: Mapping[str, _Described]) 
     for name, variable in variables.items():
         shape = tuple(variable.shape)
         if name not in arrays:
-            lines.append(f"{name}: expected {shape}, absent from the file")
+            lines.append(f"{name}: expected {shape}, missing in the file")
         elif arrays[name].shape != shape:
             lines.append(f"{name}: expected {shape}, shape in the file {arrays[name].shape}")
         elif arrays[name].dtype.kind != "f":

@@ -141,6 +141,6 @@ def test_another_architecture_is_said() -> None:
 def test_a_file_of_other_weights_is_named() -> None:
     contract = check_contract((IMAGE,), (OUTPUT,), METADATA, REFERENCE, "f00d")
     assert contract.problems == (
-        "The file was made from other weights: it names run with the digest 0; the model's is f00d.",
+        "The file was made from other weights: those of run with the digest 0. The digest of the model is f00d.",
     )
     assert contract.askable

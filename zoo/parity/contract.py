@@ -160,8 +160,8 @@ def _model(metadata: Metadata, digest: str) -> list[str]:
     if metadata.model_digest == digest:
         return []
     return [
-        f"The file was made from other weights: it names {metadata.source} with the digest "
-        f"{metadata.model_digest[:12] or 'none'}; the model's is {digest[:12]}."
+        f"The file was made from other weights: those of {metadata.source} with the digest "
+        f"{metadata.model_digest[:12] or 'none'}. The digest of the model is {digest[:12]}."
     ]
 
 

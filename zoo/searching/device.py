@@ -58,14 +58,13 @@ class Device:
 
     def note(self) -> str:
         """How latencies are estimated, and the range of the ratios."""
-        said = (
-            f"Latencies on {self.name} that its benchmark does not contain are estimated: this machine's latency times"
-        )
+        said = f"For files that are not in the benchmark of {self.name}, the latency on this machine is multiplied by"
         if len(self.ratios) == 1:
             return f"{said} {self.ratio:.2f}, the ratio of the one file that was timed on both."
         return (
-            f"{said} {self.ratio:.2f}, the geometric mean over {len(self.ratios)} files timed on both"
-            f" ({min(self.ratios):.2f} to {max(self.ratios):.2f}), or the ratio of the same architecture."
+            f"{said} the ratio of the same architecture, if it was timed on both machines, or else by {self.ratio:.2f},"
+            f" the geometric mean over the {len(self.ratios)} files that were timed on both"
+            f" ({min(self.ratios):.2f} to {max(self.ratios):.2f})."
         )
 
 
