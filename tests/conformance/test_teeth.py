@@ -72,7 +72,7 @@ BROKEN: list[tuple[str, Architecture, str, str]] = [
         "same_seed_same_weights",
         broken.with_body(lambda x: broken.Random()(x)),
         "1 of 5 weights differ",
-        "fresh generator",
+        "new generators",
     ),
     ("same_seed_same_weights", broken.SEEDED, "all 2 random weights are the same", "`--seed` must matter"),
     (

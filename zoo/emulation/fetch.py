@@ -115,7 +115,7 @@ def _source() -> str:
         words[2] for words in found if len(words) == 3 and words[1] == "main" and re.fullmatch("[a-z]+", words[0])
     ]
     if not mirrors:
-        raise UsageError("apt-get names no package source of Debian.", "This works on Debian; use a container with it.")
+        raise UsageError("apt-get names no package source of Debian.", "This needs Debian. Use a container with it.")
     keyring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
     return f"[signed-by={keyring}] {mirrors[0]}" if keyring.is_file() else mirrors[0]
 
@@ -180,7 +180,7 @@ def _run(*command: str, cwd: Path | None = None, environment: dict[str, str] | N
     try:
         done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, check=False)
     except FileNotFoundError as error:
-        raise UsageError(f"There is no {name} here.", "This works on Debian; use a container with it.") from error
+        raise UsageError(f"There is no {name} here.", "This needs Debian. Use a container with it.") from error
     if done.returncode:
         lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
         told = [line for line in lines if line.startswith(("E:", "ERROR:"))] or lines or ["no message"]

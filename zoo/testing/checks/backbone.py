@@ -46,7 +46,7 @@ def check_backbone(subject: Subject) -> str:
     try:
         depth_features(fitted.model, depths, name)
     except PluginError as error:
-        mend = "Declare the layers that blocks end with, by the names that they have in the model."
+        mend = "Declare the last layers of blocks, with their names in the model."
         raise CheckError("every depth is a layer of the model whose output is a map", error.message, mend) from error
     if not head.trainable_weights:
         mend = "Declare the pooling layer before the last Dense."

@@ -79,7 +79,7 @@ def check_training_step(subject: Subject) -> str:
         raise CheckError(
             f"a training step of {about} takes {MOST_SECONDS:g} s at most",
             f"{min(times):.1f} s",
-            "Name a smaller ImageSpec, or say in expected_failures what machine it needs.",
+            "Declare a smaller ImageSpec, or state in expected_failures which machine it needs.",
         )
     if grown.bytes > MOST_BYTES:
         raise CheckError(

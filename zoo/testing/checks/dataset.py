@@ -25,7 +25,7 @@ def check_record(subject: DatasetSubject) -> str:
         try:
             datasets().offer(dataset.name)
         except ZooError as error:
-            raise CheckError("one distribution offers the name", error.message, error.hint or "") from error
+            raise CheckError("only one distribution provides the name", error.message, error.hint or "") from error
     return f"image {dataset.image or 'of the architecture'}; flip {dataset.flip}"
 
 

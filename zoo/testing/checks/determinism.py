@@ -22,7 +22,7 @@ def check_same_seed_same_weights(subject: Subject) -> str:
         raise CheckError(
             "two models built after keras.utils.set_random_seed(1) have the same weights",
             f"{len(differing)} of {len(first)} weights differ, '{differing[0]}' the first",
-            "Draw random numbers with keras.initializers or keras.random alone; no clock, no set, no fresh generator.",
+            "Draw random numbers only with keras.initializers or keras.random, without clock, sets or new generators.",
         )
     varied = [index for index, value in enumerate(first) if value.size > 1 and np.ptp(value) > 0]
     if varied and all(np.array_equal(first[index], other[index]) for index in varied):

@@ -62,7 +62,7 @@ def _mend(precision: str) -> str:
         )
     if precision == "float16":
         return "Weights or their products exceed the range of float16: are some above 65504, or below 6e-8?"
-    return "A layer is computed differently, such as a resizing, a padding or operations in another order. Bisect it."
+    return "A layer is computed differently: resizing, padding, or the order of operations. Find it by bisection."
 
 
 def check_nudged_weight(subject: Subject) -> str:

@@ -144,7 +144,11 @@ def check_float16(subject: ExporterSubject) -> str:
     if "float16" not in subject.exporter.precisions:
         raise NothingToCheckError("float16 is not offered")
     if problem := stored_problem(subject.exporter, subject.path("float16"), "float16", subject.model):
-        raise CheckError("the float16 file stores large tensors in 16 bits", problem, "Cast them when it is written.")
+        raise CheckError(
+            "the float16 file stores large tensors in 16 bits",
+            problem,
+            "Convert large tensors to float16 when the file is written.",
+        )
     return f"{size_bytes(subject.exporter.files(subject.path('float16')))} bytes"
 
 
@@ -174,5 +178,5 @@ def check_int8(subject: ExporterSubject) -> str:
     raise CheckError(
         "a model without FakeQuantize layers is refused for int8 with an ExportError, and no file is left",
         seen,
-        "Look for FakeQuantize before anything is written: such a file would be float32 under another name.",
+        "Check for FakeQuantize layers before anything is written. Otherwise a float32 file would be called int8.",
     )

@@ -29,7 +29,7 @@ def check_round_trip(subject: ExporterSubject) -> str:
         path = subject.copy(precision, "metadata")
         if (said := exporter.read_metadata(path)) is not None:
             raise CheckError(
-                "a file without written metadata has none", f"{said!r:.80}", "Return None if there is none."
+                "a file has no metadata before any is written", f"{said!r:.80}", "Return None if there is none."
             )
         before = exporter.load(path, 1).predict(subject.pixels(2))
         metadata = subject.metadata(precision)
@@ -39,7 +39,7 @@ def check_round_trip(subject: ExporterSubject) -> str:
             raise CheckError(
                 "metadata is read as written, with any labels",
                 f"{said!r:.200}" if said is None else _difference(metadata.as_dict(), said.as_dict()),
-                "Store Metadata.to_json() whole; escape what the format cannot hold, such as lone surrogates.",
+                "Store all of Metadata.to_json(), and escape what the format cannot store, such as lone surrogates.",
             )
         if not np.array_equal(exporter.load(path, 1).predict(subject.pixels(2)), before):
             raise CheckError(
@@ -68,7 +68,7 @@ def check_written_twice(subject: ExporterSubject) -> str:
         if exporter.read_metadata(path) != longer:
             raise CheckError(
                 "metadata replaces earlier metadata",
-                "the old one, or a mixture",
+                "the metadata is the old one, or a mixture",
                 "Replace all of it.",
             )
         exporter.write_metadata(path, metadata)
@@ -136,7 +136,7 @@ def _expect_error(subject: ExporterSubject, path: Path, name: str, what: str) ->
         "write_metadata": lambda: exporter.write_metadata(path, subject.metadata(exporter.precisions[0])),
         "load": lambda: exporter.load(path, 1),
     }
-    mend = f"Catch what the format's library raises: ExportError(f'{{path}} ...') from error, in {name}."
+    mend = f"Convert exceptions of the format's library in {name}: raise ExportError(f'{{path}} ...') from error."
     try:
         calls[name]()
     except ExportError as error:
@@ -163,7 +163,9 @@ def check_any_name(subject: ExporterSubject) -> str:
         exporter.load(path, 1).predict(subject.pixels(1))
     except Exception as error:
         raise CheckError(
-            "a file can be read and written in a folder with any name", one_line(error), "Read its bytes in Python."
+            "a file can be read and written in a folder with any name",
+            one_line(error),
+            "Read the bytes of the file in Python.",
         ) from error
     if said != subject.metadata(precision):
         raise CheckError("a file can be read and written in a folder with any name", f"{said!r:.80}", "")

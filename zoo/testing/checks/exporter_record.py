@@ -25,7 +25,7 @@ def check_record(subject: ExporterSubject) -> str:
         try:
             exporters().offer(exporter.name)
         except ZooError as error:
-            raise CheckError("one distribution offers the name", error.message, error.hint or "") from error
+            raise CheckError("only one distribution provides the name", error.message, error.hint or "") from error
     return f"{exporter.suffix}; {', '.join(exporter.precisions)}; runtime {exporter.runtime_module or 'none'}"
 
 

@@ -118,7 +118,7 @@ def _same(subject: ExporterSubject, path: Path, name: str, expected: str) -> Non
     here = subject.exporter.load(path, 1).predict(subject.pixels(3))
     found = np.load(path.parent / name)
     if found.shape != here.shape or not np.allclose(found, here, rtol=0, atol=1e-6):
-        raise CheckError(expected, "other predictions", "Is something read that is not in the file?")
+        raise CheckError(expected, "other predictions", "Does it read something that is not in the file?")
 
 
 def _run(code: str, given: Any) -> Any:

@@ -105,4 +105,4 @@ def _check_uncontested(name: str) -> None:
         architectures().offer(name)
     except ZooError as error:
         mend = error.hint or "Uninstall one of them."
-        raise CheckError("one distribution offers the name", error.message, mend) from error
+        raise CheckError("only one distribution provides the name", error.message, mend) from error

@@ -34,7 +34,7 @@ def check_overfits_one_batch(subject: Subject) -> str:
         raise CheckError(
             f"{STEPS} steps of Adam on {images} photos of 4 colours bring the loss below {ENOUGH:g}, at one of {rates}",
             f"from {first:.3g} to {last:.3g}",
-            "Does a gradient reach the weights? Is the input normalised, and softmax applied once only?",
+            "Does a gradient reach the weights? Is the input normalised, and is softmax applied only once?",
         )
     if fitted.right < _RIGHT * images:
         raise CheckError(
