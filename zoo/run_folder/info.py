@@ -357,7 +357,7 @@ class Metrics:
     def __post_init__(self) -> None:
         shares = (self.accuracy, *self.accuracy_interval)
         if self.n < 1 or not all(0 <= share <= 1 for share in shares):
-            raise ValueError("'accuracy' must be a share of at least one image")
+            raise ValueError("'n' must be 1 or more, and 'accuracy' from 0 to 1")
         matrix = self.confusion_matrix
         if matrix is not None and not all(len(row) == len(matrix) for row in matrix):
             raise ValueError("'confusion_matrix' must be square")
