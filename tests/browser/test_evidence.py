@@ -51,6 +51,6 @@ def test_the_page_shows_the_evidence_where_python_finds_it(
     assert said is not None
     assert f"with the evidence for {label} in colour: it is strongest" in said
     opened.page.locator("#evidence-on").uncheck()
-    assert opened.page.get_attribute("#seen", "aria-label") == "What the model sees"
+    assert opened.page.get_attribute("#seen", "aria-label") == "Input of the model"
     assert not opened.visible("#ramp")
     assert opened.trouble == []

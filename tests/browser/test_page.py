@@ -60,7 +60,7 @@ def choose(opened: Opened, photo: Path) -> str:
     return opened.answer()
 
 
-# It answers as Keras does
+# Predictions equal those of Keras
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -80,7 +80,7 @@ def test_the_self_test_passes_and_photos_get_keras_s_probabilities(
     tolerance = json.loads((bundle / "golden" / "golden.json").read_text())["tolerance"]["probabilities"]
     assert max(float(row[4]) for row in rows) <= tolerance
     assert f"{tolerance} for a probability" in opened.text("#proof-note")
-    assert "are as they were made" in opened.text("#proof-files")
+    assert "are unchanged" in opened.text("#proof-files")
     keras = np.load(bundle / "golden" / "keras.npy")
     pixels = np.load(bundle / "golden" / "pixels.npy")
     for place, image in enumerate(images):
@@ -172,8 +172,8 @@ def test_thin_evidence_and_warnings_are_told(web_bundle: Path, served: Served, o
     assert "no use" not in opened.text("#about")
     respec(web_bundle, verification=told | {"evidence": "thin", "warnings": ["baseline"]})
     opened = open_page(served.address(web_bundle))
-    assert "So few photos are thin evidence." in opened.text("#about")
-    assert "The model itself may be of no use: README.md of the bundle has warnings." in opened.text("#about")
+    assert "With so few photos, this is thin evidence." in opened.text("#about")
+    assert "The model itself may be unusable: see the warnings in README.md of the bundle." in opened.text("#about")
 
 
 def test_names_are_text_whatever_they_hold(web_bundle: Path, served: Served, open_page: OpenPage) -> None:
@@ -203,10 +203,10 @@ def damage(path: Path, at: float = 0.5, count: int = 4000) -> None:
 @pytest.mark.parametrize(
     ("name", "at", "said"),
     [
-        ("simple_cnn.onnx", 0.5, "files are not as they were made"),
-        ("golden/pixels.npy", 0.9, "decoded or resized otherwise"),
-        ("golden/probabilities.npy", 0.95, "the model answers otherwise"),
-        ("page/style.css", 0.99, "files are not as they were made"),
+        ("simple_cnn.onnx", 0.5, "files have changed"),
+        ("golden/pixels.npy", 0.9, "decoded or resized differently"),
+        ("golden/probabilities.npy", 0.95, "the model predicts differently"),
+        ("page/style.css", 0.99, "files have changed"),
     ],
 )
 def test_an_altered_file_fails_the_self_test(
@@ -215,7 +215,7 @@ def test_an_altered_file_fails_the_self_test(
     damage(web_bundle / name, at, 40)
     opened = open_page(served.address(web_bundle), wait="failed")
     assert said in opened.text("#verdict")
-    assert "Do not rely on the answers" in opened.text("#verdict")
+    assert "Do not rely on the predictions" in opened.text("#verdict")
     assert f"{name} has been altered" in opened.text("#proof-files")
     assert opened.page.evaluate("getComputedStyle(document.getElementById('verdict')).color") == "rgb(181, 60, 11)"
 
@@ -234,7 +234,7 @@ def test_another_model_fails_the_self_test_even_with_checksums_of_its_own(
     onnx.save(model, path)
     respec(web_bundle)
     opened = open_page(served.address(web_bundle), wait="failed")
-    assert "the model answers otherwise" in opened.text("#verdict")
+    assert "the model predicts differently" in opened.text("#verdict")
     assert "files are not" not in opened.text("#verdict")
 
 
@@ -315,7 +315,7 @@ def test_without_https_it_works_but_for_camera_and_offline(
     opened = open_page(served.address(web_bundle, host="plain.test"))
     assert opened.page.evaluate("isSecureContext") is False
     opened.page.locator("summary").click()
-    assert "compute checksums for https and localhost only" in opened.text("#proof-files")
+    assert "compute checksums only for https and localhost" in opened.text("#proof-files")
     assert not opened.visible("#camera")
     assert opened.trouble == []
 
@@ -387,7 +387,7 @@ def test_it_is_used_by_keyboard_and_heard(web_bundle: Path, served: Served, open
     opened.answer()
     assert opened.text("#spoken").startswith(photo["answer"])
     assert page.locator("#spoken").get_attribute("aria-live") == "polite"
-    assert page.get_by_role("list", name="Likeliest classes").is_visible()
+    assert page.get_by_role("list", name="Most probable classes").is_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

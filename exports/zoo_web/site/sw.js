@@ -1,9 +1,9 @@
-// Keeps the page for when there is no network. What its address names by digest comes from here at once; the rest, a few
-// small files, comes from the server while there is one.
+// Keeps the page for use without a network. Files with a digest in their address are served from the cache; the others, a
+// few small files, are fetched from the server if it is reachable.
 
 const DIGEST = new URL(self.location).searchParams.get("v");
 const ROOT = new URL("./", self.location);
-const PREFIX = `zoo ${ROOT.pathname} `; // other bundles of this server have caches of their own
+const PREFIX = `zoo ${ROOT.pathname} `; // other bundles of this server have their own caches
 const CACHE = PREFIX + DIGEST;
 const PATIENCE_MS = 5000;
 
@@ -35,7 +35,7 @@ function isCode(name) {
 async function fill() {
   const response = await fetch(new URL("spec.json", ROOT), { cache: "no-store" });
   const spec = await response.clone().json();
-  if (spec.digest !== DIGEST) throw new Error("The bundle has been replaced meanwhile.");
+  if (spec.digest !== DIGEST) throw new Error("The bundle was replaced in the meantime.");
   const cache = await caches.open(CACHE);
   await cache.put(new URL("spec.json", ROOT), response);
   for (const name of Object.keys(spec.files).filter((file) => isServed(spec, file))) {

@@ -1,17 +1,17 @@
-// What the bundle says about its model.
+// Shows the description of the model in the bundle.
 
 import { $, element, percent } from "./elements.js";
 
 export function showAbout(spec, runtime) {
   document.title = $("title").textContent = question(spec.labels);
-  $("subtitle").textContent = `Answered by ${spec.architecture}, right here: the photo does not leave this browser.`;
+  $("subtitle").textContent = `Predicted by ${spec.architecture} in this browser. The photo is not sent anywhere.`;
   const { image, files, model } = spec;
   const rows = [
     ["Classes", classList(spec.labels)],
     ["Tested", checked(spec.verification)],
     ["File", `${model}, ${spec.precision}, ${(files[model].bytes / 1e6).toFixed(1)} MB`],
-    ["Made from", spec.source],
-    ["Sees", `${image.width_px} × ${image.height_px} pixels, ${SHAPED[image.resize]}`],
+    ["Exported from", spec.source],
+    ["Input", `${image.width_px} × ${image.height_px} pixels, ${SHAPED[image.resize]}`],
     ["Runs on", `${runtime}, WebAssembly, one thread`],
   ];
   $("about").replaceChildren(
@@ -40,12 +40,12 @@ function classList(labels) {
 }
 
 function checked(verification) {
-  if (verification.status !== "verified") return "Not verified: nobody compared this file with the model it was made from.";
+  if (verification.status !== "verified") return "Not verified: this file was not compared with the model from which it was exported.";
   const { accuracy, agreement, evidence, n, warnings = [] } = verification;
-  const thin = evidence === "thin" ? " So few photos are thin evidence." : "";
-  const doubts = warnings.length ? " The model itself may be of no use: README.md of the bundle has warnings." : "";
+  const thin = evidence === "thin" ? " With so few photos, this is thin evidence." : "";
+  const doubts = warnings.length ? " The model itself may be unusable: see the warnings in README.md of the bundle." : "";
   return (
-    `${percent(accuracy)} right on ${n} ${verification.split ?? ""} photos. Same prediction as the trained model on ` +
-    `${percent(agreement)} of them.${thin}${doubts}`
+    `${percent(accuracy)} of ${n} ${verification.split ?? ""} photos are predicted correctly. On ${percent(agreement)}, the ` +
+    `prediction is that of the trained model.${thin}${doubts}`
   );
 }

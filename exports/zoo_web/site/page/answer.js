@@ -1,4 +1,4 @@
-// Shows what the model says of a picture.
+// Shows the prediction for a picture.
 
 import { $, element, percent } from "./elements.js";
 import { overlay, strongest } from "./heat.js";
@@ -20,12 +20,12 @@ export class Answer {
     const { accuracy, coverage, images } = spec.min_confidence;
     $("threshold").hidden = false;
     $("threshold-text").textContent =
-      `Say “unknown” below ${percent(this.least)}: of ${images} test photos it answered ${percent(coverage)} then, ` +
-      `and was right on ${percent(accuracy)} of these.`;
+      `Show “unknown” below ${percent(this.least)}. ${percent(coverage)} of ${images} test photos reach this confidence, ` +
+      `and ${percent(accuracy)} of these are predicted correctly.`;
     $("threshold-on").addEventListener("change", () => this.last && this.show(this.last));
   }
 
-  /** A photo is on its way. */
+  /** Called when a photo will be classified. */
   expect(file) {
     const photo = $("photo");
     URL.revokeObjectURL(photo.src);
@@ -76,10 +76,10 @@ export class Answer {
     $("ramp").hidden = !explained;
     showPixels(pixels, explained ? overlay(pixels, map, best) : opaque(pixels));
     const where = explained ? strongest(map, best) : "";
-    const said = where ? `it is strongest ${where}` : "no place speaks for it";
+    const said = where ? `it is strongest ${where}` : "there is none in this photo";
     $("seen").setAttribute(
       "aria-label",
-      explained ? `What the model sees, with the evidence for ${this.spec.labels[best]} in colour: ${said}` : "What the model sees",
+      explained ? `Input of the model, with the evidence for ${this.spec.labels[best]} in colour: ${said}` : "Input of the model",
     );
   }
 

@@ -1,4 +1,4 @@
-// The page: what was dropped goes to the worker, what comes back is shown.
+// The page: sends photos to the worker, and shows its results.
 
 import { showAbout } from "./about.js";
 import { Answer } from "./answer.js";
@@ -36,7 +36,7 @@ async function start() {
     classify(file);
   };
   takeFiles(take);
-  showSamples(spec, take).catch(() => {}); // golden vectors are missing: the self-test says so
+  showSamples(spec, take).catch(() => {}); // missing golden vectors are reported by the self-test
   $("selftest").addEventListener("click", test);
   if (await test()) keepOffline(spec);
 }

@@ -1,4 +1,4 @@
-// The bundle as it is served: `spec.json`, and every other file by its digest, so that none is an older one's.
+// The served bundle: `spec.json`, and all other files by their digest, so that no older version is used.
 
 const ROOT = new URL("..", import.meta.url);
 
@@ -45,7 +45,7 @@ export function isServed(spec, name) {
 
 /**
  * @returns {Promise<string>} what is wrong with a file, empty where nothing is; `null` where it cannot be told: browsers
- *   compute digests for https and localhost alone.
+ *   compute digests only for https and localhost.
  */
 export async function problemOf(spec, name, content) {
   const made = spec.files[name];

@@ -1,9 +1,9 @@
-// Frames of a camera, one after the other, as fast as the model answers.
+// Frames of a camera, one at a time, as fast as the model predicts.
 
 import { $, element } from "./elements.js";
 
 const REASONS = {
-  NotAllowedError: "The camera was not allowed. The address bar of the browser has the switch.",
+  NotAllowedError: "The camera was not allowed. You can allow it in the address bar of the browser.",
   NotFoundError: "There is no camera on this device.",
   NotReadableError: "The camera is used by another program.",
 };
@@ -29,7 +29,7 @@ export class Camera {
     try {
       const stream = await navigator.mediaDevices.getUserMedia({ video: { ...which, width: { ideal: 1280 } } });
       if (turn === this.turn) await this.show(stream);
-      // While the browser asked for leave, a photo was taken instead, or another camera.
+      // While the browser asked for permission, the user chose a photo or another camera.
       else for (const track of stream.getTracks()) track.stop();
     } catch (error) {
       if (turn === this.turn) this.fail(REASONS[error.name] ?? `The camera did not start: ${error.message}`);
@@ -39,7 +39,7 @@ export class Camera {
   async show(stream) {
     this.stream = stream;
     const [track] = stream.getVideoTracks();
-    track.addEventListener("ended", () => this.stream === stream && this.fail("The camera is gone."));
+    track.addEventListener("ended", () => this.stream === stream && this.fail("The camera was disconnected."));
     const video = $("video");
     video.srcObject = stream;
     const settings = track.getSettings();

@@ -1,5 +1,5 @@
-// A picture file without what browsers disagree about: its orientation is read and taken out, and so are colour
-// profiles, which the image rule does not apply. What `zoo.images` refuses is refused here, with the same words.
+// Removes from a picture file what browsers handle differently: the orientation, which is read first, and colour profiles,
+// which zoo does not apply. Files that `zoo.images` refuses are refused here, with the same messages.
 
 /** A file that is no usable picture; the message says why, for people. */
 export class PictureError extends Error {}
@@ -22,7 +22,7 @@ export function openContainer(bytes) {
 
 const asItIs = (bytes) => ({ bytes, orientation: 1 });
 
-// What it is
+// File types
 
 const SIGNATURES = [
   ["JPEG", 0, [0xff, 0xd8, 0xff]],
@@ -47,7 +47,7 @@ const OTHERS = [
 export const HEAD_BYTES = 512;
 
 const HEIF_BRANDS = ["heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"];
-const READABLE = "Take a JPEG, PNG, WebP, GIF, BMP or AVIF.";
+const READABLE = "Choose a JPEG, PNG, WebP, GIF, BMP or AVIF.";
 
 /**
  * @param {Uint8Array} bytes the first `HEAD_BYTES` of a file, or all
@@ -89,7 +89,7 @@ function plainJpeg(bytes) {
   let exif = null;
   let at = 2;
   for (;;) {
-    while (data.getUint8(at) !== 0xff || data.getUint8(at + 1) === 0xff) at++; // fill bytes and rubbish
+    while (data.getUint8(at) !== 0xff || data.getUint8(at + 1) === 0xff) at++; // fill bytes and garbage
     const marker = data.getUint8(at + 1);
     const start = at;
     at += 2;
@@ -118,8 +118,8 @@ function endsLater(bytes, from) {
   return false;
 }
 
-// Nothing but the end mark is missing if what stands in the place of the missing part does not show: decoders paint over
-// what is missing, so they must not be asked only once.
+// Only the end mark is missing if different fillers in the place of the missing part give the same picture. Decoders fill
+// in missing parts, so decoding once is not sufficient.
 const END_MARK = Uint8Array.of(0xff, END_OF_IMAGE);
 const FILLERS = [
   new Uint8Array(64).fill(0x55),

@@ -1,4 +1,4 @@
-// Elements of the page. Names of classes and files come from outside: they are only ever text.
+// Elements of the page. Names of classes and files are untrusted, and are only inserted as text.
 
 /** @returns {HTMLElement} */
 export const $ = (id) => document.getElementById(id);

@@ -1,4 +1,4 @@
-// Draws where the model found the evidence for a class, on the pixels that it saw.
+// Draws the evidence for a class on the input of the model.
 
 const OPACITY = 0.8;
 

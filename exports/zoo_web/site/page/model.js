@@ -1,4 +1,4 @@
-// The model, on one thread of WebAssembly: that needs no special headers of the server, and is what every browser has.
+// The model, on one thread of WebAssembly, which every browser supports without special headers of the server.
 
 import * as ort from "../onnxruntime-web/ort.wasm.bundle.min.js";
 
@@ -34,14 +34,14 @@ export class Model {
     this.session = session;
     this.input = spec.input;
     this.output = spec.output;
-    this.map = spec.map; // only of a file that was exported with one
+    this.map = spec.map; // only if the file was exported with a map
     this.shape = [1, spec.image.height_px, spec.image.width_px, 3];
     this.Values = TENSORS[spec.input.dtype];
-    if (!this.Values) throw new Error(`The model takes ${spec.input.dtype}, which this page cannot give it.`);
+    if (!this.Values) throw new Error(`The model takes ${spec.input.dtype}, which this page does not support.`);
   }
 
   /**
-   * @param {Uint8Array} pixels RGB of the size of the image rule
+   * @param {Uint8Array} pixels RGB in the size of the image specification
    * @returns {Promise<Float32Array>} the probability of every class
    */
   async predict(pixels) {
@@ -50,14 +50,14 @@ export class Model {
 
   /**
    * @param {Uint8Array} pixels as above
-   * @returns {Promise<{probabilities: Float32Array, map: ?{data: Float32Array, dims: number[]}}>} with the evidence of
-   *   every place for every class, 1 x height x width x classes, where the file has it
+   * @returns {Promise<{probabilities: Float32Array, map: ?{data: Float32Array, dims: number[]}}>} with the evidence at
+   *   every position for every class, 1 x height x width x classes, if the file has a map
    */
   async explain(pixels) {
     const tensor = new ort.Tensor(this.input.dtype, new this.Values(pixels), this.shape);
     const outputs = await this.session.run({ [this.input.name]: tensor });
     const probabilities = Float32Array.from(outputs[this.output.name].data);
-    if (!probabilities.every(Number.isFinite)) throw new Error("The model answers with values that are no numbers.");
+    if (!probabilities.every(Number.isFinite)) throw new Error("The model returns values that are not numbers.");
     const map = this.map && outputs[this.map.name];
     return { probabilities, map: map ? { data: Float32Array.from(map.data), dims: [...map.dims] } : null };
   }

@@ -7,13 +7,13 @@ export async function keepOffline(spec) {
   if (!("serviceWorker" in navigator)) return;
   try {
     const root = new URL("..", import.meta.url);
-    // Another bundle, another address: the browser then fetches everything anew.
+    // Another bundle has another address, so that the browser downloads everything again.
     const registration = await navigator.serviceWorker.register(new URL(`sw.js?v=${spec.digest}`, root));
     await settled(registration);
-    $("offline").textContent = "Works offline from now on.";
+    $("offline").textContent = "This page now works offline.";
     document.body.dataset.offline = "ready";
   } catch {
-    $("offline").textContent = ""; // no room, or not allowed: it works online
+    $("offline").textContent = ""; // no space, or not allowed: the page works online
   }
 }
 

@@ -1,4 +1,4 @@
-// From a picture file, or a frame of a camera, to RGB pixels: `zoo.images.decode` once more, by the browser's decoder.
+// From a picture file, or a frame of a camera, to RGB pixels, like `zoo.images.decode` but with the browser's decoder.
 
 import { HEAD_BYTES, PictureError, identify, openContainer } from "./container.js";
 
@@ -13,7 +13,7 @@ const UNTOUCHED = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
  * @returns {Promise<import("./resize.js").Picture>} upright, transparency on white
  */
 export async function decode(file) {
-  identify(await read(file.slice(0, HEAD_BYTES))); // a film would be read in vain
+  identify(await read(file.slice(0, HEAD_BYTES))); // so that a video is not read completely
   const { format, bytes, orientation, others } = openContainer(await read(file));
   if (others) await refuseDifferent(bytes, others);
   let bitmap;
@@ -67,7 +67,7 @@ export function pixelsOf(bitmap, orientation = 1) {
   const { width, height } = bitmap;
   const turned = turn(width, height, orientation);
   const data = new Uint8Array(width * height * 3);
-  // In strips: a canvas may not be as large as a photo, and takes a third more memory.
+  // In strips, because the size of a canvas is limited, and it needs a third more memory.
   const rows = Math.min(height, Math.max(1, Math.floor(STRIP_PIXELS / width)));
   const canvas = new OffscreenCanvas(width, rows);
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -93,7 +93,7 @@ export function pixelsOf(bitmap, orientation = 1) {
 function turn(width, height, orientation) {
   const isOnSide = orientation >= 5;
   const [outWidth, outHeight] = isOnSide ? [height, width] : [width, height];
-  // Which end of the result the first row and the first column come to.
+  // The sides of the result at which the first row and the first column are.
   const fromRight = [2, 3, 6, 7].includes(orientation);
   const fromBottom = [3, 4, 7, 8].includes(orientation);
   const across = fromRight ? -3 : 3;

@@ -1,4 +1,4 @@
-// Shows what the self-test found.
+// Shows the result of the self-test.
 
 import { $, element } from "./elements.js";
 
@@ -16,8 +16,8 @@ export function showSelftest(found) {
   }
   const { pictures, files, tolerance } = found;
   verdict.textContent = found.passed
-    ? `Passed: on ${pictures.length} of ${pictures.length} pictures this browser answers as the trained model did.`
-    : `Failed: ${faults(found).join(", ")}. Do not rely on the answers of this page.`;
+    ? `Passed: on ${pictures.length} of ${pictures.length} pictures, the prediction in this browser is that of the trained model.`
+    : `Failed: ${faults(found).join(", ")}. Do not rely on the predictions of this page.`;
   if (!found.passed) $("proof-details").open = true;
   $("proof-files").textContent = `Files: ${files.found}`;
   $("proof-columns").replaceChildren(
@@ -25,18 +25,18 @@ export function showSelftest(found) {
   );
   $("proof-rows").replaceChildren(...pictures.map(row));
   $("proof-note").textContent =
-    `All are absolute differences. Allowed: ${tolerance.pixels} of 255 levels for a pixel, ${tolerance.probabilities} for a ` +
-    `probability${tolerance.map ? `, ${tolerance.map} of the strongest evidence for a place of the map` : ""}. ` +
-    "Pixels are those that this page makes of the file by itself. The model is asked about the pixels in the bundle, so " +
-    "that one fault does not look like two.";
+    `All values are absolute differences. Allowed: ${tolerance.pixels} of 255 levels for a pixel, ${tolerance.probabilities} for a ` +
+    `probability${tolerance.map ? `, ${tolerance.map} of the strongest evidence for the map` : ""}. ` +
+    "Pixels are decoded and resized by this page. The model predicts from the pixels in the bundle, so that an error in " +
+    "the pixels does not appear as an error of the model.";
 }
 
 function faults({ files, pictures }) {
   const off = (part) => pictures.filter((picture) => !picture[part].passed).length;
   return [
-    !files.passed && "files are not as they were made",
-    off("pixels") && `${off("pixels")} of ${pictures.length} pictures are decoded or resized otherwise`,
-    off("probabilities") && `the model answers otherwise on ${off("probabilities")} of ${pictures.length}`,
+    !files.passed && "files have changed",
+    off("pixels") && `${off("pixels")} of ${pictures.length} pictures are decoded or resized differently`,
+    off("probabilities") && `the model predicts differently on ${off("probabilities")} of ${pictures.length}`,
   ].filter(Boolean);
 }
 

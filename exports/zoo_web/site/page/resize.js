@@ -1,8 +1,8 @@
-// Brings a picture to the size of an image rule: `zoo.images.resize` once more, value for value.
+// Resizes a picture to an image specification, with the same values as `zoo.images.resize`.
 //
-// OpenCV's arithmetic is part of the rule, for a model has seen nothing else. Averaging is in single precision, which
-// `Math.fround` after every operation keeps; bilinear has weights of 11 bits and truncates. Both give OpenCV's values
-// exactly. Bicubic is another matter: OpenCV has several ways of its own, by processor, which are a level apart.
+// The arithmetic of OpenCV is reproduced, because the model was trained with it. Averaging is in single precision, which
+// `Math.fround` after every operation ensures; bilinear has weights of 11 bits and truncates. Both give exactly the values
+// of OpenCV. Bicubic does not: OpenCV has several implementations, depending on the processor, which differ by one level.
 
 const PAD_VALUE = 114;
 const CROP_MARGIN = [256, 224];
@@ -23,7 +23,7 @@ export function resize(picture, rule) {
   if (rule.resize === "crop") return crop(picture, height, width, interpolation);
   if (rule.resize === "letterbox") return letterbox(picture, height, width, interpolation);
   if (rule.resize === "squash") return scale(picture, height, width, interpolation);
-  throw new Error(`The resize rule "${rule.resize}" is not known here.`);
+  throw new Error(`The resize rule "${rule.resize}" is not supported.`);
 }
 
 function crop(picture, height, width, interpolation) {
@@ -42,7 +42,7 @@ function trim(picture, coverHeight, coverWidth) {
   const { width, height } = picture;
   const longestWidth = Math.max(Math.floor((height * coverWidth * LONGEST_BEFORE_CROP) / coverHeight), 1);
   const longestHeight = Math.max(Math.floor((width * coverHeight * LONGEST_BEFORE_CROP) / coverWidth), 1);
-  // By an even number of pixels, or the centre would move.
+  // By an even number of pixels, so that the centre does not move.
   const keepHeight = height <= longestHeight ? height : longestHeight + ((height - longestHeight) % 2);
   const keepWidth = width <= longestWidth ? width : longestWidth + ((width - longestWidth) % 2);
   return centre(picture, keepHeight, keepWidth);
@@ -89,11 +89,11 @@ function scale(picture, height, width, interpolation) {
   if (interpolation === "bicubic") return interpolate(picture, height, width, bicubic);
   if (interpolation === "bilinear") return bilinearOrHalf(picture, height, width);
   if (interpolation === "area") {
-    // Shrink first, then grow: OpenCV would stop averaging altogether where one axis grows.
+    // Shrink first, then grow, because OpenCV does not average at all if one axis grows.
     const smaller = average(picture, Math.min(height, picture.height), Math.min(width, picture.width));
     return bilinearOrHalf(smaller, height, width);
   }
-  throw new Error(`The interpolation "${interpolation}" is not known here.`);
+  throw new Error(`The interpolation "${interpolation}" is not supported.`);
 }
 
 // Averaging
@@ -193,7 +193,7 @@ function cells(from, to) {
 // Interpolation
 
 function bilinearOrHalf(picture, height, width) {
-  // To exactly half in both directions OpenCV averages, whatever it was asked for.
+  // To exactly half the size in both directions, OpenCV always averages.
   if (ratio(picture.width, width) === 2 && ratio(picture.height, height) === 2) return average(picture, height, width);
   return interpolate(picture, height, width, bilinear);
 }
@@ -234,7 +234,7 @@ function interpolate(picture, height, width, kernel) {
   const rows = taps(picture.height, height, kernel, false);
   const length = width * CHANNELS;
   const data = new Uint8ClampedArray(height * length);
-  const lines = new Map(); // of the source, already as wide as the result
+  const lines = new Map(); // lines of the source, already resized in width
   for (let y = 0; y < height; y++) {
     const wanted = rows.at.subarray(y * reach, (y + 1) * reach);
     for (const known of lines.keys()) if (known < wanted[0]) lines.delete(known);

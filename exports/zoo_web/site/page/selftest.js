@@ -1,5 +1,5 @@
-// Does this browser answer as the file did where it was made? Files, then decoding and resizing, then the model: each is
-// given what the one before it should have made, so that only the one that is off is named.
+// Checks whether this browser predicts like the machine that exported the file: first the files, then decoding and
+// resizing, then the model. Each step gets the expected result of the step before, so that only the faulty one fails.
 
 import { isServed, problemOf, readFile } from "./bundle.js";
 import { likeliest } from "./model.js";
@@ -41,8 +41,8 @@ async function checkFiles(spec) {
   }
   if (problems.length) return { passed: false, found: problems.join(" ") };
   const found = unchecked
-    ? `All ${names.length} have the right size; browsers compute checksums for https and localhost only.`
-    : `All ${names.length} are as they were made.`;
+    ? `All ${names.length} have the right size. Browsers compute checksums only for https and localhost.`
+    : `All ${names.length} are unchanged.`;
   return { passed: true, found };
 }
 
@@ -84,7 +84,7 @@ async function checkModel(spec, model, golden, place, image) {
     const { probabilities: made, map } = await model.explain(golden.arrays.pixels(place));
     const { max } = compare(made, golden.arrays.probabilities(place));
     const label = spec.labels[likeliest(made)];
-    // Of a drawn picture no class is right, and two may be near enough to change places within the tolerance.
+    // A drawn picture has no correct class, and two classes may be so close that they change places within the tolerance.
     const isSame = label === image.answer || image.origin === "drawn";
     const keras = compare(made, golden.arrays.keras(place)).max;
     const mapped = map ? compareMap(map, likeliest(golden.arrays.probabilities(place)), golden.arrays.map(place)) : 0;

@@ -1,4 +1,4 @@
-// Where photos come from: dropped, chosen, pasted, or those that travel with the bundle.
+// Sources of photos: dropped, chosen, pasted, or part of the bundle.
 
 import { addressOf } from "./bundle.js";
 import { $, element } from "./elements.js";
@@ -17,7 +17,7 @@ export function takeFiles(take) {
     const file = event.clipboardData?.files[0];
     if (file) take(file);
   });
-  let depth = 0; // of the elements that the photo is held over
+  let depth = 0; // number of nested elements under the dragged photo
   const hover = (change) => {
     depth = Math.max(0, depth + change);
     document.body.classList.toggle("dropping", depth > 0);

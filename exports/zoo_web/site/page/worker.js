@@ -1,4 +1,4 @@
-// Everything that takes time happens here, so that the page stays awake: it asks, by number, and is answered.
+// All slow work is done here, so that the page stays responsive. Requests and responses are matched by number.
 
 import { readSpec } from "./bundle.js";
 import { Model, RUNTIME } from "./model.js";
@@ -14,7 +14,7 @@ const TASKS = {
     spec = await readSpec();
     postMessage({ spec, runtime: RUNTIME });
     model = await Model.open(spec, (loaded, total) => postMessage({ loaded, total }));
-    await model.predict(new Uint8Array(spec.image.height_px * spec.image.width_px * 3)); // the first is slower
+    await model.predict(new Uint8Array(spec.image.height_px * spec.image.width_px * 3)); // the first prediction is slower
   },
 
   /** Of a file, or of a frame. */
@@ -46,6 +46,6 @@ async function carryOut({ number, task, given }) {
   }
 }
 
-// One after the other, for there is one model.
+// One at a time, because there is only one model.
 let before = Promise.resolve();
 self.onmessage = ({ data }) => (before = before.then(() => carryOut(data)));

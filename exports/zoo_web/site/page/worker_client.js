@@ -1,4 +1,4 @@
-// Asks the worker and waits for its answer.
+// Sends requests to the worker and waits for its responses.
 
 export class Worker {
   /** @param {(progress: {loaded: number, total: number}) => void} onProgress while the model is loaded */
@@ -8,7 +8,7 @@ export class Worker {
     this.onProgress = onProgress;
     /** Resolves once `spec.json` is there. */
     this.spec = new Promise((resolve, reject) => (this.settle = { resolve, reject }));
-    this.spec.catch(() => {}); // whoever asked to open hears of it, too
+    this.spec.catch(() => {}); // also reported to the caller of open
     this.worker = new globalThis.Worker(new URL("worker.js", import.meta.url), { type: "module" });
     this.worker.onmessage = ({ data }) => this.receive(data);
     this.worker.onerror = (event) => this.fail(event.message || "A file of the page could not be loaded.");
@@ -26,7 +26,7 @@ export class Worker {
     else if (data.total) this.onProgress(data);
     else {
       const asked = this.waiting.get(data.number);
-      if (!asked) return; // given up already
+      if (!asked) return; // already cancelled
       const { resolve, reject } = asked;
       this.waiting.delete(data.number);
       if (data.problem === undefined) return resolve(data.result);
