@@ -40,7 +40,8 @@ function classList(labels) {
 }
 
 function checked(verification) {
-  if (verification.status !== "verified") return "Not verified: this file was not compared with the model from which it was exported.";
+  if (verification.status !== "verified")
+    return "Not verified: this file was not compared with the model from which it was exported.";
   const { accuracy, agreement, evidence, n, warnings = [] } = verification;
   const thin = evidence === "thin" ? " With so few photos, this is thin evidence." : "";
   const doubts = warnings.length ? " The model itself may be unusable: see the warnings in README.md of the bundle." : "";

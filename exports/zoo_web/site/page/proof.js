@@ -16,7 +16,8 @@ export function showSelftest(found) {
   }
   const { pictures, files, tolerance } = found;
   verdict.textContent = found.passed
-    ? `Passed: on ${pictures.length} of ${pictures.length} pictures, the prediction in this browser is that of the trained model.`
+    ? `Passed: on ${pictures.length} of ${pictures.length} pictures, the prediction in this browser is that of ` +
+      "the trained model."
     : `Failed: ${faults(found).join(", ")}. Do not rely on the predictions of this page.`;
   if (!found.passed) $("proof-details").open = true;
   $("proof-files").textContent = `Files: ${files.found}`;
@@ -25,8 +26,8 @@ export function showSelftest(found) {
   );
   $("proof-rows").replaceChildren(...pictures.map(row));
   $("proof-note").textContent =
-    `All values are absolute differences. Allowed: ${tolerance.pixels} of 255 levels for a pixel, ${tolerance.probabilities} for a ` +
-    `probability${tolerance.map ? `, ${tolerance.map} of the strongest evidence for the map` : ""}. ` +
+    `All values are absolute differences. Allowed: ${tolerance.pixels} of 255 levels for a pixel, ` +
+    `${tolerance.probabilities} for a probability${tolerance.map ? `, ${tolerance.map} of the strongest evidence for the map` : ""}. ` +
     "Pixels are decoded and resized by this page. The model predicts from the pixels in the bundle, so that an error in " +
     "the pixels does not appear as an error of the model.";
 }
