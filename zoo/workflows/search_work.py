@@ -127,7 +127,7 @@ class SearchWork:
             cost = self._costs.on_device(best.candidate, here)
             if exceeded := self._request.limits.exceeded(cost):
                 trouble = f"The exported file takes {exceeded}; {best.cost.latency_ms:.2f} ms and"
-                trouble += f" {best.cost.size_mb:.2f} MB were measured before it was trained."
+                trouble += f" {best.cost.size_mb:.2f} MB were measured on the untrained model."
         device = self._costs.device
         found = Found(
             run=run,

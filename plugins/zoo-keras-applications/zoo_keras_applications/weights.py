@@ -107,7 +107,7 @@ def _in_folder(application: Application) -> Path | None:
             actual = hashlib.file_digest(file, algorithm).hexdigest()
         if actual != application.checksum:
             raise PluginError(
-                f"The weights {path} of {application.name} are damaged, or another file of that name: "
+                f"The weights {path} of {application.name} are damaged, or are a different file with this name: "
                 f"expected {algorithm} {application.checksum}, actual {actual} ({path.stat().st_size} bytes).",
                 "Copy the file again.",
             )
