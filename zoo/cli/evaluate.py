@@ -20,8 +20,8 @@ from zoo.table import prose, terminal_width
 def command(model: str, data: str | None, weights: str | None, runs: Path, as_json: bool) -> None:
     """Evaluate a trained run or a pretrained architecture.
 
-    RUN is a run folder, or an architecture, which stands for its newest finished run. If it has no run, its pretrained
-    weights with all their classes are evaluated. On a run's own test images, its metrics and report are rewritten.
+    RUN is a run folder. For an architecture, its newest finished run is used. If it has no run, its pretrained weights
+    with all their classes are evaluated. On a run's own test images, its metrics and report are rewritten.
     For other images, they are written to a folder in evaluations/.
     """
     from zoo.cli.summary import per_class_lines, weaknesses

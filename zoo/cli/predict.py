@@ -76,7 +76,7 @@ def command(
     """Predict the class of photos.
 
     MODEL is a bundle's folder or .zip, an exported file, a run's folder, an architecture, or a .keras file with
-    --labels. An architecture stands for its newest finished run, or, if it has no run, for its pretrained weights. If a
+    --labels. For an architecture, its newest finished run is used, or its pretrained weights if it has no run. If a
     photo is a folder, all files below it are used, except hidden ones; - is standard input. A .txt file lists one path
     per line, and a .csv or .parquet file in its column "path". Files that are not usable images are listed and skipped,
     and the exit code is then 4. With --out, they have a row with the error instead, and the same command continues
