@@ -90,7 +90,7 @@ def name_of(function: Any) -> str:
     """
     module, path = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not module or not path:
-        raise NotFoundError(f"{function!r:.80} has no name of its own")
+        raise NotFoundError(f"{function!r:.80} has no name that can be imported")
     if module == "__main__":
         raise NotFoundError(f"'{path}' is defined in the main program or in a notebook, not in a module")
     name = f"{module}:{path}"

@@ -45,7 +45,7 @@ def fetch_emulator(requirements: Sequence[str], reporter: Reporter) -> None:
         raise UsageError(f"The emulator runs on Linux. This is {sys.platform}.", "Use a container with Debian.")
     target = folder()
     make_folder(target)
-    with locked(target / "fetch.lock", UsageError(f"Another command is filling {target}.", "Wait until it has ended.")):
+    with locked(target / "fetch.lock", UsageError(f"Another command is writing to {target}.", "Wait until it has ended.")):
         apt = _Apt(target / "downloads")
         try:
             find_program()
