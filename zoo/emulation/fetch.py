@@ -45,7 +45,8 @@ def fetch_emulator(requirements: Sequence[str], reporter: Reporter) -> None:
         raise UsageError(f"The emulator runs on Linux. This is {sys.platform}.", "Use a container with Debian.")
     target = folder()
     make_folder(target)
-    with locked(target / "fetch.lock", UsageError(f"Another command is writing to {target}.", "Wait until it has ended.")):
+    busy = UsageError(f"Another command is writing to {target}.", "Wait until it is finished.")
+    with locked(target / "fetch.lock", busy):
         apt = _Apt(target / "downloads")
         try:
             find_program()
