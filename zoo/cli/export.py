@@ -59,7 +59,8 @@ def command(
 
     RUN is a run folder, an architecture or a .keras file. For an architecture, its newest finished run is used. If it
     has no run, its pretrained weights are exported, which needs --data. A file whose predictions do not agree with
-    Keras is not kept (exit code 6). int8 is calibrated on the run's training images, or, without a run, on half of --data.
+    Keras is not kept (exit code 6). int8 is calibrated on the run's training images, or, without a run, on half of
+    --data.
     """
     from zoo.cli.export_table import as_dict, told, verify_options
     from zoo.progress import make_reporter
