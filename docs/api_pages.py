@@ -31,7 +31,10 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "errors": (
         "Errors",
         "Every error that a user can mend. The command line ends with its exit code.",
-        ("ZooError", "UsageError", "PluginError", "DataError", "TrainingError", "ExportError", "VerificationError"),
+        (
+            *("ZooError", "UsageError", "PluginError", "DataError", "TrainingError", "ExportError"),
+            *("VerificationError", "ClusterError"),
+        ),
     ),
 }
 #: Where a section or the examples of a docstring begin.

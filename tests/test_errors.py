@@ -27,6 +27,7 @@ def test_nothing_is_guessed_where_nothing_is_near() -> None:
         (errors.TrainingError, 4),
         (errors.ExportError, 5),
         (errors.VerificationError, 6),
+        (errors.ClusterError, 7),
     ],
 )
 def test_exit_codes_are_the_documented_ones(kind: type[errors.ZooError], code: int) -> None:

@@ -17,7 +17,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from zoo.augmentation import Augmentation
-from zoo.errors import DataError, ExportError, PluginError, TrainingError, UsageError, VerificationError, ZooError
+from zoo.errors import (
+    ClusterError,
+    DataError,
+    ExportError,
+    PluginError,
+    TrainingError,
+    UsageError,
+    VerificationError,
+    ZooError,
+)
 from zoo.exported import Metadata, Runtime, TensorInfo
 from zoo.hookspecs import hookimpl
 from zoo.image_spec import ImageSpec
@@ -54,6 +63,7 @@ __all__ = [
     "App",
     "Architecture",
     "Augmentation",
+    "ClusterError",
     "DataError",
     "Dataset",
     "ExportError",

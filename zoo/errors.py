@@ -6,7 +6,8 @@
     ├── DataError            4   images, labels, splits
     ├── TrainingError        4   a run: its recipe, its checkpoint, its folder
     ├── ExportError          5   a conversion
-    └── VerificationError    6   an exported file that does not agree with Keras
+    ├── VerificationError    6   an exported file that does not agree with Keras
+    └── ClusterError         7   several machines: a cluster that cannot be reached, or that went away
 
 Only the command line catches ``ZooError``. Any other exception is a bug and keeps its traceback. After an interruption
 (Ctrl-C or SIGTERM), the exit code is 130 or 143, as shells expect.
@@ -135,6 +136,18 @@ class VerificationError(ZooError):
     """
 
     exit_code = 6
+
+
+class ClusterError(ZooError):
+    """A Ray cluster that cannot be reached, that went away, or whose workers end again and again.
+
+    >>> zoo.predict("bundle", "photos", out="found.csv", on="ray://127.0.0.1:1")
+    Traceback (most recent call last):
+        ...
+    zoo.errors.ClusterError: No Ray cluster answers at ray://127.0.0.1:1: ...
+    """
+
+    exit_code = 7
 
 
 class Terminated(SystemExit):

@@ -37,6 +37,13 @@ def runs_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return option(function)
 
 
+def on_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    option = click.option(
+        "--on", metavar="ray|ray://HOST:PORT", help="Run on a Ray cluster: that of this machine, or at this address."
+    )
+    return option(function)
+
+
 def gate_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--min-agreement``, ``--max-accuracy-drop``, ``--max-difference`` replace the default limits of a precision."""
     for option in (

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import runs_option
+from zoo.cli.options import on_option, runs_option
 from zoo.errors import DataError, UsageError
 from zoo.terminal import readable
 
 if TYPE_CHECKING:
     from zoo.workflows.predict import PredictRequest
+    from zoo.workflows.predict_files import PredictFilesRequest
 
 
 @click.command("predict")
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     help="Write the predictions to this .csv, .jsonl or .parquet file instead, with a row for each photo.",
 )
 @click.option("--shard", metavar="I/N", help="With --out: predict the I-th of N shares of the photos only.")
+@on_option
 @click.option(
     "--min-confidence",
     metavar="P|auto|accuracy=A",
@@ -65,6 +67,7 @@ def command(
     as_json: bool,
     out: Path | None,
     shard: str | None,
+    on: str | None,
     min_confidence: str | None,
     threads: int | None,
     weights: str | None,
@@ -83,6 +86,7 @@ def command(
     after an interruption.
     """
     from zoo.workflows.predict import PredictRequest
+    from zoo.workflows.predict_files import PredictFilesRequest
 
     request = PredictRequest(
         model=model,
@@ -95,13 +99,14 @@ def command(
         pixels=pixels,
     )
     if out is None:
-        if shard is not None:
-            raise UsageError("--shard requires --out.", "Each share has its own file, such as --out 2.parquet.")
+        if shard is not None or on is not None:
+            option = "--shard" if on is None else "--on"
+            raise UsageError(f"{option} requires --out.", "Such as --out found.parquet.")
         _show(request, pictures, top, as_json)
     else:
         if as_json:
             raise UsageError("--json prints the predictions, and --out writes them.", "Give --out FILE.jsonl alone.")
-        _write(request, pictures, top, out, shard)
+        _write(PredictFilesRequest(model=request, photos=pictures, out=out, top=top, shard=shard, on=on))
 
 
 def _show(request: PredictRequest, pictures: tuple[str, ...], top: int, as_json: bool) -> None:
@@ -138,11 +143,10 @@ def _show(request: PredictRequest, pictures: tuple[str, ...], top: int, as_json:
         raise DataError(f"{skipped} of {done} files {'was' if skipped == 1 else 'were'} skipped.")
 
 
-def _write(request: PredictRequest, pictures: tuple[str, ...], top: int, out: Path, shard: str | None) -> None:
+def _write(request: PredictFilesRequest) -> None:
     from zoo.progress import make_reporter
-    from zoo.workflows.predict_files import PredictFilesRequest, predict_files
+    from zoo.workflows.predict_files import predict_files
 
-    asked = PredictFilesRequest(model=request, photos=pictures, out=out, top=top, shard=shard)
-    found = predict_files(asked, make_reporter())
+    found = predict_files(request, make_reporter())
     errors = f", {found.errors} of them with an error instead of a prediction" if found.errors else ""
     click.echo(f"{found.photos} photos{errors}: written to {found.path}")

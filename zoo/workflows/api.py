@@ -503,12 +503,13 @@ def predict(
     min_confidence: float | str | None = None,
     out: AnyPath | None = None,
     shard: str | None = None,
+    on: str | None = None,
 ) -> Any:
     """Predicts the class of images. A shortcut for ``zoo.load(model).predict(pictures)``.
 
     Args:
         model: Any model that ``zoo.load`` accepts.
-        pictures, top, min_confidence, out, shard: As in ``Model.predict``.
+        pictures, top, min_confidence, out, shard, on: As in ``Model.predict``.
 
     >>> zoo.predict("bundle", "photo.png").label
     '0'
@@ -516,7 +517,7 @@ def predict(
     6
     """
     opened = model if isinstance(model, Model) else load(model)
-    return opened.predict(pictures, top=top, min_confidence=min_confidence, out=out, shard=shard)
+    return opened.predict(pictures, top=top, min_confidence=min_confidence, out=out, shard=shard, on=on)
 
 
 def check(

@@ -73,6 +73,7 @@ class Model:
         min_confidence: float | str | None = None,
         out: str | os.PathLike[str] | None = None,
         shard: str | None = None,
+        on: str | None = None,
     ) -> Any: ...
 
     def predict(
@@ -83,6 +84,7 @@ class Model:
         min_confidence: float | str | None = None,
         out: str | os.PathLike[str] | None = None,
         shard: str | None = None,
+        on: str | None = None,
     ) -> Any:
         """Predicts the class of images.
 
@@ -97,6 +99,7 @@ class Model:
             out: A ``.csv``, ``.jsonl`` or ``.parquet`` file to write, with a row for each image. An image that cannot
                 be used has a row with the error. The same call continues after an interruption.
             shard: With ``out``: the share of the images to predict, such as ``2/8`` for the second of eight.
+            on: With ``out``: the Ray cluster that predicts: ``ray`` or ``ray://HOST:PORT``.
 
         Returns:
             An ``Answer(label, probability, top, known, remark)`` for one image, or a list of them in the order of the
@@ -117,10 +120,11 @@ class Model:
                 out=Path(out),
                 top=top,
                 shard=shard,
+                on=on,
             )
             return predict_files(asked, self._make_reporter(False))
-        if shard is not None:
-            raise UsageError("shard requires out.", "Each share has its own file, such as out='2.parquet'.")
+        if shard is not None or on is not None:
+            raise UsageError(f"{'shard' if on is None else 'on'} requires out.", "Such as out='found.parquet'.")
         from zoo.edge.pictures import as_pictures
         from zoo.images import ImageError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.atomic import writable, write_bytes
-from zoo.errors import DataError
+from zoo.errors import DataError, UsageError
 from zoo.reporter import Reporter
 from zoo.workflows.host import host_kept
 from zoo.workflows.predict import Answering, PredictRequest, file_digest, open_model
@@ -32,6 +32,7 @@ class PredictFilesRequest:
         out: The file to write: ``.csv``, ``.jsonl`` or ``.parquet``.
         top: Number of likeliest classes in a row.
         shard: The share of the photos, such as ``2/8``. ``None``: all photos.
+        on: The Ray cluster that predicts: ``ray`` or ``ray://HOST:PORT``. ``None``: this process.
     """
 
     model: PredictRequest
@@ -39,6 +40,7 @@ class PredictFilesRequest:
     out: Path
     top: int = 2
     shard: str | None = None
+    on: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,19 @@ def predict_files(request: PredictFilesRequest, reporter: Reporter) -> Predictio
         UsageError: An argument is invalid, or the unfinished predictions next to the file have another goal.
         DataError: There are no photos, none can be read, or another command is writing the file.
         TrainingError: The file cannot be written.
+        ClusterError: The cluster cannot be reached, or went away.
     """
     from zoo.predicting.shard import read_shard
     from zoo.predicting.table import find_writer
     from zoo.predicting.unfinished import Unfinished
 
     write = find_writer(request.out)
+    if request.on is not None:
+        from zoo.cluster.address import check_cluster
+
+        if "-" in request.photos:
+            raise UsageError("--on ray cannot read standard input.", "Give files, folders or lists of paths.")
+        check_cluster(request.on)
     shard = read_shard(request.shard)
     unfinished = Unfinished(writable(request.out))
     with host_kept(), unfinished.held():
@@ -81,7 +90,12 @@ def predict_files(request: PredictFilesRequest, reporter: Reporter) -> Predictio
         top = min(request.top, len(answering.labels))
         goal = _goal(request, answering, str(shard), top, unfinished)
         unfinished.aim(goal)
-        _predict(unfinished, _here(answering, unfinished.parts(), goal), reporter)
+        predicted = _here(answering, unfinished.parts(), goal)
+        if request.on is not None:
+            from zoo.workflows.predict_cluster import on_cluster
+
+            predicted = on_cluster(request.model, goal, unfinished, request.on, reporter)
+        _predict(unfinished, predicted, reporter)
         errors = 0
 
         def lines() -> Iterator[str]:

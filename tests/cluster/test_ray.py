@@ -1,0 +1,145 @@
+"""Ray on two nodes of this machine: everything once, also if workers, a node or the whole cluster is killed.
+
+A worker of Ray is a process that takes two seconds to start, so there is one cluster and few tests.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.works import upper_case
+from tests.conftest import Zoo, draw_photo
+from zoo.errors import ClusterError, UsageError
+from zoo.reporter import Reporter
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'keras-edge-zoo[ray]'")
+cluster_utils = pytest.importorskip("ray.cluster_utils")
+
+#: A node with one core, and little memory for objects.
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A cluster with one node. A test may kill it if it is the last one."""
+    started = cluster_utils.Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    yield started
+    started.shutdown()
+
+
+@pytest.fixture
+def node(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A second node."""
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    added = cluster.add_node(**NODE)
+    yield added
+    if added in cluster.list_all_nodes():
+        cluster.remove_node(added)
+
+
+class Notes(Reporter):
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.told.append(text)
+
+    stage = note
+
+
+def run(items: list[bytes], reporter: Reporter, found: dict[int, bytes]) -> None:
+    from zoo.cluster.spread import spread
+
+    for number, result in spread(upper_case, enumerate(items), "ray", reporter):
+        assert number not in found
+        found[number] = result
+
+
+@pytest.mark.parametrize(
+    ("item", "kind", "said"),
+    [(b"refuse", UsageError, "Refused"), (b"fail", ClusterError, "A worker failed: RuntimeError: a fault")],
+)
+def test_the_error_of_a_worker_ends_the_work(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch, item: bytes, kind: type, said: str
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    with pytest.raises(kind, match=said) as failed:
+        run([item], Reporter(), {})
+    assert failed.value.hint.startswith(f"On {socket.gethostname()}. ")
+
+
+def test_an_item_that_kills_its_workers_is_given_up_after_all_others(node: Any) -> None:
+    found: dict[int, bytes] = {}
+    notes = Notes()
+    with pytest.raises(ClusterError, match="finished none of the remaining 1 items") as died:
+        run([b"a", b"b", b"die", b"c", b"d"], notes, found)
+    assert found == {0: b"A", 1: b"B", 3: b"C", 4: b"D"}
+    assert "run out of memory" in str(died.value)
+    assert notes.told[1] == "2 worker(s) with 1 core(s) each"
+    assert notes.told[-1] == "A worker or a machine was lost. 1 items of work are tried again."
+
+
+def when_parts_are_finished(unfinished: Path, act: Any) -> threading.Thread:
+    def watch() -> None:
+        deadline = time.monotonic() + 60
+        while len(list(unfinished.glob("*.jsonl"))) < 3 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        act()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_killed_node_costs_no_photo_and_a_killed_cluster_can_be_continued(
+    cluster: Any, node: Any, digits_exports: Path, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = digits_exports / "simple_cnn-onnx-float32"
+    draw_photo(tmp_path / "large.jpg", hue=60, seed=6, size=(1600, 1200))
+    (tmp_path / "photos").mkdir()
+    for number in range(300):
+        (tmp_path / "photos" / f"{number}.jpg").hardlink_to(tmp_path / "large.jpg")
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    command = ("predict", bundle, "photos", "--out")
+    assert zoo(*command, "here.jsonl").code == 0
+
+    killed = when_parts_are_finished(
+        tmp_path / "found.jsonl.unfinished", lambda: cluster.remove_node(node, allow_graceful=False)
+    )
+    done = zoo(*command, "found.jsonl", "--on", "ray")
+    killed.join()
+    assert done.code == 0, done.err
+    assert "A worker or a machine was lost." in done.err
+    assert rows(tmp_path / "found.jsonl") == rows(tmp_path / "here.jsonl")
+
+    # Ray waits a minute for the first node to come back.
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "2")
+    unfinished = tmp_path / "again.jsonl.unfinished"
+    head = cluster.head_node
+    killed = when_parts_are_finished(
+        unfinished, lambda: head.kill_all_processes(check_alive=False, allow_graceful=False)
+    )
+    done = zoo(*command, "again.jsonl", "--on", "ray")
+    killed.join()
+    assert done.code == 7, done.err
+    assert "The connection to the Ray cluster was lost" in done.err
+    finished = sorted(path.name for path in unfinished.glob("*.jsonl"))
+    assert 3 <= len(finished) < 19
+    before = {name: (unfinished / name).stat().st_mtime_ns for name in finished}
+    monkeypatch.delenv("RAY_ADDRESS")
+    assert all((unfinished / name).stat().st_mtime_ns == before[name] for name in finished)
+    done = zoo(*command, "again.jsonl")  # on this machine, with what the cluster had finished
+    assert (done.code, "Continuing: " in done.err) == (0, True)
+    assert rows(tmp_path / "again.jsonl") == rows(tmp_path / "here.jsonl")

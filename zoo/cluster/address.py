@@ -1,0 +1,50 @@
+"""The value of ``--on``: ``ray``, or the address of a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from importlib.util import find_spec
+
+from zoo.errors import ClusterError, UsageError
+
+#: Seconds to wait for a connection.
+_PATIENCE_S = 10.0
+
+
+def check_cluster(on: str) -> None:
+    """Checks that Ray is installed, and that somebody listens at the address.
+
+    Ray itself waits for minutes, and may end the process.
+
+    Args:
+        on: ``ray`` for the cluster that Ray finds (``RAY_ADDRESS``, or one on this machine, else a new one on this
+            machine), or ``ray://HOST:PORT``, the Ray Client server of a cluster.
+
+    Raises:
+        UsageError: The value has another form, or Ray is not installed.
+        ClusterError: Nobody listens there.
+    """
+    if not re.fullmatch(r"ray(://[^/\s]+:\d{1,5})?", on):
+        raise UsageError(
+            f"--on must be ray or ray://HOST:PORT. Received: {on!r}.",
+            "The port of Ray Client is 10001 by default. ray alone uses RAY_ADDRESS, or the cluster on this machine.",
+        )
+    _refuse_silent(on if "://" in on else os.environ.get("RAY_ADDRESS", ""))
+    missing = [name for name in ("ray", "pyarrow") if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"'{missing[0]}' is not installed.", "python -m pip install 'keras-edge-zoo[ray]'")
+
+
+def _refuse_silent(address: str) -> None:
+    found = re.fullmatch(r"(?:ray://)?\[?(.+?)\]?:(\d{1,5})", address)
+    if not found:
+        return  # Ray looks for a cluster
+    try:
+        socket.create_connection((found[1], int(found[2])), _PATIENCE_S).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"No Ray cluster answers at {address}: {error}.",
+            "On the first machine: ray start --head. On the others: ray start --address=HOST:6379.",
+        ) from error

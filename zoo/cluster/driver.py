@@ -1,0 +1,164 @@
+"""The process that talks to Ray: ``python -m zoo.cluster.driver ADDRESS``.
+
+Ray prints to standard output, replaces signal handlers, and ends the process if its cluster disappears. Therefore it
+has a process of its own. Pickles come in on standard input: the job, pairs of number and item, and ``None``. Pickles go
+out on standard output, the frames of ``frames``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from zoo.cluster.worker import Worker, as_failure
+from zoo.errors import ClusterError
+
+#: Cores of a worker, at most. A model is loaded once for each of them.
+_MOST_CORES = 8
+
+#: Passes without any result until the remaining items are given up.
+_MOST_PASSES = 2
+
+#: A resource that only the first machine of a cluster has.
+_HEAD = {"node:__internal_head__": 0.001}
+
+Frame = tuple[Any, ...]
+
+
+def main() -> None:
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what Ray prints must not mix with the results
+    job = pickle.load(sys.stdin.buffer)
+    items = dict(iter(lambda: pickle.load(sys.stdin.buffer), None))
+    try:
+        for frame in _connected(sys.argv[1], job, items):
+            pickle.dump(frame, out)
+            out.flush()
+    except ClusterError as error:
+        pickle.dump(("failed", as_failure(error)), out)
+    out.flush()
+
+
+def _connected(address: str, job: dict[str, Any], items: dict[int, bytes]) -> Iterator[Frame]:
+    import ray
+
+    client = "://" in address
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        ray.init(address) if client else ray.init(include_dashboard=False, **options)
+    except Exception as error:  # Ray raises what it likes for a cluster that it cannot join
+        raise ClusterError(
+            f"Could not connect to Ray: {error}", "`ray status` on a machine of the cluster shows whether it runs."
+        ) from error
+    if not client:
+        yield from frames(job, items)
+        return
+    # Ray Data does not work through Ray Client: only an actor next to the client's server can read its results.
+    actor = ray.remote(num_cpus=0, resources=_HEAD)(Remote).remote(job, items)
+    try:
+        while (frame := ray.get(actor.next.remote())) is not None:
+            yield frame
+    except (ConnectionError, ray.exceptions.RayError) as error:
+        raise ClusterError(f"The connection to the Ray cluster was lost: {_last_line(error)}") from error
+
+
+class Remote:
+    """An actor that reads the frames on the cluster."""
+
+    def __init__(self, job: dict[str, Any], items: dict[int, bytes]) -> None:
+        self._frames = frames(job, items)
+
+    def next(self) -> Frame | None:
+        """The next frame, or ``None`` at the end."""
+        try:
+            return next(self._frames, None)
+        except ClusterError as error:
+            return ("failed", as_failure(error))
+
+
+def frames(job: dict[str, Any], items: dict[int, bytes]) -> Iterator[Frame]:
+    """Works on all items with Ray Data.
+
+    Yields:
+        ``("workers", workers, cores)``, ``("result", number, result)``, ``("again", items)`` after a loss,
+        ``("failed", failure)``, and at last ``("done",)``.
+
+    Raises:
+        ClusterError: The cluster has no cores, or its workers end again and again.
+    """
+    idle, first = 0, True
+    while items:
+        workers, threads = _capacity()
+        left = len(items)
+        yield ("workers", min(workers, left), threads) if first else ("again", left)
+        first = False
+        cause: Exception = RuntimeError("its workers ended")
+        try:
+            for number, result, failure in _pass(job, items, min(workers, left), threads, strict=idle > 0):
+                if failure:
+                    yield ("failed", failure)
+                    return
+                if items.pop(number, None) is not None:
+                    yield ("result", number, result)
+        except Exception as error:  # of the cluster: a worker or a machine that ended, memory that ran out
+            cause = error
+        # Items are lost together with their worker. They are tried again, unless they are what ends it.
+        idle = 0 if len(items) < left else idle + 1
+        if idle == _MOST_PASSES:
+            raise ClusterError(
+                f"The cluster finished none of the remaining {left} items of work: {_last_line(cause)}",
+                "If workers run out of memory, give the machines more, or fewer cores: ray start --num-cpus=N.",
+            ) from cause
+    yield ("done",)
+
+
+def _capacity() -> tuple[int, int]:
+    """Number of workers, and cores of each: as many as fit onto the smallest machine, so that all machines are used."""
+    import ray
+
+    cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    cores = [count for count in cores if count]
+    if not cores:
+        raise ClusterError("The Ray cluster has no cores.", "Start a machine: ray start --address=HOST:6379.")
+    each = min(_MOST_CORES, *cores)
+    return sum(count // each for count in cores), each
+
+
+def _pass(
+    job: dict[str, Any], items: dict[int, bytes], workers: int, threads: int, *, strict: bool
+) -> Iterator[tuple[int, bytes, str]]:
+    """Works on all items once. Items whose worker ends are left out, or, if ``strict``, raise its error."""
+    import pyarrow
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    context.max_errored_blocks = 0 if strict else -1
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    blocks = [pyarrow.table({"number": [number], "item": [item]}) for number, item in items.items()]
+    found = ray.data.from_blocks(blocks).map_batches(
+        Worker,
+        fn_constructor_kwargs={**job, "threads": threads},
+        batch_size=1,
+        batch_format="pyarrow",
+        # One item for each worker at a time, and one more on its way.
+        compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+        num_cpus=threads,
+        max_restarts=-1,
+        max_task_retries=0,
+    )
+    for batch in found.iter_batches(batch_size=1, prefetch_batches=0, batch_format="pyarrow"):
+        yield tuple(batch[name][0].as_py() for name in ("number", "result", "failure"))
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}"
+
+
+if __name__ == "__main__":
+    main()
