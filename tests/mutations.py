@@ -404,6 +404,21 @@ FAULTS = (
         "if False:",
         ("tests/exports/test_additions.py",),
     ),
+    # Many photos
+    Fault(
+        "finished-parts-again",
+        "zoo/predicting/unfinished.py",
+        "                if number in finished:",
+        "                if number < 0:",
+        ("tests/cli/test_predict_files.py::test_a_killed_command_continues_and_predicts_no_photo_twice",),
+    ),
+    Fault(
+        "shares-overlap",
+        "zoo/predicting/shard.py",
+        "% self.count == self.number - 1",
+        "% self.count <= self.number - 1",
+        ("tests/cli/test_predict_files.py::test_shares_are_disjoint_and_complete",),
+    ),
 )
 
 

@@ -6,22 +6,31 @@ A worker of Ray is a process that takes two seconds to start, so there is one cl
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cluster.works import upper_case
+from tests.cluster.works import trials, upper_case
 from tests.conftest import Zoo, draw_photo
-from zoo.errors import ClusterError, UsageError
+from tests.searching.shares import CANDIDATES, own_rule
+from zoo.errors import ClusterError, UsageError, ZooError
 from zoo.reporter import Reporter
+from zoo.searching.candidate import ranked
+from zoo.searching.folder import read_outcomes
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'keras-edge-zoo[ray]'")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
+
+pytestmark = pytest.mark.long
 
 #: A node with one core, and little memory for objects.
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
@@ -68,23 +77,52 @@ def run(items: list[bytes], reporter: Reporter, found: dict[int, bytes]) -> None
     [(b"refuse", UsageError, "Refused"), (b"fail", ClusterError, "A worker failed: RuntimeError: a fault")],
 )
 def test_the_error_of_a_worker_ends_the_work(
-    cluster: Any, monkeypatch: pytest.MonkeyPatch, item: bytes, kind: type, said: str
+    cluster: Any, monkeypatch: pytest.MonkeyPatch, item: bytes, kind: type[ZooError], said: str
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     with pytest.raises(kind, match=said) as failed:
         run([item], Reporter(), {})
-    assert failed.value.hint.startswith(f"On {socket.gethostname()}. ")
+    assert f"On {socket.gethostname()}. " in str(failed.value)
 
 
 def test_an_item_that_kills_its_workers_is_given_up_after_all_others(node: Any) -> None:
     found: dict[int, bytes] = {}
     notes = Notes()
-    with pytest.raises(ClusterError, match="finished none of the remaining 1 items") as died:
+    with pytest.raises(ClusterError, match=r"did not finish the last 1 item\(s\) of work") as died:
         run([b"a", b"b", b"die", b"c", b"d"], notes, found)
     assert found == {0: b"A", 1: b"B", 3: b"C", 4: b"D"}
     assert "run out of memory" in str(died.value)
     assert notes.told[1] == "2 worker(s) with 1 core(s) each"
-    assert notes.told[-1] == "A worker or a machine was lost. 1 items of work are tried again."
+    assert notes.told[-1] == "A worker or a machine was lost. Items of work to try again: 1."
+
+
+def test_a_killed_worker_costs_no_trial_of_a_search(node: Any, tmp_path: Path) -> None:
+    from zoo.cluster.spread import spread
+
+    waited_at = own_rule("large").key
+
+    def kill() -> None:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "waiting").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (worker,) = (pid for key, pid in judged() if key == waited_at)
+        os.kill(int(worker), signal.SIGKILL)
+
+    def judged() -> list[list[str]]:
+        return [line.split() for line in (tmp_path / "judged.txt").read_text().splitlines()]
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    items = ((number, b"") for number in range(2 * CANDIDATES))
+    told = [text for _, text in spread(partial(trials, tmp_path, waited_at), items, "ray", Reporter())]
+    killer.join()
+    assert sum(text != b"" for text in told) == CANDIDATES
+    counts = Counter(key for key, _ in judged())
+    assert counts.pop(waited_at) == 2  # its worker was killed in the middle of it
+    assert len(counts) == CANDIDATES - 1
+    assert set(counts.values()) == {1}
+    best, _ = ranked(read_outcomes(tmp_path))[0]
+    assert (best.candidate.architecture, best.candidate.image.height_px) == ("large", 144)
 
 
 def when_parts_are_finished(unfinished: Path, act: Any) -> threading.Thread:

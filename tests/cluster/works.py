@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
+from tests.searching.shares import make_engine
 from zoo.errors import UsageError
+from zoo.workflows.search_cluster import trials_of
 
 
 def upper_case(threads: int) -> Callable[[bytes], bytes]:
@@ -22,3 +25,8 @@ def upper_case(threads: int) -> Callable[[bytes], bytes]:
         return item.upper()
 
     return work
+
+
+def trials(folder: Path, waits_at: str, threads: int) -> Callable[[bytes], bytes]:
+    """Tries the candidates of a search in a folder. The first worker that tries ``waits_at`` waits to be killed."""
+    return trials_of(make_engine(folder, waits_at))

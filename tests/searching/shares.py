@@ -58,7 +58,7 @@ def make_engine(folder: Path, waits_at: str = "", time_s: float = 1000.0, limits
             return known
         with (folder / "judged.txt").open("a") as file:
             file.write(f"{candidate.key} {os.getpid()}\n")
-        if candidate.key == waits_at:
+        if candidate.key == waits_at and not (folder / "waiting").exists():
             (folder / "waiting").touch()
             time.sleep(60)
         time.sleep(PAUSE_S)
@@ -97,7 +97,7 @@ def judged_keys(folder: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    engine = make_engine(Path(sys.argv[1]), *sys.argv[2:3])
+    engine = make_engine(Path(sys.argv[1]), "".join(sys.argv[2:3]))
     for together in map(int, sys.argv[3:4]):
         PAUSE_S = 0.2
         Path(sys.argv[1], f"{os.getpid()}.ready").touch()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import reporter_for, runs_option
+from zoo.cli.options import on_option, reporter_for, runs_option
 from zoo.table import Column, table, terminal_width
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def _time(context: click.Context, parameter: click.Parameter, value: str) -> flo
 )
 @click.option("--name", metavar="NAME", help="Name of the winner's run, as in `zoo export NAME`.  [default: best-DATA]")
 @runs_option
+@on_option
 @click.option("--quiet", is_flag=True, help="Print only the result and warnings.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(quiet: bool, as_json: bool, **asked: Any) -> None:
@@ -78,6 +79,7 @@ def command(quiet: bool, as_json: bool, **asked: Any) -> None:
     zoo search --data photos/
     zoo search --data photos/ --time 30m --max-latency-ms 5 --max-size-mb 4 --format tflite --precision int8
     zoo search --data photos/ --device board.json --max-latency-ms 40
+    zoo search --data photos/ --on ray
 
     Latency and size refer to the exported file and are known before any training. Candidates are compared by
     cross-validation on the training images. The test images are used once, at the end, to evaluate the winner. The same

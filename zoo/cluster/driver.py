@@ -110,7 +110,7 @@ def frames(job: dict[str, Any], items: dict[int, bytes]) -> Iterator[Frame]:
         idle = 0 if len(items) < left else idle + 1
         if idle == _MOST_PASSES:
             raise ClusterError(
-                f"The cluster finished none of the remaining {left} items of work: {_last_line(cause)}",
+                f"The cluster did not finish the last {left} item(s) of work: {_last_line(cause)}",
                 "If workers run out of memory, give the machines more, or fewer cores: ray start --num-cpus=N.",
             ) from cause
     yield ("done",)

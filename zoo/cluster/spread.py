@@ -76,7 +76,7 @@ def _results(
             elif frame[0] == "workers":
                 reporter.stage(f"{frame[1]} worker(s) with {frame[2]} core(s) each")
             elif frame[0] == "again":
-                reporter.note(f"A worker or a machine was lost. {frame[1]} items of work are tried again.")
+                reporter.note(f"A worker or a machine was lost. Items of work to try again: {frame[1]}.")
             elif frame[0] == "failed":
                 raise as_error(frame[1])
             else:

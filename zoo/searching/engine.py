@@ -58,10 +58,26 @@ class Engine:
         Raises:
             UsageError: There is no time for a single candidate.
         """
+        while self.step() is not None:
+            pass
+
+    def step(self) -> Outcome | None:
+        """Tries one candidate. If none is left, waits for those that other processes try: their outcomes may give more.
+
+        Returns:
+            The outcome. ``None`` if no candidate is left or being tried, or there is no time for another.
+
+        Raises:
+            UsageError: There is no time for a single candidate.
+        """
         with self.journal.at_work():
-            while (claim := self._claim()) is not None:
-                self._try(claim)
-                self.clock.keep()
+            while (claim := self._claim()) is None:
+                if not self.journal.read().running:
+                    return None
+                time.sleep(ASK_AGAIN_S)
+            outcome = self._try(claim)
+            self.clock.keep()
+            return outcome
 
     def close(self) -> None:
         """Waits until no other process tries a candidate, and prevents new ones."""
@@ -126,7 +142,7 @@ class Engine:
             )
         return False
 
-    def _try(self, claim: Claim) -> None:
+    def _try(self, claim: Claim) -> Outcome:
         tried = sum(outcome.candidate.key != claim.candidate.key for outcome in self.known().outcomes)
         left = as_minutes(self.clock.left_s)
         self.reporter.stage(f"{tried} tried, {left} left; now {claim.candidate}")
@@ -140,6 +156,7 @@ class Engine:
             self.reporter.note(f"{claim.candidate} failed and is excluded: {outcome.error}")
         elif outcome.judged is not None:
             self.reporter.stage(f"  {describe(outcome.judged)}")
+        return outcome
 
 
 def pace_of(outcomes: Iterable[Outcome], images: int) -> float:

@@ -249,6 +249,7 @@ def search(
     device: AnyPath | None = None,
     name: str | None = None,
     runs: AnyPath = DEFAULT_ROOT,
+    on: str | None = None,
     quiet: bool = False,
 ) -> Found:
     """Searches for the most accurate model whose exported file meets the limits of a device, like ``zoo search``.
@@ -267,6 +268,7 @@ def search(
         device: JSON file written by ``zoo bench`` on the target device. ``None``: this machine.
         name: Name of the winner's run. ``None``: derived from the data.
         runs: Folder of runs.
+        on: The Ray cluster that tries candidates: ``ray`` or ``ray://HOST:PORT``. ``None``: this process.
         quiet: Whether to print only warnings.
 
     Returns:
@@ -301,6 +303,7 @@ def search(
         device=None if device is None else Path(device),
         runs=Path(runs),
         name=name,
+        on=on,
     )
     return begin(request, reporter)
 

@@ -25,6 +25,10 @@ from zoo.workflows.models import Run
 
 if TYPE_CHECKING:
     from zoo.data import ImageData
+    from zoo.searching.clock import Clock
+    from zoo.searching.engine import Engine
+    from zoo.searching.journal import Journal
+    from zoo.workflows.search_work import SearchWork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,7 @@ class SearchRequest:
         runs: Folder of runs.
         name: Name of the winner's run. The folder of the search is ``<name>.search`` next to it. ``None``: derived from
             the data.
+        on: The Ray cluster that tries candidates: ``ray`` or ``ray://HOST:PORT``. ``None``: this process.
     """
 
     data: str
@@ -55,6 +60,7 @@ class SearchRequest:
     device: Path | None = None
     runs: Path = DEFAULT_ROOT
     name: str | None = None
+    on: str | None = None
 
     @property
     def limits(self) -> Limits:
@@ -81,6 +87,7 @@ class SearchRequest:
         given |= {"max-latency-ms": self.max_latency_ms, "max-size-mb": self.max_size_mb, "format": self.format}
         given |= {"precision": None if self.precision == "float32" else self.precision, "device": self.device}
         given |= {"runs": None if self.runs == DEFAULT_ROOT else self.runs, "name": self.name}
+        given |= {"on": self.on}
         for name, value in given.items():
             if value is not None:
                 yield from (f"--{name}", f"{value:g}" if isinstance(value, float) else str(value))
@@ -160,6 +167,7 @@ def search(request: SearchRequest, reporter: Reporter) -> Found:
         DataError: The images cannot be used.
         PluginError: All candidates failed.
         TrainingError: A file of the search is damaged or cannot be written.
+        ClusterError: The cluster cannot be reached, or went away.
     """
     from zoo.searching.options import find_architectures, find_exporter
 
@@ -168,6 +176,10 @@ def search(request: SearchRequest, reporter: Reporter) -> Found:
     names = find_architectures(request.architectures, request.data)
     benchmark = _read_benchmark(request.device)
     find_source(request.data)
+    if request.on is not None:
+        from zoo.cluster.address import check_cluster
+
+        check_cluster(request.on)
     if not request.folder.is_dir():
         refuse_name(request.runs, request.run_name)
     with host_kept():
@@ -207,12 +219,48 @@ def _search(
     benchmark: Mapping[str, Any] | None,
     reporter: Reporter,
 ) -> Found:
+    from zoo.searching.waiting import patiently_locked
+
+    finishing = "Waiting for another process to finish this search"
+    work, journal, clock = _open(request, exporter, names, benchmark, reporter)
+    with patiently_locked(request.folder / "finish.lock", reporter, finishing):
+        journal.reopen()
+    try:
+        engine = work.engine(journal)
+        if request.on is not None:
+            from zoo.workflows.search_cluster import try_on_cluster
+
+            try_on_cluster(request, len(names), reporter)
+        engine.run()
+        engine.close()
+        with patiently_locked(request.folder / "finish.lock", reporter, finishing):
+            return work.finish()
+    finally:
+        clock.keep()
+
+
+def open_trials(request: SearchRequest) -> Engine:
+    """The engine of another process of a search that has begun."""
+    from zoo.searching.options import find_architectures, find_exporter
+
+    exporter = find_exporter(request.format, request.precision)
+    names = find_architectures(request.architectures, request.data)
+    work, journal, _ = _open(request, exporter, names, _read_benchmark(request.device), Reporter())
+    return work.engine(journal)
+
+
+def _open(
+    request: SearchRequest,
+    exporter: Exporter,
+    names: tuple[str, ...],
+    benchmark: Mapping[str, Any] | None,
+    reporter: Reporter,
+) -> tuple[SearchWork, Journal, Clock]:
     from zoo.backend import start_keras
     from zoo.data import load_data
     from zoo.searching.clock import Clock
     from zoo.searching.journal import Journal
     from zoo.searching.judge import choosing_photos
-    from zoo.searching.waiting import patiently_locked
 
     image = architectures().get(names[0]).image
     reporter.stage(f"Reading {request.data} as {image}")
@@ -224,10 +272,7 @@ def _search(
     for note in notes:
         reporter.note(note)
     clock = Clock(request.folder / "time.json", request.time_s)
-    finishing = "Waiting for another process to finish this search"
-    with patiently_locked(request.folder / "finish.lock", reporter, finishing):
-        journal = Journal(request.folder, goal.architectures)
-        journal.reopen()
+    journal = Journal(request.folder, goal.architectures)
     tests = sum(data.counts["test"].values())
     reporter.stage(f"{len(photos.names)} images for cross-validation, {tests} test images to evaluate the winner")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters need this backend
@@ -235,13 +280,7 @@ def _search(
     from zoo.workflows.search_work import SearchWork
 
     tried = tuple(name for name in goal.architectures if name in names)
-    work = SearchWork(request, exporter, tried, photos, benchmark, clock, notes, reporter)
-    try:
-        work.try_candidates(journal)
-        with patiently_locked(request.folder / "finish.lock", reporter, finishing):
-            return work.finish()
-    finally:
-        clock.keep()
+    return SearchWork(request, exporter, tried, photos, benchmark, clock, notes, reporter), journal, clock
 
 
 def _goal(

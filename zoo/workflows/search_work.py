@@ -83,14 +83,14 @@ class SearchWork:
         self._form = Form(exporter=exporter, precision=request.precision, labels=photos.labels)
         self._costs = Costs(self._form, self._folder, benchmark, self._note, reporter)
 
-    def try_candidates(self, journal: Journal) -> None:
-        """Tries candidates while there is enough time, and waits for other processes that are still trying one.
+    def engine(self, journal: Journal) -> Engine:
+        """The engine that tries candidates.
 
         Raises:
-            UsageError: No architecture meets the limits, or there is no time for a single candidate.
+            UsageError: No architecture meets the limits.
         """
         self._refuse_impossible()
-        engine = Engine(
+        return Engine(
             journal=journal,
             stages=STAGES,
             known=self._known,
@@ -100,8 +100,6 @@ class SearchWork:
             reserve_s=self._reserve_s,
             reporter=self._reporter,
         )
-        engine.run()
-        engine.close()
 
     def finish(self) -> Found:
         """Trains, evaluates and exports the best candidate, and writes the page."""
