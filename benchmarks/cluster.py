@@ -1,11 +1,12 @@
-"""``zoo predict --on ray`` against plain ``zoo predict``: photos a second, CPU time and memory.
+"""``zoo predict --on ray`` against plain ``zoo predict``: CPU time, photos a second and memory.
 
-    python benchmarks/cluster.py BUNDLE PHOTOS --count 3000 --rounds 2
+    python benchmarks/cluster.py BUNDLE PHOTOS --count 3000
 
-The cluster has one node for each core of this machine, and both commands use all cores. They take turns. Photos are
-linked into a temporary folder as often as it takes to reach the count. CPU is what all processes spent, those of Ray
-included; the cluster's start and end without any work are measured first and subtracted. Memory is that of the workers,
-in the second and in the last quarter of the time.
+The cluster has one node for each core of this machine, and runs before the command begins. Both commands use all cores
+and take turns, with a few photos and with all of them: the first gives what a command costs without photos, the
+difference what a photo costs. Photos are linked into a temporary folder as often as it takes to reach the count. CPU is
+what all processes spent, those of Ray included: on a machine that is busy with other work it says more than the time.
+Memory is that of Ray's processes beside the nodes, in the second and in the last quarter of the time.
 """
 
 from __future__ import annotations
@@ -14,16 +15,24 @@ import argparse
 import itertools
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from zoo.machine import core_count
+
+#: So few photos cost nothing.
+FEW = 16
+
+
+@dataclass(frozen=True)
+class Cost:
+    seconds: float
+    cpu_s: float
 
 
 def main() -> None:
@@ -31,43 +40,45 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--count", type=int, default=3000)
-    parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     cores = core_count()
+    costs: dict[tuple[str, int], Cost] = {}
     with tempfile.TemporaryDirectory() as folder:
-        photos = Path(folder, "photos")
-        photos.mkdir()
-        found = sorted(path.resolve() for path in options.photos.rglob("*") if path.is_file())
-        for number, path in zip(range(options.count), itertools.cycle(found), strict=False):
-            (photos / f"{number}{path.suffix}").symlink_to(path)
-        idle = on_cluster(cores, lambda: None)[1]
-        print(f"a cluster without work: {idle:.1f} s of CPU")
-        ratios = []
-        for _ in range(options.rounds):
+        found = itertools.cycle(sorted(path.resolve() for path in options.photos.rglob("*") if path.is_file()))
+        for count in (FEW, options.count):
+            photos = Path(folder, f"{count} photos")
+            photos.mkdir()
+            for number in range(count):
+                path = next(found)
+                (photos / f"{number}{path.suffix}").symlink_to(path)
             words = [str(options.bundle.absolute()), str(photos), "--out"]
-            here = [*words, str(Path(folder, "here.jsonl")), "--threads", str(cores)]
-            seconds, cpu = timed(lambda here=here: predict(here))
-            told("plain", options.count, seconds, cpu)
-            memory = Memory()
-            there = [*words, str(Path(folder, "there.jsonl")), "--on", "ray"]
-            ray_seconds, ray_cpu = on_cluster(cores, lambda there=there: predict(there), memory)
-            told("ray", options.count, ray_seconds, ray_cpu - idle)
-            print(f"  workers: {memory.told()}")
-            assert Path(folder, "here.jsonl").read_bytes() == Path(folder, "there.jsonl").read_bytes()
-            ratios.append((seconds / ray_seconds, cpu / (ray_cpu - idle)))
-        speed, work = (statistics.median(ratio) for ratio in zip(*ratios, strict=True))
-        print(f"speed of ray / plain: {speed:.2f} by time, {work:.2f} by CPU")
+            here, there = (str(Path(folder, f"{name} {count}.jsonl")) for name in ("plain", "ray"))
+            costs["plain", count] = predict([*words, here, "--threads", str(cores)], Watch())
+            watch = Watch()
+            costs["ray", count] = on_cluster(cores, [*words, there, "--on", "ray"], watch)
+            assert Path(here).read_bytes() == Path(there).read_bytes()
+        print(f"memory of Ray's processes: {watch.memory()}")
+    per_photo = {}
+    for name in ("plain", "ray"):
+        few, many = costs[name, FEW], costs[name, options.count]
+        per_photo[name] = (many.cpu_s - few.cpu_s) / (options.count - FEW)
+        rate = (options.count - FEW) / (many.seconds - few.seconds)
+        print(
+            f"{name}: {few.cpu_s:.1f} s of CPU for {FEW} photos, {many.cpu_s:.1f} s for {options.count};"
+            f" {1000 * per_photo[name]:.2f} ms a photo, {rate:.0f} photos/s"
+        )
+    for count in (options.count, 20_000, 1_000_000):
+        plain, ray = (costs[name, FEW].cpu_s + count * per_photo[name] for name in ("plain", "ray"))
+        print(f"{count} photos: plain / ray {plain / ray:.2f} by CPU")
 
 
-def predict(words: list[str]) -> None:
+def predict(words: list[str], watch: Watch) -> Cost:
+    start, before = time.perf_counter(), spent()
+    watch.start()
     command = [sys.executable, "-c", "from zoo.cli.main import main; main()", "predict", *words]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def timed(act: Any) -> tuple[float, float]:
-    start, before = time.perf_counter(), spent()
-    act()
-    return time.perf_counter() - start, spent() - before
+    seconds = time.perf_counter() - start
+    return Cost(seconds, spent() - before + watch.stop())
 
 
 def spent() -> float:
@@ -75,56 +86,65 @@ def spent() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def on_cluster(cores: int, act: Any, memory: Memory | None = None) -> tuple[float, float]:
-    """Seconds of ``act`` and CPU seconds of the cluster and ``act``."""
+def on_cluster(cores: int, words: list[str], watch: Watch) -> Cost:
     from ray.cluster_utils import Cluster
 
-    before = spent()
     node = {"num_cpus": 1, "object_store_memory": 200 * 2**20}
     cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     for _ in range(cores - 1):
         cluster.add_node(**node)
     os.environ["RAY_ADDRESS"] = cluster.address
-    if memory:
-        memory.start()
-    start = time.perf_counter()
-    act()
-    seconds = time.perf_counter() - start
-    if memory:
-        memory.stop()
+    time.sleep(10)  # the nodes start processes of their own
+    found = predict(words, watch)
     cluster.shutdown()
-    return seconds, spent() - before
+    return found
 
 
-class Memory:
-    """Samples the memory of Ray's workers twice a second."""
+class Watch:
+    """Samples the processes of Ray, whose times the system does not add to those of this process."""
 
     def __init__(self) -> None:
-        self._samples: list[int] = []
+        self._cpu: dict[str, float] = {}
+        self._before: dict[str, float] = {}
+        self._memory: list[int] = []
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._sample)
-        self.start, self.stop = self._thread.start, self._ended.set
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._sample()
+        self._before = dict(self._cpu)
+        self._thread.start()
+
+    def stop(self) -> float:
+        """CPU seconds since the start."""
+        self._sample()
+        self._ended.set()
+        self._thread.join()
+        return sum(spent - self._before.get(process, 0.0) for process, spent in self._cpu.items())
+
+    def memory(self) -> str:
+        quarter = max(1, len(self._memory) // 4)
+        parts = self._memory[quarter : 2 * quarter], self._memory[-quarter:]
+        return ", ".join(f"{max(part) / 1e6:.0f} MB" for part in parts if part)
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.25):
+            self._sample()
 
     def _sample(self) -> None:
-        while not self._ended.wait(0.5):
-            total = 0
-            for status in Path("/proc").glob("[0-9]*/status"):
-                try:
-                    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-                except (OSError, ValueError):
+        total, ticks = 0, os.sysconf("SC_CLK_TCK")
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                name, _, rest = (process / "stat").read_text().rpartition(")")
+                if not name.partition("(")[2].startswith(("ray::", "raylet", "gcs_server")):
                     continue
-                if fields["Name"].strip().startswith("ray::"):
-                    total += int(fields.get("RssAnon", "0").split()[0]) * 1024
-            self._samples.append(total)
-
-    def told(self) -> str:
-        quarter = max(1, len(self._samples) // 4)
-        second, last = self._samples[quarter : 2 * quarter], self._samples[-quarter:]
-        return ", ".join(f"{max(part) / 1e6:.0f} MB" for part in (second, last) if part)
-
-
-def told(name: str, count: int, seconds: float, cpu: float) -> None:
-    print(f"{name}: {count / seconds:.1f} photos/s, {1000 * cpu / count:.1f} ms of CPU a photo")
+                fields = rest.split()
+            except OSError:
+                continue  # it has ended
+            self._cpu[process.name] = (int(fields[11]) + int(fields[12])) / ticks
+            if "(ray::" in name:
+                total += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+        self._memory.append(total)
 
 
 if __name__ == "__main__":

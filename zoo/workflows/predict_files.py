@@ -84,14 +84,15 @@ def predict_files(request: PredictFilesRequest, reporter: Reporter) -> Predictio
     unfinished = Unfinished(writable(request.out))
     with host_kept(), unfinished.held():
         _list(request, unfinished, reporter)
-        answering = open_model(replace(request.model, pictures=unfinished.count - unfinished.done), reporter)
+        here = unfinished.count - unfinished.done if request.on is None else 1
+        answering = open_model(replace(request.model, pictures=here), reporter)
         for note in answering.notes:
             reporter.note(note)
         top = min(request.top, len(answering.labels))
         goal = _goal(request, answering, str(shard), top, unfinished)
         unfinished.aim(goal)
         predicted = _here(answering, unfinished.parts(), goal)
-        if request.on is not None:
+        if request.on is not None and unfinished.done < unfinished.count:
             from zoo.workflows.predict_cluster import on_cluster
 
             predicted = on_cluster(request.model, goal, unfinished, request.on, reporter)
