@@ -18,7 +18,7 @@ def test_it_survives_json_and_keeps_its_digest() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"height_px": 225}, {"width_px": 225}, {"resize": "crop"}, {"interpolation": "bilinear"}]
+    "change", [{"height_px": 225}, {"width_px": 225}, {"resize": "crop"}, {"interpolation": "bilinear"}, {"version": 1}]
 )
 def test_every_field_changes_the_digest(change: dict[str, object]) -> None:
     assert replace(ImageSpec(), **change).digest != ImageSpec().digest  # type: ignore[arg-type]
@@ -26,9 +26,17 @@ def test_every_field_changes_the_digest(change: dict[str, object]) -> None:
 
 def test_the_digest_never_drifts() -> None:
     # Exported files carry it: were it to change, none of them would be recognised any more.
-    assert ImageSpec().to_json() == (
-        '{"height_px":224,"interpolation":"area","resize":"squash","version":1,"width_px":224}'
-    )
+    for version in (1, 2):
+        assert ImageSpec(version=version).to_json() == (
+            f'{{"height_px":224,"interpolation":"area","resize":"squash","version":{version},"width_px":224}}'
+        )
+
+
+def test_a_new_spec_has_the_latest_version_and_an_older_one_says_its_own() -> None:
+    assert str(ImageSpec()) == "224x224 squash, area"
+    old = ImageSpec.from_dict(ImageSpec().as_dict() | {"version": 1})
+    assert str(old) == "224x224 squash, area, version 1"
+    assert old.digest != ImageSpec().digest
 
 
 @pytest.mark.parametrize("side", [0, -1, 5000, 2.5, True, "224"])
@@ -44,5 +52,6 @@ def test_unknown_rules_and_fields_are_refused() -> None:
         ImageSpec(interpolation="lanczos")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="Unknown image spec field"):
         ImageSpec.from_dict(ImageSpec().as_dict() | {"gamma": 2.2})
-    with pytest.raises(UsageError, match="version 2"):
-        ImageSpec.from_dict(ImageSpec().as_dict() | {"version": 2})
+    for version in (0, 3):
+        with pytest.raises(UsageError, match=f"has version {version}, but this zoo supports versions 1 and 2"):
+            ImageSpec.from_dict(ImageSpec().as_dict() | {"version": version})

@@ -20,8 +20,10 @@ Interpolation = Literal["area", "bilinear", "bicubic"]
 RESIZE_RULES: tuple[str, ...] = get_args(ResizeRule)
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 
-#: Increased whenever the same record gives other pixels than before.
-SPEC_VERSION = 1
+#: Increased whenever the same record gives other pixels than before. Records of version 1 keep their pixels, which depend
+#: on the processor (``docs/decisions/0026-arm.md``).
+SPEC_VERSION = 2
+SPEC_VERSIONS = (1, SPEC_VERSION)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,8 @@ class ImageSpec:
         resize: ``squash`` stretches to the size and ignores the aspect ratio. ``crop`` scales the shorter side to
             256/224 of the target and takes the centre. ``letterbox`` keeps the whole image and pads with gray (114).
         interpolation: ``area`` averages when the image shrinks (no aliasing) and is bilinear when it grows.
-            ``bilinear`` and ``bicubic`` sample without averaging, as in OpenCV.
+            ``bilinear`` and ``bicubic`` sample without averaging.
+        version: Version of the arithmetic. 2 gives the same pixels on every processor; 1 is for older runs and files.
 
     Raises:
         UsageError: A value is out of range.
@@ -65,9 +68,10 @@ class ImageSpec:
             raise UsageError(f"Unknown resize rule {self.resize!r}.", f"Known: {', '.join(RESIZE_RULES)}.")
         if self.interpolation not in INTERPOLATIONS:
             raise UsageError(f"Unknown interpolation {self.interpolation!r}.", f"Known: {', '.join(INTERPOLATIONS)}.")
-        if self.version != SPEC_VERSION:
+        if self.version not in SPEC_VERSIONS or isinstance(self.version, bool):
             raise UsageError(
-                f"This image spec has version {self.version}, but this zoo supports version {SPEC_VERSION}.",
+                f"This image spec has version {self.version!r}, but this zoo supports versions"
+                f" {' and '.join(map(str, SPEC_VERSIONS))}.",
                 "Use the zoo release that wrote it, or train again.",
             )
 
@@ -104,4 +108,5 @@ class ImageSpec:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
 
     def __str__(self) -> str:
-        return f"{self.width_px}x{self.height_px} {self.resize}, {self.interpolation}"
+        version = "" if self.version == SPEC_VERSION else f", version {self.version}"
+        return f"{self.width_px}x{self.height_px} {self.resize}, {self.interpolation}{version}"

@@ -7,17 +7,35 @@ import os
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.conftest import Zoo, draw_photo
+from tests.images import pictures
 from zoo.edge.bundle import read_bundle
-from zoo.emulation import find_emulator
+from zoo.emulation import EmulatedDevice, Emulator, find_emulator
 from zoo.emulation.place import folder
 from zoo.errors import UsageError
+from zoo.image_spec import INTERPOLATIONS
+from zoo.images import load_image
 from zoo.run_folder import open_run
 
 #: The user's own, found before the tests get a cache of theirs.
 FOLDER = Path(os.environ.get("ZOO_TEST_ARM64") or folder())
+
+SIZES = [(32, 32), (8, 8), (120, 90), (67, 301), (640, 480)]
+
+
+def emulator_of(bundle: Path, own_cache: Path) -> Emulator:
+    own_cache.mkdir()
+    (own_cache / "arm64").symlink_to(FOLDER)
+    try:
+        return find_emulator(read_bundle(bundle).requires, "")
+    except UsageError as error:
+        pytest.skip(
+            f"{error.message} `zoo verify --processor cortex-a72 --fetch` fills {FOLDER}, or set ZOO_TEST_ARM64"
+        )
 
 
 @pytest.mark.arm
@@ -31,26 +49,42 @@ def test_a_bundle_predicts_alike_on_a_cortex_a72(
     format: str,
 ) -> None:
     bundle = Path(shutil.copytree(digits_exports / f"simple_cnn-{format}-float32", tmp_path / "bundle"))
-    own_cache.mkdir()
-    (own_cache / "arm64").symlink_to(FOLDER)
-    try:
-        find_emulator(read_bundle(bundle).requires, "")
-    except UsageError as error:
-        pytest.skip(
-            f"{error.message} `zoo verify --processor cortex-a72 --fetch` fills {FOLDER}, or set ZOO_TEST_ARM64"
-        )
+    emulator_of(bundle, own_cache)
     photos = tmp_path / "photos"
     for number in range(10):
         label = open_run(digits_run).labels[number % 5]
-        draw_photo(photos / label / f"{number}.png", 17 * number, number, (32, 32))  # nothing to resize
+        draw_photo(
+            photos / label / f"{number}.{'png' if number % 2 else 'jpg'}", 17 * number, number, SIZES[number // 2]
+        )
     done = zoo("verify", bundle, "--against", digits_run, "--data", photos, "--processor", "cortex-a72")
+    assert done.code == 0, done.err
     found = json.loads((bundle / "verify.json").read_text())["processors"]["cortex-a72"]
-    assert found["n"] == 10
+    assert (found["n"], found["failures"], found["tensor"]["images"]) == (10, [], 0)
     assert found["processor"]["machine"] == "aarch64"
-    assert found["tensor"]["images"] == 0
     assert found["values"]["difference"]["max"] < 1e-4
-    # OpenCV's bilinear kernel on ARM differs from that on x86 by up to two levels (docs/decisions/0026-arm.md). The
-    # self-test of a bundle with bilinear resizing detects this.
-    assert done.code == 6
-    (failure,) = found["failures"]
-    assert failure.startswith("`run.py --selftest` fails on cortex-a72: decode and resize: drawn.png differs by 2 of")
+
+
+@pytest.mark.arm
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_a_cortex_a72_makes_the_same_pixels(
+    digits_exports: Path, own_cache: Path, tmp_path: Path, interpolation: str
+) -> None:
+    """OpenCV for ARM has kernels of its own, for bilinear resizing and for the product of two images among others."""
+    bundle = Path(shutil.copytree(digits_exports / "simple_cnn-onnx-float32", tmp_path / "bundle"))
+    emulator = emulator_of(bundle, own_cache)
+    described = json.loads((bundle / "spec.json").read_text())
+    described["image"] |= {"interpolation": interpolation, "resize": "letterbox"}
+    (bundle / "spec.json").write_text(json.dumps(described))
+    random = np.random.default_rng(0)
+    files = {}
+    for height, width in [(1, 1), (8, 8), (33, 40), (96, 72), (223, 225), (301, 67)]:
+        noise = random.integers(0, 256, (height, width, 4), np.uint8)
+        files[f"{height}x{width}.png"] = cv2.imencode(".png", noise)[1].tobytes()
+        files[f"{height}x{width}.jpg"] = cv2.imencode(".jpg", noise[..., :3])[1].tobytes()
+    files["cmyk.tif"] = pictures.encode(pictures.COLOR.convert("CMYK"), "TIFF")
+    with EmulatedDevice(emulator, "cortex-a72", read_bundle(bundle)) as device:
+        spec = read_bundle(bundle).image
+        assert spec.interpolation == interpolation
+        for name, content in files.items():
+            (tmp_path / name).write_bytes(content)
+            assert np.array_equal(device.look(str(tmp_path / name)), load_image(tmp_path / name, spec)), name

@@ -53,6 +53,7 @@ def test_an_old_run_is_read_evaluated_and_used_to_predict(version: str, old: Pat
     recorded = json.loads((old / version / "run" / "metrics.json").read_text())
     assert (run.metrics.accuracy, run.metrics.n) == (recorded["accuracy"], 12)
     assert run.labels == ("berry", "leaf")
+    assert run.info.image.version == 1  # the pixels that it was trained with
     assert len(run.history["loss"]) >= 1 or run.info.head
     assert len(run.predictions) == 12
     measured = zoo.evaluate(run, PHOTOS / "test", quiet=True)

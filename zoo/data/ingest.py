@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 from zoo.data.arrays import CachedArrays, OnFile, Place
 from zoo.data.cache import ATTEMPTS, FileState, ImageCache
 from zoo.data.source import Entry, Skipped
-from zoo.image_spec import SPEC_VERSION, ImageSpec
+from zoo.image_spec import ImageSpec
 from zoo.images import DECODER_VERSION, ImageError, MissingDecoderError, read_file, resize
 from zoo.images.ahead import ahead
 from zoo.images.listen import Listener, listening
 from zoo.machine import core_count
 
-#: Other releases of OpenCV may decode or resize slightly differently, so their results have another key.
-DECODER = f"{SPEC_VERSION}.{DECODER_VERSION}-opencv{cv2.__version__}"
+#: Other releases of OpenCV may decode slightly differently, so their results have another key. The version of a spec is
+#: in its digest.
+DECODER = f"{DECODER_VERSION}-opencv{cv2.__version__}"
 
 #: Called with the number of files done and the number of all files.
 Progress = Callable[[int, int], None]

@@ -54,7 +54,7 @@ class EmulatedDevice:
         self._name, self._wait_s = processor, wait_s
         self._lock = threading.Lock()
         self._late = False
-        self._command, self._environment = _command(emulator, processor), _environment(emulator)
+        self._command, self._environment = command(emulator, processor), environment(emulator)
         self._bundle = bundle.folder.resolve()
         self._folder = tempfile.TemporaryDirectory(prefix="zoo-emulated-")  # also for the core file of a crash
         self._said = tempfile.TemporaryFile()  # noqa: SIM115, closed with the process
@@ -105,10 +105,9 @@ class EmulatedDevice:
 
     def selftest(self) -> list[str]:
         """Runs ``run.py --selftest`` there, and returns a sentence for each failed check."""
-        command = [*self._command, str(self._bundle / "run.py"), "--selftest", "--json"]
         try:
             done = subprocess.run(
-                command,
+                [*self._command, str(self._bundle / "run.py"), "--selftest", "--json"],
                 capture_output=True,
                 cwd=self._folder.name,
                 env=self._environment,
@@ -205,11 +204,12 @@ def packages(wheels: Path) -> dict[str, str]:
     return {found.name: found.version for found in distributions(path=[str(wheels)])}
 
 
-def _command(emulator: Emulator, processor: str) -> list[str]:
+def command(emulator: Emulator, processor: str) -> list[str]:
+    """The command that starts Python on an emulated processor, without the arguments of Python."""
     return [str(emulator.program), "-cpu", processor, "-L", str(emulator.system), str(emulator.python)]
 
 
-def _environment(emulator: Emulator) -> dict[str, str]:
+def environment(emulator: Emulator) -> dict[str, str]:
     """An environment without the variables of this process, which would also affect the emulated Python."""
     return {
         "LANG": "C.UTF-8",

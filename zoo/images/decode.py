@@ -14,6 +14,7 @@ from zoo.images.errors import ImageError
 from zoo.images.formats import avif, bmp, gif, heif, jpeg, png, tiff, tiff_pixels
 from zoo.images.formats.header import ImageHeader
 from zoo.images.probe import probe
+from zoo.images.product import product
 
 if TYPE_CHECKING:
     from cv2.typing import MatLike
@@ -24,13 +25,14 @@ if "OPENCV_LOG_LEVEL" not in os.environ:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 #: Increased whenever a valid file gives other pixels, or is no longer refused.
-DECODER_VERSION = 2
+DECODER_VERSION = 3
 
 
 def decode(data: bytes) -> npt.NDArray[np.uint8]:
     """Decodes JPEG, MPO, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC. The content determines the format, not the name.
 
-    The pixels are those of the file, with the following rules, which do not depend on the OpenCV release:
+    The pixels are those of the file, with the following rules, which do not depend on the OpenCV release or the
+    processor, except that a premultiplied AVIF may differ by one level between processors:
 
     - Of an animation, a burst, a stereo pair or a multi-page file, the first image is used; of HEIC, the primary image.
       Areas that the first frame of a GIF does not cover are transparent.
@@ -144,10 +146,7 @@ def _to_rgb(pixels: MatLike, header: ImageHeader, blue_first: bool) -> MatLike:
     opacity = cv2.cvtColor(cv2.extractChannel(pixels, channels - 1), cv2.COLOR_GRAY2RGB)
     if header.alpha == "premultiplied":
         return cv2.add(rgb, cv2.bitwise_not(opacity))  # saturates
-    # Neither float32 nor the rounding mode matters: the distance of a product of bytes / 255 to a half is at least 1 /
-    # 510.
-    darkness = cv2.multiply(cv2.bitwise_not(rgb), opacity, scale=1 / 255)
-    return cv2.bitwise_not(darkness)
+    return cv2.bitwise_not(product(np.asarray(cv2.bitwise_not(rgb), np.uint8), np.asarray(opacity, np.uint8)))
 
 
 def _upright(image: MatLike, orientation: int) -> MatLike:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.image_spec import ImageSpec
+from zoo.images import resample
 
 if TYPE_CHECKING:
     from cv2.typing import MatLike
@@ -36,8 +37,10 @@ def resize(image: npt.NDArray[np.uint8], spec: ImageSpec) -> npt.NDArray[np.uint
       114. An odd row or column of padding is added at the end.
 
     ``area`` averages along each axis that shrinks, and is bilinear along an axis that grows. ``bilinear`` and
-    ``bicubic`` are ``cv2.INTER_LINEAR`` and ``cv2.INTER_CUBIC``. On different processors, OpenCV may round a value
-    differently by one level.
+    ``bicubic`` interpolate between the two and the four nearest pixels of each axis, also where the image shrinks. All
+    of them compute with whole numbers and give the same pixels on every processor (``zoo.images.resample``). Specs of
+    version 1 use ``cv2.INTER_AREA``, ``cv2.INTER_LINEAR`` and ``cv2.INTER_CUBIC`` instead, whose pixels differ between
+    x86 and ARM by up to two levels.
 
     Thread-safe.
 
@@ -58,7 +61,7 @@ def resize(image: npt.NDArray[np.uint8], spec: ImageSpec) -> npt.NDArray[np.uint
     elif spec.resize == "letterbox":
         resized = _letterbox(image, spec)
     else:
-        resized = _scale(image, spec.height_px, spec.width_px, spec.interpolation)
+        resized = _scale(image, spec.height_px, spec.width_px, spec)
     return np.ascontiguousarray(resized, np.uint8)
 
 
@@ -95,7 +98,7 @@ def seen(height: int, width: int, spec: ImageSpec) -> tuple[Box, Box]:
 def _crop(image: MatLike, spec: ImageSpec) -> MatLike:
     keep_height, keep_width, cover_height, cover_width = _covering(image.shape[0], image.shape[1], spec)
     image = _centre(image, keep_height, keep_width)
-    covering = _scale(image, cover_height, cover_width, spec.interpolation)
+    covering = _scale(image, cover_height, cover_width, spec)
     return _centre(covering, spec.height_px, spec.width_px)
 
 
@@ -121,7 +124,7 @@ def _trimmed(height: int, width: int, cover_height: int, cover_width: int) -> tu
 def _letterbox(image: MatLike, spec: ImageSpec) -> MatLike:
     inner_height, inner_width = _fitting(image.shape[0], image.shape[1], spec)
     boxed = np.full(spec.input_shape, PAD_VALUE, np.uint8)
-    _centre(boxed, inner_height, inner_width)[:] = _scale(image, inner_height, inner_width, spec.interpolation)
+    _centre(boxed, inner_height, inner_width)[:] = _scale(image, inner_height, inner_width, spec)
     return boxed
 
 
@@ -146,7 +149,17 @@ def _centre(image: MatLike, height: int, width: int) -> MatLike:
     return image[top : top + height, left : left + width]
 
 
-def _scale(image: MatLike, height: int, width: int, interpolation: str) -> MatLike:
+def _scale(image: MatLike, height: int, width: int, spec: ImageSpec) -> MatLike:
+    if spec.version == 1:
+        return _scale_version_1(image, height, width, spec.interpolation)
+    if spec.interpolation == "bicubic":
+        return resample.bicubic(image, height, width)
+    if spec.interpolation == "area":
+        image = resample.mean(image, min(height, image.shape[0]), min(width, image.shape[1]))
+    return resample.bilinear(image, height, width)
+
+
+def _scale_version_1(image: MatLike, height: int, width: int, interpolation: str) -> MatLike:
     if interpolation == "bicubic":
         return cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
     if interpolation == "area":

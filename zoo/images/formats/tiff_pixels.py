@@ -30,6 +30,7 @@ from zoo.images.formats.tiff import (
     Layout,
 )
 from zoo.images.formats.tiff_file import tiff_file
+from zoo.images.product import product
 
 _Bytes = npt.NDArray[np.uint8]
 
@@ -227,8 +228,8 @@ def _colours(samples: npt.NDArray[np.generic], layout: Layout, white: float) -> 
         values[..., 0] = 255 - values[..., 0]
     if layout.color_space == CMYK:
         ink, black = values[..., :3], values[..., 3:4]
-        rgb = cv2.multiply(255 - ink, np.broadcast_to(255 - black, ink.shape).copy(), scale=1 / 255)
-        return np.concatenate([rgb, values[..., 4:]], axis=2) if values.shape[2] > 4 else np.asarray(rgb, np.uint8)
+        rgb = product(255 - ink, np.broadcast_to(255 - black, ink.shape))
+        return np.concatenate([rgb, values[..., 4:]], axis=2) if values.shape[2] > 4 else rgb
     return values[..., 0] if values.shape[2] == 1 and layout.color_space != RGB else values
 
 
