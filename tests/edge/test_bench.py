@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.edge.conftest import RunBundle
-from zoo.edge.bench import BENCH_VERSION, thread_counts
+from zoo.edge.bench import BENCH_VERSION, as_text, thread_counts
 from zoo.edge.machine import core_count, describe_machine
 
 RUNTIMES = {"onnx": "onnxruntime", "tflite": "ai-edge-litert"}
@@ -49,6 +50,27 @@ def test_it_tells_what_the_page_says(bundle: Path, run_bundle: RunBundle) -> Non
     assert speed["best_batch"] in speed["batches"]
     fastest = max(batch["images_per_s"] for batch in speed["batches"])
     assert speed["best_batch"]["images_per_s"] >= 0.9 * fastest
+    assert speed["copies"]["copies"] == 1
+    assert speed["copies"]["images"] >= 1
+    assert result["sustained"] is None
+
+
+def test_a_sustained_run_tells_its_first_part_and_its_last(onnx_bundle: Path, run_bundle: RunBundle) -> None:
+    options = ("--bench", "--seconds", "0.02", "--threads", "2", "--sustained", "0.4")
+    done = run_bundle(onnx_bundle, *options, "--json")
+    assert done.code == 0, done.err
+    assert "Running 2 copies of simple_cnn.onnx for 0.4 s" in done.err
+    (result,) = json.loads(done.out)["results"]
+    run = result["sustained"]
+    assert (run["copies"], len(run["windows"])) == (2, 10)
+    assert 0.4 <= run["seconds"] < 4
+    for window in run["windows"]:
+        assert window["images_per_s"] == pytest.approx(window["images"] / window["seconds"])
+    assert run["images_per_s"] == pytest.approx(sum(window["images"] for window in run["windows"]) / run["seconds"])
+    facts = as_text(result)
+    assert re.search(r"sustained +0 s with 2 copies: [\d.]+ photos/s in the first tenth, [\d.]+ in the last", facts)
+    assert re.search(r"clock +(not known here|\d+ MHz in the first tenth, \d+ in the last)", facts)
+    assert run["joules_per_image"] is not None or re.search(r"energy +not known here", facts)
 
 
 def test_people_get_a_table_and_drawn_pictures_are_called_so(onnx_bundle: Path, run_bundle: RunBundle) -> None:

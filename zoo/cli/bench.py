@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 @click.option(
     "--seconds", type=click.FloatRange(0.01, 3600), default=2.0, show_default=True, help="Duration of each measurement."
 )
+@click.option(
+    "--sustained",
+    type=click.FloatRange(0.01, 3600),
+    metavar="SECONDS",
+    help="Also run copies on all threads for this time: speed, temperature, clock, energy.",
+)
 @click.option("--device", metavar="NAME", help="Name of this device.  [default: its processor]")
 @click.option(
     "--merge", is_flag=True, help="Merge JSON files that this command wrote on several devices into one table."
@@ -33,6 +39,7 @@ def command(
     paths: tuple[Path, ...],
     threads: tuple[int, ...],
     seconds: float,
+    sustained: float | None,
     device: str | None,
     merge: bool,
     out: Path | None,
@@ -46,20 +53,27 @@ def command(
     zoo bench --merge laptop.json board.json --out devices/
 
     A BUNDLE is a folder or a .zip file written by zoo export. A lone exported FILE is timed with synthetic images
-    instead of photos. Every measurement runs in a new process and takes about six times --seconds for each number of
+    instead of photos. Every measurement runs in a new process and takes about seven times --seconds for each number of
     threads. --merge shows every device and file in a table. It writes the table as CSV and JSON, and as a page with a
     plot of accuracy, latency and size.
     """
     if merge:
-        if threads or device:
-            raise UsageError(f"{'--threads' if threads else '--device'} cannot be combined with --merge.")
+        given = {"--threads": threads, "--device": device, "--sustained": sustained}
+        for name in (name for name, value in given.items() if value):
+            raise UsageError(f"{name} cannot be combined with --merge.")
         _merge(paths, out, as_json)
     else:
-        _bench(paths, threads, seconds, device, out, as_json)
+        _bench(paths, threads, seconds, sustained, device, out, as_json)
 
 
 def _bench(
-    paths: Sequence[Path], threads: Sequence[int], seconds: float, device: str | None, out: Path | None, as_json: bool
+    paths: Sequence[Path],
+    threads: Sequence[int],
+    seconds: float,
+    sustained: float | None,
+    device: str | None,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     from zoo.atomic import make_folder, write_json
     from zoo.edge.bench import as_text, bench, report
@@ -80,7 +94,7 @@ def _bench(
     results = []
     for path in paths:
         with staged(path) as folder:
-            results.append(bench(folder, sorted(set(threads)), seconds, reporter.stage))
+            results.append(bench(folder, sorted(set(threads)), seconds, reporter.stage, sustained))
     found = report(results, device)
     if out is not None:
         write_json(out, found)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 from zoo.edge.bundle import Bundle, read_bundle
 from zoo.edge.machine import core_count, describe_machine
 from zoo.errors import DataError, UsageError, VerificationError
+from zoo.figures import percent
 from zoo.records import read_object
 from zoo.table import Column, table, wrap
 
@@ -45,18 +46,24 @@ Say = Callable[[str], None]
 
 
 def bench(
-    folder: Path, threads: Sequence[int] = (), seconds: float = SECONDS, say: Say = lambda text: None
+    folder: Path,
+    threads: Sequence[int] = (),
+    seconds: float = SECONDS,
+    say: Say = lambda text: None,
+    sustained: float | None = None,
 ) -> dict[str, Any]:
     """Measures a bundle with its own ``run.py``.
 
-    Each number of threads takes about six times ``seconds``, or at most sixty times that if one prediction takes longer
-    than a measurement should. The cold starts take additional time.
+    Each number of threads takes about seven times ``seconds``, or at most seventy times that if one prediction takes
+    longer than a measurement should. The cold starts take additional time.
 
     Args:
         folder: The bundle.
         threads: Numbers of CPU threads to try. Empty: 1, 2, 4, ... and all cores.
         seconds: Duration of each measurement.
         say: Receives the name of each stage.
+        sustained: Duration of a run of as many copies of the model as the largest number of threads, which shows
+            whether the device slows down when it gets hot. ``None``: no such run.
 
     Returns:
         An entry of ``results`` in the JSON.
@@ -79,12 +86,17 @@ def bench(
         if number:  # the first one fills the file cache of the system and Python's cache of compiled modules
             starts.append(taken)
             answers.append(found)
-    speeds = []
-    for count in threads or thread_counts(core_count()):
-        say(f"Timing {bundle.model} on {count} thread{'s' if count > 1 else ''}")
+    speeds, counts = [], threads or thread_counts(core_count())
+    for count in counts:
+        say(f"Timing {bundle.model} on {_number(count, 'thread', 'threads')}")
         options = ("--threads", str(count), "--seconds", str(seconds))
         found = _ask(folder, "speed", pictures, *options)
         speeds.append(found | {"best_batch": _best(found["batches"])})
+    run = None
+    if sustained is not None:
+        copies = max(counts)
+        say(f"Running {_number(copies, 'copy', 'copies')} of {bundle.model} for {sustained:g} s")
+        run = _ask(folder, "sustained", pictures, "--threads", str(copies), "--seconds", str(sustained))
     peaks = [answer["peak_memory_bytes"] for answer in answers if answer["peak_memory_bytes"]]
     return {
         "model": _model(bundle),
@@ -94,6 +106,7 @@ def bench(
         "load_ms": statistics.median(answer["load_ms"] for answer in answers),
         "peak_memory_bytes": int(statistics.median(peaks)) if peaks else None,
         "threads": speeds,
+        "sustained": run,
     }
 
 
@@ -144,6 +157,8 @@ def as_text(result: dict[str, Any], width: int | None = None) -> str:
         ("peak memory", f"{peak / 1e6:.0f} MB" if peak else "unknown"),
         ("model", "the model alone"),
         ("photo", _photos(result)),
+        ("copies", "the same with as many copies of the model as threads, at the same time"),
+        *(_sustained(result["sustained"]) if result.get("sustained") else ()),
     )
     rows = [
         (
@@ -151,6 +166,7 @@ def as_text(result: dict[str, Any], width: int | None = None) -> str:
             *(f"{speed[what][key]:.{digits}f}" for what in ("model", "photo") for key, digits in _SPEEDS.items()),
             str(speed["best_batch"]["size"]),
             f"{speed['best_batch']['images_per_s']:.0f}",
+            f"{speed['copies']['images_per_s']:.1f}",
         )
         for speed in result["threads"]
     ]
@@ -169,7 +185,9 @@ _COLUMNS = (
     Column("photo img/s", rank=2),
     Column("best batch", rank=1),
     Column("batch img/s", rank=1),
+    Column("copies img/s", rank=2),
 )
+_UNKNOWN = "not known here"
 
 
 def thread_counts(cores: int) -> list[int]:
@@ -178,6 +196,25 @@ def thread_counts(cores: int) -> list[int]:
     while 2 * counts[-1] < cores:
         counts.append(2 * counts[-1])
     return counts if cores == 1 else [*counts, cores]
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def _sustained(run: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The facts of a sustained run: the first part of it against the last."""
+    first, last = run["windows"][0], run["windows"][-1]
+    share = last["images_per_s"] / first["images_per_s"] if first["images_per_s"] else 0.0
+    speeds = f"{first['images_per_s']:.1f} photos/s in the first tenth, {last['images_per_s']:.1f} in the last"
+    copies = _number(run["copies"], "copy", "copies")
+    yield "sustained", f"{run['seconds']:.0f} s with {copies}: {speeds} ({percent(share, 0)} of the first)"
+    for name, key, unit in (("temperature", "temperature_c", "°C"), ("clock", "frequency_mhz", "MHz")):
+        values = [window[key] for window in (first, last)]
+        known = None not in values
+        yield name, f"{values[0]:.0f} {unit} in the first tenth, {values[1]:.0f} in the last" if known else _UNKNOWN
+    joules = run["joules_per_image"]
+    yield "energy", _UNKNOWN if joules is None else f"{joules:.3g} J per photo ({run['energy_source']})"
 
 
 def _photos(result: dict[str, Any]) -> str:

@@ -14,11 +14,20 @@ from typing import TYPE_CHECKING, Any
 from zoo.edge.machine import peak_memory_bytes
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from zoo.edge.bundle import Bundle
     from zoo.edge.classify import Classifier, Load
 
-#: Available measurements: one prediction and its memory; the latency of the model alone; or all speeds.
-WORKS = ("answer", "latency", "speed")
+#: Available measurements: one prediction and its memory; the latency of the model alone; all speeds; or the speed of
+#: several copies over a longer time.
+WORKS = ("answer", "latency", "speed", "sustained")
+
+#: Parts into which a sustained run is divided.
+WINDOWS = 10
+
+#: Seconds between two readings of the sensors.
+_READING_S = 1.0
 
 #: Batch sizes that are tried, if the file supports any batch size.
 BATCHES = (2, 4, 8, 16, 32)
@@ -44,8 +53,8 @@ def work(bundle: Bundle, load: Load, kind: str, pictures: Sequence[Path], thread
         load: Loads its model for prediction.
         kind: One of ``WORKS``.
         pictures: Images to predict.
-        threads: Number of threads of the model.
-        seconds: Duration of each measurement of ``latency`` and ``speed``.
+        threads: Number of threads of the model; for ``sustained``, number of copies with one thread each.
+        seconds: Duration of each measurement of ``latency`` and ``speed``, and of all of ``sustained``.
     """
     from zoo.edge.classify import open_bundle
 
@@ -58,8 +67,12 @@ def work(bundle: Bundle, load: Load, kind: str, pictures: Sequence[Path], thread
     elif kind == "latency":
         shown = _endlessly([classifier.look(path)[0] for path in pictures])
         found = {"model": _timed(lambda: classifier.probabilities(next(shown)), seconds, _LEAST_RUNS)}
-    else:
+    elif kind == "speed":
         found = _speed(classifier, pictures, threads, seconds)
+        (together,) = _together(_copies(bundle, load, threads), pictures, seconds, 1)
+        found["copies"] = {"copies": threads} | {name: together[name] for name in ("images_per_s", "images")}
+    else:
+        found = _sustained(_copies(bundle, load, threads), pictures, seconds)
     print(json.dumps(found))
     return 0
 
@@ -86,6 +99,88 @@ def _speed(classifier: Classifier, pictures: Sequence[Path], threads: int, secon
         "model": model,
         "photo": photo | {"pictures": len(pictures), "megapixels": float(np.mean(megapixels))},
         "batches": batches,
+    }
+
+
+def _copies(bundle: Bundle, load: Load, count: int) -> list[Classifier]:
+    """As many copies of the model with one thread each."""
+    import cv2
+
+    from zoo.edge.classify import open_bundle
+
+    cv2.setNumThreads(1)
+    return [open_bundle(bundle, load, 1) for _ in range(count)]
+
+
+def _sustained(copies: Sequence[Classifier], pictures: Sequence[Path], seconds: float) -> dict[str, Any]:
+    found = _together(copies, pictures, seconds, WINDOWS)
+    taken, images = sum(window["seconds"] for window in found), sum(window["images"] for window in found)
+    powers = [window["power_w"] for window in found]
+    energy = None if None in powers else sum(window["power_w"] * window["seconds"] for window in found)
+    return {
+        "copies": len(copies),
+        "seconds": taken,
+        "images_per_s": images / taken,
+        "joules_per_image": None if energy is None or not images else energy / images,
+        "energy_source": found[0]["energy_source"] if energy is not None else None,
+        "windows": [{name: value for name, value in window.items() if name != "energy_source"} for window in found],
+    }
+
+
+def _together(
+    copies: Sequence[Classifier], pictures: Sequence[Path], seconds: float, windows: int
+) -> list[dict[str, Any]]:
+    """Predictions of all copies at the same time, from photo to prediction, and what the sensors say, by window."""
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+    from threading import Event
+
+    stop, done = Event(), [0] * len(copies)
+
+    def answer(place: int) -> None:
+        for picture in _endlessly(pictures):
+            copies[place].classify(picture)
+            done[place] += 1
+            if stop.is_set():
+                return
+
+    with ThreadPoolExecutor(len(copies)) as pool:
+        answering = [pool.submit(answer, place) for place in range(len(copies))]
+        try:
+            if windows == 1:  # what is measured over time begins with a cold processor
+                wait(answering, _WARM_UP * seconds, FIRST_EXCEPTION)
+            return [_window(answering, done, seconds / windows) for _ in range(windows)]
+        finally:
+            stop.set()
+
+
+def _window(answering: Sequence[Future[None]], done: Sequence[int], seconds: float) -> dict[str, Any]:
+    from concurrent.futures import FIRST_EXCEPTION, wait
+
+    from zoo.edge.sensors import EnergyMeter, frequency_mhz, temperature_c
+
+    meter, frequencies = EnergyMeter(), []
+    energy: float | None = 0.0
+    start, before = time.perf_counter(), sum(done)
+    while True:
+        left = seconds - (time.perf_counter() - start)
+        wait(answering, min(max(left, 0.01), _READING_S), FIRST_EXCEPTION)
+        for future in answering:
+            if future.done():
+                future.result()  # only a failure ends one
+        used, frequency = meter.joules(), frequency_mhz()
+        energy = energy + used if energy is not None and used is not None else None
+        frequencies += [] if frequency is None else [frequency]
+        taken, images = time.perf_counter() - start, sum(done) - before
+        if (taken >= seconds and images) or taken >= _LONGEST * seconds:
+            break
+    return {
+        "seconds": taken,
+        "images": images,
+        "images_per_s": images / taken,
+        "temperature_c": temperature_c(),
+        "frequency_mhz": sum(frequencies) / len(frequencies) if frequencies else None,
+        "power_w": None if energy is None else energy / taken,
+        "energy_source": meter.source,
     }
 
 

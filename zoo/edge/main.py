@@ -111,9 +111,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=_seconds, metavar="S", help="with --bench: seconds per measurement (default: 2)"
     )
+    parser.add_argument(
+        "--sustained", type=_seconds, metavar="S", help="with --bench: also run for this time, to see if heat slows it"
+    )
     parser.add_argument("--device", metavar="NAME", help="with --bench: name of this device (default: its processor)")
     # Started by --bench in separate processes.
-    parser.add_argument("--bench-worker", choices=("answer", "latency", "speed"), help=argparse.SUPPRESS)
+    parser.add_argument("--bench-worker", choices=("answer", "latency", "speed", "sustained"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     serves = options.serve is not None
     looks = [bool(options.pictures), options.watch is not None, options.camera is not None, serves]
@@ -129,6 +132,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--class and --out require --explain")
     if options.device is not None and not options.bench:
         parser.error("--device requires --bench")
+    if options.sustained is not None and not options.bench:
+        parser.error("--sustained requires --bench")
     if options.seconds is not None and not (options.bench or options.bench_worker):
         parser.error("--seconds requires --bench")
     if options.min_confidence is not None and not any(looks):
@@ -256,7 +261,7 @@ def _bench(folder: Path, options: argparse.Namespace) -> int:
         print(text, file=sys.stderr, flush=True)
 
     threads = [options.threads] if options.threads else []
-    result = bench(folder, threads, options.seconds or SECONDS, say)
+    result = bench(folder, threads, options.seconds or SECONDS, say, options.sustained)
     found = report([result], options.device)
     if options.json:
         print(json.dumps(found, indent=2))
