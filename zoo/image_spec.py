@@ -20,8 +20,8 @@ Interpolation = Literal["area", "bilinear", "bicubic"]
 RESIZE_RULES: tuple[str, ...] = get_args(ResizeRule)
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 
-#: Increased whenever the same record gives other pixels than before. Records of version 1 keep their pixels, which depend
-#: on the processor (``docs/decisions/0026-arm.md``).
+#: Increased whenever the same record gives other pixels than before. Records of version 1 keep their pixels, which
+#: depend on the processor (``docs/decisions/0026-arm.md``).
 SPEC_VERSION = 2
 SPEC_VERSIONS = (1, SPEC_VERSION)
 
