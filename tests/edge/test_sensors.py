@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_energy_is_counted_by_package_and_over_the_end_of_a_counter(tmp_path: Pa
 def test_power_is_the_largest_sensor_times_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, **{"class/hwmon/hwmon1/power1_input": 5_000_000, "class/hwmon/hwmon1/power2_average": 2_000_000})
     clock = iter((10.0, 12.0))
-    monkeypatch.setattr("zoo.edge.sensors.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("zoo.edge.sensors.time", SimpleNamespace(monotonic=lambda: next(clock)))
     meter = EnergyMeter(tmp_path)
     assert meter.source == "power sensor"
     write(tmp_path, **{"class/hwmon/hwmon1/power1_input": 7_000_000})
