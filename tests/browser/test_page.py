@@ -141,7 +141,7 @@ def test_imagenet_in_the_browser(
     assert opened.trouble == []
 
 
-# Unsure
+# Below the threshold
 
 
 def test_below_the_suggested_confidence_the_prediction_is_unknown(
@@ -152,10 +152,10 @@ def test_below_the_suggested_confidence_the_prediction_is_unknown(
     photo = next(image for image in golden(web_bundle) if image["origin"] == "photo")
     opened = open_page(served.address(web_bundle))
     assert choose(opened, web_bundle / "golden" / photo["file"]) == photo["answer"]
-    assert "of 200 test photos it answered 50.0 %" in opened.text("#threshold-text")
+    assert "50.0 % of 200 test photos reach this confidence" in opened.text("#threshold-text")
     opened.page.check("#threshold-on")
     assert opened.text("#label") == "Unknown"
-    assert f"Perhaps {photo['answer']}" in opened.text("#note")
+    assert f"Most probable: {photo['answer']}" in opened.text("#note")
     respec(web_bundle, min_confidence=None)
     opened = open_page(served.address(web_bundle))
     assert choose(opened, web_bundle / "golden" / photo["file"]) == photo["answer"]
@@ -169,7 +169,7 @@ def test_thin_evidence_and_warnings_are_told(web_bundle: Path, served: Served, o
     told = json.loads((web_bundle / "spec.json").read_text())["verification"]
     opened = open_page(served.address(web_bundle))
     assert "thin evidence" not in opened.text("#about")
-    assert "no use" not in opened.text("#about")
+    assert "unusable" not in opened.text("#about")
     respec(web_bundle, verification=told | {"evidence": "thin", "warnings": ["baseline"]})
     opened = open_page(served.address(web_bundle))
     assert "With so few photos, this is thin evidence." in opened.text("#about")
@@ -235,7 +235,7 @@ def test_another_model_fails_the_self_test_even_with_checksums_of_its_own(
     respec(web_bundle)
     opened = open_page(served.address(web_bundle), wait="failed")
     assert "the model predicts differently" in opened.text("#verdict")
-    assert "files are not" not in opened.text("#verdict")
+    assert "files have changed" not in opened.text("#verdict")
 
 
 def test_an_interrupted_or_missing_model_is_reported(web_bundle: Path, served: Served, open_page: OpenPage) -> None:

@@ -60,8 +60,8 @@ export class Answer {
     $("label").replaceChildren(element("bdi", {}, isUnknown ? "Unknown" : label));
     $("note").replaceChildren(
       ...(isUnknown
-        ? ["Perhaps ", element("bdi", {}, label), `, ${percent(probabilities[best])}: too unsure to say.`]
-        : [`${percent(probabilities[best])} sure`]),
+        ? ["Most probable: ", element("bdi", {}, label), `, with a confidence of ${percent(probabilities[best])}`]
+        : [`Confidence: ${percent(probabilities[best])}`]),
     );
     this.showBars(order.slice(0, MOST_BARS), probabilities);
     showTimes(result.times);
