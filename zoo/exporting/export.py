@@ -91,7 +91,7 @@ def export(
         in_8_bits = target.precision == "int8"
         try:
             if in_8_bits not in prepared:
-                prepared[in_8_bits] = _prepare(model, job, in_8_bits, head, stage)
+                prepared[in_8_bits] = _prepare(model, job, in_8_bits, head, stage, progress)
             ready = prepared[in_8_bits]
             if isinstance(ready, ExportError):
                 raise ready
@@ -103,10 +103,15 @@ def export(
 
 
 def _prepare(
-    model: keras.Model, job: Job, in_8_bits: bool, head: LinearHead | None, stage: Stage
+    model: keras.Model,
+    job: Job,
+    in_8_bits: bool,
+    head: LinearHead | None,
+    stage: Stage,
+    progress: Callable[[str], Progress],
 ) -> _Prepared | ExportError:
     try:
-        ready = _quantize(model, job, stage) if in_8_bits else _fold(model, stage)
+        ready = _quantize(model, job, stage, progress) if in_8_bits else _fold(model, stage)
         if head is None:
             return ready
         stage("Adding the evidence map")
@@ -140,7 +145,7 @@ def _fold(model: keras.Model, stage: Stage) -> _Prepared:
     return _Prepared(fold(model))
 
 
-def _quantize(model: keras.Model, job: Job, stage: Stage) -> _Prepared:
+def _quantize(model: keras.Model, job: Job, stage: Stage, progress: Callable[[str], Progress]) -> _Prepared:
     from zoo.exporting.fold import fold
     from zoo.exporting.quantize import quantize
 
@@ -149,9 +154,11 @@ def _quantize(model: keras.Model, job: Job, stage: Stage) -> _Prepared:
     limits = [default_gates("int8"), *([job.gates["int8"]] if "int8" in job.gates else [])]
     wanted = max(limit.min_agreement or 0.0 for limit in limits)
     images = len(job.calibration.rows)
-    found = quantize(
-        fold(model), job.calibration.pixels, wanted, lambda text: stage(f"8 bits: {text} ({images} images)")
-    )
+
+    def tell(text: str) -> None:
+        stage(f"8 bits: {text} ({images} images)")
+
+    found = quantize(fold(model), job.calibration.pixels, wanted, tell, progress)
     return _Prepared(found.model, found.as_dict())
 
 

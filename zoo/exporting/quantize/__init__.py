@@ -1,7 +1,7 @@
 """int8 quantisation that keeps the accuracy. All steps work on the Keras model, so that every format benefits.
 
-    measure channels -> centre and equalise them -> choose ranges -> round weights, correct biases -> distil
-    -> exclude sensitive layers -> mark tensors
+    measure channels and their influence -> centre and equalise them -> choose ranges -> round weights, correct biases
+    -> distil -> exclude sensitive layers -> mark tensors
 
 The result is a Keras model that computes like an 8-bit model: weights are multiples of a step per output channel, and a
 ``FakeQuantize`` layer rounds every tensor that is to be stored in 8 bits. The gain of each step is documented in
@@ -20,9 +20,11 @@ from keras import ops
 from zoo.exporting.fold import LINEAR
 from zoo.exporting.graph import Call, Graph, copy_layer
 from zoo.exporting.quantize.center import center
-from zoo.exporting.quantize.distill import Distilled, Teacher, distill, trained_calls
+from zoo.exporting.quantize.distill import Distilled, Progress, Teacher, distill
+from zoo.exporting.quantize.ending import trained_calls
 from zoo.exporting.quantize.equalize import equalize
 from zoo.exporting.quantize.forward import Pixels, channel_axes, rounded_calls, run
+from zoo.exporting.quantize.influence import measure_influence, predicted_noise
 from zoo.exporting.quantize.ranges import Range, choose_ranges, joins, measure_channels, share_steps, stored_sources
 from zoo.exporting.quantize.rounding import fake_quantize, round_to_inputs
 from zoo.exporting.quantize.sensitivity import Fidelity, InFloat, answers, spare
@@ -32,6 +34,8 @@ from zoo.exporting.quantize.sensitivity import Fidelity, InFloat, answers, spare
 _MEASURED_IMAGES = 128
 #: Number of images for the rounding of weights. At each layer, all of them are in memory at once.
 _ROUNDING_IMAGES = 64
+#: Number of images on which the influence of every channel on the logits is measured.
+_INFLUENCE_IMAGES = 64
 #: Minimum number of images for distillation. With fewer, too few could be held out to see whether it helped.
 _LEAST_TO_LEARN = 40
 
@@ -64,6 +68,21 @@ class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
+class Noise:
+    """What the rounding of a tensor costs, to first order; weights and what distillation gains are not part of it.
+
+    Args:
+        name: Name of the layer that computes it.
+        before, after: Variance that it adds to a logit: stored from its smallest to its largest value, and as it is
+            stored after channels were centred and equalised and ranges were chosen.
+    """
+
+    name: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
 class Quantized:
     """A model that computes with 8 bits.
 
@@ -72,12 +91,14 @@ class Quantized:
         calibrated: Its agreement with the float model on the calibration images.
         distilled: Result of the distillation from the float model. ``None`` if there were too few images.
         in_float: Tensors that stay in float, because 8 bits would change too many predictions.
+        noise: What the rounding of each tensor costs.
     """
 
     model: keras.Model
     calibrated: Fidelity
     distilled: Distilled | None
     in_float: tuple[InFloat, ...]
+    noise: tuple[Noise, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """The content of ``quantization.json``."""
@@ -85,11 +106,16 @@ class Quantized:
             "calibrated": asdict(self.calibrated),
             "distilled": self.distilled and asdict(self.distilled) | {"kept": self.distilled.kept},
             "in_float": [asdict(tensor) for tensor in self.in_float],
+            "noise": [asdict(tensor) for tensor in self.noise],
         }
 
 
 def quantize(
-    model: keras.Model, images: Pixels, min_agreement: float = 0.0, stage: Stage = lambda text: None
+    model: keras.Model,
+    images: Pixels,
+    min_agreement: float = 0.0,
+    stage: Stage = lambda text: None,
+    progress: Callable[[str], Progress] = lambda text: lambda done, total: None,
 ) -> Quantized:
     """A model that computes with 8 bits.
 
@@ -99,27 +125,33 @@ def quantize(
             used for measurements; some hundred more are used for distillation.
         min_agreement: Minimum share of unchanged predictions. If it is not reached, tensors stay in float.
         stage: Receives the name of each stage.
+        progress: Creates a progress counter for the longest stage.
     """
     graph = Graph(model)
     measured = images[:_MEASURED_IMAGES]
     stage("measuring the range of every channel")
     expected = answers(graph, measured, {})
     channels = measure_channels(graph, measured, rounded_calls(graph))
+    trained = trained_calls(graph)
+    teacher = Teacher(graph, images, channels) if len(images) >= _LEAST_TO_LEARN and trained else None
+    influence = measure_influence(graph, measured[:_INFLUENCE_IMAGES], [*channels, *trained]) if trained else {}
+    naive = predicted_noise(influence, {call: (seen.low.min(), seen.high.max()) for call, seen in channels.items()})
     center(graph, channels)
-    equalize(graph, channels)
+    equalize(graph, channels, influence)
     stage("choosing the range of every tensor")
     ranges = choose_ranges(graph, measured, channels)
-    teacher = Teacher(graph, images) if len(images) >= _LEAST_TO_LEARN and trained_calls(graph) else None
+    chosen = predicted_noise(influence, ranges)
+    noise = tuple(Noise(call.name, naive[call], chosen[call]) for call in chosen if chosen[call] or naive[call])
     stage("rounding weights")
     round_weights(graph, measured[:: max(1, len(measured) // _ROUNDING_IMAGES)][:_ROUNDING_IMAGES], ranges)
     distilled = None
     if teacher is not None:
         stage("learning from the float model")
-        distilled = distill(graph, teacher, ranges)
+        distilled = distill(graph, teacher, ranges, progress("learning from the float model"))
     ranges, reached, spared = spare(graph, measured, expected, ranges, channels, min_agreement, stage)
     for tensor in spared:
         stage(f"{tensor.name} stays in float32, {tensor.extra_bytes / 1e6:.2f} MB more")
-    return Quantized(mark(graph, share_steps(ranges)), reached, distilled, spared)
+    return Quantized(mark(graph, share_steps(ranges)), reached, distilled, spared, noise)
 
 
 def outline(model: keras.Model, images: Pixels) -> keras.Model:

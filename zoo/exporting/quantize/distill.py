@@ -9,6 +9,7 @@ the tensor to which they are added, by so little that most of them still round t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,10 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from zoo.exporting.fold import LINEAR
 from zoo.exporting.graph import Call, Graph
-from zoo.exporting.quantize.forward import Pixels, batches, run
-from zoo.exporting.quantize.ranges import Range
+from zoo.exporting.quantize.ending import find_ending, trained_calls
+from zoo.exporting.quantize.forward import Pixels, batches, passes_through, run
+from zoo.exporting.quantize.ranges import Channels, Range
 from zoo.exporting.quantize.rounding import LARGEST, fake_quantize, steps
 
 _STEPS, _BATCH = 150, 8
@@ -32,6 +33,7 @@ _MOST_IMAGES = 512
 _HELD_OUT = 5
 
 Values = NDArray[np.float32]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -72,41 +74,67 @@ class Ending:
 
 
 class Teacher:
-    """The outputs of the float model, computed before its weights are rounded.
+    """The outputs of the original model, before its channels are shifted and scaled and its weights are rounded.
 
     Args:
-        graph: Graph of the float model, already centred and equalised.
+        graph: Graph of the folded model.
         images: Calibration images, uint8. Every fifth one is used only to check whether the distillation helped.
+        channels: Statistics of the channels on some of the images. Their ranges are extended to all images, and they
+            record how the channels are shifted and scaled later.
     """
 
-    def __init__(self, graph: Graph, images: Pixels) -> None:
+    def __init__(self, graph: Graph, images: Pixels, channels: dict[Call, Channels]) -> None:
         # Mirrored images can be used for all classes, because the target is the prediction of the float model, not a
         # label.
         held = np.arange(len(images)) % _HELD_OUT == 0
         own = images[~held]
         self.images = np.concatenate([own, own[:, :, ::-1]])[:_MOST_IMAGES]
         self.held_out = images[held]
-        self.taught = _ask(graph, self.images, {})
-        self.expected = _ask(graph, self.held_out, {})
+        self._taught = _ask(graph, self.images, {}, channels)
+        self._expected = _ask(graph, self.held_out, {}, channels)
+        self._changed = channels.get(_stored(find_ending(graph)[0]))
+
+    @property
+    def taught(self) -> Ending:
+        """The targets for ``images``."""
+        return self._as_changed(self._taught)
+
+    @property
+    def expected(self) -> Ending:
+        """The targets for ``held_out``."""
+        return self._as_changed(self._expected)
+
+    def _as_changed(self, ending: Ending) -> Ending:
+        if self._changed is None:
+            return ending
+        features = ending.features * self._changed.factor + self._changed.offset
+        return Ending(np.asarray(features, np.float32), ending.logits)
 
 
-def trained_calls(graph: Graph) -> list[Call]:
-    """Convolutions and dense layers whose weights are not shared."""
-    return [call for call in graph.calls if isinstance(call.operation, LINEAR) and graph.called_once(call)]
+def _stored(last: Call) -> Call:
+    """The call that makes what a layer reads, without those that only pass its channels on."""
+    source = last.sources[0][0]
+    while passes_through(source) and source.only_source and source.only_source.shapes[0][-1] == source.shapes[0][-1]:
+        source = source.only_source
+    return source
 
 
-def distill(graph: Graph, teacher: Teacher, ranges: dict[Call, Range]) -> Distilled:
+def distill(
+    graph: Graph, teacher: Teacher, ranges: dict[Call, Range], progress: Progress = lambda done, total: None
+) -> Distilled:
     """Trains the weights and biases of a rounded model in place; weights stay multiples of their step.
 
     Args:
         graph: Graph of the rounded model.
         teacher: Teacher created from the same graph before rounding.
         ranges: Range of every tensor in 8 bits.
+        progress: Called with steps done and steps to do.
     """
-    before = _error(teacher.expected, _ask(graph, teacher.held_out, ranges))
+    expected = teacher.expected
+    before = _error(expected, _ask(graph, teacher.held_out, ranges))
     old = [(call.operation, call.operation.get_weights()) for call in trained_calls(graph)]
-    _train(graph, teacher, ranges)
-    after = _error(teacher.expected, _ask(graph, teacher.held_out, ranges))
+    _train(graph, teacher, ranges, progress)
+    after = _error(expected, _ask(graph, teacher.held_out, ranges))
     found = Distilled(len(teacher.images), before, after)
     if not found.kept:
         for layer, weights in old:
@@ -114,14 +142,15 @@ def distill(graph: Graph, teacher: Teacher, ranges: dict[Call, Range]) -> Distil
     return found
 
 
-def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range]) -> None:
+def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], progress: Progress) -> None:
     import tensorflow as tf
 
     students = [_Student(call, ranges) for call in trained_calls(graph)]
     learnt = [variable for student in students for variable in student.variables]
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, _STEPS), beta_2=0.99)
     optimizer.build(learnt)
-    feature_spread, logit_spread = teacher.taught.spread
+    taught = teacher.taught
+    feature_spread, logit_spread = taught.spread
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def step(images: Any, features: Any, logits: Any) -> None:
@@ -135,12 +164,13 @@ def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range]) -> None:
 
     random = np.random.default_rng(0)
     waiting: list[int] = []
-    for _ in range(_STEPS):
+    for number in range(_STEPS):
         while len(waiting) < _BATCH:
             waiting += random.permutation(len(teacher.images)).tolist()
         chosen, waiting = waiting[:_BATCH], waiting[_BATCH:]
-        parts = (teacher.images, teacher.taught.features, teacher.taught.logits)
+        parts = (teacher.images, taught.features, taught.logits)
         step(*(ops.convert_to_tensor(part[chosen], "float32") for part in parts))
+        progress(number + 1, _STEPS)
     for student in students:
         for variable, value in student.current():
             variable.assign(value)
@@ -177,15 +207,19 @@ class _Student:
         return found
 
 
-def _end(graph: Graph, images: Any, ranges: dict[Call, Range]) -> tuple[Any, Any]:
-    """Inputs of the last layer with weights, and the logits around their mean."""
-    last, logits = _last(graph)
+def _end(
+    graph: Graph, images: Any, ranges: dict[Call, Range], channels: dict[Call, Channels] | None = None
+) -> tuple[Any, Any]:
+    """Inputs of the last layer with weights, and the logits around their mean. ``channels`` are extended."""
+    last, logits = find_ending(graph)
     found = {}
 
     def visit(call: Call, values: list[Any]) -> Any:
         if call is last:
             found["features"] = values[0]
         value = call.invoke(call.operation, values)
+        if channels and call in channels:
+            channels[call].include(value)
         value = fake_quantize(value, *ranges[call]) if call in ranges else value
         if call is logits:
             found["logits"] = value - ops.mean(value, axis=-1, keepdims=True)
@@ -195,25 +229,10 @@ def _end(graph: Graph, images: Any, ranges: dict[Call, Range]) -> tuple[Any, Any
     return found["features"], found["logits"]
 
 
-def _last(graph: Graph) -> tuple[Call, Call]:
-    """The last layer with weights, and the call that gives the logits: it, or the sum that it is part of.
-
-    If there are several, as in a head that adds the scores of several depths, the one with the most weights.
-    """
-    trained = trained_calls(graph)
-    followed: set[Call] = set()
-    for call in reversed(graph.calls):
-        if any(user in followed or user in trained for user in call.users):
-            followed.add(call)
-    ends = [call for call in trained if call not in followed]
-    sums = {end.only_user for end in ends}
-    last = max(ends, key=lambda call: int(np.prod(call.operation.kernel.shape)))
-    together = sums.pop() if len(ends) > 1 and len(sums) == 1 else None
-    return last, together or last
-
-
-def _ask(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> Ending:
-    ends = [_end(graph, ops.convert_to_tensor(batch, "float32"), ranges) for batch in batches(images)]
+def _ask(
+    graph: Graph, images: Pixels, ranges: dict[Call, Range], channels: dict[Call, Channels] | None = None
+) -> Ending:
+    ends = [_end(graph, ops.convert_to_tensor(batch, "float32"), ranges, channels) for batch in batches(images)]
     features, logits = (
         np.concatenate([ops.convert_to_numpy(part) for part in parts]) for parts in zip(*ends, strict=True)
     )

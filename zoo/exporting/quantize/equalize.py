@@ -4,17 +4,18 @@ One step between neighbouring values serves all channels of a tensor. A channel 
 of values. Multiplying it where it is made and dividing it where it is used changes nothing in real numbers (Nagel, van
 Baalen, Blankevoort, Welling: Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV 2019), and
 leaves less of it to rounding. Here the ranges of activations decide, measured on calibration images: weights are
-stored with a step per output channel already.
+stored with a step per output channel already. The noise of a channel counts as much as it changes the logits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from keras import layers
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import logsumexp, softmax
 
 from zoo.exporting.fold import LINEAR, scale_outputs
 from zoo.exporting.graph import Call, Graph, to_array
@@ -27,6 +28,10 @@ Array = NDArray[np.float64]
 _LARGEST = 16.0
 #: Margin above the largest observed value, below which a capped ReLU must not clip.
 _ROOM = 1.05
+#: Share of the noise of weights rounded to the nearest that remains with GPTQ.
+_LEFT_BY_GPTQ = 0.1
+#: Exponent of the smooth maximum over channels. The larger it is, the closer the result is to the maximum.
+_SHARPNESS = 30.0
 
 _POOLING = (layers.GlobalAveragePooling2D, layers.AveragePooling2D, layers.GlobalMaxPooling2D)
 _MOVING = (layers.ZeroPadding2D, layers.Cropping2D, layers.MaxPooling2D)
@@ -51,20 +56,22 @@ class Space:
     fixed: bool = False
 
 
-def equalize(graph: Graph, channels: dict[Call, Channels]) -> None:
+def equalize(graph: Graph, channels: dict[Call, Channels], influence: dict[Call, Array] | None = None) -> None:
     """Scales the channels of a model in place.
 
     Args:
-        graph: Graph of a folded model, whose kernels and biases are changed. Its predictions do not change, except for
-            outliers that a capped ReLU
-            now cuts.
+        graph: Graph of a folded model, whose kernels and biases are changed. Its predictions do not change, unless an
+            image has larger values than all measured images and a capped ReLU now clips them.
         channels: What ``measure_channels`` found; changed along with the model.
+        influence: What ``measure_influence`` found; changed along with the model. Without it, noise is weighed by the
+            kernels that read it.
     """
+    influence = {} if influence is None else influence
     for space in find_spaces(graph):
-        watched = [channels[call] for call in space.calls if call in channels]
+        watched = {call: channels[call] for call in space.calls if call in channels}
         if space.fixed or not space.makers or not space.users or not watched:
             continue
-        scale = best_scale(space, watched)
+        scale = best_scale(space, watched, influence)
         for call in space.makers:
             layer = call.operation
             layer.kernel.assign(scale_outputs(layer, to_array(layer.kernel), scale))
@@ -73,8 +80,11 @@ def equalize(graph: Graph, channels: dict[Call, Channels]) -> None:
         for call in space.users:
             kernel = to_array(call.operation.kernel)
             call.operation.kernel.assign(kernel / scale[:, None])
-        for seen in watched:
+        for seen in watched.values():
             seen.scale(scale)
+        for call in space.calls:
+            if call in influence:
+                influence[call] = influence[call] / scale**2
 
 
 def find_spaces(graph: Graph) -> list[Space]:
@@ -112,45 +122,107 @@ def find_spaces(graph: Graph) -> list[Space]:
     return list(spaces.values())
 
 
-def best_scale(space: Space, watched: Iterable[Channels]) -> Array:
+def best_scale(space: Space, watched: dict[Call, Channels], influence: dict[Call, Array]) -> Array:
     """The scale of each channel that leaves the least noise behind, of rounded values and rounded weights together.
 
-    Candidates are powers of (largest reach / reach of the channel), from no change to full use of the range.
+    Candidates are powers of the scale that leaves the least noise of rounded values alone, from no change to all of it.
 
     Args:
         space: Tensors that share the scale.
         watched: What their channels were seen to hold.
+        influence: Of each channel of a tensor: variance of the logits for each unit of its variance.
     """
-    watched = list(watched)
-    reach = np.max([seen.reach for seen in watched], axis=0)
-    square = np.max([seen.square for seen in watched], axis=0)
-    reach = np.maximum(reach, max(reach.max(), 1e-12) * 1e-4)
-    full = space.cap if np.isfinite(space.cap) else float(reach.max())
-    sides = 2 if min(seen.low.min() for seen in watched) < 0 else 1  # around zero, that the range of values covers
-    kernels = [to_array(call.operation.kernel).astype(np.float64) for call in space.users]
-    depthwise = [isinstance(call.operation, layers.DepthwiseConv2D) for call in space.users]
-
-    def scale(power: float) -> Array:
-        wanted = np.minimum((full / reach) ** power, _LARGEST)
-        if not np.isfinite(space.cap):
-            return np.asarray(wanted)
-        # The cap does not change: a channel may be scaled up to it, and a channel that reaches it is not scaled.
-        return np.asarray(np.where(reach >= full * 0.95, 1.0, np.clip(wanted, 1.0, full / (_ROOM * reach))))
+    known = all(call in influence and influence[call].any() for call in (*watched, *space.users))
+    readers = [_Reader(call, influence[call] if known else None) for call in space.users]
+    local = np.sum([reader.squares for reader in readers], axis=0) + 1e-12
+    capped = bool(np.isfinite(space.cap))
+    tensors = [_Tensor(seen, influence[call] if known else local, capped) for call, seen in watched.items()]
+    full = _least_noise(tensors, _limit(space, tensors))
+    square = np.max([seen.square for seen in watched.values()], axis=0)
 
     def noise(scale: Array) -> float:
-        step = float((scale * reach).max()) * sides / 255
-        total = 0.0
-        for kernel, per_channel in zip(kernels, depthwise, strict=True):
-            taps = kernel.reshape(-1, *kernel.shape[-2:])
-            total += float((step**2 * (taps**2).sum(axis=(0, 2)) / scale**2).sum())
-            if (
-                not per_channel
-            ):  # a depthwise kernel has a step for every channel, so scaling does not change its rounding
-                steps = np.abs(taps / scale[:, None]).max(axis=(0, 1)) / 127
-                total += float((steps**2).sum() * len(taps) * (scale**2 * square).sum())
-        return total
+        values = sum(tensor.noise(scale) for tensor in tensors)
+        return values + _LEFT_BY_GPTQ * sum(reader.noise(scale, square) for reader in readers)
 
-    return min((scale(power) for power in np.linspace(0, 1, 11).tolist()), key=noise)
+    return min((full**power for power in np.linspace(0, 1, 11).tolist()), key=noise)
+
+
+class _Tensor:
+    """A tensor that is stored in 8 bits.
+
+    Args:
+        seen: Statistics of its channels.
+        influence: Cost of a unit of noise in each channel.
+        capped: Whether a capped ReLU clips large values, so that outliers count.
+    """
+
+    def __init__(self, seen: Channels, influence: Array, capped: bool) -> None:
+        reach = seen.largest if capped else seen.reach
+        self.reach = np.maximum(reach, max(reach.max(), 1e-12) * 1e-4)
+        self.sides = 2 if seen.low.min() < 0 else 1  # around zero, that the range of values covers
+        self.influence = influence
+
+    def noise(self, scale: Array) -> float:
+        step = float((scale * self.reach).max()) * self.sides / 255
+        return float(step**2 / 12 * (self.influence / scale**2).sum())
+
+
+class _Reader:
+    """A layer that reads a tensor.
+
+    Args:
+        call: Its call.
+        influence: Cost of a unit of noise in each of its output channels. ``None``: the same in all.
+    """
+
+    def __init__(self, call: Call, influence: Array | None) -> None:
+        kernel = to_array(call.operation.kernel).astype(np.float64)
+        self.taps = kernel.reshape(-1, *kernel.shape[-2:])
+        self.squares = (self.taps**2).sum(axis=(0, 2))
+        self.influence = influence
+        self.depthwise = isinstance(call.operation, layers.DepthwiseConv2D)
+
+    def noise(self, scale: Array, square: Array) -> float:
+        """Noise due to rounding of its weights to the nearest. ``square`` is the mean square of the unscaled inputs."""
+        if self.depthwise:  # it has a step for every channel, so scaling does not change its rounding
+            return 0.0
+        steps = np.abs(self.taps / scale[:, None]).max(axis=(0, 1)) / 127
+        cost = (steps**2).sum() if self.influence is None else (self.influence * steps**2).sum()
+        return float(cost / 12 * len(self.taps) * (scale**2 * square).sum())
+
+
+def _limit(space: Space, tensors: list[_Tensor]) -> Array:
+    """The largest scale of each channel."""
+    reach = np.max([tensor.reach for tensor in tensors], axis=0)
+    if not np.isfinite(space.cap):
+        return np.asarray(np.minimum(reach.max() / reach, _LARGEST))
+    # The cap does not change: a channel may be scaled up to it, and a channel that reaches it is not scaled.
+    return np.asarray(np.where(reach >= space.cap * 0.95, 1.0, np.clip(space.cap / (_ROOM * reach), 1.0, _LARGEST)))
+
+
+def _least_noise(tensors: list[_Tensor], limit: Array) -> Array:
+    """The scale, from 1 to ``limit``, with the least noise of rounded values.
+
+    For one tensor this is the limit. If several tensors share the scale, different channels have the largest values in
+    each. The noise is then a sum of products of powers of scales and steps, so it is convex in their logarithms (a
+    geometric programme).
+    """
+    if len(tensors) == 1:
+        return limit
+    most = np.log(limit)
+    reaches = [np.log(tensor.reach) for tensor in tensors]
+
+    def loss(logs: Array) -> tuple[float, Array]:
+        total, slope = 0.0, np.zeros_like(logs)
+        for tensor, reach in zip(tensors, reaches, strict=True):
+            reached = _SHARPNESS * (logs + reach)
+            each = tensor.sides**2 * np.exp(2 * logsumexp(reached) / _SHARPNESS - 2 * logs) * tensor.influence
+            total += float(each.sum())
+            slope += 2 * softmax(reached) * each.sum() - 2 * each
+        return float(np.log(total)), slope / total
+
+    found = minimize(loss, most, jac=True, method="L-BFGS-B", bounds=[(0.0, high) for high in most.tolist()])
+    return np.asarray(np.exp(found.x))
 
 
 def _takes_scales(graph: Graph, call: Call) -> bool:

@@ -25,6 +25,9 @@ Array = NDArray[np.float64]
 _OUTLIER = 10.0
 _BINS = 2048
 _LEVELS = 255
+#: If fewer values of a tensor were seen, as of the scores of a head, none is clipped. Instead, the range is extended at
+#: each end by this share of its width.
+_ENOUGH_VALUES, _ROOM = 10_000, 0.05
 #: Number of positions that are sampled along each side of a map.
 _PLACES = 28
 
@@ -36,18 +39,25 @@ class Channels:
     Args:
         low, high: Smallest and largest value of each channel.
         mean, square: Mean of the values and of their squares of each channel.
+        factor, offset: What became of a value of the original model: ``factor * value + offset``.
     """
 
     low: Array
     high: Array
     mean: Array
     square: Array
+    factor: Array | float = 1.0
+    offset: Array | float = 0.0
 
     @property
     def reach(self) -> Array:
         """Largest absolute value of each channel, outliers left out."""
-        largest = np.maximum(np.abs(self.low), np.abs(self.high))
-        return np.asarray(np.minimum(largest, _OUTLIER * np.sqrt(self.square)))
+        return np.asarray(np.minimum(self.largest, _OUTLIER * np.sqrt(self.square)))
+
+    @property
+    def largest(self) -> Array:
+        """Largest absolute value of each channel."""
+        return np.asarray(np.maximum(np.abs(self.low), np.abs(self.high)))
 
     @property
     def middle(self) -> Array:
@@ -60,10 +70,18 @@ class Channels:
         variance = np.maximum(self.square - self.mean**2, 0)
         self.low, self.high, self.mean = self.low + by, self.high + by, self.mean + by
         self.square = variance + self.mean**2
+        self.offset = self.offset + by
 
     def scale(self, by: Array) -> None:
         """Multiplies each channel by a positive constant."""
         self.low, self.high, self.mean, self.square = self.low * by, self.high * by, self.mean * by, self.square * by**2
+        self.factor, self.offset = self.factor * by, self.offset * by
+
+    def include(self, value: Any) -> None:
+        """Extends the range of each channel to further values."""
+        axes = channel_axes(value)
+        self.low = np.minimum(self.low, np.asarray(ops.min(value, axis=axes), np.float64))
+        self.high = np.maximum(self.high, np.asarray(ops.max(value, axis=axes), np.float64))
 
 
 def measure_channels(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dict[Call, Channels]:
@@ -131,7 +149,12 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
 
     for batch in batches(images):
         run(graph, ops.convert_to_tensor(batch, "float32"), visit)
-    chosen = {call: best_range(histograms[call], *limits[call]) for call in limits}
+    chosen = {
+        call: best_range(histograms[call], *limits[call])
+        if histograms[call].sum() >= _ENOUGH_VALUES
+        else _with_room(limits[call])
+        for call in limits
+    }
     chosen[graph.input] = (0.0, 255.0)
     for call in chosen:  # in the order of the graph
         low, high = chosen[call]
@@ -139,6 +162,12 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
             chosen[call] = (low, low + finest)
         _keep_steps_of_average(call, chosen)
     return chosen
+
+
+def _with_room(limits: Range) -> Range:
+    low, high = limits
+    room = _ROOM * (high - low)
+    return (low - room if low < 0 else low), high + room
 
 
 def _finest_step(call: Call, ranges: dict[Call, Range]) -> float:

@@ -1,0 +1,77 @@
+"""How much noise in each channel of each tensor changes the logits.
+
+Rounding adds noise to every stored tensor. To first order, the noise reaches the logits multiplied by their gradient.
+The squared gradient, summed over the places of a map and averaged over images, is therefore what a channel's noise
+costs: variance of the logits for each unit of variance there. One backward pass measures it for all tensors at once;
+a random sign for each logit makes the expected square of a sum the sum of squares (Hutchinson 1990).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from zoo.exporting.graph import Call, Graph
+from zoo.exporting.quantize.ending import find_ending
+from zoo.exporting.quantize.forward import Pixels, channel_axes, run
+from zoo.exporting.quantize.ranges import Array, Range
+
+#: Images in one backward pass; all values on the way are in memory.
+_BATCH = 8
+
+
+def measure_influence(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dict[Call, Array]:
+    """For some tensors the influence of each channel: variance of a logit for each unit of variance of the channel.
+
+    Args:
+        graph: The model.
+        images: uint8 ``(n, height, width, 3)``, one at least.
+        calls: Whose outputs to watch.
+
+    Returns:
+        Without tensors that no gradient reaches.
+    """
+    import tensorflow as tf
+
+    watched = set(calls)
+    _, logits = find_ending(graph)
+    signs = np.random.default_rng(0)
+    found: dict[Call, Array] = {}
+    for start in range(0, len(images), _BATCH):
+        batch = images[start : start + _BATCH]
+        values: dict[Call, Any] = {}
+
+        def visit(call: Call, sources: list[Any], values: dict[Call, Any] = values) -> Any:
+            value = call.invoke(call.operation, sources)
+            if call in watched or call is logits:
+                values[call] = value
+            return value
+
+        with tf.GradientTape() as tape:
+            image = ops.convert_to_tensor(batch, "float32")
+            tape.watch(image)
+            run(graph, image, visit)
+            scores = values[logits]
+            # Softmax does not see what all logits have in common.
+            scores = scores - ops.mean(scores, axis=-1, keepdims=True)
+            sign = signs.choice([-1.0, 1.0], scores.shape).astype(np.float32)
+            total = ops.sum(scores * sign)
+        places = [call for call in values if call in watched]
+        gradients = tape.gradient(total, [values[call] for call in places])
+        for call, gradient in zip(places, gradients, strict=True):
+            if gradient is not None:
+                square = np.asarray(ops.sum(ops.square(gradient), axis=channel_axes(gradient)), np.float64)
+                found[call] = found.get(call, 0.0) + square / (len(images) * scores.shape[-1])
+    return found
+
+
+def predicted_noise(influence: dict[Call, Array], ranges: dict[Call, Range]) -> dict[Call, float]:
+    """Variance of a logit that the rounding of each tensor to 8 bits causes, to first order."""
+    return {
+        call: float(cost.sum() * ((ranges[call][1] - ranges[call][0]) / 255) ** 2 / 12)
+        for call, cost in influence.items()
+        if call in ranges
+    }
