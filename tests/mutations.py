@@ -224,7 +224,7 @@ FAULTS = (
     ),
     Fault(
         "unlabelled-test-photos",
-        "zoo/workflows/teaching.py",
+        "zoo/workflows/unlabelled.py",
         "elif path in shows:",
         "elif False:",
         (

@@ -24,6 +24,12 @@ from zoo.interfaces import PRECISIONS
     help="Precision; can be repeated.  [default: float32]",
 )
 @click.option("--data", help="Images to verify on: folder, CSV file or name.  [default: the run's test images]")
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Photos without labels that calibrate int8 too, such as those of the device's camera.",
+)
 @click.option("--weights", help="Export an architecture with these pretrained weights instead: imagenet.")
 @lone_options
 @runs_option
@@ -42,6 +48,7 @@ def command(
     formats: tuple[str, ...],
     precisions: tuple[str, ...],
     data: str | None,
+    calibration: Path | None,
     weights: str | None,
     labels: Path | None,
     pixels: str | None,
@@ -60,7 +67,7 @@ def command(
     RUN is a run folder, an architecture or a .keras file. For an architecture, its newest finished run is used. If it
     has no run, its pretrained weights are exported, which needs --data. A file whose predictions do not agree with
     Keras is not kept (exit code 6). int8 is calibrated on the run's training images, or, without a run, on half of
-    --data.
+    --data. The photos of --calibration are used in addition to the training images, or, without a run, instead of --data.
     """
     from zoo.cli.export_table import as_dict, told, verify_options
     from zoo.progress import make_reporter
@@ -72,6 +79,7 @@ def command(
         formats=formats,
         precisions=precisions,
         data=data,
+        calibration=calibration,
         weights=weights,
         labels=labels,
         pixels=pixels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,8 @@ from zoo.errors import ExportError
 
 #: Maximum number of calibration images. Ranges are measured on a quarter of them; distillation uses all.
 COUNT = 512
+#: Difference of pixels in an image of a single colour: what compression leaves.
+_NOISE = 2
 
 
 @dataclass(frozen=True)
@@ -90,3 +93,37 @@ def choose(data: ImageData, seed: int = 0, count: int = COUNT) -> Calibration:
                 chosen.append(queue.pop())
     rows = tuple((data.names[index], data.labels[data.classes[index]], data.contents[index]) for index in chosen)
     return Calibration(data.pixels.read(chosen), rows)
+
+
+def choose_unlabelled(photos: ImageData, seed: int = 0, count: int = COUNT) -> tuple[Calibration, int]:
+    """Chooses photos without labels at random, and counts those of a single colour, which say nothing and are left out.
+
+    Args:
+        photos: The photos.
+        seed: Seed of the choice.
+        count: Number of photos. If there are fewer, all are used.
+    """
+    # By content, so that the names of the files change nothing.
+    order = sorted(range(len(photos.names)), key=lambda index: photos.contents[index])
+    chosen: list[int] = []
+    pixels, blank = [], 0
+    for index in np.random.default_rng(seed).permutation(np.array(order, np.int64)).tolist():
+        if len(chosen) == count:
+            break
+        (photo,) = photos.pixels.read([index])
+        if (np.ptp(photo, axis=(0, 1)) <= _NOISE).all():
+            blank += 1
+        else:
+            chosen.append(index)
+            pixels.append(photo)
+    rows = tuple((photos.names[index], "", photos.contents[index]) for index in chosen)
+    shape = (0, *photos.spec.input_shape)
+    return Calibration(np.stack(pixels) if pixels else np.zeros(shape, np.uint8), rows), blank
+
+
+def together(one: Calibration, other: Calibration, count: int = COUNT) -> Calibration:
+    """Images of two calibrations in turn, so that the first few are from both, and not more than ``count`` in all."""
+    pairs = itertools.zip_longest(enumerate(one.rows), enumerate(other.rows))
+    mixed = [(source, *item) for pair in pairs for source, item in zip((one, other), pair, strict=True) if item]
+    pixels = [source.pixels[place] for source, place, _ in mixed[:count]]
+    return Calibration(np.stack(pixels), tuple(row for *_, row in mixed[:count]))

@@ -366,6 +366,7 @@ def export(
     *,
     data: Any = None,
     class_names: Any = None,
+    calibration: AnyPath | None = None,
     weights: str | None = None,
     labels: AnyPath | Sequence[str] | None = None,
     pixels: str | None = None,
@@ -384,6 +385,7 @@ def export(
         format: Name of an exporter, such as ``tflite`` or ``onnx``.
         precision: ``float32``, ``float16`` or ``int8``.
         data, class_names: Images to verify on, as in ``zoo.train``. ``None``: the test images of the run.
+        calibration: Folder of photos without labels that calibrate int8 too.
         weights: Name of pretrained weights. ``model`` must then be an architecture.
         labels, pixels: Class names and pixel range of a lone ``.keras`` file, as in ``zoo.load``.
         runs: Folder of runs.
@@ -415,6 +417,7 @@ def export(
         formats=(format,),
         precisions=(precision,),
         data=_source(data, class_names, reporter),
+        calibration=None if calibration is None else Path(calibration),
         weights=weights,
         labels=_labels(labels),
         pixels=pixels,

@@ -13,6 +13,7 @@ from zoo.interfaces import PRECISIONS
 from zoo.registry import exporters
 from zoo.reporter import Reporter
 from zoo.run_folder import DEFAULT_ROOT
+from zoo.workflows.calibrating import calibrate_on
 from zoo.workflows.finding import Labels, described, find_model
 from zoo.workflows.host import host_kept
 from zoo.workflows.notes import tell_files, tell_overlap, tell_pixels
@@ -38,6 +39,7 @@ class ExportRequest:
         precisions: ``float32``, ``float16`` and ``int8``. If empty, ``float32``.
         data: Images to verify on. ``None``: the run's test images. int8 is calibrated on the run's training images, or,
             without a run, on half of these images.
+        calibration: Folder of photos without labels on which int8 is calibrated too, or, without a run, alone.
         weights: Name of pretrained weights. ``model`` must then be an architecture.
         labels: A text file of class names, for a lone ``.keras`` file.
         pixels: The pixel range that a lone ``.keras`` file expects.
@@ -53,6 +55,7 @@ class ExportRequest:
     formats: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
     data: str | None = None
+    calibration: Path | None = None
     weights: str | None = None
     labels: Labels | None = None
     pixels: str | None = None
@@ -152,6 +155,8 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
 
 def _refuse_idle(request: ExportRequest, targets: list[Target]) -> None:
     """Refuses options that would have no effect."""
+    if request.calibration is not None and not _in_8_bits(targets):
+        raise UsageError(f"--calibration {request.calibration} has no effect without --precision int8.")
     calibrates = request.data and _in_8_bits(targets) and "max_difference" not in request.gates
     if not request.verify and (request.data or request.gates) and not calibrates:
         given = [*(["--data"] if request.data else []), *(f"--{name.replace('_', '-')}" for name in request.gates)]
@@ -210,9 +215,6 @@ def _images(
     trained: TrainedModel, request: ExportRequest, targets: list[Target], reporter: Reporter
 ) -> tuple[ImageData | None, str, Calibration | None]:
     """The images to verify on and the images to calibrate on."""
-    from zoo.data import TRAIN
-    from zoo.evaluation.recorded import recorded_images
-    from zoo.exporting.calibration import choose, halve, leave_out
     from zoo.parity import verification_images
 
     counter = reporter.counter("decoding")
@@ -234,25 +236,7 @@ def _images(
             )
     calibration = None
     if _in_8_bits(targets):
-        if trained.run is not None:
-            training = recorded_images(trained.run, TRAIN, counter, partly=True)
-            lost = sum(trained.run.info.data.counts[TRAIN].values()) - len(training.names)
-            if lost:
-                reporter.note(
-                    f"{lost} training image(s) are missing or have changed: int8 is calibrated on the others."
-                )
-            calibration = choose(training, trained.run.seed)
-        elif images is not None:
-            images = halve(images)
-            calibration = choose(images)
-            images = leave_out(images, calibration)
-            verified = len(images.indices(split))
-            reporter.note(f"Calibrating on {len(calibration.rows)} of these images, verifying on {verified} others.")
-        else:
-            raise UsageError(
-                "int8 needs photos to measure the range of every tensor, and a model without a run has none.",
-                "Give a folder of class folders with --data.",
-            )
+        images, calibration = calibrate_on(trained, request.calibration, images, split, reporter)
     return (images if request.verify else None), split, calibration
 
 

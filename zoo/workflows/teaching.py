@@ -180,46 +180,35 @@ def _with_unlabelled(
     """The data followed by the photos of a folder, the use of each file in the folder, and a summary."""
     import numpy as np
 
-    from zoo.audit.leakage import find_copies_in_parts
     from zoo.data import TEST, TRAIN, VAL
-    from zoo.data.loose import load_unlabelled
+    from zoo.workflows.unlabelled import KNOWN, NEAR, REPEATED, USED, sort_unlabelled
 
-    photos = load_unlabelled(folder, data.spec, reporter.counter("decoding"))
     judged = [*data.indices(TEST).tolist(), *data.indices(VAL).tolist()]
-    both = data.at(np.array(judged, np.int64)).and_then(photos)
-    places = np.arange(len(both.names)).tolist()
-    sought = "test and validation images"
-    counter = reporter.counter(f"looking for near-duplicates of {sought}")
-    leaks = find_copies_in_parts(both, places[len(judged) :], places[: len(judged)], counter, of=sought)
-    shows = {leak.name: leak for leak in leaks.leaks}
     trained = {data.contents[index]: data.names[index] for index in data.indices(TRAIN).tolist()}
-    first: dict[str, str] = {}
-    uses: list[tuple[str, str]] = []  # kind and text
-    for name, path, sha256 in zip(photos.names, both.names[len(judged) :], photos.contents, strict=True):
-        if sha256 in trained:
-            uses.append(("labelled", f"same as the training image {trained[sha256]}, which is used with its label"))
-        elif path in shows:
-            leak = shows[path]
-            uses.append(("near", f"near-duplicate of the {leak.split} image {leak.near_duplicate}"))
-        elif sha256 in first:
-            uses.append(("repeated", f"same content as {first[sha256]}"))
-        else:
-            first[sha256] = name
-            uses.append((TRAINED, TRAINED))
-    kinds = [kind for kind, _ in uses]
+    images = data.at(np.array(judged, np.int64))
+    found = sort_unlabelled(folder, data.spec, images, trained, "test and validation images", reporter)
+    photos, kinds = found.photos, found.kinds
     info = UnlabelledInfo(
         source=photos.source,
-        used=kinds.count(TRAINED),
-        near_duplicates=kinds.count("near"),
-        labelled=kinds.count("labelled"),
-        repeated=kinds.count("repeated"),
+        used=kinds.count(USED),
+        near_duplicates=kinds.count(NEAR),
+        labelled=kinds.count(KNOWN),
+        repeated=kinds.count(REPEATED),
         skipped=len(photos.skipped),
-        unsearched=leaks.unsearched or "",
+        unsearched=found.unsearched,
     )
     reporter.note(f"{folder}: {info}")
     if info.unsearched:
         reporter.warning(f"{folder}: {info.unsearched}")
-    rows = [(name, sha256, use) for name, sha256, (_, use) in zip(photos.names, photos.contents, uses, strict=True)]
+    words = {
+        USED: TRAINED,
+        NEAR: "near-duplicate of the {}",
+        KNOWN: "same as the training image {}, which is used with its label",
+        REPEATED: "same content as {}",
+    }
+    rows = [
+        (name, sha256, words[kind].format(why))
+        for name, sha256, kind, why in zip(photos.names, photos.contents, kinds, found.whys, strict=True)
+    ]
     rows += [(item.name, "", item.reason) for item in photos.skipped]
-    used = photos.at(np.flatnonzero(np.array([kind == TRAINED for kind in kinds])).astype(np.int64))
-    return data.and_then(used), tuple(sorted(rows)), info
+    return data.and_then(found.used), tuple(sorted(rows)), info
