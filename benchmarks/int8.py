@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _measure(folder: Path, work: Path) -> list[tuple[float, float]]:
-    from zoo.parity import keras_answers, verification_images
+    from zoo.parity import keras_predictions, verification_images
     from zoo.registry import exporters
     from zoo.reporter import Reporter
     from zoo.workflows.export import ExportRequest, export
@@ -53,7 +53,7 @@ def _measure(folder: Path, work: Path) -> list[tuple[float, float]]:
     seconds = time.process_time() - start
     images, split = verification_images(exported.model)
     indices = images.indices(split)
-    expected = keras_answers(exported.model, images, split)
+    expected = keras_predictions(exported.model, images, split)
     classes, before = images.classes[indices], expected.argmax(axis=1)
     rows = []
     for target in exported.targets:
