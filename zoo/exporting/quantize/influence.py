@@ -1,9 +1,10 @@
-"""How much noise in each channel of each tensor changes the logits.
+"""The influence of each channel: how much noise in it changes the logits.
 
-Rounding adds noise to every stored tensor. To first order, the noise reaches the logits multiplied by their gradient.
-The squared gradient, summed over the places of a map and averaged over images, is therefore what a channel's noise
-costs: variance of the logits for each unit of variance there. One backward pass measures it for all tensors at once;
-a random sign for each logit makes the expected square of a sum the sum of squares (Hutchinson 1990).
+Rounding adds noise to every stored tensor. To first order, the logits change by the noise times their gradient.
+Therefore the squared gradient, summed over the positions of a map and averaged over images, is the cost of noise in a
+channel: the variance of a logit for each unit of variance in the channel. One backward pass measures it for all
+tensors. The logits get random signs, so that the expected square of their sum is the sum of their squares (Hutchinson
+1990).
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ _BATCH = 8
 
 
 def measure_influence(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dict[Call, Array]:
-    """For some tensors the influence of each channel: variance of a logit for each unit of variance of the channel.
+    """Measures the variance of a logit for each unit of variance in each channel of some tensors.
 
     Args:
         graph: The model.
         images: uint8 ``(n, height, width, 3)``, one at least.
-        calls: Whose outputs to watch.
+        calls: The calls whose outputs are measured.
 
     Returns:
-        Without tensors that no gradient reaches.
+        The influence of each channel. Tensors without a gradient are left out.
     """
     import tensorflow as tf
 
