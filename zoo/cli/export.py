@@ -67,7 +67,8 @@ def command(
     RUN is a run folder, an architecture or a .keras file. For an architecture, its newest finished run is used. If it
     has no run, its pretrained weights are exported, which needs --data. A file whose predictions do not agree with
     Keras is not kept (exit code 6). int8 is calibrated on the run's training images, or, without a run, on half of
-    --data. The photos of --calibration are used in addition to the training images, or, without a run, instead of --data.
+    --data. The photos of --calibration are used in addition to the training images, or, without a run, instead of
+    --data.
     """
     from zoo.cli.export_table import as_dict, told, verify_options
     from zoo.progress import make_reporter
