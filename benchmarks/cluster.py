@@ -57,6 +57,7 @@ def main() -> None:
             watch = Watch()
             costs["ray", count] = on_cluster(cores, [*words, there, "--on", "ray"], watch)
             assert Path(here).read_bytes() == Path(there).read_bytes()
+            print(f"{count} photos: {watch.workers():.1f} s of CPU in Ray's workers")
         print(f"memory of Ray's processes: {watch.memory()}")
     per_photo = {}
     for name in ("plain", "ray"):
@@ -107,6 +108,7 @@ class Watch:
         self._cpu: dict[str, float] = {}
         self._before: dict[str, float] = {}
         self._memory: list[int] = []
+        self._workers: set[str] = set()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -120,7 +122,14 @@ class Watch:
         self._sample()
         self._ended.set()
         self._thread.join()
-        return sum(spent - self._before.get(process, 0.0) for process, spent in self._cpu.items())
+        return sum(self._since(process) for process in self._cpu)
+
+    def workers(self) -> float:
+        """CPU seconds of the processes that predict."""
+        return sum(self._since(process) for process in self._workers)
+
+    def _since(self, process: str) -> float:
+        return self._cpu[process] - self._before.get(process, 0.0)
 
     def memory(self) -> str:
         quarter = max(1, len(self._memory) // 4)
@@ -142,6 +151,8 @@ class Watch:
             except OSError:
                 continue  # it has ended
             self._cpu[process.name] = (int(fields[11]) + int(fields[12])) / ticks
+            if "(ray::MapWorker" in name:
+                self._workers.add(process.name)
             if "(ray::" in name:
                 total += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
         self._memory.append(total)

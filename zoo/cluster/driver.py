@@ -52,7 +52,8 @@ def _connected(address: str, job: dict[str, Any], items: dict[int, bytes]) -> It
         ray.init(address) if client else ray.init(include_dashboard=False, **options)
     except Exception as error:  # Ray raises what it likes for a cluster that it cannot join
         raise ClusterError(
-            f"Could not connect to Ray: {error}", "`ray status` on a machine of the cluster shows whether it runs."
+            f"Could not connect to Ray: {_last_line(error)}",
+            "`ray status` on a machine of the cluster shows whether it runs.",
         ) from error
     if not client:
         yield from frames(job, items)
