@@ -265,7 +265,7 @@ def test_limits_that_nothing_meets_name_the_nearest(photo_folder: PhotoFolder, s
         (("--format", "tflit"), "Did you mean 'tflite'?"),
         (("--arch", "simple_cnn"), "has no pretrained weights"),
         (("--name", "../x"), "--name must be the name of a folder"),
-        (("--device", "photos.json"), "'photos.json' is JSON, but no benchmark"),
+        (("--device", "photos.json"), "'photos.json' is JSON, but not a benchmark"),
     ],
 )
 def test_options_that_cannot_be(options: tuple[str, ...], said: str, photo_folder: PhotoFolder, zoo: Zoo) -> None:
