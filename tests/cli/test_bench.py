@@ -74,6 +74,9 @@ def test_what_cannot_be_timed_is_told(digits_exports: Path, run_zoo: RunZoo, tmp
     assert not (tmp_path / "times.json").exists()
     done = run_zoo("bench", "gone")
     assert (done.code, "no bundle and no file 'gone'" in done.err) == (2, True)
+    for option in ("--threads", "--sustained"):
+        done = run_zoo("bench", "--merge", "times.json", option, "1")
+        assert (done.code, f"{option} cannot be combined with --merge" in done.err) == (2, True)
     done = run_zoo("bench", bundle, "--out", tmp_path)
     assert (done.code, "--out must be a file" in done.err) == (2, True)
     import onnx

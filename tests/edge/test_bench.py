@@ -117,6 +117,8 @@ def test_a_runtime_that_is_not_there_is_said_with_the_command(onnx_bundle: Path,
         ["--bench", "--seconds", "0"],
         ["--seconds", "1", "photo.jpg"],
         ["--device", "board", "photo.jpg"],
+        ["--sustained", "1", "photo.jpg"],
+        ["--bench", "--sustained", "0"],
         ["--bench", "--min-confidence", "0.5"],
     ],
 )

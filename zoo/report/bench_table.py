@@ -190,7 +190,7 @@ def _read(path: Path) -> list[Row]:
     except OSError as error:
         raise UsageError(f"Could not read '{path}': {error.strerror or error}.", _HOW) from error
     except ValueError as error:
-        raise UsageError(f"'{path}' is no JSON: {error}.", _HOW) from error
+        raise UsageError(f"'{path}' is not JSON: {error}.", _HOW) from error
     if not isinstance(values, dict) or values.get("kind") != KIND:
         raise UsageError(f"'{path}' is JSON, but not a benchmark.", _HOW)
     if values.get("version") != BENCH_VERSION:
