@@ -46,9 +46,25 @@ def settle_additions(editor: Editor) -> None:
         steps = settled(left, right, result)
         if steps is None:
             continue
-        for read, step, was in zip(reads, steps, (left, right), strict=True):
+        for place, (read, step, was) in enumerate(zip(reads, steps, (left, right), strict=True)):
             if read is not None and step != was[0]:
-                read.input[1] = editor.add_constant(f"{read.output[0]}_step", np.array(step, np.float32))
+                own = _own_read(editor, node, place, read)
+                own.input[1] = editor.add_constant(f"{own.output[0]}_step", np.array(step, np.float32))
+
+
+def _own_read(editor: Editor, node: NodeProto, place: int, read: NodeProto) -> NodeProto:
+    """The node with which only this addition reads an input: a new one if others read the same.
+
+    They keep the step. The biases of convolutions are stored in units of it.
+    """
+    if editor.only_reader(read.output[0]) is node:
+        return read
+    own = NodeProto()
+    own.CopyFrom(read)
+    own.output[0] = f"{read.output[0]}_of_{node.output[0]}_{place}"
+    node.input[place] = own.output[0]
+    editor.insert_before(node, own)
+    return own
 
 
 Quantisation = tuple[np.float32, int]

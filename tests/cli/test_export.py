@@ -170,7 +170,7 @@ def test_an_exporter_that_ignores_int8_is_named(
     monkeypatch.setattr("zoo.workflows.export.exporters", lambda: registry)
     done = zoo("export", newest, "--precision", "float16", "--no-verify", "--out", "out")
     assert done.code == 5
-    assert "The exporter 'careless' was asked for float16, and its file stores" in done.err
+    assert "The exporter 'careless' should write float16, but its file stores" in done.err
     assert not list(Path("out").iterdir())
 
 

@@ -150,6 +150,7 @@ def bench(runs: list[Run]) -> None:
 
     times = {"p50_ms": 1234.56, "p95_ms": 2345.67, "images_per_s": 131.5, "megapixels": 0.25}
     speed = {"threads": 2, "model": times, "photo": times, "best_batch": {"size": 16, "images_per_s": 222.0}}
+    speed["copies"] = times
     model = {"file": "mobilenetv2.onnx", "format": "onnx", "precision": "int8", "bytes": 3_800_000}
     start = {"median": 0.27, "min": 0.2, "max": 0.3}
     result = {"model": model, "runtime": {"name": "onnxruntime", "version": "1.32.0"}, "cold_start_s": start}

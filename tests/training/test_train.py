@@ -77,7 +77,7 @@ def test_the_saved_model_opens_without_zoo_and_predicts_as_recorded(digits_run: 
         "sys.meta_path.insert(0, NoZoo())\n"
         "import keras\n"
         "model = keras.models.load_model(sys.argv[1])\n"
-        "images = [cv2.resize(cv2.imread(p, cv2.IMREAD_COLOR_RGB), (32, 32), interpolation=cv2.INTER_LINEAR)"
+        "images = [cv2.resize(cv2.imread(p, cv2.IMREAD_COLOR_RGB), (32, 32), interpolation=cv2.INTER_LINEAR_EXACT)"
         " for p in sys.argv[2:]]\n"
         "assert model.input.name == 'image' and model.dtype_policy.name == 'float32'\n"
         "print(json.dumps(model.predict(np.array(images, np.float32), verbose=0).tolist()))"

@@ -115,7 +115,7 @@ def test_pictures_that_cannot_be_used_are_named(run: zoo.Run, tmp_path: Path) ->
         run.predict(tmp_path / "broken.jpg")
     with pytest.raises(zoo.ZooError, match="Expected pictures"):
         run.predict(None)
-    with pytest.raises(zoo.DataError, match="no pictures"):
+    with pytest.raises(zoo.DataError, match="No pictures"):
         run.predict([])
     with pytest.raises(zoo.UsageError, match="from 0 to 1"):
         run.predict(tmp_path / "broken.jpg", min_confidence=7)

@@ -90,6 +90,6 @@ def _bundle_in(folder: Path, path: Path) -> Path:
     """The folder of ``spec.json``: the top level, or the only folder in it."""
     found = [place for place in (folder, *sorted(folder.iterdir())) if (place / SPEC).is_file()]
     if len(found) != 1:
-        how = "it is not a bundle, because it contains no spec.json" if not found else "more than one bundle"
+        how = "no bundle, because it has no spec.json" if not found else "more than one bundle"
         raise UsageError(f"'{path}' contains {how}.", "Give the .zip file written by 'zoo export', or its folder.")
     return found[0]

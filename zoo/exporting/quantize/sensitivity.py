@@ -6,7 +6,7 @@ tensors with the most rounding noise are tried in float, one at a time, and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from zoo.exporting.fold import LINEAR
 from zoo.exporting.graph import Call, Graph
-from zoo.exporting.quantize.forward import Pixels, batches, run
+from zoo.exporting.quantize.forward import Pixels, batches, passes_through, run
 from zoo.exporting.quantize.ranges import Channels, Range
 from zoo.exporting.quantize.rounding import fake_quantize
 from zoo.figures import percent
+from zoo.parity.stored import LEAST_IN_8_BITS
 
 #: Number of tensors that are tried, those with the most noise first; number of images; maximum number of tensors in
 #: float.
@@ -104,12 +105,15 @@ def spare(
     reached = fidelity(expected, answers(graph, images, ranges))
     few = slice(0, _IMAGES)
     spared: list[InFloat] = []
+    in_float: set[Call] = set()
     while reached.agreement < wanted and len(spared) < _MOST:
         stage(f"{percent(reached.agreement)} agreement with float: searching for tensors with large 8-bit errors")
         before = fidelity(expected[few], answers(graph, images[few], ranges))
         tried = []
         for call in _noisiest(graph, ranges, channels):
             left = {other: value for other, value in ranges.items() if other is not call}
+            if _weights(in_float | _in_float(call)) > (1 - LEAST_IN_8_BITS) * _weights(graph.calls):
+                continue  # the file would store most weights as float32
             tried.append((fidelity(expected[few], answers(graph, images[few], left)), call, left))
         if not tried:
             break
@@ -117,7 +121,9 @@ def spare(
         if after.divergence >= before.divergence * 0.9:
             break  # no single tensor is the cause
         ranges = left
-        spared.append(InFloat(call.name, before, after, _extra_bytes(call)))
+        # Three additional bytes for each weight.
+        spared.append(InFloat(call.name, before, after, 3 * _weights(_in_float(call) - in_float)))
+        in_float |= _in_float(call)
         reached = fidelity(expected, answers(graph, images, ranges))
     return ranges, reached, tuple(spared)
 
@@ -132,10 +138,20 @@ def _noisiest(graph: Graph, ranges: dict[Call, Range], channels: dict[Call, Chan
     return sorted((call for call in ranges if call is not graph.input), key=noise, reverse=True)[:_TRIED]
 
 
-def _extra_bytes(call: Call) -> int:
-    """Three additional bytes per weight of the convolutions that then compute in float."""
+def _in_float(call: Call) -> set[Call]:
+    """The layers with weights that compute in float if a tensor stays in float."""
     before = call.only_source
-    layers = [call, *call.users, *([before] if before else [])]
-    return sum(
-        3 * int(np.prod(layer.operation.kernel.shape)) for layer in layers if isinstance(layer.operation, LINEAR)
-    )
+    return {each for each in (call, *_readers(call), before) if each and isinstance(each.operation, LINEAR)}
+
+
+def _readers(call: Call) -> Iterator[Call]:
+    """The calls that read the values of a call, also through layers that only pass them on."""
+    for user in call.users:
+        if passes_through(user):
+            yield from _readers(user)
+        else:
+            yield user
+
+
+def _weights(calls: Iterable[Call]) -> int:
+    return sum(int(np.prod(call.operation.kernel.shape)) for call in calls if isinstance(call.operation, LINEAR))
