@@ -39,7 +39,7 @@ def test_what_the_exporter_reads_decides(
     assert (problem is not None) == refused
     if problem:
         assert problem.startswith(
-            f"The exporter 'linear' was asked for {precision}, and its file stores 530,100 numbers"
+            f"The exporter 'linear' should write {precision}, but its file stores 530,100 numbers"
         )
 
 

@@ -98,7 +98,7 @@ def test_a_device_is_measured_or_estimated_and_never_both() -> None:
     other = device.cost("c", SQUARE, Cost(latency_ms=5.0, size_bytes=7))
     assert other.source == "estimated"
     assert other.latency_ms == pytest.approx(5.0 * (3 * 4) ** 0.5)
-    assert "times 3.46, the geometric mean over 2 files" in device.note()
+    assert "or else by 3.46, the geometric mean over the 2 files" in device.note()
     assert "estimated" in device.note()
 
 

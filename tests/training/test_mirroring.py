@@ -208,7 +208,7 @@ def test_a_recipe_file_and_the_command_line_set_single_ranges(run_zoo: RunZoo, t
 def test_arrows_are_learnt_by_a_plain_command(run_zoo: RunZoo, tmp_path: Path) -> None:
     write_arrows(tmp_path / "arrows", ("A", "B"))
     done = run_zoo(
-        "train", "simple_cnn", "--size", "24", "--data", "arrows", "--epochs", "40", "--precision", "float32"
+        "train", "simple_cnn", "--size", "24", "--data", "arrows", "--epochs", "80", "--precision", "float32"
     )
     assert done.code == 0, done.err
     assert "Images are not mirrored" in done.err
