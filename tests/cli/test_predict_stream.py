@@ -97,5 +97,6 @@ def test_ten_thousand_pictures_take_no_more_memory_than_a_thousand(photos: list[
         gc.collect()
         held.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    assert held[2] - held[0] < 100_000  # 6000 pictures more; one of them is 20 kB
+    # 6000 pictures more. One of them is 20 kB, and up to 20 may be read ahead.
+    assert held[2] - held[0] < 400_000
     assert taken < 10_020
