@@ -29,8 +29,8 @@ from zoo.testing.origin import plugin_module
 
 #: Photos of each of the two classes.
 TRAINING, TESTING = 24, 50
-#: Those of keras.applications need weights from elsewhere, and hours: their distribution has a run of its own.
-OFFERS = [offer for offer in architectures() if offer.distribution != "zoo-keras-applications"]
+#: Those of other distributions are exported by the conformance tests of their own.
+OFFERS = [offer for offer in architectures() if offer.distribution == "keras-edge-zoo"]
 #: A deep network takes a minute or two here.
 ARCHITECTURES = [
     pytest.param(offer.record.name, marks=[pytest.mark.long] if offer.record.backbone else []) for offer in OFFERS
