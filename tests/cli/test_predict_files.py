@@ -31,7 +31,7 @@ def onnx(digits_exports: Path) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Links to four pictures, and one that is none."""
+    """Links to four pictures, and one file that is not a picture."""
     for number in range(4):
         draw_photo(tmp_path / "drawn" / f"{number}.png", hue=40 * number, seed=number)
     folder = tmp_path / "photos"

@@ -11,27 +11,15 @@ import pytest
 
 from tests.conftest import PhotoFolder, Zoo
 from tests.made_runs import begin_run
+from tests.workflows.test_teachers import Listener
 from zoo import DataError, ImageSpec
 from zoo.atomic import write_csv
 from zoo.data import ImageData, load_data
 from zoo.evaluation.trained import TrainedModel
 from zoo.exporting.calibration import Calibration, together
-from zoo.reporter import Reporter
 from zoo.workflows.calibrating import calibrate_on
 
 SPEC = ImageSpec(height_px=64, width_px=64)
-
-
-class Listener(Reporter):
-    def __init__(self) -> None:
-        self.told: list[str] = []
-        self.warned: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.told.append(text)
-
-    def warning(self, text: str) -> None:
-        self.warned.append(text)
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ _PROPOSALS = 12
 #: The second is used until the first candidate was measured on this machine.
 _FIXED_S, _A_MILLISECOND = 4.0, 1.5e-3
 
-#: Time of a training step on all layers for each image, divided by that of its features. It was 2.5 to 3.6 for
-#: MobileNetV2 (docs/decisions/0020-heads.md), rounded up.
+#: Assumed time of a training step on all layers for each image, divided by the expected time of its features. It was
+#: not measured in a search.
 _STEP_PER_FEATURES = 4.0
 
 
@@ -173,7 +173,7 @@ def pace_of(outcomes: Iterable[Outcome], images: int) -> float:
 
 
 def fine_tuning_s(cost: Cost, images: int, epochs: int, pace: float) -> float:
-    """Expected seconds for the training of all layers, rather more than less.
+    """Estimated seconds for the training of all layers.
 
     Args:
         cost: Cost of the candidate's file.

@@ -19,6 +19,7 @@ from zoo.workflows.predict import Answering, PredictRequest, file_digest, open_m
 if TYPE_CHECKING:
     from zoo.edge.sources import Picture
     from zoo.predicting.photos import Photo
+    from zoo.predicting.shard import Shard
     from zoo.predicting.unfinished import Goal, Part, Unfinished
 
 
@@ -83,7 +84,7 @@ def predict_files(request: PredictFilesRequest, reporter: Reporter) -> Predictio
     shard = read_shard(request.shard)
     unfinished = Unfinished(writable(request.out))
     with host_kept(), unfinished.held():
-        _list(request, unfinished, reporter)
+        _list(request, shard, unfinished, reporter)
         here = unfinished.count - unfinished.done if request.on is None else 1
         answering = open_model(replace(request.model, pictures=here), reporter)
         for note in answering.notes:
@@ -116,9 +117,8 @@ def predict_files(request: PredictFilesRequest, reporter: Reporter) -> Predictio
     return found
 
 
-def _list(request: PredictFilesRequest, unfinished: Unfinished, reporter: Reporter) -> None:
+def _list(request: PredictFilesRequest, shard: Shard, unfinished: Unfinished, reporter: Reporter) -> None:
     from zoo.predicting.photos import photos_of
-    from zoo.predicting.shard import read_shard
 
     stdin = unfinished.path / "stdin"
     if "-" in request.photos:
@@ -126,8 +126,7 @@ def _list(request: PredictFilesRequest, unfinished: Unfinished, reporter: Report
     if unfinished.count:
         reporter.note(f"Continuing: {unfinished.done} of {unfinished.count} photos are predicted already.")
         return
-    shard, usable = read_shard(request.shard), False
-    counter, seen = reporter.counter("listing photos"), 0
+    usable, seen, counter = False, 0, reporter.counter("listing photos")
 
     def chosen() -> Iterator[Photo]:
         nonlocal usable, seen
