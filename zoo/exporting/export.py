@@ -200,7 +200,7 @@ def _export_one(
             )
             verification = _stamp(target, file, metadata, verification)
             write_json(aside / "verify.json", verification.as_dict())
-            draw(verification, aside / "verify.html")
+            draw(verification, aside / "verify.html", prepared.quantization)
         refused = verification is not None and not verification.passed
         size = size_bytes(files)
         latency = 0.0 if refused else _latency_ms(target.exporter.load(file, 1), job.trained.image.input_shape)

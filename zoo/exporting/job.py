@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from zoo.parity import Gates, Verification
 
 Stage = Callable[[str], None]
 Progress = Callable[[int, int], None]
-#: Writes the page of a verification. It is passed in, because zoo.report cannot be imported here.
-Draw = Callable[[Verification, Path], Any]
+#: Writes the page of a verification, with the content of quantization.json for an int8 file. It is passed in, because
+#: zoo.report cannot be imported here.
+Draw = Callable[[Verification, Path, Mapping[str, Any] | None], Any]
 
 
 @dataclass(frozen=True)

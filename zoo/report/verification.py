@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zoo.images import ImageError, load_image
 from zoo.parity import Verification
@@ -17,9 +20,13 @@ from zoo.report.text import capital
 
 #: Maximum number of flipped images on the page, those with the largest margins.
 MOST_FLIPS = 48
+#: Maximum number of tensors on the page, those with the most rounding noise.
+MOST_TENSORS = 20
 
 
-def write_verification_page(verification: Verification, root: Path | None, path: Path) -> Path:
+def write_verification_page(
+    verification: Verification, root: Path | None, path: Path, quantization: Mapping[str, Any] | None = None
+) -> Path:
     """Writes the page on a verification.
 
     Args:
@@ -27,6 +34,7 @@ def write_verification_page(verification: Verification, root: Path | None, path:
         root: The folder to which the names of the images are relative. ``None``: no picture may be shown. For a
             missing picture, a placeholder is shown.
         path: Path of the page.
+        quantization: The content of ``quantization.json``, for an int8 file.
 
     Returns:
         ``path``.
@@ -52,6 +60,7 @@ def write_verification_page(verification: Verification, root: Path | None, path:
             for tensor in tensors
         ],
         shape_text=shape_text,
+        eight_bits=_eight_bits(quantization) if quantization else None,
     )
 
 
@@ -60,6 +69,52 @@ def _differences(values: Values) -> list[tuple[str, int]]:
     ends = ["none at all", *(f"up to {end:g}" for end in DECADES[1:-1]), f"more than {DECADES[-2]:g}"]
     counts = values.difference.counts if values.difference else ()
     return [(end, count) for end, count in zip(ends, counts, strict=False) if count]
+
+
+@dataclass(frozen=True)
+class _TensorNoise:
+    """Standard deviation of the noise that the rounding of a tensor adds to a logit, and its share of the variance."""
+
+    name: str
+    before: float
+    after: float
+    share: float
+
+
+@dataclass(frozen=True)
+class _EightBits:
+    """How a model was quantised."""
+
+    tensors: tuple[_TensorNoise, ...]
+    left_out: int
+    before: float
+    after: float
+    calibrated: Mapping[str, float]
+    distilled: Mapping[str, Any] | None
+    in_float: tuple[Mapping[str, Any], ...]
+
+
+def _eight_bits(quantization: Mapping[str, Any]) -> _EightBits:
+    # Files of earlier versions do not have the noise of their tensors.
+    noise = sorted(quantization.get("noise", ()), key=lambda tensor: -tensor["after"])
+    before, after = (sum(tensor[when] for tensor in noise) for when in ("before", "after"))
+    return _EightBits(
+        tensors=tuple(
+            _TensorNoise(
+                tensor["name"],
+                math.sqrt(tensor["before"]),
+                math.sqrt(tensor["after"]),
+                tensor["after"] / after if after else 0.0,
+            )
+            for tensor in noise[:MOST_TENSORS]
+        ),
+        left_out=max(0, len(noise) - MOST_TENSORS),
+        before=math.sqrt(before),
+        after=math.sqrt(after),
+        calibrated=quantization["calibrated"],
+        distilled=quantization["distilled"],
+        in_float=tuple(quantization["in_float"]),
+    )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UsageError, unknown_name
 from zoo.interfaces import PRECISIONS
@@ -141,11 +141,11 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
         with_map=request.with_map,
     )
 
-    def draw(found: Verification, path: Path) -> None:
+    def draw(found: Verification, path: Path, quantization: Mapping[str, Any] | None) -> None:
         if images:
             # The page of a file that is kept is in its bundle.
             hidden = not request.photos and found.passed
-            write_verification_page(found, None if hidden else images.root, path)
+            write_verification_page(found, None if hidden else images.root, path, quantization)
 
     made = make(job, targets, draw, reporter.stage, reporter.counter)
     for sentence in dict.fromkeys(text for item in made if item.verification for text in item.verification.warnings):
