@@ -22,17 +22,17 @@ from zoo.named_function import NotFoundError, find_function
 #: saturation, vertical flip. New ones are added at the end, so that a seed keeps its images.
 _DRAWS = 10
 
-#: Number of images whose pixels stay in the cache of the processor from one operation to the next.
+#: Number of images that are processed together, so that their pixels stay in the processor's cache between operations.
 _TOGETHER = 16
 
 
 def random_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The random numbers of one image in one epoch: its own counter-based stream (Philox, Salmon et al. 2011)."""
+    """The random generator of one image in one epoch: its own counter-based stream (Philox, Salmon et al. 2011)."""
     return np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64), counter=[0, 0, 0, index]))
 
 
 def augment(images: NDArray[np.uint8], ranges: Augmentation, randoms: Iterable[np.random.Generator]) -> None:
-    """Augments images in place within the ranges. ``call_function`` is called afterwards.
+    """Augments images in place within the ranges. The function of the augmentation is not applied: ``call_function``.
 
     Everything except the pixels is computed for many images at once, because threads that process single images wait
     for each other to release the interpreter lock.
@@ -81,7 +81,7 @@ def call_function(images: NDArray[np.uint8], augmentation: Augmentation, random:
 
     Raises:
         UsageError: The function cannot be found.
-        TrainingError: The function failed, or did not return such a batch.
+        TrainingError: The function failed, or did not return a uint8 batch of the same shape.
     """
     if not augmentation.function:
         return

@@ -30,13 +30,14 @@ Made = TypeVar("Made")
 #: Random streams that do not belong to an image.
 _SHUFFLE, _MIXUP, _FUNCTION = 2**40, 2**41, 2**42
 
-#: Number of threads. Each holds a batch, and more threads wait longer for the interpreter lock.
+#: Maximum number of threads. Each thread holds a batch in memory, and more threads wait longer for the interpreter
+#: lock.
 _MOST_WORKERS = 8
 
 
 @dataclass(frozen=True)
 class TrainingBatches:
-    """The batches of every epoch. Each depends only on the seed, the epoch and its number.
+    """The batches of every epoch. Each batch depends only on the seed, the epoch and its number in the epoch.
 
     Args:
         data: The dataset.
@@ -73,7 +74,7 @@ class TrainingBatches:
         if self.lesson:
             assert views is not None
             targets = self.lesson.targets(labels, chosen, views)
-        # The weight of an image without a label is the mean of the class weights by its target.
+        # For an image without a label, the weight is the mean of the class weights, weighted by its target.
         weights = np.where(labels.any(1), labels @ self.class_weights, targets @ self.class_weights)
         if self.recipe.mixup_alpha:
             mixup(images, targets, self.recipe.mixup_alpha, random_generator(self.seed, epoch, _MIXUP + step))
@@ -88,7 +89,7 @@ class TrainingBatches:
         return labels
 
     def inputs(self, epoch: int, step: int, chosen: NDArray[np.int64], views: NDArray[np.int64] | None) -> NDArray[Any]:
-        """The input of the images at ``chosen`` in a step of an epoch, as a view of each if given."""
+        """The model's inputs for the images at ``chosen`` in a step of an epoch, or the given view of each image."""
         if views is not None:
             return show_views(self.data, chosen, views, self.recipe)
         randoms = (random_generator(self.seed, epoch, index) for index in chosen.tolist())
@@ -101,7 +102,7 @@ class TrainingBatches:
     def _order(self) -> Callable[[int], NDArray[np.int64]]:
         """The images in the order of an epoch.
 
-        Two orders are cached, because the end of an epoch overlaps with the next.
+        Two orders are cached, because batches of the next epoch are prepared before an epoch ends.
         """
         return lru_cache(2)(lambda epoch: random_generator(self.seed, epoch, _SHUFFLE).permutation(self.indices))
 

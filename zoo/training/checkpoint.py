@@ -33,11 +33,11 @@ class Progress:
         stopped: Whether the phase is finished, after all its epochs or by early stopping.
         best_epoch: The epoch whose weights are kept, from 1. 0 before the first.
         best_accuracy, best_loss: Validation accuracy and loss of that epoch.
-        head_errors: Squared error of the chosen head on each validation image, which epochs have to improve on. Empty
-            without a chosen head.
+        head_errors: Squared error of the chosen head on each validation image. Epochs are kept only if they improve on
+            it. Empty without a chosen head.
         best_error: Mean squared error of the kept weights on the same images, from 0 to 2.
         history: One row per epoch, as in ``history.csv``.
-        callbacks: State of callbacks that have one, by position.
+        callbacks: State of each callback that has a state, by the position of the callback.
     """
 
     epoch: int = 0
@@ -93,7 +93,7 @@ def _opened(path: Path) -> Iterator[ArrayFile]:
     try:
         with path.open("rb") as opened, open_arrays(opened) as file:
             yield file
-    except Exception as error:  # zipfile, zlib, json and Keras each raise their own errors errors
+    except Exception as error:  # zipfile, zlib, json and Keras each raise their own errors
         hint = "The checkpoint is damaged. Train again."
         raise TrainingError(f"Could not resume from {path}: {error}", hint) from error
 

@@ -15,8 +15,9 @@ ALL = "all"
 def share_batches(devices: int | str, batch_size: int) -> int:
     """Divides every batch among devices from now on, and returns their number.
 
-    Each device computes the gradient of its part of the batch, and the gradients are averaged. Losses and weights are
-    therefore those of one device with the same batch, apart from rounding. Evaluation and prediction are divided too.
+    Each device computes the gradient of its part of the batch, and the gradients are averaged. Therefore, losses and
+    weights are the same as with one device and the same batch, apart from rounding. Evaluation and prediction are
+    divided too.
 
     Args:
         devices: Number of devices, or ``"all"``.
@@ -65,7 +66,7 @@ def _distribution(names: list[str]) -> Any:
     import keras
 
     class DataParallel(keras.distribution.DataParallel):  # type: ignore[misc]
-        """Like that of Keras, but each device computes all of a batch that cannot be divided, such as the last one."""
+        """``DataParallel`` of Keras, except that every device computes the whole of a batch that cannot be divided."""
 
         def get_data_layout(self, data_shape: tuple[int, ...]) -> Any:
             if data_shape and data_shape[0] % len(names) == 0:

@@ -18,7 +18,7 @@ class _Rule:
     """Fields that have no effect under a condition.
 
     Args:
-        fields: Their names.
+        fields: Names of the fields.
         holds: The condition.
         reason: Why they have no effect, as the end of a sentence.
         remedy: How to give them an effect, as an instruction.
@@ -54,7 +54,7 @@ _RULES = (
         _OF_TRAINING,
         _only_chooses,
         "the recipe chooses a head in closed form and trains no epochs (head is chosen, epochs is 0)",
-        "Set epochs to train on images, or head to trained and head_epochs",
+        "Set epochs to train on images, or set head_epochs and set head to trained",
     ),
     _Rule(
         ("calibrate",),
@@ -72,19 +72,19 @@ _RULES = (
         ("learning_rate", "min_steps", "unfreeze"),
         lambda recipe: not recipe.epochs,
         "the recipe trains only the head (epochs is 0)",
-        "Set epochs to train on images; head_learning_rate is the rate of the head",
+        "Set epochs to train on images, or set head_learning_rate for the head",
     ),
     _Rule(
         ("batch_norm_momentum",),
         lambda recipe: not recipe.epochs or not recipe.freezes or recipe.unfreeze == 0,
         "no layers of the backbone are trained after the head",
-        "Set epochs, and head to chosen or head_epochs",
+        "Set epochs, and either set head_epochs or set head to chosen",
     ),
     _Rule(
         ("head_learning_rate", "head_views"),
         lambda recipe: not recipe.head_epochs,
         "the recipe has no phase that trains only the head (head_epochs is 0)",
-        "Set head_epochs; learning_rate is the rate of training on images",
+        "Set head_epochs, or set learning_rate for training on images",
     ),
     _Rule(
         ("teacher_views",),
@@ -113,7 +113,7 @@ _RULES = (
 )
 
 
-#: For a run without teachers.
+#: Rules for a run without teachers.
 _UNTAUGHT_RULES = (
     _Rule(("teacher_share", "teacher_views"), lambda recipe: True, "the run has no teacher", "Name one with --teacher"),
     *_RULES,

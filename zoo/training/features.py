@@ -130,9 +130,12 @@ def _all_views(
     jobs: Sequence[tuple[str, int, dict[str, int]]],
     progress: Progress | None,
 ) -> list[dict[str, Row]]:
-    """Location of the features of each content, for each job. A job has a key, a view, and an image of each content."""
+    """For each job, the location of the features of each content in the cache.
+
+    A job consists of a cache key, a view, and the index of one image for each content (SHA-256).
+    """
     row_bytes = 4 * int(backbone.output_shape[-1])
-    # Held until the end, so that a job does not evict the features of another one.
+    # These rows are kept in the cache until the end, so that a job does not evict the features of another job.
     cached = [cache.rows(key, list(index_of), row_bytes) for key, _, index_of in jobs]
     total = sum(len(index_of) - len(places) for (*_, index_of), places in zip(jobs, cached, strict=True))
     cache.make_room(total * row_bytes, keep=[place for places in cached for place in places.values()])
@@ -155,7 +158,7 @@ def _all_views(
 def _features(
     backbone: keras.Model, data: ImageData, chosen: Sequence[int], view: int, recipe: Recipe, total: int
 ) -> Iterator[list[tuple[str, NDArray[np.float32]]]]:
-    """Yields content and features of the images at ``chosen``, batch by batch."""
+    """Yields the content (SHA-256) and the features of the images at ``chosen``, batch by batch."""
     step = batch_size(data.pixels.shape)
     parts = [chosen[start : start + step] for start in range(0, len(chosen), step)]
     shown = made_ahead(lambda part: show_views(data, part, [view] * len(part), recipe), parts)

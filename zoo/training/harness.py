@@ -27,16 +27,16 @@ from zoo.training.temperature import calibrated_errors
 
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
-#: Maximum share of the training time for checkpoints. Small models get one in every epoch.
+#: Maximum share of the training time that is used for writing checkpoints. Small models get one after every epoch.
 _CHECKPOINT_SHARE = 0.03
 
 
 class Harness(keras.callbacks.Callback):
-    """The first of the callbacks, so that all others find ``val_loss`` and ``val_accuracy`` in the logs.
+    """The callback that runs first, so that all others find ``val_loss`` and ``val_accuracy`` in the logs.
 
     Args:
         run: The run folder for history and checkpoints.
-        whole: The whole model, whose best weights are kept, whichever part of it a phase trains.
+        whole: The whole model. Its best weights are kept, even if a phase trains only its head.
         data: The data, with the positions of the validation images.
         reporter: Receives the progress.
         added: The other callbacks, whose state is saved in the checkpoint.
@@ -47,8 +47,8 @@ class Harness(keras.callbacks.Callback):
         self, run: Run, whole: keras.Model, data: ImageData, reporter: Reporter, added: list[Any], patience: int
     ) -> None:
         super().__init__()
-        # With an accelerator, Keras may call on_batch_end asynchronously. On a CPU, it would run many steps ahead, and
-        # an interruption would wait for all of them.
+        # With an accelerator, Keras may call on_batch_end asynchronously. On a CPU, Keras would then run many steps
+        # ahead, and an interruption would wait for all of them.
         self.async_safe = on_accelerator()
         self.run = run
         self.whole = whole
@@ -76,7 +76,7 @@ class Harness(keras.callbacks.Callback):
                 callback.set_state(self.progress.callbacks[str(index)])
 
     def keep_as_it_is(self) -> None:
-        """Keeps the current weights, those of a chosen head. Epochs must improve on them: ``_improves``."""
+        """Keeps the current weights, which include a chosen head. An epoch replaces them only if it improves."""
         if len(self._validation):
             probabilities, true = self._predicted(self.whole)
             self.progress.best_accuracy, self.progress.best_loss = _accuracy_and_loss(probabilities, true)
@@ -98,7 +98,7 @@ class Harness(keras.callbacks.Callback):
         self._recipe = recipe
 
     def end(self) -> None:
-        """Ends a phase after ``fit`` returned. This is also final if another callback stopped it."""
+        """Ends a phase after ``fit`` returned. A resumed run does not continue this phase."""
         if not self.progress.stopped:
             self.progress.stopped = True
             self._save()
@@ -163,9 +163,10 @@ class Harness(keras.callbacks.Callback):
         return logs
 
     def _improves(self, errors: NDArray[np.float64]) -> bool:
-        """Whether the mean error is the lowest so far, and better than that of the chosen head by a standard error.
+        """Whether the mean error is the lowest so far, and more than a standard error below that of the chosen head.
 
-        Without the second condition, the best of several epochs on a few images would often be one by chance.
+        Without the second condition, the best of several epochs would often be accepted by chance if there are few
+        validation images.
         """
         gain = np.array(self.progress.head_errors) - errors
         standard_error = gain.std(ddof=1) / math.sqrt(len(gain)) if len(gain) > 1 else math.inf
@@ -179,7 +180,7 @@ class Harness(keras.callbacks.Callback):
         return predict(model, self._data, self._validation), self._data.classes[self._validation]
 
     def _use_averaged_weights(self) -> Arrays:
-        """Replaces the weights by their moving averages, if there is averaging, and returns the original weights."""
+        """Replaces the weights by their moving averages. Returns the original weights, or ``[]`` without averaging."""
         if not self._recipe.ema_momentum:
             return []
         trained = get_weights(self.model.trainable_variables)

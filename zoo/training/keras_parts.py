@@ -61,7 +61,7 @@ def _snake_case(name: str) -> str:
 
 
 def _fits(kind: Any, base: type) -> bool:
-    """Whether objects of the class can be created without another object. A wrapper of an optimizer cannot."""
+    """Whether objects of the class can be created without arguments. A wrapper of an optimizer needs an optimizer."""
     if not (inspect.isclass(kind) and issubclass(kind, base) and kind is not base):
         return False
     own = list(inspect.signature(kind.__init__).parameters.values())[1:]

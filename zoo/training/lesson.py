@@ -1,4 +1,4 @@
-"""The predictions of teachers for the views of the training images: targets of a student, in addition to the labels."""
+"""The predictions of teachers for the views of the training images. They are a student's targets besides the labels."""
 
 from __future__ import annotations
 

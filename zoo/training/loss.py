@@ -56,7 +56,7 @@ def _refuse_useless(name: str, loss: keras.losses.Loss) -> None:
         of_right, of_wrong = (
             keras.ops.convert_to_numpy(loss.call(true, given.astype(np.float32))) for given in (right, right[:, ::-1])
         )
-    except Exception as error:  # Keras and its backends each raise their own errors errors
+    except Exception as error:  # Keras and its backends each raise their own errors
         reason = " ".join(str(error).split())[:200]
         raise _useless(name, f"it does not take one-hot targets and probabilities ({reason})") from error
     if of_right.shape != (4,):

@@ -36,7 +36,7 @@ def build_model(
     options: Mapping[str, Any] | None = None,
     precision: str = "float32",
 ) -> keras.Model:
-    """The architecture's model, checked against the contract.
+    """Builds the architecture's model and checks it against the contract.
 
     Args:
         architecture: Its record.
@@ -114,7 +114,7 @@ def unfreeze(model: keras.Model, backbone_end: str, share: float, batch_norm_mom
 def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
     """Compiles with the optimizer, schedule, loss and metrics of the recipe. All variables are created immediately.
 
-    TensorFlow traces the training step a second time if the first trace created a variable.
+    Otherwise, TensorFlow would trace the training step a second time, because the first trace would create variables.
     """
     model.compile(
         optimizer=make_optimizer(recipe, steps_per_epoch, model.trainable_variables),

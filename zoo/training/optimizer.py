@@ -62,8 +62,8 @@ def decays(variable: keras.Variable) -> bool:
     """Whether weight decay applies to a variable: to kernels, but not to biases or to scales and offsets of
     normalisation.
 
-    These have one axis, with any name. Those with more axes (the biases of attention heads, the scales
-    of a LayerNormalization over several axes) are identified by their Keras names.
+    A variable with one axis is one of these, whatever its name is. Biases and scales with more axes (the biases of
+    attention heads, the scales of a LayerNormalization over several axes) are identified by their Keras names.
     """
     return len(variable.shape) > 1 and variable.name not in ("bias", "gamma", "beta")
 

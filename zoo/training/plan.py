@@ -135,7 +135,7 @@ def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
             ``unlabelled`` are absolute paths.
 
     Raises:
-        UsageError: A setting differs; the message shows it. Or the recipe or the weights do not exist.
+        UsageError: A setting differs, which the message shows, or the recipe or the weights do not exist.
     """
     was: dict[str, Any] = {
         "architecture": run.architecture,
@@ -162,7 +162,7 @@ def refuse_other_plan(run: Run, asked: Mapping[str, Any]) -> None:
     if now["flip"] in (
         "auto",
         run.recipe.ranges.flip,
-    ):  # `auto` leaves the choice to zoo, and the first run has made it
+    ):  # `auto` leaves this choice to zoo, which made it when the run was started
         del now["flip"]
     now |= _named_options(asked.get("options", {}))
     changed = [

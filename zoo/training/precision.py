@@ -40,8 +40,8 @@ def resolve_precision(
 
     For ``auto``, a few training steps on random pixels are timed with each precision, once per machine and per
     combination of everything that affects the time of a step. The result is stored in the cache. A run that is repeated
-    under the same conditions keeps its precision, whatever is in the cache, so that it gives the same result with its
-    seed.
+    under the same conditions keeps its precision, whatever is in the cache, so that the same seed gives the same
+    result.
     """
     if recipe.precision != "auto":
         return recipe.precision

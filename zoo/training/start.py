@@ -24,7 +24,7 @@ def default_weights(architecture: Architecture) -> str:
 def find_weights(architecture: Architecture, name: str) -> str:
     """Resolves ``--weights`` to the name of pretrained weights or the absolute path of a file.
 
-    It is called before large packages are imported, and refuses early what ``start_weights`` could not find.
+    It is called before large packages are imported, so that missing weights are reported early.
 
     Raises:
         UsageError: There are no weights of that name, and no such file.

@@ -13,11 +13,12 @@ from zoo.recipe import Recipe
 SHARE = 0.7
 VIEWS = 8
 
-#: The epochs of a head that would otherwise be chosen in closed form, which gains nothing from teachers
-#: (docs/decisions/0020-heads.md).
+#: Number of epochs of the head in a recipe that chooses a head in closed form. Such a head would gain nothing from
+#: teachers (docs/decisions/0020-heads.md).
 HEAD_EPOCHS = 60
 
-#: Both fields count the versions of an image: the head is trained on the versions that the teachers predict.
+#: Both fields set the number of views of an image. They must be equal, because the head is trained on the views that
+#: the teachers predict.
 _VIEWS = frozenset(("head_views", "teacher_views"))
 
 
@@ -30,7 +31,7 @@ def taught_recipe(recipe: Recipe, given: Collection[str], inherited: Collection[
         inherited: Names of the fields set by a plan file or a repeated run. ``given`` has precedence.
 
     Raises:
-        UsageError: A head chosen in closed form was requested, or two different numbers of views.
+        UsageError: A head chosen in closed form was requested, or two different numbers of views were requested.
     """
     values: dict[str, Any] = {}
     notes = []
@@ -57,7 +58,7 @@ def taught_recipe(recipe: Recipe, given: Collection[str], inherited: Collection[
         if not plain:
             values |= {"augmentation": "strong", **kept}
             notes.append("The augmentation is strong, because teachers predict augmented versions of the photos.")
-    if views is None or (plain and not _VIEWS.intersection(given)):  # all views of an image would be equal
+    if views is None or (plain and not _VIEWS.intersection(given)):  # without augmentation, all views are equal
         views = 1 if plain else VIEWS
     values["teacher_views"] = views
     if has_head:
@@ -75,7 +76,7 @@ def _given_views(recipe: Recipe, given: Collection[str], inherited: Collection[s
         if len(numbers) > 1:
             raise UsageError(
                 f"Recipe fields 'head_views' and 'teacher_views' are {recipe.head_views} and {recipe.teacher_views},"
-                " and the head trains on the views that the teachers predict.",
+                " but the head is trained on the views that the teachers predict.",
                 "Set one of them.",
             )
         if asked:

@@ -17,7 +17,7 @@ from zoo.keras_internals import called_once, maker
 #: are all correct would make every confidence 1. docs/decisions/0008-confidence.md
 PRIOR = 0.5
 
-#: Layers that commute with a division: those anywhere after the logits, and those only before the softmax.
+#: Layers that commute with a division: the first may be anywhere after the logits, the second only before the softmax.
 _TRANSPARENT = ("Dropout", "Flatten", "Reshape")
 _LINEAR = ("GlobalAveragePooling2D",)
 
@@ -49,7 +49,7 @@ def calibrated_errors(probabilities: NDArray[np.float32], true: NDArray[np.integ
     """Squared error of each image after calibration: the sum over classes that the Brier score (Brier 1950) averages.
 
     Args:
-        probabilities: ``(n, classes)``, probabilities of images that did not train. Rows sum to 1.
+        probabilities: ``(n, classes)``, probabilities of images that were not used for training. Rows sum to 1.
         true: ``(n,)``, class index of each image.
 
     Returns:

@@ -81,7 +81,7 @@ def train(
     Args:
         run: An unfinished run. Its ``run.json`` contains recipe, precision, options and seed.
         architecture: The run's architecture.
-        data: The run's data, with a lesson also images without labels.
+        data: The run's data. With a lesson, it also contains images without labels.
         reporter: Receives the progress of every stage, batch and epoch.
         start_weights: Sets the pretrained weights of a new model.
         callbacks: Keras callbacks to add. The state of a callback with ``get_state()`` and ``set_state(state)`` (JSON)
@@ -151,7 +151,7 @@ def train(
 
 
 def _keep(model: keras.Model, run: Run, epochs_s: float, **found: Any) -> None:
-    """Writes ``model.keras``, and results on it into ``run.json``."""
+    """Writes ``model.keras``, and writes its results into ``run.json``."""
     with whole_file(run.model_path) as aside:
         model.save(aside)
     timings = {**run.info.timings, "train_s": round(epochs_s + run.preparation_s, 2)}
@@ -195,7 +195,7 @@ def _choose_again(
     epochs_s: float,
     reporter: Reporter,
 ) -> keras.Model:
-    """Chooses a head on the frozen backbone again, with the validation images among the training images."""
+    """Chooses a head on the frozen backbone again, on the training and the validation images together."""
     model = _build(run, architecture, data, "float32")
     if start_weights:
         start_weights(model)
@@ -265,7 +265,7 @@ def _phases(work: Work) -> Iterator[Callable[[Work], Phase]]:
 
 def _head_phase(work: Work) -> Phase:
     recipe, data, lesson, run, reporter = work.run.recipe, work.data, work.lesson, work.run, work.reporter
-    assert work.architecture.backbone is not None  # was already refused
+    assert work.architecture.backbone is not None  # `refuse_missing_backbone` was called
     backbone, head = split_model(work.model, work.architecture.backbone)
     views = lesson.views if lesson else recipe.head_views
     reporter.stage(f"Computing features of the frozen backbone ({views} view(s) per image)")
@@ -319,7 +319,7 @@ def _fit(phase: Phase, harness: Harness, reporter: Reporter, added: list[Any], r
             shuffle=False,
         )
     finally:
-        # A thread of the backend may still use it; then it ends with the process.
+        # A thread of the backend may still use the stream. The stream then ends with the process.
         with contextlib.suppress(ValueError):
             stream.close()
     harness.end()

@@ -1,9 +1,9 @@
 """Fixed views of an image: the plain view, and augmented views that are the same in every epoch and every run.
 
-The output of a frozen network for such a view can be cached. A view is cut from the resized image, in fractions of its
-sides, and rotated and coloured in the same way at any size. Therefore networks with different input sizes see the same
-part of a photo if their resize rules keep the same part. For a wide photo, ``crop`` keeps the middle and ``squash``
-keeps everything, so the views differ as much as the plain images do.
+The output of a frozen network for such a view can be cached. A view is cut from the resized image at fractions of its
+sides, and is rotated and coloured in the same way at any size. Therefore networks with different input sizes see the
+same part of a photo if their resize rules keep the same part. For a wide photo, ``crop`` keeps the middle and
+``squash`` keeps everything, so the views differ as much as the plain images do.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from zoo.training.heads.linear import LinearHead
 
 
 def depth_features(model: keras.Model, depths: Sequence[str], backbone_end: str) -> keras.Model:
-    """A model that maps raw pixels to the mean of every depth's feature map, early depths first, and the last features.
+    """A model that maps raw pixels to the means of all depths' feature maps (early depths first) and the last features.
 
     Args:
         model: A functional model.
@@ -40,13 +40,14 @@ def with_head(
     """Replaces the head of a model by a linear head. The result is a plain Keras model that shares the other layers.
 
     A head on the last features only is stored in the model's own last layer, if that is a Dense layer with softmax.
-    Otherwise, every depth has its own Dense layer, and the scores are added, so that each has its own scale in 8 bits.
+    Otherwise, every depth has its own Dense layer, and the scores are added, so that each depth has its own scale in an
+    int8 file.
 
     Args:
         model: A functional model.
         depths, backbone_end: As in ``depth_features``.
         head: The head on those features.
-        used: The features that it uses. A depth without used features is left out.
+        used: The features that the head uses. A depth without used features is omitted.
     """
     widths = depth_widths(model, depths, backbone_end)
     ends = np.cumsum(widths)
@@ -75,7 +76,7 @@ def with_head(
 
 
 def _pooled(model: keras.Model, depths: Sequence[str]) -> list[tuple[str, keras.KerasTensor]]:
-    """The mean over each depth's feature map, by name of its layer."""
+    """The name of each depth's layer, and the mean over its feature map."""
     return [
         (name, keras.layers.GlobalAveragePooling2D(dtype="float32", name=f"mean_{name}")(_map(model, name)))
         for name in depths

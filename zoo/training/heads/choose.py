@@ -30,8 +30,8 @@ FOLDS = 5
 _PREDICTED, _REPETITIONS = 1500, 4
 #: Maximum number of images for the choice. The chosen head is trained on all images.
 MOST_CHOOSING = 2000
-#: Maximum number of feature values in memory, 300 MB. With more, only ridge regression is tried, which reads them in
-#: parts.
+#: Maximum number of feature values in memory, 320 MB. With more, the chosen head is trained by ridge regression, which
+#: reads the features in parts.
 _MOST_HELD = 40_000_000
 
 
@@ -44,7 +44,7 @@ class ChosenHead:
         used: ``(d,)``, the features that it uses.
         info: The candidates, for ``run.json``.
         positions: Positions of the images used for the choice. Empty if there were too few.
-        probabilities: ``(m, classes)``, their probabilities from heads that were not trained on them.
+        probabilities: ``(m, classes)``, predicted for these images by heads that were not trained on them.
     """
 
     head: LinearHead
@@ -54,7 +54,7 @@ class ChosenHead:
     probabilities: NDArray[np.float32]
 
     def uses(self, widths: Sequence[int]) -> list[bool]:
-        """Whether it uses any feature of each depth and of the last layer."""
+        """For each depth and for the last layer, whether the head uses any of its features."""
         ends = np.cumsum(widths).tolist()
         return [bool(self.used[end - width : end].any()) for end, width in zip(ends, widths, strict=True)]
 
@@ -71,8 +71,8 @@ def choose_head(
 ) -> ChosenHead:
     """Chooses among ridge and logistic regressions on one or several depths, and trains the best.
 
-    The criterion is the Brier score on held-out folds, with the confidence of each head calibrated by one factor. It
-    varies less than the accuracy, which changes with few images.
+    The criterion is the Brier score on held-out folds, with the confidence of each head calibrated by one factor. With
+    few images, the Brier score varies less than the accuracy.
 
     Args:
         features: Features of the images.
@@ -125,7 +125,11 @@ def choose_head(
 
 
 def _some(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Positions of the images for the choice: all, or, of many, the same share of every class, at least two."""
+    """Positions of the images for the choice.
+
+    These are all images, or, if there are more than ``MOST_CHOOSING``, the same share of every class, but at least two
+    images of each.
+    """
     if len(classes) <= MOST_CHOOSING:
         return np.arange(len(classes))
     generator = np.random.default_rng(seed)

@@ -57,12 +57,12 @@ def divide_into_folds(
     filled = np.zeros((int(classes.max()) + 1, count), np.int64)
     members, sizes = np.unique(groups, return_counts=True)
     dealt = generator.permutation(len(members))
-    # The largest groups first, so that the smaller ones can balance the folds.
+    # The largest groups are assigned first, so that the smaller ones can balance the folds.
     for place in dealt[np.argsort(-sizes[dealt], kind="stable")].tolist():
         images = np.flatnonzero(groups == members[place])
         label = int(classes[images[0]])
-        # The fold with the fewest images of the class; of equal ones the smallest, so that small classes are
-        # distributed.
+        # The fold with the fewest images of the class is chosen. If several have equally few, the smallest of these
+        # folds is chosen, so that small classes are distributed over the folds.
         fold = int(np.lexsort((generator.random(count), filled.sum(0), filled[label]))[0])
         filled[label, fold] += len(images)
         folds[images] = fold

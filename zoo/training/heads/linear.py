@@ -126,7 +126,7 @@ class Spectrum:
             yield (self._vectors @ damped) * self._roots[:, None]
 
     def basis(self, most: int) -> Floats:
-        """``(n, r)``: maps inner products with the training images to coordinates without loss.
+        """``(n, r)``: a matrix that maps inner products with the training images to coordinates without loss.
 
         If there are more than ``most`` dimensions, those with the largest variance are kept.
         """
@@ -184,6 +184,6 @@ def logistic_regressions(
         regression.set_params(C=1 / (strength * len(features)))
         regression.fit(features, classes, sample_weight=weights)
         kernel, bias = regression.coef_.T.astype(np.float64), regression.intercept_.astype(np.float64)
-        if kernel.shape[1] == 1:  # for two classes, only the score of the second minus the first is given
+        if kernel.shape[1] == 1:  # for two classes: the score of the second minus that of the first
             kernel, bias = np.hstack([-kernel / 2, kernel / 2]), np.concatenate([-bias / 2, bias / 2])
         yield LinearHead(kernel, bias)

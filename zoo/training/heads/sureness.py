@@ -1,4 +1,4 @@
-"""Calibration of a linear head: one factor before softmax, and the quality of the resulting probabilities."""
+"""Calibrates a linear head: fits a factor for its scores, and measures the quality of the probabilities."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fit_factor(scores: Floats, classes: NDArray[np.int64]) -> float:
     count = scores.shape[1]
     of_class = np.bincount(classes, minlength=count)[classes]
     rest = 1 / (of_class + 2) / (count - 1)
-    target = (of_class + 1) / (of_class + 2) - rest  # in addition to the share of every class
+    target = (of_class + 1) / (of_class + 2) - rest  # excess of the true class over `rest`
     fitted = target * scores[np.arange(len(classes)), classes] + rest * scores.sum(1)
 
     def unlikelihood(log_factor: float) -> float:

@@ -95,7 +95,7 @@ class Trial:
     def with_fewer(
         self, chosen: Tried, divided: Sequence[NDArray[np.int64]], seed: int
     ) -> tuple[tuple[int, ...], tuple[Floats, ...]]:
-        """Numbers of training images, and for each the share of correct predictions of every image."""
+        """Numbers of training images, and for each number the share of correct predictions of every image."""
         scores_of = self._ridge if chosen.method == "ridge" else self._logistic
         right = np.zeros((len(SHARES) + 1, len(self._classes)))
         counts = np.zeros(len(SHARES) + 1)
@@ -121,7 +121,7 @@ class Trial:
         strengths: _Strengths,
         scores_of: _ScoresOf,
     ) -> Tried:
-        """Scores of every image by heads that were not trained on it, for each strength, and the best strength."""
+        """Finds the best strength. Every image is scored by heads that were not trained on it."""
         scores = np.zeros((len(divided), len(strengths), *self._targets.shape))
         for repetition, folds in enumerate(divided):
             for fold in range(int(folds.max()) + 1):

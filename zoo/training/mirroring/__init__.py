@@ -1,4 +1,4 @@
-"""Decides whether images may be mirrored in training: not if mirroring turns one class into another.
+"""Decides whether images may be mirrored in training. They may not if mirroring turns one class into another.
 
 An arrow to the left becomes an arrow to the right if it is mirrored. Then half of the images of the class have the
 wrong label, and the loss does not show why the model does not learn. Therefore the names of the classes and the
@@ -44,7 +44,7 @@ def choose_flip(recipe: Recipe, data: ImageData, declared: Flip) -> FlipInfo:
     return FlipInfo(
         asked=asked,
         chosen=wanted,
-        warning=f"{found[0].upper()}{found[1:]} They are changed nevertheless, as requested.",
+        warning=f"{found[0].upper()}{found[1:]} The images are changed nevertheless, as requested.",
     )
 
 
@@ -67,7 +67,7 @@ def _swap(data: ImageData, way: Way) -> str:
         return ""
     return (
         f"{swap.changed} of {swap.images} training images of '{swap.label}' look like '{swap.other}' when"
-        f" {WORDS[way]}, and {swap.unchanged} of them do as they are (cross-validated)."
+        f" {WORDS[way]}, and {swap.unchanged} of them do without this change (cross-validated)."
     )
 
 

@@ -1,10 +1,10 @@
 """Measures on the training images whether the mirrored images of one class look like those of another.
 
-Every image is described by small patches from the images: how well each patch fits best, and how often it fits in the
-whole image and in each quarter. Each patch is used together with its mirror image, so the description of a mirrored
-image is that of the image with patches and quarters exchanged. A cross-validated linear model of the descriptions then
-predicts the class of a held-out image, original and mirrored. This needs no pretrained network and finds shapes at any
-position.
+Every image is described by small patches from the images: how well each patch fits at its best position, and how often
+it fits in the whole image and in each quarter. Each patch is used together with its mirror image, so the description of
+a mirrored image is that of the image with patches and quarters exchanged. A cross-validated linear model of the
+descriptions then predicts the class of a held-out image, original and mirrored. This needs no pretrained network and
+finds shapes at any position.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _MOST_OF_A_CLASS, _MOST = 100, 3000
 _FEWEST = 8
 #: Probability of reporting a pair in a dataset in which mirroring makes no difference.
 _ERROR = 0.01
-#: Significance level of the second and the third condition.
+#: Significance level of the second and the third condition of ``_clearest``.
 _PAIR_ERROR = 0.05
 
-#: Side of the image, side of the patches, and distance between them in pixels. Positions are symmetric.
+#: Side of the image, side of the patches, and distance between patches in pixels. The positions are mirror-symmetric.
 _SCALES = ((32, 8, 2), (16, 7, 1))
 _PATCHES = 100
 _FOLDS = 5
-#: Number of images whose values stay in the cache of the processor from one operation to the next.
+#: Number of images that are processed together, so that their values stay in the processor's cache.
 _TOGETHER = 16
 _RIDGE = 0.3
 #: Added to the norm of a patch, so that a uniform patch matches nothing.
@@ -183,7 +183,7 @@ def _predict(
         level = np.average(targets[seen], axis=0, weights=weights[:, 0] ** 2)
         inputs = ((plain[seen] - centre) * weights).astype(np.float32)
         kernel = inputs @ inputs.T
-        # The constant is for uniform images, which are all equal.
+        # The constant keeps the matrix invertible if all images are uniform and have the same description.
         kernel[np.diag_indices_from(kernel)] += _RIDGE * np.trace(kernel) / len(kernel) + 1e-6
         slopes = inputs.T @ np.linalg.solve(kernel, (targets[seen] - level) * weights)
         for row, images in zip(predictions, (plain, mirrored), strict=True):
