@@ -1,4 +1,4 @@
-"""Processes many images in threads, with a limited number of results ahead of the consumer."""
+"""Processes many images in threads, at most a limited number of images ahead of the consumer."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ _Result = TypeVar("_Result")
 def ahead(
     function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int, most: int | None = None
 ) -> Iterator[_Result]:
-    """Yields the result of ``function`` for each item, in order. OpenCV releases the interpreter lock.
+    """Yields the result of ``function`` for each item, in order.
 
+    The calls run in parallel, because OpenCV releases the interpreter lock.
     Items are read one by one as needed, in the caller's thread, so that their number is not limited.
 
     Args:
         function: Called in a thread.
         items: Arguments of the calls.
         workers: Number of threads.
-        most: Maximum number of running or waiting results. The default is four per thread.
+        most: Maximum number of calls that are running, or whose results the consumer has not read yet. The default is
+            four per thread.
     """
     most = most or 4 * workers
     before = cv2.getNumThreads()

@@ -68,7 +68,7 @@ def as_picture(value: Any, name: str) -> NDArray[np.uint8]:
         name: Name of the value in messages, such as ``images[3]``.
 
     Raises:
-        DataError: Its shape, type or values are not those of an image.
+        DataError: The shape, type or values of ``value`` are not those of an image.
     """
     array = as_array(value, name)
     _check_picture(array.shape, name)
@@ -85,7 +85,7 @@ def check_batch(shape: tuple[int, ...], name: str) -> None:
     """Refuses shapes other than ``(n, height, width, 3)``, ``(n, height, width, 1)`` and ``(n, height, width)``.
 
     Raises:
-        DataError: The shape is another. The message describes it and a solution.
+        DataError: The array has another shape. The message states the shape and a solution.
     """
     if is_batch(shape):
         if len(shape) == 4:

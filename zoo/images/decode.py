@@ -24,7 +24,7 @@ if "OPENCV_LOG_LEVEL" not in os.environ:
     # process; OPENCV_LOG_LEVEL=WARNING shows the messages again.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-#: Increased whenever a valid file gives other pixels, or is no longer refused.
+#: Increased whenever a change of the decoder returns other pixels for a valid file, or no longer refuses one.
 DECODER_VERSION = 3
 
 
@@ -34,17 +34,18 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
     The pixels are those of the file, with the following rules, which do not depend on the OpenCV release or the
     processor, except that a premultiplied AVIF may differ by one level between processors:
 
-    - Of an animation, a burst, a stereo pair or a multi-page file, the first image is used; of HEIC, the primary image.
-      Areas that the first frame of a GIF does not cover are transparent.
-    - EXIF orientation is applied once (AVIF and HEIC: their rotation and mirror properties); an invalid one counts as
-      upright. An orientation that is only in XMP is not applied, as in browsers.
+    - Of an animation, a burst, a stereo pair or a multi-page file, the first image is used; in HEIC, the primary
+      image. Areas that the first frame of a GIF does not cover are transparent.
+    - The EXIF orientation is applied once; for AVIF and HEIC, the rotation and mirror properties of the file instead.
+      An invalid orientation counts as upright. An orientation that is only in XMP is ignored, as browsers do.
     - Alpha is composited on white: ``255 - round(alpha * (255 - value) / 255)``. In a TIFF, a channel is alpha only
       if the file declares it; in a BMP, only if there is an alpha mask.
     - Samples of ``n`` bits become ``round(value * 255 / (2**n - 1))``, before alpha is applied. Floating point samples
-      and those of 32 bits or more have no defined white value: it is the first of 1 (floating point only), 255, 65535
-      and ``2**32 - 1`` that no sample of the image exceeds. Signed samples up to 0 are black.
-    - Gray and palette images become RGB. CMYK JPEG is interpreted as Adobe writes it, inverted, and converted without
-      colour profile. Colour profiles are not applied to any format.
+      and those of 32 bits or more have no defined white value. For these, the first of 1 (floating point only), 255,
+      65535, ``2**32 - 1`` and ``2**64 - 1`` that no sample of the image exceeds is white. Signed samples of 0 or less
+      are black.
+    - Gray and palette images become RGB. CMYK JPEG is interpreted as Adobe writes it, with inverted values, and
+      converted without its colour profile. Colour profiles are not applied to any format.
     - Bytes after the end of the image are ignored. An image that ends too early is refused, but a JPEG that lacks only
       its end marker is used (``ImageHeader.has_end``). Damage within the compressed data is refused if the decoder
       reports it. The decoders of JPEG, lossy WebP, HEIC and some TIFF files do not report it, and fill in the damage.
@@ -58,7 +59,8 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
         ``(height, width, 3)`` uint8 RGB, contiguous.
 
     Raises:
-        ImageError: The bytes are not an image, or it cannot be decoded completely. The error contains the reason.
+        ImageError: The bytes are not an image, or the image cannot be decoded completely. The error contains the
+            reason.
         MissingDecoderError: The file is a HEIC photo, and ``pi-heif`` is not installed.
     """
     header = probe(data)
@@ -80,7 +82,7 @@ def _decode(data: bytes, header: ImageHeader) -> npt.NDArray[np.uint8]:
         white = 255 if pixels.dtype == np.uint8 else header.max_value
         pixels[pixels == header.transparent_gray] = white
     if pixels.dtype != np.uint8:
-        # Exact: the distance of v / 257 to a half is at least 1 / 514, far above the rounding error of float32.
+        # Exact: v / 257 (16 bits) is at least 1 / 514 away from every k + 1/2, far above the rounding error of float32.
         pixels = cv2.convertScaleAbs(pixels, alpha=255 / header.max_value)
     return np.ascontiguousarray(_upright(_to_rgb(pixels, header, blue_first), header.orientation), np.uint8)
 
@@ -97,7 +99,7 @@ def _pixels_as_stored(data: bytes, header: ImageHeader) -> tuple[MatLike, bool]:
         case "GIF":
             return _on_canvas(gif.first_frame(data), header), True
         case "JPEG":
-            # avoids a pass over the pixels
+            # decoded as RGB at once, which avoids another pass over the pixels
             whole = data if header.has_end else jpeg.completed(data)
             return _with_opencv(whole), False
         case "PNG":

@@ -34,4 +34,4 @@ class MissingDecoderError(ImageError):
 
 
 class ImageTooLargeError(ImageError):
-    """An image that declares more pixels than are decoded."""
+    """An image that declares more pixels than the maximum number that is decoded."""

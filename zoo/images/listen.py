@@ -78,7 +78,7 @@ class Listener:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with self._state:  # held during this, so that no other thread begins
+        with self._state:  # held during the block, so that no other thread begins to decode
             self._state.wait_for(lambda: not self._decoding)
             yield
 
@@ -101,7 +101,7 @@ def look(data: bytes) -> tuple[NDArray[np.uint8], str]:
 
 @contextmanager
 def listening() -> Iterator[Listener]:
-    """The listener of this process. In the block, stderr of decoders is captured.
+    """Yields the listener of this process. Within the ``with`` block, stderr of the decoders is captured.
 
     Blocks may be nested and used in several threads. stderr is restored when the last block ends.
     """
@@ -146,7 +146,7 @@ def _warning(lines: Sequence[bytes]) -> str:
     return f"the decoder warns: {'; '.join([*shown, *more])}"
 
 
-#: Maximum brightness, of 255, of samples of 12 bits that are read as 16 bits.
+#: Maximum brightness, from 0 to 255, of samples that use only 12 of 16 bits.
 NEARLY_BLACK = 16
 
 

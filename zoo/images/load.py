@@ -87,13 +87,14 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         All its bytes, at most ``MAX_FILE_BYTES``.
 
     Raises:
-        ImageError: Missing, no permission, not a regular file, empty, too large, or not a picture.
+        ImageError: The file is missing, not readable, not a regular file, empty, too large, or not an image.
     """
     try:
-        # Opening a device may have side effects, so the type is checked before, and again after in case it was
-        # replaced.
+        # Opening a device may have side effects, so the type of the file is checked before it is opened, and again
+        # afterwards in case the file was replaced.
         _refuse_special(Path(path).stat())
-        # Opening a pipe would wait for its writer. For a regular file, the flag has no effect. Windows has neither.
+        # Without O_NONBLOCK, opening a pipe would wait for its writer. On a regular file, the flag has no effect.
+        # Windows has neither such pipes nor the flag.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as file:
             _refuse_special(os.fstat(descriptor))

@@ -12,7 +12,8 @@ from zoo.images.formats.tags import ORIENTATION, exif_orientation
 #: EXIF code of unsigned 16-bit values.
 _SHORT = 3
 
-#: Modes that Pillow writes losslessly as PNG, and those as TIFF. All others are converted first.
+#: Modes that Pillow writes losslessly as PNG, and modes that it writes losslessly as TIFF. All others are converted
+#: first.
 _PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 _TIFF_MODES = {"I", "F", "CMYK"}
 _CONVERTED = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
@@ -38,12 +39,12 @@ def encoded(image: Any) -> bytes:
     try:
         image.load()  # for a TIFF, this applies the orientation and removes it from the metadata
         exif = _only_orientation(image.info.get("exif"))
-        if image.mode.startswith("I;16") and image.mode not in _PNG_MODES:  # the other byte order
+        if image.mode.startswith("I;16") and image.mode not in _PNG_MODES:  # 16 bits in the other byte order
             image = image.convert("I").convert("I;16")
         elif image.mode not in _PNG_MODES | _TIFF_MODES:
             image = image.convert(_CONVERTED.get(image.mode, "RGB"))
         if image.mode in _TIFF_MODES:
-            image.save(buffer, "TIFF", compression="raw", exif=exif)  # otherwise in its original format, such as JPEG
+            image.save(buffer, "TIFF", compression="raw", exif=exif)  # not the original compression, such as JPEG
         else:
             image.save(buffer, "PNG", compress_level=0, exif=exif)
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and its own errors

@@ -36,8 +36,8 @@ def probe(data: bytes, most_px: int = MAX_PIXELS) -> ImageHeader:
         The declared values. The pixels may still be impossible to decode.
 
     Raises:
-        ImageError: The file is not an image of a supported format, or truncated.
-        ImageTooLargeError: The image declares more pixels.
+        ImageError: The file is not an image of a supported format, or it is truncated.
+        ImageTooLargeError: The image declares more than ``most_px`` pixels.
     """
     name = identify(data)
     try:

@@ -1,18 +1,19 @@
-"""Products of two bytes that stand for 0 to 1."""
+"""Multiplies bytes that represent values from 0 to 1."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Values that are multiplied at once. More do not fit in the cache of a processor.
+# Number of values that are multiplied at once. More do not fit in the cache of a processor.
 _AT_ONCE = 2**17
 
 
 def product(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The nearest integers to ``one * other / 255``.
 
-    In whole numbers, because processors differ in ``cv2.multiply(one, other, scale=1 / 255)``: ARM truncates.
+    They are computed with integers, because ``cv2.multiply(one, other, scale=1 / 255)`` rounds on x86 and truncates on
+    ARM.
 
     Args:
         one, other: Arrays of the same shape.

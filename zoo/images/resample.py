@@ -1,8 +1,9 @@
-"""Resizing with whole numbers: every processor, and JavaScript as well, gives the same pixels.
+"""Resizes with integers, so that all processors, and JavaScript, compute the same pixels.
 
-Along each axis, a pixel of the result is a sum of pixels of the source, each multiplied by a whole number. The sum over
-both axes is exact, and is divided and rounded once, halves up. OpenCV computes averages and bicubic interpolation in
-single precision instead, and processors round intermediate results differently (``docs/decisions/0026-arm.md``).
+Along each axis, a pixel of the result is a weighted sum of source pixels, and the weights are integers. The sum over
+both axes is exact. It is divided by the sum of the weights and rounded once, halves up. OpenCV computes averages and
+bicubic interpolation in single precision instead, and processors round intermediate results differently
+(``docs/decisions/0026-arm.md``).
 """
 
 from __future__ import annotations
@@ -16,21 +17,25 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from cv2.typing import MatLike
 
-#: Bits of a weight of ``bicubic``.
+#: Number of fractional bits of the fixed-point weights of ``bicubic``.
 _CUBIC_BITS = 11
 _CUBIC_A = -0.75
 
-# Values of the result of `mean` that are computed at once. More do not fit in the cache of a processor.
+# Number of (rows of the result) x (columns of the image) that are computed at once. More do not fit in the cache of a
+# processor.
 _AT_ONCE = 2**14
 
 
 def bilinear(image: MatLike, height: int, width: int) -> MatLike:
-    """Interpolates between the two nearest pixels of each axis, with weights of 8 bits."""
+    """Interpolates between the two nearest pixels of each axis. The weights have 8 fractional bits."""
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
 
 
 def bicubic(image: MatLike, height: int, width: int) -> MatLike:
-    """Interpolates between the four nearest pixels of each axis (Keys, 1981, a = -0.75), with weights of 11 bits."""
+    """Interpolates between the four nearest pixels of each axis (Keys, 1981, a = -0.75).
+
+    The weights have 11 fractional bits.
+    """
     rows, columns = image.shape[:2]
     if rows * width < height * columns:  # the order of the axes does not change the sums
         return cv2.transpose(bicubic(cv2.transpose(image), width, height))
@@ -49,7 +54,7 @@ def bicubic(image: MatLike, height: int, width: int) -> MatLike:
 
 
 def _cubic_weights(length: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """The pixels of an axis that each pixel of the result is made of, and their weights: ``(4, size)`` each."""
+    """The four source pixels of an axis for each pixel of the result, and their weights. Both are ``(4, size)``."""
     first, rest = np.divmod((2 * np.arange(size) + 1) * length - size, 2 * size)
     x = rest / (2 * size)
     before = _CUBIC_A * x * (1 - x) * (1 - x)
@@ -62,7 +67,7 @@ def _cubic_weights(length: int, size: int) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def _weighted(image: NDArray[Any], places: NDArray[np.int64], weights: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Sums along the first axis. Twice applied to bytes, they stay below 2**31."""
+    """Weighted sums along the first axis. After two calls, one for each axis, they are still below 2**31."""
     sums: NDArray[np.int32] = np.zeros((places.shape[1], *image.shape[1:]), np.int32)
     for place, weight in zip(places, weights, strict=True):
         part = image.take(place, axis=0).astype(np.int32)
@@ -72,7 +77,7 @@ def _weighted(image: NDArray[Any], places: NDArray[np.int64], weights: NDArray[n
 
 
 def mean(image: MatLike, height: int, width: int) -> MatLike:
-    """The mean of the part of the image that each pixel of a smaller result covers, rounded, halves up.
+    """Averages the part of the image that each pixel of a smaller result covers, rounded, halves up.
 
     Args:
         image: ``(H, W, 3)`` uint8.
@@ -81,7 +86,8 @@ def mean(image: MatLike, height: int, width: int) -> MatLike:
     rows, columns = image.shape[:2]
     if (rows, columns) == (height, width):
         return image
-    # Sums of uint32 are modulo 2**32, and the last ones are less than that. Those of larger images are below 2**53.
+    # Sums of uint32 may overflow: they are computed modulo 2**32, and the final sums are smaller than that. The sums of
+    # larger images are below 2**53, so that float64 is exact.
     kind: type[np.uint32] | type[np.float64] = np.uint32 if rows * columns <= 2**23 else np.float64
     top, bottom, above, below = _borders(rows, height, kind)
     left, right, before, after = _borders(columns, width, kind)
@@ -91,10 +97,10 @@ def mean(image: MatLike, height: int, width: int) -> MatLike:
         end = min(start + count, height)
         band = image[top[start] : bottom[end]]
         is_small = 255 * band.shape[0] * columns < 2**31
-        # The sum over all pixels above and to the left of each.
+        # For each pixel, the sum over all pixels above it and to its left.
         corners = cv2.integral(band, sdepth=cv2.CV_32S if is_small else cv2.CV_64F)
         lines = corners.take(np.concatenate([top[start : end + 1], bottom[start : end + 1]]) - top[start], axis=0)
-        # Columns as the first axis, along which NumPy is fastest.
+        # Columns become the first axis, along which NumPy is fastest.
         lines = cv2.transpose(lines).reshape(columns + 1, -1)
         if kind is np.uint32:
             lines = lines.view(kind)
@@ -112,9 +118,10 @@ def mean(image: MatLike, height: int, width: int) -> MatLike:
 
 
 def _borders(length: int, size: int, kind: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Where an axis of ``length`` pixels is divided into ``size`` equal parts.
+    """The borders at which an axis of ``length`` pixels is divided into ``size`` equal parts.
 
-    The pixels before and after each border, and their weights for the sum up to the border, in units of 1 / ``size``.
+    Returns, for each border, the nearest borders between pixels before and after it. The sum of all pixels up to it is
+    the weighted sum of the sums up to these two, whose weights are returned in units of ``1 / size``.
     """
     first, rest = np.divmod(np.arange(size + 1) * length, size)
     return first, np.minimum(first + 1, length), (size - rest).astype(kind), rest.astype(kind)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Gray level of the bars of ``letterbox``.
 PAD_VALUE = 114
 
-# `crop` scales to 256/224 of the target before it takes the centre, as ImageNet models are evaluated.
+# `crop` scales to 256/224 of the target before it takes the centre, as in the evaluation of ImageNet models.
 _CROP_MARGIN = (256, 224)
 
 # A picture that would be longer than this many targets after scaling is trimmed first. Otherwise, 1 x 5000 px would
@@ -32,7 +32,8 @@ def resize(image: npt.NDArray[np.uint8], spec: ImageSpec) -> npt.NDArray[np.uint
 
     - ``squash`` stretches to ``H x W``.
     - ``crop`` scales with the same factor in both directions until the image covers ``256/224`` of the target (for a
-      square target, the shorter side becomes ``256/224`` of it), then takes the centre. An odd pixel is cut at the end.
+      square target, the shorter side becomes ``256/224`` of its side), then takes the centre. An odd pixel is cut at
+      the end.
     - ``letterbox`` scales with the same factor in both directions until the image fits, centres it and pads with gray,
       114. An odd row or column of padding is added at the end.
 

@@ -71,7 +71,7 @@ def identify(head: bytes) -> str:
         head: The first ``HEAD_BYTES`` bytes of the file, or more, or the whole file.
 
     Raises:
-        ImageError: The file is something else. The reason names it if it is known.
+        ImageError: The file has another format. The reason names the format if it is known.
     """
     if not head:
         raise ImageError("empty file")
@@ -94,11 +94,11 @@ def identify(head: bytes) -> str:
 
 
 def is_something_else(name: str, reason: str) -> bool:
-    """Whether a refused file was never meant to be an image: a licence, notes, a list.
+    """Whether a refused file was never meant to be an image, such as a licence, notes or a list.
 
     Args:
         name: Name of the file.
-        reason: Reason for which it was refused.
+        reason: Reason for the refusal.
     """
     return reason.startswith(_NOT_AN_IMAGE) and PurePath(name).suffix.lower() not in SUFFIXES
 

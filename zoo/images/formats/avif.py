@@ -1,4 +1,4 @@
-"""AVIF; of a sequence, the first frame."""
+"""AVIF files. Of a sequence, the first frame is used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from zoo.images.formats.header import ImageHeader
 
 BRANDS = {b"avif", b"avis"}
 
-# (quarter turns anticlockwise, axis of the mirror that follows) as EXIF orientation; axis 0 swaps top and bottom
+# EXIF orientation for each (number of anticlockwise quarter turns, axis of the mirroring that follows). Axis 0 swaps
+# top and bottom.
 _ORIENTATIONS = {
     (0, None): 1, (1, None): 8, (2, None): 3, (3, None): 6,
     (0, 0): 4, (1, 0): 5, (2, 0): 2, (3, 0): 7,
@@ -16,7 +17,10 @@ _ORIENTATIONS = {
 
 
 def read_header(data: bytes) -> ImageHeader:
-    """Properties are taken as one lot: colour, alpha and thumbnail are turned alike, and the largest is the picture."""
+    """Reads the properties of all images in the file together.
+
+    Colour, alpha and thumbnail images have the same orientation, and the largest size is that of the picture.
+    """
     turns, axis, bits = 0, None, 8
     container = Container(data, "AVIF")
     for kind, start, _ in container.properties:
@@ -38,5 +42,5 @@ def read_header(data: bytes) -> ImageHeader:
 
 
 def with_brand(data: bytes) -> bytes:
-    """The file under the brand that decoders look for; AV1 in a HEIF file need not name it."""
+    """Returns the file with a brand of AVIF, which decoders require. A HEIF file with AV1 data may have none."""
     return data if brands(data[:512]) & BRANDS else data[:8] + b"avif" + data[12:]

@@ -1,4 +1,7 @@
-"""BMP of all header versions, decoded here: OpenCV knows few masks and takes meaningless bytes for alpha."""
+"""BMP files of all header versions.
+
+They are decoded here, because OpenCV supports only few masks and interprets unused bytes as alpha.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ _Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """``masks``: of red, green, blue and alpha; ``start``: of the pixels."""
+    """``masks`` are those of red, green, blue and alpha. ``start`` is the position of the pixels in the file."""
 
     width_px: int
     height_px: int
@@ -47,10 +50,10 @@ def has_palette(data: bytes) -> bool:
 
 
 def read_pixels(data: bytes) -> _Bytes:
-    """RGB, or RGBA where there is an alpha mask.
+    """Decodes to RGB, or to RGBA if the file has an alpha mask.
 
     Raises:
-        ImageError: It is cut off.
+        ImageError: The file is cut off.
     """
     layout = _read_layout(data)
     if layout.compression in (_RLE8, _RLE4):
@@ -94,8 +97,8 @@ def _read_layout(data: bytes) -> _Layout:
 
 
 def _masks(data: bytes, header_bytes: int, compression: int, default: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Those of the file. Before its third version the header had no alpha mask, and the rest of a pixel, often 0,
-    meant nothing."""
+    """The masks of the file. Before its third version, the header had no alpha mask, and the other bits of a pixel,
+    which are often 0, had no meaning."""
     has_masks = compression in (_BITFIELDS, _ALPHA_BITFIELDS) and header_bytes != _OS2
     has_alpha = (_V3 <= header_bytes != _OS2) or compression == _ALPHA_BITFIELDS
     red, green, blue = struct.unpack_from("<III", data, 54) if has_masks else default[:3]
@@ -120,7 +123,7 @@ def _refuse_what_is_not_read(header_bytes: int, bits: int, compression: int) -> 
 
 
 def _palette(data: bytes, table: int, start: int, bits: int, colors: int, is_core: bool) -> _Bytes:
-    """Of all indices there can be; those that the file leaves out are black."""
+    """The colours of all possible indices. Those that the file omits are black."""
     palette = np.zeros((2**bits if bits <= 8 else 0, 3), np.uint8)
     size = 3 if is_core else 4
     room = max(min(start, len(data)) - table, 0) // size
@@ -151,7 +154,7 @@ def _colours(indices: _Bytes, layout: _Layout) -> _Bytes:
 
 
 def _masked(pixels: npt.NDArray[np.unsignedinteger], mask: int) -> _Bytes:
-    """What a mask lets through, 0 to its largest value, as 0 to 255."""
+    """The bits that a mask selects in each pixel, scaled from 0..(largest value) to 0..255."""
     mask &= 0xFFFF if pixels.dtype.itemsize == 2 else 0xFFFFFFFF
     if mask == 0:
         return np.zeros(pixels.shape, np.uint8)
@@ -164,7 +167,7 @@ def _masked(pixels: npt.NDArray[np.unsignedinteger], mask: int) -> _Bytes:
 
 
 def _run_lengths(data: bytes, layout: _Layout) -> _Bytes:
-    """Indices of a file with run lengths; what it jumps over is colour 0, which the format leaves open."""
+    """Indices of a run-length encoded file. Pixels that it skips get index 0; the format does not define them."""
     width, height, is_rle4 = layout.width_px, layout.height_px, layout.compression == _RLE4
     indices = np.zeros((height, width), np.uint8)
     x = y = 0

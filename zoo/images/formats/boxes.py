@@ -38,7 +38,7 @@ class Container:
         self.references = {box.kind for one in found for box in self._children(one, after_version=True)}
 
     def largest_size(self) -> tuple[int, int]:
-        """Width and height of the largest picture: colour, alpha, tiles and thumbnails have sizes of their own."""
+        """Width and height of the largest picture. Colour, alpha, tiles and thumbnails have different sizes."""
         sizes = [struct.unpack_from(">II", self._data, box.start + 4) for box in self.properties if box.kind == b"ispe"]
         return max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
 
@@ -69,6 +69,6 @@ class Container:
 
 
 def brands(head: bytes) -> set[bytes]:
-    """The brands of a file, the major one included."""
+    """The brands of a file, including the major brand."""
     size = min(struct.unpack_from(">I", head)[0], len(head))
     return {head[8:12]} | {head[at : at + 4] for at in range(16, size - 3, 4)}

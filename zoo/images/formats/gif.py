@@ -1,6 +1,6 @@
-"""GIF; of an animated one, the first frame.
+"""GIF files. Of an animation, the first frame is used.
 
-OpenCV decodes all frames and mixes up transparency and background while it does so; it is given the first one alone.
+OpenCV decodes all frames, and thereby confuses transparency and background. Therefore it receives only the first frame.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Frame(NamedTuple):
     """The first frame.
 
     Args:
-        content: A GIF that holds nothing else, as large as the frame.
-        left_px, top_px: Where it lies on the canvas.
-        width_px, height_px: Its own size.
+        content: A GIF file that contains only this frame and has its size.
+        left_px, top_px: Position of the frame on the canvas.
+        width_px, height_px: Size of the frame.
     """
 
     content: bytes
@@ -47,7 +47,7 @@ def first_frame(data: bytes) -> Frame:
 
     Raises:
         ImageError: The frame is missing, or something else is in its place.
-        IndexError, struct.error: The file ends before it does.
+        IndexError, struct.error: The file ends before the frame does.
     """
     flags = data[10]
     at = 13 + _palette_bytes(flags)

@@ -1,4 +1,4 @@
-"""What decoding has to know of a file beforehand."""
+"""What must be known about a file before it is decoded."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class ImageHeader:
         format: ``JPEG``, ``PNG``, ``BMP``, ``GIF``, ``WebP``, ``TIFF``, ``AVIF`` or ``HEIC``.
         width_px: Declared width, before orientation is applied.
         height_px: Declared height, before orientation is applied.
-        orientation: EXIF orientation, 1 to 8, that the decoder's pixels still lack.
-        alpha: What a fourth channel from the decoder means.
+        orientation: EXIF orientation, 1 to 8, that must still be applied to the pixels from the decoder.
+        alpha: Meaning of the channel that the decoder returns in addition to gray or RGB.
         bits: Bits of one sample, as stored.
-        transparent_gray: The gray value that stands for transparency, in the range of the decoded samples.
-        has_end: Whether the end mark is there. Only a JPEG may lack it.
+        transparent_gray: The gray value that means transparent, in the range of the decoded samples.
+        has_end: Whether the file has its end marker. Only a JPEG may lack it.
     """
 
     format: str
@@ -34,5 +34,5 @@ class ImageHeader:
 
     @property
     def max_value(self) -> int:
-        """White of a sample of more than 8 bits."""
+        """The largest value of a sample, which is white."""
         return (1 << self.bits) - 1

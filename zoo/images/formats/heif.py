@@ -1,7 +1,7 @@
-"""HEIC and other HEIF files of HEVC pictures, which phones save. ``pi-heif`` decodes them, if it is installed.
+"""HEIC and other HEIF files with HEVC pictures, which phones save. ``pi-heif`` decodes them, if it is installed.
 
-libheif turns and mirrors the picture as its properties say. EXIF may say the same once more and is not looked at, as
-the format wants it.
+libheif rotates and mirrors the picture according to its properties. EXIF may repeat the orientation; it is ignored, as
+the format requires.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"
 
 _ALPHA_KINDS = (b"urn:mpeg:hevc:2015:auxid:1", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha")
 
-# The bundle has no extras, so there the package itself is named.
+# A bundle has no extras, so the message of the runner names the package itself.
 _PACKAGE = "keras-edge-zoo[heif]" if __name__.startswith("zoo.") else "pi-heif"
 
 
@@ -30,7 +30,7 @@ def read_header(data: bytes) -> ImageHeader:
         return avif.read_header(data)
     if b"hvcC" not in kinds:
         raise ImageError("HEIF with another codec than HEVC or AV1 is not supported")
-    # luma with eight bits, and the two larger depths
+    # hvcC stores the bit depth of luma minus 8
     bits = max(8 + (data[box.start + 17] & 7) for box in container.properties if box.kind == b"hvcC")
     width_px, height_px = container.largest_size()
     return ImageHeader(
@@ -44,16 +44,16 @@ def read_header(data: bytes) -> ImageHeader:
 
 def _alpha(data: bytes, container: Container) -> Alpha:
     kinds = [data[box.start + 4 : box.end] for box in container.properties if box.kind == b"auxC"]
-    if not any(kind.startswith(_ALPHA_KINDS) for kind in kinds):  # other images are depth maps and gain maps
+    if not any(kind.startswith(_ALPHA_KINDS) for kind in kinds):  # other auxiliary images are depth maps and gain maps
         return "none"
     return "premultiplied" if b"prem" in container.references else "straight"
 
 
 def read_pixels(data: bytes, header: ImageHeader) -> npt.NDArray[np.uint8]:
-    """Gray ``(height, width)``, RGB, or either with alpha; upright, 8 bits.
+    """Decodes to upright pixels of 8 bits: gray ``(height, width)``, RGB, or either with alpha.
 
     Raises:
-        ImageError: The file is damaged, or declares another size than it has.
+        ImageError: The file is damaged, or its picture is larger than declared.
         MissingDecoderError: ``pi-heif`` is not installed.
     """
     try:

@@ -1,4 +1,4 @@
-"""JPEG, and MPO, which is several JPEGs one after the other; the first is the picture."""
+"""JPEG files, and MPO files, which consist of several JPEGs. Of these, the first is used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _END_MARK = b"\xff\xd9"
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE_FRAMES, _LOSSLESS_FRAMES = (0xC2, 0xCA), (0xC3, 0xCB)
 _HIERARCHICAL_FRAMES = (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF)
-#: Number of zeros at the end that no valid picture has. A download into a file of the final size leaves them.
+#: Zero bytes, so many that no valid picture ends with them. An interrupted download into a file of the final size
+#: leaves them.
 _NEVER_WRITTEN = bytes(16)
 #: Fillers for data that end within a restart interval, and for missing intervals.
 _FILLERS = (
@@ -46,8 +47,8 @@ def read_header(data: bytes) -> ImageHeader:
         elif marker == _APP1 and exif is None and data.startswith(b"Exif\0\0", start):
             exif = data[start:end]
         elif marker == _START_OF_SCAN:
-            # Within a scan, FF is only followed by 00 or a restart marker, so the first end mark is that of the
-            # picture.
+            # Within a scan, FF is only followed by 00 or a restart marker, so the first end marker is that of
+            # the picture.
             has_end = data.endswith(_END_MARK) or data.find(_END_MARK, end) >= 0
     return ImageHeader(
         format="JPEG",
@@ -72,18 +73,18 @@ def _refuse_what_is_not_read(frame: int, bits: int, height_px: int) -> None:
 
 
 def completed(data: bytes) -> bytes:
-    """The file with the missing end mark added, if nothing else is missing.
+    """Adds the missing end marker, if nothing else is missing.
 
-    Nothing else is missing if what stands in the place of the missing part does not show. The decoder paints over what
-    is missing, so it must not be asked only once.
+    The decoder fills in missing data without an error. Therefore the file is decoded several times, each time with
+    other data in place of the missing part. If all results are equal, only the end marker is missing.
 
     Args:
-        data: A file without end mark.
+        data: A file without end marker.
 
     Raises:
-        ImageError: More is missing.
+        ImageError: More than the end marker is missing.
     """
-    body = data.removesuffix(b"\xff")  # half of the end mark
+    body = data.removesuffix(b"\xff")  # half of the end marker
     if body.endswith(_NEVER_WRITTEN) or not _has_every_scan(body):
         raise ImageError("truncated JPEG")
     pictures = [_painted(body + filler + _END_MARK) for filler in (b"", *_FILLERS)]
@@ -113,7 +114,7 @@ def _painted(data: bytes) -> npt.NDArray[Any] | None:
 
 
 def _has_every_scan(data: bytes) -> bool:
-    """Whether the scans of a progressive file bring each coefficient of each component to its last bit."""
+    """Whether the scans of a progressive file contain every coefficient of every component to its last bit."""
     components: set[int] = set()
     lacking: set[tuple[int, int]] = set()
     for marker, start, _ in _segments(data, to_the_end=True):
@@ -132,7 +133,8 @@ def _has_every_scan(data: bytes) -> bool:
 
 
 def _segments(data: bytes, *, to_the_end: bool = False) -> Iterator[tuple[int, int, int]]:
-    """(marker, start and end of its body) of each segment, up to and including the header of the first scan."""
+    """Yields (marker, start of the body, end of the body) of each segment, by default up to the header of the first
+    scan, which is included."""
     at, marker = 2, 0
     while marker != _START_OF_SCAN or to_the_end:
         found = _MARKER.search(data, at)

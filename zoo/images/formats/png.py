@@ -1,4 +1,4 @@
-"""PNG; of an animated one, the picture that every reader shows."""
+"""PNG files. Of an animation, the default image is used, which programs without animations show too."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_header(data: bytes) -> ImageHeader:
 def only_pixels(data: bytes) -> bytes:
     """The file without the chunks that do not make pixels.
 
-    libpng would print its opinion of them, colour profiles above all, on standard error.
+    libpng would print warnings about them to standard error, mostly about colour profiles.
     """
     chunks = list(_chunks(data))
     if all(kind in _CHUNKS_THAT_MAKE_PIXELS for kind, _, _ in chunks):
@@ -46,7 +46,7 @@ def only_pixels(data: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """(type, start and end, including length and checksum) of each chunk, up to IEND."""
+    """Yields (type, start, end) of each chunk, up to IEND. They include the length and the checksum."""
     kind, end = b"", 8
     while kind != b"IEND":
         start = end

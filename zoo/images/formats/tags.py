@@ -1,4 +1,4 @@
-"""Reads tags of a TIFF directory, which is also the form of EXIF."""
+"""Reads tags of a TIFF directory. EXIF blocks have the same format."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Collection
 
 ORIENTATION = 274
 
-#: Byte order, and whether offsets have eight bytes, by the first four bytes.
+#: The first four bytes of a file, with its byte order and whether its offsets have eight bytes.
 _HEADERS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
 _TYPES = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4), 6: ("b", 1), 8: ("h", 2), 9: ("i", 4), 13: ("I", 4), 16: ("Q", 8)}
 
 
 def read_tags(block: bytes, wanted: Collection[int]) -> dict[int, tuple[int, ...]]:
-    """The wanted integer tags of the first directory, those that are there.
+    """Reads the values of the wanted tags from the first directory. Tags that are missing or not integers are left out.
 
     Raises:
         ValueError: ``block`` does not begin like a TIFF or BigTIFF file.
-        struct.error: It ends before the directory or a value does.
+        struct.error: ``block`` ends before the directory or a value does.
     """
     order = byte_order(block)
     is_big = _HEADERS[block[:4]][1]
@@ -61,7 +61,7 @@ def byte_order(block: bytes) -> str:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """EXIF orientation, 1 to 8; 1, upright, for a block that is damaged, has no such tag or an invalid value.
+    """Reads the EXIF orientation, 1 to 8. It is 1 (upright) if the block is damaged, or the tag is missing or invalid.
 
     Args:
         exif: The EXIF block, with or without its ``Exif\\0\\0`` prefix.

@@ -1,4 +1,4 @@
-"""TIFF and BigTIFF, first page: what its directory says."""
+"""Reads the directory of the first page of TIFF and BigTIFF files."""
 
 from __future__ import annotations
 
@@ -78,20 +78,20 @@ _LISTS = (258, 273, 279, 320, 324, 325, 338, 339, _DNG_VERSION, _SUB_DIRECTORIES
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How the samples of the first page lie in the file.
+    """How the samples of the first page are stored in the file.
 
     Args:
         order: Byte order of the file, ``<`` or ``>``.
         bits: Bits of one sample.
         sample_format: ``UNSIGNED``, ``SIGNED`` or ``FLOAT``.
-        channels: Samples of a pixel, colour and others.
-        color_channels: Those of them that are colour; they come first.
-        alpha_channel: Index of the one that is alpha.
-        is_planar: Whether each channel is stored by itself.
-        block_width, block_height: Size of a tile or strip. The last strip may be lower.
-        is_tiled: Whether blocks are tiles.
-        offsets, byte_counts: Where each block lies; all of the first plane first.
-        options: Tags that fax compression needs.
+        channels: Number of samples per pixel, for colour and others.
+        color_channels: Number of colour samples per pixel. They come first.
+        alpha_channel: Index of the alpha channel. ``None`` if there is none.
+        is_planar: Whether each channel is stored separately.
+        block_width, block_height: Size of a tile or strip. The last strip may have fewer rows.
+        is_tiled: Whether the blocks are tiles instead of strips.
+        offsets, byte_counts: Position and size of each block. All blocks of the first plane come first.
+        options: Options of group 3 fax compression (tag 292).
         palette: Red, green and blue of every index, 0 to 65535, one list after the other.
     """
 
@@ -120,7 +120,7 @@ class Layout:
 
     @property
     def is_for_opencv(self) -> bool:
-        """What libtiff turns into RGB itself; all other samples are interpreted here."""
+        """Whether libtiff converts the samples to RGB itself. All others are converted by ``tiff_pixels``."""
         return self.compression in (OLD_JPEG, JPEG) or self.color_space == YCBCR
 
 
@@ -130,7 +130,7 @@ def read_header(data: bytes) -> ImageHeader:
         format="TIFF",
         width_px=layout.width_px,
         height_px=layout.height_px,
-        # OpenCV always applies it for this format, and for no other.
+        # OpenCV applies the orientation of a TIFF whatever the flags are, and here that of no other format.
         orientation=1 if layout.is_for_opencv else layout.orientation,
         # Up to 8 bits, libtiff has already premultiplied alpha.
         alpha="premultiplied" if layout.is_for_opencv and layout.alpha != "none" else layout.alpha,
@@ -139,7 +139,7 @@ def read_header(data: bytes) -> ImageHeader:
 
 
 def read_layout(data: bytes) -> Layout:
-    """Reads the directory and refuses what is not read, by name."""
+    """Reads the directory. The error for a feature that is not supported names the feature."""
     try:
         tags = read_tags(data, {*_NUMBERS, *_LISTS})
     except (ValueError, struct.error):

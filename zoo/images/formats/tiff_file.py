@@ -1,4 +1,4 @@
-"""Writes plain TIFF files around compressed data, so that libtiff unpacks them."""
+"""Writes simple TIFF files around compressed data, so that libtiff unpacks the data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tiff_file(
     fill_order: int = 1,
     options: int = 0,
 ) -> bytes:
-    """A file of which each block is a strip; ``options`` are those of group 3 fax compression."""
+    """Writes a file in which each block is a strip. ``options`` are those of group 3 fax compression."""
     places, at = [], 8
     for block in blocks:
         places.append(at)

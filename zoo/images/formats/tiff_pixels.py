@@ -1,8 +1,8 @@
-"""The pixels of a TIFF: its blocks are unpacked, and NumPy interprets the samples.
+"""Reads the pixels of a TIFF: unpacks its blocks, and interprets the samples with NumPy.
 
 OpenCV by itself refuses or misreads many valid files: palettes and gray of fewer than 8 bits, floating point, 32 bits,
-two channels, planes of 16 bits. It always unpacks LZW and fax strips correctly. Therefore those strips
-or tiles are put, as they are, into a plain file of gray.
+two channels, planes of 16 bits. It always unpacks LZW and fax strips correctly. Therefore such strips or tiles are
+copied unchanged into a simple gray file, which OpenCV unpacks.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ _WHITES = (1.0, 255.0, 65535.0, float(2**32 - 1), float(2**64 - 1))
 
 
 def read_pixels(data: bytes, layout: Layout) -> _Bytes:
-    """Gray ``(height, width)``, RGB, or either with alpha as ``(height, width, 2 or 4)``; 8 bits, as stored otherwise.
+    """Reads gray ``(height, width)``, RGB, or either with alpha as ``(height, width, 2 or 4)``, with samples of 8 bits.
+
+    Orientation and alpha are not applied.
 
     Raises:
         ImageError: Blocks are missing, cut off or damaged.
@@ -72,7 +74,7 @@ def _bands(layout: Layout) -> Iterator[tuple[int, int]]:
 
 
 def _rows(data: bytes, layout: Layout, plane: int) -> _Bytes:
-    """The bytes of each row of a plane ``(height, bytes)``, unpacked, without predictor."""
+    """The unpacked bytes of each row of a plane, ``(height, bytes)``, with the predictor undone."""
     per_pixel = 1 if layout.is_planar else layout.channels
     row_bytes = (layout.block_width * per_pixel * layout.bits + 7) // 8
     if min(layout.block_width, layout.block_height) < 1:
@@ -112,7 +114,7 @@ def _unpacked(blocks: list[bytes], heights: list[int], row_bytes: int, layout: L
         ones = _by_libtiff(blocks, sum(heights), layout.block_width, 1, layout)
         return np.packbits(ones > 0, axis=1)
     if layout.compression == LZW:
-        # OpenCV refuses data that libtiff reports as damaged only for samples of 16 bits.
+        # If libtiff reports damaged data, OpenCV refuses it only if the samples have 16 bits.
         bits = 8 if row_bytes % 2 else 16
         rows = _by_libtiff(blocks, sum(heights), row_bytes * 8 // bits, bits, layout)
         return rows.view(np.uint8)
@@ -206,7 +208,7 @@ def _samples(rows: _Bytes, layout: Layout, count: int) -> npt.NDArray[np.generic
 
 
 def _white(planes: list[_Bytes], layout: Layout, shape: tuple[int, ...]) -> float:
-    """The value that is white."""
+    """The sample value of white."""
     if layout.bits <= 16 and layout.sample_format != FLOAT:
         return float(2 ** (layout.bits - (layout.sample_format == SIGNED)) - 1)
     largest = 0.0
@@ -247,7 +249,7 @@ def _looked_up(samples: npt.NDArray[np.generic], layout: Layout) -> _Bytes:
 
 
 def _as_bytes(samples: npt.NDArray[np.generic], white: float) -> _Bytes:
-    """0 to ``white`` as 0 to 255, rounded; what is below or above is cut, what is no number is black."""
+    """Scales 0 to ``white`` to 0 to 255, rounded. Values outside this range are clipped, and NaN becomes black."""
     if samples.dtype == np.uint8 and white == 255:
         return np.array(samples, np.uint8)
     if samples.dtype == np.uint8 or samples.dtype == np.uint16:

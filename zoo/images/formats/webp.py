@@ -1,4 +1,4 @@
-"""WebP; of an animated one, the first frame."""
+"""WebP files. Of an animation, the first frame is used."""
 
 from __future__ import annotations
 
