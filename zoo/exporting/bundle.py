@@ -32,7 +32,7 @@ from zoo.parity import Verification
 
 #: Reports next to the exported file, which are kept if the file is refused.
 _REPORTS = {"verify.json", "verify.html", "labels.txt", "calibration.csv", "quantization.json"}
-#: Written after the program.
+#: Files that are written after the program, which must not contain files with these names.
 _LAST = {"LICENSE", "NOTICE", "README.md", SPEC}
 #: Names that no part of an exported file may have.
 OF_THE_BUNDLE = {*_REPORTS, *_LAST, *DEPLOYMENT, "golden", "run.py", "runner", "requirements.txt"}
@@ -98,11 +98,11 @@ def _write_program(folder: Path, exporter: Exporter) -> None:
 
 
 def made_by_us(folder: Path) -> set[str]:
-    """Names in a folder that an export may have created. A subfolder is included only if all its files may be."""
+    """Names in a folder that an export may have created. A subfolder is included only if all its files may be from one."""
     try:
         recorded = set(read_bundle(folder).values["files"])
     except ZooError:
-        return _REPORTS  # from a refused file, without a model
+        return _REPORTS  # of a refused file, whose folder contains no model
     try:
         strange = {
             path.relative_to(folder).parts[0]

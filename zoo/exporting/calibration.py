@@ -14,7 +14,7 @@ from zoo.errors import ExportError
 
 #: Maximum number of calibration images. Ranges are measured on a quarter of them; distillation uses all.
 COUNT = 512
-#: Difference of pixels in an image of a single colour: what compression leaves.
+#: Maximum difference between pixel values in an image of a single colour. Compression causes small differences.
 _NOISE = 2
 
 
@@ -59,7 +59,7 @@ def halve(data: ImageData) -> ImageData:
 
 
 def leave_out(data: ImageData, calibration: Calibration) -> ImageData:
-    """The halved data without verification images whose content is used for calibration."""
+    """The halved data, in which all images that are not used for calibration are used for verification."""
     calibrating = {sha256 for *_, sha256 in calibration.rows}
     return replace(data, splits=tuple(TRAIN if content in calibrating else TEST for content in data.contents))
 
@@ -96,14 +96,14 @@ def choose(data: ImageData, seed: int = 0, count: int = COUNT) -> Calibration:
 
 
 def choose_unlabelled(photos: ImageData, seed: int = 0, count: int = COUNT) -> tuple[Calibration, int]:
-    """Chooses photos without labels at random, and counts those of a single colour, which say nothing and are left out.
+    """Chooses photos without labels at random, and counts the photos of a single colour, which are omitted.
 
     Args:
         photos: The photos.
         seed: Seed of the choice.
         count: Number of photos. If there are fewer, all are used.
     """
-    # By content, so that the names of the files change nothing.
+    # Sorted by content, so that the names of the files have no effect.
     order = sorted(range(len(photos.names)), key=lambda index: photos.contents[index])
     chosen: list[int] = []
     pixels, blank = [], 0
@@ -122,7 +122,7 @@ def choose_unlabelled(photos: ImageData, seed: int = 0, count: int = COUNT) -> t
 
 
 def together(one: Calibration, other: Calibration, count: int = COUNT) -> Calibration:
-    """Images of two calibrations in turn, so that the first few are from both, and not more than ``count`` in all."""
+    """Alternates the images of two calibrations, so that the first few are from both. At most ``count`` are used."""
     pairs = itertools.zip_longest(enumerate(one.rows), enumerate(other.rows))
     mixed = [(source, *item) for pair in pairs for source, item in zip((one, other), pair, strict=True) if item]
     pixels = [source.pixels[place] for source, place, _ in mixed[:count]]

@@ -1,9 +1,10 @@
 """Contribution of each position to the logit of a class, for networks whose logits are linear in feature maps.
 
-If a network ends in pooling and one dense layer, the logit of a class is a sum over the positions of the feature map:
-the class activation map (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization"). This is true for
-every head that only pools, concatenates, adds, and multiplies by constants, and for feature maps of several depths.
-Such a head is found by following the graph backwards from the logits, regardless of the names of its layers.
+If a network ends in pooling and one dense layer, the logit of a class is a sum over the positions of the feature map.
+Its terms are the class activation map (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization").
+This is true for every head that only pools, concatenates, adds, and multiplies by constants, and for feature maps of
+several depths. Such a head is found by following the graph backwards from the logits, regardless of the names of its
+layers.
 
 Softmax gives the same probabilities if a constant is added to all logits. Therefore the evidence is relative to the
 mean of all classes: two networks with the same probabilities have the same evidence.
@@ -37,7 +38,7 @@ class Logits:
     """The logits: the inputs of the softmax at the end of a network.
 
     Args:
-        call: The call that computes the logits, or directly their softmax.
+        call: The call that computes the logits, possibly together with their softmax.
         layer: A layer that computes the logits without softmax. ``None`` if the call computes them itself.
     """
 
@@ -51,7 +52,7 @@ class Logits:
 
 @dataclass(frozen=True)
 class Depth:
-    """One feature map that the logits are linear in.
+    """A feature map in which the logits are linear.
 
     Args:
         call: The call that computes it.
@@ -355,7 +356,7 @@ def _batch_norm(call: Call, operation: Any, weights: Array) -> tuple[list[Array]
     return [weights * scale[:, None]], offset @ weights.reshape(-1, *weights.shape[-2:]).sum(axis=0)
 
 
-#: By the names of layers and operations. Operations of ``keras.ops`` have names similar to those of layers.
+#: The rules by the names of layers and operations. Operations of ``keras.ops`` have names similar to those of layers.
 _RULES: dict[tuple[str, ...], Any] = {
     (*(layer.__name__ for layer in TRAINING_ONLY), "Activation", "FakeQuantize"): _keep,
     ("Flatten", "Reshape", "Squeeze", "ExpandDims"): _reshape,

@@ -64,7 +64,7 @@ def export(
         progress: Creates a progress counter for a stage.
 
     Raises:
-        ExportError: A folder cannot be written. A conversion that fails is an ``error`` of its target instead.
+        ExportError: A folder cannot be written. A failed conversion is stored as the ``error`` of its target instead.
     """
     for target in targets:
         for folder in (folder_of(job, target), refused_folder(folder_of(job, target))):
@@ -77,15 +77,15 @@ def export(
     expected = maps = None
     if job.data is not None:
         stage(f"Predicting with Keras: {job.trained.name}")
-        expected = keras_predictions(job.trained, job.data, job.split, progress("asking Keras"))
+        expected = keras_predictions(job.trained, job.data, job.split, progress("predicting with Keras"))
         if head is not None:
             indices = job.data.indices(job.split)
             maps = keras_maps(model, job.data, indices, expected.argmax(axis=1), progress("mapping the evidence"))
     unused = None
     if job.data is not None and any(target.precision == "int8" for target in targets):
-        unused = ask_unused(job.trained, job.unused, progress("asking Keras"))
+        unused = ask_unused(job.trained, job.unused, progress("predicting with Keras"))
     make_folder(job.folder)
-    prepared: dict[bool, _Prepared | ExportError] = {}  # once for all formats, including its error
+    prepared: dict[bool, _Prepared | ExportError] = {}  # prepared once for all formats, even if it failed
     made = []
     for target in targets:
         in_8_bits = target.precision == "int8"
@@ -150,7 +150,7 @@ def _quantize(model: keras.Model, job: Job, stage: Stage, progress: Callable[[st
     from zoo.exporting.quantize import quantize
 
     assert job.calibration is not None
-    # With a lower gate, the same file would have been kept.
+    # A lower gate of the user does not lower the goal, so that the file does not depend on it.
     limits = [default_gates("int8"), *([job.gates["int8"]] if "int8" in job.gates else [])]
     wanted = max(limit.min_agreement or 0.0 for limit in limits)
     images = len(job.calibration.rows)
@@ -193,7 +193,7 @@ def _export_one(
                 job.data,
                 job.split,
                 gates=job.gates.get(target.precision),
-                progress=progress("asking the file"),
+                progress=progress("predicting with the file"),
                 expected=asked.expected,
                 unused=asked.unused,
                 maps=asked.maps,
@@ -221,7 +221,7 @@ def _export_one(
             with whole_file(archive_of(kept)) as archive:
                 write_archive(aside, archive, kept.name)
                 put(aside, final)
-            shutil.rmtree(rejected, ignore_errors=True)  # it no longer describes the file
+            shutil.rmtree(rejected, ignore_errors=True)  # its reports do not describe the new file
     return Exported(target, final / ("verify.html" if refused else file.name), size, verification, latency)
 
 

@@ -27,12 +27,12 @@ Array = NDArray[np.floating[Any]]
 
 
 def fold(model: keras.Model) -> keras.Model:
-    """Returns the same function with fewer layers.
+    """Returns a model that computes the same function with fewer layers.
 
     Layers that are active only in training are removed. Activations of a convolution or dense layer become separate
     layers. Recurrent layers are unrolled, because runtimes differ most in loops. Normalisation to unit length avoids
     the inverse square root of zero, for which a runtime may return NaN. BatchNorm after a convolution is folded into
-    its kernel and bias. Normalisation of the pixels is folded into the first convolution.
+    the kernel and bias of the convolution. Normalisation of the pixels is folded into the first convolution.
 
     Args:
         model: Functional model that maps raw pixels to probabilities. It is not changed.
@@ -83,7 +83,7 @@ class UnitLength(layers.Layer):  # type: ignore[misc]
 
     Args:
         axis: One axis or several.
-        least: Above zero.
+        least: Minimum divisor, above zero.
     """
 
     def __init__(self, axis: int | Sequence[int], least: float, **settings: Any) -> None:
@@ -167,8 +167,8 @@ def _fold_normalisation(model: keras.Model) -> keras.Model:
     """Folds scale and offset of the pixels into the first convolution.
 
     If the convolution pads with zeros, the offset does not apply to the padding, so it cannot be folded into the bias.
-    Instead, a fourth channel is added that is constant inside the image and zero in the padding like the others. This
-    is exact, also in 8 bits, and still needs only one convolution.
+    Instead, a fourth channel is added, which is constant inside the image and, like the other channels, zero in the
+    padding. This is exact, also in 8 bits, and still needs only one convolution.
     """
     graph = Graph(model)
     found = _find_normalisation(graph)

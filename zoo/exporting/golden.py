@@ -44,7 +44,8 @@ _PHOTOS = 3
 _LARGEST_PHOTO_BYTES = 2**20
 _MOST_PIXEL_BYTES = 16 * 2**20
 
-#: Photos that Keras predicts correctly with at least this margin are preferred, because they prove more.
+#: Photos that Keras predicts correctly are preferred if the two largest probabilities differ by at least this much,
+#: because they prove more.
 _CLEAR_MARGIN = 0.2
 
 
@@ -194,7 +195,7 @@ def _format(path: str) -> str:
 
 
 def _read(path: str) -> bytes:
-    """Reads a file that every decoder decodes in the same way. Returns nothing if it is unusable or unusual."""
+    """Reads a file. Returns nothing if it is unusable, or if decoders may decode it differently."""
     try:
         content = read_file(path)
         return b"" if look(content)[1] else content
@@ -203,7 +204,7 @@ def _read(path: str) -> bytes:
 
 
 def _draw(height: int, width: int) -> NDArray[np.uint8]:
-    """Gradients, waves of increasing frequency and sharp edges, in BGR. Resize rules differ in their effect on them."""
+    """Gradients, waves of increasing frequency and sharp edges, in BGR. Resize rules change them differently."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     waves = 127.5 + 127.5 * np.sin(x * x / (2 * width) + y / 9)
     drawn = np.stack([255 * x / width, waves, 255 * y / height], -1).astype(np.uint8)

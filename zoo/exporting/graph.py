@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from zoo.errors import ExportError
 from zoo.keras_internals import calls_of, has_calls
 
-#: Layers that do nothing after the training.
+#: Layers that have no effect after training.
 TRAINING_ONLY = (
     keras.layers.Dropout,
     keras.layers.SpatialDropout1D,
@@ -31,7 +31,7 @@ TRAINING_ONLY = (
     keras.layers.Identity,
 )
 
-#: Layers after which a row of probabilities, or of logits, still is one.
+#: Layers whose output is a row of probabilities, or of logits, if their input is one.
 _KEEPING = (
     keras.layers.Flatten,
     keras.layers.Reshape,
@@ -53,7 +53,7 @@ class Call:
         operation: The layer or operation. ``None`` for the model's input.
         sources: The arguments of the call, in order.
         users: The calls that use any of its outputs.
-        invoke: Calls a layer, which may be another one, with new values instead of the sources.
+        invoke: Calls the layer, or another layer in its place, with new values instead of the sources.
         shapes: Shapes of its outputs, with batch size ``None``.
     """
 
@@ -85,7 +85,7 @@ class Graph:
         model: A functional (or sequential) model with one input and one output.
 
     Raises:
-        ExportError: The model has no Keras graph, like a subclassed model, or has several inputs or outputs.
+        ExportError: The model has no Keras graph, such as a subclassed model, or has several inputs or outputs.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -185,7 +185,7 @@ class Graph:
     def _copy(call: Call, copies: dict[int, Any]) -> Any:
         layer = call.operation
         if id(layer) not in copies:
-            # By the name of the call, because layers of two nested models may have the same name.
+            # The copy has the name of the call, because layers of two nested models may have the same name.
             copies[id(layer)] = copy_layer(layer, name=call.name) if isinstance(layer, keras.Layer) else layer
         return copies[id(layer)]
 
@@ -234,7 +234,7 @@ def copy_layer(layer: keras.Layer, with_weights: bool = True, **changes: Any) ->
         ExportError: The configuration of the layer creates a layer with other weights.
     """
     config = layer.get_config()
-    if "dtype" in config:  # a Pipeline has no graph, but its layers have
+    if "dtype" in config:  # the configuration of a Pipeline has none
         config["dtype"] = "float32"
     config |= changes
     copy = type(layer).from_config(config)
@@ -248,10 +248,10 @@ def copy_layer(layer: keras.Layer, with_weights: bool = True, **changes: Any) ->
             return copy
         if [tuple(weight.shape) for weight in copy.weights] != [tuple(weight.shape) for weight in layer.weights]:
             raise ExportError(
-                f"The {type(layer).__name__} layer '{layer.name}' cannot be copied: made from its configuration, it "
-                f"has weights of {_shapes(copy)}, and it holds {_shapes(layer)}.",
-                "Its get_config() must describe the layer as it is. A model after model.quantize() must be exported as "
-                "it was before.",
+                f"The {type(layer).__name__} layer '{layer.name}' cannot be copied: a layer with its configuration has "
+                f"weights of shape {_shapes(copy)}, but the layer has {_shapes(layer)}.",
+                "Its get_config() must describe the layer completely. If the model was quantised with model.quantize(), export "
+                "the original model.",
             )
         copy.set_weights(layer.get_weights())
         if isinstance(copy, keras.layers.Normalization):
@@ -260,7 +260,7 @@ def copy_layer(layer: keras.Layer, with_weights: bool = True, **changes: Any) ->
 
 
 def _shapes(layer: keras.Layer) -> str:
-    return ", ".join(str(tuple(weight.shape)) for weight in layer.weights) or "no shape"
+    return ", ".join(str(tuple(weight.shape)) for weight in layer.weights) or "none"
 
 
 def to_array(variable: Any) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from zoo.parity import Gates, Verification
 
 Stage = Callable[[str], None]
 Progress = Callable[[int, int], None]
-#: Writes the page of a verification, with the content of quantization.json for an int8 file. It is passed in, because
+#: Writes the page of a verification, with the content of quantization.json for an int8 file. It is an argument, because
 #: zoo.report cannot be imported here.
 Draw = Callable[[Verification, Path, Mapping[str, Any] | None], Any]
 

@@ -82,14 +82,14 @@ def _with_map(graph: Graph, head: LinearHead, moved: NDArray[np.float32], rounde
 def _branch(
     graph: Graph, head: LinearHead, moved: NDArray[np.float32], value_of: Callable[..., Any], rounded: Rounding
 ) -> list[Any]:
-    """The tensors from the feature maps to the map, the map last."""
+    """The tensors that are computed from the feature maps. The last of them is the evidence map."""
     made = []
     parts = []
     finest = next(depth for depth in head.depths if depth.size == head.size)
     for number, depth in enumerate(head.depths):
         name = MAP if number == 0 else f"{MAP}_{number + 1}"
         bias = moved / np.float32(np.prod(head.size)) if depth is finest else np.zeros_like(moved)
-        # The average that follows is replaced by a sum.
+        # Multiplied by the number of positions that are averaged below, so that the average becomes a sum.
         places = max(1, depth.size[0] // head.size[0]) * max(1, depth.size[1] // head.size[1])
         made.append(rounded(name, _convolution(depth, places, bias, name)(value_of(depth.call))))
         if depth.size > head.size:

@@ -69,7 +69,7 @@ def _hint(item: Exported, made: Sequence[Exported]) -> str | None:
 
 
 def stored_error(problem: str, precision: str, model: keras.Model) -> ExportError:
-    """The error for a file that ``stored_problem`` found.
+    """The error for a file in which ``stored_problem`` found a problem.
 
     Args:
         problem: The problem that was found.

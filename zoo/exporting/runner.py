@@ -32,7 +32,7 @@ _IMPORT = re.compile(r"^(\s*(?:from|import) )zoo\.", re.MULTILINE)
 
 
 def runner_files(exporter: Exporter) -> dict[str, str]:
-    """Source by path in the bundle, for ``run.py``, all modules that it needs, and the files that make a service of it.
+    """Sources by path in the bundle: ``run.py``, all modules that it needs, and the files that run it as a service.
 
     Empty if the exporter has no runtime.
 
@@ -58,7 +58,7 @@ def requirements(exporter: Exporter) -> tuple[str, ...]:
 
 
 def imports_of(source: str, module: str) -> set[str]:
-    """All modules that a source imports anywhere. ``from a import b`` gives both ``a`` and ``a.b``."""
+    """All modules that a source imports anywhere. ``from a import b`` yields both ``a`` and ``a.b``."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source, module)):
         if isinstance(node, ast.Import):

@@ -57,7 +57,7 @@ def _staged_bundle(source: Path, named: Path) -> Iterator[Path]:
         )
     exporter = exporters().get(str(bundle.values["format"]))
     runner = _runner(exporter)
-    # A file called `numpy.py` next to `run.py` would be imported.
+    # The suffix is checked, because a file named `numpy.py` next to `run.py` would be imported.
     if not bundle.model.endswith(exporter.suffix):
         raise VerificationError(
             f"The bundle {named} is refused: its model '{bundle.model}' is not a {exporter.suffix} file.",

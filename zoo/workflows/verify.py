@@ -158,7 +158,7 @@ def _verify(request: VerifyRequest, reporter: Reporter, device: Device | None) -
     start_keras()
     tell_pixels(reference, images, split, request.pixels, reporter)
     reporter.stage(f"Predicting with Keras: {described(request.against, reference)}")
-    expected = keras_predictions(reference, images, split, reporter.counter("asking Keras"))
+    expected = keras_predictions(reference, images, split, reporter.counter("predicting with Keras"))
     maps = None
     if has_map(runtime):
         from zoo.exporting.evidence import keras_maps
@@ -174,9 +174,9 @@ def _verify(request: VerifyRequest, reporter: Reporter, device: Device | None) -
         split,
         gates=replace(default_gates(precision), **request.gates),
         threads=request.threads,
-        progress=reporter.counter("asking the file"),
+        progress=reporter.counter("predicting with the file"),
         expected=expected,
-        unused=ask_unused(reference, unused, reporter.counter("asking Keras")),
+        unused=ask_unused(reference, unused, reporter.counter("predicting with Keras")),
         maps=maps,
         device=device,
     )

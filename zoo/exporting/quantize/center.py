@@ -1,9 +1,10 @@
-"""Centring: channels are shifted so that all of them reach as far below zero as above.
+"""Centring: channels are shifted so that the values of each reach as far below zero as above.
 
-A tensor without a ReLU is stored from the smallest value of any channel to the largest. A channel whose values lie
-mostly on one side uses half of that. Subtracting its middle where it is made, in a bias, and adding it where it is
-read, in the biases of the convolutions there, changes nothing in real numbers and lets equalisation stretch it further
-(Wei et al.: Outlier Suppression+, EMNLP 2023, where channels of language models are shifted and scaled).
+All channels of a tensor are stored with one range, from the smallest value of any channel to the largest. If the values
+of a channel lie mostly on one side of zero, as is possible without a ReLU, the channel uses only half of this range.
+Therefore the middle of the channel is subtracted in the bias of the layer that computes it, and added in the biases of
+the convolutions that read it. This changes nothing in real numbers, and allows a larger scale of the channel in
+equalisation (Wei et al.: Outlier Suppression+, EMNLP 2023, where channels of language models are shifted and scaled).
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ def center(graph: Graph, channels: dict[Call, Channels]) -> None:
 
     Args:
         graph: Graph of a folded model, whose biases are changed.
-        channels: What ``measure_channels`` found; changed along with the model.
+        channels: Result of ``measure_channels``, which is changed along with the model.
     """
     for space in find_spaces(graph):
         if not _takes_shifts(space):
             continue
         parts = _parts(space)
         watched = [call for call in space.calls if call in channels]
-        # Some tensors are sums of others. These shifts bring all tensors as close as possible to their middles.
+        # Some tensors are sums of others, so their shifts depend on each other. These shifts bring the middles of all
+        # tensors as close to zero as possible.
         ties = np.stack([parts[call] for call in watched])
         middles = np.stack([channels[call].middle for call in watched])
         shifts, *_ = np.linalg.lstsq(ties, middles)
@@ -48,7 +50,7 @@ def center(graph: Graph, channels: dict[Call, Channels]) -> None:
 
 
 def _takes_shifts(space: Space) -> bool:
-    """Whether nothing but sums stands between its makers and its users, and no user adds zeros around what it reads."""
+    """Whether there are only sums between the makers and the users of a space, and no user pads its input."""
     return (
         not space.fixed
         and bool(space.makers and space.users)
@@ -63,7 +65,7 @@ def _pointwise(layer: object) -> bool:
 
 
 def _parts(space: Space) -> dict[Call, Array]:
-    """Of every tensor, how often each maker is in its sum."""
+    """For every tensor, how often the output of each maker is a term of its sum."""
     parts: dict[Call, Array] = {}
     for call in space.calls:
         if call in space.makers:

@@ -1,4 +1,4 @@
-"""Where a model ends: its last layer with weights, and its logits."""
+"""The end of a model: its last layer with weights, and its logits."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ def trained_calls(graph: Graph) -> list[Call]:
 
 
 def find_ending(graph: Graph) -> tuple[Call, Call]:
-    """The last layer with weights, and the call that gives the logits: it, or the sum that it is part of.
+    """The last layer with weights, and the call that computes the logits: this layer, or the sum of which it is a term.
 
-    If there are several, as in a head that adds the scores of several depths, the one with the most weights.
+    If there are several last layers, as in a head that adds the scores of several depths, the one with the most weights
+    is returned.
     """
     trained = trained_calls(graph)
     followed: set[Call] = set()

@@ -1,10 +1,11 @@
-"""Cross-layer equalisation: channels are scaled so that all of them use the 8 bits that they share.
+"""Cross-layer equalisation: channels are scaled so that all channels of a tensor make use of its 8 bits.
 
-One step between neighbouring values serves all channels of a tensor. A channel that stays near zero is then a handful
-of values. Multiplying it where it is made and dividing it where it is used changes nothing in real numbers (Nagel, van
-Baalen, Blankevoort, Welling: Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV 2019), and
-leaves less of it to rounding. Here the ranges of activations decide, measured on calibration images: weights are
-stored with a step per output channel already. The noise of a channel counts as much as it changes the logits.
+All channels of a tensor are stored with the same step. A channel whose values are all near zero is then represented by
+only a few of the 256 values. Multiplying the channel in the layer that computes it, and dividing it in the layers that
+read it, changes nothing in real numbers and reduces the error of rounding (Nagel, van Baalen, Blankevoort, Welling:
+Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV 2019). Here, the scales are chosen by the
+ranges of activations, which are measured on calibration images, because weights already have a step per output channel.
+The noise of a channel is weighted by its influence on the logits.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ Array = NDArray[np.float64]
 
 #: Maximum factor of a channel.
 _LARGEST = 16.0
-#: Margin above the largest observed value, below which a capped ReLU must not clip.
+#: Multiple of the largest observed value up to which a capped ReLU must not clip.
 _ROOM = 1.05
-#: Share of the noise of weights rounded to the nearest that remains with GPTQ.
+#: Noise of weights rounded with GPTQ, as a share of the noise of weights rounded to the nearest.
 _LEFT_BY_GPTQ = 0.1
 #: Exponent of the smooth maximum over channels. The larger it is, the closer the result is to the maximum.
 _SHARPNESS = 30.0
@@ -39,14 +40,14 @@ _MOVING = (layers.ZeroPadding2D, layers.Cropping2D, layers.MaxPooling2D)
 
 @dataclass
 class Space:
-    """Tensors that must be scaled alike, because sums, pooling and activations tie their channels together.
+    """Tensors that must have the same scales, because sums, pooling and activations connect their channels.
 
     Args:
-        calls: Whose outputs they are.
-        makers: Linear layers that make them.
+        calls: The calls whose outputs they are.
+        makers: Linear layers that compute them.
         users: Linear layers that read them.
         cap: Upper limit of a ReLU among them; infinite if there is none.
-        fixed: Whether something reads or makes them that cannot take a scale.
+        fixed: Whether a call that cannot take a scale reads or computes them.
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -62,9 +63,9 @@ def equalize(graph: Graph, channels: dict[Call, Channels], influence: dict[Call,
     Args:
         graph: Graph of a folded model, whose kernels and biases are changed. Its predictions do not change, unless an
             image has larger values than all measured images and a capped ReLU now clips them.
-        channels: What ``measure_channels`` found; changed along with the model.
-        influence: What ``measure_influence`` found; changed along with the model. Without it, noise is weighed by the
-            kernels that read it.
+        channels: Result of ``measure_channels``, which is changed along with the model.
+        influence: Result of ``measure_influence``, which is changed along with the model. Without it, noise is weighted
+            by the kernels that read the channel.
     """
     influence = {} if influence is None else influence
     for space in find_spaces(graph):
@@ -88,7 +89,7 @@ def equalize(graph: Graph, channels: dict[Call, Channels], influence: dict[Call,
 
 
 def find_spaces(graph: Graph) -> list[Space]:
-    """The tensors of a model, sorted into those that share their channels' scales."""
+    """Groups the tensors of a model. The tensors of a group must have the same scales."""
     roots: dict[Call, Call] = {call: call for call in graph.calls}
 
     def root(call: Call) -> Call:
@@ -123,14 +124,15 @@ def find_spaces(graph: Graph) -> list[Space]:
 
 
 def best_scale(space: Space, watched: dict[Call, Channels], influence: dict[Call, Array]) -> Array:
-    """The scale of each channel that leaves the least noise behind, of rounded values and rounded weights together.
+    """The scale of each channel with the least noise, of rounded values and rounded weights together.
 
-    Candidates are powers of the scale that leaves the least noise of rounded values alone, from no change to all of it.
+    The candidates are powers of the scale with the least noise of rounded values alone. The exponents are from 0 (no
+    change) to 1.
 
     Args:
         space: Tensors that share the scale.
-        watched: What their channels were seen to hold.
-        influence: Of each channel of a tensor: variance of the logits for each unit of its variance.
+        watched: Statistics of their channels.
+        influence: For each channel of a tensor, the variance of the logits for each unit of its variance.
     """
     known = all(call in influence and influence[call].any() for call in (*watched, *space.users))
     readers = [_Reader(call, influence[call] if known else None) for call in space.users]
@@ -159,7 +161,7 @@ class _Tensor:
     def __init__(self, seen: Channels, influence: Array, capped: bool) -> None:
         reach = seen.largest if capped else seen.reach
         self.reach = np.maximum(reach, max(reach.max(), 1e-12) * 1e-4)
-        self.sides = 2 if seen.low.min() < 0 else 1  # around zero, that the range of values covers
+        self.sides = 2 if seen.low.min() < 0 else 1  # of zero that the range covers
         self.influence = influence
 
     def noise(self, scale: Array) -> float:
@@ -172,7 +174,7 @@ class _Reader:
 
     Args:
         call: Its call.
-        influence: Cost of a unit of noise in each of its output channels. ``None``: the same in all.
+        influence: Cost of a unit of noise in each of its output channels. ``None``: the cost is the same in all.
     """
 
     def __init__(self, call: Call, influence: Array | None) -> None:
@@ -183,7 +185,7 @@ class _Reader:
         self.depthwise = isinstance(call.operation, layers.DepthwiseConv2D)
 
     def noise(self, scale: Array, square: Array) -> float:
-        """Noise due to rounding of its weights to the nearest. ``square`` is the mean square of the unscaled inputs."""
+        """Noise from rounding its weights to the nearest. ``square`` is the mean square of the unscaled inputs."""
         if self.depthwise:  # it has a step for every channel, so scaling does not change its rounding
             return 0.0
         steps = np.abs(self.taps / scale[:, None]).max(axis=(0, 1)) / 127
@@ -226,7 +228,7 @@ def _least_noise(tensors: list[_Tensor], limit: Array) -> Array:
 
 
 def _takes_scales(graph: Graph, call: Call) -> bool:
-    """Whether a call is a linear layer whose kernel can take a scale for every channel it reads and makes."""
+    """Whether a call is a linear layer whose kernel can take a scale for every input channel and output channel."""
     layer = call.operation
     if not isinstance(layer, LINEAR) or isinstance(layer, layers.Conv2DTranspose) or not graph.called_once(call):
         return False

@@ -1,4 +1,4 @@
-"""Running a model call by call, so that every value on the way can be looked at, changed and forgotten."""
+"""Runs a model call by call, so that every intermediate value can be inspected, changed and released."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _PASSING = (layers.ZeroPadding2D, layers.Cropping2D, layers.MaxPooling2D, layers
 
 
 def run(graph: Graph, image: Value, visit: Callable[[Call, list[Value]], Value]) -> Value:
-    """Carries a value through a graph.
+    """Runs a graph on a value.
 
     Args:
         graph: The model.
         image: The value of the input.
-        visit: Makes the value of a call from those of its sources.
+        visit: Computes the value of a call from the values of its sources.
 
     Returns:
-        The value of the graph's output. Others are let go as soon as nobody needs them.
+        The value of the graph's output. Other values are released as soon as they are no longer needed.
     """
     waiting = {call: len(call.users) for call in graph.calls}
     values = {graph.input: image}
@@ -49,18 +49,18 @@ def _one(value: Any, index: int) -> Any:
 
 
 def batches(images: Pixels) -> Iterator[Pixels]:
-    """Parts of a few images each."""
+    """Yields a few images at a time."""
     for start in range(0, len(images), BATCH):
         yield images[start : start + BATCH]
 
 
 def passes_through(call: Call) -> bool:
-    """Whether the outputs of a call are some of its inputs, so that they need no rounding of their own."""
+    """Whether the output values of a call are copies of input values or zeros, so that they need no rounding."""
     return isinstance(call.operation, _PASSING) or type(call.operation).__name__ == "Pad"
 
 
 def is_relu(operation: Any) -> bool:
-    """Whether an operation is a ReLU, capped or not, that converters join to the convolution before it."""
+    """Whether an operation is a ReLU, capped or not, that converters fuse with the convolution before it."""
     if isinstance(operation, layers.ReLU):
         return not operation.negative_slope and not operation.threshold
     return isinstance(operation, layers.Activation) and operation.activation in (
@@ -79,8 +79,8 @@ def cap(operation: Any) -> float:
 def rounded_calls(graph: Graph) -> list[Call]:
     """The calls whose outputs are stored in 8 bits.
 
-    Not among them: what only passes values on, or has several outputs; a convolution or sum whose ReLU is computed with
-    it; and the probabilities, which stay in floating point.
+    Not included are calls that only pass values on or have several outputs, convolutions and sums that are fused with a
+    ReLU, and the probabilities, which stay in floating point.
     """
     found = []
     for call in graph.calls:
@@ -92,5 +92,5 @@ def rounded_calls(graph: Graph) -> list[Call]:
 
 
 def channel_axes(value: Any) -> Sequence[int]:
-    """All axes but the last."""
+    """All axes except the last."""
     return tuple(range(len(value.shape) - 1))

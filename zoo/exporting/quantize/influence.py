@@ -20,7 +20,7 @@ from zoo.exporting.quantize.ending import find_ending
 from zoo.exporting.quantize.forward import Pixels, channel_axes, run
 from zoo.exporting.quantize.ranges import Array, Range
 
-#: Images in one backward pass; all values on the way are in memory.
+#: Number of images in one backward pass, which needs all intermediate values in memory.
 _BATCH = 8
 
 
@@ -29,11 +29,11 @@ def measure_influence(graph: Graph, images: Pixels, calls: Iterable[Call]) -> di
 
     Args:
         graph: The model.
-        images: uint8 ``(n, height, width, 3)``, one at least.
+        images: uint8 ``(n, height, width, 3)``, at least one image.
         calls: The calls whose outputs are measured.
 
     Returns:
-        The influence of each channel. Tensors without a gradient are left out.
+        The influence of each channel. Tensors without a gradient are omitted.
     """
     import tensorflow as tf
 
@@ -56,7 +56,7 @@ def measure_influence(graph: Graph, images: Pixels, calls: Iterable[Call]) -> di
             tape.watch(image)
             run(graph, image, visit)
             scores = values[logits]
-            # Softmax does not see what all logits have in common.
+            # Softmax does not depend on the mean of all logits.
             scores = scores - ops.mean(scores, axis=-1, keepdims=True)
             sign = signs.choice([-1.0, 1.0], scores.shape).astype(np.float32)
             total = ops.sum(scores * sign)
@@ -70,7 +70,7 @@ def measure_influence(graph: Graph, images: Pixels, calls: Iterable[Call]) -> di
 
 
 def predicted_noise(influence: dict[Call, Array], ranges: dict[Call, Range]) -> dict[Call, float]:
-    """Variance of a logit that the rounding of each tensor to 8 bits causes, to first order."""
+    """For each tensor, the variance of a logit that its rounding to 8 bits causes, to first order."""
     return {
         call: float(cost.sum() * ((ranges[call][1] - ranges[call][0]) / 255) ** 2 / 12)
         for call, cost in influence.items()

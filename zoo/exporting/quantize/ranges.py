@@ -1,4 +1,4 @@
-"""How far the values of every tensor reach, and which range to store in 8 bits."""
+"""Measures the values of every tensor, and chooses the range that is stored in 8 bits."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from zoo.exporting.quantize.rounding import steps
 Range = tuple[float, float]
 
 Array = NDArray[np.float64]
-#: Number of root mean squares beyond which a value is an outlier that may be clipped. Of 5, 7, 8, 10, 12, 15 and 20,
+#: A value above this multiple of the root mean square is an outlier that may be clipped. Of 5, 7, 8, 10, 12, 15 and 20,
 #: this was best on MobileNetV2 (docs/decisions/0006-int8.md). Without a limit, one large value makes the steps of all
 #: others coarse.
 _OUTLIER = 10.0
 _BINS = 2048
 _LEVELS = 255
-#: If fewer values of a tensor were seen, as of the scores of a head, none is clipped. Instead, the range is extended at
-#: each end by this share of its width.
+#: If fewer values of a tensor were measured, as for the scores of a head, no value is clipped. Instead, the range is
+#: extended at each end by this share of its width.
 _ENOUGH_VALUES, _ROOM = 10_000, 0.05
 #: Number of positions that are sampled along each side of a map.
 _PLACES = 28
@@ -34,12 +34,12 @@ _PLACES = 28
 
 @dataclass
 class Channels:
-    """What the channels of one tensor were seen to hold.
+    """Statistics of the channels of one tensor.
 
     Args:
         low, high: Smallest and largest value of each channel.
-        mean, square: Mean of the values and of their squares of each channel.
-        factor, offset: What became of a value of the original model: ``factor * value + offset``.
+        mean, square: Mean of the values of each channel, and mean of their squares.
+        factor, offset: A ``value`` of the original model has become ``factor * value + offset``.
     """
 
     low: Array
@@ -51,7 +51,7 @@ class Channels:
 
     @property
     def reach(self) -> Array:
-        """Largest absolute value of each channel, outliers left out."""
+        """Largest absolute value of each channel, without outliers."""
         return np.asarray(np.minimum(self.largest, _OUTLIER * np.sqrt(self.square)))
 
     @property
@@ -61,7 +61,7 @@ class Channels:
 
     @property
     def middle(self) -> Array:
-        """Halfway between smallest and largest value of each channel, outliers left out."""
+        """The middle between the smallest and the largest value of each channel, without outliers."""
         far = _OUTLIER * np.sqrt(np.maximum(self.square - self.mean**2, 0))
         return np.asarray((np.maximum(self.low, self.mean - far) + np.minimum(self.high, self.mean + far)) / 2)
 
@@ -85,12 +85,12 @@ class Channels:
 
 
 def measure_channels(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dict[Call, Channels]:
-    """Runs calibration images and keeps what the channels of some tensors held.
+    """Measures statistics of the channels of some tensors on calibration images.
 
     Args:
         graph: The model.
-        images: uint8 ``(n, height, width, 3)``, one at least.
-        calls: Whose outputs to watch.
+        images: uint8 ``(n, height, width, 3)``, at least one image.
+        calls: The calls whose outputs are measured.
     """
     watched = set(calls)
     found: dict[Call, Channels] = {}
@@ -100,7 +100,8 @@ def measure_channels(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dic
             return
         axes = channel_axes(value)
         low, high = (np.asarray(reduce(value, axis=axes), np.float64) for reduce in (ops.min, ops.max))
-        # Not the mean of squares, because in float32 it loses the variance of a channel far from zero.
+        # The mean of squares is not computed directly, because in float32 it loses the variance of a channel far from
+        # zero.
         mean, variance = (np.asarray(moment, np.float64) for moment in ops.moments(value, axes))
         share = count / len(images)
         mean, square = mean * share, (variance + mean**2) * share
@@ -124,14 +125,14 @@ def measure_channels(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dic
 
 
 def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) -> dict[Call, Range]:
-    """For every tensor the range that loses least, rounding within it and clipping beyond it together.
+    """For every tensor, the range with the least total error of rounding inside and clipping outside it.
 
-    The input keeps 0 to 255, so that pixels enter as they are.
+    The range of the input is 0 to 255, so that pixels are stored without rounding.
 
     Args:
         graph: The model.
         images: Calibration images, uint8.
-        channels: What ``measure_channels`` found on the same model and images.
+        channels: Result of ``measure_channels`` for the same model and images.
     """
     limits = {
         # Equalisation may have scaled an outlier beyond the limit of a ReLU.
@@ -171,10 +172,10 @@ def _with_room(limits: Range) -> Range:
 
 
 def _finest_step(call: Call, ranges: dict[Call, Range]) -> float:
-    """The step of what integers sum up to make a tensor, which its own step need not be finer than; 0: not known.
+    """The step of the integer sums from which a tensor is computed. 0 if it is unknown.
 
-    The values of a tensor may be almost zero. Equally fine steps are no gain, and LiteRT crashes where they are
-    hundreds of times finer than the sums.
+    The step of the tensor itself does not have to be finer. If all values of a tensor are almost zero, a finer step is
+    no gain, and LiteRT crashes if it is hundreds of times finer than the step of the sums.
     """
     source = call.only_source
     maker = source if is_relu(call.operation) and source is not None and source not in ranges else call
@@ -189,7 +190,7 @@ def _finest_step(call: Call, ranges: dict[Call, Range]) -> float:
 
 
 def share_steps(ranges: dict[Call, Range]) -> dict[Call, Range]:
-    """Returns the ranges after each concatenation and its inputs were given the same range.
+    """Returns ranges in which every concatenation and its inputs have the same range.
 
     If a tensor is an input of several concatenations, all of them and all of their inputs share one range. Other layers
     that use the tensor get this range too. A second rounding on the way to the concatenation would keep a finer range
@@ -210,31 +211,32 @@ def share_steps(ranges: dict[Call, Range]) -> dict[Call, Range]:
 
 
 def _keep_steps_of_average(call: Call, ranges: dict[Call, Range]) -> None:
-    """Integer kernels average stored values, and store the average in the same steps."""
+    """Sets the range of an average to that of its source, because integer kernels store both with the same step."""
     if isinstance(call.operation, layers.AveragePooling2D) and (source := stored_sources(call)[0]) in ranges:
         ranges[call] = ranges[source]
 
 
 def joins(call: Call) -> bool:
-    """Whether a call puts tensors side by side, which integer kernels do with stored values of the same steps alone."""
+    """Whether a call is a concatenation. Integer kernels can concatenate only tensors with the same step."""
     return type(call.operation).__name__ == "Concatenate"
 
 
 def stored_sources(call: Call) -> list[Call]:
-    """The calls whose stored values a call reads, through all layers that only pass them on."""
+    """The calls whose stored values a call reads, directly or through layers that only pass values on."""
     return [path[-1] for path in _paths(call)]
 
 
 def _joined(call: Call) -> list[Call]:
-    """The calls whose stored values a concatenation joins as they are.
+    """The calls whose stored values a concatenation joins without change.
 
-    Not one that others read before a pooling passes it on: the converter changes the steps behind the pooling.
+    A call is not included if its values pass through another layer, such as a pooling, and are also used elsewhere,
+    because the converter changes the steps after the pooling.
     """
     return [path[-1] for path in _paths(call) if len(path) == 1 or all(maker.only_user is not None for maker in path)]
 
 
 def _paths(call: Call) -> list[list[Call]]:
-    """For each source the calls from it back to the one that stores its values."""
+    """For each source, the calls from the source back to the call that stores its values."""
     paths = []
     for source, _ in call.sources:
         path = [source]
@@ -245,19 +247,19 @@ def _paths(call: Call) -> list[list[Call]]:
 
 
 def _may_share(call: Call) -> bool:
-    """Whether the steps of a tensor are its own: those of pixels are given, and an average has those of its source."""
+    """Whether the step of a tensor can be chosen. The pixels have a fixed step, and an average has that of its source."""
     return bool(call.sources) and not isinstance(call.operation, layers.AveragePooling2D)
 
 
 def _sample(value: Any) -> Any:
-    """Every place of a small map, some of a large one: a distribution needs no more."""
+    """All positions of a small map, or some positions of a large map, which are sufficient for a distribution."""
     if len(value.shape) != 4:
         return value
     return value[:, :: max(1, value.shape[1] // _PLACES), :: max(1, value.shape[2] // _PLACES)]
 
 
 def best_range(counts: NDArray[np.int64], low: float, high: float) -> Range:
-    """The part of ``low`` to ``high`` that 8 bits store with the least mean squared error.
+    """The range within ``low`` to ``high`` for which storing in 8 bits has the least mean squared error.
 
     Args:
         counts: Histogram of the values, in bins of equal width from ``low`` to ``high``.

@@ -1,9 +1,9 @@
-"""Rounding weights to 8 bits so that the layer's output, not each weight, stays close.
+"""Rounds weights to 8 bits so that the output of the layer, instead of each weight, changes as little as possible.
 
-Every output channel has a step of its own, its largest weight 127 steps from zero. Weights are rounded one input after
-the other, and what each rounding loses is made up for by those still to come, as the inputs that calibration images
-gave say best: GPTQ (Frantar, Ashkboos, Hoefler, Alistarh: GPTQ, ICLR 2023, algorithm 1), which is Optimal Brain
-Surgeon applied to rounding.
+Every output channel has its own step, and its largest weight is stored as 127 steps. The weights are rounded one input
+after the other. The error of each rounding is compensated by the weights that are not yet rounded, as well as possible
+for the inputs measured on calibration images: GPTQ (Frantar, Ashkboos, Hoefler, Alistarh: GPTQ, ICLR 2023, algorithm
+1), which is Optimal Brain Surgeon applied to rounding.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from zoo.exporting.graph import to_array
 
 Array = NDArray[np.float64]
 
-#: Largest stored weight. -128 is not used, as runtimes require.
+#: Largest stored weight. -128 is not used, because runtimes require a symmetric range.
 LARGEST = 127
 #: Maximum number of rows of inputs that are used.
 _ROWS = 6_000
 #: Share of the mean diagonal added to the inputs' second moments, so that they can be inverted.
 _DAMPING = 0.01
 _BLOCK = 64
-#: With more weights per output than this, GPTQ uses a matrix of rows by rows instead of inputs by inputs, and this
-#: number of rows. simple_cnn at 224 px has 50176 inputs, whose matrix would take 20 GB.
+#: If an output has more weights than the first number, GPTQ uses a matrix of rows by rows instead of inputs by inputs,
+#: and the second number of rows. simple_cnn at 224 px has 50176 inputs. A matrix of inputs by inputs would take 20 GB.
 _MOST_INPUTS, _WIDE_ROWS = 4608, 256
-#: Shares of the largest weight for which a step is tried, starting with 1: in small intervals, for clipping a few
-#: weights slightly, then down to a thousandth, for one weight that is far from all others.
+#: Shares of the largest weight at which weights are clipped on trial, starting with 1: first in small intervals, which
+#: clip a few weights slightly, then down to a thousandth, for a single weight that is far from all others.
 _SHARES = (*np.linspace(1, 0.75, 26).tolist(), *(0.75 * 0.7 ** np.arange(1, 20)).tolist())
 
 
 def fake_quantize(values: Any, low: float, high: float) -> Any:
-    """Values rounded to one of 256 from ``low`` to ``high``, moved a little so that zero is one of them."""
+    """Rounds values to 256 levels from ``low`` to ``high``, which are shifted slightly so that zero is one of them."""
     import tensorflow as tf
 
     return tf.quantization.fake_quant_with_min_max_args(values, low, high)
 
 
 def steps(layer: Any) -> Array:
-    """The step of each output channel, broadcast against the kernel; its largest weight is 127 of them."""
+    """The step of each output channel, in a shape that broadcasts to the kernel. Its largest weight is 127 steps."""
     kernel = to_array(layer.kernel).astype(np.float64)
     axes = (0, 1) if isinstance(layer, layers.DepthwiseConv2D) else tuple(range(kernel.ndim - 1))
     if isinstance(layer, layers.Conv2DTranspose):
@@ -50,7 +50,7 @@ def steps(layer: Any) -> Array:
 
 
 def round_nearest(layer: Any) -> NDArray[np.float32]:
-    """The kernel with every weight at the nearest step of its output channel."""
+    """The kernel with every weight rounded to the nearest multiple of the step of its output channel."""
     step = steps(layer)
     return np.asarray(np.round(to_array(layer.kernel) / step) * step, np.float32)
 
@@ -58,11 +58,11 @@ def round_nearest(layer: Any) -> NDArray[np.float32]:
 def round_to_inputs(layer: Any, inputs: Any) -> NDArray[np.float32]:
     """The kernel of a convolution or dense layer, rounded so that its outputs on ``inputs`` stay close.
 
-    A depthwise layer, with nine weights a channel, is rounded to the nearest: the rest brought nothing.
+    A depthwise layer, which has nine weights per channel, is rounded to the nearest, because GPTQ did not improve it.
 
     Args:
         layer: Keras layer.
-        inputs: What it reads, float32 ``(n, height, width, channels)`` or ``(n, channels)``.
+        inputs: Inputs of the layer, float32 ``(n, height, width, channels)`` or ``(n, channels)``.
     """
     if not isinstance(layer, (layers.Conv2D, layers.Dense)) or getattr(layer, "groups", 1) != 1:
         return round_nearest(layer)
@@ -105,11 +105,12 @@ def round_matrix(weights: NDArray[np.float32], rows: NDArray[np.float32]) -> Arr
 
 
 def round_wide_matrix(weights: NDArray[np.float32], rows: NDArray[np.float32]) -> Array:
-    """``round_matrix`` for more inputs than rows: the same numbers, from matrices of rows by rows.
+    """``round_matrix`` for more inputs than rows. The result is the same, computed from matrices of rows by rows.
 
-    It is known what rounding has shifted the outputs on ``rows`` by. The weights that are still free make up for it in
-    the least squares sense, damped as there, which takes one equation for each row. And the part of the inverse of the
-    damped moments that a block needs follows from that of ``free @ free.T + damping`` (the Woodbury identity).
+    The shift of the outputs on ``rows`` due to the rounding so far is known. The weights that are not yet rounded
+    compensate for this shift in the least-squares sense, with the same damping, which needs one equation for each row.
+    The part of the inverse of the damped moments that a block needs follows from the inverse of ``free @ free.T +
+    damping`` (the Woodbury identity).
     """
     importance = _importance(rows)
     damping = _damping(importance)
@@ -135,16 +136,17 @@ def round_wide_matrix(weights: NDArray[np.float32], rows: NDArray[np.float32]) -
 
 
 def _round_block(store: _Store, start: int, remaining: Array, factor: Array) -> tuple[Array, Array]:
-    """Rounds the weights of some inputs, each of which makes up for those before it.
+    """Rounds the weights of some inputs. Each input compensates for the rounding of those before it.
 
     Args:
-        store: Rounds those of one input.
-        start: Place of the first input.
-        remaining: What is left of the weights, ``(inputs, outputs)``; it is changed.
-        factor: Upper triangular; its transpose times itself is the inverse of the damped moments of the rest.
+        store: Rounds the weights of one input.
+        start: Position of the first input.
+        remaining: The weights, changed by the compensation so far, ``(inputs, outputs)``. This array is modified.
+        factor: Upper triangular. Its transpose times itself is the inverse of the damped moments of the inputs that are
+            not yet rounded.
 
     Returns:
-        The rounded weights, and what of the factor's rows is to be taken from the weights after them.
+        The rounded weights, and the multiples of the factor's rows that must be subtracted from the weights after them.
     """
     rounded, lost = np.empty_like(remaining), np.empty_like(remaining)
     for row in range(len(remaining)):
@@ -159,10 +161,10 @@ def _damping(importance: Array) -> float:
 
 
 class _Store:
-    """Rounds the weights of one input after the other.
+    """Rounds the weights of one input at a time.
 
     Args:
-        weights: In the order in which they are rounded, ``(inputs, outputs)``.
+        weights: The weights in the order in which they are rounded, ``(inputs, outputs)``.
         importance: Mean square of each input.
     """
 
@@ -172,7 +174,7 @@ class _Store:
         self.steps = _best_steps(weights, importance)
 
     def rounded(self, place: int, values: Array) -> Array:
-        """Multiples of the steps. The largest weight of an output stays 127 of them."""
+        """Returns multiples of the steps. The largest weight of an output is always 127 or -127 steps."""
         stored = np.clip(np.round(values / self.steps), -LARGEST, LARGEST)
         return np.asarray(
             np.where(self.largest == place, np.where(self.signs < 0, -LARGEST, LARGEST), stored) * self.steps
@@ -180,13 +182,13 @@ class _Store:
 
 
 def _importance(rows: NDArray[np.float32]) -> Array:
-    """Mean square of each input, and of what 8 bits hide of it: an input that is always stored as 0 need not be 0."""
+    """Mean square of each input, plus that of its rounding error, because an input stored as 0 may differ from 0."""
     step = float(max(rows.max(), 0.0) - min(rows.min(), 0.0)) / 255
     return np.asarray(np.square(rows, dtype=np.float64).mean(axis=0) + step**2 / 12)
 
 
 def _best_steps(weights: Array, importance: Array) -> Array:
-    """For each output the step that loses least, rounding within it and clipping beyond it together.
+    """For each output, the step with the least total error of rounding and clipping.
 
     Args:
         weights: ``(inputs, outputs)``.
@@ -202,7 +204,7 @@ def _best_steps(weights: Array, importance: Array) -> Array:
 
 
 def _rows(layer: Any, inputs: Any, count: int) -> NDArray[np.float32]:
-    """What the layer multiplies its kernel with, one row an output position, a seeded choice of about ``count``."""
+    """The inputs that the layer multiplies with its kernel, one row per output position. About ``count`` are used."""
     random = np.random.default_rng(0)
     wanted = -(-count // len(inputs))  # one image at a time, because the patches of all images may not fit into memory
     chosen = []
