@@ -98,7 +98,7 @@ def _write_program(folder: Path, exporter: Exporter) -> None:
 
 
 def made_by_us(folder: Path) -> set[str]:
-    """Names in a folder that an export may have created. A subfolder is included only if all its files may be from one."""
+    """Names in a folder that an export may have created. A subfolder is included if all its files may be from one."""
     try:
         recorded = set(read_bundle(folder).values["files"])
     except ZooError:

@@ -250,8 +250,8 @@ def copy_layer(layer: keras.Layer, with_weights: bool = True, **changes: Any) ->
             raise ExportError(
                 f"The {type(layer).__name__} layer '{layer.name}' cannot be copied: a layer with its configuration has "
                 f"weights of shape {_shapes(copy)}, but the layer has {_shapes(layer)}.",
-                "Its get_config() must describe the layer completely. If the model was quantised with model.quantize(), export "
-                "the original model.",
+                "Its get_config() must describe the layer completely. After model.quantize(), the original model must "
+                "be exported.",
             )
         copy.set_weights(layer.get_weights())
         if isinstance(copy, keras.layers.Normalization):

@@ -247,7 +247,7 @@ def _paths(call: Call) -> list[list[Call]]:
 
 
 def _may_share(call: Call) -> bool:
-    """Whether the step of a tensor can be chosen. The pixels have a fixed step, and an average has that of its source."""
+    """Whether the step of a tensor can be chosen. Pixels have a fixed step, and an average has that of its source."""
     return bool(call.sources) and not isinstance(call.operation, layers.AveragePooling2D)
 
 
