@@ -1,4 +1,4 @@
-"""From ``--data`` to labelled, split, cached images."""
+"""Reads the dataset of ``--data``: labels images, splits them, and caches their pixels."""
 
 from zoo.data.dataset import ImageData, load_data, load_for_evaluation, load_recorded
 from zoo.data.given import as_source

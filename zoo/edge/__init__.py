@@ -8,13 +8,14 @@
     sources.py  images by path, in folders, or on standard input
     watch.py    images as they appear in a folder
     camera.py   frames of a camera or a video
-    drawing.py  draws the prediction into an image, and shows it in a window
+    drawing.py  draws the prediction onto an image, and shows the image in a window
     wording.py  the text of a prediction
-    serve.py    predictions over HTTP; http_connection.py limits clients, http_request.py reads, origins.py refuses
+    serve.py    predictions over HTTP; http_connection.py limits clients, http_request.py parses requests,
+                origins.py refuses foreign web pages
     deploy/     a unit for systemd and a Dockerfile
     selftest.py compares this device with the golden vectors
 
-It needs the standard library, NumPy, OpenCV and one runtime. It is copied into every bundle unchanged, with
+The runner needs the standard library, NumPy, OpenCV and one runtime. It is copied into every bundle unchanged, with
 ``zoo.errors``, ``zoo.image_spec``, ``zoo.exported`` and ``zoo.images``. Large packages are imported only when they are
 needed, because the start of Python is a large part of the time to a single prediction.
 """

@@ -1,7 +1,7 @@
 """Measures latency, throughput and memory of a bundle on this device.
 
 All measurements run in new processes of ``run.py``, one after the other. This process only starts them, so that its own
-modules have no influence, and the memory is that of a process without other work.
+modules have no influence, and the measured memory is that of a process without other work.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ from zoo.figures import percent
 from zoo.records import read_object
 from zoo.table import Column, table, wrap
 
-#: Increased whenever readers of the JSON must change.
+#: Increased whenever programs that read the JSON must be changed.
 BENCH_VERSION = 1
 KIND = "zoo bench"
 
-#: Number of processes that are started to measure the cold start, and again to measure the memory.
+#: Number of processes that are started to measure the cold start, and of those to measure the memory.
 COLD_STARTS = 5
 
-#: Seconds for each measurement of speed: of the model, from photo to prediction, and half of it for every batch size.
+#: Duration of each measurement of speed in seconds: of the model alone, and from photo to prediction. Every batch size
+#: is measured for half of it.
 SECONDS = 2.0
 
-#: The smallest batch whose throughput is within this share of the highest is chosen. Smaller differences are noise, and
-#: larger batches need more memory.
+#: The best batch size is the smallest one whose throughput is at most this share below the highest. Smaller differences
+#: are noise, and larger batches need more memory.
 _AS_FAST = 0.03
 
 _GOLDEN = "golden/golden.json"
@@ -54,16 +55,18 @@ def bench(
 ) -> dict[str, Any]:
     """Measures a bundle with its own ``run.py``.
 
-    Each number of threads takes about seven times ``seconds``, or at most seventy times that if one prediction takes
-    longer than a measurement should. The cold starts take additional time.
+    The measurements with each number of threads take about seven times ``seconds``. If predictions are slow, they take
+    longer, up to about seventy times ``seconds``, until there are enough predictions. The cold starts take additional
+    time.
 
     Args:
         folder: The bundle.
         threads: Numbers of CPU threads to try. Empty: 1, 2, 4, ... and all cores.
         seconds: Duration of each measurement.
         say: Receives the name of each stage.
-        sustained: Duration of a run of as many copies of the model as the largest number of threads, which shows
-            whether the device slows down when it gets hot. ``None``: no such run.
+        sustained: Duration in seconds of an additional run, which shows whether the device slows down when it gets hot.
+            In it, as many copies of the model as the largest number of threads predict at the same time. ``None``: no
+            such run.
 
     Returns:
         An entry of ``results`` in the JSON.
@@ -83,7 +86,7 @@ def bench(
     for number in range(COLD_STARTS + 1):
         taken = _start_to_answer(folder, pictures[0])
         found = _ask(folder, "answer", pictures[:1])
-        if number:  # the first one fills the file cache of the system and Python's cache of compiled modules
+        if number:  # the first process fills the file cache of the system and Python's cache of compiled modules
             starts.append(taken)
             answers.append(found)
     speeds, counts = [], threads or thread_counts(core_count())
@@ -144,7 +147,7 @@ def report(results: Sequence[dict[str, Any]], device: str | None = None) -> dict
 
 
 def as_text(result: dict[str, Any], width: int | None = None) -> str:
-    """A result as text, with tables of at most ``width`` columns."""
+    """A result as text, with tables of at most ``width`` characters."""
     model, runtime, start = result["model"], result["runtime"], result["cold_start_s"]
     peak = result["peak_memory_bytes"]
     said = (
@@ -152,12 +155,12 @@ def as_text(result: dict[str, Any], width: int | None = None) -> str:
         f"{runtime['name']} {runtime['version'] or '(version unknown)'}"
     )
     facts = (
-        ("cold start", f"{start['median']:.2f} s, {start['min']:.2f} to {start['max']:.2f}; to the first prediction"),
+        ("cold start", f"{start['median']:.2f} s ({start['min']:.2f} to {start['max']:.2f}) to the first prediction"),
         ("loading", f"{result['load_ms']:.0f} ms"),
         ("peak memory", f"{peak / 1e6:.0f} MB" if peak else "unknown"),
         ("model", "the model alone"),
         ("photo", _photos(result)),
-        ("copies", "the same with as many copies of the model as threads, at the same time"),
+        ("copies", "from photo to prediction, with as many copies of the model as threads at the same time"),
         *(_sustained(result["sustained"]) if result.get("sustained") else ()),
     )
     rows = [
@@ -203,7 +206,7 @@ def _number(count: int, one: str, many: str) -> str:
 
 
 def _sustained(run: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The facts of a sustained run: the first part of it against the last."""
+    """The facts of a sustained run, which compare its first part with its last."""
     first, last = run["windows"][0], run["windows"][-1]
     share = last["images_per_s"] / first["images_per_s"] if first["images_per_s"] else 0.0
     speeds = f"{first['images_per_s']:.1f} photos/s in the first tenth, {last['images_per_s']:.1f} in the last"
@@ -224,7 +227,7 @@ def _photos(result: dict[str, Any]) -> str:
 
 
 def _pictures(bundle: Bundle) -> tuple[list[Path], str]:
-    """The photos of the golden vectors, or else the synthetic images, and which of both."""
+    """The photos of the golden vectors, or the synthetic images if there are no photos, and their origin."""
     path = bundle.folder / _GOLDEN
     try:
         images = read_object(path.read_bytes())["images"]
@@ -295,7 +298,7 @@ def _model(bundle: Bundle) -> dict[str, Any]:
 
 
 def _runtime(bundle: Bundle) -> dict[str, Any]:
-    """What computes: the one requirement that is neither NumPy nor OpenCV; and the versions of all."""
+    """The runtime, which is the only requirement besides NumPy and OpenCV, and the versions of all requirements."""
     names = [re.split(r"[^A-Za-z0-9._-]", requirement)[0] for requirement in bundle.requires]
     name = next((name for name in names if name not in _NOT_RUNTIMES), "unknown")
     packages = {name: _version(name) for name in names}

@@ -35,13 +35,13 @@ BATCHES = (2, 4, 8, 16, 32)
 #: Maximum number of values in a batch: 128 MiB as float32.
 _MOST_VALUES = 2**25
 
-#: Minimum number of runs in a measurement, unless they take ``_LONGEST`` times its duration.
+#: Minimum number of runs in a measurement, unless they take longer than ``_LONGEST`` times its intended duration.
 _LEAST_RUNS = 20
 _LEAST_BATCH_RUNS = 3
 _LONGEST = 10
 
-#: Share of the duration of a measurement for a warm-up before it, in which caches are filled and processors reach their
-#: clock speed.
+#: Duration of the warm-up before a measurement, as a share of the duration of the measurement. During the warm-up,
+#: caches are filled and processors reach their clock speed.
 _WARM_UP = 0.25
 
 
@@ -50,11 +50,11 @@ def work(bundle: Bundle, load: Load, kind: str, pictures: Sequence[Path], thread
 
     Args:
         bundle: The bundle.
-        load: Loads its model for prediction.
+        load: Loads the model of the bundle for prediction.
         kind: One of ``WORKS``.
         pictures: Images to predict.
         threads: Number of threads of the model; for ``sustained``, number of copies with one thread each.
-        seconds: Duration of each measurement of ``latency`` and ``speed``, and of all of ``sustained``.
+        seconds: Duration of each measurement of ``latency`` and ``speed``, and of the whole run of ``sustained``.
     """
     from zoo.edge.classify import open_bundle
 
@@ -103,7 +103,7 @@ def _speed(classifier: Classifier, pictures: Sequence[Path], threads: int, secon
 
 
 def _copies(bundle: Bundle, load: Load, count: int) -> list[Classifier]:
-    """As many copies of the model with one thread each."""
+    """Loads ``count`` copies of the model with one thread each."""
     import cv2
 
     from zoo.edge.classify import open_bundle
@@ -130,7 +130,7 @@ def _sustained(copies: Sequence[Classifier], pictures: Sequence[Path], seconds: 
 def _together(
     copies: Sequence[Classifier], pictures: Sequence[Path], seconds: float, windows: int
 ) -> list[dict[str, Any]]:
-    """Predictions of all copies at the same time, from photo to prediction, and what the sensors say, by window."""
+    """Predicts photos with all copies at the same time. Returns speed and readings of the sensors for each window."""
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
     from threading import Event
 
@@ -146,7 +146,7 @@ def _together(
     with ThreadPoolExecutor(len(copies)) as pool:
         answering = [pool.submit(answer, place) for place in range(len(copies))]
         try:
-            if windows == 1:  # what is measured over time begins with a cold processor
+            if windows == 1:  # no warm-up before a sustained run, which begins with a cold processor
                 wait(answering, _WARM_UP * seconds, FIRST_EXCEPTION)
             return [_window(answering, done, seconds / windows) for _ in range(windows)]
         finally:
@@ -166,7 +166,7 @@ def _window(answering: Sequence[Future[None]], done: Sequence[int], seconds: flo
         wait(answering, min(max(left, 0.01), _READING_S), FIRST_EXCEPTION)
         for future in answering:
             if future.done():
-                future.result()  # only a failure ends one
+                future.result()  # a thread ends this early only after an error, which is raised here
         used, frequency = meter.joules(), frequency_mhz()
         energy = energy + used if energy is not None and used is not None else None
         frequencies += [] if frequency is None else [frequency]

@@ -12,7 +12,7 @@ from zoo.errors import UsageError, VerificationError, ZooError
 from zoo.image_spec import ImageSpec
 from zoo.records import read_object, read_record
 
-#: Increased whenever readers of ``spec.json`` must change.
+#: Increased whenever programs that read ``spec.json`` must be changed.
 BUNDLE_VERSION = 1
 
 SPEC = "spec.json"
@@ -29,14 +29,14 @@ class MadeFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Requirements:
-    """What the runner needs: lines for ``pip``."""
+    """What the runner needs, as requirements for ``pip``."""
 
     requires: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """The part of the verification that a benchmark repeats."""
+    """The part of the verification that a benchmark also reports."""
 
     accuracy: float | None = None
     n: int | None = None
@@ -67,14 +67,14 @@ class Bundle:
     """A bundle on disk.
 
     Args:
-        folder: Where it lies.
+        folder: Folder of the bundle.
         model: Name of the model file.
-        parts: Names of the files that belong to it.
+        parts: Names of the other files that belong to the model.
         labels: Class names in the order of the outputs.
         image: The preprocessing of files.
         requires: What ``pip`` has to install, such as ``onnxruntime>=1.23``.
-        files: Size in bytes and SHA-256 of every other file, as they were made.
-        values: All of ``spec.json``, which fits ``Spec``.
+        files: Original size in bytes and SHA-256 of every other file.
+        values: The whole content of ``spec.json``, which conforms to ``Spec``.
     """
 
     folder: Path
@@ -92,7 +92,7 @@ class Bundle:
 
     @property
     def model_bytes(self) -> int:
-        """Size of the model file with its parts, as they were made."""
+        """Original size of the model file with its parts."""
         return sum(self.files[name][0] for name in (self.model, *self.parts))
 
     def altered(self) -> list[str]:
@@ -116,8 +116,8 @@ def read_bundle(folder: Path) -> Bundle:
     """Reads ``spec.json``. The other files are not checked.
 
     Raises:
-        VerificationError: It is missing, damaged, or names files outside the bundle.
-        UsageError: A newer zoo wrote it.
+        VerificationError: ``spec.json`` is missing, damaged, or names files outside the bundle.
+        UsageError: The bundle has another version than this runner reads.
     """
     path = folder / SPEC
     try:
@@ -153,7 +153,7 @@ def read_bundle(folder: Path) -> Bundle:
 
 
 def seal(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of ``spec.json`` with its own digest in it, over everything else as canonical JSON."""
+    """Adds the digest of ``spec.json`` to its content. It is computed from all other values as canonical JSON."""
     import hashlib  # loads OpenSSL, which only the self-test needs
 
     rest = {name: value for name, value in values.items() if name != "digest"}

@@ -13,7 +13,7 @@ from zoo.errors import DataError
 
 
 def frames(source: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """``frame 1``, ``frame 2``, ... with RGB pixels, uint8 ``(height, width, 3)``.
+    """Yields ``frame 1``, ``frame 2``, ... with RGB pixels, uint8 ``(height, width, 3)``.
 
     Args:
         source: The number of a camera, from 0, or the path of a video.

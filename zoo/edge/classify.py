@@ -32,7 +32,7 @@ class Answer:
     Args:
         label: The predicted class.
         probability: Its probability, 0 to 1.
-        top: The likeliest classes with their probabilities, in the requested number.
+        top: The most probable classes with their probabilities, as many as requested.
         known: Whether the probability reaches the threshold. Below it, the class is considered unknown.
         remark: A problem of the image that the user should know, such as damage that the decoder filled in. Usually
             empty.
@@ -51,11 +51,11 @@ class Classifier:
     Args:
         runtime: The model.
         image: The preprocessing of images.
-        labels: Class names in the order of its outputs.
+        labels: Class names in the order of the model's outputs.
         min_confidence: Confidence threshold, 0 to 1. A prediction below it is not ``known``.
 
     Raises:
-        VerificationError: The model does not take such images, or has another number of outputs.
+        VerificationError: The model takes images of another size, or has another number of outputs.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Classifier:
         if taken != image.input_shape or given not in (
             (len(labels),),
             (None,),
-        ):  # a file that was not exported by zoo may have a free size
+        ):  # a file that was not exported by zoo may not declare it
             raise VerificationError(
                 f"The model takes {taken} and returns {given}; expected {image.input_shape} and {(len(labels),)}.",
                 "The model and spec.json are from different bundles.",
@@ -81,7 +81,7 @@ class Classifier:
             top: Number of likeliest classes to return, at least 1.
 
         Raises:
-            ImageError: It is not a usable image.
+            ImageError: ``picture`` is not a usable image.
             VerificationError: The model returns values that are not numbers.
         """
         pixels, remark = self.look(picture)
@@ -101,7 +101,7 @@ class Classifier:
         return np.asarray(self.runtime.predict(pixels[None])[0], np.float32)
 
     def answer(self, probabilities: NDArray[np.float32], top: int = 1, remark: str = "") -> Answer:
-        """The most probable classes. Of two equal ones, the first in the order of the labels."""
+        """The most probable classes. Classes with equal probabilities keep the order of the labels."""
         if not np.isfinite(probabilities).all():
             raise VerificationError(
                 "The model returns values that are not numbers.", "Run the self-test: run.py --selftest"

@@ -10,7 +10,8 @@ from zoo.errors import UsageError, VerificationError
 #: Selects the threshold that is stored with the model.
 AUTO = "auto"
 
-#: Selects a threshold of its curve: ``accuracy=0.98`` is the threshold that was chosen for an accuracy of 98 %.
+#: Selects a threshold from the curve that is stored with the model: ``accuracy=0.98`` selects the threshold for the
+#: lowest stored accuracy of at least 98 %.
 _ACCURACY = "accuracy="
 
 
@@ -57,8 +58,8 @@ def min_confidence(asked: str | None, values: Mapping[str, Any], source: str) ->
     if record is None:
         raise UsageError(
             f"{source} suggests no threshold, so --min-confidence {asked} cannot be used.",
-            "A threshold is suggested if enough predictions for the validation photos, or for the photos of the "
-            "verification, are correct. Give a probability instead, such as --min-confidence 0.8.",
+            "zoo can suggest a threshold only if the model predicts enough validation photos, or enough photos of the "
+            "verification, correctly. Give a probability instead, such as --min-confidence 0.8.",
         )
     suggested = _share(record, "suggested")
     points = _curve(record)
@@ -75,7 +76,7 @@ def min_confidence(asked: str | None, values: Mapping[str, Any], source: str) ->
 
 
 def _curve(record: Any) -> list[tuple[float, float]] | None:
-    """Target accuracies and their thresholds, lowest first. ``None`` if the record is damaged."""
+    """Target accuracies and their thresholds, lowest accuracy first. ``None`` if the record is damaged."""
     others = record.get("curve", []) if isinstance(record, Mapping) else None
     if not isinstance(others, list | tuple):
         return None
@@ -86,7 +87,7 @@ def _curve(record: Any) -> list[tuple[float, float]] | None:
 
 
 def _share(record: object, name: str) -> float | None:
-    """A number from 0 to 1 by name. ``None`` if there is none."""
+    """The field ``name`` of a record. ``None`` if it is missing or not a number from 0 to 1."""
     value = record.get(name) if isinstance(record, Mapping) else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         return None

@@ -45,7 +45,7 @@ class Viewer:
     """Classifies images, draws the predictions onto them, and shows or saves them.
 
     Args:
-        classifier: Predicts.
+        classifier: Predicts the images.
         top: Number of classes to draw, 1 or more.
         save: Folder for the images; ``None`` saves none.
         show: Whether to open a window.

@@ -40,8 +40,8 @@ class Found(NamedTuple):
     bias: float | None = None
 
 
-#: Finds the evidence in pixels, uint8 ``(height, width, 3)`` after preprocessing, for the most probable of some
-#: classes, given by their indices. ``None``: of all classes.
+#: Computes the evidence for a class in preprocessed pixels, uint8 ``(height, width, 3)``. The class is the most
+#: probable one of those with the given indices, or of all classes for ``None``.
 Find = Callable[["NDArray[np.uint8]", Sequence[int] | None], Found]
 
 
@@ -63,7 +63,7 @@ def explain(
 
     Raises:
         UsageError: The class does not exist.
-        ImageError: It is not a usable image.
+        ImageError: ``picture`` is not a usable image.
         VerificationError: The model returns values that are not numbers.
     """
     chosen = places_of(label, classifier.labels)
@@ -133,7 +133,7 @@ def places_of(label: str | None, labels: Sequence[str]) -> list[int] | None:
 
 
 def likeliest(probabilities: NDArray[np.float32], places: Sequence[int] | None) -> int:
-    """The index of the largest probability, among given indices or all."""
+    """The index of the largest probability, among ``places`` or all classes."""
     if places is None:
         return int(probabilities.argmax())
     return max(places, key=lambda place: float(probabilities[place]))
@@ -147,7 +147,7 @@ def map_reader(runtime: Runtime, again: str) -> Find:
         again: The command that exports the file with a map.
 
     Raises:
-        UsageError: It was exported without one.
+        UsageError: The file was exported without a map.
     """
     if not has_map(runtime):
         raise UsageError("The file was exported without an evidence map.", f"To export it with one: {again}")

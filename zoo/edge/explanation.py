@@ -23,10 +23,11 @@ from zoo.image_spec import ImageSpec
 from zoo.images import seen
 from zoo.terminal import readable
 
-#: Methods to find the evidence. The first is exact if the head of the network is linear in its feature maps.
+#: Methods to compute the evidence. The class activation map is exact if the head of the network is linear in its
+#: feature maps.
 CLASS_ACTIVATION, LAYER_CAM = "class activation map", "LayerCAM"
 
-#: Longest side of the drawn photo in pixels: for a larger photo, and for a smaller one.
+#: Largest and smallest length in pixels of the longest side of the drawn photo. Other photos are reduced or enlarged.
 _LARGEST_PX, _SMALLEST_PX = 640, 240
 _GAP_PX, _LEGEND_PX, _BAR_PX = 8, 36, 120
 #: Opacity of the colour at the strongest evidence. It decreases with the evidence.
@@ -35,7 +36,8 @@ _WHITE, _INK, _UNSEEN = 255, (60, 60, 60), 200
 _SOFTWARE = "zoo explain"
 
 _OUTSIDE = -1.0
-#: Longest side of a photo on which positions are compared, and width of a Gaussian that finds the centre of a patch.
+#: Longest side of the reduced photo on which positions are compared, and standard deviation of the Gaussian that finds
+#: the centre of a patch, in pixels.
 _SMALL_PX, _PATCH_PX = 120, 5
 
 _ROWS, _COLUMNS = ("top", "", "bottom"), ("left", "", "right")
@@ -101,7 +103,7 @@ class Explanation:
 
     @cached_property
     def _small(self) -> NDArray[np.float32]:
-        """The evidence on a photo of few pixels, where nothing was seen zero."""
+        """``heat``, reduced to few pixels. Parts that the model did not see are 0."""
         height, width = self.heat.shape
         scale = min(1.0, _SMALL_PX / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -141,7 +143,7 @@ class Explanation:
 
     @property
     def summary(self) -> str:
-        """A sentence on the position of the evidence."""
+        """One or two sentences on the position of the evidence."""
         if self.half_area is None:
             return "There is no evidence for this class in the photo."
         share = percent(self.half_area, 0)
@@ -189,7 +191,7 @@ class Explanation:
         """Writes ``picture`` to a PNG file atomically, and returns its path.
 
         Raises:
-            UsageError: A file of that name exists that is not an explanation.
+            UsageError: The file exists, and is not an explanation.
         """
         path = Path(path)
         if path.exists() and not _is_ours(path):
@@ -222,7 +224,7 @@ class Explanation:
 
 
 def halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The image, halved until it is less than twice as large as the display size, which is fast."""
+    """Halves an image, which is fast, until it is less than twice as large as the display size."""
     while max(pixels.shape[:2]) >= 2 * _LARGEST_PX:
         height, width = (max(side // 2, 1) for side in pixels.shape[:2])
         even = pixels[: 2 * height, : 2 * width]
@@ -231,7 +233,7 @@ def halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def free_name(file: str, taken: set[str]) -> str:
-    """A file name for the image of a photo that is not in ``taken``, and adds it."""
+    """Returns a file name for the explanation of a photo that is not in ``taken``, and adds it to ``taken``."""
     stem = stem_of(file)
     number, name = 1, f"{stem}.explained.png"
     while name.casefold() in taken:
@@ -242,7 +244,7 @@ def free_name(file: str, taken: set[str]) -> str:
 
 
 def stem_of(file: str) -> str:
-    """The name of a photo without its ending, as every file system takes it."""
+    """The name of a photo without its extension, in which characters that a file system may not allow are replaced."""
     return "".join("_" if c in '/\\:*?"<>|' or ord(c) < 32 else c for c in Path(file).stem)[:120] or "photo"
 
 
@@ -251,7 +253,7 @@ def _grid(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Positions of the rows and columns of the drawn photo on the grid of the evidence, in cells.
 
-    Those that the model did not see are ``_OUTSIDE``.
+    Rows and columns that the model did not see are ``_OUTSIDE``.
     """
     part, target = seen(*size, image)
     found = []
@@ -269,7 +271,7 @@ def _grid(
 
 
 def _colours(heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Colours of 0 to 1, RGB 0 to 255: inferno, whose steps look even, and which grow lighter for every eye."""
+    """RGB colours, 0 to 255, of values from 0 to 1. The steps of inferno look even, and get lighter for every eye."""
     levels = np.rint(heat * 255).astype(np.uint8)
     return np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1], np.float32)
 

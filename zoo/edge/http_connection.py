@@ -12,23 +12,25 @@ from typing import Protocol, cast
 
 from zoo.edge.http_request import Head, RefusedError, Response, read_head
 
-#: Limits of request line with headers, and of the body.
+#: Maximum size of the request line with the headers, and of the body.
 MAX_HEAD_BYTES = 16 * 1024
 MAX_BODY_BYTES = 32 * 2**20
 
-#: Limit of the memory for requests without a response, of all connections together.
+#: Maximum memory for the requests of all connections that have no response yet.
 MAX_HELD_BYTES = 4 * MAX_BODY_BYTES
 
 #: Maximum number of connections. If it is exceeded, the connection that has waited longest for its client is closed.
 MAX_CONNECTIONS = 256
 
-#: Time limits in seconds: without a request, for its headers, for reading a response, and for closing after a response.
+#: Time limits in seconds: of a connection without a request, for the headers of a request, for the client to read a
+#: response, and for closing after a response.
 IDLE_S, HEAD_S, READING_S, CLOSING_S = 60.0, 10.0, 10.0, 5.0
 
 #: A body may take as long as the headers, plus the time that it takes at this speed.
 MIN_BODY_BYTES_PER_S = 16 * 1024
 
-#: Seconds in which requests that have begun are answered when the service stops. Docker waits for ten.
+#: Maximum number of seconds in which requests that have begun are still answered when the service stops. Docker waits
+#: for ten.
 STOP_S = 8.0
 
 
@@ -59,7 +61,7 @@ class _State(Enum):
     BODY = auto()
     ANSWERING = auto()
     SENDING = auto()  # the client has not read the response yet
-    CLOSING = auto()  # discards input: if it were closed at once, the client could lose the response
+    CLOSING = auto()  # discards input: if the connection were closed at once, the client could lose the response
     LOST = auto()
 
 
@@ -76,7 +78,7 @@ class Connections:
         self.stopping = False
 
     def make_room(self) -> None:
-        """Closes the connection that has waited longest for its client if there are too many."""
+        """If there are too many connections, closes the one that has waited longest for its client."""
         if len(self.open) > MAX_CONNECTIONS:
             next(iter(self.waiting)).give_up()
 
@@ -109,7 +111,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._held_bytes = 0  # bytes in the buffer and in the body of the current request
         self._head: Head | None = None
-        self._headers: Mapping[str, str] = {}  # bytes of all responses to the request
+        self._headers: Mapping[str, str] = {}  # headers of all responses to the request
         self._begun = 0.0  # when the head or the body began
         self._paused = self._ended = False
         self._timer: asyncio.TimerHandle | None = None
@@ -120,7 +122,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=0)  # `resume_writing` once the client has read everything
+        self._transport.set_write_buffer_limits(high=0)  # `resume_writing` is called once everything has been sent
         self._shared.open.add(self)
         self._await_request()
         self._shared.make_room()
@@ -143,7 +145,7 @@ class Connection(asyncio.Protocol):
             self._paused = True
 
     def eof_received(self) -> bool:
-        """The client sends no more, but may wait for a response. ``True`` keeps the connection open for it."""
+        """The client sends nothing more, but may wait for a response. ``True`` keeps the connection open."""
         self._ended = True
         self._refuse_half_request()
         return bool(self._buffer) or self._state in (_State.ANSWERING, _State.SENDING)

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 _REQUEST_LINE = re.compile(r"([!-~]{1,32}) (\S+) HTTP/(\d)\.(\d)")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*)")
-#: Headers that a request must not repeat: a proxy in front could use the other value.
+#: Headers that a request must not repeat, because a proxy in front of the service could use the other value.
 _ONCE = {"content-length", "content-type", "expect", "host", "origin", "transfer-encoding"}
 
 _MOST_FIELD_HEADER_BYTES = 8192
@@ -154,7 +154,7 @@ def photo_of(head: Head, body: bytes) -> tuple[str, bytes]:
 
 
 def _files_of(delimiter: bytes, body: bytes) -> list[tuple[str, bytes]]:
-    """Name and content of every file of a form that is not empty. Other fields are ignored."""
+    """Name and content of every non-empty file of a form. Other fields are ignored."""
     files: list[tuple[str, bytes]] = []
     # The line end before a delimiter belongs to the delimiter.
     start = 0 if body.startswith(delimiter) else body.find(b"\r\n" + delimiter)

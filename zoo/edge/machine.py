@@ -30,14 +30,14 @@ def describe_machine(name: str | None = None) -> dict[str, Any]:
 
 
 def core_count() -> int:
-    """Cores this process may use: can be fewer than the machine has, under taskset or in a container."""
+    """Number of cores that this process may use. Under taskset or in a container, the machine may have more."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min([cores, *(max(1, ceil(quota)) for quota in _quotas())])
 
 
 def _quotas(mount: Path = Path("/sys/fs/cgroup"), process: Path = Path("/proc/self/cgroup")) -> Iterator[float]:
-    """CPU limits in cores, of the control groups of this process that have one."""
+    """Yields the CPU limit in cores of each control group of this process that has a limit."""
     try:
         lines = process.read_text().splitlines()
     except OSError:
@@ -53,7 +53,7 @@ def _quotas(mount: Path = Path("/sys/fs/cgroup"), process: Path = Path("/proc/se
 
 
 def cpu_name() -> str:
-    """Such as ``AMD EPYC 9B14``, or, of a board whose processor has no name, ``Raspberry Pi 5 Model B Rev 1.0``."""
+    """Name of the processor, such as ``AMD EPYC 9B14``, or of the board, such as ``Raspberry Pi 5 Model B Rev 1.0``."""
     found = _of_cpuinfo() or _of_board() or _of_macos() or platform.processor() or platform.machine()
     return " ".join(found.split())
 

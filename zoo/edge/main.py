@@ -1,5 +1,5 @@
-"""The command line of ``run.py``. Exit codes: 0 success; 2 usage; 4 an image or a camera; 6 a damaged bundle or a
-failed self-test; 130 Ctrl-C.
+"""The command line of ``run.py``. Exit codes: 0 success; 2 wrong usage; 4 an image or a camera cannot be read;
+6 a damaged bundle or a failed self-test; 130 interrupted with Ctrl-C.
 
 NumPy, OpenCV and the runtime are imported when they are needed, so that invalid arguments are reported immediately.
 """
@@ -30,7 +30,7 @@ def main(folder: Path, load: Load, arguments: Sequence[str] | None = None) -> in
 
     Args:
         folder: The bundle.
-        load: Loads its model file for prediction.
+        load: Loads the model file of the bundle for prediction.
         arguments: Arguments instead of ``sys.argv``.
     """
     guard_terminal()
@@ -112,7 +112,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--seconds", type=_seconds, metavar="S", help="with --bench: seconds per measurement (default: 2)"
     )
     parser.add_argument(
-        "--sustained", type=_seconds, metavar="S", help="with --bench: also run for this time, to see if heat slows it"
+        "--sustained",
+        type=_seconds,
+        metavar="S",
+        help="with --bench: also predict for S seconds, to see whether heat slows the device down",
     )
     parser.add_argument("--device", metavar="NAME", help="with --bench: name of this device (default: its processor)")
     # Started by --bench in separate processes.

@@ -1,4 +1,4 @@
-"""Converts images given in Python for the runner: paths, arrays and Pillow images."""
+"""Converts images that were given in Python (paths, arrays and Pillow images) for the runner."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def as_pictures(items: object) -> Iterator[tuple[str, Picture]]:
             - the bytes of a file.
 
     Returns:
-        An iterator. A path is its own name, and a Pillow image that was opened from a file has the name of that file.
-        Other images are named by position, such as ``[3]``, or ``[3][0]`` in a batch. For an image that cannot be read,
-        the ``ImageError`` is yielded instead; the others are not affected.
+        An iterator. The name of a file is its path; a Pillow image that was opened from a file has the name of that
+        file. Other images are named by position, such as ``[3]``, or ``[3][0]`` in a batch. For an image that cannot be
+        read, the ``ImageError`` is yielded instead; the others are not affected.
 
     Raises:
         UsageError: An item cannot be an image, such as a dict or ``None``.
@@ -77,7 +77,7 @@ def _each(items: Iterable[object]) -> Iterator[tuple[str, Picture]]:
 
 
 def _pictures_of(name: str, item: Any) -> Iterator[tuple[str, Picture]]:
-    """One item: one picture, or all of a folder or of a batch."""
+    """Yields the images of one item: a single image, or all images of a folder or a batch."""
     if _is_path(item):
         yield from _of_path(os.fsdecode(item))
     elif is_pillow(item):

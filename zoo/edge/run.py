@@ -1,6 +1,6 @@
 """Predicts the class of images: python run.py photo.jpg
 
-python run.py --help lists all options. It needs only the packages in requirements.txt.
+python run.py --help lists all options. This script needs only the packages in requirements.txt.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Checks whether this device gives the expected results: first the files, then decoding and resizing, then the model.
+"""Checks whether this device computes the expected results: the files, then decoding and resizing, then the model.
 
 The input of each part is the expected output of the part before it, so that only the faulty part fails.
 """
@@ -21,7 +21,7 @@ from zoo.figures import percent
 from zoo.images import ImageError, load_image
 from zoo.records import read_object, read_record
 
-#: Increased whenever readers of ``golden.json`` must change.
+#: Increased whenever programs that read ``golden.json`` must be changed.
 GOLDEN_VERSION = 1
 
 GOLDEN = "golden/golden.json"
@@ -48,7 +48,7 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenImage:
-    """A picture of ``golden.json``."""
+    """An image that ``golden.json`` lists."""
 
     file: str
     origin: str
@@ -75,8 +75,9 @@ class Golden:
         keras: Outputs of the trained model, float32 ``(n, classes)``.
         maps: Evidence maps of this model file for its predictions, float32 ``(n, height, width)``. ``None`` for a file
             that was exported without a map.
-        clear: bool ``(n,)``, which images are photos, whose predicted class must be the same. A synthetic image has no
-            correct class, and two classes may be so close that they are exchanged within the tolerance.
+        clear: Whether each image is a photo, bool ``(n,)``. The predicted class of a photo must be the same. A
+            synthetic image has no correct class, and its two most probable classes may be so close that they change
+            places within the tolerance.
         pixels_tolerance: Tolerance in levels, 0 to 255.
         probabilities_tolerance: Tolerance of a probability, 0 to 1.
         maps_tolerance: Tolerance as a share of the strongest evidence in an image.
@@ -94,7 +95,7 @@ class Golden:
 
 
 def selftest(bundle: Bundle, load: Load, threads: int = 1) -> list[Check]:
-    """Runs the parts in order, up to the first failure after which the next part cannot be run.
+    """Runs the parts in order. Stops after a failure that prevents the next part from running.
 
     Raises:
         UsageError: The runtime is not installed.
@@ -150,7 +151,8 @@ def read_golden(bundle: Bundle) -> Golden:
 
 
 def _read_array(path: Path) -> NDArray[Any]:
-    # Mapped first, so that an array that declares more data than the file contains is an error and takes no memory.
+    # Memory-mapped first, so that an array that declares more data than the file contains raises an error before memory
+    # is allocated.
     return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
 
 

@@ -25,7 +25,7 @@ def temperature_c(root: Path = _SYS) -> float | None:
     for sensor in root.glob("class/hwmon/hwmon*"):
         if _OF_PROCESSOR.search(_text(sensor / "name")):
             found += _numbers(sensor.glob("temp*_input"))
-    # A sensor without a reading shows 0, or a value far below.
+    # A sensor without a reading shows 0, or a value far below 0.
     return max((value / 1000 for value in found if value > 0), default=None)
 
 
@@ -36,10 +36,10 @@ def frequency_mhz(root: Path = _SYS) -> float | None:
 
 
 class EnergyMeter:
-    """The energy that is used from now on: the counters of RAPL, or else a power sensor, read at every call.
+    """Measures the energy that is used from now on, with the counters of RAPL, or else with a power sensor.
 
-    RAPL counts the processor packages, and only root may read it in most systems. Of several power sensors, the one
-    with the largest value is taken, because others measure parts of the same.
+    RAPL measures the processor packages. On most systems, only root may read it. A power sensor is read at every call.
+    Of several power sensors, the one with the largest value is used, because others measure parts of the same power.
 
     Args:
         root: Where the kernel's files are.

@@ -1,7 +1,7 @@
 """``run.py --serve``: classifies photos that are sent over HTTP.
 
-One thread handles all connections. One more thread for each core decodes photos and runs its own copy of the model. The
-runtimes and OpenCV release the interpreter lock while they compute.
+One thread handles all connections. In addition, there is one thread for each copy of the model, which decodes photos
+and predicts them. The runtimes and OpenCV release the interpreter lock while they compute.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 #: Maximum number of photos that wait for a model.
 MAX_WAITING = 64
 
-#: Maximum number of pixels: 67 Mpx, 0.2 GB as RGB. Photos above the second size are decoded one at a time.
+#: Maximum number of pixels: 67 Mpx, 0.2 GB as RGB. Photos above the second number are decoded one at a time.
 MAX_PIXELS = 2**26
 _LARGE_PIXELS = 2**24
 
@@ -197,7 +197,7 @@ async def _serve(bundle: Bundle, classifiers: Sequence[Classifier], options: arg
             print(note, file=sys.stderr)
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         threads = f"{len(classifiers)} thread{'s' if len(classifiers) > 1 else ''}"
-        print(f"Serving on {where} with {threads}; Ctrl-C ends.", file=sys.stderr, flush=True)
+        print(f"Serving on {where} with {threads}. Press Ctrl-C to stop.", file=sys.stderr, flush=True)
         await stop.wait()
         connections.stopping = True
         await asyncio.sleep(_LAST_S)  # for requests that have been sent already

@@ -1,4 +1,4 @@
-"""Images to predict: by path, in folders, or on standard input, one at a time and in any number."""
+"""Yields images to predict, one at a time: by path, in folders, or from standard input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def listed(arguments: Sequence[str]) -> Iterator[tuple[str, Picture]]:
     """Yields name and image of each argument. ``-`` is standard input. For a folder, all files below it are used.
 
-    Hidden files of a folder are ignored, and files that are not images by name or by content.
+    In folders, hidden files are ignored, and files that are images neither by name nor by content.
     """
     for argument in arguments:
         path = Path(argument)

@@ -1,4 +1,4 @@
-"""Images as they appear in a folder."""
+"""Yields images as they appear in a folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.errors import DataError
 #: Seconds between two looks at the folder. A file is complete if it did not change between them.
 POLL_S = 0.2
 
-# Size and time of the last change, in nanoseconds.
+# Size in bytes, and time of the last change in nanoseconds.
 _State = tuple[int, int]
 
 
@@ -38,7 +38,7 @@ def _new(folder: Path, known: dict[str, _State], wait: Callable[[float], None]) 
         wait(POLL_S)
         now = _look(folder)
         for name, state in sorted(now.items()):
-            # Only files that were yielded are known, so that a file that is still growing is checked again.
+            # `known` contains only files that were yielded, so that a file that is still growing is checked again.
             if state != known.get(name) and state == before.get(name):
                 known[name] = state
                 path = folder / name
