@@ -152,7 +152,7 @@ def test_a_map_is_verified_again_and_a_wrong_one_is_refused(zoo: Zoo, exported: 
     onnx.save(model, file)
     done = zoo("verify", file, *options, exported / "photos")
     assert done.code == 6
-    assert "A place of the map differs by 0.01 of the strongest evidence from Keras's" in done.err
+    assert "A position of the map differs from that of Keras by 0.01 of the strongest evidence" in done.err
 
 
 def explained(zoo: Zoo, exported: Path, model: Path) -> dict[str, object]:

@@ -123,7 +123,7 @@ def test_another_size_fails_although_the_file_can_predict(subject: Subject, tmp_
     assert found.failures[:2] == (
         "The preprocessing of the file differs from that of the model: height_px 56 instead of 48, width_px 40"
         " instead of 48.",
-        "The preprocessing of the file gives another image size than that of the model.",
+        "The preprocessing of the file results in another image size than that of the model.",
     )
     assert found.values is not None
 
@@ -194,7 +194,7 @@ def test_int8_is_judged_by_its_predictions(subject: Subject, tmp_path: Path) -> 
     assert coarse.failures[0].startswith(
         f"The int8 model predicts the same class as Keras on {agreeing} of 60 test images ("
     )
-    assert coarse.failures[0].endswith("At least 98.0 % is required, and with so many images 58 of them.")
+    assert coarse.failures[0].endswith("required, which for this number of images means at least 58 of them.")
     assert coarse.failures[1].endswith("A significant loss of more than 1.0 points is not allowed.")
 
 

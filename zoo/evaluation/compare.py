@@ -120,7 +120,8 @@ def compare(runs: Sequence[Run]) -> Comparison:
     due to chance.
 
     Raises:
-        UsageError: No run, one named twice, one unfinished, class names that differ, or no shared test image.
+        UsageError: There is no run, a run is named twice or unfinished, class names differ, or two runs share no test
+            image.
         TrainingError: A run folder is damaged.
     """
     _check(runs)

@@ -26,8 +26,8 @@ class Measured:
 
     Args:
         metrics: The content of ``metrics.json``.
-        features: Inputs of the last layer, one row for each of ``predictions.csv``. ``None`` if they are not one vector
-            per image, or too many to keep.
+        features: Inputs of the last layer, one row for each row of ``predictions.csv``. ``None`` if they are not one
+            vector per image, or too many to keep.
     """
 
     metrics: Metrics
@@ -49,7 +49,7 @@ def evaluate(
     Args:
         model: A model with outputs for ``data.labels``, in order.
         data: The images.
-        folder: A run folder for its own test images, otherwise a folder for the results.
+        folder: The run folder for a run's own test images, otherwise another folder for the results.
         train_counts: Number of training images by class, if known.
         progress: Called with images done and images to do.
         choice: Confidence thresholds that were chosen on other images. ``None`` if there are none.

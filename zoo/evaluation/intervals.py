@@ -9,7 +9,7 @@ from statistics import NormalDist
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Confidence interval of a share, 0 to 1 (Wilson 1927, the score interval, without continuity correction).
 
-    Unlike the textbook p +- 1.96 s it is sensible at 0 %, at 100 % and for a handful of images.
+    Unlike the textbook interval, p +- 1.96 s, it is also reasonable at 0 %, at 100 % and for a few images.
 
     >>> [round(bound, 4) for bound in wilson_interval(141, 150)]
     [0.8899, 0.9681]

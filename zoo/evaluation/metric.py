@@ -1,6 +1,6 @@
-"""The scalar metrics, which terminal, report, comparison, model card and ``metrics.json`` use.
+"""The scalar metrics in the terminal, the report, the comparison, the model card and ``metrics.json``.
 
-To add one, write a function of the predictions and an entry in ``METRICS``.
+To add a metric, write a function of the predictions and an entry in ``METRICS``.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def defined(metrics: Metrics) -> Iterator[tuple[Metric, float]]:
 def top_k_accuracy(predictions: Predictions, k: int) -> float | None:
     """Share of images whose true class is among the ``k`` most probable. It is defined for more than 5 classes.
 
-    Of equal probabilities, the first class is considered larger.
+    If probabilities are equal, the class that comes first is considered more probable.
     """
     if len(predictions.labels) <= 5:
         return None

@@ -89,7 +89,7 @@ def paired_test(first: TestedRun, second: TestedRun) -> PairedTest:
     if not rows:
         raise UsageError(
             f"{first[0]} and {second[0]} share no test image"
-            + (f" with the same class ({relabelled} with different ones)." if relabelled else "."),
+            + (f" with the same class ({relabelled} have different classes)." if relabelled else "."),
             "Train both on the same data with the same test split.",
         )
     right = np.array([(first[1].correct[i], second[1].correct[j]) for i, j in rows])

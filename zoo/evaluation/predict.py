@@ -51,7 +51,8 @@ def predict(
         data: The dataset.
         indices: Indices of the images.
         progress: Called with images done and images to do.
-        total: Number of all images that the model will predict. If they fill a batch, smaller batches are padded.
+        total: Number of all images that the model will predict. If they do not fit into one batch, smaller batches are
+            padded.
     """
     total = max(total, len(indices))
     probabilities = np.empty((len(indices), model.output_shape[-1]), np.float32)
@@ -126,7 +127,8 @@ def last_features(model: keras.Model) -> keras.KerasTensor | None:
     """The input of the last call, which may be in a nested model, if it is one vector per image."""
     if not has_calls(model):
         return None
-    # Not the input of the last layer: if the layer is also called in another model, this may be a tensor of that model.
+    # ``layer.input`` is not used: if the last layer is also called in another model, this may be a tensor of that
+    # model.
     given = [call.input_tensors for call in calls_of(model) if any(out is model.outputs[0] for out in call.outputs)]
     features = given[0] if given else []
     return features[0] if len(features) == 1 and len(features[0].shape) == 2 else None

@@ -60,7 +60,7 @@ class Predictions:
 
     @cached_property
     def predicted(self) -> npt.NDArray[np.int64]:
-        """``(n,)`` index of the largest probability, the first of equal ones."""
+        """``(n,)`` index of the largest probability. The first index if several are equal."""
         largest: npt.NDArray[np.int64] = self.probabilities.argmax(axis=1).astype(np.int64)
         return largest
 

@@ -17,8 +17,8 @@ from zoo.run_folder import Run
 if TYPE_CHECKING:
     import keras
 
-#: In a run whose head was chosen by cross-validation: predictions on its training images, each by a head that was not
-#: trained on the image. The format is that of ``predictions.csv``.
+#: File in the folder of a run whose head was chosen by cross-validation. It contains predictions on the training
+#: images, each by a head that was not trained on the image. The format is that of ``predictions.csv``.
 CROSS_VALIDATION = "cross_validation.csv"
 
 
@@ -45,7 +45,7 @@ def recorded_rows(
     progress: Callable[[int, int], None] | None = None,
     partly: bool = False,
 ) -> ImageData:
-    """The same for given rows of ``split.csv``."""
+    """Like ``recorded_images``, for given rows of ``split.csv``."""
     described = run.info.data
     named = named_dataset(described.source)
     root = find_source(described.source)[1] if named else Path(described.root)
@@ -63,7 +63,7 @@ def choice_of(
     Args:
         run: The run. Without validation images, its predictions in cross-validation are used, if there are any.
         model: Its model.
-        data: Its data. ``None``: those of its images that still exist.
+        data: The run's data. ``None``: the images of the run that still exist are used.
         progress: Called with files done and files to do, while images are decoded.
     """
     folds = run.path / CROSS_VALIDATION

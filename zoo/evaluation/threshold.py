@@ -22,8 +22,8 @@ TARGETS = (0.9, 0.95, 0.98, 0.99, 0.995)
 #: (docs/decisions/0008-confidence.md).
 TARGET_ACCURACY = 0.99
 
-#: Minimum share of the images for the choice that are below the threshold. An image with a lower confidence than nearly
-#: all of these probably shows something else.
+#: Minimum share of the images used for the choice whose confidence must be below the threshold. An image with a lower
+#: confidence than nearly all of these images probably shows something else.
 LEAST_REJECTED = 0.01
 
 #: Minimum number of images above a threshold.
@@ -36,7 +36,7 @@ class Choice:
 
     Args:
         default: Target accuracy and its threshold.
-        others: The same for the curve.
+        others: Target accuracies and thresholds of the curve.
         images: Number of images used to choose the thresholds.
         by: ``val`` for validation images; ``folds`` for training images, each predicted by a model that was not
             trained on it.
@@ -139,5 +139,5 @@ def lowest_threshold(predictions: Predictions, target: float) -> float | None:
         return None
     suggested = float(confidence[kept - 1])
     rounded = float(np.floor(suggested * 1e4) / 1e4)
-    # Confidences near 1 can be closer together than that. No further image may be above the threshold.
+    # Confidences near 1 can be closer together than the rounding. No further image may be above the threshold.
     return rounded if kept == len(right) or confidence[kept] < rounded else suggested

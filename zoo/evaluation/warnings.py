@@ -101,7 +101,7 @@ def _label_order(predictions: Predictions) -> ModelWarning | None:
 
 
 def _best_order(true: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """The class of each output. Among equally good ones, and without images, it is the class of its label."""
+    """The best class for each output. If several are equally good, or without images, it is the class of its label."""
     from scipy.optimize import linear_sum_assignment
 
     counts = np.zeros((classes, classes))

@@ -38,7 +38,7 @@ class Explainer:
             self._graph = Graph(model)
             self._logits = find_logits(self._graph)
             self._head = find_head(self._graph)
-        except ExportError as error:  # Keras has no graph of it, or one of its layers cannot be copied
+        except ExportError as error:  # Keras has no graph of the model, or a layer cannot be copied
             raise UsageError(f"{name} cannot be explained. {error.message}", error.hint) from error
         self._maps = [depth.call for depth in self._head.depths] if self._head else last_maps(self._graph)
         _refuse_placeless(self._graph, self._maps, name)
@@ -64,7 +64,7 @@ class Explainer:
         return self.find_all(pixels[None], [places])[0]
 
     def find_all(self, images: NDArray[np.uint8], places: Sequence[Sequence[int] | None]) -> list[Found]:
-        """The same for several images at once, uint8 ``(n, height, width, 3)``."""
+        """Like ``find``, for several images at once, uint8 ``(n, height, width, 3)``."""
         probabilities, features = features_of(self._graph, self._maps, images)
         chosen = [likeliest(row, wanted) for row, wanted in zip(probabilities, places, strict=True)]
         if self._head is None:

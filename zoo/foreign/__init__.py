@@ -1,1 +1,1 @@
-"""Keras models from outside zoo: read, adapted to raw pixels and probabilities, or refused with the reason."""
+"""Reads Keras models from outside zoo and adapts them to raw pixels and probabilities, or refuses them."""

@@ -89,7 +89,7 @@ def _refuse_quantised(model: keras.Model, name: str) -> None:
                 f"{name} was changed by model.quantize(): the {type(layer).__name__} layer '{layer.name}' stores "
                 f"weights in {layer.quantization_mode} and rounds its inputs while it computes, which no exported "
                 "file can reproduce.",
-                "Export the model from before model.quantize(). zoo makes 8-bit files itself: --precision int8.",
+                "Export the original model. zoo quantises it itself with --precision int8.",
             )
 
 
@@ -116,9 +116,9 @@ def _input_shape(model: keras.Model, name: str) -> tuple[int, int, int]:
     if shape[3] not in (1, 3) and shape[1] in (1, 3):
         raise UsageError(
             f"{name} takes {shape_text(shape)}: its channels come first (channels_first); {expected}.",
-            "Build the same layers with channels last as `new`, by the code that built it after "
-            'keras.config.set_image_data_format("channels_last"), and copy the weights, which have the same shapes '
-            "(a Flatten before a Dense layer orders its inputs otherwise):"
+            "Build the same layers with channels last as `new`: call "
+            'keras.config.set_image_data_format("channels_last") before the code that built the model. Then copy the '
+            "weights, which have the same shapes (but a Flatten before a Dense layer changes the order of its inputs):"
             + loading(name, "new.set_weights(model.get_weights())", 'new.save("channels_last.keras")'),
         )
     if shape[3] not in (1, 3):

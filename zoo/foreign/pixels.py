@@ -17,7 +17,7 @@ from zoo.evaluation.predict import predict
 if TYPE_CHECKING:
     import keras
 
-#: Values of ``--pixels``, with the names of the ranges elsewhere.
+#: Values of ``--pixels``, with the names that Keras uses for these ranges.
 PIXELS: Mapping[str, str] = MappingProxyType(
     {
         "0..255": "raw pixels",
@@ -33,7 +33,7 @@ _MEAN = (123.68, 116.779, 103.939)
 _DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 _TORCH_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 
-#: Maximum number of photos on which a range is tried.
+#: Maximum number of photos on which ranges are tried.
 _PHOTOS = 200
 #: Significance level at which another range must be better than raw pixels.
 _SIGNIFICANCE = 0.01
@@ -95,5 +95,6 @@ def fitting_pixels(model: keras.Model, data: ImageData, split: str) -> str | Non
     right, _ = found[best]
     better, worse = int((right & ~raw).sum()), int((raw & ~right).sum())
     significant = better > worse and mcnemar(better, worse) * len(found) < _SIGNIFICANCE
-    # With labels in another order, raw pixels are below chance, and any range at chance level would be better.
+    # If the labels are in the wrong order, the accuracy with raw pixels may be below chance, and any range at chance
+    # level would be better.
     return best if significant and above_chance(right) else None

@@ -65,7 +65,7 @@ def read_model(path: Path) -> keras.Model:
 
 
 def check_kind(path: Path) -> None:
-    """Raises ``UsageError`` if a path is not a ``.keras`` file, with code that converts it."""
+    """Raises ``UsageError`` if a path is not a ``.keras`` file. Its hint shows how to convert the file, if possible."""
     suffix = path.suffix.lower()
     if path.is_dir() and (path / "saved_model.pb").is_file():
         raise UsageError(
@@ -232,7 +232,7 @@ def opening(name: str, opened: tuple[str, ...], custom: tuple[str, ...], *, unsa
     Args:
         name: Path of the file.
         opened: Classes of these layers.
-        custom: Those that are not Keras classes.
+        custom: Those of them that are not Keras classes.
         unsafe: Whether loading the model runs code from the file.
     """
     objects = ", ".join(f'"{kind}": {kind}' for kind in custom)

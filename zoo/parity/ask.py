@@ -50,7 +50,7 @@ def ask(
     progress: Callable[[int, int], None] | None = None,
     device: Device | None = None,
 ) -> tuple[NDArray[np.float32], TensorError]:
-    """Reads every image from its file, preprocesses it with ``spec``, and predicts one after the other, as on a device.
+    """Reads and preprocesses every image file, and predicts the images one by one, as on a device.
 
     Only a few images are in memory at a time.
 

@@ -23,7 +23,7 @@ class Contract:
         inputs, outputs: Inputs and outputs of the file.
         problems: Sentences on violations, each of which fails the file.
         notes: Further sentences, which do not fail the file.
-        askable: Whether its tensors allow predictions at all.
+        askable: Whether the tensors of the file allow predictions at all.
     """
 
     inputs: tuple[TensorInfo, ...]

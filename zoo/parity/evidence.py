@@ -4,7 +4,8 @@ A share measured on ``n`` images differs from the share of all images. Therefore
 are divided into three groups by the share of images whose prediction the file changes (flips):
 
 - a **good** file flips at most ``GOOD`` (0.35) of what the limit allows: 0.7 % where 98 % agreement is required;
-- a **bad** file flips ``BAD`` (2) times as much as the limit allows, or loses twice the accuracy: 4 % and 2 points;
+- a **bad** file flips ``BAD`` (2) times as much as the limit allows, or loses twice the allowed accuracy: 4 % or 2
+  points where 98 % agreement and a loss of 1 point are allowed;
 - any other file may pass or be refused.
 
 A file is refused if it misses the limit on the images and a good file would do so in at most ``ERROR`` of cases.
@@ -48,8 +49,8 @@ def most_flips(images: int, min_agreement: float) -> int:
 def proves_agreement(images: int, flips: int, min_agreement: float) -> bool:
     """Whether a bad file would have so few flips on these images in at most 5 % of cases.
 
-    If the limit allows no flip, every single flip refuses the file, without any chance involved. If it allows all
-    flips, no file is bad.
+    If the limit allows no flip, a file is refused for a single flip, and chance plays no role. If it allows all flips,
+    no file is bad.
     """
     from scipy.stats import binom
 
@@ -65,7 +66,7 @@ def loses_accuracy(images: int, only_keras: int, only_file: int, max_drop: float
     """Whether accuracy is lost: more than the limit on these images, and significantly.
 
     Significance is tested with the one-sided exact McNemar test: of the images that only one of the two classifies
-    correctly, a file without loss has on average as many as Keras.
+    correctly, a file without loss classifies half correctly on average.
 
     >>> loses_accuracy(76, 1, 0, 0.01), loses_accuracy(150, 5, 0, 0.01), loses_accuracy(2000, 15, 4, 0.01)
     (False, True, False)

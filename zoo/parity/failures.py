@@ -29,7 +29,7 @@ def failures(
     n: int,
     pixels_allowed: int = 0,
 ) -> tuple[str, ...]:
-    """The failures in the order in which to fix them: contract, pixels, predictions.
+    """The failures in the order in which they should be fixed: contract, pixels, predictions.
 
     Pixels may differ by ``pixels_allowed`` levels of 255.
     """
@@ -44,7 +44,7 @@ def failures(
 
 def _tensor(tensor: TensorError, n: int) -> str:
     if tensor.max_difference is None:
-        return "The preprocessing of the file gives another image size than that of the model."
+        return "The preprocessing of the file results in another image size than that of the model."
     return (
         f"The input pixels of the file and of Keras differ on {tensor.images} of {n} images, by up to "
         f"{tensor.max_difference} of 255 ({readable(tensor.worst)}). The preprocessing is not the same."
@@ -84,7 +84,7 @@ def _gate(gate: GateResult, values: Values, precision: str, n: int) -> str:
         return (
             f"The {precision} model predicts the same class as Keras on {agreeing} of {images_text(gate)} "
             f"({percent(gate.value or 0)}, 95 % interval {gate_interval(gate)}). At least {percent(gate.limit)} is "
-            f"required, and with so many images {least} of them."
+            f"required, which for this number of images means at least {least} of them."
         )
     return (
         f"The accuracy of the {precision} model on {n} images is {percent(values.file.accuracy)}, that of Keras is "
@@ -95,7 +95,7 @@ def _gate(gate: GateResult, values: Values, precision: str, n: int) -> str:
 
 
 def acceptance(verification: Verification) -> str | None:
-    """The options with which a file would be kept that fails only in agreement or accuracy. ``None`` otherwise.
+    """The options with which a file that fails only in agreement or accuracy would be kept. ``None`` otherwise.
 
     Each limit is the strictest, in steps of half a point, that this file meets. It is determined by trying.
     """

@@ -1,4 +1,4 @@
-"""The limits of the difference between an exported file and Keras."""
+"""The limits for the difference between an exported file and Keras."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Gates:
     def judge(
         self, *, difference: float | None, flip_margin: float, agreed: Sequence[Agreed], paired: Paired
     ) -> tuple[GateResult, ...]:
-        """Compares measured values with each limit that applies, in the order above.
+        """Compares measured values with each limit that applies, in the order of the fields.
 
         Args:
             difference: Maximum difference. ``None`` if it could not be measured, which no limit allows.
@@ -97,7 +97,8 @@ class GateResult:
         limit: The limit.
         passed: Whether the limit is met.
         splits: Number of images by split, if the result depends on their number.
-        interval: 95 % interval of the true value, likewise (Clopper-Pearson, or Tango for accuracy).
+        interval: 95 % interval of the true value (Clopper-Pearson, or Tango for accuracy), if the result depends on the
+            number of images.
         thin: Whether it passed although a bad file would look as good in more than one of twenty cases.
     """
 
@@ -151,5 +152,5 @@ _DEFAULTS = {
 
 
 def default_gates(precision: str) -> Gates:
-    """The gates of a precision. Those of ``float32``, the strictest, for an unknown precision."""
+    """The gates of a precision. For an unknown precision, those of ``float32``, which are the strictest."""
     return _DEFAULTS.get(precision, _DEFAULTS["float32"])

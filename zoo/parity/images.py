@@ -13,7 +13,7 @@ from zoo.evaluation.trained import TrainedModel
 def verification_images(
     reference: TrainedModel, source: str | None = None, progress: Callable[[int, int], None] | None = None
 ) -> tuple[ImageData, str]:
-    """Images and the name of their split: those of ``source``, or the run's test split, or its validation split.
+    """Images from ``source``, or the test split of the run, or else its validation split, and the name of the split.
 
     Args:
         reference: The model from which the files were exported.

@@ -69,14 +69,14 @@ class MapParity:
         limit = self.limits.max_difference
         if limit is not None and not self.max_difference <= limit:
             yield (
-                f"A place of the map differs by {self.max_difference:.3g} of the strongest evidence from Keras's "
-                f"({readable(self.worst)}); {limit:g} is allowed."
+                f"A position of the map differs from that of Keras by {self.max_difference:.3g} of the strongest "
+                f"evidence ({readable(self.worst)}); {limit:g} is allowed."
             )
         limit = self.limits.min_similarity
         if limit is not None and not self.mean_similarity >= limit:
             yield (
-                f"The maps correlate by {self.mean_similarity:.3f} on average with Keras's; at least {limit:g} is "
-                "required."
+                f"The mean correlation of the maps with those of Keras is {self.mean_similarity:.3f}; at least "
+                f"{limit:g} is required."
             )
 
     @property

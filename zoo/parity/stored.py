@@ -20,8 +20,8 @@ _LARGE = 65_536
 #: If an exporter does not report the stored types, a file of this share of the size of the float32 weights is treated
 #: as float32.
 _LIKE_FLOAT32 = 0.9
-#: Minimum size of the weights in bytes for this check. Otherwise names, labels and structure are larger than the
-#: weights.
+#: Minimum size of the weights in bytes for this check. In smaller files, names, labels and structure may need more
+#: space than the weights.
 _LEAST_BYTES = 1_000_000
 
 

@@ -1,8 +1,8 @@
 """Images that were not used to quantise an 8-bit file, in addition to the verification images.
 
 Agreement needs no labels, so every such image is evidence: the validation images, and the training images that were
-not used for ranges or distillation. Keras is more confident on them, because it was trained on them. Therefore they are
-only used in addition to the test images, which must also meet the limit alone.
+not used for ranges or distillation. Keras is more confident on training images, because it was trained on them.
+Therefore these images are only used in addition to the test images, which must also meet the limit alone.
 """
 
 from __future__ import annotations

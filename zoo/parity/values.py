@@ -216,7 +216,7 @@ def by_label(outputs: NDArray[np.float32], found: Sequence[str], wanted: tuple[s
 def _difference(keras: Predictions, outputs: NDArray[np.float32], rows: NDArray[np.intp]) -> Difference | None:
     if not rows.size:
         return None
-    # Row by row, because the table of all differences would be as large as all predictions.
+    # Computed row by row, because the table of all differences would be as large as all predictions.
     largest = np.array([np.abs(outputs[row].astype(np.float64) - keras.probabilities[row]).max() for row in rows])
     places = np.searchsorted(DECADES, largest)
     return Difference(
@@ -254,7 +254,7 @@ def _warnings(keras: Predictions, file: Predictions | None) -> tuple[ModelWarnin
     found = model_warnings(keras)
     known = {warning.kind for warning in found}
     own = [warning for warning in (model_warnings(file) if file else ()) if warning.kind not in known]
-    return (*found, *(replace(warning, sentence=f"Of the file: {warning.sentence}") for warning in own))
+    return (*found, *(replace(warning, sentence=f"For the file: {warning.sentence}") for warning in own))
 
 
 def _recalls(keras: Predictions, right: NDArray[np.bool_]) -> tuple[Recall, ...]:

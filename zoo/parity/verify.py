@@ -48,7 +48,7 @@ def verify(
     maps: ExpectedMaps | None = None,
     device: Device | None = None,
 ) -> Verification:
-    """Compares an exported file with the Keras model it was made from, on every image of a split.
+    """Compares an exported file with the Keras model from which it was made, on every image of a split.
 
     For the exported file, each image file is decoded and resized with the preprocessing in its metadata, and predicted
     alone, as on a device. Keras predicts the pixels of ``data``.
@@ -59,7 +59,7 @@ def verify(
         reference: The Keras model.
         data: Its images, preprocessed for the reference.
         split: The split.
-        gates: Limits. The default are those of the file's precision.
+        gates: Limits. ``None``: the default limits of the file's precision.
         threads: Number of threads of the runtime.
         progress: Called for Keras and the file in turn, and for the further images.
         expected: Predictions of Keras, if known: ``keras_predictions`` on the same split.

@@ -83,7 +83,7 @@ class Limits:
     max_size_mb: float | None = None
 
     def excess(self, cost: Cost) -> float:
-        """The factor by which the limits are exceeded at most. 1 or less if all are met."""
+        """The largest ratio of a cost to its limit. 1 or less if all limits are met."""
         pairs = ((cost.latency_ms, self.max_latency_ms), (cost.size_mb, self.max_size_mb))
         return max((value / limit for value, limit in pairs if limit is not None), default=0.0)
 
@@ -144,7 +144,7 @@ class Outcome:
 
 
 def ranked(outcomes: Iterable[Outcome]) -> list[tuple[Outcome, Judged]]:
-    """The candidates that did not fail: the winner, then the others by Brier score, and of equal ones the faster first.
+    """The candidates that did not fail: the winner, then the others by Brier score. If equal, the faster comes first.
 
     The winner has the best Brier score of the candidates on the Pareto front of accuracy, latency and size.
     """

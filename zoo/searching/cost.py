@@ -24,7 +24,7 @@ from zoo.records import read_object, read_record
 from zoo.registry import architectures
 from zoo.searching.candidate import Cost
 
-#: Seconds for the latency of a file.
+#: Seconds for which a file is run to measure its latency.
 _TIMED_S = 1.0
 
 #: Number of images for the ranges of an 8-bit file. The ranges do not affect latency and size.
@@ -107,7 +107,7 @@ def _prepared(architecture: Architecture, image: ImageSpec, form: Form) -> Any:
 
     model = build_model(architecture, image.input_shape, len(form.labels))
     if form.precision == "int8":
-        architecture.weights[0].load(model, False)  # random weights may give tensors without a range
+        architecture.weights[0].load(model, False)  # with random weights, tensors may have no range
     random = np.random.default_rng(0)
     if architecture.backbone is not None:
         width = sum(depth_widths(model, architecture.depths, architecture.backbone))

@@ -59,8 +59,8 @@ class Device:
     def note(self) -> str:
         """How latencies are estimated, and the range of the ratios."""
         said = (
-            f"For files that are not in the benchmark of {self.name}, latency is estimated: that on this machine is"
-            " multiplied by"
+            f"For files that are not in the benchmark of {self.name}, latency is estimated: the latency on this machine"
+            " is multiplied by"
         )
         if len(self.ratios) == 1:
             return f"{said} {self.ratio:.2f}, the ratio of the one file that was timed on both."

@@ -19,7 +19,7 @@ from zoo.searching.waiting import ASK_AGAIN_S
 _PROPOSALS = 12
 
 #: Estimated seconds for a candidate without its features, and for the features per image and millisecond of latency.
-#: The second is used until the first candidate was measured on this machine.
+#: The estimate is multiplied by ``pace_of`` the candidates that were measured on this machine.
 _FIXED_S, _A_MILLISECOND = 4.0, 1.5e-3
 
 #: Assumed time of a training step on all layers for each image, divided by the expected time of its features. It was
@@ -62,7 +62,7 @@ class Engine:
             pass
 
     def step(self) -> Outcome | None:
-        """Tries one candidate. If none is left, waits for those that other processes try: their outcomes may give more.
+        """Tries one candidate. If none is left, waits for other processes, whose outcomes may lead to others.
 
         Returns:
             The outcome. ``None`` if no candidate is left or being tried, or there is no time for another.

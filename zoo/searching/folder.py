@@ -83,7 +83,7 @@ _NAMES = {
 
 
 def same_goal(folder: Path, goal: Goal) -> Goal:
-    """The goal recorded in the folder. A new folder records this goal.
+    """The goal that is recorded in the folder. In a new folder, ``goal`` is recorded.
 
     Raises:
         UsageError: The folder belongs to a search with another goal.
@@ -140,7 +140,10 @@ def candidate_folder(folder: Path, key: str) -> Path:
 
 
 def keep_outcome(folder: Path, outcome: Outcome) -> None:
-    """Writes the outcome of a candidate. It is its last file: a candidate with an outcome is not tried again."""
+    """Writes the outcome of a candidate.
+
+    It is written after all other files of the candidate, because a candidate with an outcome is not tried again.
+    """
     place = candidate_folder(folder, outcome.candidate.key)
     make_folder(place)
     write_json(place / "result.json", outcome.as_dict())

@@ -23,7 +23,7 @@ def choosing_photos(data: ImageData) -> ImageData:
     """The images of ``data`` for cross-validation, all marked as training images.
 
     Raises:
-        DataError: A class has too few for cross-validation.
+        DataError: A class has too few images for cross-validation.
     """
     rows = [(*row[:2], TRAIN, row[3]) for row in data.rows() if row[2] != TEST]
     different: dict[str, set[str]] = defaultdict(set)

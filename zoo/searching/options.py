@@ -12,7 +12,7 @@ from zoo.registry import architectures, exporters
 
 
 def find_exporter(format: str | None, precision: str) -> Exporter:
-    """The exporter of a format, or the first whose files can be timed.
+    """The exporter of a format, or the first exporter whose files can be timed.
 
     Raises:
         UsageError: The format or precision is not available, or its files cannot be timed.

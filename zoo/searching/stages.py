@@ -17,7 +17,7 @@ from zoo.searching.candidate import STEPS, Candidate, Cost, Limits, Outcome, ran
 #: Cost of a candidate's file. ``None`` if the file cannot be exported.
 CostOf = Callable[[Candidate], Cost | None]
 
-#: Minimum number of architectures whose image sizes and resize rules are searched.
+#: Minimum number and share of the architectures whose image sizes and resize rules are searched.
 _PROMISING, _SHARE = 2, 0.5
 
 
@@ -49,8 +49,9 @@ class Stage:
 
     Args:
         name: Name in messages.
-        propose: Returns candidates within the limits, cheapest first.
-        searched: Whether Optuna chooses the next of them. Otherwise they are tried in order.
+        propose: Returns candidates. Those that exceed the limits are not tried.
+        searched: Whether Optuna chooses the order of these candidates. Otherwise they are tried in the order in which
+            they are returned.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Locks that wait as long as another process works."""
+"""Locks that wait until no other process holds them."""
 
 from __future__ import annotations
 
