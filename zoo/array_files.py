@@ -1,8 +1,8 @@
 """Array files from untrusted sources. Their declared sizes are checked before any data is read.
 
 A few bytes can declare any number of gigabytes: in the header of an array, by compression, or by an HDF5 dataset
-without stored data. Therefore a file may not declare many times its own size, and name, shape and type of each array in
-an ``.npz`` file are known before it is read.
+without stored data. Therefore a file that declares many times its own size is refused, and the name, shape and type of
+each array in an ``.npz`` file can be checked before its data is read.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import IO, Any
 
 import numpy as np
 
-#: Maximum number of declared bytes per byte of the file, and a number that every file may declare. Weights hardly
-#: compress, except for those that are mostly zero, which compress about tenfold.
+#: Every file may declare ``_ALWAYS_BYTES``, and in addition ``_MOST_PER_BYTE`` bytes for each of its own bytes. Weights
+#: hardly compress, except for those that are mostly zero, which compress about tenfold.
 _MOST_PER_BYTE = 20
 _ALWAYS_BYTES = 64 * 2**20
 
-#: Errors of zipfile for a file that is not an archive, is damaged, or uses an unknown compression.
+#: Errors that zipfile raises for a file that is not an archive, is damaged, or uses an unknown compression.
 DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError)
 
 
@@ -53,9 +53,10 @@ class ArrayFile:
         return list(self._members)
 
     def declared(self, name: str) -> Declared:
-        """The declared array.
+        """Shape and type of an array, as its header declares them.
 
-        Raises ``KeyError`` if it does not exist, ``ValueError`` if its header does not match its data.
+        Raises ``KeyError`` if it does not exist, ``ValueError`` if its header cannot be used or does not match the size
+        of its data.
         """
         member = self._members[name]
         with self._archive.open(member) as file:
@@ -88,7 +89,8 @@ def open_arrays(file: IO[bytes]) -> Iterator[ArrayFile]:
     """Opens the arrays of an ``.npz`` file without reading them.
 
     Raises:
-        ValueError: The file declares many times its own size. zipfile raises various errors for other files.
+        ValueError: The file declares many times its own size. For a file that is not an intact archive, one of the
+            errors in ``DAMAGED`` is raised.
     """
     with zipfile.ZipFile(file) as archive:
         _refuse_inflated(sum(member.file_size for member in archive.infolist()), _size_bytes(file))
@@ -96,10 +98,10 @@ def open_arrays(file: IO[bytes]) -> Iterator[ArrayFile]:
 
 
 def check_keras_file(path: Path) -> None:
-    """Refuses a ``.keras`` file whose weights declare many times its own size. Other damage is detected by Keras.
+    """Refuses a ``.keras`` file that declares many times its own size. Other damage is detected by Keras.
 
     Raises:
-        ValueError: The weights declare too much data.
+        ValueError: The archive or the weights in it declare too much data.
     """
     with path.open("rb") as file:
         size_bytes = _size_bytes(file)

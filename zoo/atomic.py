@@ -1,4 +1,4 @@
-"""Atomic writing of files: written to a temporary file, flushed to disk, renamed."""
+"""Writes files atomically: each is written to a temporary file, flushed to disk, and then renamed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from zoo.errors import TrainingError
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path next to ``path``, and renames it to ``path`` if the block ends without an error.
 
-    The temporary file keeps the suffix, for writers that depend on it. Two processes never share one. If ``path`` is a
-    link, its target is replaced.
+    The temporary file keeps the suffix, for writers that depend on it. Two processes never use the same temporary file.
+    If ``path`` is a link, its target is replaced.
 
     Raises:
         TrainingError: The disk is full, the folder does not exist or cannot be written, or ``path`` is a device or a
@@ -33,7 +33,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         aside.replace(path)
     except BrokenPipeError:
-        raise  # of the output of the block; not an error of this file
+        raise  # caused by other output of the block, not by this file
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
@@ -41,7 +41,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def writable(path: Path) -> Path:
-    """The target of ``path``. Call this before long work, to detect early that the file cannot be written.
+    """Returns ``path``, or its target if it is a link. Called before long work, it detects early that the file cannot
+    be written.
 
     Raises:
         TrainingError: The folder does not exist, or the path is a device or a pipe.

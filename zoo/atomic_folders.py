@@ -1,4 +1,4 @@
-"""Atomic writing of folders: filled under a temporary name with a lock, then renamed."""
+"""Writes folders atomically: each is filled under a temporary name, which is locked, and then renamed."""
 
 from __future__ import annotations
 
@@ -77,4 +77,4 @@ def _sweep(final: Path) -> None:
 
 
 class _AtWorkError(TrainingError):
-    """The process that made a folder is still running."""
+    """Raised if the process that made a folder is still running."""

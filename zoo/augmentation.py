@@ -1,4 +1,4 @@
-"""Augmentation of training images as data: one frozen record of ranges, each of which can be set separately."""
+"""The augmentation of training images, described by one frozen record. Each range in it can be set separately."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Augmentation:
         brightness: Maximum change of the brightness factor, 0 to 1.
         contrast: Maximum change of the contrast factor, about the mean of the image, 0 to 1.
         saturation: Maximum change of the saturation factor, 0 to 1.
-        function: ``package.module:function`` that changes the images after the ranges were applied. Empty: none. It is
-            called as ``function(images, random)`` with a batch, uint8 ``(n, height, width, 3)``, and a
+        function: ``package.module:function`` that changes the images after the ranges were applied. Empty: no function.
+            It is called as ``function(images, random)`` with a batch, uint8 ``(n, height, width, 3)``, and a
             ``numpy.random.Generator``, whose state depends only on the batch. It must return a batch of the same shape
             and type. It may be called from several threads at the same time.
 
@@ -100,12 +100,12 @@ class Augmentation:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether images are never changed. Sides drawn from a range with a single value are not stretched."""
+        """Whether images are never changed. ``free`` stretches nothing if the range of the view is 1 to 1."""
         plain = replace(self, aspect=1.0) if self.aspect == "free" and self.view == (1.0, 1.0) else self
         return plain == NAMED["none"]
 
 
-#: Values of ``Recipe.augmentation``; ``Recipe.ranges`` is the resulting record.
+#: Types that ``Recipe.augmentation`` accepts. ``Recipe.ranges`` is the resulting record.
 AnyAugmentation = Augmentation | AugmentationName | str | Mapping[str, Any] | Callable[..., Any]
 
 #: The named augmentations.
@@ -132,8 +132,8 @@ RANGES: tuple[str, ...] = tuple(field.name for field in fields(Augmentation) if 
 
 
 def read_augmentation(value: Any) -> Augmentation:
-    """Reads an augmentation from its name, a mapping of ranges (or such JSON), or a function or its name. A record is
-    returned unchanged.
+    """Reads an augmentation from its name, a mapping of ranges (also as JSON), a function, or the name of a function. A
+    record is returned unchanged.
 
     Raises:
         UsageError: The name or range does not exist, a value is out of range, or another process could not import the

@@ -17,7 +17,7 @@ def hush() -> None:
 def start_keras() -> str:
     """Imports Keras, initialises its backend, and returns the backend's name.
 
-    TensorFlow 2.21 writes to stderr before its log level takes effect, so the file descriptor is captured meanwhile.
+    TensorFlow 2.21 writes to stderr before its log level takes effect. Therefore stderr is captured during the start.
     The captured text is printed if the start fails, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
     """
     hush()

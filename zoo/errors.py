@@ -7,7 +7,7 @@
     ├── TrainingError        4   a run: its recipe, its checkpoint, its folder
     ├── ExportError          5   a conversion
     ├── VerificationError    6   an exported file that does not agree with Keras
-    └── ClusterError         7   several machines: a cluster that cannot be reached, or that went away
+    └── ClusterError         7   several machines: a cluster that cannot be reached, or whose connection is lost
 
 Only the command line catches ``ZooError``. Any other exception is a bug and keeps its traceback. After an interruption
 (Ctrl-C or SIGTERM), the exit code is 130 or 143, as shells expect.
@@ -69,11 +69,12 @@ class PluginError(ZooError):
 
 
 class PluginCodeError(PluginError):
-    """Code of a plugin raised another exception.
+    """Code of a plugin raised an exception that is not a ``ZooError``.
 
     Args:
         message, hint: As in ``ZooError``.
-        cause: The exception, whose traceback its author needs. Keras removes ``__cause__``.
+        cause: The exception, whose traceback the author of the plugin needs. It is stored here too, because Keras
+            removes ``__cause__``.
     """
 
     def __init__(self, message: str, hint: str | None, cause: BaseException) -> None:
@@ -139,7 +140,7 @@ class VerificationError(ZooError):
 
 
 class ClusterError(ZooError):
-    """A Ray cluster that cannot be reached, that went away, or whose workers end again and again.
+    """A Ray cluster that cannot be reached, whose connection is lost, or whose workers end again and again.
 
     >>> zoo.predict("bundle", "photos", out="found.csv", on="ray://127.0.0.1:1")
     Traceback (most recent call last):

@@ -1,6 +1,6 @@
 """Metadata and runtime interface of exported files, which are the same for every format.
 
-This module needs only the types of NumPy, so that it can also be used on the device.
+This module uses NumPy only in type annotations, so that it can also be used on the device.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: Increased whenever readers of the metadata must change.
 METADATA_VERSION = 1
 
-#: Names of the one input and the one output of every exported file.
+#: Names of the input and the first output of every exported file.
 INPUT, OUTPUT = "image", "probabilities"
 
 #: Name of the second output of a file that was exported with a map: the contribution of each position to the logit of
@@ -35,10 +35,11 @@ class Metadata:
 
     Args:
         labels: Class names in the order of the outputs.
-        image: The preprocessing of files.
+        image: The preprocessing of image files.
         precision: ``float32``, ``float16`` or ``int8``.
         architecture: Name of the architecture.
-        source: Source of the weights: the name of a run, or ``mobilenetv2 (imagenet)``.
+        source: Source of the weights: the name of a run, or an architecture and its weights, such as
+            ``mobilenetv2 (imagenet)``.
         model_digest: SHA-256 over the weights of the Keras model.
         data_digest: SHA-256 of the training dataset. Empty if unknown.
         calibration_digest: SHA-256 over the calibration images, in order. Empty without calibration.
@@ -150,7 +151,7 @@ class Runtime(Protocol):
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predicts probabilities, float32 ``(n, classes)``, from pixels, uint8 ``(n, height, width, 3)`` RGB.
 
-        The pixels are only converted to the dtype of the input.
+        The pixels are converted to the dtype of the input, and not changed otherwise.
         """
         ...
 

@@ -5,7 +5,8 @@ Programs receive shares from 0 to 1 without rounding. This module imports nothin
 
 from __future__ import annotations
 
-#: Shares that differ by less are equal, because they are ratios of counts, or sums of float64 in a plot.
+#: Shares that differ by less than this are equal. They are ratios of counts, or sums of float64 in a plot, so a smaller
+#: difference is a rounding error.
 _EQUAL = 1e-9
 
 

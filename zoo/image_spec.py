@@ -1,8 +1,8 @@
-"""The preprocessing of image files to model input, as data.
+"""The preprocessing of image files to model input, described by one record.
 
 The record contains all settings; ``zoo.images`` implements them. It is stored in every run, every exported file and
-every bundle, and digests are compared. This module needs only the standard library, so that it can be used on the
-device unchanged.
+every bundle, and two records are compared by their digests. This module needs only the standard library, so that it can
+be used on the device unchanged.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Interpolation = Literal["area", "bilinear", "bicubic"]
 RESIZE_RULES: tuple[str, ...] = get_args(ResizeRule)
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 
-#: Increased whenever the same record gives other pixels than before. Records of version 1 keep their pixels, which
-#: depend on the processor (``docs/decisions/0026-arm.md``).
+#: Increased whenever the same record would result in other pixels than before. Records of version 1 keep their pixels,
+#: which depend on the processor (``docs/decisions/0026-arm.md``).
 SPEC_VERSION = 2
 SPEC_VERSIONS = (1, SPEC_VERSION)
 

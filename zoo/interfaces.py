@@ -1,8 +1,9 @@
 """The named, frozen records that plugins return. Keras is not needed here; builders import it when they are called.
 
-A function may be given by name, ``"package.module:function"``. Its module is then imported when it is called, so that a
-plugin needs no wrapper functions. The metadata of a field with a function contains what the function ``does``, as part
-of an error message (``{args}`` are its arguments), and the types that it ``returns``. ``zoo.plugin_guard`` reads both.
+A function may be given by name, ``"package.module:function"``. Its module is then imported when the function is called,
+so that a plugin needs no wrapper functions. The metadata of a field that holds a function has two keys, which
+``zoo.plugin_guard`` reads: ``does`` describes the action for error messages (``{args}`` stands for the arguments), and
+``returns`` lists the types that the function may return.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def _check_name(kind: str, name: object) -> None:
 
 
 def _find_when_called(record: Any) -> None:
-    """Replaces names of functions by functions."""
+    """Replaces names of functions by functions that are imported when they are called."""
     for each in fields(record):
         value = getattr(record, each.name)
         if "does" in each.metadata and isinstance(value, str):
@@ -59,8 +60,8 @@ class Weights:
         summary: One line with source and licence.
         labels: Returns the class names in the order of the outputs.
         aliases: Returns alternative names of the classes, such as WordNet IDs, each with its class name.
-        load: ``load(model, with_head)`` sets the weights of a model created by ``build``. Without the head, it sets
-            only those of the backbone.
+        load: ``load(model, with_head)`` sets the weights of a model created by ``build``. If ``with_head`` is false, it
+            sets only those of the backbone.
         top1: Published top-1 accuracy on the ImageNet validation set, 0 to 1. If no architecture is given, ``zoo train
             --data`` uses the one with the highest value. ``None``: unknown, or the weights must be downloaded first.
 
@@ -103,7 +104,7 @@ class Architecture:
         image: The default preprocessing of files.
         backbone: Name of the layer whose output is the feature vector, ``(batch, features)``. Everything after it is
             the head. ``None``: there is no backbone that can be reused.
-        depths: Names of earlier layers, starting from the input, whose outputs are feature maps, ``(batch, height,
+        depths: Names of earlier layers, ordered from the input, whose outputs are feature maps, ``(batch, height,
             width, channels)``, such as the ends of all blocks. A head may also use the means over these maps.
         weights: Available pretrained weights.
         expected_failures: Conformance checks that are expected to fail (``zoo plugin check``), each with the reason.
@@ -187,8 +188,8 @@ class App:
     It reads the model, its labels and the preprocessing from ``spec.json``, and is verified with ``golden/``.
 
     Args:
-        files: Returns the content of its files by path in the bundle. ``zoo export`` calls it before it starts, and
-            again for every bundle. It raises ``ExportError`` with the command that installs missing files.
+        files: Returns the content of each file of the app, by its path in the bundle. ``zoo export`` calls it at the
+            start, and again for every bundle. It raises ``ExportError`` with the command that installs missing files.
         start: How to start a bundle: the last line printed by ``zoo export``. ``{folder}`` stands for the bundle.
         manual: Longer instructions for the model card, in Markdown.
         licence: Authors and licences of the files that are not part of zoo, in Markdown.
@@ -222,22 +223,22 @@ class Exporter:
         name: Name of the format.
         summary: One line for ``zoo list``.
         suffix: Suffix of the file, with its dot.
-        precisions: Supported precisions, of ``float32``, ``float16`` and ``int8``, the default first.
+        precisions: Supported precisions out of ``float32``, ``float16`` and ``int8``. The first one is the default.
         convert: ``convert(model, path, precision)`` writes the file. The model is functional, on the TensorFlow
             backend, with folded BatchNorm. For ``int8``, it contains a ``zoo.exporting.quantize.FakeQuantize`` layer
             after every tensor that is to be stored in 8 bits. The file has one input ``image`` with free batch size or
-            batch size 1, ``float32`` (``int8``: ``uint8``, scale 1, zero point 0), and one output ``probabilities``,
-            ``float32``.
+            batch size 1, of type ``float32`` (in an ``int8`` file: ``uint8`` with scale 1 and zero point 0), and one
+            output ``probabilities`` of type ``float32``.
         write_metadata: ``write_metadata(path, metadata)`` stores the metadata inside the file and replaces existing
             metadata.
         read_metadata: ``read_metadata(path)`` returns the metadata. ``None`` if the file has no zoo metadata.
         load: ``load(path, threads)`` loads a file for prediction.
         parts: ``parts(path)`` returns further files that ``convert`` writes next to a file and that ``load`` needs,
-            such as the weights of an XML file. They are in the same folder, and the file itself is not included. They
-            need not exist. A file is moved, copied and removed together with its parts. Without this function, there
-            are no parts.
+            such as the weights of an XML file. They are in the same folder, and the file itself is not included. It
+            also returns parts that do not exist. A file is moved, copied and removed together with its parts. Without
+            this function, there are no parts.
         versions: Packages whose versions affect the content of the file.
-        stored: ``stored(path)`` counts the numbers in the file's constants by NumPy name of their type, such as
+        stored: ``stored(path)`` counts the numbers in the file's constants by the NumPy name of their type, such as
             ``{"int8": 2200000, "float32": 40000}``. An ``int8`` or ``float16`` file that stores float32 weights is
             refused. Without this function, the size of the file is checked.
         runtime_module: Name of the module whose source is copied to the device, such as ``zoo_onnx.runtime``. Empty if

@@ -45,7 +45,7 @@ def calls_of(model: Any) -> Iterator[Any]:
 
 
 def lay_out_every_batch() -> None:
-    """Lets Keras on JAX divide every batch of an epoch by its own size.
+    """Makes Keras on JAX divide every batch of an epoch among the devices according to the size of that batch.
 
     Keras divides all batches among the devices like the first one, and fails if the last batch is smaller. This
     replacement gives the same result for batches of equal size.

@@ -1,4 +1,4 @@
-"""An optimizer or a loss in a recipe: a name, or a mapping of ``name`` and settings of the Keras class behind it.
+"""An optimizer or a loss in a recipe: a name, or a mapping of ``name`` and settings of the Keras class of that name.
 
 This module does not import Keras. The names are looked up in ``zoo.training``, which loads Keras.
 """
@@ -14,7 +14,7 @@ from zoo.errors import UsageError
 #: A name such as ``nadam``, or ``{"name": "rmsprop", "momentum": 0.9}``.
 KerasName = str | Mapping[str, Any]
 
-#: Optimizers with settings of zoo: name in recipes, Keras class and its settings.
+#: Optimizers whose settings are chosen by zoo: the name in recipes, the Keras class and its settings.
 OUR_OPTIMIZERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "adam": ("Adam", {}),
     "adamw": ("AdamW", {}),

@@ -1,4 +1,4 @@
-"""Architectures of distributions that belong to zoo and are installed apart from it, by name.
+"""Names of the architectures in distributions that belong to zoo but are installed separately.
 
 These names are only used to tell the user which distribution to install. The architectures themselves are defined by
 their plugins. ``tests/test_known_plugins.py`` compares the table with the plugins.
@@ -20,7 +20,7 @@ _BROUGHT = {
     """,
 }
 
-#: Distribution to the names of its architectures.
+#: Names of the architectures of each distribution.
 KNOWN = {distribution: tuple(names.split()) for distribution, names in _BROUGHT.items()}
 
 

@@ -1,6 +1,6 @@
-"""Locks between processes. A lock ends with the process that holds it, however that process ends.
+"""Locks between processes. When the process that holds a lock ends for any reason, the lock is released.
 
-On a file system without locks, ``filelock`` warns and uses the existence of a file as lock. After a killed process,
+On a file system without locks, ``filelock`` warns and uses the existence of a file as lock. If the process is killed,
 that file remains.
 """
 

@@ -16,7 +16,7 @@ class NotFoundError(ImportError):
 
 
 class NamedFunction:
-    """A function that is imported when it is called. Two with the same name are equal.
+    """A function that is imported when it is called. Two such functions with the same name are equal.
 
     >>> NamedFunction("math:hypot")(3, 4)
     5.0
@@ -70,7 +70,7 @@ def find_function(name: str) -> Any:
         found: Any = importlib.import_module(module)
     except ZooError:
         raise
-    except Exception as error:  # its code may raise any exception
+    except Exception as error:  # the code of the module may raise any exception
         raise NotFoundError(f"could not import '{module}': {type(error).__name__}: {error}") from error
     for part in path.split("."):
         try:

@@ -43,7 +43,7 @@ class LoadedPlugin:
         version: Version of that distribution.
         module: The module of the entry point. Empty if the metadata cannot be read.
         status: ``ok``; ``warned``: in use, with a problem in ``reason``; ``failed``: not in use; ``disabled``.
-        reason: One line, if the status is not ``ok``.
+        reason: One line about the problem, if the status is ``warned`` or ``failed``.
         records: All records that it provides.
     """
 
@@ -58,7 +58,7 @@ class LoadedPlugin:
 
 @dataclass(frozen=True)
 class _Installed:
-    """An entry point with its distribution's metadata, or ``broken`` if that cannot be read."""
+    """An entry point with its distribution's metadata. ``broken`` is the error if the metadata cannot be read."""
 
     entry: EntryPoint | None
     distribution: str
@@ -173,7 +173,7 @@ class PluginManager:
         if found.entry is None:
             raise PluginError(f"its metadata cannot be read: {one_line(found.broken or ValueError())}")
         if unmet := _unmet(found.requires):
-            raise PluginError(f"it needs {ZOO}{unmet}, and this is {__version__}")
+            raise PluginError(f"it needs {ZOO}{unmet}, but the installed version is {__version__}")
         plugin = found.entry.load()
         self._pluggy.register(plugin, name=identity)
         callers = self._pluggy.get_hookcallers(plugin) or []
@@ -227,7 +227,7 @@ class PluginManager:
 
 
 def _installed() -> list[_Installed]:
-    # A distribution that is on sys.path twice (an editable install and a wheel) is one plugin.
+    # A distribution that is on sys.path twice (an editable install and a wheel) counts as one plugin.
     unique: dict[tuple[str, str], _Installed] = {}
     for entry in _entry_points(unique):
         found = _read(entry)
@@ -270,7 +270,7 @@ def _metadata_folder(distribution: Distribution, name: str, version: str) -> str
 def _guard_others() -> None:
     """Hides broken metadata from libraries that search for their own plugins and would fail on it.
 
-    It was already reported.
+    The broken metadata was already reported.
     """
     read: Callable[[Distribution], EntryPoints] = vars(Distribution)["entry_points"].fget
 
@@ -299,7 +299,7 @@ def _unmet(requires: tuple[str, ...]) -> str:
 
 
 def _plainly_met(condition: str) -> bool:
-    """Whether it has the usual form ``>=0.1`` and is met. The library for other forms takes long to import."""
+    """Whether a condition has the usual form ``>=0.1`` and is met. The library for other forms takes long to import."""
     plain = re.fullmatch(r"\s*\(?\s*>=\s*(\d+(?:\.\d+)*)\s*\)?\s*", condition)
     own = re.match(r"\d+(?:\.\d+)*$", __version__)
     if not plain or not own:

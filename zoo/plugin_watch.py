@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 from zoo.quiet import stderr_descriptors
 from zoo.records import read_object
 
-#: Maximum CPU time for loading a plugin, in seconds. All plugins are loaded before every command; those of zoo take a
-#: hundredth of this. Elapsed time would report every plugin on a busy machine.
+#: Maximum CPU time for loading a plugin, in seconds. All plugins are loaded before every command; those that belong to
+#: zoo take a hundredth of this. A limit on the elapsed time would report every plugin on a busy machine.
 SLOW_S = 0.8
 
 #: Packages that take seconds to import, and should be imported by the functions that need them.
@@ -61,8 +61,7 @@ def watched() -> Iterator[Watched]:
 @contextmanager
 def _into(file: BinaryIO) -> Iterator[None]:
     # File descriptors are captured instead of sys.stdout, so that a logging handler that is created meanwhile keeps a
-    # working stream, and the output of libraries and
-    # child processes is captured too.
+    # working stream, and the output of libraries and child processes is captured too.
     kept = {}
     _flush()
     for descriptor in {1, *stderr_descriptors()}:

@@ -1,4 +1,4 @@
-"""Captures the output of compiled libraries to stderr, file descriptor 2."""
+"""Captures what compiled libraries write to stderr (file descriptor 2)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import TextIO
 def stderr_aside(
     told: type[BaseException] | tuple[type[BaseException], ...] = (), only: bytes | None = None
 ) -> Iterator[None]:
-    """Captures the descriptor. The text is printed after an error, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
+    """Captures all output to stderr. The text is printed after an error, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
 
     The descriptor is shared by the process: no other thread may write to it or capture it at the same time.
 
     Args:
-        told: Errors that are complete, so that the text is not printed with them.
+        told: Types of errors whose message is sufficient, so that the text is not printed with them.
         only: Prefixes of lines to suppress. All other lines are printed in any case.
     """
     if sys.__stderr__ is None:  # the process was started without stderr
@@ -48,11 +48,11 @@ def stderr_aside(
 
 
 class Messages:
-    """Captures the output of compiled libraries to stderr between ``begin`` and ``end``.
+    """Captures what compiled libraries write to stderr between ``begin`` and ``end``.
 
     The output of Python is not captured. If ``sys.stderr`` itself writes to descriptor 2, as in a program that did not
-    call ``zoo.terminal.guard_terminal``, it is replaced by another stream meanwhile. ``begin`` and ``end`` take
-    microseconds, so that they can be called for every image.
+    call ``zoo.terminal.guard_terminal``, it is replaced by another stream between the two calls. ``begin`` and ``end``
+    take microseconds, so that they can be called for every image.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The training recipe as data: one frozen record, of which every field can be set."""
+"""The training recipe, described by one frozen record. Every field of it can be set."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Recipe:
             cross-entropy.
         learning_rate: Peak learning rate.
         schedule: ``constant``, or ``cosine`` decay to zero over all epochs.
-        warmup_epochs: Number of epochs of linear warm-up from zero, at most a fifth of all. May be fractional.
+        warmup_epochs: Number of epochs of linear warm-up from zero, at most a fifth of all epochs. May be fractional.
         weight_decay: Decoupled weight decay, for every optimizer except ``adam``: before every step, kernels shrink by
             this factor times the current learning rate. Biases and the variables of normalisation layers do not decay.
         clip_norm: Maximum global norm of a gradient. 0 disables clipping.
         epochs: Maximum number of epochs to train on images. 0 trains only the head.
         min_steps: Minimum number of steps to train on images. A small dataset, whose epochs are short, gets more
-            epochs. Setting ``epochs`` sets it to 0.
+            epochs. Setting ``epochs`` sets ``min_steps`` to 0.
         batch_size: Images per step.
         augmentation: ``none``; ``article`` (the ranges of the original tutorial); ``strong``; a function
             ``package.module:function``; or a mapping of ranges, optionally with a ``function`` that is applied
@@ -55,9 +55,10 @@ class Recipe:
             those of several depths. This needs an architecture that declares a backbone. If ``epochs`` is 0, the
             validation images are then also used for training, and ``calibrate`` uses the predictions of the folds.
         head_epochs: Number of epochs to train only the head first, on features that a frozen backbone computes once.
-            This needs an architecture that declares a backbone. 0 omits this phase. Setting it sets ``head`` to
-            ``trained``.
-        head_learning_rate: Peak learning rate of that phase. Schedule, warm-up and optimizer are those of the recipe.
+            This needs an architecture that declares a backbone. 0 omits this phase. Setting ``head_epochs`` sets
+            ``head`` to ``trained``.
+        head_learning_rate: Peak learning rate of the phase that trains only the head. Schedule, warm-up and optimizer
+            are those of the recipe.
         head_views: Number of versions of every training image whose features are computed, including the plain image.
         teacher_share: With teachers, their weight in the target of an image with a label: 1 uses only their
             probabilities, 0 only the label. ``None`` means 0.7 with teachers.
@@ -68,10 +69,12 @@ class Recipe:
             Below 1, and after a phase that trained only the head, BatchNorm keeps its statistics and weights, unless
             ``batch_norm_momentum`` is set.
         batch_norm_momentum: Momentum of BatchNorm's moving statistics while layers of the backbone are trained after
-            the head. The BatchNorm layers are then trained too. A low value suits few steps. ``None``: they are not.
+            the head. The BatchNorm layers are then trained too. A low value suits few steps. ``None``: the BatchNorm
+            layers are not trained.
         calibrate: ``temperature``: after training, one number is fitted on the validation images (Guo et al. 2017), so
-            that the confidence matches the accuracy without changing predictions. Or ``none``.
-        precision: ``float32``, ``mixed_bfloat16``, or ``auto``, which uses the second if it is faster on this machine.
+            that the confidence matches the accuracy without changing predictions. ``none``: no calibration.
+        precision: ``float32``, ``mixed_bfloat16``, or ``auto``, which uses ``mixed_bfloat16`` if it is faster on this
+            machine.
 
     >>> recipe = zoo.Recipe(epochs=20, learning_rate=2e-3, augmentation="article")
     >>> recipe.augmentation.rotation_degrees
@@ -166,7 +169,7 @@ class Recipe:
     def with_values(self, values: Mapping[str, Any]) -> Recipe:
         """A copy with some fields replaced. Text is converted to the type of the field.
 
-        A range of the augmentation replaces only that range, also of a named augmentation that is given as well.
+        A given range replaces only that range of the augmentation, even if a named augmentation is given too.
 
         Raises:
             UsageError: A field does not exist, or its value is invalid.
@@ -174,7 +177,7 @@ class Recipe:
         if "epochs" in values:  # a given number of epochs is used exactly
             values = {"min_steps": 0, **values}
         read = {name: read_field(name, value) for name, value in values.items()}
-        if read.get("head_epochs"):  # the same applies to the head
+        if read.get("head_epochs"):  # only a trained head has epochs
             read.setdefault("head", "trained")
         elif read.get("head") == "chosen":
             read.setdefault("head_epochs", 0)
@@ -185,12 +188,12 @@ class Recipe:
 
     @property
     def freezes(self) -> bool:
-        """Whether it freezes a backbone or a part of it at any time."""
+        """Whether the recipe freezes a backbone or a part of it at any time."""
         return self.head == "chosen" or self.head_epochs > 0 or self.unfreeze < 1
 
     @property
     def validates(self) -> bool:
-        """Whether it needs validation images. Epochs need them; a head chosen by cross-validation does not."""
+        """Whether the recipe needs validation images. Epochs need them; a head chosen by cross-validation does not."""
         return self.head == "trained" or self.epochs > 0
 
     def lasting(self, steps_per_epoch: int) -> Recipe:

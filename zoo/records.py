@@ -1,4 +1,4 @@
-"""JSON from untrusted sources: read in one place, and checked against the types of a record before use.
+"""Reads JSON from untrusted sources, and checks it against the types of a record before it is used.
 
 This module needs only the standard library and ``zoo.text_files``, so that it can also be used on the device.
 """

@@ -30,7 +30,7 @@ class Reporter:
         """Called with a message that the user must read, because a result may be unusable."""
 
     def counter(self, text: str) -> Callable[[int, int], None]:
-        """Returns a function to be called with items done and items to do during a stage."""
+        """Returns a function to be called during a stage with the number of finished items and the total number."""
         return lambda done, total: None
 
     def training(self, epochs: int, steps: int, images: int, first_epoch: int, head: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Tables in plain text: each row on one line in a pipe, within the width of the window on a terminal.
+"""Tables in plain text. In a pipe, each row is one line. On a terminal, the table fits the width of the window.
 
 If a window is too narrow, columns of text are first wrapped at words. Then the least important columns are left out,
 and finally each row becomes a short list. Numbers and names are never broken; only a name that is wider than the whole
@@ -178,7 +178,7 @@ def wrap(text: str, width: int | None, whole: bool = False, most: int = 0) -> li
         text: The text.
         width: Number of columns. ``None``: unlimited.
         whole: Whether a longer word is kept. Otherwise it is shortened in its middle.
-        most: Number of columns above which a word is shortened even so.
+        most: Number of columns above which a word is shortened in any case.
 
     >>> wrap("94.0 % of the images", 10)
     ['94.0 % of', 'the images']

@@ -1,4 +1,4 @@
-"""Text files written by users: read as UTF-8, with an error that names the actual type of other files.
+"""Reads text files of users as UTF-8. For a file of another type, the error names that type.
 
 This module needs only the standard library, so that it can also be used on the device.
 """
@@ -26,7 +26,7 @@ _MARKS = (
 def decode_text(content: bytes, *, strict: bool = False) -> str:
     """The text of a file, without byte order mark.
 
-    Single null bytes are kept, because only the reader of the text knows their location.
+    Single null bytes are kept, because the caller can describe their location better.
 
     Args:
         content: All bytes of the file.
@@ -34,7 +34,8 @@ def decode_text(content: bytes, *, strict: bool = False) -> str:
             (``surrogateescape``).
 
     Raises:
-        ValueError: The content is not UTF-8 text. The message describes it, as the end of a sentence on the file.
+        ValueError: The content is not UTF-8 text. The message is a clause about the file, such as ``it is a PDF
+            document, not text``.
     """
     if kind := _other_kind(content[:_HEAD_BYTES]):
         raise ValueError(f"it is {kind}")

@@ -3,9 +3,9 @@
 Plugins include their pretrained weights in this form (``write_weights``, then ``load_weights`` with the returned
 SHA-256). ``--weights PATH`` reads a file of the user, or a whole ``.keras`` model, with the same function.
 
-Kernels are stored in float16, which halves the file. Vectors (biases, BatchNormalization statistics) are stored in
-float32, because they are only a few per cent of the bytes, and variances range from 1e-44 to 500, while float16 is
-limited to 6e-8 to 65504.
+Kernels are stored in float16, which halves the size of the file. Vectors (biases, BatchNormalization statistics) are
+stored in float32, because they are only a few per cent of the bytes, and variances range from 1e-44 to 500, while
+float16 is limited to 6e-8 to 65504.
 """
 
 from __future__ import annotations
@@ -155,8 +155,8 @@ def load_weights(
 
     Raises:
         PluginError: See ``read_weights``.
-        UsageError: See ``read_weights``. Or variables are missing in the file or have another shape; the message lists
-            them.
+        UsageError: See ``read_weights``. Also raised if variables are missing in the file or have another shape; the
+            message lists them.
     """
     if path.suffix == ".keras":
         arrays = _keras_arrays(path)

@@ -1,4 +1,4 @@
-"""YAML from untrusted sources: read in one place, with a one-sentence error."""
+"""Reads YAML from untrusted sources, and describes each error in one line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ def read_yaml(path: Path) -> Any:
     """Reads a YAML file.
 
     Raises:
-        ValueError: The file cannot be read, or is not YAML. The message is the end of a sentence on the file.
+        ValueError: The file cannot be read, or is not YAML. The message gives only the reason, for a sentence such as
+            ``Could not read plan.yaml: ...``.
     """
     import yaml
 

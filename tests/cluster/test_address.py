@@ -75,7 +75,7 @@ def test_a_machine_with_another_model_or_version_is_refused(digits_exports: Path
         min_confidence="",
         preprocessing="",
     )
-    with pytest.raises(ClusterError, match="has another content there: SHA-256"):
+    with pytest.raises(ClusterError, match="has another content on that machine: SHA-256"):
         open_predictor(PredictRequest(model=str(bundle)), goal, 1)
     with pytest.raises(UsageError, match="no such file or folder"):
         open_predictor(PredictRequest(model="/not/mounted/bundle"), goal, 1)

@@ -317,7 +317,7 @@ def test_a_range_of_pixels_that_is_none(zoo: Zoo, folders: dict[int, Path], tmp_
     assert done.code == 2
     assert "Unknown range of pixels '0-1'" in done.err
     done = zoo("predict", "simple_cnn", folders[CLASSES], "--pixels", "0..1")
-    assert "--pixels applies to a lone .keras file only" in done.err
+    assert "--pixels applies only to a .keras file without a run" in done.err
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", None])

@@ -81,7 +81,7 @@ def prepare(run: Run, data: ImageData, unlabelled: Path | None = None) -> tuple[
 def test_a_teacher_of_other_labels_is_refused_and_of_another_order_is_not(
     data: ImageData, teacher: MakeTeacher
 ) -> None:
-    with pytest.raises(UsageError, match=r"lacks 'b' and has besides 'c', 'd'"):
+    with pytest.raises(UsageError, match=r"lacks 'b' and also has 'c', 'd'"):
         prepare(teacher(name="other", labels="acd"), data)
     teaching, _ = prepare(teacher(labels="ba"), data)
     assert teaching.info.teachers[0].accuracy == 0.9

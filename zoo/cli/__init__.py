@@ -1,1 +1,1 @@
-"""The command line: one file a command, loaded when it is called."""
+"""The command line. Each command has its own file, which is imported when the command is called."""

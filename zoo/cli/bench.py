@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 @click.command("bench")
 @click.argument("paths", metavar="BUNDLE|FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--threads", type=click.IntRange(min=1), multiple=True, metavar="N", help="[default: 1, 2, 4, ... cores]")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    multiple=True,
+    metavar="N",
+    help="Number of threads; can be repeated.  [default: 1, 2, 4, ... cores]",
+)
 @click.option(
     "--seconds", type=click.FloatRange(0.01, 3600), default=2.0, show_default=True, help="Duration of each measurement."
 )
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
     "--sustained",
     type=click.FloatRange(0.01, 3600),
     metavar="SECONDS",
-    help="Also run copies on all threads for this time: speed, temperature, clock, energy.",
+    help="Also run copies of the model on all threads for this time, and record speed, temperature, clock and energy.",
 )
 @click.option("--device", metavar="NAME", help="Name of this device.  [default: its processor]")
 @click.option(
@@ -52,10 +58,10 @@ def command(
     python run.py --bench --json > board.json      on the device: in the bundle, without zoo
     zoo bench --merge laptop.json board.json --out devices/
 
-    A BUNDLE is a folder or a .zip file written by zoo export. A lone exported FILE is timed with synthetic images
-    instead of photos. Every measurement runs in a new process and takes about seven times --seconds for each number of
-    threads. --merge shows every device and file in a table. It writes the table as CSV and JSON, and as a page with a
-    plot of accuracy, latency and size.
+    A BUNDLE is a folder or a .zip file written by zoo export. A FILE is an exported file without its bundle; it is
+    timed with synthetic images instead of photos. Every measurement runs in a new process and takes about seven times
+    --seconds for each number of threads. --merge shows every device and file in a table. It writes the table as CSV and
+    JSON, and as a page with a plot of accuracy, latency and size.
     """
     if merge:
         given = {"--threads": threads, "--device": device, "--sustained": sustained}

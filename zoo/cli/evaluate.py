@@ -14,15 +14,15 @@ from zoo.table import prose, terminal_width
 @click.command("evaluate")
 @click.argument("model", metavar="RUN")
 @click.option("--data", help="Other images to evaluate on: folder, CSV file or name.  [default: the run's test images]")
-@click.option("--weights", help="Evaluate an architecture with these pretrained weights instead: imagenet.")
+@click.option("--weights", help="Evaluate an architecture with these pretrained weights instead of a run: imagenet.")
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print metrics.json.")
 def command(model: str, data: str | None, weights: str | None, runs: Path, as_json: bool) -> None:
     """Evaluate a trained run or a pretrained architecture.
 
     RUN is a run folder. For an architecture, its newest finished run is used. If it has no run, its pretrained weights
-    with all their classes are evaluated. On a run's own test images, its metrics and report are rewritten.
-    For other images, they are written to a folder in evaluations/.
+    with all their classes are evaluated. On a run's own test images, its metrics, predictions and report are rewritten.
+    For other images, metrics and predictions are written to a new folder in evaluations/, without a report.
     """
     from zoo.cli.summary import per_class_lines, weaknesses
     from zoo.progress import make_reporter

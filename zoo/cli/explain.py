@@ -29,11 +29,17 @@ from zoo.terminal import readable
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one line of JSON per photo, with the evidence at each position."
 )
-@click.option("--weights", help="Explain an architecture with these pretrained weights instead: imagenet.")
+@click.option("--weights", help="Explain an architecture with these pretrained weights instead of a run: imagenet.")
 @click.option(
-    "--labels", type=click.Path(path_type=Path), help="For a lone .keras file: text file of class names, one per line."
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="For a .keras file without a run: text file of class names, one per line.",
 )
-@click.option("--pixels", metavar="RANGE", help="For a lone .keras file: 0..1, -1..1, caffe or torch.  [default: raw]")
+@click.option(
+    "--pixels",
+    metavar="RANGE",
+    help="For a .keras file without a run: 0..1, -1..1, caffe or torch.  [default: raw pixels]",
+)
 @runs_option
 def command(
     model: str,

@@ -28,9 +28,9 @@ from zoo.interfaces import PRECISIONS
     "--calibration",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Photos without labels that calibrate int8 too, such as those of the device's camera.",
+    help="Further photos for the calibration of int8, without labels, such as those of the device's camera.",
 )
-@click.option("--weights", help="Export an architecture with these pretrained weights instead: imagenet.")
+@click.option("--weights", help="Export an architecture with these pretrained weights instead of a run: imagenet.")
 @lone_options
 @runs_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the files.  [default: RUN/exports]")

@@ -54,7 +54,7 @@ def _verdict(item: Exported) -> str:
 
 
 def told(made: tuple[Exported, ...], verify_options: list[str]) -> list[str]:
-    """A table of all files, and the next command for each file that was kept.
+    """A table of all files, and the next commands for the files that were kept.
 
     Args:
         made: The exported files.
@@ -99,7 +99,11 @@ def _start(item: Exported, kept: list[Exported]) -> str:
     folder = first.path.parent
     if app:
         return app.start.format(folder=shlex.quote(str(folder)))
-    return f"On a device: {shlex.quote(f'{folder}.zip')}, pip install -r requirements.txt, python run.py photo.jpg"
+    archive = shlex.quote(f"{folder}.zip")
+    return (
+        f"On a device: copy and unpack {archive}, then run in its folder:"
+        " pip install -r requirements.txt && python run.py photo.jpg"
+    )
 
 
 def verify_options(request: ExportRequest, trained: TrainedModel) -> list[str]:

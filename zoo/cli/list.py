@@ -14,7 +14,7 @@ from zoo.registry import Offer, Registry, architectures, datasets, exporters
 from zoo.table import Column, table, terminal_width, width_of, wrap
 
 _INDENT = "  "
-#: Columns below which a shortened summary is useless.
+#: Minimum width of a shortened summary. A shorter one would be useless.
 _LEAST_SUMMARY = 20
 _COLUMNS = (Column("", "name"), Column("", "text"), Column("", "name"))
 
@@ -81,7 +81,8 @@ def _rows(registry: Registry[Any], offers: Sequence[Offer[Any]]) -> list[tuple[s
 
 
 def _show(title: str, rows: Sequence[tuple[str, str, str]], window: int | None) -> None:
-    """A line each; where the window is too narrow without the distribution, and then with the summary cut at a word."""
+    """Prints one line per record. If the window is too narrow, the distribution is omitted, and the summary is cut
+    after a word."""
     _say(title, window)
     shown = table(_COLUMNS, rows, None, _INDENT)
     if window is not None and max(map(width_of, shown.splitlines())) > window:

@@ -56,7 +56,7 @@ def cli() -> None:
 
     \b
     zoo train simple_cnn                       on 1797 handwritten digits, to try it
-    zoo train mobilenetv2 --data photos/       on your photos, one folder a class
+    zoo train mobilenetv2 --data photos/       on your photos, one folder per class
     zoo export mobilenetv2                     to TFLite and ONNX files, verified against Keras
     zoo predict mobilenetv2 photo.jpg          predicts the class of a photo
     """

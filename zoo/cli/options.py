@@ -39,7 +39,9 @@ def runs_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def on_option(function: Callable[..., Any]) -> Callable[..., Any]:
     option = click.option(
-        "--on", metavar="ray|ray://HOST:PORT", help="Run on a Ray cluster: that of this machine, or at this address."
+        "--on",
+        metavar="ray|ray://HOST:PORT",
+        help="Run on a Ray cluster: ray for the cluster of this machine, or the address of another cluster.",
     )
     return option(function)
 
@@ -48,7 +50,9 @@ def gate_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--min-agreement``, ``--max-accuracy-drop``, ``--max-difference`` replace the default limits of a precision."""
     for option in (
         click.option(
-            "--max-difference", type=click.FloatRange(0, 1), help="Gate: maximum difference of a probability."
+            "--max-difference",
+            type=click.FloatRange(0, 1),
+            help="Gate: maximum difference of a probability from Keras.",
         ),
         click.option(
             "--max-accuracy-drop",
@@ -66,17 +70,17 @@ def gate_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def lone_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--labels`` and ``--pixels``: the metadata that a lone ``.keras`` file lacks."""
+    """``--labels`` and ``--pixels``: the metadata that a ``.keras`` file lacks if it does not belong to a run."""
     for option in (
         click.option(
             "--pixels",
             metavar="RANGE",
-            help="For a lone .keras file: 0..1, -1..1, caffe or torch.  [default: raw pixels]",
+            help="For a .keras file without a run: 0..1, -1..1, caffe or torch.  [default: raw pixels]",
         ),
         click.option(
             "--labels",
             type=click.Path(path_type=Path),
-            help="For a lone .keras file: text file of class names, one per line.",
+            help="For a .keras file without a run: text file of class names, one per line.",
         ),
     ):
         function = option(function)
@@ -187,7 +191,7 @@ def _default(field: str) -> str:
 #: Defaults of the fields that are ``None`` in a plain recipe.
 _LEFT_OPEN = {
     "dropout": "the architecture's",
-    "batch_norm_momentum": "it is not trained after a head",
+    "batch_norm_momentum": "none",
     "teacher_share": f"{SHARE:g} with teachers",
     "teacher_views": f"{VIEWS} with teachers",
 }

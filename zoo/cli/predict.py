@@ -36,18 +36,21 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write the predictions to this .csv, .jsonl or .parquet file instead, with a row for each photo.",
 )
-@click.option("--shard", metavar="I/N", help="With --out: predict the I-th of N shares of the photos only.")
+@click.option("--shard", metavar="I/N", help="With --out: predict only the I-th of N shares of the photos.")
 @on_option
 @click.option(
     "--min-confidence",
     metavar="P|auto|accuracy=A",
-    help='Threshold below which the prediction is "unknown": a probability, auto for that of the model, or '
-    "accuracy=0.98 for the one with 98 % accuracy.",
+    help='Threshold below which the prediction is "unknown": a probability, auto for the model\'s own threshold, or '
+    "accuracy=0.98 for the threshold with 98 % accuracy.",
 )
 @click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="Cores for a file or bundle.  [default: all, at most 8]"
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of threads for a file or bundle.  [default: all cores, at most 8]",
 )
-@click.option("--weights", help="Predict with an architecture with these pretrained weights instead: imagenet.")
+@click.option("--weights", help="Use an architecture with these pretrained weights instead of a run: imagenet.")
 @click.option(
     "--spec",
     type=click.Path(path_type=Path),
@@ -58,7 +61,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="For a file not exported by zoo: text file of class names, one per line.",
 )
-@click.option("--pixels", metavar="RANGE", help="For a lone .keras file: 0..1, -1..1, caffe or torch.  [default: raw]")
+@click.option(
+    "--pixels",
+    metavar="RANGE",
+    help="For a .keras file without a run: 0..1, -1..1, caffe or torch.  [default: raw pixels]",
+)
 @runs_option
 def command(
     model: str,
@@ -79,11 +86,11 @@ def command(
     """Predict the class of photos.
 
     MODEL is a bundle's folder or .zip, an exported file, a run's folder, an architecture, or a .keras file with
-    --labels. For an architecture, its newest finished run is used, or its pretrained weights if it has no run. If a
-    photo is a folder, all files below it are used, except hidden ones; - is standard input. A .txt file lists one path
-    per line, and a .csv or .parquet file in its column "path". Files that are not usable images are listed and skipped,
-    and the exit code is then 4. With --out, they have a row with the error instead, and the same command continues
-    after an interruption.
+    --labels. For an architecture, its newest finished run is used, or its pretrained weights if it has no run. For a
+    folder, all files below it are used, except hidden ones; - is standard input. A LIST is a .txt file with one path
+    per line, or a .csv or .parquet file with the paths in its column "path". Files that are not usable images are
+    listed and skipped, and the exit code is then 4. With --out, they have a row with the error instead, and the same
+    command continues after an interruption.
     """
     from zoo.workflows.predict import PredictRequest
     from zoo.workflows.predict_files import PredictFilesRequest

@@ -18,7 +18,7 @@ from zoo.table import prose, terminal_width
 
 
 class DeviceCount(click.ParamType[int | str]):
-    """A number from 1 on, or ``all``."""
+    """A whole number of at least 1, or ``all``."""
 
     name = "N|all"
 
@@ -77,8 +77,8 @@ _GROUPS = {
     metavar="RUN",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Finished run on the same classes, as teacher: the model learns its probabilities in addition to the"
-    " labels. Can be repeated.",
+    help="Finished run on the same classes that serves as a teacher: the model learns its probabilities in addition to"
+    " the labels. Can be repeated.",
 )
 @click.option(
     "--unlabelled",

@@ -16,7 +16,7 @@ from zoo.table import terminal_width
 @click.option(
     "--against", required=True, metavar="RUN", help="Reference model: a run, an architecture or a .keras file."
 )
-@click.option("--weights", help="Compare with an architecture with these pretrained weights instead: imagenet.")
+@click.option("--weights", help="Compare with an architecture with these pretrained weights, not with a run: imagenet.")
 @lone_options
 @click.option("--data", help="Images to compare on: folder, CSV file or name.  [default: the run's test images]")
 @runs_option

@@ -14,7 +14,7 @@ from zoo.image_spec import ImageSpec
 
 
 def of_file(path: Path, labels: tuple[str, ...], pixels: str | None = None) -> TrainedModel:
-    """Loads a lone ``.keras`` file, adapted to raw pixels. Images are resized to its input size with ``squash``.
+    """Loads a ``.keras`` file without a run, adapted to raw pixels. Images are resized to its input size by ``squash``.
 
     Args:
         path: Path of the file.

@@ -183,9 +183,10 @@ def load(
             with ``labels``.
         weights: Name of pretrained weights. ``model`` must then be an architecture.
         spec: Preprocessing of a file that was not exported by zoo: an ``ImageSpec``, or a JSON file of one.
-        labels: Class names of a file without metadata, in the order of the outputs, or a text file of them.
-        pixels: Pixel range that a lone ``.keras`` file expects, if it is not 0 to 255: ``0..1``, ``-1..1``, ``caffe``
-            or ``torch``.
+        labels: Class names of a file without metadata, in the order of the outputs, or a text file with one name per
+            line.
+        pixels: Pixel range that the model in a ``.keras`` file without a run expects: ``0..1``, ``-1..1``, ``caffe`` or
+            ``torch``. ``None``: raw pixels, 0 to 255.
         runs: Folder of runs.
 
     Returns:
@@ -385,9 +386,9 @@ def export(
         format: Name of an exporter, such as ``tflite`` or ``onnx``.
         precision: ``float32``, ``float16`` or ``int8``.
         data, class_names: Images to verify on, as in ``zoo.train``. ``None``: the test images of the run.
-        calibration: Folder of photos without labels that calibrate int8 too.
+        calibration: Folder of further photos for the calibration of int8, without labels.
         weights: Name of pretrained weights. ``model`` must then be an architecture.
-        labels, pixels: Class names and pixel range of a lone ``.keras`` file, as in ``zoo.load``.
+        labels, pixels: Class names and pixel range of a ``.keras`` file without a run, as in ``zoo.load``.
         runs: Folder of runs.
         out: Folder for the bundle. ``None``: the folder ``exports`` of the run.
         verify: Whether to compare the file with Keras. If not, its metadata records that it is unverified.
@@ -455,14 +456,15 @@ def verify(
 ) -> Verification:
     """Compares the predictions of an exported file and of its Keras model on the same photos, like ``zoo verify``.
 
-    A difference raises no error: ``found.passed`` is then ``False``, and ``found.failures`` lists what differs.
+    If the file differs by more than its precision allows, no error is raised: ``found.passed`` is then ``False``, and
+    ``found.failures`` lists what differs.
 
     Args:
         file: An exported file, or the folder of a bundle.
         against: The reference model: a run, an architecture, or a ``.keras`` file.
         data, class_names: Images to compare on, as in ``zoo.train``. ``None``: the test images of the run.
         weights: Name of pretrained weights. ``against`` must then be an architecture.
-        labels, pixels: Class names and pixel range of a lone ``.keras`` file, as in ``zoo.load``.
+        labels, pixels: Class names and pixel range of a ``.keras`` file without a run, as in ``zoo.load``.
         runs: Folder of runs.
         threads: Number of threads of the file's runtime.
         processor: Name of a processor to emulate, such as ``cortex-a72`` of the Raspberry Pi 4. The bundle's own

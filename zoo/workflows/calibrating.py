@@ -13,20 +13,21 @@ if TYPE_CHECKING:
     from zoo.evaluation.trained import TrainedModel
     from zoo.exporting.calibration import Calibration
 
-#: With fewer photos and no other images, the ranges of tensors are guesses.
+#: With fewer photos, and without training images, the measured ranges of tensors are unreliable.
 _FEW = 40
 
 
 def calibrate_on(
     trained: TrainedModel, folder: Path | None, images: ImageData | None, split: str, reporter: Reporter
 ) -> tuple[ImageData | None, Calibration]:
-    """The images to verify on, which are fewer if half of them calibrate, and the images to calibrate on.
+    """Returns the images to verify on and the images to calibrate on. If there is neither a run nor a folder, a part of
+    ``images`` is used for calibration, and the others for verification.
 
     Args:
-        trained: The model. The training images of its run calibrate.
-        folder: A folder of photos without labels that calibrate too.
+        trained: The model. int8 is calibrated on the training images of its run, if it has one.
+        folder: A folder of photos without labels, which are also used for calibration.
         images: The images to verify on. ``None`` if there are none.
-        split: Their split.
+        split: The split of the images to verify on.
         reporter: Receives progress and notes.
 
     Raises:
@@ -80,7 +81,7 @@ def _photos(
     from zoo.parity import verification_images
     from zoo.workflows.unlabelled import KNOWN, NEAR, REPEATED, sort_unlabelled
 
-    if images is None and trained.run is not None:  # they are not verified on now, but may be later
+    if images is None and trained.run is not None:  # a later verification may use the images of the run
         images, split = verification_images(trained, None, reporter.counter("decoding"))
     judged = None if images is None else images.at(images.indices(split))
     found = sort_unlabelled(folder, trained.image, judged, known, "the images for verification", reporter)
@@ -96,7 +97,7 @@ def _photos(
     if not calibration.rows:
         raise DataError(
             f"No photo in '{folder}' can be used for calibration. Left out: {said}.",
-            "Give other photos, as the device will see them.",
+            "Give other photos, similar to those that the device will see.",
         )
     left_out = f" Left out: {said}." if said else ""
     reporter.note(f"{folder}: {len(calibration.rows)} photo(s) calibrate int8.{left_out}")

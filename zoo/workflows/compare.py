@@ -36,7 +36,8 @@ def compare(request: CompareRequest, reporter: Reporter) -> Comparison:
     The test is paired: it counts the images that one run predicts correctly and the other does not.
 
     Raises:
-        UsageError: No run, one named twice, one unfinished, class names that differ, or no shared test image.
+        UsageError: A run does not exist, is given twice or is not finished, the runs have different class names, or
+            they have no test image in common.
         TrainingError: A run folder is damaged, or the page cannot be written.
     """
     if request.html is not None and request.html.is_dir():

@@ -30,10 +30,13 @@ def bundle_of(path: Path) -> Bundle:
     if not path.exists():
         raise UsageError(f"The exported file '{path}' does not exist.")
     if not (folder / SPEC).is_file():
-        raise UsageError(f"'{path}' is not in a bundle, whose run.py --processor runs.", "Give a folder of zoo export.")
+        raise UsageError(
+            f"'{path}' is not in a bundle. --processor needs the run.py of a bundle.",
+            "Give a folder written by zoo export.",
+        )
     bundle = read_bundle(folder)
     if folder != path and bundle.model != path.name:
-        raise UsageError(f"'{path}' is not the model of its bundle, which is {bundle.model}.")
+        raise UsageError(f"'{path}' is not the model of its bundle. That model is {bundle.model}.")
     if "run.py" not in bundle.files:
         raise UsageError(f"The bundle {folder} has no run.py, so no processor can be emulated for it.")
     if not os.access(folder.resolve().parent, os.W_OK):
@@ -48,7 +51,8 @@ def emulated(bundle: Bundle, request: VerifyRequest, reporter: Reporter) -> Iter
     """The bundle on the processor of the request, ready to predict.
 
     Raises:
-        UsageError: A part of the emulation is missing and is not to be downloaded, or the processor is unknown.
+        UsageError: A part of the emulation is missing and was not requested to be downloaded, or the processor is
+            unknown.
         ExportError: The bundle does not run there.
     """
     assert request.processor is not None

@@ -56,8 +56,8 @@ class Evaluated:
 def evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
     """Evaluates a model on images.
 
-    On a run's own test images, its metrics and report are rewritten. For other images, they are written to a folder in
-    ``evaluations``.
+    On a run's own test images, its metrics, predictions and report are rewritten. For other images, metrics and
+    predictions are written to a folder in ``evaluations``, without a report.
 
     Raises:
         UsageError: The model does not exist, or no images are given.

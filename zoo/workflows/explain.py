@@ -1,4 +1,4 @@
-"""The explanation of predictions: draws, for each photo, where the model finds the evidence for a class."""
+"""Explains predictions: draws for each photo where the model finds the evidence for a class."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ExplainRequest:
         out: Folder for the images. It is created if it does not exist.
         runs: Folder of runs.
         weights: Name of pretrained weights. ``model`` must then be an architecture.
-        labels, pixels: Class names and pixel range of a lone ``.keras`` file.
+        labels, pixels: Class names and pixel range of a ``.keras`` file without a run.
     """
 
     model: str
@@ -60,7 +60,8 @@ class Explained:
 
 
 def explain(request: ExplainRequest, reporter: Reporter) -> Iterator[Explained]:
-    """Draws the evidence map of each photo. A photo that cannot be used does not stop the others.
+    """Draws the evidence map of each photo. For a photo that cannot be used, the reason is yielded, and the work
+    continues with the next photo.
 
     Raises:
         UsageError: The model does not exist or cannot be explained, or the class does not exist.

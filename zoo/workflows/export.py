@@ -35,14 +35,16 @@ class ExportRequest:
     Args:
         model: A run, by folder or name; an architecture, which stands for its newest finished run or else its
             pretrained weights; or a ``.keras`` file.
-        formats: Names of exporters. If empty, all that write a single file in every requested precision.
+        formats: Names of exporters. If empty, all that support every requested precision, except variants of other
+            exporters.
         precisions: ``float32``, ``float16`` and ``int8``. If empty, ``float32``.
         data: Images to verify on. ``None``: the run's test images. int8 is calibrated on the run's training images, or,
             without a run, on half of these images.
-        calibration: Folder of photos without labels on which int8 is calibrated too, or, without a run, alone.
+        calibration: Folder of photos without labels. int8 is calibrated on them in addition to the run's training
+            images, or, without a run, only on them.
         weights: Name of pretrained weights. ``model`` must then be an architecture.
-        labels: A text file of class names, for a lone ``.keras`` file.
-        pixels: The pixel range that a lone ``.keras`` file expects.
+        labels: A text file of class names, for a ``.keras`` file without a run.
+        pixels: The pixel range that the model in a ``.keras`` file without a run expects.
         runs: Folder of runs.
         out: Folder for the files. ``None``: the folder ``exports`` of the run.
         verify: Whether to compare the files with Keras. If not, their metadata records that they are unverified.
@@ -143,7 +145,7 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
 
     def draw(found: Verification, path: Path, quantization: Mapping[str, Any] | None) -> None:
         if images:
-            # The page of a file that is kept is in its bundle.
+            # The page of a kept file is part of its bundle, so it shows no photos if the bundle may not contain any.
             hidden = not request.photos and found.passed
             write_verification_page(found, None if hidden else images.root, path, quantization)
 

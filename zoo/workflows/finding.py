@@ -112,7 +112,7 @@ def _of_run(path: Path) -> bool:
 def find_model(
     text: str, root: Path, weights: str | None, labels: Labels | None, pixels: str | None = None
 ) -> TrainedModel:
-    """Finds a model like ``find_trained``, or the model of a ``.keras`` file, which belongs to a run or is a lone file.
+    """Finds a model like ``find_trained``, or the model of a ``.keras`` file, whether or not it belongs to a run.
 
     Raises:
         UsageError: There is no model of that name, or an option does not apply to it.
@@ -124,7 +124,9 @@ def find_model(
                 "--labels applies to a .keras file only; a run or an architecture has its own class names."
             )
         if pixels is not None:
-            raise UsageError("--pixels applies to a lone .keras file only; a run or an architecture takes raw pixels.")
+            raise UsageError(
+                "--pixels applies only to a .keras file without a run; a run or an architecture takes raw pixels."
+            )
         return find_trained(str(path.parent) if path.suffix == ".keras" else text, root, weights)
     if weights is not None:
         raise UsageError(f"--weights requires an architecture; '{path}' is a file.")
@@ -132,12 +134,12 @@ def find_model(
 
 
 def find_keras_file(path: Path, labels: Labels | None, pixels: str | None) -> TrainedModel:
-    """The model of a lone ``.keras`` file.
+    """The model of a ``.keras`` file without a run.
 
     Args:
         path: Path of the file.
         labels: Class names.
-        pixels: The pixel range that it expects. ``None``: raw pixels, 0 to 255.
+        pixels: The pixel range that the model expects. ``None``: raw pixels, 0 to 255.
 
     Raises:
         UsageError: A file does not exist, or the files do not match.

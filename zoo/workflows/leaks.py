@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def find_and_record(run: Run, data: ImageData, reporter: Reporter) -> list[Leak]:
-    """Searches for near-duplicates of test images, and reports and records their number and what was not compared."""
+    """Searches for near-duplicates of test images. Reports and records their number, and what was not compared."""
     from zoo.audit.leakage import find_leaks
 
     found = find_leaks(data, reporter.counter("looking for near-duplicates of test images"))

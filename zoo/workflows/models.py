@@ -151,8 +151,8 @@ class Model:
             label: The class to explain. ``None``: the predicted class of each image.
 
         Returns:
-            An ``Explanation``, which a notebook displays as an image and ``save(path)`` writes to a PNG file, or a list
-            of them in the order of the images.
+            An ``Explanation`` for one image, or a list of them in the order of the images. A notebook displays it as an
+            image, and its method ``save(path)`` writes it to a PNG file.
 
         Raises:
             DataError: An image cannot be used; the message names it.
@@ -226,7 +226,7 @@ class FileVerification:
         agreement: Share of images with the same prediction as Keras, 0 to 1.
         accuracy, keras_accuracy: Share of correct predictions of the file and of Keras.
         max_abs_difference: Maximum absolute difference of a probability.
-        warnings: Names of warnings that the Keras model itself may be unusable.
+        warnings: Names of the warnings that apply. Each means that the Keras model itself may be unusable.
     """
 
     passed: bool
@@ -281,7 +281,7 @@ class ExportedFile(Model):
 
     @cached_property
     def verification(self) -> FileVerification:
-        """The verification recorded in the file. ``None`` if zoo did not export the file."""
+        """The verification recorded in the file. If zoo did not export the file, ``passed`` is ``False``."""
         said: Mapping[str, Any] = self.metadata.verification if self.metadata else {}
         from zoo.records import read_record
 

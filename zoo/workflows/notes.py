@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def tell_overlap(
     trained: TrainedModel, images: ImageData, split: str, reporter: Reporter, calibrating: Collection[str] = ()
 ) -> None:
-    """Reports if images of a split were used to train, choose or calibrate the model.
+    """Adds a note if images of a split were used to train, choose or calibrate the model.
 
     Args:
         trained: The model.
@@ -71,7 +71,7 @@ def tell_pixels(model: TrainedModel, data: ImageData, split: str, pixels: str | 
     """Adds a note if a model predicts at chance level for raw pixels and significantly better for another pixel range.
 
     Args:
-        model: Model of a lone file.
+        model: The model. Only the model of a ``.keras`` file without a run is checked.
         data: Labelled photos.
         split: The split that is used.
         pixels: The pixel range that the user gave. If it is given, nothing is checked.

@@ -32,7 +32,7 @@ class _Image:
 
 @dataclass(frozen=True, kw_only=True)
 class _PlanFile:
-    """The content of the file, every field optional.
+    """The content of the file. Every field is optional.
 
     Args:
         recipe: The name of a recipe, or a mapping of recipe fields. Its field ``base`` names the recipe to start from.
@@ -78,7 +78,7 @@ def read_plan(path: Path, request: TrainRequest) -> TrainRequest:
     if isinstance(found.recipe, Mapping):
         settings = dict(found.recipe)
         recipe = settings.pop("base", None)
-    if request.recipe is not None:  # another recipe with its own values
+    if request.recipe is not None:  # the requested recipe has its own values
         recipe, settings = request.recipe, {}
     image = {name: value for name, value in vars(found.image).items() if value is not None}
     return replace(

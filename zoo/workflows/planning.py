@@ -43,7 +43,8 @@ class TrainRequest:
         split_seed: Seed of the random split.
         runs: Folder of runs.
         name: Name of the new run.
-        resume: An interrupted run to continue exactly. No other value may then differ from those it was started with.
+        resume: An interrupted run to continue exactly. The other values must then be those with which it was started,
+            or be omitted.
         repeat: A run whose settings the new run uses.
         tensorboard: Whether to write TensorBoard logs into the run folder.
         callbacks: Keras callbacks to add. The state of a callback with ``get_state()`` and ``set_state(state)`` is
@@ -124,7 +125,7 @@ def make_plan(request: TrainRequest, repeated: Run | None) -> Plan:
         repeated: The run that ``request.repeat`` refers to.
 
     Raises:
-        UsageError: An unknown name, or a value that does not fit.
+        UsageError: A name is unknown, or a value cannot be used.
     """
     name = request.architecture or (repeated.architecture if repeated else None)
     if name is None:

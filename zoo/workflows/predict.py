@@ -41,14 +41,14 @@ class PredictRequest:
     """The model to load for prediction.
 
     Args:
-        model: A bundle's folder or archive, an exported file, a run, an architecture or a lone ``.keras`` file.
+        model: A bundle's folder or archive, an exported file, a run, an architecture or a ``.keras`` file.
         runs: Folder of runs.
         weights: Name of pretrained weights. ``model`` must then be an architecture.
         threads: Number of threads for a bundle or a file. ``None``: all cores, but at most ``MOST_THREADS``.
         min_confidence: ``auto`` or a probability. A prediction below it is ``unknown``.
         spec, labels: Preprocessing and class names of a file that zoo did not export, or files that contain them. A
-            lone ``.keras`` file needs only the labels.
-        pixels: The pixel range that a lone ``.keras`` file expects.
+            ``.keras`` file without a run needs only the labels.
+        pixels: The pixel range that the model in a ``.keras`` file without a run expects.
         pictures: Number of images to predict.
     """
 
@@ -99,7 +99,7 @@ def _open(request: PredictRequest, reporter: Reporter) -> Answering:
     path = Path(request.model)
     kind = "keras" if request.weights is not None else kind_of(request)
     if kind != "lone" and request.pixels:
-        raise UsageError(f"--pixels applies to a lone .keras file only, not to '{path}'.")
+        raise UsageError(f"--pixels applies only to a .keras file without a run, not to '{path}'.")
     if kind == "lone" and request.spec:
         raise UsageError(
             f"--spec applies to an exported file only, not to '{path}'.", "A .keras file contains its own input size."
@@ -236,7 +236,8 @@ def _in_threads(
 
     threads = request.threads or min(core_count(), MOST_THREADS)
     worth = max(1, -(-request.pictures // _PICTURES_A_THREAD))
-    # All models are loaded here, because stderr is captured meanwhile, which only one thread may do at a time.
+    # All models are loaded in this thread, because stderr is captured while a model is loaded, and only one thread may
+    # capture it at a time.
     classifiers = [load() for _ in range(min(threads, worth))]
     first = classifiers[0]
     return Answering(

@@ -25,7 +25,8 @@ def on_cluster(
     """Yields the number and the rows of each part, in the order in which they are finished.
 
     Raises:
-        ClusterError: There is no cluster, it went away, or one of its machines does not have the model or the photos.
+        ClusterError: The cluster cannot be reached, its connection is lost, or one of its machines does not have the
+            model or the photos.
     """
     items = (
         (part.number, json.dumps([photo.as_json() for photo in part.photos]).encode()) for part in unfinished.parts()
@@ -49,7 +50,7 @@ def open_predictor(request: PredictRequest, goal: Goal, threads: int) -> Callabl
     answering = open_model(request, Reporter())
     if answering.digest() != goal.model:
         raise ClusterError(
-            f"The model '{request.model}' has another content there: SHA-256 {answering.digest()}, expected"
+            f"The model '{request.model}' has another content on that machine: SHA-256 {answering.digest()}, expected"
             f" {goal.model}.",
             "Put the model on a disk that all machines of the cluster mount under the same path.",
         )

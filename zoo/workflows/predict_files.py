@@ -1,4 +1,4 @@
-"""Predicts any number of photos into a file, which an interrupted command continues."""
+"""Predicts any number of photos and writes a file. After an interruption, the same command continues."""
 
 from __future__ import annotations
 
@@ -62,13 +62,14 @@ class PredictionFile:
 
 
 def predict_files(request: PredictFilesRequest, reporter: Reporter) -> PredictionFile:
-    """Predicts photos into a file. The same command continues an interrupted one, and predicts no photo twice.
+    """Predicts photos and writes a file. After an interruption, the same command continues and predicts only the
+    remaining photos.
 
     Raises:
         UsageError: An argument is invalid, or the unfinished predictions next to the file have another goal.
         DataError: There are no photos, none can be read, or another command is writing the file.
         TrainingError: The file cannot be written.
-        ClusterError: The cluster cannot be reached, or went away.
+        ClusterError: The cluster cannot be reached, or its connection is lost.
     """
     from zoo.predicting.shard import read_shard
     from zoo.predicting.table import find_writer
@@ -174,7 +175,7 @@ def _predict(unfinished: Unfinished, found: Iterable[tuple[int, list[str]]], rep
         reporter.note(f"Interrupted. {done} of {unfinished.count} photos are predicted. The same command continues.")
         raise
     finally:
-        reporter.trained()  # takes the bar away
+        reporter.trained()  # removes the progress bar
 
 
 def _here(answering: Answering, parts: Iterable[Part], goal: Goal) -> Iterator[tuple[int, list[str]]]:

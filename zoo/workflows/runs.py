@@ -84,5 +84,5 @@ def _line(run: Run) -> RunLine:
 
 
 def exported_files(folder: Path) -> tuple[str, ...]:
-    """Names of the complete bundles in a folder, which contain their exported file."""
+    """Names of the complete bundles in a folder, each of which contains an exported file."""
     return tuple(sorted(spec.parent.name for spec in folder.glob("*/spec.json") if spec.parent.name[0] != "."))

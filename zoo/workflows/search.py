@@ -167,7 +167,7 @@ def search(request: SearchRequest, reporter: Reporter) -> Found:
         DataError: The images cannot be used.
         PluginError: All candidates failed.
         TrainingError: A file of the search is damaged or cannot be written.
-        ClusterError: The cluster cannot be reached, or went away.
+        ClusterError: The cluster cannot be reached, or its connection is lost.
     """
     from zoo.searching.options import find_architectures, find_exporter
 
@@ -201,7 +201,7 @@ def _refuse_odd_figures(request: SearchRequest) -> None:
 
 
 def _read_benchmark(path: Path | None) -> Mapping[str, Any] | None:
-    """The JSON of a device, checked."""
+    """Reads and checks the JSON file of a device."""
     if path is None:
         return None
     from zoo.records import read_object
@@ -240,7 +240,7 @@ def _search(
 
 
 def open_trials(request: SearchRequest) -> Engine:
-    """The engine of another process of a search that has begun."""
+    """Opens a search that another process has begun, and returns the engine that tries its candidates."""
     from zoo.searching.options import find_architectures, find_exporter
 
     exporter = find_exporter(request.format, request.precision)
@@ -301,6 +301,9 @@ def _goal(
     recorded = same_goal(request.folder, goal)
     later = sorted(set(names) - set(recorded.architectures))
     gone = sorted(set(recorded.architectures) - set(names))
-    notes = [f"{', '.join(later)}: installed after this search began, and therefore not part of it."] if later else []
-    notes += [f"{', '.join(gone)}: part of this search, but no longer installed."] if gone else []
+    notes: list[str] = []
+    if later:
+        notes.append(f"Installed after this search began, and therefore not tried: {', '.join(later)}.")
+    if gone:
+        notes.append(f"No longer installed, and therefore not tried any more: {', '.join(gone)}.")
     return recorded, notes

@@ -28,7 +28,7 @@ def try_on_cluster(request: SearchRequest, architectures: int, reporter: Reporte
         reporter: Receives the outcomes.
 
     Raises:
-        ClusterError: There is no cluster, or it went away.
+        ClusterError: The cluster cannot be reached, or its connection is lost.
     """
     assert request.on is not None
     data, device = Path(request.data), request.device

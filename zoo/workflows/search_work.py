@@ -43,8 +43,8 @@ from zoo.workflows.train import train
 #: Recipe of an architecture that trains all layers behind the chosen head, and keeps the result only if it is better.
 FINE_TUNING = "finetune"
 
-#: Estimated seconds for training, export and verification of the winner on two free cores, without its features, and
-#: additional seconds for 8 bits.
+#: Estimated seconds for training, export and verification of the winner on two free cores, without the computation of
+#: its features, and additional seconds for 8 bits.
 _WINNER_S, _IN_8_BITS_S = 20.0, 60.0
 
 
@@ -260,7 +260,7 @@ class SearchWork:
             if (path / "split.csv").is_file():
                 asked = TrainRequest(resume=path, runs=self._request.runs)
             elif not open_run(path).finished:
-                # Killed before its images were known. This search started it, and it cannot be resumed.
+                # The run was killed before its images were known, so it cannot be resumed. It belongs to this search.
                 shutil.rmtree(path)
         left = f"{as_minutes(self._clock.left_s)} left" if self._clock.left_s > 0 else "No time left"
         then = " Its layers are fine-tuned in the time that is left." if recipe and not asked.resume else ""
@@ -282,9 +282,9 @@ class SearchWork:
         return Run(run, lambda quiet: make_reporter())
 
     def _fine_tuning(self, best: Outcome) -> str | None:
-        """Name of the recipe that also fine-tunes the winner, if it has one and the time that is left suffices.
+        """Name of the recipe that also fine-tunes the winner, if its architecture has one and enough time is left.
 
-        The recipe keeps the result only if it is better on validation images. Otherwise it gives the same model as
+        The recipe keeps the result only if it is better on validation images. Otherwise the model is the same as
         without fine-tuning.
         """
         recipe = self._records[best.candidate.architecture].recipes.get(FINE_TUNING)
@@ -296,7 +296,7 @@ class SearchWork:
         return FINE_TUNING if self._clock.left_s >= needed else None
 
     def _has_time_now(self, best: Outcome, winner: Winner) -> bool:
-        """Whether a finished winner was not fine-tuned, and a longer time now suffices."""
+        """Whether the winner was finished without fine-tuning, and there is now enough time for it."""
         path = self._request.runs / winner.run
         if not (path / "run.json").is_file():
             return False

@@ -30,7 +30,8 @@ class SplitRequest:
         keep: An earlier manifest. Its photos keep their split.
         out: The manifest to write.
         copy, link: A folder to create, with copies or with symbolic links.
-        backbone: The architecture whose features find near-duplicates. ``None``: the first that has pretrained weights.
+        backbone: The architecture whose features are compared to find near-duplicates. ``None``: the first that has
+            pretrained weights.
     """
 
     data: str

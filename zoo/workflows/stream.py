@@ -71,7 +71,7 @@ def in_batches(
         classifier: Converts images to pixels, and probabilities to predictions.
         predict: Maps pixels, uint8 ``(n, height, width, 3)``, to probabilities, float32 ``(n, classes)``.
         batch_size: Number of images per batch.
-        pictures, top: As above.
+        pictures, top: As in ``one_by_one``.
     """
 
     def decoded(named: Named) -> tuple[str, tuple[NDArray[np.uint8], str] | ImageError]:

@@ -90,9 +90,7 @@ def refuse_other_labels(run: Run, labels: Sequence[str]) -> None:
     if set(run.labels) == set(labels):
         return
     lacks, more = sorted(set(labels) - set(run.labels)), sorted(set(run.labels) - set(labels))
-    differences = [
-        f"{what} {quoted(names, most=3)}" for what, names in (("lacks", lacks), ("has besides", more)) if names
-    ]
+    differences = [f"{what} {quoted(names, most=3)}" for what, names in (("lacks", lacks), ("also has", more)) if names]
     raise UsageError(
         f"The teacher {run.path} was trained on other classes than those of the data: it {' and '.join(differences)}.",
         "Train a teacher on data with the same classes. Their order does not matter.",
@@ -148,7 +146,7 @@ def _seen(run: Run, names: Sequence[str], what: str) -> DataError:
 
 
 def _present(run: Run, wanted: Collection[str], data: ImageData, reporter: Reporter) -> ImageData:
-    """The training photos of a teacher with given contents that still exist at their path."""
+    """The training photos of a teacher that have one of the wanted contents and still exist at their path."""
     from zoo.data.loose import load_unchanged
 
     places = ((sha256, entry) for sha256, entry in _places(run, set()) if sha256 in wanted)

@@ -32,8 +32,8 @@ class Teaching:
         teachers: The runs of the teachers.
         images: The student's data, followed by the photos without labels.
         rows: Rows of ``unlabelled.csv``. ``None`` if no such photos were given.
-        seen: SHA-256 of the photos that the student learns from through teachers or without labels, and that are not
-            in its own data.
+        seen: SHA-256 of the photos outside the student's own data from which it learns, through a teacher or without
+            labels.
     """
 
     info: TaughtInfo
@@ -139,7 +139,7 @@ def prepare_teaching(
             reporter.note(
                 f"The teacher {run.name} was trained on {each.validation} of the {len(data.indices(VAL))} validation"
                 " images. They are used to choose the student's epoch and to fit its temperature, so its validation"
-                " accuracy may be too high. No test image is affected."
+                " accuracy may be too high. The test accuracy is not affected."
             )
     info = TaughtInfo(teachers=tuple(infos))
     seen = {sha256 for run in runs for sha256 in run.learned_from()}
@@ -152,7 +152,7 @@ def prepare_teaching(
 
 
 def resumed_teaching(run: Run, data: ImageData, reporter: Reporter) -> Teaching | None:
-    """The same for a resumed run, with the paths of teachers and photos that it was started with.
+    """Like ``prepare_teaching``, for a resumed run with the teachers and photos with which it was started.
 
     Raises:
         UsageError, DataError: As ``prepare_teaching``.

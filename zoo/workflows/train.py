@@ -63,7 +63,8 @@ def train(request: TrainRequest, reporter: Reporter) -> Trained:
         reporter: Receives the progress of every stage, batch and epoch.
 
     Raises:
-        UsageError: The request does not fit what is installed, or this process is already training another model.
+        UsageError: The request names something that is not installed or cannot be used, or this process is already
+            training another model.
         DataError: The images cannot be used.
         TrainingError: The loss is not finite, or a run cannot be read or written.
     """
@@ -257,7 +258,7 @@ def _resume_alone(run: RunFolder, request: TrainRequest, reporter: Reporter, sta
 
 
 def _share_batches(devices: int | str | None, batch_size: int, reporter: Reporter) -> None:
-    """First of all, because reading many photos would make a wrong number wait for its error."""
+    """Divides every batch among devices. Called first, so that an invalid number is reported before photos are read."""
     if devices is None:
         return
     from zoo.backend import start_keras
@@ -349,7 +350,7 @@ def _train_and_measure(
 
 
 def _answerable(callback: Any) -> Any:
-    """Wraps a callback of the caller. If it fails, the error says so, and that the run can be resumed."""
+    """Wraps a callback of the caller, so that an error names the callback and says that the run can be resumed."""
     import keras
 
     if not isinstance(callback, keras.callbacks.Callback):
@@ -395,7 +396,7 @@ def _telling_how_to_resume(run: RunFolder, reporter: Reporter) -> Iterator[None]
         if _trained(run):
             epochs = len(run.history.get("epoch", []))
             reporter.note(f"Interrupted after {epochs} epoch(s). To continue: {how}")
-        elif not isinstance(error, ZooError):  # nothing is kept after an error
+        elif not isinstance(error, ZooError):  # after an error, the run is removed
             reporter.note(f"Interrupted before the first epoch was complete. To start again: {how}")
         raise
     finally:

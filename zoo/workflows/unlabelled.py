@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from zoo.data import ImageData
     from zoo.image_spec import ImageSpec
 
-#: Why a photo is left out; ``USED`` if it is not.
+#: Reasons why a photo is left out. ``USED``: the photo is used.
 USED, NEAR, KNOWN, REPEATED = "used", "near", "known", "repeated"
 
 
@@ -23,8 +23,8 @@ class Sorted:
 
     Args:
         photos: The photos.
-        kinds: For each photo one of the words above.
-        whys: For each photo the image that it repeats, or an empty text.
+        kinds: For each photo, ``USED`` or the reason why it is left out.
+        whys: For each photo, the image that it repeats, or an empty text.
         unsearched: What was not compared, and why. Empty if everything was compared.
     """
 
@@ -48,14 +48,14 @@ def sort_unlabelled(
     sought: str,
     reporter: Reporter,
 ) -> Sorted:
-    """Reads the photos of a folder, and leaves out copies of known images and near-duplicates of those that judge.
+    """Reads the photos of a folder, and leaves out copies of ``known`` images and near-duplicates of ``judged`` images.
 
     Args:
-        folder: The folder; its subfolders count too.
+        folder: The folder. Its subfolders are read too.
         spec: The preprocessing.
-        judged: Images that judge the model. ``None`` if there are none.
+        judged: Images on which the model is validated, tested or verified. ``None`` if there are none.
         known: Names of images that are used anyway, by SHA-256.
-        sought: What the images that judge are called.
+        sought: Name of the ``judged`` images in messages.
         reporter: Receives the progress.
 
     Raises:

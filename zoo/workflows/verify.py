@@ -31,7 +31,7 @@ class VerifyRequest:
         file: An exported file, or the folder of a bundle.
         against: The reference model: a run, an architecture, or a ``.keras`` file.
         weights: Name of pretrained weights. ``against`` must then be an architecture.
-        labels, pixels: Class names and pixel range of a lone ``.keras`` file.
+        labels, pixels: Class names and pixel range of a ``.keras`` file without a run.
         data: Images to compare on. ``None``: the test images of the run.
         runs: Folder of runs.
         threads: Number of threads of the file's runtime.
@@ -93,7 +93,7 @@ class Verified:
 
 
 def verify(request: VerifyRequest, reporter: Reporter) -> Verified:
-    """Compares both on the same photos, starting from the image files.
+    """Compares the predictions of the file and of its reference model on the same image files.
 
     Raises:
         UsageError: The file or the model does not exist.
@@ -134,7 +134,7 @@ def _verify(request: VerifyRequest, reporter: Reporter, device: Device | None) -
         report = writable(request.report)
     exporter = exporter_of(file)
     metadata = exporter.read_metadata(file)
-    runtime = device or exporter.load(file, request.threads)  # checked before the work
+    runtime = device or exporter.load(file, request.threads)  # an error is raised before the long work
     precision = precision_of(metadata, runtime.inputs)
     reference = find_model(request.against, request.runs, request.weights, request.labels, request.pixels)
     for note in reference.notes:

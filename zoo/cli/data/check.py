@@ -21,12 +21,12 @@ from zoo.terminal import readable
     default="error",
     show_default=True,
     metavar="SEVERITY|KINDS",
-    help="Findings that give exit code 1: error, warning, note, never, or types of findings such as leak,label.",
+    help="Findings that cause exit code 1: error, warning, note, never, or types of findings such as leak,label.",
 )
 @click.option(
     "--backbone",
     metavar="ARCHITECTURE",
-    help="Architecture whose pretrained features are compared.  [default: the first]",
+    help="Architecture whose pretrained features are compared.  [default: the first with pretrained weights]",
 )
 def command(data: str, as_json: bool, html: Path | None, fail_on: str, backbone: str | None) -> None:
     """Find problems in a dataset. None of your files is changed.

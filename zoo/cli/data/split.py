@@ -31,10 +31,17 @@ from zoo.terminal import readable
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("manifest.csv"), show_default=True, help="Manifest to write."
 )
-@click.option("--copy", type=click.Path(path_type=Path), help="Also copy the photos to DIR/<split>/<class>/.")
-@click.option("--link", type=click.Path(path_type=Path), help="Also create such a folder with symbolic links.")
+@click.option("--copy", type=click.Path(path_type=Path), help="Also copy the photos to PATH/<split>/<class>/.")
 @click.option(
-    "--backbone", metavar="ARCHITECTURE", help="Architecture whose features find near-duplicates.  [default: the first]"
+    "--link",
+    type=click.Path(path_type=Path),
+    help="Also create PATH/<split>/<class>/ with symbolic links to the photos.",
+)
+@click.option(
+    "--backbone",
+    metavar="ARCHITECTURE",
+    help="Architecture whose features are compared to find near-duplicates.  [default: the first with pretrained"
+    " weights]",
 )
 def command(
     data: str,

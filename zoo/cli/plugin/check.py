@@ -28,7 +28,7 @@ _COLUMNS = (Column(""), Column("", "name"), Column("", "name"), Column("", "text
 
 @click.command("check")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(NAMES), help="What NAME is, if several plugins use the name.")
+@click.option("--kind", type=click.Choice(NAMES), help="Type of NAME, needed if several plugins use the name.")
 @click.option("--check", "checks", multiple=True, metavar="NAME", help="Run only this check; can be repeated.")
 @click.option(
     "--expect",
@@ -64,7 +64,7 @@ def command(
     from zoo.testing.checks import choose_checks
     from zoo.testing.kinds import kind_of, resolve
 
-    record = resolve(name, kind)  # refuse an unknown name before Keras is loaded
+    record = resolve(name, kind)  # refuses an unknown name before Keras is loaded
     kind = kind_of(record).name
     reasons = dict(map(_reason, expected))
     choose_checks(checks or None, kind)

@@ -25,8 +25,8 @@ def command(as_json: bool) -> None:
 
     Status: ok; warned (in use, with the problem); failed (not in use, with the reason); disabled.
 
-    ZOO_DISABLE_PLUGINS=NAME[,NAME] disables distributions. ZOO_STRICT_PLUGINS=1 makes the first plugin that fails an
-    error.
+    ZOO_DISABLE_PLUGINS=NAME[,NAME] disables distributions. With ZOO_STRICT_PLUGINS=1, the first plugin that fails ends
+    every command with an error.
     """
     found = plugin_manager().plugins
     if as_json:

@@ -33,7 +33,7 @@ from zoo.errors import ZooError
 def command(synsets: tuple[str, ...], source: Path, out: Path, limit: int | None, dry_run: bool) -> None:
     """Extract classes from your own copy of ImageNet. Nothing is downloaded.
 
-    The copy is ILSVRC2012_img_train.tar, tar files of single classes, or class folders. It is only read.
+    The copy is ILSVRC2012_img_train.tar, tar files of single classes, or class folders. It is not changed.
 
     \b
     zoo data fetch imagenet --synsets n04118538 n04254680 --from ILSVRC2012_img_train.tar --out photos/

@@ -88,7 +88,8 @@ def command(
 
 
 def _access(index: str, images: str) -> Access:
-    """The servers that the user named may be anywhere; those that the index names, and redirects, may not."""
+    """Allows all addresses for the servers that the user named. Other servers, which the index or a redirect names,
+    must have a public address."""
     from zoo.fetch.addresses import Access, check_url, host_and_port
     from zoo.fetch.errors import RefusedError
 
@@ -112,7 +113,7 @@ def _missing_index_bytes(files: Index, split: str, originals: bool) -> int:
 
 
 def _tell_bound(index_bytes: int, classes: int, limit: int | None, originals: bool, folder: ImageFolder) -> None:
-    """``--dry-run`` without the index: prints an upper bound."""
+    """Prints an upper bound for ``--dry-run`` if the index is missing."""
     from zoo.cli.data.fetch.running import free_on_disk, megabytes
     from zoo.fetch.openimages.files import MIRROR_IMAGE_BYTES, ORIGINAL_IMAGE_BYTES
 
@@ -131,7 +132,7 @@ def _tell_bound(index_bytes: int, classes: int, limit: int | None, originals: bo
 
 
 def _in_megabytes(count: Callable[[int, int], None]) -> Callable[[int, int], None]:
-    """Small files come too quickly to be shown."""
+    """Converts the counts to megabytes. Small files are not reported, because their download takes too little time."""
 
     def count_bytes(done: int, total: int) -> None:
         if total >= 10**7:

@@ -33,7 +33,7 @@ class ListCommand(click.Command):
 
 
 def _spread(args: list[str], repeatable: set[str]) -> list[str]:
-    """``--classes A B`` as ``--classes A --classes B``."""
+    """Rewrites ``--classes A B`` as ``--classes A --classes B``."""
     spread: list[str] = []
     name, values = "", 0
     for arg in args:

@@ -26,7 +26,7 @@ def command_line() -> str:
 
 
 def tell_plan(wanted: Sequence[Wanted], folder: ImageFolder, downloader: Downloader) -> None:
-    """``--dry-run``: prints number and size of the images, and that none was downloaded."""
+    """Prints the number and size of the images for ``--dry-run``, and that none was downloaded."""
     missing = [item for item in wanted if not folder.has(item.folder, item.stem)]
     counts = Counter(item.folder for item in wanted)
     click.echo(f"{_counted(counts)}: {len(wanted) - len(missing)} present, {len(missing)} to download.")
