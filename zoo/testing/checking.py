@@ -25,13 +25,13 @@ def run_checks(
     size_px: int | None = None,
     each: Callable[[CheckResult], None] | None = None,
 ) -> list[CheckResult]:
-    """Runs conformance checks on a plugin, one after the other. A failure does not stop the others.
+    """Runs conformance checks on a plugin, one after the other. After a failure, the other checks are still run.
 
     Args:
         record: An architecture, an exporter, a dataset or ``Callbacks``, or the name of an installed one.
-        checks: Names of checks. By default, all.
-        expected_failures: Reasons of expected failures by name of the check, in addition to those of the record.
-        size_px: Side of the images in the slow checks. By default, the smallest that builds.
+        checks: Names of the checks to run. By default, all checks are run.
+        expected_failures: Checks that are expected to fail, each with the reason, in addition to those of the record.
+        size_px: Side of the images in the slow checks. By default, the smallest at which the model can be built.
         each: Called with every result immediately.
 
     Returns:
@@ -71,7 +71,7 @@ def check_exporter(
         expected_failures: As for ``run_checks``.
 
     Returns:
-        The results, without failures.
+        The results. None of them is a failure.
 
     Raises:
         AssertionError: Checks failed or passed unexpectedly. The message lists them.
@@ -87,7 +87,7 @@ def expected_of(record: Record, more: Mapping[str, str] | None) -> dict[str, str
     """The expected failures of a record, from the record and from the caller.
 
     Raises:
-        UsageError: One names no check.
+        UsageError: A name is not that of a check.
     """
     reasons = {**record.expected_failures, **(more or {})}
     refuse_unknown(reasons, kind_of(record).name)
@@ -100,7 +100,7 @@ def run_check(check: Check, subject: Workspace, reason: str | None = None) -> Ch
     Args:
         check: The check.
         subject: The subject of the check.
-        reason: Why it is expected to fail. ``None`` if it is not.
+        reason: Why the check is expected to fail. ``None`` if it is expected to pass.
     """
     start = time.perf_counter()
     status, seen, mend, expected = "passed", "", "", check.asks

@@ -23,7 +23,7 @@ from zoo.parity import Gates, Verification, default_gates, keras_predictions, ve
 if TYPE_CHECKING:
     from zoo.testing.subject import Subject
 
-#: One photo is 3 % of all, and the model was trained for seconds, so one flip is not significant.
+#: One photo is 3 % of all, and the model was trained for seconds, so one changed prediction is not significant.
 INT8_GATES = Gates(min_agreement=0.95, max_accuracy_drop=0.05)
 
 
@@ -32,7 +32,7 @@ class ExportedFiles:
     """Files of the fitted model, each converted once.
 
     Args:
-        subject: Whose model it is.
+        subject: The subject whose model is converted.
     """
 
     subject: Subject
@@ -98,7 +98,7 @@ class ExportedFiles:
         return path
 
     def claim(self, exporter: Exporter, path: Path, model: keras.Model) -> Path:
-        """A copy of a file, in a new folder, whose metadata names another model."""
+        """A copy of a file, in a new folder. Its metadata contains the digest of another model."""
         folder = self.subject.folder("claims")
         for file in exporter.files(path):
             (folder / file.name).write_bytes(file.read_bytes())

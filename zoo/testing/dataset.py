@@ -1,4 +1,4 @@
-"""A dataset under test: written once."""
+"""A dataset under test. It is written once for all checks that only read it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class DatasetSubject(Workspace):
 
     @cached_property
     def written(self) -> Path:
-        """The folder that ``write`` filled. Read it only."""
+        """The folder that ``write`` filled. Checks must not change it."""
         return self.write("written")
 
     def write(self, name: str) -> Path:
-        """Has it written into a new folder of this name.
+        """Calls ``write`` of the dataset with a new folder of this name.
 
         Raises:
-            CheckError: It fails.
+            CheckError: Writing fails.
         """
         folder = self.folder(name)
         try:

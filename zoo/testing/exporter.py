@@ -1,4 +1,4 @@
-"""An exporter under test: a small model, and the files that it makes of it."""
+"""An exporter under test, a small model, and the files to which the exporter converts it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from zoo.machine import versions
 from zoo.testing.result import CheckError, one_line
 from zoo.testing.workspace import Workspace
 
-#: Labels with everything that a format may lose: other scripts, commas, blanks, line ends, invalid UTF-8.
+#: Labels with text that a format may store incorrectly: other scripts, commas, blanks, line ends, invalid UTF-8.
 LABELS = ("Füße", "a, b", "サッカー\n🏉", " ", "\udce9t\udce9")
 
 IMAGE = ImageSpec(height_px=32, width_px=32, resize="crop")
@@ -40,7 +40,10 @@ class ExporterSubject(Workspace):
 
     @cached_property
     def model(self) -> keras.Model:
-        """Convolutions of all kinds, a residual, pooling and a softmax over five classes; every weight matters."""
+        """A network with all kinds of convolutions, a residual connection, pooling and a softmax over five classes.
+
+        Every weight affects the outputs.
+        """
         keras.utils.set_random_seed(0)
         image = layers.Input(IMAGE.input_shape, name="image")
         x = layers.Rescaling([1 / 58, 1 / 57, 1 / 57.5], [-2.1, -2.0, -1.8])(image)
@@ -62,12 +65,12 @@ class ExporterSubject(Workspace):
 
     @cached_property
     def folded(self) -> keras.Model:
-        """The model as float precisions are given it."""
+        """The model that ``convert`` receives for float32 and float16."""
         return fold(self.model)
 
     @cached_property
     def quantized(self) -> keras.Model:
-        """The model as int8 is given it."""
+        """The model that ``convert`` receives for int8."""
         return quantize(fold(self.model), self.pixels(32)).model
 
     def prepared(self, precision: str) -> keras.Model:
@@ -78,20 +81,20 @@ class ExporterSubject(Workspace):
         return TrainedModel("conformance check", "small_net", LABELS, IMAGE, lambda: self.model)
 
     def pixels(self, count: int, seed: int = 1) -> NDArray[np.uint8]:
-        """Noise, the first image black and the second white, uint8 ``(count, 32, 32, 3)``."""
+        """A black image, a white image, and images of noise, uint8 ``(count, 32, 32, 3)``."""
         images = np.random.default_rng(seed).integers(0, 256, (count, *IMAGE.input_shape), np.uint8)
         images[:2] = np.array([0, 255], np.uint8)[:count, None, None, None]
         return images
 
     def expected(self, precision: str, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What Keras predicts with the model that the file was made from."""
+        """The predictions of Keras with the model that was converted."""
         return predict_inputs(self.prepared(precision), images, len(images))
 
     def path(self, precision: str) -> Path:
-        """A converted file without metadata; made once. Read it only.
+        """A converted file without metadata. It is created once, and checks must not change it.
 
         Raises:
-            CheckError: It cannot be made.
+            CheckError: The model cannot be converted.
         """
         folder = self.folder(f"converted-{precision}")
         path = folder / f"small_net{self.exporter.suffix}"
@@ -109,7 +112,7 @@ class ExporterSubject(Workspace):
         return path
 
     def copy(self, precision: str, name: str) -> Path:
-        """The file with its parts in an empty folder of that name, to change."""
+        """A copy of the file and its parts in a folder of that name. Checks may change it."""
         path = self.path(precision)
         folder = self.folder(name)
         for left in folder.iterdir():
@@ -131,6 +134,6 @@ class ExporterSubject(Workspace):
         )
 
     def longer_metadata(self, precision: str) -> Metadata:
-        """Other metadata, and far more of it."""
+        """Other metadata, which is much longer."""
         said = self.metadata(precision)
         return replace(said, labels=(*LABELS[:-1], "longer" * 90), source="another run")

@@ -44,8 +44,8 @@ class Fitted:
         pixels: The batch, uint8 ``(32, height, width, 3)``.
         targets: One-hot, float32 ``(32, 4)``.
         losses: Training loss of every step, at the last learning rate that was tried.
-        learning_rate: That one.
-        unmoved: Trainable weights that are bit for bit as they were.
+        learning_rate: The last learning rate that was tried.
+        unmoved: Names of the trainable weights that training did not change at all.
         right: Number of images of the batch that it predicts correctly, in inference mode.
     """
 
@@ -59,7 +59,7 @@ class Fitted:
 
     @contextmanager
     def kept(self) -> Iterator[keras.Model]:
-        """The model, to train: weights, and what is trainable, come back when the block ends."""
+        """Yields the model for further training. At the end, its weights and ``trainable`` attributes are restored."""
         weights = get_weights(self.model.weights)
         trainable = [(layer, layer.trainable) for layer in layers_of(self.model)]
         try:
@@ -71,7 +71,7 @@ class Fitted:
 
 
 def fit(subject: Subject) -> Fitted:
-    """Builds the model at the size that is checked, and trains it on one batch until the loss is low, or for long."""
+    """Builds the model and trains it on one batch, with each learning rate until the loss is low for one of them."""
     photos = subject.photos
     pixels = photos.pixels.read(photos.indices(TEST))
     targets = np.eye(len(photos.labels), dtype=np.float32)[photos.classes]

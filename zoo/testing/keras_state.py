@@ -1,4 +1,4 @@
-"""What a plugin must leave alone: Keras's global settings."""
+"""Keras's global settings, which a plugin must not change."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SETTINGS: dict[str, tuple[Any, Any]] = {
 
 
 def keras_settings() -> dict[str, Any]:
-    """The global settings as they are."""
+    """The current global settings."""
     return {name: read() for name, (read, _) in _SETTINGS.items()}
 
 
 def changed_settings(before: dict[str, Any]) -> list[str]:
-    """Sentences on the settings that are not what they were."""
+    """Describes each setting that has changed."""
     return [
         f"{name} was {_text(before[name])} and is {_text(value)}"
         for name, value in keras_settings().items()

@@ -19,11 +19,11 @@ class Kind:
     """A kind of record.
 
     Args:
-        name: As ``zoo plugin check --kind`` takes it.
-        word: In messages.
-        record: Its class.
+        name: Name for ``zoo plugin check --kind``.
+        word: Name in messages.
+        record: Class of the record.
         workspace: Module and class of the objects that its checks share. Imported when a check is run.
-        names: Names that are installed.
+        names: Returns the names of the installed records.
         get: Returns the record of a name.
     """
 
@@ -99,7 +99,7 @@ def resolve(record: Any, kind: str | None = None) -> Any:
 
     Args:
         record: A record, or the name of something that is installed.
-        kind: Where a name is of several kinds, which of them is meant.
+        kind: Name of the kind. ``None``: any kind.
 
     Raises:
         UsageError: Nothing has this name, or two kinds have it, or two distributions offer it.

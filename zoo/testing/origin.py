@@ -22,7 +22,7 @@ def plugin_module(record: Any) -> str:
 
 
 def module_of(function: Callable[..., Any]) -> str:
-    """The module that a function is written in."""
+    """The module in which a function is defined."""
     while hasattr(function, "func"):  # functools.partial
         function = function.func
     return getattr(function, "__module__", None) or type(function).__module__

@@ -26,9 +26,9 @@ def parametrize_with_checks(
 
     Args:
         records: Architectures, exporters and datasets, or names of installed ones.
-        checks: Names of checks. By default, all.
-        expected_failures: Reasons by name of the check, or a function of the record that returns them, in addition to
-            those of the record.
+        checks: Names of the checks to run. By default, all checks are run.
+        expected_failures: Checks that are expected to fail, each with the reason, in addition to those of the record.
+            Or a function that takes a record and returns them.
         size_px: As in ``run_checks``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Photos to check with: drawn, so that they need neither licence nor room; easy, so that seconds of training tell."""
+"""Photos for the checks. They are drawn, so no files are needed, and seconds of training suffice to classify them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _SIDE_PX = 160
 
 
 def draw_photos(folder: Path, spec: ImageSpec) -> ImageData:
-    """Fills ``folder`` with photos of the four classes, the same every time, and reads them with ``spec``.
+    """Draws photos of the four classes into ``folder``, and reads them with ``spec``. The photos are always the same.
 
-    All of them are in split ``test``. Decoded images go into the cache in use.
+    All of them are in the split ``test``. Decoded images are stored in the current cache.
     """
     rows = list(_draw(folder))
     return load_recorded(rows, folder.name, folder, spec, tuple(LABELS))
@@ -42,7 +42,7 @@ def _draw(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _picture(hue: int, number: int) -> NDArray[np.uint8]:
-    """A shaded ground of one hue, gray discs on it, and grain."""
+    """A shaded background of one hue, with gray discs and noise."""
     random = np.random.default_rng([hue, number])
     darkest, lightest = random.uniform(90, 240, 2).tolist()
     shade = np.linspace(darkest, lightest, _SIDE_PX)[:, None].repeat(_SIDE_PX, 1)

@@ -72,7 +72,8 @@ class CheckResult:
 
 
 def one_line(error: BaseException) -> str:
-    """Type and text of an error, without line ends and colours, shortened; of its cause for a plugin's error."""
+    """The type and the text of an error on one line, shortened and without colours. A ``PluginCodeError`` is replaced
+    by its cause."""
     if isinstance(error, PluginCodeError):
         error = error.cause
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", f"{type(error).__name__}: {error}").split())[:500]

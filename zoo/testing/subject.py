@@ -29,7 +29,7 @@ class Subject(Workspace):
 
     Args:
         record: The architecture.
-        size_px: Side of the pictures in the slow checks. ``None``: the smallest that builds.
+        size_px: Side of the pictures in the slow checks. ``None``: the smallest at which the model can be built.
     """
 
     @property
@@ -41,7 +41,7 @@ class Subject(Workspace):
         """The model of the architecture. Global settings of Keras are restored afterwards.
 
         Raises:
-            CheckError: It cannot be built; with the error of ``build``.
+            CheckError: It cannot be built. The message contains the error of ``build``.
         """
         from zoo.testing.keras_state import settings_kept
         from zoo.training.model import build_model
@@ -61,10 +61,10 @@ class Subject(Workspace):
 
     @cached_property
     def image(self) -> ImageSpec:
-        """The architecture's image rule at the size that is checked.
+        """The architecture's ``ImageSpec`` with the image size of the slow checks.
 
         Raises:
-            CheckError: No size builds, or not the requested one.
+            CheckError: The model cannot be built at the requested size, or at any size.
         """
         if self._size_px:
             return self._built(self._size_px)
@@ -85,7 +85,7 @@ class Subject(Workspace):
 
     @cached_property
     def photos(self) -> ImageData:
-        """Drawn photos of four classes at the size that is checked."""
+        """Drawn photos of four classes, at the image size of the slow checks."""
         from zoo.testing.photos import draw_photos
 
         with self.own_cache():

@@ -17,7 +17,8 @@ class Workspace:
 
     Args:
         record: What a plugin offers.
-        size_px: Side of the pictures in slow checks, if the type of record has any. ``None``: it is chosen.
+        size_px: Side of the pictures in slow checks, if the type of record has any. ``None``: it is chosen by the
+            checks.
     """
 
     def __init__(self, record: Any, size_px: int | None = None) -> None:
@@ -33,7 +34,7 @@ class Workspace:
         self.close()
 
     def close(self) -> None:
-        """Forgets what was made, and removes the files."""
+        """Removes the shared objects and the files."""
         kept = {"record", "_size_px", "_work", "_remover"}
         for name in set(vars(self)) - kept:
             del self.__dict__[name]

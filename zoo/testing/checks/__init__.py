@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 Table = dict[str, tuple[str, str]]
 
-#: Checks of an architecture, with their requirement. The function has the same name, in the module of the same line.
+#: Checks of an architecture: the name of each check, its module and its requirement. In that module, the function is
+#: named ``check_`` plus the name of the check.
 _ARCHITECTURE: dict[str, tuple[str, str]] = {
     "record": ("record", "the record contains what the harness needs, and is consistent"),
     "import_purity": ("imports", "importing the plugin loads no framework, prints nothing and changes no environment"),
@@ -103,7 +104,8 @@ class Check:
 def all_checks(kind: str = "architecture") -> dict[str, Check]:
     """All checks of a type by name, in a logical order.
 
-    Of architectures there is one for each installed format and precision, of exporters one for each precision.
+    For architectures, there is one export check for each installed format and precision. For exporters, there is one
+    check of the predictions for each precision.
     """
     found: dict[str, Check] = {}
     for name, (module, asks) in _TABLES[kind].items():
@@ -160,10 +162,10 @@ def choose_checks(names: Iterable[str] | None, kind: str = "architecture") -> li
 
 
 def refuse_unknown(expected_failures: Iterable[str], kind: str = "architecture") -> None:
-    """Refuses unknown names of checks. Names with a format that is not installed here are accepted.
+    """Refuses unknown names of checks. Export checks of formats that are not installed are accepted.
 
     Raises:
-        UsageError: Such a name.
+        UsageError: A name is unknown.
     """
     known = all_checks(kind)
     for name in expected_failures:

@@ -38,7 +38,7 @@ def check_backbone(subject: Subject) -> str:
     width = backbone.output_shape
     if len(width) != 2 or width[1] is None:
         raise CheckError(
-            f"the layer '{name}' gives a feature vector, (batch, features)",
+            f"the layer '{name}' returns a feature vector, (batch, features)",
             f"{width}",
             "Declare the pooling layer, not what comes before it.",
         )
@@ -69,8 +69,8 @@ def check_backbone(subject: Subject) -> str:
     if moved:
         mend = "Layers of the head must not share weights with the backbone."
         raise CheckError("training the head does not change the backbone", f"{moved} of its weights changed", mend)
-    beside = f", beside {len(depths)} depths" if depths else ""
-    return f"'{name}' gives {width[1]} features{beside}; the head trains on them"
+    beside = f", in addition to {len(depths)} depths" if depths else ""
+    return f"'{name}' returns {width[1]} features{beside}; the head trains on them"
 
 
 def _compare(fitted: Fitted, head: keras.Model, cached: NDArray[np.float32], when: str) -> None:

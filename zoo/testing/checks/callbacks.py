@@ -63,8 +63,8 @@ def check_state(subject: CallbacksSubject) -> str:
         if again != state:
             raise CheckError(
                 "set_state(get_state()) changes nothing",
-                f"{name}: {again!r:.80} for {state!r:.80}",
-                "Restore all of it.",
+                f"{name}: {again!r:.80} instead of {state!r:.80}",
+                "Restore the whole state.",
             )
     return f"{len(kept)} with a state"
 

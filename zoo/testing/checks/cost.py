@@ -1,4 +1,4 @@
-"""What the smallest training step costs."""
+"""Memory and time of the smallest training step."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass
 class Growth:
-    """Bytes by which the resident memory rose at its highest; 0 until the block has ended."""
+    """Maximum growth of the resident memory in bytes. 0 until the block has ended."""
 
     bytes: int = 0
 
 
 @contextmanager
 def peak_growth_bytes() -> Iterator[Growth]:
-    """Measures what a block takes beyond what was taken before.
+    """Measures by how much the peak memory in a block exceeds the memory that was in use before it.
 
-    Where the system cannot begin a new peak (anywhere but Linux), what the process once took before counts as taken,
-    and the figure may be too small.
+    On systems other than Linux, the recorded peak cannot be reset. The result is then the growth beyond all earlier
+    peaks of the process, which may be too small.
     """
     grown = Growth()
     before = _begin_peak()
@@ -54,7 +54,7 @@ def _peak() -> int:
         return peak if sys.platform == "darwin" else peak * 1024
 
 
-#: A training step with one image of the architecture's own size and the optimizer of its default recipe.
+#: Limits for a training step with one image of the architecture's own size and the optimizer of its default recipe.
 MOST_SECONDS, MOST_BYTES = 10.0, 4 * 2**30
 
 _TIMED_STEPS = 2

@@ -61,7 +61,7 @@ def check_global_state(subject: Subject) -> str:
 
 
 def _fresh(subject: Subject, seed: int) -> tuple[list[str], list[NDArray[Any]]]:
-    """Paths and values of the first weights. Layers without an explicit name get another one the second time."""
+    """Paths and values of the initial weights. A layer without an explicit name has another name in the next model."""
     shape = subject.image.input_shape  # which may require building
     keras.utils.set_random_seed(seed)
     model = subject.build(shape, 2)

@@ -81,7 +81,8 @@ def check_nudged_weight(subject: Subject) -> str:
 
 
 def _check_teeth(subject: Subject, exporter: Exporter, file: Path, weight: str) -> str:
-    """Verifies a float32 file against a model with one changed weight, whose digest the file contains."""
+    """Verifies a float32 file against a model with one changed weight. The metadata claims that the file was exported
+    from that model, so that only the predictions reveal the difference."""
     exported = subject.exported
     reference = exported.reference_for(subject.fitted.model)
     claiming = exported.claim(exporter, file, subject.fitted.model)

@@ -70,7 +70,7 @@ def check_predicts(subject: ExporterSubject, precision: str) -> str:
     expected = subject.expected(precision, images)
     if found.shape != expected.shape or found.dtype != np.float32 or not np.isfinite(found).all():
         raise CheckError(
-            f"predict gives finite float32 {expected.shape}",
+            f"predict returns finite float32 {expected.shape}",
             f"{found.dtype} {found.shape}",
             "Return one row per image, in the order of the outputs.",
         )
@@ -163,7 +163,7 @@ def check_int8(subject: ExporterSubject) -> str:
         raise CheckError(
             "probabilities are computed in float: nothing after the last FakeQuantize is rounded",
             "all are multiples of 1/256",
-            "Leave the softmax, and what has no FakeQuantize behind it, in float32.",
+            "Keep the softmax, and every tensor that is not followed by a FakeQuantize layer, in float32.",
         )
     unprepared = subject.folder("unprepared") / path.name
     try:

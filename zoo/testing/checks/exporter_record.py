@@ -1,4 +1,4 @@
-"""The record of an exporter alone, before anything is converted."""
+"""Checks only the record of an exporter. Nothing is converted."""
 
 from __future__ import annotations
 

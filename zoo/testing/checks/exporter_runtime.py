@@ -1,4 +1,4 @@
-"""The runtime of a format: without TensorFlow here, and without zoo on the device."""
+"""The runtime of a format works without TensorFlow on this machine, and without zoo on the device."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def check_runtime_isolation(subject: ExporterSubject) -> str:
     plugin = find_spec(module)
     path = _ready(subject, "here")
     if plugin is None or not plugin.origin or "def zoo_exporters" not in Path(plugin.origin).read_text("utf-8"):
-        raise NothingToCheckError(f"{module} has no hook zoo_exporters, which a fresh process could ask")
+        raise NothingToCheckError(f"{module} has no hook zoo_exporters, which a fresh process could call")
     told = _run(_HERE, [module, subject.exporter.name, str(path.parent), path.name, FRAMEWORKS, sys.path])
     if told:
         raise CheckError(
             "reading metadata, writing it and predicting load no framework in a fresh process",
             ", ".join(told),
-            "Import what converts inside `convert`, and keep it out of the module that loads.",
+            "Import the packages for conversion inside `convert`, not in the module that loads files.",
         )
     _same(subject, path, "here.npy", "the same predictions in a fresh process")
     return f"none of {', '.join(FRAMEWORKS)}"
@@ -96,12 +96,16 @@ def check_runtime_on_device(subject: ExporterSubject) -> str:
     told, names = _run(_DEVICE, [hidden, str(path.parent), path.name, sys.path])
     if told:
         raise CheckError(
-            "load of the runtime module raises ValueError where there is no file",
+            "load of the runtime module raises ValueError if the file does not exist",
             told,
             "Catch this error, and raise ValueError.",
         )
     if names != ["image", "probabilities"]:
-        raise CheckError("the runtime names the tensors 'image' and 'probabilities'", ", ".join(names), "Look there.")
+        raise CheckError(
+            "the runtime names the tensors 'image' and 'probabilities'",
+            ", ".join(names),
+            "Return the names that the file contains.",
+        )
     _same(subject, path, "device.npy", f"{module} alone, without zoo and frameworks, predicts the same")
     return f"{module} does not import zoo"
 

@@ -12,7 +12,8 @@ from zoo.testing.checks.build import noise
 from zoo.testing.result import CheckError, NothingToCheckError
 from zoo.testing.subject import Subject
 
-#: A value that pixels reach but normalised pictures do not, and one that every normalised picture contains.
+#: Raw pixels exceed the first value, and normalised pictures do not. The largest absolute value of a normalised picture
+#: exceeds the second.
 _LARGE, _SMALL = 30.0, 0.1
 
 #: Layers that contain or learn a normalisation.
@@ -33,8 +34,8 @@ def check_raw_pixels(subject: Subject) -> str:
         raise CheckError(
             "pixels of 0..255 are scaled or centred inside the model, before the first weights",
             f"'{first.name}' receives values from {low:g} to {high:g}",
-            "Begin with layers.Rescaling(1 / 127.5, offset=-1), or what the weights were trained with; do not "
-            "use `preprocess_input`.",
+            "Begin with layers.Rescaling(1 / 127.5, offset=-1), or with the normalisation for which the weights were "
+            "trained; do not use `preprocess_input`.",
         )
     if max(-low, high) < _SMALL and high > low:
         raise CheckError(
@@ -46,7 +47,7 @@ def check_raw_pixels(subject: Subject) -> str:
         raise CheckError(
             "different pixels give different values",
             f"'{first.name}' receives only the value {low:g}",
-            "Look at the layers before it: is a rounding or a cast to whole numbers among them?",
+            "Look at the layers before it: does one of them round the values or cast them to whole numbers?",
         )
     return f"the first layer with weights, '{first.name}', receives values from {low:.3g} to {high:.3g}"
 
@@ -61,7 +62,7 @@ def _computes(call: Call) -> bool:
 
 
 def _inputs_of(graph: Graph, call: Call, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """What a call is given, by running what comes before it."""
+    """Computes the input of a call by running all calls before it."""
     values: dict[tuple[Call, int], Any] = {(graph.input, 0): keras.ops.convert_to_tensor(images)}
     for before in graph.calls[1 : graph.calls.index(call)]:
         result = before.invoke(before.operation, [values[source] for source in before.sources])

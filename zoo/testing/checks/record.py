@@ -34,7 +34,7 @@ Offence = tuple[str, str, str]
 
 
 def summary_offences(summary: Any) -> Iterator[Offence]:
-    """What is wrong with the one line that ``zoo list`` shows."""
+    """Yields what is wrong with a summary, which ``zoo list`` shows on one line."""
     if not isinstance(summary, str) or not summary.strip() or len(summary.splitlines()) != 1:
         yield "a summary of one line", f"{summary!r:.80}", "Describe its purpose in one line."
     elif len(summary) > _SUMMARY_LENGTH:
@@ -56,7 +56,7 @@ def _fields(architecture: Any) -> Iterator[Offence]:
     ):
         if not isinstance(value, kind):
             seen = f"{type(value).__name__} {value!r:.60}"
-            yield f"{name} has the type that the record declares", seen, "help(zoo.Architecture) says which."
+            yield f"{name} has the type that the record declares", seen, "help(zoo.Architecture) shows the types."
 
 
 def _recipes(architecture: Any) -> Iterator[Offence]:

@@ -28,14 +28,14 @@ hidden, folder, sys.path[:] = json.loads(sys.stdin.read())
 class Hide:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in hidden:
-            raise ModuleNotFoundError(f"No module named '{name}': it is hidden, as where nothing of it is installed")
+            raise ModuleNotFoundError(f"No module named '{name}': it is hidden, as if it were not installed")
 
 
 sys.meta_path.insert(0, Hide())
 import keras, numpy
 
 model = keras.models.load_model(f"{folder}/model.keras")
-model.run_eagerly = True  # as the model it was saved from: compiled, the sums have another order
+model.run_eagerly = True  # like the saved model, because a compiled model computes sums in another order
 pixels = numpy.load(f"{folder}/pixels.npy")
 numpy.save(f"{folder}/answers.npy", keras.ops.convert_to_numpy(model.predict_on_batch(pixels)))
 """
@@ -75,7 +75,7 @@ def check_opens_without_the_plugin(subject: Subject) -> str:
 
 
 def _reason(stderr: str) -> str:
-    """What a traceback ends with; Keras's messages go over several lines."""
+    """The message at the end of a traceback. Messages of Keras have several lines."""
     if unknown := re.search(r"Could not locate \w+ '[^']*'", stderr):
         return unknown.group()
     lines = [line.strip() for line in stderr.strip().splitlines() if line.strip()]

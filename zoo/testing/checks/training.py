@@ -14,8 +14,8 @@ from zoo.training.model import compile_model, get_weights, unfreeze
 
 _NAMED = 4
 
-#: Minimum share of the photos that are predicted correctly afterwards. The last step comes after the last loss, and may
-#: change some predictions.
+#: Minimum share of the photos that are predicted correctly afterwards. The last loss is measured before the last step,
+#: which may change some predictions.
 _RIGHT = 0.9
 
 
@@ -51,7 +51,8 @@ def check_every_weight_moves(subject: Subject) -> str:
         raise CheckError(
             "training changes every trainable weight",
             f"{len(unmoved)} did not change: {_some(unmoved)}",
-            "No gradient reaches them: is there a stop_gradient or a rounding? Otherwise set trainable=False.",
+            "No gradient reaches them: does a stop_gradient or a rounding block it? If they should not be trained, set"
+            " trainable=False.",
         )
     return f"{len(subject.fitted.model.trainable_weights)} trainable weights"
 
@@ -81,7 +82,7 @@ def check_frozen_weights_stay(subject: Subject) -> str:
 
 
 def _freeze(model: keras.Model, backbone: str | None) -> None:
-    """Everything but the head; without a declared backbone everything but the last layer with weights."""
+    """Freezes everything except the head, or, without a declared backbone, except the last layer with weights."""
     if backbone is not None:
         unfreeze(model, backbone, 0.0)
         return
