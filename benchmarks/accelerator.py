@@ -1,16 +1,16 @@
-"""Images/s of full fine-tuning on an accelerator: our harness on JAX against compiled torchvision, in the same run.
+"""Images/s of full fine-tuning on an accelerator: our harness on JAX, compared with compiled torchvision.
 
     python benchmarks/accelerator.py
 
-MobileNetV2 at 224 px with 1000 classes, batches of 256, bfloat16, AdamW, on random pixels; no TensorFlow. Needs JAX and
-torchvision for the accelerator. Every measurement is a process of its own and shows its median epoch, the first, which
-compiles, left out:
+Both are measured in the same run: MobileNetV2 at 224 px with 1000 classes, batches of 256, bfloat16 and AdamW, on
+random pixels, without TensorFlow. This needs JAX and torchvision for the accelerator. Every measurement is a separate
+process and shows its median epoch, without the first epoch, in which the model is compiled:
 
 - ``torchvision``: ``torch.compile``, channels last, autocast, fused AdamW. ``device``: always the same batch, which
-  lies there already. ``host``: shuffled images of an array in memory, copied beside the steps.
+stays in the memory of the device. ``host``: shuffled images of an array in memory, which are copied during the steps.
 - ``zoo``: all of ``zoo.training.trainer.train`` with history and checkpoints, on shuffled images of an array in memory.
-- ``zoo strong``: the same with augmentation, from files mapped into memory as the cache has them: what a user gets.
-- ``batches strong``: what its image pipeline makes while nobody trains.
+- ``zoo strong``: the same with augmentation, from memory-mapped files like those of the cache, as for a user.
+- ``batches strong``: the image pipeline of ``zoo strong`` alone, without training.
 
 ``frozen`` keeps BatchNorm's statistics, as fine-tuning after a head phase does, on both sides.
 """

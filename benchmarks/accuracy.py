@@ -1,10 +1,10 @@
-"""``simple_cnn`` with its default recipe, several seeds, against the tutorial's pipeline given the same time.
+"""Accuracy of ``simple_cnn`` with its default recipe, compared with the tutorial's pipeline in the same time.
 
     python benchmarks/accuracy.py photos/ --seeds 0 1 2
 
-``photos/`` holds train/ and test/ with class folders. Ours is the command, everything included. The tutorial's pipeline
-(arrays in memory, no augmentation, Adam, at 1e-4 since at its own 1e-6 it does not move) then trains on
-all of train/ for as long as ours took, and is measured at its end.
+``photos/`` contains train/ and test/ with class folders. The time of ``zoo train`` is that of the whole command. The
+tutorial's pipeline (arrays in memory, no augmentation, Adam) then trains on all of train/ for the same time, and is
+evaluated at its end. Its learning rate is 1e-4, because with the tutorial's 1e-6 the weights hardly change.
 """
 
 from __future__ import annotations

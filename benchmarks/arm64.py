@@ -2,12 +2,12 @@
 
     python benchmarks/arm64.py RUN/exports/mobilenetv2-*-int8 --run RUN --photos 60 --processors cortex-a72 max
 
-Each photo goes from its file through the bundle's own runner, on each processor in an emulator (``zoo verify
---processor`` says what that needs; ``--fetch`` downloads it). Photos are taken evenly from the test split of the run,
-or from ``--data``. Emulation says nothing about speed. The table has a row for each file and processor: how often it
-predicts the class of Keras and of this machine; the largest difference of a probability from Keras, from this machine,
-and from this machine where both are given the pixels that were made here; and on how many photos the runner there makes
-other pixels, by how many levels at most.
+The bundle's own runner reads and predicts each photo file, on each processor in an emulator (``zoo verify --processor``
+shows what this needs; ``--fetch`` downloads it). Photos are taken evenly from the test split of the run, or from
+``--data``. Emulation does not show the speed of a processor. The table has a row for each file and processor, with the
+share of photos for which it predicts the class of Keras and of this machine; the largest difference of a probability
+from Keras, from this machine, and from this machine if both predict the pixels that were computed here; and the number
+of photos for which the runner computes other pixels there, with the largest difference in levels.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from zoo.workflows.finding import find_model
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundles", nargs="+", type=Path)
-    parser.add_argument("--run", required=True, help="what they were made from, as zoo verify --against takes it")
+    parser.add_argument("--run", required=True, help="the run of the bundles, as for zoo verify --against")
     parser.add_argument("--data", help="other photos than the run's test photos")
     parser.add_argument("--photos", type=int, default=60)
     parser.add_argument("--processors", nargs="+", default=["cortex-a72", "cortex-a76", "max"])
@@ -67,7 +67,7 @@ def _here(bundle: Bundle, paths: list[str]) -> tuple[np.ndarray, list[np.ndarray
 
 @dataclass(frozen=True)
 class There:
-    """Probabilities on another processor, of the photos and of the pixels made here; and what its pixels differ by."""
+    """Probabilities on another processor, of photo files and of pixels computed here, and differences of its pixels."""
 
     photos: np.ndarray
     pixels: np.ndarray

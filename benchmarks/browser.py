@@ -2,8 +2,9 @@
 
     python benchmarks/browser.py runs/.../exports/mobilenetv2-web-float32 photos/
 
-Every photo below the folder is decoded, resized and classified by the page's own worker, one after the other, and by
-``zoo.images`` and ONNX Runtime on one thread. Times are the worker's own. Needs chromium and playwright.
+Every photo below the folder is decoded, resized and classified by the worker of the page, one after the other, and by
+``zoo.images`` and ONNX Runtime on one thread. The times are those that the worker measures. Needs chromium and
+playwright.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""``zoo predict --on ray`` against plain ``zoo predict``: CPU time, photos a second and memory.
+"""``zoo predict --on ray`` compared with plain ``zoo predict``: CPU time, photos per second and memory.
 
     python benchmarks/cluster.py BUNDLE PHOTOS --count 3000
 
-The cluster has one node for each core of this machine, and runs before the command begins. Both commands use all cores
-and take turns, with a few photos and with all of them: the first gives what a command costs without photos, the
-difference what a photo costs. Photos are linked into a temporary folder as often as it takes to reach the count. CPU is
-what all processes spent, those of Ray included: on a machine that is busy with other work it says more than the time.
-Memory is that of Ray's processes beside the nodes, in the second and in the last quarter of the time.
+The cluster has one node for each core of this machine, and is started before the command. Both commands use all cores
+and run in turn, with a few photos and with all of them. The time with a few photos is that of a command without photos,
+and the difference is the time of the photos. Each photo is linked into a temporary folder repeatedly, until the count
+is reached. CPU time is the sum over all processes, including those of Ray. On a machine that is busy with other work,
+it is more reliable than elapsed time. Memory is that of Ray's processes except for the nodes, in the second and in the
+last quarter of the time.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 
 from zoo.machine import core_count
 
-#: So few photos cost nothing.
+#: Number of photos whose own time is negligible.
 FEW = 16
 
 
@@ -95,14 +96,14 @@ def on_cluster(cores: int, words: list[str], watch: Watch) -> Cost:
     for _ in range(cores - 1):
         cluster.add_node(**node)
     os.environ["RAY_ADDRESS"] = cluster.address
-    time.sleep(10)  # the nodes start processes of their own
+    time.sleep(10)  # the nodes start further processes
     found = predict(words, watch)
     cluster.shutdown()
     return found
 
 
 class Watch:
-    """Samples the processes of Ray, whose times the system does not add to those of this process."""
+    """Samples the processes of Ray, because the system does not add their times to those of this process."""
 
     def __init__(self) -> None:
         self._cpu: dict[str, float] = {}
@@ -149,7 +150,7 @@ class Watch:
                     continue
                 fields = rest.split()
             except OSError:
-                continue  # it has ended
+                continue  # the process has ended
             self._cpu[process.name] = (int(fields[11]) + int(fields[12])) / ticks
             if "(ray::MapWorker" in name:
                 self._workers.add(process.name)

@@ -1,4 +1,4 @@
-"""Time and peak memory of `zoo data check` on many photos, the first time and the second.
+"""Time and peak memory of `zoo data check` on many photos, for the first and the second run.
 
     python benchmarks/data_check.py shared/data/rugby_soccer
 
@@ -67,7 +67,7 @@ def repeat(source: Path, target: Path, count: int) -> Path:
 
 
 def _another(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A third to two thirds of either side, tilted and tinted, at the old size."""
+    """A view of a third to two thirds of each side, rotated and tinted, resized to the original size."""
     height, width = image.shape[:2]
     share = random.uniform(0.35, 0.65)
     tilt = cv2.getRotationMatrix2D((width / 2, height / 2), random.uniform(-40, 40), 1 / share)

@@ -1,10 +1,10 @@
-"""Start-up, memory and overhead of the runner in a bundle, against a minimal script of the same runtime.
+"""Start-up time, memory and overhead of a bundle's runner, compared with a minimal script of the same runtime.
 
     python benchmarks/edge_startup.py BUNDLE... --photo photo.jpg
 
-For each bundle, in turn and in processes of their own: ``python run.py photo.jpg``, and a script that imports NumPy,
-OpenCV and the runtime and answers about one photo. Then, within one process, ``classify`` against its parts, decoding
-and the model: what is left is the runner's own time.
+For each bundle, two programs run in turn, each in a new process: ``python run.py photo.jpg``, and a script that imports
+NumPy, OpenCV and the runtime and predicts one photo. Then, within one process, ``classify`` is compared with its parts,
+decoding and the model. The difference is the runner's own time.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def row(bundle: Path, photo: Path, rounds: int) -> str:
 
 
 def until_answer(command: list[str]) -> float:
-    """Seconds from the start of the process to its first line."""
+    """Seconds from the start of the process to its first line of output."""
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None

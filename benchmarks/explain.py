@@ -1,8 +1,9 @@
-"""What the map of an exported file costs on one core: a bundle without it and one with it, in turns in one process.
+"""CPU time that the map of an exported file adds: a bundle without and one with the map, in turn in one process.
 
     python benchmarks/explain.py runs/balls/exports/mobilenetv2-onnx-int8 MAPPED/mobilenetv2-onnx-int8 photo.jpg
 
-CPU time of the model alone, and from the photo's file to an answer and to the evidence; then that of drawing.
+On one core, the CPU time is measured for the model alone, from the photo file to a prediction and to the evidence, and
+for drawing the map.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def opened(folder: Path) -> Classifier:
 
 
 def timed_ms(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
-    """Median CPU time of each, called in turns."""
+    """Median CPU time of both functions in milliseconds. They are called in turn."""
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(ROUNDS + 5):
         for call, found in zip((first, second), times, strict=True):

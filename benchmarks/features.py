@@ -1,10 +1,9 @@
-"""Images/s of the feature pass of transfer learning against ``model.predict`` of the same Keras model.
+"""Images/s of the feature pass of transfer learning, compared with ``model.predict`` of the same Keras model.
 
     python benchmarks/features.py photos/ --architecture mobilenetv2
 
-Ours reads decoded images from the cache, runs the frozen backbone and writes features to a cache of its own, made for
-this run and thrown away; theirs is ``predict`` in batches on a float32 array that is in memory already. In turn, in one
-process.
+zoo reads decoded images from the cache, runs the frozen backbone and writes the features to a temporary cache. Keras
+runs ``predict`` in batches on a float32 array in memory. Both run in turn in one process.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""``zoo data fetch`` against one image at a time, and killed at random, from a server on loopback with latency.
+"""``zoo data fetch`` from a local server with latency, compared with one image at a time, and killed at random.
 
     python benchmarks/fetch.py
 
-2000 images of 100 kB, 50 ms before every answer. The server is a process of its own and tells which answers arrived;
-``tests/fetch/server.py`` says how. Both times are of whole commands, from the start of Python to the summary.
+There are 2000 images of 100 kB, and the server waits 50 ms before every response. The server is a separate process that
+counts which responses arrived (``tests/fetch/server.py``). Both times are those of whole commands, from the start of
+Python to the summary.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def main() -> None:
 
 
 def make_images(folder: Path, count: int) -> None:
-    """Smooth noise, as large in pixels as a photo of 100 kB; bytes after the end make each one of exactly that size."""
+    """Writes JPEG files of smooth noise. Bytes after the end of the image give each file exactly 100 kB."""
     folder.mkdir()
     noise = np.random.default_rng(0)
     pictures = []
@@ -101,7 +102,7 @@ def fetch(listed: Path, out: Path, *options: str) -> float:
 
 
 def killed(listed: Path, folder: Path, port: int, arguments: argparse.Namespace) -> None:
-    """Kills the command again and again at a random moment, lets it end, and looks at what came of it."""
+    """Kills the command several times at a random moment, then lets it finish, and checks the images."""
     out = folder / "killed"
     for _ in range(arguments.kills):
         target = counts(port)["answers"] + random.randrange(arguments.images // (arguments.kills + 1))

@@ -1,13 +1,13 @@
-"""How often the gates of an 8-bit file refuse a good file, and let a bad one pass, by chance.
+"""Probabilities that the gates of an 8-bit file refuse a good file, and accept a bad file, by chance.
 
     python benchmarks/gate_errors.py
 
-No file is made: the numbers of images on which two models differ are drawn from known shares. A *good* file has a true
-agreement of 99.3 % with Keras and loses no accuracy; a *bad* one has 96 % and loses 2 points. With two classes each
-flip makes a right prediction wrong or a wrong one right; with many classes half of the flips of the bad file, and a
-third of those of the good one, change one wrong class for another. Probabilities are exact: sums over multinomial
-counts. The last table is a seeded simulation: 150 test images and 350 others, where the test images and all images
-together must keep the limit.
+No file is exported: the numbers of images on which two models differ are drawn from known shares. A *good* file has a
+true agreement of 99.3 % with Keras and loses no accuracy; a *bad* file has a true agreement of 96 % and loses 2 points.
+With two classes, each flip makes a correct prediction wrong or a wrong one correct. With many classes, half of the
+flips of the bad file, and a third of those of the good file, replace one wrong class by another. Probabilities are
+exact: sums over multinomial counts. The last table is a seeded simulation: 150 test images and 350 others, where the
+test images alone and all images together must meet the limit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Gate = Callable[[int, int, int, int], bool]
 
 @dataclass(frozen=True)
 class File:
-    """True shares of images: right for Keras alone, right for the file alone, and another wrong class."""
+    """True shares of images: only Keras is correct, only the file is correct, and both are wrong with other classes."""
 
     only_keras: float
     only_file: float
@@ -47,17 +47,17 @@ FILES = {
 
 
 def old(n: int, flips: int, only_keras: int, only_file: int) -> bool:
-    """Until 2026-11-28: the limits, held against what was measured."""
+    """The gates until 2026-11-28: the limits are compared with the measured values."""
     return flips <= n * (1 - MIN_AGREEMENT) + 1e-9 and only_keras - only_file <= n * MAX_DROP + 1e-9
 
 
 def new(n: int, flips: int, only_keras: int, only_file: int) -> bool:
-    """The limits, with the number of images in mind."""
+    """The present gates: limits that take the number of images into account."""
     return flips <= most_flips(n, MIN_AGREEMENT) and not loses_accuracy(n, only_keras, only_file, MAX_DROP)
 
 
 def proved(n: int, flips: int, only_keras: int, only_file: int) -> bool:
-    """Passed, and not on thin evidence."""
+    """Whether a file passes, and not on thin evidence."""
     return (
         new(n, flips, only_keras, only_file)
         and proves_agreement(n, flips, MIN_AGREEMENT)
@@ -86,7 +86,7 @@ def passes(gate: Gate, file: File, n: int) -> float:
 
 
 def errors(kind: str, n: int) -> dict[str, float]:
-    """Shares: good files refused and bad ones accepted, by the old and the new gates, and bad files called proved."""
+    """Shares of good files refused and bad files accepted, by the old and new gates, and of bad files ``proved``."""
     good, bad = FILES[kind]
     return {
         "old refused": 1 - passes(old, good, n),
@@ -98,7 +98,7 @@ def errors(kind: str, n: int) -> dict[str, float]:
 
 
 def with_others(file: File, tests: int, others: int, seed: int = 0, cases: int = CASES) -> float:
-    """The share of files that pass where the test images and all images together must keep the limit."""
+    """The share of files that pass if the test images alone and all images together must meet the limit."""
     random = np.random.default_rng(seed)
     shares = (file.only_keras, file.only_file, file.neither)
     counts = random.multinomial(tests, [*shares, 1 - sum(shares)], cases)
@@ -111,7 +111,7 @@ def with_others(file: File, tests: int, others: int, seed: int = 0, cases: int =
 
 
 def main() -> None:
-    titles = ("old: good refused", "old: bad accepted", "good refused", "bad accepted", "bad, called proved")
+    titles = ("old: good refused", "old: bad accepted", "good refused", "bad accepted", "bad, not thin")
     for kind in FILES:
         print(f"{kind:<14}" + "".join(f"{title:>20}" for title in titles))
         for n in NUMBERS:

@@ -1,4 +1,4 @@
-"""Time and disk space of arrays that are given in Python, against PNG files that OpenCV compresses.
+"""Time and disk space for arrays that are passed in Python, compared with PNG files that OpenCV compresses.
 
 python benchmarks/given.py DATA
 """

@@ -2,9 +2,10 @@
 
     python benchmarks/image_rules.py SHARED --architecture efficientnet_lite1 --architecture efficientnet_lite2
 
-SHARED holds the sets of the shared test data. Of each set, only photos that train are used, about ``--most`` of them,
-the same share of each class; ``zoo search`` judges by the same function. Of ``nips17_sample``, the pretrained
-network names one of 1000 classes. The mean is over the sets, and the Brier score over all photos.
+SHARED contains the datasets of the shared test data. Only training photos of each dataset are used, about ``--most`` of
+them, with the same share of each class. The rules are compared by the same function as the candidates of ``zoo
+search``. For ``nips17_sample``, the pretrained network predicts one of 1000 classes. The mean is over the datasets, and
+the Brier score is over all photos.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def judge(name: str, image: object, folder: Path, most: int) -> object:
 
 
 def imagenet(name: str, image: object, shared: Path) -> tuple[int, int]:
-    """Photos of ``nips17_sample`` whose class the pretrained network names, and all of them."""
+    """Number of photos of ``nips17_sample`` whose class the pretrained network predicts, and number of all photos."""
     import csv
 
     from zoo.evaluation.trained import pretrained

@@ -1,10 +1,10 @@
-"""int8 files of runs against Keras on the runs' test photos: agreement, accuracy, divergence, and the time they took.
+"""int8 files of runs compared with Keras on the test photos: agreement, accuracy, divergence, and time of the export.
 
     python benchmarks/int8.py RUN ... --work FOLDER
 
-Every run is exported as ONNX and TFLite, with gates that keep whatever comes out, and each file classifies the test
-photos. "p" is of McNemar's exact test of the change in accuracy, two-sided. KL is the mean Kullback-Leibler divergence
-from Keras's probabilities. Seconds are of processor time and cover the whole export of both files.
+Every run is exported as ONNX and TFLite, with gates that accept every file, and each file classifies the test photos.
+"p" is the two-sided p-value of McNemar's exact test of the change in accuracy. KL is the mean Kullback-Leibler
+divergence from Keras's probabilities. Seconds are the CPU time of the whole export of both files.
 """
 
 from __future__ import annotations

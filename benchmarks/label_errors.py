@@ -1,10 +1,10 @@
-"""What share of the labels to look at that `zoo data check` finds is wrong, and what share of wrong labels it finds.
+"""Precision and recall of the labels to look at that `zoo data check` reports.
 
     python benchmarks/label_errors.py DATA ...
 
-The labels of each set count as right. A share of them is changed to other classes, once for each seed: to any other
-class alike, or (``likely``) to the class that the picture is most like otherwise, the mistake that is hardest to find.
-Without changed labels every finding is a false alarm. The last lines sum up all sets.
+The labels of each dataset are assumed to be correct. A share of them is changed to other classes, once for each seed:
+to a random other class, or (``likely``) to the most similar other class, which is the mistake that is hardest to find.
+Without changed labels, every finding is a false alarm. The last lines are the sums over all datasets.
 """
 
 from __future__ import annotations

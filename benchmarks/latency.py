@@ -1,9 +1,10 @@
-"""Milliseconds for one image of several model files, in turn, in one process: a slow moment of the machine hits all.
+"""Milliseconds for one image of several model files, in turn in one process.
 
     python benchmarks/latency.py ours.onnx theirs.onnx ours.tflite --threads 1
 
-ONNX files run on ONNX Runtime, TFLite files on LiteRT, each with an input of its own type and shape filled with the
-same pixels, as loaded and without anything of ours around them. The ratios are to the first file.
+The files are measured in turn, so that a slow moment of the machine affects all of them. ONNX files run on ONNX
+Runtime, TFLite files on LiteRT, without code of zoo. The input of each file has its own type and shape, and is filled
+with the same pixels. The ratios are relative to the first file.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
-"""Peak memory and time of loading and training at 500 and 5000 images, against the tutorial's own loading.
+"""Peak memory and time of loading and training with 500 and 5000 images, compared with the tutorial's loading code.
 
     python benchmarks/loading.py photos/
 
-``photos/`` holds train/<class>/*.jpg. Its files are repeated until there are enough, a few bytes more in each copy, so
-that every copy is another content with the same picture. Every measurement is a process of its own; memory is its peak
-resident size. Seconds are those to the first batch, after which ours reads two whole epochs of augmented batches; of
-``zoo train mobilenetv2`` those of the whole command, which finds decoded photos in the cache and no features. One
-line of each count is CPU time: of decoding into an empty cache, and of checking the checksums of what is then there.
-"Beyond" is a cache with room for a hundred photos: the others are decoded whenever they are read. The last line is how
-fast they are read, against OpenCV alone (read, resize) in as many threads, of 1000 photos, in turn.
+``photos/`` contains train/<class>/*.jpg. Its files are repeated until there are enough. Each copy has a few more bytes,
+so that its content is new and its image is the same. Every measurement is a separate process, and memory is its peak
+resident size. Seconds are the time to the first batch; after that, zoo reads two whole epochs of augmented batches. For
+``zoo train mobilenetv2``, seconds are the time of the whole command, for which the cache contains the decoded photos
+but not their features. One line for each count shows CPU time: for decoding into an empty cache, and for checking the
+checksums of its content. "Beyond" is a cache with room for a hundred photos, so all other photos are decoded whenever
+they are read. The last line shows how fast 1000 of these photos are read, compared with OpenCV alone (read, resize) in
+as many threads, in turn.
 """
 
 from __future__ import annotations

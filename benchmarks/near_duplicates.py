@@ -2,14 +2,14 @@
 
     python benchmarks/near_duplicates.py shared/data/rugby_soccer shared/data/ccby_coarse
 
-Every photo is in train/, and a copy with one change or with all of them in test/. Recall is the share of copies whose
-photo is found, and precision the share of reported pairs that are copies. The thresholds were chosen on half of the
-photos, selected by a hash of their content (``--half tuning``). The figures are for the other half, without its first
-160 photos (``--skip``), which had been used when the last threshold was chosen.
+Every photo is in train/, and a copy with one change or with all changes is in test/. Recall is the share of copies
+whose photo is found, and precision the share of reported pairs that are copies. The thresholds were chosen on half of
+the photos, selected by a hash of their content (``--half tuning``). The figures are for the other half, without its
+first 160 photos (``--skip``), which had been used when the last threshold was chosen.
 
-Changes: 0.4 to 1.5 times the size, a third of them stretched by up to 10 %; JPEG of quality 40 to 95; 5 to 10 % cut
-off, of a side or of each; mirrored; 10 to 20 % darker or brighter; a line of text, a square of a fifth of the shorter
-side or a bar of a tenth of the height.
+The changes are: resizing to 0.4 to 1.5 times the size, a third of the copies stretched by up to 10 %; JPEG compression
+with quality 40 to 95; cropping of one side or of each side by 5 to 10 %; mirroring; 10 to 20 % darker or brighter; and
+drawing a line of text, a square of a fifth of the shorter side or a bar of a tenth of the height.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, nargs="+", help="Folders with class folders of photos, at any depth.")
     parser.add_argument("--half", choices=["tuning", "reported"], default="reported")
-    parser.add_argument("--skip", type=int, default=160, help="Leave out so many of the half, from its beginning.")
-    parser.add_argument("--photos", type=int, help="No more of the half than these.")
+    parser.add_argument("--skip", type=int, default=160, help="Photos to leave out at the beginning of the half.")
+    parser.add_argument("--photos", type=int, help="Maximum number of photos of the half.")
     parser.add_argument("--changes", nargs="+", choices=CHANGES, default=list(CHANGES))
-    parser.add_argument("--without-backbone", action="store_true", help="Fingerprints alone, as `zoo train` does.")
-    parser.add_argument("--show", action="store_true", help="Name what was missed and what is none.")
+    parser.add_argument("--without-backbone", action="store_true", help="Use only fingerprints, as `zoo train` does.")
+    parser.add_argument("--show", action="store_true", help="List missed copies, and pairs that are not copies.")
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     photos = [path for folder in arguments.data for path in sorted(folder.rglob("*.jpg"))]

@@ -1,13 +1,13 @@
-"""The pixels that a bundle's runner makes on emulated processors, beside those of this machine, value by value.
+"""Compares the pixels that a bundle's runner computes on emulated processors with those of this machine.
 
     python benchmarks/pixels.py --photos PHOTOS --processors cortex-a72 max
     python benchmarks/pixels.py --photos PHOTOS --x86 qemu-x86_64 --processors Nehalem Skylake-Client
 
 The first command needs what ``zoo verify BUNDLE --processor cortex-a72 --fetch`` downloads. The second emulates x86-64
 processors, with QEMU's emulator for them (in Debian's package ``qemu-user``) and this Python. The table has a row for
-each operation: decoding each kind of file (photos, and the small valid files of the tests), ``zoo.images.resize`` by
-every rule and interpolation, from many sizes, and the functions of OpenCV that could be used in place of it. HEIC is
-left out without ``--packages``, a folder with ``pi-heif`` for the emulated processor.
+each operation: decoding each kind of file (photos, and the small valid files of the tests), ``zoo.images.resize`` with
+every rule and interpolation, from many sizes, and the functions of OpenCV that could be used instead. HEIC is only
+included with ``--packages``, a folder with ``pi-heif`` for the emulated processor.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ OPENCV = ("INTER_NEAREST_EXACT", "INTER_LINEAR", "INTER_LINEAR_EXACT", "INTER_AR
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, required=True, help="a folder with photos, of which 24 are taken")
+    parser.add_argument("--photos", type=Path, required=True, help="a folder with photos, of which 24 are used")
     parser.add_argument("--processors", nargs="+", default=["cortex-a72", "max"])
-    parser.add_argument("--packages", type=Path, nargs="*", default=[], help="folders of further packages there")
+    parser.add_argument("--packages", type=Path, nargs="*", default=[], help="packages for the emulated processor")
     parser.add_argument("--x86", metavar="PROGRAM", help="emulate x86-64 with this program")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -140,7 +140,7 @@ def _ask(program: list[str], variables: dict[str, str], files: Path) -> dict[str
 
 
 def _print(processor: str, here: dict[str, np.ndarray], there: dict[str, np.ndarray]) -> None:
-    from zoo.figures import percent  # the worker cannot import it
+    from zoo.figures import percent  # not imported above, because the worker cannot import it
 
     rows: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
     for name in here.keys() & there.keys():
@@ -168,7 +168,7 @@ def work(files: Path) -> None:
 
 
 def _operations(files: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Name of the operation with the case, and the result."""
+    """Yields the name of each operation with its case, and the result."""
     from runner.image_spec import ImageSpec  # type: ignore[import-not-found]
     from runner.images import MissingDecoderError, decode, read_file, resize  # type: ignore[import-not-found]
 

@@ -2,8 +2,8 @@
 
 python benchmarks/plugins.py [PLUGINS] [RUNS]
 
-Every plugin is a distribution of its own, as pip leaves it: a folder with metadata and an entry point, a package, two
-architectures. They are generated in a temporary folder that is put on the path.
+Every plugin is a separate distribution, as installed by pip: a folder with metadata and an entry point, and a package
+with two architectures. The plugins are generated in a temporary folder that is added to the path.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def timed(environment: dict[str, str]) -> tuple[float, int]:
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     seconds = time.perf_counter() - start
     if done.stderr:
-        sys.exit(f"zoo list had something to say:\n{done.stderr[:500]}")
+        sys.exit(f"zoo list printed messages:\n{done.stderr[:500]}")
     return seconds, done.stdout.count("zoo-generated")
 
 

@@ -1,10 +1,10 @@
-"""Does the evidence lie in a photo that was pasted onto scenery, and what of it is left in a randomised network?
+"""Checks whether the evidence is in a photo that was pasted onto a landscape, and how a randomised network changes it.
 
     python benchmarks/pointing_game.py shared/data
 
-The pointing game (Zhang et al. 2016) on composed photos: ImageNet photos, shrunk to half, at random places of
-landscapes; the class is the one that MobileNetV2 gives the photo alone. Then the correlation with the evidence of the
-same network with random weights (Adebayo et al. 2018).
+This is the pointing game (Zhang et al. 2016) on composed photos: ImageNet photos are reduced to half their size and
+pasted at random positions of landscapes. The class is the one that MobileNetV2 predicts for the photo alone. After
+that, the evidence is correlated with that of the same network with random weights (Adebayo et al. 2018).
 """
 
 from __future__ import annotations

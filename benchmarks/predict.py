@@ -1,11 +1,12 @@
-"""Photos a second and peak memory of ``zoo predict`` on a bundle, against a plain loop of the same runtime.
+"""Photos per second and peak memory of ``zoo predict`` on a bundle, compared with a plain loop of the same runtime.
 
     python benchmarks/predict.py BUNDLE PHOTOS --count 5000
 
-The loop is what one writes first: the runtime as it is loaded without options, ``cv2.imread``, ``cv2.resize``, one
-photo after the other. A second one gives the runtime a single thread. Each is a process of its own, timed from start to
-end; they take turns. Photos are linked into a temporary folder as often as it takes to reach the count. CPU is
-what all cores spent on a photo: on a machine that is busy with other work it says more than the time.
+The loop is the simplest possible program: the runtime with its default options, ``cv2.imread`` and ``cv2.resize``, one
+photo after the other. In a second loop, the runtime uses a single thread. Each program runs in a new process, in turn,
+and is timed from start to end. Each photo is linked into a temporary folder repeatedly, until the count is reached. CPU
+time is the sum over all cores for one photo. On a machine that is busy with other work, it is more reliable than
+elapsed time.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def link(source: Path, folder: Path, count: int) -> None:
 
 
 def timed(code: str, arguments: list[str], count: int) -> tuple[float, float, float]:
-    """Photos a second, peak memory in MB, and milliseconds of CPU a photo."""
+    """Photos per second, peak memory in MB, and milliseconds of CPU time per photo."""
     command = [sys.executable, "-c", code + PEAK, *arguments]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
@@ -141,7 +142,7 @@ def timed(code: str, arguments: list[str], count: int) -> tuple[float, float, fl
         sys.exit(done.stderr.decode())
     answered = done.stdout.count(b'"probability"') and len(done.stdout.splitlines())
     if answered < count * 0.9:
-        sys.exit(f"Only {answered} of {count} photos were answered.\n{done.stderr.decode()}")
+        sys.exit(f"Only {answered} of {count} photos were predicted.\n{done.stderr.decode()}")
     peak = next(line for line in reversed(done.stderr.decode().splitlines()) if line.startswith("PEAK"))
     return count / taken, int(peak.split()[1]) / 1e6, cpu_s / count * 1000
 

@@ -1,17 +1,18 @@
-"""``zoo train mobilenetv2`` against PyTorch's usual transfer learning: the same weights, splits and photos.
+"""``zoo train mobilenetv2`` compared with the usual transfer learning in PyTorch: same weights, splits and photos.
 
     python benchmarks/pytorch_recipes.py photos/ --weights mobilenetv2_imagenet.npz --seeds 0 1 2
 
-Needs PyTorch beside zoo, or in an environment of its own (``--torch-python``; with NumPy and OpenCV). ``--weights`` are
-torchvision's as arrays, in the order of its state dict. The recipes, each in its own process with glibc's malloc tuned:
+This needs PyTorch in the environment of zoo, or in a separate one (``--torch-python``; with NumPy and OpenCV).
+``--weights`` are the weights of torchvision as arrays, in the order of its state dict. There are three recipes, each of
+which runs in a separate process with a tuned malloc of glibc:
 
 - ``sgd``: torchvision's tutorial. SGD 1e-3, momentum 0.9, a tenth of the rate every 7 epochs, 25 epochs, batches of 4.
 - ``sgd_frozen``: the same for the head alone.
 - ``adamw``: AdamW, one cycle up to 3e-4, 10 epochs, batches of 32, bfloat16.
 
-All take random resized crops and mirroring, and answer the test photos (centre crop of 224 in 256) with the weights of
-the last epoch, or of the best one where there are validation photos. Decoding is part of the time once: photos are
-kept in memory.
+All use random resized crops and mirroring, and predict the test photos (centre crop of 224 in 256) with the weights of
+the last epoch, or of the best epoch if there are validation photos. The time includes decoding only once, because
+photos are kept in memory.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ def measure(model: Any, part: list[tuple[np.ndarray, int]], bfloat16: bool) -> f
 
 
 def mobilenetv2(weights: Path, classes: int) -> Any:
-    """torchvision's network: strided convolutions padded on every side, BatchNorm with its default epsilon of 1e-5."""
+    """torchvision's network: strided convolutions are padded on every side, and the epsilon of BatchNorm is 1e-5."""
     import torch
     from torch import nn
 
@@ -192,7 +193,7 @@ def decode(path: Path) -> np.ndarray:
 
 
 def crop(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """RandomResizedCrop(224) and RandomHorizontalFlip of torchvision."""
+    """The same as RandomResizedCrop(224) and RandomHorizontalFlip of torchvision."""
     import cv2
 
     height, width = image.shape[:2]

@@ -1,12 +1,12 @@
-"""Exported files in the runtimes of others: labels equal to Keras, and the largest difference of a probability.
+"""Exported files in other runtimes: labels equal to those of Keras, and the largest difference of a probability.
 
     python benchmarks/runtimes.py runs/mobilenetv2-20261128-054922 --photos photos/ --work /tmp/runtimes
 
-The run is exported to TFLite and ONNX without verification, into a folder below ``--work`` where a second call finds
-the files, and every runtime predicts the same pixels, which ``zoo.images`` made of the photos. Each runtime is a
-process of its own. Those that this environment does not have are installed into folders of their own below ``--work``,
-by pip or npm, and are skipped with the reason where that fails. ONNX Runtime 1.13.1 has wheels up to Python 3.10: name
-such an interpreter with ``--old-python``. The browser's runtimes need chromium and playwright.
+The run is exported to TFLite and ONNX without verification, to a folder below ``--work``, where a second call finds the
+files. Every runtime predicts the same pixels, which ``zoo.images`` computes from the photos. Each runtime is a separate
+process. Runtimes that this environment does not have are installed by pip or npm, each to a separate folder below
+``--work``; if this fails, the runtime is skipped with the reason. ONNX Runtime 1.13.1 has wheels up to Python 3.10;
+pass such an interpreter with ``--old-python``. The runtimes for browsers need chromium and playwright.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ import cv2
 net = cv2.dnn.readNetFromTFLite(file)
 answers = []
 for image in pixels:
-    net.setInput(cv2.dnn.blobFromImage(image))  # colours first
+    net.setInput(cv2.dnn.blobFromImage(image))  # channels first
     answers.append(net.forward()[0].copy())
 version = cv2.__version__
 """
@@ -97,7 +97,7 @@ version = importlib.metadata.version("ai-edge-litert")
 """
 MEDIAPIPE = """
 for name in ("tensorflow", "jax", "torch"):
-    sys.modules[name] = None  # MediaPipe looks for them and works without
+    sys.modules[name] = None  # MediaPipe imports them if they exist, and works without them
 import json, zipfile
 import mediapipe
 from mediapipe.tasks.python import BaseOptions, vision
@@ -116,11 +116,11 @@ version = mediapipe.__version__
 
 @dataclass(frozen=True)
 class Runtime:
-    """Something that reads exported files.
+    """A runtime that reads exported files.
 
     Args:
-        name: What people call it.
-        format: The file it reads.
+        name: Name in the table.
+        format: Format of the files that it reads.
         script: Computes ``answers`` and ``version`` from ``file`` and ``pixels``.
         install: Packages that pip installs into a new folder. Empty if this environment has them.
         old: Whether it needs the old Python.
@@ -167,14 +167,14 @@ ONNXRUNTIME_WEB = """async ([file, pixels, count, shape]) => {
 
 
 class SkippedError(Exception):
-    """Why a runtime said nothing."""
+    """A runtime cannot be measured; the message contains the reason."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--photos", type=Path, required=True, help="a folder; photos are taken from all that is below")
-    parser.add_argument("--work", type=Path, required=True, help="where runtimes are installed and files exported")
+    parser.add_argument("--photos", type=Path, required=True, help="a folder; photos at any depth below it are used")
+    parser.add_argument("--work", type=Path, required=True, help="folder for runtimes and exported files")
     parser.add_argument("--most", type=int, default=60, help="photos, evenly chosen")
     parser.add_argument("--precision", nargs="+", default=["float32", "int8"])
     parser.add_argument("--old-python", help="a Python 3.10")

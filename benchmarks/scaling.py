@@ -22,7 +22,7 @@ class Cluster:
 
     Args:
         gpus: Number of GPUs in total.
-        per_host: GPUs of one machine, at most.
+        per_host: Maximum number of GPUs in one machine.
         cores: Cores per GPU that decode.
         decode: Photos per second of one core.
         gpu: Photos per second of one GPU, with its photos in memory.
@@ -31,7 +31,7 @@ class Cluster:
         inside, between: Bandwidth of the all-reduce in a machine and between machines, in 10^9 bytes per second.
         latency_us: Latency of one message between machines, in microseconds.
         jitter: Standard deviation of the logarithm of the times of steps and batches.
-        prefetch: Batches that wait for a GPU, at most.
+        prefetch: Maximum number of batches that wait for a GPU.
     """
 
     gpus: int = 1
@@ -49,7 +49,7 @@ class Cluster:
 
     @property
     def all_reduce_s(self) -> float:
-        """A ring in each machine, and one between the machines."""
+        """Seconds of an all-reduce with one ring in each machine and one ring between the machines."""
         size = 4 * self.parameters
         inside = min(self.gpus, self.per_host)
         hosts = -(-self.gpus // self.per_host)
@@ -71,11 +71,11 @@ def photos_per_second(cluster: Cluster, steps: int = 400, seed: int = 0) -> floa
         if step == steps // 10:
             begun = updated
         noise = np.exp(random.normal(-(cluster.jitter**2) / 2, cluster.jitter, (2, cluster.gpus)))
-        # A loader goes on as soon as its queue has room.
+        # A loader continues as soon as its queue has room.
         ready = np.maximum(ready, taken[0]) + loading_s * noise[0]
         start = np.maximum(ready, updated)
         taken.append(start)
-        # Gradients of the last layers travel during the backward pass; what takes longer delays the update.
+        # Gradients are sent during the backward pass. If sending takes longer, the update is delayed.
         slowest = float((start + step_s * noise[1]).max())
         updated = slowest + max(0.0, cluster.all_reduce_s - backward_s)
     return cluster.gpus * cluster.batch * (steps - steps // 10) / (updated - begun)

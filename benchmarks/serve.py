@@ -1,4 +1,4 @@
-"""Photos/s and memory of ``run.py --serve`` with eight clients, against the same models called without HTTP.
+"""Photos/s and memory of ``run.py --serve`` with eight clients, compared with the same models called without HTTP.
 
     python benchmarks/serve.py BUNDLE PHOTOS --seconds 5 --rounds 5
 
@@ -61,7 +61,7 @@ def main() -> None:
     rows = {"model alone": model, "photo to answer": own, f"--serve, {arguments.clients} clients": served}
     print(f"{arguments.bundle.name}: {len(photos)} photos of {sum(map(len, photos)) / len(photos) / 1000:.0f} kB")
     print(f"{len(classifiers)} cores, {arguments.rounds} turns of {arguments.seconds:g} s each\n")
-    print("| | photos/s | of photo to answer | CPU ms a photo | of photo to answer |\n|---|---|---|---|---|")
+    print("| | photos/s | ratio to no HTTP | CPU ms per photo | ratio of no HTTP |\n|---|---|---|---|---|")
     for name, turns in rows.items():
         speed, cpu = (statistics.median(turn[key] for turn in turns) for key in ("speed", "cpu_ms"))
         faster = statistics.median(turn["speed"] / base["speed"] for turn, base in zip(turns, own, strict=True))
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def open_bundle(folder: Path) -> list[Any]:
-    """A classifier for each core, by the runner of the bundle."""
+    """Opens a classifier of the bundle's runner for each core."""
     sys.path.insert(0, str(folder))
     import cv2
 

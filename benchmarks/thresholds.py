@@ -1,9 +1,10 @@
-"""Which threshold of confidence to suggest: rules compared on training photos, by cross-validation.
+"""Compares rules for the suggested confidence threshold on training photos, by cross-validation.
 
     python benchmarks/thresholds.py --features CACHE rugby_soccer/train flowers5/train trashnet/train ccby_coarse
 
-A head on MobileNetV2's features is trained on 68 % of the photos of a folder, the temperature is fitted and the
-threshold chosen on 12 %, and 20 % measure; twelve seeded divisions. Features are kept in CACHE.
+In each of twelve seeded divisions of the photos of a folder, a head on MobileNetV2's features is trained on 68 % of
+them, the temperature is fitted and the threshold is chosen on 12 %, and both are evaluated on 20 %. Features are stored
+in CACHE.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from zoo.figures import percent
 
 DIVISIONS = 12
 
-#: The target accuracy, given the plain accuracy on the validation photos.
+#: Functions that return the target accuracy for the accuracy without a threshold on the validation photos.
 RULES: dict[str, Callable[[float], float]] = {
     "99 %": lambda plain: TARGET_ACCURACY,
     "half of the errors": lambda plain: (1 + plain) / 2,

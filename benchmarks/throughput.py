@@ -1,9 +1,9 @@
-"""Images/s of training: our harness with augmentation, against plain Keras ``fit`` on arrays in memory without.
+"""Images/s of training with augmentation, compared with Keras ``fit`` on arrays in memory without augmentation.
 
     python benchmarks/throughput.py photos/ --size 224
 
-Both train simple_cnn with Adam on the same images in the same process, an epoch of each in turn, so that a slow moment
-of the machine hits both. Ours runs through the harness's own batches (cache, augmentation ``strong``, threads).
+Both train simple_cnn with Adam on the same images in the same process, one epoch of each in turn, so that a slow moment
+of the machine affects both. zoo trains on the batches of its harness (cache, augmentation ``strong``, threads).
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""``zoo train`` of pretrained architectures on several sets: the head that is chosen against one that is trained.
+"""``zoo train`` of pretrained architectures on several datasets: a chosen head compared with a trained one.
 
     python benchmarks/transfer.py balls/ waste/ --architectures mobilenetv2 efficientnet_lite0 --seeds 0
 
-Every line is a whole command, in turn: the default, then ``--head-epochs 60``, the default of before. Features are
-computed for each anew (``--keep-cache`` uses those that are cached), so that the seconds hold everything.
+Every line is a whole command. The commands run in turn: the default, then ``--head-epochs 60``, which was the default
+before. Features are computed again for each command, so that the seconds include everything (``--keep-cache`` uses
+cached features).
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 def measure(arguments: list[str], keep_cache: bool) -> tuple[float, str, float, float]:
-    """Accuracy on the test images, that of the chosen head in its folds, seconds, and peak memory in MB."""
+    """Accuracy on the test images, accuracy of the chosen head in the folds, seconds, and peak memory in MB."""
     with tempfile.TemporaryDirectory() as folder:
         environment = dict(os.environ) if keep_cache else {**os.environ, "ZOO_CACHE_DIR": f"{folder}/cache"}
         command = [sys.executable, "-c", "from zoo.cli.main import main; main()", *arguments, "--runs", folder]

@@ -1,4 +1,4 @@
-"""The reference of Python: Markdown of the docstrings of what `import zoo` offers."""
+"""Writes the Python reference: the docstrings of everything in `zoo.__all__` as Markdown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import zoo
 
 FOLDER = "docs/reference/api"
-#: Page to its title, its first words, and the names on it; every name of `zoo.__all__` is on one.
+#: For each page: its title, its introduction, and its names. Every name of `zoo.__all__` is on one page.
 PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "functions": (
         "Functions",
@@ -30,21 +30,21 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "errors": (
         "Errors",
-        "Every error that a user can mend. The command line ends with its exit code.",
+        "The errors that a user can fix. The command line ends with the exit code of the error.",
         (
             *("ZooError", "UsageError", "PluginError", "DataError", "TrainingError", "ExportError"),
             *("VerificationError", "ClusterError"),
         ),
     ),
 }
-#: Where a section or the examples of a docstring begin.
+#: Matches the place where a section or the examples of a docstring begin.
 PART = re.compile(r"\n\n(?=(?:Args|Returns|Raises):\n|>>> )")
-#: An argument or an error, and what is said of it.
+#: Matches an argument or an error, and its description.
 ENTRY = re.compile(r"^(\*{0,2}\w+(?:, \*{0,2}\w+)*): (.*(?:\n .*)*)", re.MULTILINE)
 
 
 def api_pages() -> dict[str, str]:
-    """Path to Markdown."""
+    """The Markdown of each page, by path."""
     pages = {}
     for name, (title, words, members) in PAGES.items():
         parts = [f"# {title}", words, *(described(f"zoo.{member}", getattr(zoo, member)) for member in members)]
@@ -53,7 +53,7 @@ def api_pages() -> dict[str, str]:
 
 
 def described(name: str, thing: Any, level: int = 2) -> str:
-    """A heading, the signature and the docstring, and for a class those of its methods and properties."""
+    """Heading, signature and docstring of a name, and for a class also those of its methods and properties."""
     made_by_users = not (isinstance(thing, type) and issubclass(thing, zoo.Model | zoo.ZooError))
     text = markdown(inspect.getdoc(thing) or "", with_arguments=made_by_users)
     call = f"```python\n{signature(name, thing)}\n```\n\n" if callable(thing) and made_by_users else ""
@@ -71,7 +71,7 @@ def members_of(thing: type) -> list[tuple[str, Any]]:
 
 
 def signature(name: str, thing: Any) -> str:
-    """On one line, or with a line for each parameter."""
+    """The signature on one line if it fits, otherwise with one line for each parameter."""
     called = inspect.signature(thing.__func__ if isinstance(thing, classmethod) else thing)
     given = [each for each in called.parameters.values() if each.name not in ("self", "cls")]
     parameters = [str(each).replace(f"'{each.annotation}'", str(each.annotation), 1) for each in given]
@@ -87,7 +87,7 @@ def signature(name: str, thing: Any) -> str:
 
 
 def markdown(docstring: str, with_arguments: bool) -> str:
-    """Its sections as lists, and its examples as code."""
+    """The docstring as Markdown: its sections become lists, and its examples become code blocks."""
     parts = []
     for part in PART.split(docstring):
         title, _, body = part.partition(":\n")
@@ -109,5 +109,5 @@ def entries(body: str) -> Iterator[str]:
 
 
 def plain(text: str) -> str:
-    """Code in sentences as Markdown has it."""
+    """Replaces the double backquotes of a docstring by the single ones of Markdown."""
     return text.replace("``", "`")

@@ -2,9 +2,9 @@
 
     python docs/build.py
 
-The pages lie in `build/pages/` as they lie in the repository, so that their links hold; `mkdocs.yml` makes `site/` of
-them, with zensical or another generator that reads it. Beside each page of the site lies its Markdown, and `llms.txt`
-lists all of them. To look at the site: `python -m http.server --directory site`.
+The pages are copied to `build/pages/`, at the same paths as in the repository, so that their links remain valid. From
+these pages, zensical, or another generator that reads `mkdocs.yml`, builds `site/`. The Markdown of each page is stored
+next to it, and `llms.txt` lists all pages. To look at the site: `python -m http.server --directory site`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from api_pages import api_pages
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-#: Pages beside those that they link to.
+#: Pages of the site, in addition to those to which they link.
 PAGES = ("README.md", "docs/**/*.md", "*.md", "benchmarks/*.md", "plugins/*/README.md")
-#: Copied as they are.
+#: Suffixes of files that are copied unchanged.
 PICTURES = {".jpg", ".png", ".svg"}
 LANGUAGES = {".py": "python", ".toml": "toml", ".ipynb": "json"}
 #: A code block, or a link to something of the repository: text, path and anchor.
@@ -63,7 +63,7 @@ def build(work: Path = REPOSITORY) -> Path:
 
 
 def write_pages(folder: Path) -> None:
-    """Every page of the site as Markdown: those of the repository, what they link to, and the reference of Python."""
+    """Writes every page of the site as Markdown: pages of the repository, their link targets, the Python reference."""
     texts = api_pages()
     waiting = sorted({path for pattern in PAGES for path in REPOSITORY.glob(pattern)})
     seen = set(waiting)
@@ -89,7 +89,7 @@ def write_pages(folder: Path) -> None:
 
 
 def place(path: Path) -> str:
-    """Where a file or a folder of the repository lies among the pages."""
+    """Path of the page for a file or a folder of the repository."""
     name = path.relative_to(REPOSITORY).as_posix()
     if path.is_dir():
         return f"{name}/index.md"
@@ -99,7 +99,7 @@ def place(path: Path) -> str:
 
 
 def targets(text: str, path: Path) -> Iterator[Path]:
-    """What a page links to in the repository."""
+    """Files and folders of the repository to which a page links."""
     for link in LINK.finditer(text):
         if link["path"]:
             target = Path(os.path.normpath(path.parent / link["path"]))
@@ -108,7 +108,7 @@ def targets(text: str, path: Path) -> Iterator[Path]:
 
 
 def moved(link: re.Match[str], path: Path) -> str:
-    """The link as it is among the pages."""
+    """The link, rewritten for the pages."""
     target = Path(os.path.normpath(path.parent / link["path"])) if link["path"] else None
     if target is None or not target.exists():
         return link[0]
@@ -117,7 +117,7 @@ def moved(link: re.Match[str], path: Path) -> str:
 
 
 def page_of(path: Path) -> str:
-    """The Markdown that shows a file or a folder."""
+    """Markdown that shows the content of a file or a folder."""
     if path.is_dir():
         listed = [
             f"- [{title_of(page.read_text(encoding='utf-8'))}]({page.name})" for page in sorted(path.glob("*.md"))
@@ -143,7 +143,7 @@ def title_of(text: str) -> str:
 
 
 def first_sentence(text: str) -> str:
-    """The first one below the title."""
+    """The first sentence below the title."""
     paragraphs = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).split("\n\n")[1:]
     sentences = (" ".join(part.split()) for part in paragraphs if re.match(r"[A-Za-z*`](?!`)", part))
     return re.split(r"(?<=\.)\s", next(sentences, ""), maxsplit=1)[0].rstrip(":")

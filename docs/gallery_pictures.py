@@ -2,9 +2,9 @@
 
     python docs/gallery_pictures.py RUNS PHOTOS ATTRIBUTION.csv
 
-In the folder RUNS: `photos`, a run on PHOTOS, exported with `--format web --with-map` and with `--format tflite
---precision int8`; `small`, another run on them; and `best-photos.search`. PHOTOS may be shown, with their authors, whom
-ATTRIBUTION.csv names: file, author, source, licence.
+The folder RUNS contains `photos`, a run on PHOTOS that was exported with `--format web --with-map` and with `--format
+tflite --precision int8`; `small`, another run on PHOTOS; and `best-photos.search`. The licences of PHOTOS must permit
+showing them. ATTRIBUTION.csv names their authors in the columns file, author, source, licence.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ DOCS = Path(__file__).parent
 PICTURES = DOCS / "gallery"
 WIDE = {"width": 1000, "height": 760}
 PHONE = {"width": 390, "height": 760}
-#: The photo that the page for browsers is asked about.
+#: The photo that the page for browsers classifies.
 ASKED = "bird"
-#: What a model card looks like on a code host.
+#: Style sheet that makes a model card look as on a code host.
 CARD = """body{font:15px/1.6 sans-serif;max-width:860px;margin:28px auto;color:#1f2328}
 code{background:#eff1f3;padding:2px 5px}
 pre{background:#f6f8fa;padding:12px;overflow:auto}pre code{background:none;padding:0}table{border-collapse:collapse}
@@ -87,7 +87,7 @@ def hashed(file: Path) -> str:
 
 
 def compared(runs: Path) -> Path:
-    """The page of `zoo compare`."""
+    """Writes the page of `zoo compare`, and returns its path."""
     page = runs.resolve() / "compare.html"
     command = [sys.executable, "-c", "from zoo.cli.main import main; main()", "compare", "photos", "small"]
     subprocess.run([*command, "--runs", str(runs), "--html", str(page)], stdout=subprocess.DEVNULL, check=True)

@@ -1,9 +1,9 @@
-"""Makes the picture of the README: the top of a run's report, and beside it the list of the photos that it shows.
+"""Creates the picture of the README, which shows the top of a run's report, and a page that lists its photos.
 
     python docs/report_picture.py RUN ATTRIBUTION.csv
 
-RUN is a run on photos whose licence allows to show them; ATTRIBUTION.csv has the columns file, author, source, licence.
-Every photo in the picture must stand in it.
+RUN is a run on photos whose licences permit showing them. ATTRIBUTION.csv has the columns file, author, source,
+licence, and must list every photo in the picture.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from playwright.sync_api import sync_playwright
 DOCS = Path(__file__).parent
 WIDTH_PX, HEIGHT_PX = 1080, 1125
 FLAGS = ["--no-sandbox", "--disable-gpu"]
-#: Names of the files whose pictures are seen, wholly or in part.
+#: Returns the file names of the photos that are completely or partly visible.
 SEEN = """height => [...document.querySelectorAll('figure')]
     .filter(figure => figure.querySelector('.file') && figure.getBoundingClientRect().top < height)
     .map(figure => figure.querySelector('.file').textContent)"""
@@ -49,9 +49,10 @@ def main(run: Path, attribution: Path) -> None:
     lines = [f"- {row['author']}, <{row['source']}>, [{licence(row['licence'])}]({row['licence']})" for row in rows]
     text = (
         "# The picture of a report\n\n![The top of a report](report.jpg)\n\n"
-        "The top of `report.html` of `zoo train mobilenetv2 --data photos/` on 429 photos in seven groups, made by\n"
-        "`python docs/report_picture.py RUN ATTRIBUTION.csv`. It shows these photos, smaller than they are; beside\n"
-        "each is a copy in which the evidence for the predicted class is coloured:\n\n" + "\n".join([*lines, ""])
+        "The picture shows the top of `report.html` of `zoo train mobilenetv2 --data photos/` on 429 photos in seven\n"
+        "groups. It was created by `python docs/report_picture.py RUN ATTRIBUTION.csv`. It contains the following\n"
+        "photos, reduced in size. Beside each photo is a copy in which the evidence for the predicted class is\n"
+        "coloured:\n\n" + "\n".join([*lines, ""])
     )
     (DOCS / "report-picture.md").write_text(text, encoding="utf-8")
 
