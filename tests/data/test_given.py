@@ -574,7 +574,7 @@ def test_an_iterable_that_raises_in_the_middle() -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ([IMAGES, NUMBERS], "Images and labels without an iterable are a tuple"),
+        ([IMAGES, NUMBERS], "To give images and labels without an iterable, use a tuple"),
         ([(IMAGES, LABELS, np.ones(24))], "item 0 of the iterable, 3 parts"),
         ([{"image": IMAGES[0], "label": 1}], "item 0 of the iterable, dict"),
         ([("a.jpg", "rugby")], "pandas.DataFrame({"),

@@ -1,4 +1,4 @@
-"""Access to arrays of one shape by index: from cache segments that are mapped into memory, or decoded from files."""
+"""Reads arrays of one shape by index: from cache segments that are mapped into memory, or from files, by decoding."""
 
 from __future__ import annotations
 
@@ -125,5 +125,5 @@ class CachedArrays:
 
 @cache
 def _decoders() -> ThreadPoolExecutor:
-    """Threads that decode files. All callers share them, which limits the number of photos of full size in memory."""
+    """Threads that decode files. All callers share them, which limits the number of full-size photos in memory."""
     return ThreadPoolExecutor(min(8, core_count()), "zoo-decode")

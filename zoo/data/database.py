@@ -12,8 +12,8 @@ def open_database(path: Path) -> sqlite3.Connection:
     """Opens a connection in WAL mode. The file is created if it does not exist.
 
     Raises:
-        sqlite3.OperationalError: It cannot be opened or written.
-        sqlite3.DatabaseError: It is damaged.
+        sqlite3.OperationalError: The file cannot be opened or written.
+        sqlite3.DatabaseError: The file is damaged.
     """
     connection = sqlite3.connect(path, timeout=60)
     try:

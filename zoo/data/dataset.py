@@ -44,7 +44,7 @@ class ImageData:
         origin: ``given`` or ``made``, by split.
         skipped: Files that could not be used.
         notes: Sentences that the user should read.
-        file_notes: Those notes that are about files and the cache, not about the layout or the splits.
+        file_notes: The notes that are about files and the cache, not about the layout or the splits.
     """
 
     source: str
@@ -265,7 +265,7 @@ def load_recorded(
     present = dict(zip(data.names, data.contents, strict=True))
     gone = sorted(recorded.keys() - present.keys())
     changed = sorted(name for name, sha256 in present.items() if sha256 != recorded[name])
-    # All other splits are missing here, and must not be created.
+    # If the rows lack a split, `_load` has created it. The recorded splits are restored.
     split_of = {row["path"]: row["split"] for row in rows}
     data = replace(data, splits=tuple(split_of[name] for name in data.names))
     if not gone and not changed:

@@ -1,4 +1,4 @@
-"""From listed files to decoded, cached images.
+"""Converts listed files to decoded, cached images.
 
 Every file is read at most once, and unchanged files are not read again.
 """
@@ -53,7 +53,7 @@ class Ingested:
         pixels: Their images, in the same order.
         skipped: The other files, with the reason.
         decoded: Number of images that were decoded because they were not cached.
-        damaged: Number of these that were cached but damaged.
+        damaged: Number of cached images that were damaged and decoded again.
         remarks: Remarks on files that are used, by file.
         on_file: Number of images for which the cache has no room, so that their files are decoded at every reading.
     """
@@ -87,7 +87,7 @@ def ingest(
     progress: Progress | None = None,
     observer: Observer | None = None,
 ) -> Ingested:
-    """Ensures that every usable file can be read, preprocessed with ``spec``: from the cache, where it has room.
+    """Ensures that every usable image can be read, preprocessed with ``spec``: from the cache, as far as it has room.
 
     Args:
         entries: The files.
@@ -163,7 +163,7 @@ def ingest(
             for entry in _decoded_before(new[room:], contents, cache):
                 on_file[contents[entry.path]] = OnFile(entry.path, contents[entry.path], spec)
             todo = [entry for entry in todo if (sha256 := contents.get(entry.path)) not in on_file or sha256 in wanted]
-        # Images in the index may be evicted before they are looked up. On the second attempt, this cannot happen.
+        # Images in the index may be evicted before they are looked up. On the second attempt, only mapped images count.
         in_cache = functools.partial(cache.knows, key, DECODER) if attempt == 0 else places.__contains__
         places |= cache.write_images(key, new_images(todo, in_cache, room), image_bytes)
         unknown = [sha256 for sha256 in dict.fromkeys(contents.values()) if sha256 not in places]
@@ -205,7 +205,7 @@ def _unchanged(entries: Iterable[Entry], cache: ImageCache) -> dict[str, str]:
 
 
 def _decoded_before(entries: Sequence[Entry], contents: Mapping[str, str], cache: ImageCache) -> list[Entry]:
-    """Those files that need not be decoded to know that they can be."""
+    """The files that are known to be decodable, and therefore are not decoded in advance."""
     known = cache.contents.decodable([contents[entry.path] for entry in entries if entry.path in contents], DECODER)
     return [entry for entry in entries if contents.get(entry.path) in known]
 
@@ -239,6 +239,6 @@ def _read(
             observer.see(sha256, data, pixels, remark)
         return _Read(entry, state, sha256, pixels=None if cached else resize(pixels, spec), remark=remark)
     except MissingDecoderError as error:
-        return _Read(entry, reason=error.reason)  # not stored, because the next run may find the file
+        return _Read(entry, reason=error.reason)  # not stored, because the next run may find the decoder
     except ImageError as error:
         return _Read(entry, state, sha256, reason=error.reason)

@@ -39,7 +39,7 @@ def load_unlabelled(folder: Path, spec: ImageSpec, progress: Progress | None = N
         raise DataError(
             f"'{folder}' contains {len(skipped)} file(s), but no usable image, for example {skipped[0].name!r}:"
             f" {skipped[0].reason}.",
-            "Give a folder of photos; those in its folders count too.",
+            "Give a folder of photos. Photos in its subfolders are used too.",
         )
     return replace(_as_data(found, range(len(found.entries)), spec), source=str(folder), root=folder, skipped=skipped)
 

@@ -1,4 +1,4 @@
-"""Segments: files of arrays of one size. They are mapped into memory, and their checksum is verified at that time.
+"""Segments: files of arrays of one size. They are mapped into memory, and their checksums are verified at that time.
 
 The checksum is CRC-32, which the zlib of the standard library computes at 3 GB/s. It detects a damaged byte, sector or
 page, and is much faster than decoding the same images.

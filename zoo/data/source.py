@@ -81,7 +81,7 @@ class Listing:
         return Path(os.path.relpath(path, self.root)).as_posix()
 
     def check_still_there(self) -> None:
-        """Call this after the files were read, because `zoo cache --clear` removes named datasets.
+        """Checks that the folder still exists after its files were read. `zoo cache --clear` removes named datasets.
 
         Raises:
             DataError: The folder was removed meanwhile, so that unreadable files may be missing instead of damaged.
@@ -95,7 +95,7 @@ def list_source(path: Path) -> Listing:
 
     Raises:
         UsageError: ``path`` does not exist, or is neither a folder nor a CSV file.
-        DataError: It contains no class, or the CSV file lacks a column.
+        DataError: ``path`` contains no class, or the CSV file lacks a column.
     """
     if path.is_dir():
         listing = _list_folder(path)
@@ -122,7 +122,7 @@ def list_source(path: Path) -> Listing:
 
 _LOOSE = "not in a class folder"
 
-#: The result for a CSV file that is not read.
+#: The hint for a CSV file that cannot be read.
 CSV_HINT = "Save it as CSV in UTF-8; Excel calls this 'CSV UTF-8'."
 
 _LAYOUT_HINT = (
@@ -138,9 +138,13 @@ def list_unlabelled(folder: Path) -> Listing:
         DataError: The folder cannot be listed, or contains no file.
     """
     if not folder.exists():
-        raise UsageError(f"There is no folder '{folder}'.", "Give a folder of photos; those in its folders count too.")
+        raise UsageError(
+            f"There is no folder '{folder}'.", "Give a folder of photos. Photos in its subfolders are used too."
+        )
     if not folder.is_dir():
-        raise UsageError(f"'{folder}' is not a folder.", "Give a folder of photos; those in its folders count too.")
+        raise UsageError(
+            f"'{folder}' is not a folder.", "Give a folder of photos. Photos in its subfolders are used too."
+        )
     listing = Listing(folder)
     try:
         _children(folder)
@@ -151,7 +155,7 @@ def list_unlabelled(folder: Path) -> Listing:
     if not listing.entries:
         why = f": {listing.skipped[0].name} is a {listing.skipped[0].reason}" if listing.skipped else ""
         raise DataError(
-            f"'{folder}' contains no file{why}.", "Give a folder of photos; those in its folders count too."
+            f"'{folder}' contains no file{why}.", "Give a folder of photos. Photos in its subfolders are used too."
         )
     return listing
 
@@ -222,7 +226,7 @@ def _list_classes(listing: Listing, root: Path, split: str | None) -> None:
             listing.entries += [Entry(path, listing.name_of(path), child.name, split) for path in files]
         elif Path(child.name).suffix.lower() in SUFFIXES:
             listing.skip(child.path, _LOOSE)
-        elif child.is_symlink() and not os.path.exists(child.path):  # noqa: PTH110 - pathlib's raises on some
+        elif child.is_symlink() and not os.path.exists(child.path):  # noqa: PTH110 - pathlib raises an error for some
             listing.skip(child.path, "a link that cannot be followed, so it is not a class")
 
 
@@ -289,7 +293,10 @@ def _list_csv(path: Path) -> Listing:
 
 
 def _turn_backslashes(listing: Listing, row: dict[str, str | None]) -> bool:
-    """Whether a path was written on Windows and is read on another system, where a backslash is part of a name."""
+    """Replaces the backslashes of a path from Windows on another system, where they are part of a name.
+
+    Returns whether the row was changed.
+    """
     name = (row["path"] or "").strip()
     # Not Path.exists, because it raises an error for a name that is too long.
     if os.sep == "\\" or "\\" not in name or os.path.exists(listing.root / name):  # noqa: PTH110

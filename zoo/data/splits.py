@@ -1,8 +1,8 @@
 """Assigns images to train, val and test: a pure function of each image's content and the seed.
 
-The split of an image is determined by a hash of its bytes, with the same probabilities in each class. So an added file
-moves no other file, renaming moves no file, and identical bytes are always in one split. The cost is that shares are
-only met on average. ``docs/decisions/0002-splits-by-content-hash.md`` discusses this.
+The split of an image is determined by a hash of its bytes, with the same probabilities in each class. Therefore adding
+or renaming a file does not move another file to another split, and identical bytes are always in one split. A
+disadvantage is that the shares are only met on average; see ``docs/decisions/0002-splits-by-content-hash.md``.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def assign_splits(images: Sequence[Labelled], seed: int, shares: Shares | None =
     """The split of every image, in order.
 
     Images without a given split are assigned. If some splits are given and another is missing completely, the missing
-    one is taken from the given ``train``. A class keeps at least one image in ``train``, then one in ``test``, then one
-    in ``val``, as far as it has distinct images.
+    one is taken from the given ``train``. If a class has images to assign, at least one of them is in ``train``; if
+    two are distinct, one is in ``test``; if three are distinct, one is in ``val``, as far as these splits are missing.
     """
     given = {image.given for image in images if image.given}
     shares = shares or Shares()
@@ -66,7 +66,8 @@ def assign_splits(images: Sequence[Labelled], seed: int, shares: Shares | None =
 def _assign_class(
     contents: Sequence[str], test_share: float, val_share: float, seed: int, decided: dict[str, str]
 ) -> None:
-    """Assigns one class. If another class with the same content was assigned before, its split is kept."""
+    """Assigns the contents of one class. A content that another class has too, and that was assigned before, keeps its
+    split."""
     test_rank = {content: unit(content, "test", seed) for content in contents}
     val_rank = {content: unit(content, "val", seed) for content in contents}
     for content in contents:

@@ -30,7 +30,7 @@ class Contents:
         self._index = index
 
     def files(self, paths: Sequence[str]) -> dict[str, tuple[FileState, str]]:
-        """State and SHA-256 at the last reading, for those paths that are known."""
+        """State and SHA-256 at the last reading of each path that is known."""
         found: dict[str, tuple[FileState, str]] = {}
         for chunk, marks in chunks(paths):
             query = f"SELECT path, size, mtime_ns, inode, sha256 FROM files WHERE path IN ({marks})"
@@ -39,7 +39,10 @@ class Contents:
         return found
 
     def remember_files(self, files: Mapping[str, tuple[FileState, str]]) -> None:
-        """Files changed in the last two seconds are left out, because another change might not alter the state."""
+        """Stores the state and SHA-256 of files.
+
+        Files that changed in the last two seconds are left out, because another change might not alter their state.
+        """
         settled_ns = time.time_ns() - 2 * 10**9
         rows = [
             (os.fsencode(path), state.size, state.mtime_ns, state.inode, sha256)
@@ -49,7 +52,7 @@ class Contents:
         self._index.write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
 
     def refusals(self, contents: Sequence[str], decoder: str) -> dict[str, str]:
-        """The reason of refusal, for those contents that this decoder refused before."""
+        """The reason for the refusal of each content that this decoder refused before."""
         return self._read("SELECT sha256, reason FROM rejects", contents, decoder)
 
     def remember_refusals(self, reasons: Mapping[str, str], decoder: str) -> None:
@@ -57,11 +60,11 @@ class Contents:
         self._index.write("INSERT OR REPLACE INTO rejects VALUES (?, ?, ?)", rows)
 
     def remarks(self, contents: Sequence[str], decoder: str) -> dict[str, str]:
-        """The remark, for those contents that this decoder decoded with a remark."""
+        """The remark on each content that this decoder decoded with a remark."""
         return {sha256: remark for sha256, remark in self._remarked(contents, decoder).items() if remark}
 
     def decodable(self, contents: Sequence[str], decoder: str) -> set[str]:
-        """Those contents that this decoder is known to decode, with or without a remark."""
+        """The contents that this decoder is known to decode, with or without a remark."""
         return set(self._remarked(contents, decoder))
 
     def _remarked(self, contents: Sequence[str], decoder: str) -> dict[str, str]:

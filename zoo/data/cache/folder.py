@@ -12,7 +12,7 @@ DEFAULT_BOUND_GB = 20.0
 
 
 def cache_folder() -> Path:
-    """``ZOO_CACHE_DIR``, else ``zoo`` in the user's cache folder (``XDG_CACHE_HOME``, ``~/.cache``)."""
+    """``ZOO_CACHE_DIR``. The default is ``zoo`` in the user's cache folder (``XDG_CACHE_HOME``, ``~/.cache``)."""
     chosen = os.environ.get("ZOO_CACHE_DIR")
     if chosen:
         return Path(chosen).expanduser().absolute()

@@ -25,8 +25,9 @@ from zoo.errors import DataError
 
 SEGMENT_BYTES = 64 * 2**20
 
-#: Number of times that an image is decoded, if it disappears from the cache, before this is an error. The second time
-#: is normally sufficient, because written segments are mapped at once, unless the cache is cleared at that moment.
+#: Maximum number of times that an image is decoded if it disappears from the cache. After that, an error is raised. The
+#: second time is normally sufficient, because written segments are mapped at once, unless the cache is cleared at that
+#: moment.
 ATTEMPTS = 3
 
 
@@ -42,7 +43,7 @@ class ImageCache:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder()
-        #: Cached arrays of segments that were found to be damaged, by their key.
+        #: Number of cached arrays in segments that were found to be damaged, by their key.
         self.damaged: dict[str, int] = {}
         self._local = threading.local()
         try:
@@ -73,7 +74,7 @@ class ImageCache:
         return index.execute(refused, (sha256, decoder)).fetchone() is not None
 
     def rows(self, spec: str, contents: Sequence[str], row_bytes: int) -> dict[str, Row]:
-        """Segment and row of the array, for those contents that are cached for ``spec``.
+        """Segment and row of each content that is cached for ``spec``.
 
         The segments are mapped, so that no other process can remove them, and their checksums are verified. A damaged
         segment is dropped and counted in ``damaged``.
@@ -150,7 +151,7 @@ class ImageCache:
             name = uuid.uuid4().hex
             aside = images_folder(self.folder) / f"{name}.{os.getpid()}.tmp"
             contents: list[str] = []
-            sums: list[int] = [0]  # of the first images
+            sums: list[int] = [0]  # checksums of the first 0, 1, 2, ... images
             try:
                 try:
                     aside.parent.mkdir(parents=True, exist_ok=True)
@@ -173,19 +174,19 @@ class ImageCache:
                 return places
 
     def make_room(self, wanted_bytes: int, keep: Iterable[Row]) -> None:
-        """Evicts the segments unused for longest until ``wanted_bytes`` more fit below the bound.
+        """Evicts the least recently used segments until ``wanted_bytes`` more fit below the limit.
 
         Args:
             wanted_bytes: Number of bytes to be written.
             keep: Segments that the caller uses. Other processes keep the segments that they have mapped.
 
         Raises:
-            DataError: They do not fit into the limit or on the disk.
+            DataError: The bytes do not fit below the limit or on the disk.
         """
         room.make_room(self.folder, self._table, wanted_bytes, {segment.name for segment, _ in keep})
 
     def find_room(self, wanted_bytes: int, keep: Iterable[Row]) -> int:
-        """Like ``make_room``. Returns the number of bytes that fit."""
+        """Like ``make_room``, but without an error. Returns the number of bytes that fit."""
         return room.find_room(self.folder, self._table, wanted_bytes, {segment.name for segment, _ in keep})
 
     def usage(self) -> room.CacheUsage:
@@ -221,7 +222,7 @@ class ImageCache:
             aside.rename(segment_path(self.folder, name))
         except FileNotFoundError:  # another process has just cleared the cache
             return {}
-        # Mapped before other processes know it, because they can then evict it.
+        # Mapped before other processes know the segment, because from then on they can evict it.
         segment = self._map(row, spec)
         if segment is None:
             return {}

@@ -37,7 +37,7 @@ class Index:
     """A connection to the index of a cache folder, and its path for other threads.
 
     Raises:
-        DataError: It cannot be opened or written.
+        DataError: The index cannot be opened or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -112,7 +112,7 @@ def _move_remarks(connection: sqlite3.Connection) -> None:
 
 
 def chunks(values: Sequence[str]) -> Iterator[tuple[Sequence[str], str]]:
-    """Parts of the values that fit into one query, each with its placeholders."""
+    """Yields parts of the values that fit into one query, each with its placeholders."""
     for start in range(0, len(values), _MOST_VALUES):
         chunk = values[start : start + _MOST_VALUES]
         yield chunk, ",".join("?" * len(chunk))

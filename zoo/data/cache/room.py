@@ -15,7 +15,7 @@ from zoo.data.cache.table import SegmentTable
 from zoo.data.database import empty_database
 from zoo.errors import DataError
 
-#: Younger files may still be written, or are about to be entered into the index.
+#: Files that are younger than this may still be written, or are about to be entered into the index.
 _YOUNG_S = 3600
 
 #: Free space that is left on the disk.
@@ -65,7 +65,7 @@ def make_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collec
     """Evicts the least recently used segments until ``wanted_bytes`` more fit. Arguments: see ``find_room``.
 
     Raises:
-        DataError: They do not fit into the limit or on the disk. Then nothing is evicted.
+        DataError: The bytes do not fit below the limit or on the disk. In this case, nothing is evicted.
     """
     in_limit, on_disk = _largest_room(folder, table, keep)
     if wanted_bytes > in_limit:

@@ -26,7 +26,7 @@ class SegmentTable:
         self._index = index
 
     def find(self, spec: str, contents: Sequence[str]) -> Iterator[tuple[str, SegmentRow, int]]:
-        """Content, segment and row, for those contents that are entered for ``spec``."""
+        """Yields content, segment and row of each content that is entered for ``spec``."""
         for chunk, marks in chunks(contents):
             query = (
                 "SELECT sha256, row, segment, bytes, crc32 FROM images JOIN segments ON name = segment"

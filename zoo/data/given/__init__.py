@@ -60,7 +60,7 @@ def as_source(
             datasets of ``keras.utils.image_dataset_from_directory`` do. The classes of a model are sorted by name,
             regardless of their order here.
         max_images: Maximum number of images of an iterable without a known length, which may be infinite. Its pixels
-            may not need more than ``ZOO_CACHE_GB`` either.
+            must not need more than ``ZOO_CACHE_GB``.
         progress: Called with images done and images to do, as in ``load_data``.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A pair ``(images, labels)``."""
+"""Reads a pair ``(images, labels)``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ``tf.data.Dataset``, a loader of another library, or any iterable of batches or of examples."""
+"""Reads a ``tf.data.Dataset``, a loader of another library, or any iterable of batches or of examples."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from zoo.images.arrays import described, is_array, is_batch
 from zoo.images.pillow import is_pillow
 
 _EXPECTED = (
-    "Each item is a batch (images, labels) or an example (image, label). Images and labels without an iterable are a "
-    "tuple: (images, labels)."
+    "Each item is a batch (images, labels) or an example (image, label). To give images and labels without an "
+    "iterable, use a tuple: (images, labels)."
 )
 
 
@@ -101,7 +101,7 @@ def _each(data: Any, promised: int | None) -> Iterator[Any]:
     """Yields all items, and converts an error of the iterable to a ``DataError``."""
     place = 0
     try:
-        # By index if possible, because generators of Keras with a length start again at their end.
+        # Read by index if possible, because generators of Keras with a length start again after their end.
         by_number = promised is not None and hasattr(data, "__getitem__")
         for item in (data[number] for number in range(promised or 0)) if by_number else iter(data):
             yield item

@@ -23,7 +23,7 @@ _LONGEST_BLOCK = 65535
 
 
 def encode(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG file of 8 bits a channel.
+    """Encodes a PNG file with 8 bits per channel.
 
     Args:
         pixels: ``(height, width, 3)`` RGB or ``(height, width)`` gray.

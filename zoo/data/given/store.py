@@ -1,7 +1,8 @@
 """Writes given images to files in the cache folder, so that all later steps are the same as for photos.
 
     <cache>/given/<digest>/images.csv           path, label, split and SHA-256 of every image
-    <cache>/given/<digest>/train/000017.png     number 17 of the images given for train; images/ without a split
+    <cache>/given/<digest>/train/000017.png     image number 17 of those given for train
+    <cache>/given/<digest>/images/000017.png    the same for images without a given split
 
 The digest covers contents, labels and splits, so that the same data is found again. The images of an iterable are known
 only after they are written, and their order may change each time. Their order is therefore not part of the digest.
@@ -53,18 +54,18 @@ class _Row:
 
 
 def store(parts: Sequence[Part], progress: Progress | None = None) -> Path:
-    """Writes the images that are not in the cache yet.
+    """Writes all given images to the cache, unless they are there already.
 
     Args:
         parts: All given data.
-        progress: Called with images done and images to do. If the data can be read twice, each image is counted twice:
-            once for reading and once for writing.
+        progress: Called with images done and images to do. If the data can be read twice, it counts all images twice:
+            first while they are read, and then while they are written.
 
     Returns:
         The manifest, a CSV file for ``zoo train --data``.
 
     Raises:
-        DataError: An item is not an image, no value exceeds 1, or the disk is full.
+        DataError: An item is not an image, the largest pixel value of all images is 1, or the disk is full.
         TrainingError: The cache folder cannot be created.
     """
     folder = cache_folder() / "given"
@@ -113,7 +114,7 @@ def _rows(parts: Sequence[Part], folder: Path | None, progress: Progress | None)
                 numbers[below] += 1
                 yield _Row(path, item.label, split, hashlib.sha256(data).hexdigest(), len(data))
             done += 1
-            if progress:  # while the number is unknown, there may be another one
+            if progress:  # while the total is unknown, there may be another image
                 progress(done, done + 1 if total is None else total)
     if progress and total is None and done:
         progress(done, done)
@@ -127,7 +128,8 @@ def _rows(parts: Sequence[Part], folder: Path | None, progress: Progress | None)
 
 
 def _digest(rows: Sequence[_Row]) -> str:
-    """Names of written files depend only on their order. Names of the user's files are part of the data."""
+    """The digest of the rows. It covers the names of the user's files, but not those of written files, which depend
+    only on the order."""
     digest = hashlib.sha256()
     for row in rows:
         cells = ("" if row.sha256 else row.path, *row.cells()[1:])

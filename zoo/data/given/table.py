@@ -1,4 +1,5 @@
-"""A DataFrame of paths and labels, from pandas or from any library with ``columns`` and columns by name."""
+"""Reads a DataFrame of paths and labels: of pandas, or of any library whose tables have ``columns`` and return a column
+by its name."""
 
 from __future__ import annotations
 
@@ -56,9 +57,9 @@ def _paths(values: list[Any]) -> list[str]:
         if path != path.rstrip():
             raise DataError(
                 f"The path in row {row} of the table ends with a space: {path!r}.",
-                "Remove it: table.path.str.strip(). If the name of the file ends so, rename the file.",
+                "Remove it: table.path.str.strip(). If the name of the file ends with a space, rename the file.",
             )
-        found.append(os.path.abspath(path))  # noqa: PTH100 - a link stays what it is
+        found.append(os.path.abspath(path))  # noqa: PTH100 - links are not resolved
     gone = [row for row, path in enumerate(found) if not _exists(path)]
     if gone:
         raise DataError(
@@ -71,7 +72,7 @@ def _paths(values: list[Any]) -> list[str]:
 
 def _exists(path: str) -> bool:
     try:
-        return os.path.exists(path)  # noqa: PTH110 - pathlib's raises where a name is too long
+        return os.path.exists(path)  # noqa: PTH110 - pathlib raises an error if a name is too long
     except ValueError:  # a null byte
         return False
 
