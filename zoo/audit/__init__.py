@@ -1,4 +1,4 @@
-"""Finds problems in a dataset:
+"""Finds problems in a dataset, such as unusable files, near-duplicates and suspicious labels.
 
-unusable files, near-duplicates and suspicious labels. No file of the user is changed.
+No file of the user is changed.
 """

@@ -52,7 +52,7 @@ class Canvas:
     Args:
         gray: ``(SIDE_PX, SIDE_PX)`` uint8.
         chroma: ``(SIDE_PX, SIDE_PX, 2)`` uint8, centred on 128.
-        colourless: Whether it is gray all over.
+        colourless: Whether the whole image is gray.
     """
 
     gray: NDArray[np.uint8]
@@ -79,8 +79,8 @@ class _Patches:
 
     Args:
         centres: ``(n, 2)``, y and x, in pixels of the first.
-        moved: ``(n, 2)``, how far from its place each was found.
-        correlation: ``(n,)``, correlation there.
+        moved: ``(n, 2)``, displacement of the position at which each was found.
+        correlation: ``(n,)``, correlation at that position.
     """
 
     centres: NDArray[np.float64]
@@ -96,7 +96,7 @@ def similarity(first: Canvas, second: Canvas, ways: Sequence[Overlap]) -> tuple[
     Args:
         first, second: The images. The patches are those of the first, so swapping the two can change the share
             slightly.
-        ways: Possible overlaps. The first that fits is used.
+        ways: Possible overlaps. The best is used. The search ends at the first that clearly fits.
     """
     best, mirrored = 0.0, False
     for way in ways:
@@ -195,7 +195,7 @@ def _correction(patches: _Patches) -> Warp | None:
         found = []
         for axis in (0, 1):
             known = np.stack([centres[kept, axis], np.ones(kept.sum())], 1)
-            # The ridge keeps the scale defined if all patches are in one row.
+            # The ridge penalty keeps the scale defined if all patches are in one row.
             growth, shift = np.linalg.solve(known.T @ known + np.diag([2000, 0.01]), known.T @ moved[kept, axis])
             found.append((growth, shift))
             left_over = np.maximum(left_over, np.abs(moved[:, axis] - centres[:, axis] * growth - shift))
@@ -212,6 +212,6 @@ def _same_colour(first: Canvas, second: Canvas, warp: Warp, patches: _Patches) -
     # Another white balance shifts the chroma of all pixels equally.
     cast = np.median(difference[rows, columns], 0)
     mean = _box_mean(np.abs(difference - np.clip(cast, -_COLOUR_CAST, _COLOUR_CAST)).sum(2))
-    # A change of light scales chroma, so the limit is proportional to it.
+    # A change of lighting scales chroma, so the limit is proportional to it.
     colour = _box_mean(np.abs(mine).sum(2))[rows, columns]
     return np.asarray(mean[rows, columns] < _OTHER_COLOUR + 0.25 * colour, np.bool_)

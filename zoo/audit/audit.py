@@ -30,11 +30,11 @@ from zoo.registry import Offer
 from zoo.reporter import Reporter
 from zoo.terminal import readable
 
-#: Increased whenever the same features give other suspects.
+#: Increased whenever the same features lead to other suspects.
 _SUSPECTS_KIND = "suspects-3"
 
-#: Findings whose labels differ in details that a backbone hardly represents, such as left and right. They are not
-#: reported as label errors.
+#: Types of findings whose labels differ in details that a backbone hardly represents, such as left and right. They are
+#: not reported as label errors.
 _TOLD_APART = ("mirrored", "altered")
 
 
@@ -46,9 +46,9 @@ class Audit:
         photos: The dataset.
         near_duplicates: Pairs of near-duplicates.
         group: The duplicate group of each image. Near-duplicates are in the same group.
-        unmirrored: The same, but an image and its mirror image are in different groups.
+        unmirrored: Like ``group``, but an image and its mirror image are in different groups.
         findings: All findings, most severe first.
-        backbone: Architecture whose features were used. ``None``: none is installed, and labels were not checked.
+        backbone: Architecture whose features were used. ``None`` if there was none, so that labels were not checked.
     """
 
     photos: Photos

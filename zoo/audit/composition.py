@@ -17,12 +17,12 @@ from zoo.audit.findings import Finding
 from zoo.audit.photos import SPEC, Photo, Photos
 from zoo.figures import percent
 
-#: A property reveals a class if at least the first share of its images has it, and at most the second share of another
-#: class.
+#: A property reveals a class if at least the first share of its images has it, and at most the second share of the
+#: images of another class.
 MOST, HARDLY = 0.9, 0.1
 
-#: So does size, if nearly all images of a class are smaller by this factor and smaller than the input of a network,
-#: which blurs them.
+#: The size reveals a class if nearly all of its images are smaller by this factor and smaller than the input of a
+#: network, so that enlarging blurs them.
 _TIMES_SMALLER = 2.0
 
 Sizes = dict[str, dict[str, int]]

@@ -2,8 +2,8 @@
 
 As everywhere in zoo, the split depends only on a hash and the seed (``zoo.data.splits``). Here, each group of related
 photos has one hash. The hash of a group of near-duplicates is that of its largest member, most likely the original, so
-that smaller copies that are added later change nothing. Small classes are balanced afterwards, so there an added photo
-can move another one. Photos that an earlier manifest keeps do not move.
+that smaller copies that are added later change nothing. Small classes are balanced afterwards, so in these an added
+photo can move another one. Photos that an earlier manifest keeps do not move.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def divide(
         near_duplicates: Pairs that have to stay in one split.
         test, val: Shares of all photos, from 0 to less than 1. Their sum must be above 0 and below 1.
         seed: Seed of the split.
-        group_by: Regular expression. Photos whose names give the same match stay in one split. If it has a group in
-            parentheses, the text of that group is compared.
+        group_by: Regular expression. If it matches the same text in the names of photos, they stay in one split. If it
+            has a group in parentheses, the text of that group is compared.
         kept: Split by SHA-256, from an earlier manifest. These photos keep their split, and only others are assigned.
 
     Raises:
@@ -107,8 +107,8 @@ def divide(
 def _held(photos: Sequence[Photo], together: Iterable[Sequence[int]], kept: Mapping[str, str]) -> dict[int, str]:
     """The split of every kept photo, and of the photos related to one.
 
-    If kept photos of a group are in several splits, the others go to test if one is there, otherwise to val, so that
-    no more of the group is used for training.
+    If kept photos of a group are in several splits, its other photos go to test if a kept one is there, otherwise to
+    val, so that no more of the group is used for training.
     """
     found: dict[int, str] = {}
     for indices in together:
@@ -148,8 +148,8 @@ def _even_out(
 ) -> None:
     """Moves photos until each split has 0.5 to 1.5 times its share of a class, or is as near to that as possible.
 
-    Groups change their split in the order of their hashes, those nearest to the other split first. Only here, and where
-    a class would otherwise have no photo in a split, can an added photo move another.
+    Groups change their split in the order of their hashes, those nearest to the other split first. An added photo can
+    move another one only here, and where a class would otherwise have no photo in a split.
     """
     sizes = Counter(photo.sha256 for photo in photos if photo.label == label)
     movable = set(sizes) - {photo.sha256 for photo in photos if photo.label != label} - set(fixed)

@@ -1,6 +1,6 @@
-"""Near-duplicates:
+"""Finds near-duplicates.
 
-files with the same bytes, the same pixels, or the same photograph in another size, crop or quality.
+These are files with the same bytes, the same pixels, or the same photograph in another size, crop or quality.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from zoo.machine import core_count
 Kind = Literal["bytes", "pixels", "near"]
 
 #: Minimum share of matching patches of near-duplicates. Chosen on one half of the photos of
-#: benchmarks/near_duplicates.py: different photographs that are similar reach 0.65, 98 of 100 copies 0.7.
+#: benchmarks/near_duplicates.py: different photographs that are similar reach 0.65, and 98 of 100 copies reach 0.7.
 NEAR_DUPLICATES_FROM = 0.66
 
-#: Smaller pictures have too little detail to distinguish different ones.
+#: Minimum side in pixels. Smaller images have too little detail to be distinguished.
 SMALLEST_PX = 48
 
 _KIND = f"similarity-{VERSION}-{DECODER}"
@@ -50,7 +50,7 @@ class NearDuplicates:
     Args:
         first, second: Indices of the images.
         kind: What is equal: ``bytes`` of the file, ``pixels``, or ``near`` for the same photograph.
-        similarity: Similarity: the share of comparable patches that match, 0 to 1.
+        similarity: Share of the comparable patches that match, 0 to 1.
         mirrored: Whether they match only when one of them is mirrored.
     """
 
@@ -111,7 +111,7 @@ def find_near_duplicates(
 
 
 def compute_fingerprints(pixels: CachedArrays, chosen: Sequence[int]) -> Fingerprints:
-    """``(len(chosen), len(WINDOWS), 144)``."""
+    """Fingerprints of the images with the indices ``chosen``, ``(len(chosen), len(WINDOWS), 144)``."""
     found = np.empty((len(chosen), len(WINDOWS), 144), np.float32)
     for row, index in enumerate(chosen):
         found[row] = fingerprints(pixels.read([index])[0])
@@ -235,7 +235,7 @@ def _nearest(features: NDArray[np.float32]) -> set[tuple[int, int]]:
 
 
 def members(group: NDArray[np.int64]) -> dict[int, list[int]]:
-    """The images of each group that has more than one."""
+    """The images of each group that has more than one image."""
     found: dict[int, list[int]] = defaultdict(list)
     for index, name in enumerate(group.tolist()):
         found[name].append(index)

@@ -38,7 +38,7 @@ class Facts:
         width_px, height_px: Size of the upright image.
         mode: Mode as stored.
         bits: Bits per sample as stored.
-        alpha: Whether it stores transparency.
+        alpha: Whether the file stores transparency.
         orientation: EXIF orientation that was applied. 1 if none.
         blank: Whether all pixels have one colour.
         remark: Description of a problem. Empty if there is none.
@@ -61,7 +61,7 @@ def facts_of(data: bytes, pixels: NDArray[np.uint8], remark: str) -> Facts:
     """The facts of a file that was decoded.
 
     Args:
-        data: Its bytes.
+        data: The bytes of the file.
         pixels: ``(height, width, 3)`` RGB, as ``zoo.images.decode`` returned them.
         remark: Description of a problem. Empty if there is none.
     """
@@ -102,7 +102,7 @@ def _stored_as(data: bytes, header: ImageHeader) -> tuple[Mode, int, bool]:
         return _TIFF_MODES.get(layout.color_space, "RGB"), layout.bits, layout.alpha != "none"
     if header.format == "HEIC":
         return "RGB", header.bits, header.alpha != "none"
-    # This is rare, so decoding the file again is acceptable.
+    # WebP and AVIF are rare, so decoding the file again is acceptable.
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if stored is None:
         return "RGB", 8, False
@@ -122,7 +122,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def _jpeg_components(data: bytes) -> int:
-    """Number of components that the frame header of a JPEG declares; ``probe`` has seen that it is whole."""
+    """Number of components that the frame header of a JPEG declares. ``probe`` has checked that it is complete."""
     at = 2
     while at + 10 <= len(data):
         at = data.find(b"\xff", at)
@@ -145,7 +145,7 @@ class FactFinder:
         """
         Args:
             records: Facts from earlier runs.
-            contents: SHA-256 of the expected contents. Others are looked up by ``settle``.
+            contents: SHA-256 of the expected contents. The facts of others are collected when they are decoded.
         """
         self._records = records
         self._lock = threading.Lock()

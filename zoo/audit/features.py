@@ -1,4 +1,4 @@
-"""Features of every picture from a pretrained backbone, kept in the cache of images."""
+"""Computes the features of every image with a pretrained backbone, and keeps them in the cache of images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from zoo.registry import Offer, architectures
 if TYPE_CHECKING:
     import keras
 
-#: Small, because with 32 the activations of MobileNetV2 need 400 MB more, and an image takes as long.
+#: Small, because with 32 the activations of MobileNetV2 need 400 MB more, and an image takes the same time.
 _BATCH_SIZE = 8
 
 _OWN_DISTRIBUTION = "keras-edge-zoo"
@@ -48,7 +48,7 @@ def _serves(offer: Offer[Architecture]) -> bool:
 
 
 def features_key(offer: Offer[Architecture]) -> str:
-    """A key of everything that determines features, except the content."""
+    """A key that contains everything that determines the features, except the content of an image."""
     weights = offer.record.weights[0].name
     backbone = f"{offer.record.name}-{weights}-{offer.distribution}-{offer.version}-keras{_version('keras')}"
     return f"audit-features-{backbone}-{SPEC.digest}-{DECODER}"
@@ -63,10 +63,10 @@ def backbone_features(
     """Feature vectors of length 1, ``(len(photos), features)``.
 
     Args:
-        photos: The pictures.
+        photos: The images.
         offer: From ``find_backbone``.
-        start_backend: Called before Keras is imported; not at all where the cache has everything.
-        progress: Called with pictures done and pictures to do.
+        start_backend: Called before Keras is imported. It is not called if the cache has all features.
+        progress: Called with images done and images to do.
 
     Raises:
         DataError: The cache cannot be written, or is too small.
@@ -91,7 +91,7 @@ def backbone_features(
 
 
 def _known_width(cache: ImageCache, key: str) -> int:
-    """Length of the vectors that the cache has under a key; 0 where it has none."""
+    """Length of the vectors that the cache has for a key. 0 if it has none."""
     return cache.row_bytes(key) // 4
 
 

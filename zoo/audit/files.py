@@ -1,4 +1,4 @@
-"""What each file shows by itself: unusable, misnamed, rotated, transparent, deep, long, tiny, blank."""
+"""Findings on single files: unusable, misnamed, rotated, transparent, more than 8 bits, elongated, tiny or blank."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FEW_BELOW = 20
 
 
 def file_findings(photos: Photos) -> list[Finding]:
-    """Findings on single files and on the number of pictures of each class."""
+    """Findings on single files and on the number of images of each class."""
     found = [
         Finding("other" if is_something_else(item.name, item.reason) else "unreadable", (item.name,), item.reason)
         for item in photos.skipped

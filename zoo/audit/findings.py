@@ -30,7 +30,7 @@ class Kind:
     remedy: str
 
 
-#: The worst first.
+#: All types of findings, the most severe first.
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -118,10 +118,10 @@ class Finding:
 
 
 def failing(fail_on: str) -> frozenset[str]:
-    """The types of findings that ``--fail-on`` selects: those of a severity or worse, named types, or ``never``.
+    """The types of findings that ``--fail-on`` selects: all of a severity or worse, named types, or ``never``.
 
     Raises:
-        UsageError: An unknown word.
+        UsageError: ``fail_on`` contains an unknown word.
     """
     chosen: set[str] = set()
     for word in (part.strip() for part in fail_on.split(",")):

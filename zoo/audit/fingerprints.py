@@ -1,7 +1,7 @@
 """Small fingerprints of images and of windows in them, to find crops, copies and mirror images.
 
-A fingerprint is an image of 12 x 12 gray values without low frequencies (light, background), normalised to mean 0 and
-length 1, so that the dot product of two is their correlation. Each image has a fingerprint of the whole and of 18
+A fingerprint is an image of 12 x 12 gray values without low frequencies (lighting, background), normalised to mean 0
+and length 1, so that the dot product of two is their correlation. Each image has a fingerprint of the whole and of 18
 windows. The whole of a cropped copy correlates with a window of the original.
 """
 
@@ -109,7 +109,7 @@ def likest(
         prints: Fingerprints, ``(n, len(WINDOWS), 144)``.
         least: Minimum correlation.
         most: Maximum number of pairs per query; the most similar are kept.
-        windows: Number of windows to compare. 1 finds no crops and takes a twentieth of the time.
+        windows: Number of windows to compare. With 1, no crops are found, and the search takes a twentieth of the time.
     """
     pairs: set[tuple[int, int]] = set()
     if len(others) == 0:

@@ -24,7 +24,7 @@ from zoo.evaluation.predictions import Predictions
 from zoo.image_spec import ImageSpec
 from zoo.records import read_json
 
-#: Images with a smaller side in training are not compared, because different ones are too similar.
+#: If the input of the network is smaller than this, images are not compared, because different ones look alike.
 _LEAST_SIDE_PX = 64
 
 _KIND = f"leaks-{VERSION}-{NEAR_DUPLICATES_FROM}-{DECODER}"
@@ -32,9 +32,10 @@ _KIND = f"leaks-{VERSION}-{NEAR_DUPLICATES_FROM}-{DECODER}"
 _LEAST_CORRELATION = 0.6
 _CANDIDATES = 2
 
-#: With more pairs of images, crops are not searched: comparing whole images takes a twentieth of the time.
+#: With more pairs of images, crops are not searched for, because comparing only whole images takes a twentieth of the
+#: time.
 _PAIRS_WITH_CROPS = 4_000_000
-#: With more images, only equal files are searched, because a fingerprint takes 11 kB.
+#: With more images, only equal files are searched for, because the fingerprints of an image take 11 kB.
 _IMAGES = 20_000
 
 
@@ -93,7 +94,7 @@ def find_copies(
 
     Args:
         data: Contains all images.
-        searched: The images whose copies are searched.
+        searched: The images whose copies are searched for.
         others: The images among which copies are searched. Mirrored copies count if the labels are equal, or if one of
             the two has no label.
         progress: Called with pairs compared and pairs to compare.
@@ -154,7 +155,7 @@ def _reach(spec: ImageSpec, tests: int, others: int, of: str, checkable: bool) -
 
 
 def accuracy_without(predictions: Predictions, leaks: Sequence[Leak]) -> tuple[float, int] | None:
-    """Accuracy on the test images without near-duplicate, 0 to 1, and their number. ``None`` if there are none."""
+    """Accuracy on the test images without a near-duplicate, 0 to 1, and their number. ``None`` if there are none."""
     leaked = {leak.name for leak in leaks}
     kept = np.array([file not in leaked for file in predictions.files], np.bool_)
     return (float(predictions.correct[kept].mean()), int(kept.sum())) if kept.any() else None

@@ -58,7 +58,7 @@ def write_division(
     """Writes the folders of copies or links if requested, then the card, and finally the manifest.
 
     After an interruption, it can be called again with the same arguments. If there is no manifest yet, a folder that
-    already contains exactly the right files is left as it is.
+    already contains exactly the right files is not changed.
 
     Args:
         manifest: The CSV file.
@@ -84,7 +84,7 @@ def write_division(
 
 
 def read_kept(path: Path) -> Mapping[str, str]:
-    """The split of every SHA-256 in a manifest. The files need not exist any more.
+    """The split of every SHA-256 in a manifest. The files may no longer exist.
 
     Raises:
         UsageError: The file does not exist.
@@ -108,7 +108,7 @@ def read_kept(path: Path) -> Mapping[str, str]:
 
 
 def write_manifest(path: Path, photos: Sequence[Photo], splits: Sequence[str]) -> None:
-    """Writes ``path,label,split,sha256``, paths relative to the manifest's folder.
+    """Writes ``path,label,split,sha256``. Paths are relative to the folder of the manifest.
 
     Raises:
         TrainingError: The disk is full, or the folder cannot be written.
@@ -166,7 +166,7 @@ def split_folders(
     """Fills ``folder/<split>/<class>/`` under a temporary name, and renames it when it is complete.
 
     Args:
-        folder: Does not exist, is empty, or already contains exactly these files.
+        folder: A folder that does not exist, is empty, or already contains exactly these files.
         photos, splits: The photos and their splits.
         place: ``copy_file`` or ``link_file``.
 

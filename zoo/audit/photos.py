@@ -94,7 +94,7 @@ def read_photos(source: str, records: Records, progress: Progress | None = None)
 
     Raises:
         UsageError: The source does not exist.
-        DataError: It contains no class, or the cache cannot be written.
+        DataError: The source contains no class, or the cache cannot be written.
     """
     name, path = find_source(source)
     listing = list_source(path)

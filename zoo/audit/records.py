@@ -43,7 +43,7 @@ class Records:
         self._database.close()
 
     def read(self, kind: str, keys: Iterable[str]) -> dict[str, str]:
-        """The values of those keys that are known."""
+        """The values of the keys that are known."""
         found: dict[str, str] = {}
         for chunk in _chunks(list(keys)):
             marks = ",".join("?" * len(chunk))

@@ -1,8 +1,9 @@
 """What near-duplicates mean: a leak, a contradiction, a duplicate, or a difference that the labels are about.
 
-The search for near-duplicates ignores typical changes of copies: another size, a crop, other light, mirroring. Labels
-may be about exactly such a change. Mirror images under different labels are therefore only a note (left and right).
-Edited copies are only a warning if most of a class has one under the other label (sharp and blurred, with a watermark).
+The search for near-duplicates ignores typical changes of copies: another size, a crop, other lighting, mirroring. The
+labels may be about exactly such a change. Mirror images under different labels are therefore only a note (left and
+right). Edited copies are only a warning if most of a class has one under the other label (sharp and blurred, with a
+watermark).
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _MOST_OF_A_CLASS, _FEWEST = 0.5, 10
 
 
 def known_as(photos: Photos, group: NDArray[np.int64], unmirrored: NDArray[np.int64]) -> list[set[tuple[str, object]]]:
-    """For each photo, the photos that a model knows if it was trained on this one: near-duplicates, and mirrored ones
-    under the same label."""
+    """For each photo, two keys. A model that was trained on a photo knows all photos that share one of its keys: its
+    near-duplicates, and the mirrored ones under the same label."""
     return [
         {("unmirrored", int(same)), (photo.label, int(mirrored))}
         for photo, same, mirrored in zip(photos.photos, unmirrored, group, strict=True)
@@ -40,7 +41,7 @@ def near_duplicate_findings(
         photos: The dataset.
         near_duplicates: Pairs of near-duplicates.
         group: The group of each photo.
-        unmirrored: The same, but a photo and its mirror image are in different groups.
+        unmirrored: Like ``group``, but a photo and its mirror image are in different groups.
     """
     least: dict[int, float] = {}
     kinds: dict[int, set[str]] = {}
@@ -81,7 +82,7 @@ def near_duplicate_findings(
 
 
 def _leaks(photos: Photos, indices: Iterable[int], known: Sequence[set[tuple[str, object]]]) -> set[str]:
-    """The splits that a group leaks between. Photos without a split are not yet assigned."""
+    """The splits between which a group leaks. Photos without a split are ignored, because they are not assigned yet."""
     splits: dict[tuple[str, object], set[str]] = {}
     for index in indices:
         split = photos.photos[index].split

@@ -1,13 +1,13 @@
 """Labels to look at, and images unlike their class, found with the features of a pretrained backbone.
 
 Labels: every image is classified by a ridge regression that was fitted without it and without its near-duplicates.
-This has a closed form, without folds or randomness. A sharpness converts its scores to probabilities. The model assumes
-that a label is wrong with probability e, and then any other class is equally likely. So a label is observed with
-probability (1 - e) p + e (1 - p) / (k - 1), where p is the probability of its class. Bayes' rule gives the probability
-that each label is wrong, averaged over ridge, sharpness and e, each weighted by the likelihood of the given labels. If
-hard images explain the disagreement, e is close to 0 and no label is suspicious. This is confident learning (Northcutt
-et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels"), but the share of wrong labels is fitted
-together with the calibration instead of being derived from thresholds.
+This has a closed form, without folds or randomness. A softmax with a sharpness converts its scores to probabilities.
+The model assumes that a label is wrong with probability e, and then any other class is equally likely. So a label is
+observed with probability (1 - e) p + e (1 - p) / (k - 1), where p is the probability of its class. Bayes' rule gives
+the probability that each label is wrong, averaged over ridge, sharpness and e, each weighted by the likelihood of the
+given labels. If hard images explain the disagreement, e is close to 0 and no label is suspicious. This is confident
+learning (Northcutt et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels"), but the share of wrong
+labels is fitted together with the calibration instead of being derived from thresholds.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _SHARPNESSES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 24.0
 _SHARES = np.array([0, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8.5, 10, 12, 14, 16, 20, 25, 30]) / 100
 _LOG_PRIOR = np.log(np.gradient(_SHARES))
 
-#: Minimum probability of being wrong of a reported label. Chosen on the training photos of five datasets, with other
-#: seeds than those of benchmarks/label_errors.py: at 0.5, 75 to 84 % of the reported labels were wrong, at 0.7 88 %,
-#: and at 0.8 89 to 91 % of fewer labels.
+#: Minimum probability that a reported label is wrong. Chosen on the training photos of five datasets, with other
+#: seeds than those of benchmarks/label_errors.py: at 0.5, 75 to 84 % of the reported labels were wrong, at 0.7, 88 %,
+#: and at 0.8, 89 to 91 %, but fewer labels were reported.
 _SUSPECT_FROM = 0.7
 
 #: Precision in the same benchmark, for the text of the findings.
@@ -76,7 +76,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Outlier:
-    """An image that is far from all others of its class. ``distance`` is in multiples of the usual distance there."""
+    """An image that is far from all others of its class. ``distance`` is in multiples of the median in the class."""
 
     index: int
     distance: float

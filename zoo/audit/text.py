@@ -1,4 +1,4 @@
-"""The check as text for a terminal: what to fix first, then an overview, then the findings."""
+"""The result of a check as text for a terminal: what to fix first, then an overview, then the findings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def summary(found: Audit, width: int | None = None) -> Iterator[str]:
     """Lines of text. Names may contain any character. Printing escapes control characters.
 
     Args:
-        found: What was found.
+        found: The result of the check.
         width: Width of the window in columns. ``None``: unlimited.
     """
     photos = found.photos
@@ -73,7 +73,8 @@ def sentence(found: Audit, kind: str, findings: Sequence[Finding]) -> str:
         return f"{_photos(count)} under more than one label ({files} files)."
     if kind == "altered":
         return (
-            f"{_photos(count)} also present as an edited copy under another label, for most of a class ({files} files)."
+            f"{_photos(count)} also present as an edited copy under another label ({files} files), including at least"
+            " half of a class."
         )
     if kind == "mirrored":
         return f"{_photos(count)} also present as a mirror image under another label ({files} files)."
