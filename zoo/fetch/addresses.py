@@ -77,7 +77,7 @@ def check_url(url: str) -> SplitResult:
     """Parses a URL and checks that it can be downloaded.
 
     Raises:
-        RefusedError: Another scheme than http and https, no host, a password in it, or no URL at all.
+        RefusedError: The text is not a URL, or the URL has another scheme than http and https, no host, or a password.
     """
     try:
         parts = urlsplit(url)

@@ -31,7 +31,7 @@ class Network:
     Args:
         access: The allowed connections.
         connections: Number of persistent connections per host.
-        connect_s: Timeout of a connection in seconds.
+        connect_s: Timeout for making a connection in seconds.
         read_s: Timeout for the next bytes in seconds.
         answer_s: Timeout for the complete headers of a response in seconds, including the connection.
     """
@@ -48,7 +48,7 @@ class Network:
         }
 
     def ask(self, method: str, parts: SplitResult, headers: Mapping[str, str]) -> BaseHTTPResponse:
-        """Sends one request without following redirects. The undecoded body is left to be read.
+        """Sends one request without following redirects. The caller reads the body, which is not decoded.
 
         Raises:
             RefusedError: The address is private, or the certificate is invalid.
@@ -91,7 +91,7 @@ class Network:
 
 
 def _proxy(url: str, connections: int) -> urllib3.ProxyManager:
-    """Raises ``UsageError`` for a proxy that is not an HTTP proxy."""
+    """The connections through a proxy. Raises ``UsageError`` if it is not an HTTP proxy."""
     url = url if "://" in url else f"http://{url}"
     try:
         proxy = urllib3.ProxyManager(url, num_pools=_HOSTS_KEPT, maxsize=connections)
@@ -151,7 +151,7 @@ def _connect(access: Access, connection: HTTPConnection) -> socket.socket:
 
 
 def _cause(error: BaseException | None) -> str:
-    """The message of the operating system if there is one, because urllib3 wraps it in its own."""
+    """The message of the operating system that is wrapped in an error of urllib3, or else the message of the error."""
     inner: object = error
     while isinstance(inner, BaseException) and not isinstance(inner, OSError):
         inner = inner.__cause__ or inner.__context__ or (inner.args[-1] if inner.args else None)

@@ -1,7 +1,7 @@
 """A deadline for the data of a server, independent of how it is split into packets.
 
 The timeout of a socket limits the wait for the next byte. A server that sends one byte per second, of its headers or of
-the length of a chunk, never exceeds it. Here, the time for all bytes of one step is limited.
+the length of a chunk, never exceeds this timeout. Here, the time for all bytes of one step is limited.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def busy(folder: Path) -> DataError:
 
 @contextmanager
 def using(path: Path) -> Iterator[None]:
-    """Converts an ``OSError`` in the block to that error."""
+    """Converts an ``OSError`` in the block to the error of ``unwritable``."""
     try:
         yield
     except OSError as error:

@@ -69,7 +69,7 @@ class Wanted:
 
     @property
     def key(self) -> str:
-        """Key of the partial file on disk. It depends on the URL and the checksum."""
+        """Key of the partial file on disk. It depends on the URL, the checksums, the folder and the stem."""
         return digest(f"{self.url}\n{self.md5}\n{self.sha256}\n{self.folder}/{self.stem}")[:32]
 
 
@@ -78,7 +78,7 @@ class Fetched:
     """The result of a download.
 
     Args:
-        kept: Path of each image, relative to the folder, in the order of the list, including existing images.
+        kept: Path of each image that is now in the folder, relative to it, in the order of the list.
         new: Number of images downloaded in this run.
         failures: Failed downloads.
     """
@@ -211,7 +211,7 @@ class Downloader:
                         folder.credit([item.credit.row(result, item.folder)])
 
     def _end(self, threads: Sequence[threading.Thread]) -> None:
-        """Waits briefly for running downloads. The others remain as partial files."""
+        """Waits briefly for running downloads. Those that do not finish remain as partial files."""
         self._hosts.stop()
         until = time.monotonic() + _GRACE_S
         for thread in threads:

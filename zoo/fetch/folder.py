@@ -71,7 +71,7 @@ class ImageFolder:
     """The folder of ``--out``.
 
     Args:
-        root: The folder. It need not exist yet.
+        root: The folder. It is created if it does not exist.
         labels: Folder name of each class. Classes that differ only by case share one folder.
     """
 
@@ -118,9 +118,9 @@ class ImageFolder:
             yield
 
     def complete(self) -> None:
-        """Marks the run as complete:
+        """Marks the run as complete.
 
-        removes partial files and refusals, so that failed downloads are retried next time.
+        Removes partial files and refusals, so that failed downloads are retried next time.
         """
         shutil.rmtree(self.state, ignore_errors=True)
 
@@ -143,7 +143,7 @@ class ImageFolder:
         return f"{folder}/{name}"
 
     def credit(self, rows: Sequence[tuple[str, ...]]) -> None:
-        """Adds a row to ``attribution.csv`` immediately, not only at the end of the run."""
+        """Adds rows to ``attribution.csv`` immediately, not only at the end of the run."""
         with self.writing(ATTRIBUTION) as path, path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
         self._credits |= {row[0]: row for row in rows}

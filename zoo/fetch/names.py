@@ -56,7 +56,7 @@ def digest(text: str) -> str:
 
 
 def short_digest(text: str) -> str:
-    """The first twelve digits, for names that people read."""
+    """The first twelve digits of ``digest``, for names that people read."""
     return digest(text)[:12]
 
 
@@ -76,7 +76,7 @@ class Names:
         """The name for ``text``, which is always the same. Texts that differ by more than case never share a name.
 
         Raises:
-            RefusedError: As ``safe_name``.
+            RefusedError: As for ``safe_name``.
         """
         if text not in self._by_text:
             name, owner = safe_name(text), folded(text.strip())

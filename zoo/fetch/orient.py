@@ -1,4 +1,4 @@
-"""Rotates an image upright, without changing its pixels if its format can store the orientation."""
+"""Rotates an image upright. The stored pixels of a JPEG are not changed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def turned(data: bytes, degrees: int) -> bytes:
 
 
 def _with_orientation(jpeg: bytes, orientation: int) -> bytes:
-    """Existing EXIF data is removed, because its orientation is no longer correct."""
+    """Adds an orientation. Existing EXIF data is removed, because its orientation is no longer correct."""
     exif = struct.pack(">4sIHHHIHHI", b"MM\0*", 8, 1, 274, 3, 1, orientation, 0, 0)
     body = b"Exif\0\0" + exif
     segment = b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body

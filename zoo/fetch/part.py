@@ -22,7 +22,7 @@ _RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
 @dataclass(frozen=True)
 class Part:
     """Args:
-    path: Path of the file. It need not exist yet.
+    path: Path of the file, which may not exist yet.
     whole_bytes: Size of the whole file. ``None`` if the server does not report it.
     version: Version of the file on the server. Empty if the server does not report it.
     """

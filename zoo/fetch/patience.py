@@ -25,8 +25,8 @@ class Patience:
         backoff_s: Maximum of the first wait between attempts. It doubles with each further attempt.
         longest_backoff_s: Upper limit of the wait between attempts.
         longest_wait_s: Longest wait that a server may request.
-        slowest_bytes_per_s: A transfer with a lower average speed is stopped ...
-        slow_after_s: ... after this time.
+        slowest_bytes_per_s: Minimum average speed of a transfer. A slower transfer is stopped.
+        slow_after_s: Time after which the average speed is checked.
         unreached_s: A host is given up if it could not be reached for this time.
     """
 
@@ -82,13 +82,13 @@ class Hosts:
         if failing_since is not None and time.monotonic() - failing_since > self._patience.unreached_s:
             raise RefusedError(f"{state.failure}; {host} was excluded after repeated failures", temporary=True)
         if pause_s > 0:
-            # so that they do not all continue at the same moment
+            # so that the threads do not all continue at the same moment
             self.wait(pause_s + random.uniform(0, min(pause_s, 1.0)))
         elif self._stop.is_set():
             raise StoppedError
 
     def stop(self) -> None:
-        """Starts no new transfers and ends all waiting. Running transfers may still finish."""
+        """Prevents new transfers, and ends all waits. Running transfers may still finish."""
         self._stop.set()
 
     def abort(self) -> None:

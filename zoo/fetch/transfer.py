@@ -22,7 +22,8 @@ from zoo.fetch.errors import RefusedError, TryAgainError
 from zoo.fetch.part import Part, begin_part, continues, find_part, whole_bytes
 from zoo.fetch.patience import Hosts, Patience
 
-#: Small enough that most photos need several blocks. A killed process only loses the block that it has not written yet.
+#: Number of bytes that are read at once. Most photos need several such blocks, and a killed process loses only the
+#: block that it has not written yet.
 _CHUNK_BYTES = 2**15
 #: An unwanted response is read to its end if at most this many bytes are left. Otherwise a new connection is cheaper.
 _DRAINED_BYTES = 2**14

@@ -50,7 +50,7 @@ def read_url_list(path: Path, folders: Names) -> UrlList:
         DataError: The file is not CSV, lacks a column, or lists no image.
     """
     found = UrlList([], [], [])
-    labels: dict[str, str] = {}  # label by address
+    labels: dict[str, str] = {}  # label by URL
     for line, row in _rows(path):
         url, label = row.get("url", ""), row.get("label", "")
         try:

@@ -167,7 +167,7 @@ def _member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
         try:
             return file.read()
         except (*_DAMAGED, OSError) as error:
-            raise RefusedError("the archive ends within it") from error
+            raise RefusedError("the archive ends within this file") from error
 
     return Member(info.name, info.size, read)
 
@@ -190,7 +190,8 @@ def _opened_in(file: IO[bytes], where: str) -> tarfile.TarFile:
 
 def _no_archive(where: str, error: Exception) -> DataError:
     if isinstance(error, tarfile.TarError):
-        reason = str(error).partition("\n")[0].rstrip(":")  # the messages of each compression together are too long
+        # tarfile appends the messages for all compressions, which are too long.
+        reason = str(error).partition("\n")[0].rstrip(":")
         return DataError(f"{where} is not a tar file, or is damaged: {reason}.")
     return _cut_short(where, error)
 

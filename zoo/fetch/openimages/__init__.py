@@ -1,1 +1,1 @@
-"""Open Images V7: from class names to images with their URLs and licences."""
+"""Finds images of Open Images V7 by class name, with their URLs and licences."""

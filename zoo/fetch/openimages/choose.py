@@ -1,4 +1,4 @@
-"""From class names to the images in which people confirmed the class."""
+"""Finds the images in which people confirmed one of the given classes."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def choose(
     image_url: Callable[[str], str] | None,
     progress: Counter,
 ) -> Choice:
-    """Chooses images reproducibly: those with the lowest IDs of each class. IDs are random.
+    """Chooses the images with the lowest IDs of each class. IDs are random, and the choice is reproducible.
 
-    An image that shows two of the classes is left out.
+    An image that shows more than one of the classes is left out.
 
     Args:
         classes: The result of ``resolve_classes``.
@@ -97,7 +97,7 @@ def choose(
         DataError: A class has no image.
     """
     labels = index.get(LABELS[split], progress)
-    # There are more original images than images on the mirror.
+    # The mirror has only the images of the first file. The last file lists more original images.
     names = IMAGES[split] if image_url else IMAGES[split][::-1]
     images = index.get(names, progress)
     ids, choice = _verified(classes, labels), Choice([], {})
@@ -118,7 +118,7 @@ def choose(
         if not _IMAGE_ID.fullmatch(image_id):
             choice.failures.append(Failure(row["OriginalURL"], folder, f"the ID {image_id!r} is not a valid file name"))
             continue
-        # Ids are hexadecimal digits today. If two ever differ only in case, both get a file on every disk.
+        # IDs are hexadecimal digits today. If two ever differ only in case, both get a file on every disk.
         stem = image_id if (folder, folded(image_id)) not in stems else f"{image_id}-{short_digest(image_id)}"
         stems.add((folder, folded(image_id)))
         choice.wanted.append(_wanted(row, folder, stem, image_url))
@@ -174,7 +174,7 @@ def _wanted(row: Mapping[str, str], folder: str, stem: str, image_url: Callable[
             author_page=row.get("AuthorProfileURL", ""),
             title=row.get("Title", ""),
         ),
-        # Both belong to the original; the mirror has smaller copies.
+        # MD5 and size are those of the original; the mirror has smaller copies.
         md5="" if image_url else md5_from_base64(row.get("OriginalMD5", "")),
         size_bytes=int(size) if not image_url and size.isdecimal() else None,
         turn_degrees=_turn(row.get("Rotation", "")),

@@ -12,7 +12,7 @@ _BLOCK_BYTES = 2**23
 
 
 def lines_with(path: Path, texts: Collection[str], columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """Rows that contain one of several texts. Texts must not contain quotes, and rows no line breaks.
+    """Rows that contain one of several texts. Texts must not contain quotes, and rows must not contain line breaks.
 
     Args:
         path: A CSV file with a header.
