@@ -1,7 +1,7 @@
-"""Work on several machines, with Ray. zoo has no scheduler of its own.
+"""Spreads work over several machines, with Ray. zoo has no scheduler of its own.
 
-address.py  what `--on` accepts, and whether somebody listens there
-spread.py   items of work in, results out, each once
+address.py  checks the value of `--on`, and whether a server listens there
+spread.py   yields the result of each item of work, exactly once
 driver.py   the process that talks to Ray
 worker.py   what runs on the machines of the cluster
 """

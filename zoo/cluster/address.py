@@ -14,9 +14,9 @@ _PATIENCE_S = 10.0
 
 
 def check_cluster(on: str) -> None:
-    """Checks that Ray is installed, and that somebody listens at the address.
+    """Checks that Ray is installed, and that a server listens at the address.
 
-    Ray itself waits for minutes, and may end the process.
+    Without this check, Ray would wait for minutes, and might end the process.
 
     Args:
         on: ``ray`` for the cluster that Ray finds (``RAY_ADDRESS``, or one on this machine, else a new one on this
@@ -24,7 +24,7 @@ def check_cluster(on: str) -> None:
 
     Raises:
         UsageError: The value has another form, or Ray is not installed.
-        ClusterError: Nobody listens there.
+        ClusterError: No server listens at the address.
     """
     if not re.fullmatch(r"ray(://[^/\s]+:\d{1,5})?", on):
         raise UsageError(

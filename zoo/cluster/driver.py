@@ -1,8 +1,8 @@
 """The process that talks to Ray: ``python -m zoo.cluster.driver ADDRESS``.
 
 Ray prints to standard output, replaces signal handlers, and ends the process if its cluster disappears. Therefore it
-has a process of its own. Pickles come in on standard input: the job, pairs of number and item, and ``None``. Pickles go
-out on standard output, the frames of ``frames``.
+runs in a process of its own. This process reads pickles from standard input: the job, pairs of number and item, and
+``None``. It writes pickles to standard output: the frames that ``frames`` yields.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 from zoo.cluster.worker import Worker, as_failure
 from zoo.errors import ClusterError
 
-#: Cores of a worker, at most. A model is loaded once for each of them.
+#: Maximum number of cores of a worker. Each worker loads the model once.
 _MOST_CORES = 8
 
-#: Passes without any result until the remaining items are given up.
+#: Number of consecutive passes without any result after which the remaining items are given up.
 _MOST_PASSES = 2
 
 #: A resource that only the first machine of a cluster has.
@@ -50,7 +50,7 @@ def _connected(address: str, job: dict[str, Any], items: dict[int, bytes]) -> It
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         ray.init(address) if client else ray.init(include_dashboard=False, **options)
-    except Exception as error:  # Ray raises what it likes for a cluster that it cannot join
+    except Exception as error:  # Ray raises errors of many types if it cannot connect
         raise ClusterError(
             f"Could not connect to Ray: {_last_line(error)}",
             "`ray status` on a machine of the cluster shows whether it runs.",
@@ -89,7 +89,7 @@ def frames(job: dict[str, Any], items: dict[int, bytes]) -> Iterator[Frame]:
         ``("failed", failure)``, and at last ``("done",)``.
 
     Raises:
-        ClusterError: The cluster has no cores, or its workers end again and again.
+        ClusterError: The cluster has no cores, or its workers end repeatedly.
     """
     idle, first = 0, True
     while items:
@@ -105,9 +105,10 @@ def frames(job: dict[str, Any], items: dict[int, bytes]) -> Iterator[Frame]:
                     return
                 if items.pop(number, None) is not None:
                     yield ("result", number, result)
-        except Exception as error:  # of the cluster: a worker or a machine that ended, memory that ran out
+        except Exception as error:  # such as a worker or a machine that ended, or memory that ran out
             cause = error
-        # Items are lost together with their worker. They are tried again, unless they are what ends it.
+        # Items are lost together with their worker. They are tried again, but not endlessly, because the items may be
+        # the reason why their workers end.
         idle = 0 if len(items) < left else idle + 1
         if idle == _MOST_PASSES:
             raise ClusterError(
@@ -118,7 +119,7 @@ def frames(job: dict[str, Any], items: dict[int, bytes]) -> Iterator[Frame]:
 
 
 def _capacity() -> tuple[int, int]:
-    """Number of workers, and cores of each: as many as fit onto the smallest machine, so that all machines are used."""
+    """Number of workers, and of cores of each worker. A worker fits on the smallest machine, so that all are used."""
     import ray
 
     cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
@@ -132,7 +133,7 @@ def _capacity() -> tuple[int, int]:
 def _pass(
     job: dict[str, Any], items: dict[int, bytes], workers: int, threads: int, *, strict: bool
 ) -> Iterator[tuple[int, bytes, str]]:
-    """Works on all items once. Items whose worker ends are left out, or, if ``strict``, raise its error."""
+    """Works on all items once. Items whose worker ends are left out. If ``strict``, they raise the worker's error."""
     import pyarrow
     import ray.data
 

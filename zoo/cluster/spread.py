@@ -1,4 +1,4 @@
-"""Spreads work over a cluster: items in, results out, each exactly once."""
+"""Spreads work over a cluster, and yields the result of each item exactly once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo.cluster.worker import Make, as_error
 from zoo.errors import ClusterError
 from zoo.reporter import Reporter
 
-#: Seconds that Ray has to end after an interruption.
+#: Maximum number of seconds that Ray may take to end after an interruption.
 _PATIENCE_S = 15.0
 
 
@@ -30,14 +30,14 @@ def spread(make: Make, items: Iterable[tuple[int, bytes]], on: str, reporter: Re
 
     Args:
         make: Called once for each worker, with its number of cores. Returns the function that maps an item to its
-            result. It is pickled: a function of a module, or a ``functools.partial`` of one.
+            result. It is pickled, so it must be a function of a module, or a ``functools.partial`` of one.
         items: Number and content of each item.
         on: ``ray``, or ``ray://HOST:PORT``.
         reporter: Receives the number of workers.
 
     Raises:
         UsageError: ``on`` is invalid, or Ray is not installed.
-        ClusterError: There is no cluster, it went away, or its workers end again and again.
+        ClusterError: There is no cluster, the connection was lost, or its workers end repeatedly.
         ZooError: The error of a worker.
     """
     check_cluster(on)
@@ -50,7 +50,7 @@ def spread(make: Make, items: Iterable[tuple[int, bytes]], on: str, reporter: Re
             stdout=subprocess.PIPE,
             stderr=log,
             env=environment,
-            start_new_session=True,  # Ctrl-C ends it through this process
+            start_new_session=True,  # Ctrl-C must not reach the driver, which `_end` ends
         )
         try:
             yield from _results(process, make, items, log, reporter)
@@ -97,7 +97,7 @@ def _named(code: int) -> str:
 def _tail(log: IO[bytes]) -> str:
     log.seek(max(0, log.seek(0, os.SEEK_END) - 2000))
     lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-    return "\n  ".join(["What is finished is kept. The last lines of Ray:", *lines[-4:]])
+    return "\n  ".join(["Finished work is kept. The last lines that Ray printed:", *lines[-4:]])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

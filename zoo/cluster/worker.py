@@ -1,4 +1,4 @@
-"""What runs on the machines of a cluster: one worker for some cores, which works on one item at a time."""
+"""Runs on the machines of a cluster: a worker, which uses several cores and works on one item at a time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Worker:
         self._work: Callable[[bytes], bytes] | None = None
 
     def __call__(self, batch: Any) -> Any:
-        """One row with ``number`` and ``item`` in, one row with ``number``, ``result`` and ``failure`` out."""
+        """Converts a row with ``number`` and ``item`` to a row with ``number``, ``result`` and ``failure``."""
         import pyarrow
 
         result, failure = b"", ""
@@ -62,7 +62,7 @@ class Worker:
 def as_failure(error: ZooError) -> str:
     """An error as text, with the name of the machine.
 
-    An error that needs more than a message and a hint becomes one of the type that it is derived from.
+    If the type of the error needs more than a message and a hint, the next type that it is derived from is used.
     """
     simple = [kind for kind in type(error).__mro__ if issubclass(kind, ZooError) and "__init__" not in vars(kind)]
     kind = simple[0] if simple else ZooError
@@ -70,7 +70,7 @@ def as_failure(error: ZooError) -> str:
 
 
 def as_error(failure: str) -> ZooError:
-    """The error of ``as_failure``."""
+    """Converts the text from ``as_failure`` to an error."""
     name, message, hint = json.loads(failure)
     error: ZooError = getattr(errors, name, ZooError)(message, hint)
     return error

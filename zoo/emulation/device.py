@@ -26,7 +26,7 @@ from zoo.parity.device import Processor
 from zoo.records import read_object, read_record
 from zoo.terminal import readable
 
-#: Maximum time for one reply. A large network takes seconds, on a busy machine minutes.
+#: Maximum time for one reply, in seconds. A large network takes seconds, or minutes on a busy machine.
 WAIT_S = 900.0
 
 
@@ -44,7 +44,7 @@ class EmulatedDevice:
 
     Raises:
         UsageError: The emulator does not know the processor.
-        ExportError: The bundle does not run there.
+        ExportError: The bundle does not run on the emulated processor.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class EmulatedDevice:
             raise
 
     def look(self, path: str) -> NDArray[np.uint8]:
-        """Pixels of an image file, preprocessed by the runner there: RGB, uint8 ``(height, width, 3)``.
+        """Pixels of an image file, preprocessed by the emulated runner: RGB, uint8 ``(height, width, 3)``.
 
         Raises:
             ImageError: The file cannot be read there.

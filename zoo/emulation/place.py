@@ -86,7 +86,7 @@ def find_program() -> tuple[Path, str]:
     least = ".".join(map(str, LEAST_VERSION))
     if old:
         raise UsageError(
-            f"The emulator is too old: {old}. Expected: {least} or later, because ONNX Runtime crashes it."
+            f"The emulator is too old: {old}. Expected: {least} or later, because older versions crash in ONNX Runtime."
         )
     raise UsageError(f"There is no emulator: neither {PROGRAM} on the PATH nor {folder() / PROGRAM}.")
 

@@ -1,8 +1,8 @@
-"""Predictions of any number of photos into a file: listing, parts, and the file itself.
+"""Writes predictions of any number of photos to a file.
 
-photos.py    the photos of lists, folders and Parquet files
-shard.py     the share of one of several commands
+photos.py      the photos of lists, folders and Parquet files
+shard.py       the share of one of several commands
 unfinished.py  finished parts of a file that is not finished yet
-rows.py      the row of a photo
-table.py     the finished file: CSV, JSON Lines or Parquet
+rows.py        the row of a photo
+table.py       the finished file: CSV, JSON Lines or Parquet
 """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Suffixes of files that list paths.
 LISTS = (".txt", ".csv", ".parquet")
 
-#: The column of paths in a list with columns. The second is that of zoo's own predictions.
+#: Names of the column of paths in a list with columns. The second is that of zoo's own predictions.
 _COLUMNS = ("path", "file")
 
 
@@ -51,7 +51,7 @@ def is_list(argument: str) -> bool:
 
 
 def pictures_of(arguments: Sequence[str]) -> Iterator[tuple[str, Picture]]:
-    """Name and picture of each photo of files, folders, lists, and ``-`` for standard input."""
+    """Yields name and picture of each photo of files, folders and lists. ``-`` is standard input."""
     for argument in arguments:
         if is_list(argument):
             yield from ((photo.name, photo.picture(Path())) for photo in _listed_in(Path(argument)))

@@ -35,7 +35,7 @@ class Shard:
 
 
 def read_shard(text: str | None) -> Shard:
-    """``2/8`` as the second of eight shares. ``None``: everything.
+    """Reads ``2/8`` as the second of eight shares, and ``None`` as all photos.
 
     Raises:
         UsageError: The text has another form.

@@ -51,9 +51,9 @@ def parquet() -> tuple[Any, Any]:
 
 
 def _write_csv(path: Path, lines: Iterable[str], top: int, says_known: bool) -> None:
-    # surrogateescape: a file name that is not UTF-8 comes back as the bytes it was.
+    # surrogateescape: a file name that is not UTF-8 is written as its original bytes.
     with whole_file(path) as aside, aside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        # Everything but numbers is quoted: a lone carriage return in a name is a line end otherwise.
+        # Everything but numbers is quoted, because otherwise a carriage return in a name would be a line end.
         writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(columns(top, says_known))
         for row in map(json.loads, lines):
@@ -75,7 +75,7 @@ def _write_parquet(path: Path, lines: Iterable[str], top: int, says_known: bool)
     with whole_file(path) as aside, writing.ParquetWriter(aside, schema) as file:
         for group in _groups(rows):
             values = dict(zip(names, zip(*group, strict=True), strict=True))
-            # Text in Parquet is UTF-8, and a file name may be any bytes.
+            # Text in Parquet is UTF-8, and a file name may consist of any bytes.
             values["file"] = tuple(_as_utf8(name) for name in values["file"])
             arrays = [pyarrow.array(values[field.name], field.type) for field in schema]
             file.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))

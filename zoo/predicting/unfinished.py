@@ -1,6 +1,6 @@
 """The finished parts of a file of predictions that is not finished yet.
 
-They are in the folder ``<file>.unfinished`` next to it, which a command with the same goal continues:
+They are in the folder ``<file>.unfinished`` next to the file. A command with the same goal continues them:
 
 photos        the photos, one line of JSON each, listed once
 goal.json     what is predicted, written when the photos are listed
@@ -25,7 +25,8 @@ from zoo.records import read_object, read_record
 
 _VERSION = 1
 
-#: Photos of a part: so few that a killed command loses little, and so many that writing a part costs nothing.
+#: Minimum and maximum number of photos in a part, and the number of parts between these limits. A part is so small that
+#: a killed command loses little, and so large that writing it costs little.
 _FEWEST, _MOST, _PARTS = 16, 512, 64
 
 
@@ -99,7 +100,7 @@ class Unfinished:
         """Creates the folder and holds its lock. Without any finished part, the folder is removed at the end.
 
         Raises:
-            DataError: Another command holds it.
+            DataError: Another command holds the lock.
         """
         make_folder(self.path)
         busy = DataError(f"Another command is writing {self.file}.", "Wait for it, or choose another file.")
@@ -130,7 +131,7 @@ class Unfinished:
         """Records the goal, or compares it with the recorded one.
 
         Raises:
-            UsageError: The recorded goal is another one.
+            UsageError: The recorded goal differs.
         """
         file = self.path / "goal.json"
         if not file.is_file():
@@ -148,7 +149,7 @@ class Unfinished:
 
     @property
     def size(self) -> int:
-        """Number of photos of a part."""
+        """Number of photos in a part."""
         return min(_MOST, max(_FEWEST, -(-self.count // _PARTS)))
 
     @property

@@ -51,7 +51,7 @@ class FlipInfo:
 
     Args:
         asked: The recipe's ``flip``.
-        chosen: The value chosen for ``auto``, or else the requested value.
+        chosen: The value that was chosen for ``auto``, or the requested value if it is not ``auto``.
         warning: Why ``auto`` does not mirror images, or why the requested mirroring may be harmful. Empty or ``None``
             if there is no problem.
     """
@@ -63,11 +63,11 @@ class FlipInfo:
 
 @dataclass(frozen=True)
 class HeadTried:
-    """A candidate head at its best strength.
+    """A candidate head with the best strength of its penalty.
 
     Args:
         method: ``ridge`` or ``logistic`` regression.
-        features: The features that it was given.
+        features: Its input features.
         strength: Strength of its penalty, relative to the loss.
         accuracy: Accuracy on held-out folds, 0 to 1.
         brier_score: Brier score on held-out folds: the mean squared error of the probabilities, summed over the
@@ -83,7 +83,7 @@ class HeadTried:
 
 @dataclass(frozen=True)
 class Growth:
-    """How accuracy grows with training images.
+    """How the accuracy grows with the number of training images.
 
     Args:
         images: Numbers of training images, ascending. The last is the number in the complete folds.
@@ -290,7 +290,7 @@ class Threshold(Point):
             each predicted in cross-validation by a head that was not trained on it. ``halves``: the other half of the
             test images.
         chosen_images: Number of images on which the threshold was chosen.
-        curve: Points for other accuracies that can be reached with a threshold only.
+        curve: Points for other accuracies that can be reached only with a threshold.
     """
 
     images: int = 0
@@ -377,7 +377,7 @@ class Metrics:
 
     @property
     def weakest_class(self) -> ClassMetrics | None:
-        """The class with the lowest recall, the largest of equal ones.
+        """The class with the lowest recall. Of classes with equal recall, it is the one with the most images.
 
         ``None`` if all images are predicted correctly.
         """
@@ -386,7 +386,7 @@ class Metrics:
 
     @property
     def against_baseline(self) -> Literal["better", "unsure", "worse"] | None:
-        """Whether the accuracy differs from that of always predicting the most frequent class, by its 95 % interval."""
+        """Whether the 95 % interval is above, at or below the accuracy of always predicting the most frequent class."""
         low, high = self.accuracy_interval
         if self.majority_class_baseline is None:
             return None

@@ -1,18 +1,18 @@
 """A training run on disk: one folder with everything that is needed to read, repeat, resume and export it.
 
-run.json          arguments, recipe, ImageSpec, labels, seed, data digest and counts, versions, backend, timings, and
-                  its place in the order of runs; ``RunInfo`` is its record
+run.json          arguments, recipe, ImageSpec, labels, seed, digest and image counts of the data, versions, backend,
+                  timings, and the position of the run in the order of runs; read as ``RunInfo``
 zoo.yaml          settings for `zoo train --repeat`
-split.csv         path, label, split, sha256 of every image used
-skipped.csv       path and reason of every file that could not be used
+split.csv         path, label, split and sha256 of every image that was used
+skipped.csv       path of every file that could not be used, and the reason why
 unlabelled.csv    path, sha256 and use of every photo without a label, if there were any
-seen.csv          sha256 of further photos on which its teachers were trained
+seen.csv          sha256 of further photos on which the teachers of the run were trained
 history.csv       one row per epoch
 checkpoints/      state for --resume; not needed once the run is finished
 model.keras       the best weights, float32, for keras.models.load_model
-predictions.csv   file, true, predicted, probability of each class, on the test split
+predictions.csv   file, true class, predicted class and probability of each class, for the test split
 cross_validation.csv  the same for the training images, if they were predicted in a cross-validation
-metrics.json      written last of the results: a run is finished when it exists
+metrics.json      metrics on the test split; written after all other results, so a run with this file is finished
 plots/*.png, report.html, exports/
 """
 
@@ -282,7 +282,7 @@ def open_run(path: Path) -> Run:
     """Reads a run folder.
 
     Raises:
-        UsageError: There is no run at ``path``, or it was written by a newer zoo.
+        UsageError: There is no run at ``path``, or this zoo does not read its format.
         TrainingError: Its ``run.json`` is damaged.
     """
     file = path / "run.json"

@@ -20,7 +20,7 @@ class TeacherInfo:
         n: Number of its test images.
         uncompared: Number of its training photos that could not be fully compared with the test images of the student,
             so that there may be near-duplicates among them.
-        validation: Number of validation images of the student that it was trained on.
+        validation: Number of the student's validation images on which the teacher was trained.
     """
 
     run: str
