@@ -1,6 +1,6 @@
 """ONNX, for ONNX Runtime on servers, boards, phones and in the browser, and for other programs that read it.
 
-This module is what the plugin manager imports, so it needs neither onnx nor a runtime.
+The plugin manager imports this module, so it needs neither onnx nor a runtime.
 """
 
 from __future__ import annotations

@@ -53,9 +53,9 @@ def settle_additions(editor: Editor) -> None:
 
 
 def _own_read(editor: Editor, node: NodeProto, place: int, read: NodeProto) -> NodeProto:
-    """The node with which only this addition reads an input: a new one if others read the same.
+    """The node that reads an input for this addition only. It is a new node if others use the existing one.
 
-    They keep the step. The biases of convolutions are stored in units of it.
+    The others keep the step, because the biases of convolutions are stored in units of it.
     """
     if editor.only_reader(read.output[0]) is node:
         return read
@@ -71,7 +71,7 @@ Quantisation = tuple[np.float32, int]
 
 
 def settled(left: Quantisation, right: Quantisation, result: Quantisation) -> tuple[np.float32, np.float32] | None:
-    """The two steps with the smallest change found with which all processors round every sum to the same value.
+    """The least changed steps that were found for which all processors round every sum to the same value.
 
     Args:
         left, right: Step and zero point of the inputs, stored in uint8.

@@ -18,7 +18,7 @@ class Editor:
     """The nodes and constants of a graph.
 
     Args:
-        model: Left as it is; ``model`` builds another.
+        model: The model, which is not changed. The method ``model`` builds a new one.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -31,14 +31,14 @@ class Editor:
         self.outputs = list(model.graph.output)
 
     def maker(self, name: str) -> NodeProto | None:
-        """The node that makes a value; ``None`` for inputs and constants."""
+        """The node that computes a value. ``None`` for inputs and constants."""
         return next((node for node in self.nodes if name in node.output), None)
 
     def readers(self, name: str) -> list[NodeProto]:
         return [node for node in self.nodes if name in node.input]
 
     def only_reader(self, name: str) -> NodeProto | None:
-        """The one node that reads a value that is no output of the graph."""
+        """The only node that reads a value. ``None`` if several read it, or if it is an output of the graph."""
         readers = self.readers(name)
         return readers[0] if len(readers) == 1 and name not in [output.name for output in self.outputs] else None
 
@@ -61,14 +61,14 @@ class Editor:
         self.nodes[place : place + 1] = new
 
     def redirect(self, old: str, new: str) -> None:
-        """Whoever reads ``old`` reads ``new`` from now on."""
+        """Makes all nodes that read ``old`` read ``new`` instead."""
         for node in self.nodes:
             for place, name in enumerate(node.input):
                 if name == old:
                     node.input[place] = new
 
     def rename(self, old: str, new: str) -> None:
-        """A value by another name, wherever it is made or read."""
+        """Renames a value wherever it is computed or read."""
         self.redirect(old, new)
         for node in self.nodes:
             for place, name in enumerate(node.output):
@@ -79,7 +79,7 @@ class Editor:
                 value.name = new
 
     def drop_unread(self) -> None:
-        """Leaves out nodes whose values nobody reads."""
+        """Removes nodes whose values are not read."""
         read = {output.name for output in self.outputs}
         kept = []
         for node in reversed(self.nodes):
@@ -89,7 +89,7 @@ class Editor:
         self.nodes = kept[::-1]
 
     def shapes(self) -> dict[str, tuple[int | None, ...]]:
-        """Shapes of the values on the way, as far as ONNX can tell; ``None`` for a free dimension."""
+        """Shapes of the intermediate values, as far as ONNX can infer them. ``None`` is a free dimension."""
         inferred = onnx.shape_inference.infer_shapes(self.model("", 17, 8), data_prop=True).graph
         return {
             value.name: tuple(side.dim_value or None for side in value.type.tensor_type.shape.dim)
@@ -97,7 +97,7 @@ class Editor:
         }
 
     def shorten_names(self) -> None:
-        """Names values and nodes after their layers. This is readable, and makes an int8 file 2 % smaller."""
+        """Names values and nodes after their layers. These names are readable, and make an int8 file 2 % smaller."""
         short = {value.name: value.name for value in (*self.inputs, *self.outputs)}
         taken = Counter(short.keys())
         for node in self.nodes:
@@ -116,7 +116,7 @@ class Editor:
         self.constants = {short[name]: value for name, value in self.constants.items() if name in short}
 
     def model(self, name: str, opset: int, ir_version: int) -> onnx.ModelProto:
-        """A model of what is left, without constants nobody reads and without the shapes of values on the way."""
+        """Builds a model of the current nodes, without unused constants and without shapes of intermediate values."""
         for node in self.nodes:
             node.name = node.output[0]
         read = {name for node in self.nodes for name in node.input}
@@ -133,7 +133,7 @@ class Editor:
 
 
 def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
-    """Value of an attribute of a node."""
+    """The value of an attribute of a node."""
     for found in node.attribute:
         if found.name == name:
             return helper.get_attribute_value(found)

@@ -1,4 +1,4 @@
-"""The runtime of the device, with the errors of zoo."""
+"""Loads the runtime for devices, and converts its errors to those of zoo."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoo_onnx import runtime
 
 
 def load(path: Path, threads: int) -> Runtime:
-    """See ``zoo_onnx.runtime.load``; what it cannot read is an ``ExportError`` here."""
+    """Like ``zoo_onnx.runtime.load``, but raises ``ExportError`` if the file cannot be read."""
     try:
         return runtime.load(path, threads)
     except ValueError as error:

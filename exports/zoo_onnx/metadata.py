@@ -1,4 +1,4 @@
-"""What a file says about itself, in ``metadata_props``, as one entry of canonical JSON."""
+"""The metadata of a file: one entry of canonical JSON in ``metadata_props``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write_metadata(path: Path, metadata: Metadata) -> None:
     """Stores the metadata in the file, and replaces existing metadata.
 
     Raises:
-        ExportError: It is no ONNX file, or has another number of outputs than there are labels.
+        ExportError: The file is not an ONNX file, or its number of outputs differs from the number of labels.
     """
     model = read_model(path)
     classes = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
@@ -34,17 +34,17 @@ def read_metadata(path: Path) -> Metadata | None:
     """The metadata of a file. ``None`` if it has no zoo metadata.
 
     Raises:
-        ExportError: It is no ONNX file, or its metadata is damaged.
+        ExportError: The file is not an ONNX file, or its metadata is damaged.
     """
     text = {entry.key: entry.value for entry in read_model(path).metadata_props}.get(KEY)
     return None if text is None else Metadata.from_json(text)
 
 
 def stored(path: Path) -> dict[str, int]:
-    """How many numbers the initializers hold, by NumPy name of their type.
+    """The number of elements in the initializers, by the NumPy name of their dtype.
 
     Raises:
-        ExportError: It is no ONNX file.
+        ExportError: The file is not an ONNX file.
     """
     found: dict[str, int] = {}
     for tensor in read_model(path).graph.initializer:
@@ -59,10 +59,10 @@ def _unicode(text: str) -> str:
 
 
 def read_model(path: Path) -> onnx.ModelProto:
-    """The file's content.
+    """Reads an ONNX file.
 
     Raises:
-        ExportError: There is no file, or it is no ONNX model.
+        ExportError: The file does not exist, or is not an ONNX model.
     """
     try:
         model = onnx.load(str(path))

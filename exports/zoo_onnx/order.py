@@ -1,4 +1,4 @@
-"""Pictures that are flattened in the order they lie."""
+"""Flattens images in the order in which they are in memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _ANY_ORDER = ("QuantizeLinear", "DequantizeLinear", "Relu", "Clip")
 
 
 def flatten_in_order(editor: Editor) -> None:
-    """A picture is flattened as it lies, channels first; the matrix after it has its rows in that order instead.
+    """Flattens images with channels first, and reorders the rows of the matrix after each of them accordingly.
 
-    Keras flattens with channels last, and tf2onnx transposes every picture for that.
+    Keras flattens with channels last, so tf2onnx transposes every image before it is flattened.
     """
     shapes = editor.shapes()
     for transpose in [node for node in editor.nodes if node.op_type == "Transpose"]:
@@ -34,7 +34,7 @@ def flatten_in_order(editor: Editor) -> None:
 
 
 def _matrix_after(editor: Editor, transpose: NodeProto) -> NodeProto | None:
-    """The product with a constant matrix that reads a flattened picture, and nothing else does."""
+    """The product with a constant matrix that reads a flattened image, if nothing else reads this image."""
     node: NodeProto | None = transpose
     flattened = False
     while node is not None:

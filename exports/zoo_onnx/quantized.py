@@ -1,8 +1,8 @@
 """8 bits in ONNX: QuantizeLinear and DequantizeLinear around every operation, which runtimes then compute in integers.
 
-tf2onnx turns each ``FakeQuantize`` layer into such a pair. What is left to do: pixels enter as uint8, weights are
-stored as int8 with a scale per output channel and biases as int32, a ReLU that the stored range implies goes, and what
-only moves values moves stored ones.
+tf2onnx converts each ``FakeQuantize`` layer to such a pair. This module changes the input to uint8, stores weights as
+int8 with a scale per output channel and biases as int32, removes each ReLU that the stored range implies, and lets
+operations that only move values move stored values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zoo_onnx.editor import Editor, attribute
 #: Operations that move values without changing them.
 _MOVING = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "MaxPool", "Pad", "Slice", "Identity")
 _LARGEST = 127
-#: Half of the range of 32 bits; the other half is for the products.
+#: Largest stored bias: half of the range of 32 bits. The other half remains for the products.
 _LARGEST_BIAS = 2**30
 
 Array = NDArray[Any]
@@ -39,7 +39,7 @@ def store_in_8_bits(editor: Editor) -> None:
 
 
 def _take_bytes(editor: Editor) -> None:
-    """The input's QuantizeLinear, of scale 1 and zero point 0, goes: the caller gives the bytes themselves."""
+    """Removes the QuantizeLinear of the input (scale 1 and zero point 0), so that the model takes bytes."""
     (image,) = editor.inputs
     readers = editor.readers(image.name)
     if [node.op_type for node in readers] != ["QuantizeLinear"]:
@@ -54,7 +54,7 @@ def _take_bytes(editor: Editor) -> None:
 
 
 def _drop_implied_relus(editor: Editor) -> None:
-    """A ReLU before a QuantizeLinear of smallest value 0, and of a largest not above its cap, does nothing."""
+    """Removes each ReLU before a QuantizeLinear whose smallest value is 0 and whose largest is at most the cap."""
     for node in [node for node in editor.nodes if node.op_type in ("Relu", "Clip")]:
         store = editor.only_reader(node.output[0])
         if store is None or store.op_type != "QuantizeLinear":
@@ -75,7 +75,7 @@ def _clip(editor: Editor, node: NodeProto) -> tuple[float, float]:
 
 
 def _move_stored(editor: Editor, node: NodeProto) -> None:
-    """DequantizeLinear, move, and perhaps QuantizeLinear: the move alone, on stored values."""
+    """Replaces DequantizeLinear, a move, and possibly QuantizeLinear by the same move of stored values."""
     load = editor.maker(node.input[0])
     if load is None or load.op_type != "DequantizeLinear":
         return
@@ -85,10 +85,10 @@ def _move_stored(editor: Editor, node: NodeProto) -> None:
         assert value is not None
         stored = np.round(value / editor.constants[scale]) + editor.constants[zero]
         name = editor.add_constant(f"{node.output[0]}_value", stored.astype(np.uint8))
-        # Zeros around the picture become the padding of the convolution; see _merge_pads.
+        # Zeros around the image become the padding of the convolution; see _merge_pads.
         if not value.any() and _pads_space(editor, node):
             return
-        # The constant channel of the picture, 255, is the byte 255.
+        # The constant channel of the image, 255, is stored as the byte 255.
         node.input[:] = [load.input[0], node.input[1], name]
     else:
         node.input[0] = load.input[0]
@@ -119,7 +119,7 @@ def _same(editor: Editor, store: NodeProto, load: NodeProto) -> bool:
 
 
 def _store_weights(editor: Editor, node: NodeProto) -> None:
-    """int8 weights and int32 biases of an operation whose input and output are stored in 8 bits."""
+    """Stores int8 weights and int32 biases for an operation whose input and output are stored in 8 bits."""
     source = editor.maker(node.input[0])
     if source is not None and source.op_type == "Pad":
         source = editor.maker(source.input[0])
@@ -133,7 +133,8 @@ def _store_weights(editor: Editor, node: NodeProto) -> None:
     bias = editor.constants[node.input[2]] if len(node.input) > 2 and node.input[2] else None
     input_scale = float(editor.constants[source.input[1]])
     if bias is not None:
-        # The bias has the step of the weights. If the weights are almost zero, it would not fit.
+        # The step of the bias is proportional to that of the weights. If the weights are almost zero, the bias would
+        # not fit into 32 bits.
         scales = np.maximum(scales, np.abs(bias) / input_scale / _LARGEST_BIAS)
     shape = [-1 if place == axis else 1 for place in range(weights.ndim)]
     stored = np.clip(np.round(weights / scales.reshape(shape)), -_LARGEST, _LARGEST).astype(np.int8)
@@ -150,7 +151,7 @@ def _is_stored(editor: Editor, node: NodeProto) -> bool:
 
 
 def _stored(editor: Editor, node: NodeProto, name: str, values: Array, scales: Array, axis: int) -> str:
-    """Adds a constant and its DequantizeLinear; returns the name of the real values."""
+    """Adds a constant and its DequantizeLinear, and returns the name of the dequantised values."""
     inputs = [
         editor.add_constant(f"{name}_stored", values),
         editor.add_constant(f"{name}_scale", scales.astype(np.float32)),

@@ -1,4 +1,4 @@
-"""Asking an ONNX file. NumPy and ONNX Runtime alone: this module goes onto the device as it stands."""
+"""Predicts with an ONNX file. This module needs only NumPy and ONNX Runtime, and is copied to devices unchanged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 # From version 1.29 on, ONNX Runtime sends usage data to Microsoft and writes a device number into the home folder. This
-# turns it off, if it is set before the import.
+# variable turns both off, if it is set before the import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
@@ -17,7 +17,7 @@ _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uin
 
 
 class Tensor(NamedTuple):
-    """One input or output. ``None`` in the shape is a free dimension; real = scale x (stored - zero_point)."""
+    """One input or output. ``None`` in the shape is a free dimension. Real values are scale x (stored - zero_point)."""
 
     name: str
     shape: tuple[int | None, ...]
@@ -34,7 +34,7 @@ class OnnxRuntime:
         threads: Threads within an operator.
 
     Raises:
-        ValueError: There is no file, or ONNX Runtime cannot load it.
+        ValueError: The file does not exist, or ONNX Runtime cannot load it.
     """
 
     def __init__(self, path: str, threads: int = 1) -> None:
@@ -57,10 +57,10 @@ class OnnxRuntime:
         self.outputs = tuple(_tensor(value) for value in self._session.get_outputs())
 
     def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Probabilities, float32 ``(n, classes)``, of pixels, uint8 ``(n, height, width, 3)`` RGB.
+        """Predicts the class probabilities, float32 ``(n, classes)``, of RGB images, uint8 ``(n, height, width, 3)``.
 
         Raises:
-            ValueError: Another shape or dtype.
+            ValueError: The images have another shape or dtype.
         """
         (first,) = self.inputs
         if images.dtype != np.uint8 or images.shape[1:] != first.shape[1:]:
@@ -71,9 +71,10 @@ class OnnxRuntime:
         return np.asarray(probabilities, np.float32)
 
     def explain(self, images: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Probabilities, and the second output: of each place what it adds to the logit of each class.
+        """Predicts the class probabilities, and what each position of the map contributes to the logit of each class.
 
-        The second is float32 ``(n, height, width, classes)``; only files that were exported with a map have it.
+        The map is the second output, float32 ``(n, height, width, classes)``. Only files that were exported with a map
+        have it.
         """
         (first,) = self.inputs
         probabilities, maps = self._session.run(None, {first.name: images.astype(first.dtype, copy=False)})
@@ -81,12 +82,12 @@ class OnnxRuntime:
 
 
 def load(path: str | os.PathLike[str], threads: int = 1) -> OnnxRuntime:
-    """Loads a file for prediction; see ``OnnxRuntime``."""
+    """Loads a file for prediction. See ``OnnxRuntime``."""
     return OnnxRuntime(os.fspath(path), threads)
 
 
 def _source(path: str) -> str | bytes:
-    """The path, which saves holding the file twice; its content where ONNX Runtime cannot open such a name."""
+    """The path, so that the file is not in memory twice, or the content if ONNX Runtime cannot open the path."""
     with Path(path).open("rb") as file:
         return path if path.isascii() and os.name == "posix" else file.read()
 

@@ -1,4 +1,4 @@
-"""Shapes that a graph computes although all of them but the batch are known: written down as constants."""
+"""Replaces shapes that a graph computes by constants, because all dimensions except the batch size are known."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Shape = tuple[int, ...]
 
 
 def write_down_shapes(editor: Editor) -> None:
-    """Gives every ``Reshape`` a constant shape, in which 0 or -1 stands for the batch, and makes other operands that
-    are computed from shapes alone constants where the batch does not matter.
+    """Gives every ``Reshape`` a constant shape, in which 0 or -1 represents the batch size.
 
-    tf2onnx computes shapes when the model runs (``Shape``, ``Gather``, ``Concat``), which some readers of ONNX do not
-    support. The shapes are measured by running the graph with two batch sizes.
+    Other operands that are computed only from shapes become constants if they do not depend on the batch size. tf2onnx
+    computes shapes when the model runs (``Shape``, ``Gather``, ``Concat``), which some readers of ONNX do not support.
+    The shapes are measured by running the graph with two batch sizes.
     """
     reshapes = [node for node in editor.nodes if node.op_type == "Reshape"]
     computed = [name for node in editor.nodes for name in node.input[1:] if _is_computed_from_shapes(editor, name)]
@@ -43,10 +43,10 @@ def write_down_shapes(editor: Editor) -> None:
 
 
 def _constant_shape(first: tuple[Shape, Shape], second: tuple[Shape, Shape]) -> list[int] | None:
-    """What to reshape to; ``None`` where more than one size follows the batch in a way that ONNX has no number for.
+    """The constant shape of a ``Reshape``. ``None`` if several sizes depend on the batch size and need a -1.
 
     Args:
-        first, second: Shape before and after, with one batch and with the other.
+        first, second: Shapes before and after the ``Reshape``, for the first and for the second batch size.
     """
     before, after = zip(first[0], second[0], strict=True), zip(first[1], second[1], strict=True)
     kept = dict(enumerate(before))
@@ -58,7 +58,7 @@ def _constant_shape(first: tuple[Shape, Shape], second: tuple[Shape, Shape]) -> 
 
 
 def _is_computed_from_shapes(editor: Editor, name: str) -> bool:
-    """Whether a value is made by operators, out of shapes and constants alone."""
+    """Whether a value is computed by operators from shapes and constants alone."""
     waiting, seen = [name], set[str]()
     while waiting:
         value = waiting.pop()
@@ -74,7 +74,7 @@ def _is_computed_from_shapes(editor: Editor, name: str) -> bool:
 
 
 def _run(editor: Editor, names: Iterable[str], batch: int) -> dict[str, NDArray[np.generic]]:
-    """Values of a graph for black pictures."""
+    """Runs a graph on black images, and returns its values by name."""
     model = editor.model("shapes", 17, 8)
     (image,) = model.graph.input
     asked = list(names)

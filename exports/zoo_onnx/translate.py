@@ -1,4 +1,4 @@
-"""From a prepared Keras model to an ONNX file, by way of tf2onnx."""
+"""Converts a prepared Keras model to an ONNX file with tf2onnx."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from zoo_onnx.order import flatten_in_order
 from zoo_onnx.quantized import store_in_8_bits
 from zoo_onnx.shapes import write_down_shapes
 
-#: Supported by ONNX Runtime 1.13 of October 2022 and OpenCV 4.7, with every operator of a classifier.
+#: These versions are supported by ONNX Runtime 1.13 of October 2022 and OpenCV 4.7, and have every operator that a
+#: classifier needs.
 OPSET, IR_VERSION = 17, 8
 
 #: Tensors with fewer elements stay in float32. They are a tenth of the weights, and float16 affects them most: with all
@@ -37,12 +38,12 @@ def convert(model: keras.Model, path: Path, precision: str) -> None:
     """Writes an ONNX file.
 
     Args:
-        model: Prepared by the harness; for ``int8`` with its ``FakeQuantize`` layers.
-        path: Where to; appears whole or not at all.
-        precision: ``float32``; ``float16``: weights stored in half, computed in float32; or ``int8``.
+        model: Model prepared by the harness, for ``int8`` with ``FakeQuantize`` layers.
+        path: Path of the file, which is written atomically.
+        precision: ``float32``, ``float16`` (weights stored in float16, computation in float32), or ``int8``.
 
     Raises:
-        ExportError: An operation of the model has no ONNX counterpart; it is named.
+        ExportError: An operation of the model has no ONNX counterpart. The message names it.
     """
     editor = _translate(model)
     _name_ends(editor)
@@ -94,7 +95,7 @@ def _translate(model: keras.Model) -> Editor:
         raise ExportError(
             f"The model computes in a loop or a branch, which becomes {', '.join(told)}: this exporter writes graphs "
             "without them.",
-            "Use layers in its place that compute without one, or another format.",
+            "Use layers that compute without loops and branches, or another format.",
         )
     editor = Editor(translated)
     _hold_tensors(editor, traced)
@@ -103,10 +104,10 @@ def _translate(model: keras.Model) -> Editor:
 
 @contextlib.contextmanager
 def _grouped_by_tensorflow(model: keras.Model) -> Iterator[None]:
-    """Makes grouped convolutions call TensorFlow's own operation, which has groups, while the block lasts.
+    """Makes grouped convolutions call TensorFlow's own operation, which supports groups, within the block.
 
-    Keras calls a function that XLA must compile instead, because training on a CPU needs that. A converter can only
-    call the function too.
+    Otherwise, Keras calls a function that XLA must compile, because training on a CPU needs it. A converter cannot
+    translate this function into one convolution.
     """
     import tensorflow as tf
 
@@ -125,7 +126,7 @@ def _grouped_by_tensorflow(model: keras.Model) -> Iterator[None]:
 
 
 def _hold_tensors(editor: Editor, traced: Any) -> None:
-    """Tensors that a layer has in addition to its weights are inputs for TensorFlow, and constants for zoo."""
+    """Makes tensors that a layer has in addition to its weights constants. For TensorFlow, they are inputs."""
     held = [tensor for tensor in traced.captured_inputs if tensor.dtype.name != "resource"]
     (_, *inputs) = editor.inputs
     for value, tensor in zip(inputs, held, strict=True):
@@ -134,7 +135,7 @@ def _hold_tensors(editor: Editor, traced: Any) -> None:
 
 
 def _translate_erfc(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
-    """1 - erf, which ONNX has. TensorFlow's exact GELU is made of erfc."""
+    """Translates erfc, which TensorFlow's exact GELU uses, to 1 - erf, because ONNX has erf."""
     value, shape, dtype = node.output[0], graph.get_shape(node.output[0]), graph.get_dtype(node.output[0])
     one = graph.make_const(f"{name}_one", np.array(1, np.float32)).output[0]
     graph.remove_node(node.name)
@@ -143,7 +144,7 @@ def _translate_erfc(graph: Any, node: Any, name: str, arguments: list[Any]) -> N
 
 
 def _translate_expm1(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
-    """exp - 1, of which CELU is made; what is lost near zero is below one part in ten million of the values there."""
+    """Translates expm1, which CELU uses, to exp - 1. Near zero, the rounding error is below 1e-7."""
     value, shape, dtype = node.output[0], graph.get_shape(node.output[0]), graph.get_dtype(node.output[0])
     one = graph.make_const(f"{name}_one", np.array(1, np.float32)).output[0]
     graph.remove_node(node.name)
@@ -165,7 +166,7 @@ def _reason(error: Exception, model: keras.Model) -> str:
 
 
 def _layer(text: str, model: keras.Model) -> str:
-    """The layer that a text names, to be said in passing; TensorFlow may have appended a number to its name."""
+    """The layer that a text names, in parentheses. TensorFlow may have appended a number to the name."""
     names = [layer.name for layer in model.layers if re.search(rf"\b{re.escape(layer.name)}(_\d+)?\b", text)]
     return f" (layer '{max(names, key=len)}')" if names else ""
 
@@ -182,10 +183,10 @@ def _name_ends(editor: Editor) -> None:
 
 
 def _transpose_first(editor: Editor) -> None:
-    """A channel more, then channels first: the other way round, as one block after those of the picture.
+    """Adds the constant channel after the transposition to channels first instead of before, as one block.
 
-    Measured on MobileNetV2, ONNX Runtime 1.32, one thread: 35 microseconds instead of 395. The row of numbers between
-    the two Reshapes keeps ONNX Runtime from turning the order round again for int8.
+    Measured on MobileNetV2, ONNX Runtime 1.32, one thread: 35 microseconds instead of 395. The flat shape between the
+    two Reshapes prevents ONNX Runtime from reversing this order for int8.
     """
     for pad in [node for node in editor.nodes if node.op_type == "Pad"]:
         transpose = editor.only_reader(pad.output[0])
@@ -212,7 +213,7 @@ def _transpose_first(editor: Editor) -> None:
 
 
 def _sources(editor: Editor, node: onnx.NodeProto) -> list[str]:
-    """The value a node reads, and the one that was stored in 8 bits before it."""
+    """The value that a node reads, and the values from which this value was quantised or dequantised."""
     names = [node.input[0]]
     while (maker := editor.maker(names[-1])) is not None and maker.op_type in ("QuantizeLinear", "DequantizeLinear"):
         names.append(maker.input[0])
@@ -220,7 +221,7 @@ def _sources(editor: Editor, node: onnx.NodeProto) -> list[str]:
 
 
 def _merge_pads(editor: Editor) -> None:
-    """Padding with zeros goes into the convolution after it."""
+    """Moves padding with zeros into the convolution after it."""
     for pad in [node for node in editor.nodes if node.op_type == "Pad"]:
         user = editor.only_reader(pad.output[0])
         pads = editor.constant(pad.input[1])
@@ -245,7 +246,7 @@ def _merge_pads(editor: Editor) -> None:
 
 
 def _join_bias(editor: Editor) -> None:
-    """A product with a constant matrix and the sum with a constant row after it are one operation, Gemm."""
+    """Joins a product with a constant matrix and a following sum with a constant row to one operation, Gemm."""
     shapes = editor.shapes()
     for product in [node for node in editor.nodes if node.op_type == "MatMul"]:
         if len(shapes.get(product.output[0], ())) != 2:  # Gemm only supports two axes; a transformer has three
@@ -264,7 +265,7 @@ def _join_bias(editor: Editor) -> None:
 
 
 def _store_in_half(editor: Editor) -> None:
-    """Weights as float16, cast to float32 where they are read: runtimes do that once, when they load the file."""
+    """Stores weights as float16, with a cast to float32. Runtimes do this cast once, when they load the file."""
     for name, value in list(editor.constants.items()):
         if value.dtype != np.float32 or value.size < SMALLEST or not editor.readers(name):
             continue

@@ -1,8 +1,7 @@
 """TFLite files: what LiteRT, MediaPipe Tasks and ML Kit run.
 
-This module is what the plugin manager imports, so it needs no TensorFlow: the conversion is in ``convert.py``, what a
-file says about itself in ``metadata.py``, and ``runtime.py``, which needs NumPy and LiteRT alone, also goes onto the
-device.
+The plugin manager imports this module, so it needs no TensorFlow. The conversion is in ``convert.py``, and the metadata
+of a file in ``metadata.py``. ``runtime.py`` needs only NumPy and LiteRT, and is also copied to devices.
 """
 
 from __future__ import annotations

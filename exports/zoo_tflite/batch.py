@@ -1,4 +1,4 @@
-"""A file of batch 1 whose interpreter can still be resized to another batch."""
+"""Makes a file with batch size 1 resizable to another batch size in the interpreter."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from zoo_tflite.operators import operators
 
 
 def let_reshapes_follow(inside: Any) -> None:
-    """Makes every ``RESHAPE`` that keeps the batch take it from its input: ``[1, n]`` becomes ``[-1, n]``.
+    """Makes every ``RESHAPE`` that keeps the batch size take it from its input: ``[1, n]`` becomes ``[-1, n]``.
 
-    The converter writes the batch of 1 that it was given into the constant, and ``Interpreter.resize_tensor_input``
-    would fail at that operator. For a batch of 1 both shapes mean the same, and neither needs an operator.
+    The converter writes the batch size of 1 into the constant, and ``Interpreter.resize_tensor_input`` would fail at
+    this operator. For a batch size of 1, both shapes mean the same, and neither needs a further operator.
     """
     graph = inside.subgraphs[0]
     for step, operator in zip(graph.operators, operators(inside), strict=True):

@@ -1,4 +1,4 @@
-"""The constant channel that carries the offset of the pixels, made by an operator that XNNPACK runs."""
+"""Computes the constant channel, which carries the offset of the pixels, by an operator that XNNPACK can run."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ai_edge_litert import schema_py_generated as schema
 from zoo_tflite import model_file
 from zoo_tflite.operators import operators
 
-#: The padded tensor, and the stored value of its padding.
+#: Types of the padded tensor, with the NumPy dtype in which the value of the padding is stored.
 _DTYPES = {schema.TensorType.FLOAT32: "<f4", schema.TensorType.INT8: "i1"}
-#: A weight of one in 8 bits.
+#: The stored value of a weight of one in 8 bits.
 _LARGEST = 127
 
 
 def fill_by_convolution(inside: Any) -> None:
-    """Turns ``PADV2`` of channels into a convolution of one place that copies them and adds constant ones.
+    """Replaces the ``PADV2`` of channels by a 1x1 convolution that copies them and adds constant channels.
 
-    XNNPACK pads with zeros only, so the first operator of a file would run outside of it. The copies are exact, in 8
-    bits too: 127 times a value, times 1/127, is nearer to it than any rounding.
+    XNNPACK can only pad with zeros, so it could not run ``PADV2``, the first operator of a file. The copies are exact,
+    also in 8 bits: 127 times a value, times 1/127, is always rounded to this value.
     """
     graph = inside.subgraphs[0]
     for step, operator in zip(graph.operators, operators(inside), strict=True):

@@ -1,4 +1,4 @@
-"""From a Keras model to a TFLite file."""
+"""Converts a Keras model to a TFLite file."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 
 def convert(model: keras.Model, path: Path, precision: str) -> None:
-    """Writes a TFLite file of built-in operators; the same model gives the same bytes.
+    """Writes a TFLite file of built-in operators. The same model results in the same bytes.
 
     Args:
-        model: Functional, on the TensorFlow backend, from ``image``, ``(None, height, width, 3)`` float32, to one
-            output, ``(None, classes)`` float32.
-        path: Where the file goes; it appears there whole or not at all.
-        precision: ``float32``; ``float16`` stores the weights so and computes in float32; ``int8`` computes in 8 bits
-            wherever the model says ``tf.quantization.fake_quant_with_min_max_args`` of a tensor, with weights
-            quantised by channel; a softmax at the end stays in float32.
+        model: Functional model on the TensorFlow backend, from ``image``, ``(None, height, width, 3)`` float32, to
+            probabilities, ``(None, classes)`` float32, and possibly an evidence map.
+        path: Path of the file, which is written atomically.
+        precision: ``float32``, ``float16`` (weights stored in float16, computation in float32), or ``int8``, which
+            computes in 8 bits wherever the model applies ``tf.quantization.fake_quant_with_min_max_args`` to a tensor,
+            with weights quantised per channel. A softmax at the end stays in float32.
 
-    The file takes ``image`` (float32; ``int8``: uint8 of scale 1 and zero point 0) and returns ``probabilities``
-    (float32), both of batch 1 and in the signature ``serving_default``.
+    The file takes ``image`` (float32, or for ``int8`` uint8 with scale 1 and zero point 0) and returns
+    ``probabilities`` (float32), both with batch size 1 and in the signature ``serving_default``.
 
     Raises:
-        ExportError: TFLite has no operator for a layer, or the model is not quantised as ``int8`` needs it.
+        ExportError: TFLite has no operator for a layer, or the model is not quantised as ``int8`` requires.
     """
     with stderr_aside(told=ExportError):
         content = _translate(model, precision)
@@ -98,7 +98,7 @@ def _all_of(outputs: Any) -> list[Any]:
 
 
 def _in_order(inside: Any) -> None:
-    """The probabilities first, then the map, if there is one. The signature contains them by name."""
+    """Orders the outputs: first the probabilities, then the map, if there is one. The signature names them."""
     graph, (signature,) = inside.subgraphs[0], inside.signatureDefs
     tensors = {bytes(entry.name).decode(): entry.tensorIndex for entry in signature.outputs}
     graph.outputs = [tensors[name] for name in (OUTPUT, MAP) if name in tensors]
@@ -133,10 +133,10 @@ def _not_quantised(reason: str) -> ExportError:
 
 
 def _answer_in_float(inside: Any) -> None:
-    """Turns ``SOFTMAX`` in 8 bits, then ``DEQUANTIZE``, round.
+    """Exchanges an 8-bit ``SOFTMAX`` and the ``DEQUANTIZE`` after it, so that the softmax is in float32.
 
-    The converter quantises every softmax, asked or not, to steps of 1/256: with many classes, most probabilities would
-    be 0 and the first ones equal. In float32 one row of numbers costs nothing.
+    The converter quantises every softmax to steps of 1/256, even if the model does not request it. With many classes,
+    most probabilities would be 0, and the largest would be equal. One row of numbers in float32 costs nothing.
     """
     graph = inside.subgraphs[0]
     makers = {output: place for place, step in enumerate(graph.operators) for output in step.outputs}
@@ -159,7 +159,7 @@ def _answer_in_float(inside: Any) -> None:
 
 
 def _name(inside: Any, description: str) -> None:
-    """Gives the tensors their names, and takes out what says nothing about the model."""
+    """Names the tensors, and removes metadata that does not describe the model."""
     graph = inside.subgraphs[0]
     graph.tensors[graph.inputs[0]].name = INPUT
     for output, name in zip(graph.outputs, (OUTPUT, MAP), strict=False):

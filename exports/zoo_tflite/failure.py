@@ -1,4 +1,4 @@
-"""What a failed conversion says: the operator and the layer it came from, instead of a wall of MLIR."""
+"""Error messages for failed conversions. They name the operator and its layer instead of showing pages of MLIR."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def unsupported(message: str, model: keras.Model) -> ExportError:
 
 
 def brief(message: str) -> str:
-    """The first line that says something, without colours, at most 200 characters."""
+    """The first line that is not empty, without colours, at most 200 characters."""
     lines = [line.strip() for line in _ESCAPE.sub("", message).splitlines()]
     line = next((line for line in lines if line), "no reason given")
     return line if len(line) <= 200 else f"{line[:200]}..."
 
 
 def _layer(location: str, model: keras.Model) -> str | None:
-    """Name of the layer whose scope is in a location; TensorFlow may have appended a number to it."""
+    """Name of the layer whose scope is in a location. TensorFlow may have appended a number to it."""
     names = {layer.name for layer in model.layers}
     scope = _SCOPE.search(location)
     parts = scope["scope"].split("/") if scope else []

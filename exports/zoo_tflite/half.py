@@ -1,4 +1,4 @@
-"""Weights stored in float16, and read as float32."""
+"""Stores weights in float16 that are read as float32."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _VERSION = 3
 
 
 def store_in_half(inside: Any) -> None:
-    """Turns large constants into float16 ones, each with a DEQUANTIZE before anything else, as the converter writes it.
+    """Converts large constants to float16, each with a DEQUANTIZE before all other operators, as the converter does.
 
-    Runtimes carry it out once, when they load the file.
+    Runtimes run the DEQUANTIZE once, when they load the file.
     """
     graph = inside.subgraphs[0]
     code = len(inside.operatorCodes)
@@ -52,7 +52,7 @@ def store_in_half(inside: Any) -> None:
 
 
 def _drop_unused_buffers(inside: Any) -> None:
-    """Empties buffers that no tensor and no metadata names; their numbers stay."""
+    """Empties buffers that are used by no tensor and no metadata. The numbers of the other buffers do not change."""
     used = {tensor.buffer for graph in inside.subgraphs for tensor in graph.tensors}
     used |= {entry.buffer for entry in inside.metadata or []}
     for place, buffer in enumerate(inside.buffers):

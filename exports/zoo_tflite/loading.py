@@ -1,4 +1,4 @@
-"""The runtime of the device, with the errors of zoo."""
+"""Loads the runtime for devices, and converts its errors to those of zoo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo_tflite import runtime
 
 
 def load(path: Path, threads: int) -> Runtime:
-    """See ``zoo_tflite.runtime.load``; what it cannot read is an ``ExportError`` here."""
+    """Like ``zoo_tflite.runtime.load``, but raises ``ExportError`` if the file cannot be read."""
     try:
         # runtime.py does not import zoo, so its TensorInfo has the same fields but is another class.
         with stderr_aside(only=b"INFO: "):  # LiteRT prints how it computes

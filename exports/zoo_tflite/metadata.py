@@ -1,7 +1,8 @@
 """The metadata of a TFLite file: Google's metadata for MediaPipe Tasks, ML Kit and Android Studio, and that of zoo.
 
-Google's is a FlatBuffer in the model's ``metadata`` under ``TFLITE_METADATA``, and the files it names follow the model
-as a ZIP archive (``unzip model.tflite`` lists them): ``labels.txt``, which it knows, and ``zoo.json``, which is ours.
+Google's metadata is a FlatBuffer in the model's ``metadata`` with the name ``TFLITE_METADATA``. The files that it names
+follow the model as a ZIP archive (``unzip -l model.tflite`` lists them): ``labels.txt``, which its schema defines, and
+``zoo.json``, which contains the metadata of zoo.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ LABELS, OURS = "labels.txt", "zoo.json"
 #: Version of the schema that added the last field that is used.
 MIN_PARSER_VERSION = "1.0.0"
 
-#: Maximum size, far above the labels of any classifier.
+#: Maximum size of a file in the archive, far above the labels of any classifier.
 _LARGEST_BYTES = 16 * 2**20
 
 
@@ -31,7 +32,7 @@ def write_metadata(path: Path, metadata: Metadata) -> None:
     """Stores the metadata in a file, and replaces existing metadata. The same metadata gives the same bytes.
 
     Raises:
-        ExportError: The file is not there, damaged, or has another number of outputs than there are labels.
+        ExportError: The file does not exist, is damaged, or its number of outputs differs from the number of labels.
     """
     model, _ = model_file.read(path)
     graph = model.subgraphs[0]
@@ -44,21 +45,21 @@ def write_metadata(path: Path, metadata: Metadata) -> None:
 
 
 def read_metadata(path: Path) -> Metadata | None:
-    """``None`` if the file has no zoo metadata.
+    """The metadata of a file. ``None`` if it has no zoo metadata.
 
     Raises:
-        ExportError: The file is not there or damaged, or a newer zoo wrote it.
+        ExportError: The file does not exist, is damaged, or was written by a newer zoo.
     """
     model, content = model_file.read(path)
     text = _file(content, OURS, path)
     if text is not None:
         metadata = Metadata.from_json(text.decode("utf-8", "surrogateescape"))
         if _file(content, LABELS, path) != _label_file(metadata.labels):
-            # Phones read this one, and a difference would not be noticed.
-            raise _damaged(path, f"its {LABELS} does not say what its {OURS} says")
+            # Phones read the label file, and a difference would not be noticed.
+            raise _damaged(path, f"the labels in its {LABELS} and its {OURS} differ")
         return metadata
     if OURS.encode() in (model_file.metadata_buffer(model, FIELD) or b""):
-        raise _damaged(path, f"its {OURS} is gone")
+        raise _damaged(path, f"its {OURS} is missing")
     return None
 
 
@@ -156,7 +157,7 @@ def _file(content: bytes, name: str, path: Path) -> bytes | None:
             if name not in archive.namelist():
                 return None
             if archive.getinfo(name).file_size > _LARGEST_BYTES:
-                raise _damaged(path, f"its {name} claims {archive.getinfo(name).file_size} bytes")
+                raise _damaged(path, f"its {name} has {archive.getinfo(name).file_size} bytes")
             return archive.read(name)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, OSError, EOFError) as error:
         raise _damaged(path, str(error)) from error

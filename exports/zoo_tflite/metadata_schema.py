@@ -1,7 +1,7 @@
 """The part of Google's ``metadata_schema.fbs`` ("TFLite Metadata", identifier ``M001``) that image classifiers need.
 
-The schema is in MediaPipe's repository, ``mediapipe/tasks/metadata/metadata_schema.fbs``. No library writes it without
-all of MediaPipe.
+The schema is in MediaPipe's repository, ``mediapipe/tasks/metadata/metadata_schema.fbs``. The only library that writes
+it requires all of MediaPipe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ IDENTIFIER = b"M001"
 #: A table: values by slot.
 Table: TypeAlias = "dict[int, str | IntEnum | Sequence[float] | Table | Sequence[Table]]"
 
-#: Fields in the order of their slots. A union takes two, the type first. Later fields are left out.
+#: Fields in the order of their slots. A union takes two slots, the first for its type. Later fields are not used.
 _FIELDS = {
     "AssociatedFile": ("name", "description", "type"),
     "Content": ("content_properties_type", "content_properties"),
@@ -68,12 +68,12 @@ class ProcessUnitOptions(IntEnum):
 
 
 def table(kind: str, **fields: Any) -> Table:
-    """``table("Stats", max=[255.0], min=[0.0])``."""
+    """Creates a table, such as ``table("Stats", max=[255.0], min=[0.0])``."""
     return {_FIELDS[kind].index(name): value for name, value in fields.items()}
 
 
 def pack(model_metadata: Table) -> bytes:
-    """The FlatBuffer of a ``ModelMetadata``; the same content is the same bytes."""
+    """The FlatBuffer of a ``ModelMetadata``. The same content results in the same bytes."""
     builder = flatbuffers.Builder(1024)
     builder.Finish(_table(builder, model_metadata), IDENTIFIER)
     return bytes(builder.Output())

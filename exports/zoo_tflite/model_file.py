@@ -1,4 +1,4 @@
-"""The FlatBuffer of a TFLite file, as objects and back as bytes."""
+"""Reads the FlatBuffer of a TFLite file as objects, and writes it as bytes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
 
 
 class _Builder(flatbuffers.Builder):  # type: ignore[misc]
-    """Writes equal vectors of zero points once: eight bytes a channel, all of them zero, a tenth of an int8 file."""
+    """Writes equal vectors of zero points once. They have eight bytes per channel, a tenth of an int8 file."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
@@ -48,10 +48,10 @@ class _Builder(flatbuffers.Builder):  # type: ignore[misc]
 
 
 def read(path: Path) -> tuple[Any, bytes]:
-    """The model, a ``ModelT``, and all bytes of the file, which may go on after it.
+    """Reads the model, a ``ModelT``, and all bytes of the file, which may continue after the model.
 
     Raises:
-        ExportError: There is no such file, or it is damaged or of another format.
+        ExportError: The file does not exist, is damaged, or has another format.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -72,12 +72,12 @@ def read(path: Path) -> tuple[Any, bytes]:
 
 
 def parse(content: bytes) -> Any:
-    """``ModelT`` of bytes that are known to be sound."""
+    """The ``ModelT`` of bytes that are known to be valid."""
     return schema.ModelT.InitFromPackedBuf(content, 0)
 
 
 def pack(model: Any) -> bytes:
-    """The same bytes for the same model; ``pack(parse(x)) == x`` for every ``x`` that came from here."""
+    """The bytes of a model, always the same for the same model: ``pack(parse(x)) == x`` for every result ``x``."""
     model.buffers = [
         buffer if buffer.data is None else _AlignedBuffer(buffer.data, buffer.offset, buffer.size)
         for buffer in model.buffers
@@ -99,7 +99,7 @@ def add_constant(
     """Adds a constant, and returns the number of its tensor.
 
     Args:
-        model: Where to.
+        model: The model to which it is added.
         name: Name of the tensor.
         values: float32, int8 or int32.
         scale: Scale of each channel along the first axis, if the values are quantised.
@@ -118,7 +118,7 @@ def add_constant(
 
 
 def metadata_buffer(model: Any, name: bytes) -> bytes | None:
-    """What the model's ``metadata`` has under a name."""
+    """The content of the model's ``metadata`` with a name. ``None`` if there is none."""
     for entry in model.metadata or []:
         if entry.name == name:
             data = model.buffers[entry.buffer].data
@@ -146,7 +146,7 @@ def drop_metadata_buffer(model: Any, name: bytes) -> None:
 
 
 def stored(path: Path) -> dict[str, int]:
-    """How many numbers the constants hold, by the name of their type; those that share a buffer count once."""
+    """The number of elements in the constants, by the name of their type. A shared buffer counts once."""
     model, _ = read(path)
     names = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
     found: dict[str, int] = {}

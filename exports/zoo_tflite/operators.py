@@ -1,4 +1,4 @@
-"""Which operators a TFLite model is made of."""
+"""Lists the operators of a TFLite model."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _BUILTIN_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).item
 
 
 class Operator(NamedTuple):
-    """One step of a model. Only ``builtin`` ones run wherever TFLite does; ``flex`` ones need TensorFlow."""
+    """One operator of a model. Only ``builtin`` operators run wherever TFLite runs. ``flex`` ones need TensorFlow."""
 
     name: str
     kind: Literal["builtin", "custom", "flex"]
 
 
 def operators(model: Any) -> tuple[Operator, ...]:
-    """Those of a ``ModelT``, in the order they run."""
+    """The operators of a ``ModelT``, in the order in which they run."""
     kinds = [_operator(code) for code in model.operatorCodes]
     return tuple(kinds[step.opcodeIndex] for graph in model.subgraphs for step in graph.operators or [])
 

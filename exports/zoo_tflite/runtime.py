@@ -1,4 +1,4 @@
-"""Answers of a TFLite file. This very source goes onto the device: it needs NumPy and LiteRT, and nothing of zoo."""
+"""Predicts with a TFLite file. This module needs only NumPy and LiteRT, and is copied to devices unchanged."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ class TensorInfo(NamedTuple):
     """One input or output of a file.
 
     Args:
-        name: As the file has it.
-        shape: ``None`` for a dimension that is free.
+        name: Name in the file.
+        shape: Shape. ``None`` is a free dimension.
         dtype: NumPy name, such as ``float32``.
-        scale, zero_point: Quantisation parameters: real = scale x (stored - zero_point). 1 and 0 if not quantised.
+        scale, zero_point: Quantisation parameters: real value = scale x (stored - zero_point). 1 and 0 if not
+            quantised.
     """
 
     name: str
@@ -32,11 +33,11 @@ class TFLiteRuntime:
     """A TFLite image classifier, loaded for prediction. One thread may use it at a time.
 
     Args:
-        path: The file; it is read once and may change or vanish afterwards.
+        path: The file. It is read once, and may be changed or removed afterwards.
         threads: CPU threads for one image, 1 or more.
 
     Raises:
-        ValueError: There is no such file, or LiteRT cannot run it.
+        ValueError: The file does not exist, or LiteRT cannot run it.
     """
 
     def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
@@ -69,7 +70,7 @@ class TFLiteRuntime:
         return tuple(map(_info, self._outputs))
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities of pixels, which are converted to the input's dtype and otherwise left alone.
+        """Predicts the class probabilities of images. Pixels are only converted to the dtype of the input.
 
         Args:
             images: RGB, uint8 ``(n, height, width, 3)``; ``n`` may be 0.
@@ -78,28 +79,30 @@ class TFLiteRuntime:
             float32 ``(n, classes)``.
 
         Raises:
-            ValueError: Another shape or dtype.
+            ValueError: The images have another shape or dtype.
         """
         return self._ask(images, 1)[0]
 
     def explain(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities, and the second output: of each place what it adds to the logit of each class.
+        """Predicts the class probabilities, and what each position of the map contributes to the logit of each class.
 
-        The second is float32 ``(n, height, width, classes)``; only files that were exported with a map have it.
+        The map is the second output, float32 ``(n, height, width, classes)``. Only files that were exported with a map
+        have it.
         """
         probabilities, maps = self._ask(images, 2)
         return probabilities, maps
 
     def _ask(self, images: NDArray[np.uint8], wanted: int) -> list[NDArray[np.float32]]:
-        """The first outputs, as many as are wanted."""
+        """The values of the first ``wanted`` outputs."""
         size = tuple(int(side) for side in self._input["shape"][1:])
         if images.dtype != np.uint8 or images.shape[1:] != size:
             expected = ", ".join(map(str, size))
             raise ValueError(f"Expected: uint8 (n, {expected}). Received: {images.dtype} {images.shape}.")
         outputs = self._outputs[:wanted]
         found = [np.empty((len(images), *map(int, output["shape"][1:])), np.float32) for output in outputs]
-        # One by one: the file has a batch of 1, batches of 4 to 32 were not faster on a CPU, each new size needs a new
-        # allocation, and a prediction would depend on the other images of the batch.
+        # Images are predicted one by one, because the file has a batch size of 1, batches of 4 to 32 images were not
+        # faster on a CPU, each new batch size needs a new allocation, and a prediction would depend on the other images
+        # of the batch.
         for place, image in enumerate(images):
             self._interpreter.set_tensor(self._input["index"], image[None].astype(self._input["dtype"]))
             self._interpreter.invoke()
@@ -109,7 +112,7 @@ class TFLiteRuntime:
 
 
 def load(path: str | os.PathLike[str], threads: int = 1) -> TFLiteRuntime:
-    """Loads a file for prediction; see ``TFLiteRuntime``."""
+    """Loads a file for prediction. See ``TFLiteRuntime``."""
     return TFLiteRuntime(path, threads)
 
 

@@ -1,7 +1,7 @@
-"""A page that classifies photos in the browser: the ONNX file, run by onnxruntime-web, and what it takes around it.
+"""A page that classifies photos in the browser. It runs the ONNX file with onnxruntime-web.
 
-The file is that of the ONNX exporter, byte for byte; ``site/`` is the rest of the bundle, and ``onnxruntime_web`` finds
-the part of it that comes from npm. This module is what the plugin manager imports, so it needs none of that.
+The file is identical to that of the ONNX exporter. ``site/`` contains the page, and the module ``onnxruntime_web``
+finds the files that come from npm. The plugin manager imports this module, so it needs none of these.
 """
 
 from __future__ import annotations

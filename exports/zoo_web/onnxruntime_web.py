@@ -1,6 +1,6 @@
-"""Finds onnxruntime-web, which is too large to come along: 14 MB of WebAssembly from npm, the release pinned.
+"""Finds onnxruntime-web, a pinned release from npm. With 14 MB of WebAssembly, it is too large to be included.
 
-``package.json`` names the release, and is what npm reads; the digests below make sure that it is the one we tried.
+``package.json``, which npm reads, names the release. The digests below ensure that it is the tested release.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def runtime_files() -> dict[str, bytes]:
     """The two files that run a model on one thread, and their licence.
 
     Raises:
-        ExportError: The package is not there, or is another release. The message has the command that brings it.
+        ExportError: The package is not installed, or is another release. The hint is the command that installs it.
     """
     folder = _find()
     found = {}
@@ -72,7 +72,7 @@ def _default_folder() -> Path:
 
 
 def install_command() -> str:
-    """For a shell: what brings the release that was tried to where it is looked for."""
+    """The shell command that installs the tested release in the folder in which it is searched."""
     folder = os.environ.get(VARIABLE) or str(_default_folder())
     return f"npm install --ignore-scripts --prefix {shlex.quote(folder)} {PACKAGE}@{_pinned()}"
 

@@ -1,4 +1,4 @@
-"""The files of the page, as they go into a bundle: ours from ``site/``, the runtime from npm."""
+"""The files of the page in a bundle: those of zoo from ``site/``, and the runtime from npm."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from zoo_web.onnxruntime_web import runtime_files
 
 
 def site_files() -> dict[str, bytes]:
-    """Path in the bundle to content.
+    """The content of each file by its path in the bundle.
 
     Raises:
-        ExportError: onnxruntime-web is not there, or is another release.
+        ExportError: onnxruntime-web is not installed, or is another release.
     """
     runtime = {f"onnxruntime-web/{name}": content for name, content in runtime_files().items()}
     return runtime | _below(files("zoo_web") / "site", "")

@@ -289,7 +289,7 @@ def test_metadata_that_was_cut_off_or_changed_is_not_taken_for_none(copy):
     TFLITE.write_metadata(path, metadata("float32"))
     whole = path.read_bytes()
     path.write_bytes(whole[:-30])
-    with pytest.raises(ExportError, match=r"damaged: its zoo\.json is gone"):
+    with pytest.raises(ExportError, match=r"damaged: its zoo\.json is missing"):
         TFLITE.read_metadata(path)
     path.write_bytes(whole.replace(b'"architecture":"tiny"', b'"architecture":"tidy"'))
     with pytest.raises(ExportError, match=r"damaged: Bad CRC-32 for file 'zoo\.json'"):
@@ -422,5 +422,5 @@ def test_a_swapped_pair_of_labels_in_the_file_that_phones_read_is_found(files, t
     content = content.replace(lines, swapped)
     content = content.replace(struct.pack("<I", zlib.crc32(lines)), struct.pack("<I", zlib.crc32(swapped)))
     path.write_bytes(content)
-    with pytest.raises(ExportError, match=r"labels.txt does not say what its zoo.json says"):
+    with pytest.raises(ExportError, match=r"the labels in its labels.txt and its zoo.json differ"):
         TFLITE.read_metadata(path)

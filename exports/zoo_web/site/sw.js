@@ -16,7 +16,7 @@ self.addEventListener("fetch", (event) => {
   if (event.request.method === "GET" && address.href.startsWith(ROOT.href)) event.respondWith(answer(event.request));
 });
 
-/** What `page/bundle.js` calls served; a service worker imports no modules in every browser yet. */
+/** A copy of `isServed` in `page/bundle.js`, because not every browser can import modules in a service worker. */
 function isServed(spec, name) {
   const folders = ["page/", "onnxruntime-web/", "golden/"];
   return name === spec.model || name === "index.html" || folders.some((folder) => name.startsWith(folder));
@@ -27,7 +27,7 @@ function addressOf(spec, name) {
   return new URL(`${path}?v=${spec.files[name].sha256.slice(0, 16)}`, ROOT);
 }
 
-/** What a browser asks for by its name alone. */
+/** Whether browsers request a file by its name alone, without its digest. */
 function isCode(name) {
   return name === "index.html" || name.startsWith("page/") || name.endsWith(".js");
 }

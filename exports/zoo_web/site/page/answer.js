@@ -69,7 +69,7 @@ export class Answer {
     this.speak(isUnknown ? "Unknown" : `${label}, ${percent(probabilities[best])}`);
   }
 
-  /** What the model saw, and where in it the evidence for the likeliest class lies. */
+  /** Shows the input of the model, and the evidence for the most probable class in it. */
   showSeen({ pixels, map }, best) {
     const explained = Boolean(map) && $("evidence-on").checked;
     $("seen-box").classList.toggle("explained", explained);
@@ -96,7 +96,7 @@ export class Answer {
     });
   }
 
-  /** Not every frame of a camera: only another answer, and not too often. */
+  /** Announces a prediction. For a camera, only changed predictions are announced, and not too often. */
   speak(text) {
     const now = performance.now();
     const isFrame = !$("video").hidden;
@@ -122,7 +122,7 @@ function showPixels({ width, height }, shown) {
   canvas.getContext("2d").putImageData(new ImageData(shown, width, height), 0, 0);
 }
 
-/** RGB as RGBA. */
+/** Converts RGB to RGBA. */
 function opaque({ data, width, height }) {
   const shown = new Uint8ClampedArray(width * height * 4);
   for (let i = 0, j = 0; i < data.length; i += 3, j += 4) {

@@ -19,7 +19,7 @@ start().catch((error) => {
   $("loading")?.remove();
   $("bench").hidden = true;
   alarm(`The page cannot work: ${error.message}`);
-  showSelftest({ problem: "there is no model to ask." });
+  showSelftest({ problem: "there is no model to test." });
   document.body.dataset.selftest = "failed";
 });
 
@@ -64,7 +64,7 @@ async function classify(file) {
   }
 }
 
-/** Whether it passed. */
+/** Runs the self-test. Returns whether it passed. */
 async function test() {
   $("selftest").disabled = true;
   document.body.dataset.selftest = "running";

@@ -1,16 +1,16 @@
-// The served bundle: `spec.json`, and all other files by their digest, so that no older version is used.
+// Loads the served bundle: `spec.json`, and all other files by their digest, so that no older version is used.
 
 const ROOT = new URL("..", import.meta.url);
 
-/** @returns {Promise<object>} `spec.json`; never from a cache of the browser's own. */
+/** @returns {Promise<object>} `spec.json`, never from the browser's own cache. */
 export async function readSpec() {
   return (await load(new URL("spec.json", ROOT), { cache: "no-store" })).json();
 }
 
 /**
  * @param {object} spec
- * @param {string} name of a file that it names
- * @param {(bytes: number) => void} [progress] told how much more has come
+ * @param {string} name of a file in `spec.json`
+ * @param {(bytes: number) => void} [progress] receives the number of further bytes that were loaded
  * @returns {Promise<ArrayBuffer>}
  */
 export async function readFile(spec, name, progress) {
@@ -31,21 +31,21 @@ export async function readFile(spec, name, progress) {
   return new Blob(parts).arrayBuffer();
 }
 
-/** The address of a file; another content has another one. */
+/** The address of a file. It changes with the content of the file. */
 export function addressOf(spec, name) {
   const path = name.split("/").map(encodeURIComponent).join("/");
   return new URL(`${path}?v=${spec.files[name].sha256.slice(0, 16)}`, ROOT);
 }
 
-/** What the page needs of the bundle; the rest is for people, and need not be served. */
+/** Whether the page needs a file of the bundle. The other files are for people, and do not have to be served. */
 export function isServed(spec, name) {
   const folders = ["page/", "onnxruntime-web/", "golden/"];
   return name === spec.model || name === "index.html" || folders.some((folder) => name.startsWith(folder));
 }
 
 /**
- * @returns {Promise<string>} what is wrong with a file, empty where nothing is; `null` where it cannot be told: browsers
- *   compute digests only for https and localhost.
+ * @returns {Promise<string>} what is wrong with a file, empty if nothing is; `null` if this cannot be checked, because
+ *   browsers compute digests only for https and localhost.
  */
 export async function problemOf(spec, name, content) {
   const made = spec.files[name];

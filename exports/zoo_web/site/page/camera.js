@@ -1,4 +1,4 @@
-// Frames of a camera, one at a time, as fast as the model predicts.
+// Classifies the frames of a camera, one at a time, as fast as the model predicts.
 
 import { $, element } from "./elements.js";
 
@@ -16,7 +16,7 @@ export class Camera {
    */
   constructor(ask, answer, alarm) {
     Object.assign(this, { ask, answer, alarm, stream: null, turn: 0 });
-    if (!navigator.mediaDevices?.getUserMedia) return; // not there, or neither https nor localhost
+    if (!navigator.mediaDevices?.getUserMedia) return; // not supported, or neither https nor localhost
     $("camera").hidden = false;
     $("camera").addEventListener("click", () => (this.stream ? this.close() : this.start({ facingMode: "environment" })));
     $("cameras").addEventListener("change", () => this.start({ deviceId: { exact: $("cameras").value } }));
@@ -53,7 +53,7 @@ export class Camera {
     this.run(stream, video);
   }
 
-  /** Names of cameras are told only once one was allowed. */
+  /** Lists the cameras. Browsers reveal their names only after access to a camera was allowed. */
   async list(current) {
     const devices = await navigator.mediaDevices.enumerateDevices();
     const cameras = devices.filter((device) => device.kind === "videoinput");
@@ -83,7 +83,7 @@ export class Camera {
     this.alarm(message);
   }
 
-  /** Stops, and leaves the last answer where it is. */
+  /** Stops the camera. The last prediction stays visible. */
   stop() {
     this.turn++;
     if (!this.stream) return;

@@ -1,13 +1,14 @@
 // Removes from a picture file what browsers handle differently: the orientation, which is read first, and colour profiles,
 // which zoo does not apply. Files that `zoo.images` refuses are refused here, with the same messages.
 
-/** A file that is no usable picture; the message says why, for people. */
+/** The file is not a usable picture. The message tells the user why. */
 export class PictureError extends Error {}
 
 /**
- * @param {Uint8Array} bytes of the whole file; its name plays no part
- * @returns {{format: string, bytes: Uint8Array, orientation: number, others?: Uint8Array[]}} orientation as in EXIF,
- *   1 to 8, still to be applied; others: files that must look the same, or else more is missing than the end mark
+ * @param {Uint8Array} bytes of the whole file; its name is not used
+ * @returns {{format: string, bytes: Uint8Array, orientation: number, others?: Uint8Array[]}} orientation: as in
+ *   EXIF, 1 to 8, which must still be applied; others: files that must show the same picture, because otherwise more than
+ *   the end mark is missing
  */
 export function openContainer(bytes) {
   const format = identify(bytes);
@@ -50,7 +51,7 @@ const HEIF_BRANDS = ["heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "ms
 const READABLE = "Choose a JPEG, PNG, WebP, GIF, BMP or AVIF.";
 
 /**
- * @param {Uint8Array} bytes the first `HEAD_BYTES` of a file, or all
+ * @param {Uint8Array} bytes the first `HEAD_BYTES` of a file, or all bytes
  * @returns {string} the format of a picture
  */
 export function identify(bytes) {
@@ -110,7 +111,7 @@ function plainJpeg(bytes) {
   }
 }
 
-/** Within a scan FF is followed by 00 or a restart marker only, so the first end marker is that of the picture. */
+/** Within a scan, FF is followed only by 00 or a restart marker, so the first end marker is that of the picture. */
 function endsLater(bytes, from) {
   for (let at = bytes.indexOf(0xff, from); at >= 0; at = bytes.indexOf(0xff, at + 1)) {
     if (bytes[at + 1] === END_OF_IMAGE) return true;
@@ -210,7 +211,7 @@ function plainWebp(bytes) {
 
 const ORIENTATION = 274;
 
-/** 1 to 8; 1, upright, for a block that is damaged, has no such tag or an invalid value. */
+/** The orientation, 1 to 8. It is 1 (upright) if the block is damaged, or the tag is missing or has an invalid value. */
 function exifOrientation(block) {
   const exif = text(block, 0, 6) === "Exif\0\0" ? block.subarray(6) : block;
   const data = view(exif);

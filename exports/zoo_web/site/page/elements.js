@@ -3,7 +3,7 @@
 /** @returns {HTMLElement} */
 export const $ = (id) => document.getElementById(id);
 
-/** An element with attributes and children; strings become text. */
+/** Creates an element with attributes and children. Strings become text. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -11,7 +11,7 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** A share as a percentage, as zoo/figures.py writes it: rounding never makes 100 or 0 of what is not. */
+/** A share as a percentage, as zoo/figures.py writes it: only 1 and 0 are shown as 100 and 0. */
 export function percent(share) {
   const rounded = (100 * share).toFixed(1);
   if (rounded === "100.0" && share < 1) return "99.9 %";

@@ -39,7 +39,7 @@ export function overlay({ data, width, height }, map, place) {
   return shown;
 }
 
-/** Where the evidence is strongest, in words; empty where there is none. */
+/** The position of the strongest evidence in words. Empty if there is no evidence. */
 export function strongest(map, place) {
   const [, rows, columns, classes] = map.dims;
   let best = -1;
@@ -56,7 +56,10 @@ export function strongest(map, place) {
   return words ? `at the ${words}` : "in the middle";
 }
 
-/** The evidence between the places of the map, 0 to 1 of the strongest, by shares from 0 to 1 of width and height. */
+/**
+ * A function that interpolates the evidence, as a share (0 to 1) of the strongest, at a position in shares (0 to 1) of
+ * width and height.
+ */
 function sampler({ data, dims }, place) {
   const [, rows, columns, classes] = dims;
   const at = (row, column) => Math.max(data[(row * columns + column) * classes + place], 0);

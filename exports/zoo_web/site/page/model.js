@@ -1,4 +1,4 @@
-// The model, on one thread of WebAssembly, which every browser supports without special headers of the server.
+// Runs the model on one thread of WebAssembly, which every browser supports without special headers of the server.
 
 import * as ort from "../onnxruntime-web/ort.wasm.bundle.min.js";
 
@@ -9,7 +9,7 @@ const TENSORS = { float32: Float32Array, uint8: Uint8Array };
 
 export const RUNTIME = `onnxruntime-web ${ort.env.versions.web}`;
 
-/** A model that is ready to answer. */
+/** A model that is ready to predict. */
 export class Model {
   /** @param {(loaded: number, total: number) => void} progress in bytes */
   static async open(spec, progress) {
@@ -63,7 +63,7 @@ export class Model {
   }
 }
 
-/** The place of the largest; of two alike, the first. */
+/** The index of the largest probability. The first index if several are equal. */
 export function likeliest(probabilities) {
   return probabilities.reduce((best, value, place) => (value > probabilities[best] ? place : best), 0);
 }

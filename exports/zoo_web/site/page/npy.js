@@ -10,7 +10,7 @@ const TYPES = { "|u1": Uint8Array, "<f4": Float32Array };
 export function readNpy(buffer) {
   const bytes = new Uint8Array(buffer);
   const magic = String.fromCharCode(...bytes.subarray(0, 6));
-  if (magic !== MAGIC || bytes.length < 12) throw new Error("no NumPy array");
+  if (magic !== MAGIC || bytes.length < 12) throw new Error("not a NumPy array");
   const isFirstVersion = bytes[6] === 1;
   const view = new DataView(buffer);
   const start = isFirstVersion ? 10 : 12;
@@ -18,9 +18,9 @@ export function readNpy(buffer) {
   const header = new TextDecoder("latin1").decode(bytes.subarray(start, start + length));
   const Type = TYPES[/'descr': '([^']+)'/.exec(header)?.[1]];
   const shape = /'shape': \(([\d, ]*)\)/.exec(header)?.[1].split(",").filter((side) => side.trim()).map(Number);
-  if (!Type || !shape || !/'fortran_order': False/.test(header)) throw new Error(`an array of another kind: ${header}`);
+  if (!Type || !shape || !/'fortran_order': False/.test(header)) throw new Error(`an unsupported array: ${header}`);
   const count = shape.reduce((product, side) => product * side, 1);
   const values = buffer.slice(start + length);
-  if (values.byteLength !== count * Type.BYTES_PER_ELEMENT) throw new Error("an array that is not whole");
+  if (values.byteLength !== count * Type.BYTES_PER_ELEMENT) throw new Error("an incomplete array");
   return { shape, data: new Type(values) };
 }

@@ -2,7 +2,7 @@
 
 import { $ } from "./elements.js";
 
-/** Only https and localhost have service workers; elsewhere the page simply needs its server. */
+/** Service workers are available only for https and localhost. Otherwise, the page always needs its server. */
 export async function keepOffline(spec) {
   if (!("serviceWorker" in navigator)) return;
   try {

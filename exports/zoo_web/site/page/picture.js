@@ -1,11 +1,11 @@
-// From a picture file, or a frame of a camera, to RGB pixels, like `zoo.images.decode` but with the browser's decoder.
+// Decodes a picture file or a camera frame to RGB pixels, like `zoo.images.decode` but with the browser's decoder.
 
 import { HEAD_BYTES, PictureError, identify, openContainer } from "./container.js";
 
 const STRIP_PIXELS = 2 ** 22;
 const TYPES = { JPEG: "jpeg", PNG: "png", WebP: "webp", GIF: "gif", BMP: "bmp", AVIF: "avif", TIFF: "tiff" };
 
-/** As it is in the file: no colour profile, no loss where it is transparent. */
+/** Pixels as they are stored in the file: no colour profile is applied, and transparent pixels keep their colours. */
 const UNTOUCHED = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
 
 /**
@@ -37,7 +37,7 @@ function bitmapOf(bytes, format) {
   return createImageBitmap(new Blob([bytes], { type: `image/${TYPES[format]}` }), UNTOUCHED);
 }
 
-/** Throws unless all of these JPEG files show the same. */
+/** Throws an error unless all of these JPEG files show the same picture. */
 async function refuseDifferent(bytes, others) {
   let expected;
   for (const one of [bytes, ...others]) {
@@ -60,14 +60,14 @@ async function read(blob) {
 
 /**
  * @param {ImageBitmap} bitmap
- * @param {number} orientation as in EXIF: how it still has to be turned
+ * @param {number} orientation as in EXIF, must still be applied
  * @returns {import("./resize.js").Picture}
  */
 export function pixelsOf(bitmap, orientation = 1) {
   const { width, height } = bitmap;
   const turned = turn(width, height, orientation);
   const data = new Uint8Array(width * height * 3);
-  // In strips, because the size of a canvas is limited, and it needs a third more memory.
+  // In strips, because the size of a canvas is limited, and a canvas needs a third more memory.
   const rows = Math.min(height, Math.max(1, Math.floor(STRIP_PIXELS / width)));
   const canvas = new OffscreenCanvas(width, rows);
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -89,7 +89,7 @@ export function pixelsOf(bitmap, orientation = 1) {
   return { data, width: turned.width, height: turned.height };
 }
 
-/** Where the first pixel goes, and how far on the next to its right and the next below it go, in values. */
+/** The index of the first pixel in the result, and the steps from a pixel to the ones on its right and below it. */
 function turn(width, height, orientation) {
   const isOnSide = orientation >= 5;
   const [outWidth, outHeight] = isOnSide ? [height, width] : [width, height];

@@ -71,7 +71,7 @@ function widened(picture, row, parts) {
   return line;
 }
 
-/** Beyond the outermost pixel, it is taken again. */
+/** Positions outside the picture use the outermost pixel. */
 function clamp(place, length) {
   return Math.min(Math.max(place, 0), length - 1);
 }

@@ -16,7 +16,7 @@ export function resample(picture, height, width, interpolation) {
   if (interpolation === "bicubic") return interpolate(picture, height, width, bicubic);
   if (interpolation === "bilinear") return bilinearOrHalf(picture, height, width);
   if (interpolation === "area") {
-    // Shrink first, then grow, because OpenCV does not average at all if one axis grows.
+    // Axes that shrink are resized first, because OpenCV does not average at all if one axis grows.
     const smaller = average(picture, Math.min(height, picture.height), Math.min(width, picture.width));
     return bilinearOrHalf(smaller, height, width);
   }
@@ -34,7 +34,7 @@ function average(picture, height, width) {
   return areWhole ? averageBlocks(picture, height, width, wholeY, wholeX) : averageCells(picture, height, width);
 }
 
-/** As OpenCV computes it: one over the inverse. */
+/** The ratio as OpenCV computes it: one divided by the inverse ratio. */
 function ratio(from, to) {
   return 1 / (to / from);
 }
@@ -95,7 +95,7 @@ function averageCells(picture, height, width) {
   return { data, width, height };
 }
 
-/** Which pixels of an axis go into which, and with what share; a sliver below a thousandth is left out. */
+/** Which source pixels of an axis are averaged to which pixels, with their shares. Shares below 0.001 are left out. */
 function cells(from, to) {
   const step = ratio(from, to);
   const table = { from: [], to: [], share: [] };
@@ -120,7 +120,7 @@ function cells(from, to) {
 // Interpolation
 
 function bilinearOrHalf(picture, height, width) {
-  // To exactly half the size in both directions, OpenCV always averages.
+  // If the size is exactly halved in both directions, OpenCV always averages.
   if (ratio(picture.width, width) === 2 && ratio(picture.height, height) === 2) return average(picture, height, width);
   return interpolate(picture, height, width, bilinear);
 }
@@ -189,10 +189,10 @@ function widened(picture, row, columns, width, { reach, line: Line }) {
 }
 
 /**
- * Of every pixel of an axis, the pixels it is made of and their weights.
+ * For every pixel of an axis, the source pixels from which it is computed, and their weights.
  *
- * Beyond the outermost pixel it is taken again. Of columns OpenCV gives it all the weight at once (`stopsAtEdge`), which
- * is the same but for rounding.
+ * Positions outside the picture use the outermost pixel. For columns, OpenCV gives this pixel the whole weight at once
+ * (`stopsAtEdge`), which differs only by rounding.
  */
 function taps(from, to, { reach, position, weights }, stopsAtEdge) {
   const step = ratio(from, to);

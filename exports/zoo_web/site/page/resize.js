@@ -43,7 +43,7 @@ function trim(picture, coverHeight, coverWidth) {
   const { width, height } = picture;
   const longestWidth = Math.max(Math.floor((height * coverWidth * LONGEST_BEFORE_CROP) / coverHeight), 1);
   const longestHeight = Math.max(Math.floor((width * coverHeight * LONGEST_BEFORE_CROP) / coverWidth), 1);
-  // By an even number of pixels, so that the centre does not move.
+  // An even number of pixels is trimmed, so that the centre does not move.
   const keepHeight = height <= longestHeight ? height : longestHeight + ((height - longestHeight) % 2);
   const keepWidth = width <= longestWidth ? width : longestWidth + ((width - longestWidth) % 2);
   return centre(picture, keepHeight, keepWidth);

@@ -49,7 +49,7 @@ async function checkFiles(spec) {
 async function readGolden(spec) {
   const file = (name) => readFile(spec, `golden/${name}`);
   const golden = JSON.parse(new TextDecoder().decode(await file("golden.json")));
-  if (golden.version !== VERSION) throw new Error(`The golden vectors are version ${golden.version}.`);
+  if (golden.version !== VERSION) throw new Error(`Version ${golden.version} of the golden vectors is not supported.`);
   const { height_px: height, width_px: width } = spec.image;
   const count = golden.images.length;
   const shapes = {
@@ -61,7 +61,7 @@ async function readGolden(spec) {
   const arrays = {};
   for (const [name, shape] of Object.entries(shapes)) {
     const array = readNpy(await file(golden.arrays[name]));
-    if (String(array.shape) !== String(shape)) throw new Error(`golden/${golden.arrays[name]} is ${array.shape}.`);
+    if (String(array.shape) !== String(shape)) throw new Error(`golden/${golden.arrays[name]} has the shape ${array.shape}.`);
     const size = array.data.length / count;
     arrays[name] = (place) => array.data.subarray(place * size, (place + 1) * size);
   }
@@ -95,7 +95,7 @@ async function checkModel(spec, model, golden, place, image) {
   }
 }
 
-/** The largest difference of a place of the map of a class, as a share of the strongest evidence. */
+/** The largest difference at a position of the map of a class, as a share of the strongest evidence. */
 function compareMap({ data, dims }, place, expected) {
   const made = Float32Array.from(expected, (_, cell) => data[cell * dims[3] + place]);
   const strongest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-12);

@@ -17,7 +17,7 @@ const TASKS = {
     await model.predict(new Uint8Array(spec.image.height_px * spec.image.width_px * 3)); // the first prediction is slower
   },
 
-  /** Of a file, or of a frame. */
+  /** Classifies a file or a camera frame. */
   async classify(picture) {
     const begun = performance.now();
     const decoded = picture instanceof Blob ? await decode(picture) : frame(picture);
@@ -46,6 +46,6 @@ async function carryOut({ number, task, given }) {
   }
 }
 
-// One at a time, because there is only one model.
+// Requests are handled one at a time, because there is only one model.
 let before = Promise.resolve();
 self.onmessage = ({ data }) => (before = before.then(() => carryOut(data)));

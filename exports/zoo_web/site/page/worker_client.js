@@ -6,7 +6,7 @@ export class Worker {
     this.waiting = new Map();
     this.asked = 0;
     this.onProgress = onProgress;
-    /** Resolves once `spec.json` is there. */
+    /** Resolves when `spec.json` is loaded. */
     this.spec = new Promise((resolve, reject) => (this.settle = { resolve, reject }));
     this.spec.catch(() => {}); // also reported to the caller of open
     this.worker = new globalThis.Worker(new URL("worker.js", import.meta.url), { type: "module" });
