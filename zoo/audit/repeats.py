@@ -1,7 +1,7 @@
-"""What near-duplicates mean: a leak, a contradiction, a duplicate, or a difference that the labels are about.
+"""What near-duplicates mean: a leak, a contradiction, a duplicate, or a difference that the labels describe.
 
 The search for near-duplicates ignores typical changes of copies: another size, a crop, other lighting, mirroring. The
-labels may be about exactly such a change. Mirror images under different labels are therefore only a note (left and
+labels may describe exactly such a change. Mirror images under different labels are therefore only a note (left and
 right). Edited copies are only a warning if most of a class has one under the other label (sharp and blurred, with a
 watermark).
 """

@@ -19,8 +19,8 @@ def check_cluster(on: str) -> None:
     Without this check, Ray would wait for minutes, and might end the process.
 
     Args:
-        on: ``ray`` for the cluster that Ray finds (``RAY_ADDRESS``, or one on this machine, else a new one on this
-            machine), or ``ray://HOST:PORT``, the Ray Client server of a cluster.
+        on: ``ray`` for the cluster that Ray finds (that of ``RAY_ADDRESS``, or one that runs on this machine, or a new
+            one on this machine), or ``ray://HOST:PORT``, the Ray Client server of a cluster.
 
     Raises:
         UsageError: The value has another form, or Ray is not installed.

@@ -46,8 +46,8 @@ def assign_splits(images: Sequence[Labelled], seed: int, shares: Shares | None =
     """The split of every image, in order.
 
     Images without a given split are assigned. If some splits are given and another is missing completely, the missing
-    one is taken from the given ``train``. If a class has images to assign, at least one of them is in ``train``; if
-    two are distinct, one is in ``test``; if three are distinct, one is in ``val``, as far as these splits are missing.
+    one is taken from the given ``train``. Of each class, at least one image is assigned to ``train``, then one to
+    ``test`` and then one to ``val``, as far as the class has distinct images and these splits are not given.
     """
     given = {image.given for image in images if image.given}
     shares = shares or Shares()

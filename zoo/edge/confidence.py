@@ -46,7 +46,7 @@ def min_confidence(asked: str | None, values: Mapping[str, Any], source: str) ->
         source: Name of the source of ``values`` in messages.
 
     Raises:
-        UsageError: ``asked`` is not a probability, or there is no suggested threshold.
+        UsageError: ``asked`` has another form, or the threshold that it selects does not exist.
         VerificationError: The record is damaged.
     """
     if asked is None:

@@ -17,7 +17,7 @@ def load(path: Path, threads: int) -> Any:
 
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 11):  # noqa: UP036, the device may have an older one
+    if sys.version_info < (3, 11):  # noqa: UP036, the device may have an older Python
         sys.exit(f"Error: Python 3.11 or later is needed. This is {sys.version.split()[0]}.")
     sys.path.insert(0, str(FOLDER))
     try:

@@ -87,7 +87,7 @@ class EmulatedDevice:
         """Pixels of an image file, preprocessed by the emulated runner: RGB, uint8 ``(height, width, 3)``.
 
         Raises:
-            ImageError: The file cannot be read there.
+            ImageError: The file cannot be read on the emulated processor.
         """
         said, arrays = self._ask({"look": str(Path(path).absolute())})
         if "image" in said:
@@ -104,7 +104,7 @@ class EmulatedDevice:
         return probabilities, maps
 
     def selftest(self) -> list[str]:
-        """Runs ``run.py --selftest`` there, and returns a sentence for each failed check."""
+        """Runs ``run.py --selftest`` on the emulated processor, and returns a sentence for each failed check."""
         try:
             done = subprocess.run(
                 [*self._command, str(self._bundle / "run.py"), "--selftest", "--json"],

@@ -52,7 +52,7 @@ def differs(path: Path, md5: str, sha256: str) -> bool:
     Args:
         path: Path of the file.
         md5: Expected MD5 in hexadecimal digits. Empty if unknown.
-        sha256: Expected SHA-256, likewise.
+        sha256: Expected SHA-256 in hexadecimal digits. Empty if unknown.
     """
     wanted = {"md5": md5.lower(), "sha256": sha256.lower()}
     return any(digest and _digest(path, name) != digest for name, digest in wanted.items())

@@ -53,7 +53,7 @@ class Wanted:
         stem: Safe file name without suffix. The suffix depends on the format of the downloaded file.
         credit: Source, author and licence.
         md5: Hexadecimal MD5 of the file as it is served, if known.
-        sha256: SHA-256, likewise.
+        sha256: Hexadecimal SHA-256 of that file, if known.
         turn_degrees: Counter-clockwise rotation that makes the image upright: 0, 90, 180 or 270.
         size_bytes: Size of the file, if the list contains it.
     """

@@ -1,4 +1,4 @@
-"""Number of attempts, waiting times, and when to give up on a host."""
+"""Limits for attempts and waiting times, and the decision to give up a host."""
 
 from __future__ import annotations
 

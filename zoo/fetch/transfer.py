@@ -41,7 +41,7 @@ class Remote:
         key: Key of its partial file on disk, in hexadecimal digits.
         max_bytes: Maximum size. Larger files are refused.
         md5: Hexadecimal MD5 of its bytes, if known.
-        sha256: SHA-256, likewise.
+        sha256: Hexadecimal SHA-256 of its bytes, if known.
     """
 
     url: str
@@ -94,8 +94,8 @@ class Transfer:
             allowed = self._patience.tries * (4 if error.wait_s else 1)
             if tried >= allowed or in_all >= self._patience.tries_in_all:
                 raise RefusedError(f"{error.reason} ({_times(in_all)})", temporary=True)
-            # The requested pause continues meanwhile. Its remaining time is waited for before the next request to the
-            # host.
+            # A requested pause continues during this wait. `Hosts.enter` waits for the rest of it before the next
+            # request to the host.
             self._hosts.wait(self._patience.backoff(tried))
 
     def size_bytes(self, url: str) -> int | None:

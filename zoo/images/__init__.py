@@ -1,9 +1,8 @@
-"""The one path from an image file to the tensor a model sees.
+"""The only path from an image file to the input tensor of a model.
 
     load_image(path, spec) = resize(decode(read_file(path)), spec)
 
-``look`` also decodes, and returns the pixels with a remark for the user. ``decode`` alone lets decoders write to
-stderr.
+``look`` decodes too, and also returns a remark for the user. ``decode`` does not capture what decoders write to stderr.
 
 Training, evaluation, calibration, verification and the runner on the device all use this path. It needs only NumPy and
 OpenCV, and ``pi-heif`` for HEIC photos. It is copied to the device unchanged, with ``zoo.errors`` and

@@ -1,4 +1,4 @@
-"""Images given as arrays: which arrays are accepted, and error messages for all others.
+"""Checks images that are given as arrays. The error for an array that is not accepted contains a solution.
 
 Training and prediction on arrays both use this module, so that they accept and refuse the same arrays.
 """

@@ -39,7 +39,7 @@ def resize(image: npt.NDArray[np.uint8], spec: ImageSpec) -> npt.NDArray[np.uint
 
     ``area`` averages along each axis that shrinks, and is bilinear along an axis that grows. ``bilinear`` and
     ``bicubic`` interpolate between the two and the four nearest pixels of each axis, also where the image shrinks. All
-    of them compute with whole numbers and give the same pixels on every processor (``zoo.images.resample``). Specs of
+    of them compute with integers and return the same pixels on every processor (``zoo.images.resample``). Specs of
     version 1 use ``cv2.INTER_AREA``, ``cv2.INTER_LINEAR`` and ``cv2.INTER_CUBIC`` instead, whose pixels differ between
     x86 and ARM by up to two levels.
 
@@ -139,7 +139,7 @@ def _fitting(height: int, width: int, spec: ImageSpec) -> tuple[int, int]:
 def _scaled(length: int, numerator: int, denominator: int) -> int:
     """``length * numerator / denominator`` to the nearest pixel, at least 1.
 
-    Integer arithmetic gives the same result everywhere.
+    With integer arithmetic, the result is the same on every machine.
     """
     return max((2 * length * numerator + denominator) // (2 * denominator), 1)
 
@@ -164,7 +164,8 @@ def _scale_version_1(image: MatLike, height: int, width: int, interpolation: str
     if interpolation == "bicubic":
         return cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
     if interpolation == "area":
-        # If one axis grows, INTER_AREA does not average along the other. Therefore shrink first, then grow.
+        # If one axis grows, INTER_AREA does not average along the other. Therefore the image is reduced first and
+        # enlarged afterwards.
         smaller_width, smaller_height = min(width, image.shape[1]), min(height, image.shape[0])
         image = cv2.resize(image, (smaller_width, smaller_height), interpolation=cv2.INTER_AREA)
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)

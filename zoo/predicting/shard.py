@@ -1,4 +1,4 @@
-"""The share of one of several commands that predict the same photos."""
+"""The share of the photos that one of several commands predicts."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def _is_whole(place: Path, rows: Sequence[_Row]) -> bool:
     try:
         found = read_csv(place / MANIFEST)
         return len(found) == len(rows) and all(
-            os.stat(place / line["path"]).st_size == sizes[line["sha256"]]  # noqa: PTH116 - a million of them
+            os.stat(place / line["path"]).st_size == sizes[line["sha256"]]  # noqa: PTH116 - faster for a million files
             for line in found
             if line["sha256"]
         )
