@@ -35,7 +35,7 @@ def test_each_wrong_prediction_and_one_right_one_a_class_has_its_evidence_beside
     assert page.without_alt == 0
     assert "The coloured picture beside each photo shows the evidence for the predicted class." in page.words
     assert "Where the evidence lies" in page.words
-    assert "The evidence is exact: its sum over all places, plus a bias, is the logit of the class." in page.words
+    assert "The evidence is exact: its sum over all positions, plus a bias, is the logit of the class." in page.words
     text = html.unescape(run.path.joinpath("report.html").read_text())
     assert text.count('class="both"') == len(found.wrong) + 2
     assert f"Evidence for {NAMES[1]} in " in text

@@ -101,7 +101,7 @@ def test_the_sections_have_the_order_of_a_practitioner_s_questions(make_run: Mak
             "turned, shifted, scaled and mirrored differently in every epoch.",
             "augmented images",
         ),
-        ({"head_epochs": 3}, "differently in every epoch after those of the head.", "on augmented images"),
+        ({"head_epochs": 3}, "differently in every epoch after the epochs of the head.", "on augmented images"),
         (
             {"head_epochs": 3, "epochs": 0, "head_views": 4},
             "The head was trained on the unchanged image and on 3 such versions of each.",

@@ -66,7 +66,7 @@ def test_a_page_of_a_file_that_failed(subject: Subject, tmp_path: Path) -> None:
     assert found.values is not None
     assert found.values.flips
     page = write(found, subject, tmp_path)
-    assert headings(tmp_path)[0] == "Reasons of the failure"
+    assert headings(tmp_path)[0] == "Reasons for the failure"
     assert "Not verified for the reasons below" in page.words
     assert "failed" in page.words
     assert page.seen.count("img") == len(found.values.flips)
@@ -111,7 +111,7 @@ def test_the_page_warns_of_a_model_of_no_use_and_of_thin_evidence(subject: Subje
 def test_a_file_that_could_not_be_asked_has_a_page_as_well(subject: Subject, tmp_path: Path) -> None:
     inputs = (replace(subject.file.inputs[0], name="<b>x</b>", shape=(None, 3, *SPEC.input_shape[:2])),)
     page = write(subject.verify(tmp_path, replace(subject.file, inputs=inputs, metadata=None)), subject, tmp_path)
-    assert headings(tmp_path) == ["Reasons of the failure", "Contract", "Provenance"]
+    assert headings(tmp_path) == ["Reasons for the failure", "Contract", "Provenance"]
     assert "no image could be predicted" in page.words
     assert "<b>x</b>" in page.text
 

@@ -62,7 +62,7 @@ def write_audit_page(found: Audit, path: Path) -> Path:
 
 
 class _Pictures:
-    """The checked pictures by file name, in their own shape again."""
+    """The checked pictures by file name, with the aspect ratio of the file."""
 
     def __init__(self, found: Audit) -> None:
         self._found = found

@@ -60,10 +60,11 @@ class Row:
         cold_start_s: Time from the start of a process to its first prediction.
         load_ms: Time to load the model.
         peak_memory_bytes: Peak memory of a process that predicts one photo. ``None``: unknown.
-        p50_ms, p95_ms: Time for one image, model only, with the smallest measured number of threads.
+        p50_ms, p95_ms: Median and 95th percentile of the time for one image, model only, with the smallest measured
+            number of threads.
         threads: Number of threads with the lowest time for one image.
         fastest_ms: Median time for one image with that number of threads, model only.
-        photo_ms: The same, from photo to prediction.
+        photo_ms: Median time from a photo file to its prediction, with that number of threads.
         images_per_s: Highest throughput over all numbers of threads and batch sizes.
         batch: Batch size of that throughput.
         measured: Time of the measurement, in ISO 8601.
@@ -100,7 +101,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Merged:
-    """All rows, by device, and what a reader should know of them."""
+    """All rows, sorted by device, and notes for the reader."""
 
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
@@ -141,7 +142,8 @@ def merged(paths: Sequence[Path]) -> Merged:
         notes.append("The accuracies were measured on different images, so not all of them can be compared.")
     if left := len(rows) - len(measured):
         notes.append(
-            f"{left} of {len(rows)} rows have no accuracy, because their files were not verified. They are on no front."
+            f"{left} of {len(rows)} rows have no accuracy, because their files were not verified. They cannot be on a"
+            " front."
         )
     rows = [replace(row, on_front=_on_front(row, measured)) for row in rows]
     rows.sort(key=lambda row: (row.device, row.model, row.format, row.size_bytes * -1))

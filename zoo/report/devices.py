@@ -98,7 +98,7 @@ def plot_devices(rows: Sequence[Row], target: Target, *, theme: Theme = LIGHT, n
 
 def _scales(axes: Axes, rows: Sequence[Row], narrow: bool) -> None:
     latencies, accuracies = [row.fastest_ms for row in rows], [_accuracy(row) for row in rows]
-    # The axis is logarithmic, because a board and a workstation differ by a factor.
+    # The axis is logarithmic, because the latencies of a board and of a workstation differ by a large factor.
     axes.set_xscale("log")
     axes.set_xlim(min(latencies) / 1.6, max(latencies) * 2.2)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if narrow and _decades(latencies) > 2 else (1.0, 2.0, 5.0)))
@@ -122,7 +122,7 @@ def _decades(latencies: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class _Box:
-    """In pixels, from the lower left."""
+    """A rectangle in pixels, measured from the lower left corner of the figure."""
 
     left: float
     bottom: float
@@ -143,7 +143,8 @@ class _Box:
 
 
 def _label(axes: Axes, rows: Sequence[Row], theme: Theme) -> None:
-    """Writes names next to the bubbles, without overlaps. A line connects a name that had to move away."""
+    """Writes names next to the bubbles, without overlaps. A name that had to be moved up or down gets a line to its
+    bubble."""
     figure = axes.figure
     figure.canvas.draw()  # positions in pixels are only known after the layout
     point = figure.dpi / 72

@@ -46,7 +46,7 @@ def find_evidence(run: Run, model: keras.Model) -> Evidence | None:
         model: Its trained model.
 
     Returns:
-        ``None`` where the model cannot be explained.
+        The evidence. ``None`` if the model cannot be explained.
     """
     from zoo.explain import Explainer
 
@@ -85,7 +85,7 @@ def find_evidence(run: Run, model: keras.Model) -> Evidence | None:
 
 
 def _right(predictions: Predictions) -> list[int]:
-    """Of each class the photo that is predicted rightly with most confidence."""
+    """For each class, the row of the correctly predicted photo with the highest confidence."""
     rows = []
     for place in range(min(len(predictions.labels), _MOST_CLASSES)):
         rows += most_confident(predictions, predictions.correct & (predictions.true == place), 1)

@@ -58,7 +58,7 @@ _MOST_SAMPLES_OF_A_CLASS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """A run as the report needs it.
+    """The content of a run that the report shows.
 
     Args:
         run: The run.
@@ -66,8 +66,8 @@ class Findings:
         history: Columns of ``history.csv``.
         counts: ``{split: {label: images}}``, without empty splits.
         mistakes: The wrong predictions, the most confident first, at most 24.
-        mistakes_in_all: How many there are.
-        samples: Class name to a few training images.
+        mistakes_in_all: Total number of wrong predictions.
+        samples: A few training images of each class, by class name.
         skipped: Rows of ``skipped.csv``.
     """
 
@@ -82,7 +82,7 @@ class Findings:
 
     @property
     def epochs(self) -> int:
-        """How many were trained."""
+        """Number of trained epochs."""
         return max((len(column) for column in self.history.values()), default=0)
 
 
@@ -91,7 +91,7 @@ def read_findings(run: Run) -> Findings:
 
     Raises:
         UsageError: The run is not finished.
-        TrainingError: A file of it is damaged.
+        TrainingError: A file of the run is damaged.
     """
     if not run.finished:
         raise UsageError(f"{run.path} is not finished: it has no metrics.json.", "Complete it with --resume.")
@@ -118,7 +118,7 @@ def read_pictures(run: Run) -> Pictures:
 
 
 def most_confident(predictions: Predictions, chosen: NDArray[np.bool_], most: int = MOST_MISTAKES) -> list[int]:
-    """The first of the selected images, the most confident first."""
+    """Rows of the selected images that are predicted with the highest confidence, in descending order."""
     rows = np.flatnonzero(chosen)
     found: list[int] = rows[np.argsort(-predictions.confidence[rows], kind="stable")][:most].tolist()
     return found

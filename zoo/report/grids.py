@@ -46,10 +46,10 @@ class _Tile:
 
 
 def plot_samples(samples: Mapping[str, Sequence[Picture]], target: Target, *, theme: Theme = LIGHT) -> None:
-    """A few images of each class under its name, at most 60 in all.
+    """Draws a few images of each class with the class name, at most 60 in all.
 
     Args:
-        samples: Class name to pictures.
+        samples: Pictures by class name.
         target: Destination of the PNG.
         theme: Colours.
     """
@@ -60,11 +60,11 @@ def plot_samples(samples: Mapping[str, Sequence[Picture]], target: Target, *, th
 
 
 def plot_augmented(pictures: npt.NDArray[np.generic], target: Target, *, theme: Theme = LIGHT) -> None:
-    """What augmentation makes of training images.
+    """Draws augmented training images.
 
     Args:
-        pictures: ``(n, height, width, 3)``, or ``(sources, variants, height, width, 3)``: a row a source. Values
-            0..255, of any type.
+        pictures: ``(n, height, width, 3)``, or ``(sources, variants, height, width, 3)`` with one row for each source.
+            Values 0..255, of any type.
         target: Destination of the PNG.
         theme: Colours.
     """
@@ -73,7 +73,7 @@ def plot_augmented(pictures: npt.NDArray[np.generic], target: Target, *, theme: 
 
 
 def as_pictures(pictures: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """``(..., height, width, 3)`` of any type, 0..255, as ``(n, height, width, 3)`` uint8."""
+    """Converts pictures ``(..., height, width, 3)`` of any type, 0..255, to uint8 ``(n, height, width, 3)``."""
     if pictures.ndim < 4 or pictures.shape[-1] != 3:
         raise ValueError(f"Expected pictures of shape (n, height, width, 3). Received: {pictures.shape}.")
     values = np.nan_to_num(np.asarray(pictures, np.float32))
@@ -81,7 +81,7 @@ def as_pictures(pictures: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
 
 
 def plot_mistakes(mistakes: Sequence[Mistake], target: Target, *, theme: Theme = LIGHT) -> None:
-    """The wrong predictions, the most confident first, at most 24: true and predicted class, confidence, file name."""
+    """Draws the wrong predictions, the most confident first, at most 24, with classes, confidence and file name."""
     worst = sorted(mistakes, key=lambda mistake: -mistake.confidence)[:MOST_MISTAKES]
     tiles = [
         _Tile(

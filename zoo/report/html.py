@@ -96,7 +96,7 @@ def _draw_photos(findings: Findings, augmented: npt.NDArray[np.generic] | None, 
 
 
 def _draw_charts(findings: Findings, folder: Path) -> dict[str, Any]:
-    """By name; ``None`` without data."""
+    """The charts by name. A chart without data is ``None``."""
     metrics, labels, history = findings.metrics, findings.run.labels, findings.history
     matrix, bins, error = metrics.confusion_matrix, metrics.calibration_bins, metrics.expected_calibration_error
     best = findings.run.info.best_epoch
@@ -130,7 +130,7 @@ def _curve_in_words(history: Mapping[str, list[float]], panel: str, best: int | 
 
 
 def _count_rows(findings: Findings) -> Iterator[tuple[str, list[int]]]:
-    """Images of each class and of all classes: in each split, and in all of them."""
+    """For each class, and for all classes together, the number of images in each split."""
     counts = list(findings.counts.values())
     for label in findings.run.labels:
         yield label, [of_class.get(label, 0) for of_class in counts]

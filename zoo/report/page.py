@@ -21,7 +21,7 @@ from zoo.report.style import CSS_DPI, DPI, BothThemes, Target
 from zoo.report.theme import LIGHT, Theme
 from zoo.terminal import readable
 
-#: Longest side of a picture on the page, in pixels and, at most, in CSS pixels.
+#: Maximum length of the longest side of a picture on the page, in pixels and in CSS pixels.
 THUMBNAIL_PX = 168
 _TINY_PX = 64
 _JPEG_QUALITY = 80
@@ -96,7 +96,7 @@ class Column:
 
 
 def _valid(value: object) -> object:
-    """Text from outside as valid UTF-8 without control characters."""
+    """Escapes control characters and invalid UTF-8 in every value that is not ``Markup``."""
     return value if isinstance(value, Markup) else readable(value)
 
 
@@ -164,9 +164,9 @@ def draw_chart(draw: Draw, file: Path | None = None, narrow: Draw | None = None)
     """Draws a chart for a page.
 
     Args:
-        draw: Draws it.
+        draw: Draws the chart.
         file: Path at which the light chart is also written.
-        narrow: Draws it for a phone.
+        narrow: Draws the chart for a phone.
     """
     target = BothThemes()
     draw(target, theme=LIGHT)

@@ -20,9 +20,9 @@ class Point:
     """A candidate in the picture.
 
     Args:
-        number: Row in the table. 0: a dot without a number.
+        number: Row in the table. 0: the point is drawn as a dot without a number.
         cost: Cost in the unit of the axis.
-        accuracy, low, high: Share of right predictions and its interval, 0 to 1.
+        accuracy, low, high: Accuracy and its interval, 0 to 1.
         href: Path of its report, relative to the page.
         title: The tooltip.
         kind: ``winner``, ``front`` or ``other``.
@@ -65,7 +65,7 @@ class Pareto:
 
     Args:
         axis: Name of the cost, with its unit.
-        ticks_x, ticks_y: Position and text.
+        ticks_x, ticks_y: Position and text of each tick.
         limit: Position of the limit of the cost.
         joined: Points of the line through the Pareto front.
         marks: The points, the best ones last, so that they are on top.
@@ -86,7 +86,7 @@ def pareto(points: Sequence[Point], axis: str, limit: float | None) -> Pareto:
     """Arranges the plot.
 
     Args:
-        points: At least one.
+        points: The points, at least one.
         axis: Name of the cost, with its unit.
         limit: Limit of the cost, which a dashed line marks.
     """
@@ -94,7 +94,8 @@ def pareto(points: Sequence[Point], axis: str, limit: float | None) -> Pareto:
     at_y, ticks_y = _accuracies(points)
     best, joined = -1.0, []
     for point in sorted(points, key=lambda point: (point.cost, -point.accuracy)):
-        # The front is about three figures. The line only joins points that are best in these two.
+        # The Pareto front is defined by three figures. The line joins only the points that are best in the two figures
+        # of this plot.
         if point.kind != "other" and point.accuracy > best:
             best = point.accuracy
             joined.append((at_x(point.cost), at_y(point.accuracy)))

@@ -101,7 +101,7 @@ class PhotoMap:
         return labels if len(labels) <= _COLOURED else ()
 
     def marks(self, labels: Sequence[str]) -> Iterator[Mark]:
-        """The wrong ones last, above the others."""
+        """The marks. Those of wrong predictions come last, so that they are drawn above the others."""
         wrong, coloured = self.wrong, self.coloured(labels)
         at = _MARGIN + self.at * (np.array([self.width, self.height]) - 2 * _MARGIN)
         for place in [*sorted(set(range(len(self.files))) - set(wrong)), *wrong]:
@@ -116,7 +116,7 @@ class PhotoMap:
             )
 
     def groups(self) -> list[Group]:
-        """Wrong predictions that lie together, the largest group first."""
+        """Groups of wrong predictions that are close to each other, the largest group first."""
         from sklearn.cluster import DBSCAN
 
         wrong = np.array(self.wrong)
@@ -141,8 +141,8 @@ def find_map(
     Args:
         run: The run.
         model: Its trained model.
-        data: The test images, among others.
-        known: These features, one row for each row of ``predictions.csv``, if they were already computed.
+        data: The data that contains the test images.
+        known: The features, one row for each row of ``predictions.csv``, if they were already computed.
 
     Returns:
         The map. ``None`` if there are too few photos, or if the input of the last layer is not one vector per photo.

@@ -1,6 +1,6 @@
 """Charts of a run: numbers of images, training curves, confusion matrix and calibration.
 
-Each function takes plain data and a destination, and writes one PNG. None uses pyplot or leaves global state behind.
+Each function takes plain data and a destination, and writes one PNG. No function uses pyplot or changes global state.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def plot_confusion(
 
 
 def _blocks(shares: npt.NDArray[np.float64], side: int) -> npt.NDArray[np.float64]:
-    """The largest of every ``side`` x ``side`` cells."""
+    """The largest value of each block of ``side`` x ``side`` cells."""
     short = -len(shares) % side
     padded = np.pad(shares, (0, short))
     count = len(padded) // side

@@ -51,7 +51,7 @@ class SearchPage:
 
 
 def write_search_page(path: Path, told: SearchPage) -> None:
-    """Writes the page into the folder of the search, which is next to the run. The linked reports are in both."""
+    """Writes the page into the folder of the search, which is next to the run. It links to reports in both folders."""
     judged = ranked(told.outcomes)
     most = max(judged, key=lambda pair: pair[1].accuracy)
     where = f" on {told.device}" if told.device else ""

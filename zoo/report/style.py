@@ -1,4 +1,4 @@
-"""The look that all pictures share: fonts for any script, and saving without a trace in global state."""
+"""The common style of all charts: fonts for all scripts, and saving without changing global state."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from zoo.atomic import make_folder, whole_file
 from zoo.report.text import percent
 from zoo.report.theme import DARK, Theme, recolour
 
-#: Pixels per inch. The page shows charts at 96, the value of CSS, so that they are sharp on dense displays.
+#: Pixels per inch of a chart. The page shows it at 96 CSS pixels per inch, so that it is sharp on dense displays.
 DPI = 160
 CSS_DPI = 96
-#: The same for grids of photographs, whose PNG files become large.
+#: Pixels per inch of a grid of photographs. It is lower, because such PNG files are large.
 PHOTO_DPI = 110
 
 
 @dataclass(frozen=True)
 class BothThemes:
-    """A picture in memory, drawn in ``LIGHT`` and then shown in ``DARK``."""
+    """A picture in memory, drawn in the colours of ``LIGHT``, and again in those of ``DARK``."""
 
     light: io.BytesIO = field(default_factory=io.BytesIO)
     dark: io.BytesIO = field(default_factory=io.BytesIO)
@@ -59,7 +59,7 @@ _FALLBACK_FONTS = (
 def drawing(
     target: Target, width_in: float, height_in: float, theme: Theme, *, arranged: bool = True
 ) -> Iterator[Figure]:
-    """Gives an empty figure in the theme's style and writes it as PNG when the block ends without an error.
+    """Yields an empty figure in the theme's style, and writes it as PNG when the block ends without an error.
 
     ``arranged`` fits axes and labels into the figure. Otherwise, axes keep their positions, as needed for photographs.
     """
@@ -84,7 +84,7 @@ _TICK = 1e-9
 
 
 def plain(axes: Axes, grid: str | None = None) -> None:
-    """Takes away the frame; ``grid`` is ``x``, ``y`` or nothing."""
+    """Removes the frame. ``grid`` is the axis whose grid lines are drawn, ``x`` or ``y``. ``None``: no grid lines."""
     for side in axes.spines.values():
         side.set_visible(False)
     axes.tick_params(length=0)
@@ -126,7 +126,7 @@ def _families() -> tuple[str, ...]:
 
 def _settings(theme: Theme) -> dict[Any, Any]:
     return {
-        "text.parse_math": False,  # a dollar sign in a class name is a dollar sign
+        "text.parse_math": False,  # a dollar sign in a class name does not start a formula
         "text.usetex": False,
         "axes.formatter.use_mathtext": False,
         "axes.unicode_minus": True,

@@ -19,12 +19,12 @@ def shorten(text: object, width: int) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """``0.94`` as ``94.0 %``, in one piece where lines break; ``None`` is absent."""
+    """Formats ``0.94`` as ``94.0 %`` with a no-break space, and ``None`` as ``ABSENT``."""
     return ABSENT if share is None else unbroken(figures.percent(share, digits))
 
 
 def unbroken(text: str) -> str:
-    """A figure and its unit in one piece where lines break."""
+    """Replaces spaces by no-break spaces, so that a figure and its unit stay on one line."""
     return text.replace(" ", "\u00a0")
 
 
@@ -33,12 +33,12 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def thousands(value: int | None) -> str:
-    """``2257984`` as ``2 257 984``, with thin spaces."""
+    """Formats ``2257984`` as ``2 257 984``, with thin spaces."""
     return ABSENT if value is None else f"{value:,}".replace(",", "\u202f")
 
 
 def magnitude(value: int | None) -> str:
-    """``2257984`` as ``2.26 M``."""
+    """Formats ``2257984`` as ``2.26 M``."""
     if value is None:
         return ABSENT
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
@@ -48,7 +48,7 @@ def magnitude(value: int | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds in words: ``0.4 s``, ``3 min 12 s``, ``2 h 5 min``."""
+    """Formats a duration: ``0.4 s``, ``3 min 12 s``, ``2 h 5 min``."""
     if seconds is None:
         return ABSENT
     if seconds < 9.95:
@@ -69,5 +69,5 @@ def plural(count: int, noun: str) -> str:
 
 
 def capital(text: str) -> str:
-    """With a capital letter at the start, and nothing else changed."""
+    """Changes the first letter to a capital letter. The other letters are kept."""
     return text[:1].upper() + text[1:]

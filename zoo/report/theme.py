@@ -39,12 +39,12 @@ class Theme:
 
     @property
     def shades(self) -> LinearSegmentedColormap:
-        """From nothing (0) to the accent (1)."""
+        """Colour map from ``empty`` (0) to ``accent`` (1)."""
         return LinearSegmentedColormap.from_list("zoo", [self.empty, self.accent])
 
     @property
     def wrong_shades(self) -> LinearSegmentedColormap:
-        """From nothing (0) to the colour of mistakes (1); the least mistake is seen."""
+        """Colour map from ``empty`` (0) to ``wrong`` (1). Even the smallest value above 0 is visible."""
         return LinearSegmentedColormap.from_list("zoo", [(0, self.empty), (0.001, self.wrong_least), (1, self.wrong)])
 
 
@@ -83,7 +83,7 @@ def recolour(figure: Figure, before: Theme, after: Theme) -> None:
 
     Args:
         figure: A figure in the colours of ``before``. Other colours are kept.
-        before: The present theme.
+        before: The current theme.
         after: The new theme.
     """
     of_text, of_shapes = _exchange(before, after, "background"), _exchange(before, after, "accent_text")
