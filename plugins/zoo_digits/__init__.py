@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits, as files: small enough to travel with the package, real enough to learn from."""
+"""The handwritten digits of scikit-learn as files: a real dataset that is small enough to be part of the package."""
 
 from __future__ import annotations
 

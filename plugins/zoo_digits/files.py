@@ -1,4 +1,4 @@
-"""The digits as files."""
+"""Writes the digits as files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sklearn.datasets import load_digits
 def write(folder: Path) -> None:
     """Writes 1797 gray PNG files of 8x8 px into class folders ``0`` to ``9``.
 
-    Source: E. Alpaydin, C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI, CC BY 4.0; the copy inside
-    scikit-learn, whose values 0..16 become 0..255.
+    Source: E. Alpaydin, C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI, CC BY 4.0; the copy in
+    scikit-learn, whose values 0..16 are scaled to 0..255.
     """
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)

@@ -1,7 +1,7 @@
 """MobileNetV2 (Sandler et al. 2018) with ImageNet weights.
 
-This module is what the plugin manager imports, so it needs no Keras: the network is in ``model.py``, its weights in
-``weights.py``, and both are imported when they are called.
+The plugin manager imports this module, so it does not import Keras. The network is in ``model.py`` and its weights are
+in ``weights.py``. Both modules are imported when they are needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ ARCHITECTURE = Architecture(
     recipes={
         # docs/decisions/0020-heads.md
         "default": Recipe(head="chosen", head_learning_rate=3e-3, epochs=0, augmentation="none", precision="float32"),
-        # The same, followed by all layers if that is better on the validation images. docs/decisions/0020-heads.md
+        # The same, then all layers are trained. The result is kept if it is better on the validation images.
+        # docs/decisions/0020-heads.md
         "finetune": Recipe(
             head="chosen",
             epochs=8,

@@ -1,9 +1,10 @@
-"""Makes ``imagenet.npz`` from torchvision's weights.
+"""Creates ``imagenet.npz`` from torchvision's weights.
 
     python -m zoo_mobilenetv2.convert_weights SOURCE.npz TARGET.npz
 
-SOURCE holds the arrays of torchvision's ``mobilenet_v2-b0353104.pth`` (IMAGENET1K_V1, BSD-3-Clause) under the names of
-its state dict. The bytes written depend on the source alone; their SHA-256 is printed and belongs in ``weights.py``.
+SOURCE contains the arrays of torchvision's ``mobilenet_v2-b0353104.pth`` (IMAGENET1K_V1, BSD-3-Clause) with the names
+of its state dict. The written bytes depend only on the source. Their SHA-256 is printed, and must be entered in
+``weights.py``.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def convert(source: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _layers() -> Iterator[tuple[str, str, str]]:
-    """Our layer, and torchvision's names of its convolution and of the normalisation after it."""
+    """The name of each layer, and the names of its convolution and of the normalisation after it in torchvision."""
     yield "stem", "features.0.0", "features.0.1"
     for block in range(1, _BLOCKS + 1):
         conv = f"features.{block}.conv"

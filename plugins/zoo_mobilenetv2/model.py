@@ -1,4 +1,4 @@
-"""MobileNetV2 in plain Keras layers, padded and normalised as torchvision's ``mobilenet_v2``.
+"""MobileNetV2 in plain Keras layers, with the padding and the normalisation of torchvision's ``mobilenet_v2``.
 
 Sandler, Howard, Zhu, Zhmoginov, Chen: MobileNetV2: Inverted Residuals and Linear Bottlenecks (CVPR 2018,
 arXiv:1801.04381), table 2.
@@ -32,25 +32,25 @@ STD = (0.229, 0.224, 0.225)
 def build(
     input_shape: tuple[int, int, int], num_classes: int, *, width: float = 1.0, dropout: float = 0.2
 ) -> keras.Model:
-    """A flat functional model with random weights.
+    """Builds a flat functional model with random weights.
 
     Args:
-        input_shape: ``(height, width, 3)`` in pixels; each side at least 32, the network's stride.
-        num_classes: Rows of the head, 2 or more.
+        input_shape: ``(height, width, 3)`` in pixels. Each side must be at least 32, the network's stride.
+        num_classes: Number of classes, 2 or more.
         width: Multiplier of all channel counts, above 0. The ImageNet weights are for 1.0.
-        dropout: Rate before the head, 0 up to but not including 1.
+        dropout: Dropout rate before the head, from 0 to below 1.
 
     Input shape:
         ``image``: ``(batch, height, width, 3)``, RGB, float32, 0..255.
 
     Output shape:
-        ``probabilities``: ``(batch, num_classes)``, float32, rows sum to 1. The layer ``features`` before it gives
-        ``(batch, 1280)`` (more above width 1.0).
+        ``probabilities``: ``(batch, num_classes)``, float32, rows sum to 1. The layer ``features``, which precedes the
+        head, returns ``(batch, 1280)``, and more features if ``width`` is above 1.0.
 
     Raises:
-        UsageError: A value out of range.
+        UsageError: A value is out of range.
 
-    >>> build((224, 224, 3), 1000).count_params()  # 3504872 trained ones and 34112 moving averages
+    >>> build((224, 224, 3), 1000).count_params()  # 3504872 trained parameters and 34112 moving averages
     3538984
     """
     _check(input_shape, num_classes, width, dropout)
@@ -84,7 +84,7 @@ def build(
 
 
 def _block(x: Any, expansion: int, channels: int, stride: int, name: str) -> Any:
-    """Inverted residual: widen, filter each channel, narrow without an activation."""
+    """An inverted residual block: widens, filters each channel, and narrows without an activation."""
     inputs, channels_in = x, x.shape[-1]
     if expansion != 1:
         x = _conv(x, channels_in * expansion, f"{name}_expand")
@@ -128,7 +128,7 @@ def _norm(x: Any, name: str) -> Any:
 
 
 def _channels(value: float) -> int:
-    """Nearest multiple of 8, at least 8, never more than 10 % below ``value``."""
+    """Rounds to the nearest multiple of 8, at least 8 and never more than 10 % below ``value``."""
     rounded = max(8, int(value + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * value else rounded
 

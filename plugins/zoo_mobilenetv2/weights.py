@@ -1,4 +1,4 @@
-"""ImageNet weights of MobileNetV2 and the names of their classes. ``convert_weights.py`` made both files."""
+"""ImageNet weights of MobileNetV2 and the names of their classes. ``convert_weights.py`` created the weight file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LABELS = Path(__file__).with_name("imagenet_labels.txt")
 
 
 def load_imagenet(model: keras.Model, with_head: bool) -> None:
-    """Fills a model of width 1.0; with the head one of 1000 classes.
+    """Sets the weights of a model of width 1.0. With the head, the model must have 1000 classes.
 
     Raises:
         PluginError: The shipped file is missing or damaged.
@@ -33,16 +33,16 @@ def load_imagenet(model: keras.Model, with_head: bool) -> None:
 
 
 def imagenet_labels() -> tuple[str, ...]:
-    """1000 names in the order of the outputs; no two are equal, not even with case ignored."""
+    """Returns 1000 names in the order of the outputs. No two are equal, even if case is ignored."""
     return tuple(name for _, name in imagenet_classes())
 
 
 def imagenet_classes() -> tuple[tuple[str, str], ...]:
-    """``(wnid, name)`` in the order of the outputs; the wnid is WordNet's, such as ``n01440764``."""
+    """``(wnid, name)`` in the order of the outputs. The wnid is the WordNet ID, such as ``n01440764``."""
     rows = (line.split("\t") for line in LABELS.read_text(encoding="utf-8").splitlines())
     return tuple((wnid, name) for wnid, name in rows)
 
 
 def wordnet_ids() -> dict[str, str]:
-    """WordNet id to class name, such as ``n01440764`` to ``tench``."""
+    """The class names by WordNet ID, such as ``tench`` for ``n01440764``."""
     return dict(imagenet_classes())

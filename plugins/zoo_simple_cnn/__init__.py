@@ -1,4 +1,4 @@
-"""The founding tutorial's CNN: three convolutions, trained from scratch."""
+"""The CNN of the original tutorial: three convolutions, trained from scratch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def zoo_architectures() -> list[Architecture]:
             summary="Three convolutions from scratch; small and quick to train",
             build="zoo_simple_cnn.model:build",
             recipes={
-                # Steps in proportion to the weights of each layer, because Adam's equal steps are too long for the
-                # dense layer, which has 50176 inputs at 224 px. docs/decisions/0003-simple-cnn-recipe.md.
+                # LAMB takes steps in proportion to the weights of each layer, because Adam's equal steps are too long
+                # for the dense layer, which has 50176 inputs at 224 px. docs/decisions/0003-simple-cnn-recipe.md.
                 "default": Recipe(
                     optimizer="lamb",
                     learning_rate=5e-3,

@@ -1,4 +1,4 @@
-"""The layers."""
+"""The network of ``simple_cnn``."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from zoo import UsageError
 
 
 def build(input_shape: tuple[int, int, int], num_classes: int, dropout: float = 0.4) -> keras.Model:
-    """The network of the article with the same layers. Pixels are scaled inside, to -1..1 instead of 0..1.
+    """The network of the tutorial, with the same layers. The model scales the pixels itself, to -1..1 instead of 0..1.
 
     Args:
-        input_shape: ``(height, width, 3)`` in pixels, 8 or more a side.
-        num_classes: Classes, 1 or more.
+        input_shape: ``(height, width, 3)`` in pixels. Each side must be at least 8.
+        num_classes: Number of classes, 1 or more.
         dropout: Rate of the dropout before the dense layers.
 
     Returns:
-        ``image`` (batch, height, width, 3) float32 0..255 to ``probabilities`` (batch, num_classes) float32.
+        A model from ``image`` (batch, height, width, 3) float32 0..255 to ``probabilities`` (batch, num_classes)
+        float32.
 
     Raises:
-        UsageError: A side below 8 px, which three poolings would shrink to nothing.
+        UsageError: A side is below 8 px, which three pooling layers would reduce to 0.
     """
     height, width, _ = input_shape
     if min(height, width) < 8:

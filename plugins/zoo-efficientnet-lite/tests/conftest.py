@@ -6,8 +6,8 @@ import pytest
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Reference pictures and original weights; ``ZOO_TEST_DATA``, or ``shared/data`` beside the repository."""
+    """Folder of reference images and original weights: ``ZOO_TEST_DATA``, or ``shared/data`` beside the repository."""
     folder = Path(os.environ.get("ZOO_TEST_DATA") or Path(__file__).resolve().parents[3].parent / "shared" / "data")
     if not folder.is_dir():
-        pytest.skip(f"needs the reference data, and {folder} is not there (set ZOO_TEST_DATA)")
+        pytest.skip(f"needs the reference data, but {folder} does not exist (set ZOO_TEST_DATA)")
     return folder

@@ -1,9 +1,10 @@
-"""Makes ``original_logits.tsv``: the logits of the PyTorch port, which the tests compare with those of Keras.
+"""Writes ``original_logits.tsv``: the logits of the PyTorch port, which the tests compare with those of Keras.
 
     python make_original_logits.py DATA > original_logits.tsv
 
-DATA holds ``nips17_sample`` and ``weights``. Needs PyTorch, Pillow and ``pip install efficientnet-lite-pytorch==0.1.0``,
-which no test needs. A row has the index of the highest logit and the logits of every hundredth class.
+DATA contains ``nips17_sample`` and ``weights``. The script needs PyTorch, Pillow and ``pip install
+efficientnet-lite-pytorch==0.1.0``, which no test needs. Each row contains the index of the highest logit and the logits
+of every hundredth class.
 """
 
 from __future__ import annotations

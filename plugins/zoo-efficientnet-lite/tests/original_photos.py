@@ -1,4 +1,4 @@
-"""The photos that the original was checked with, prepared by Pillow as for the original."""
+"""The photos with which the original was checked, preprocessed with Pillow as for the original."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def rows(data: Path) -> list[dict[str, str]]:
 
 
 def cropped(path: Path, size_px: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """``(size_px, size_px, 3)``: shorter side to 32 px more, bicubic, then the centre."""
+    """``(size_px, size_px, 3)``: resizes the shorter side to 32 px more (bicubic), then crops the centre."""
     from PIL import Image
 
     image = Image.open(path).convert("RGB")

@@ -1,4 +1,4 @@
-"""What a plugin should prove of itself: its parts, its answers against the original, and what happens to bad weights."""
+"""The tests that a plugin should have: its parts, the agreement with the original, and damaged weights."""
 
 import csv
 from importlib.metadata import entry_points
@@ -29,7 +29,8 @@ def test_the_entry_point_names_the_module():
     assert ours[0].load() is zoo_efficientnet_lite
 
 
-#: Of so many layers these take long, and zoo's own tests ask smaller networks; `zoo plugin check` runs all of them.
+#: These checks take long with so many layers, and zoo's own tests run them on smaller networks. `zoo plugin check` runs
+#: all checks.
 LONG = [name for name in check_names() if name.startswith("export_")]
 LONG += ["opens_without_the_plugin", "nudged_weight", "training_step", "overfits_one_batch"]
 
@@ -47,7 +48,7 @@ def test_conformance_in_long_checks(check):
     check()
 
 
-# More of the same layers, so only the cheap checks: `zoo plugin check NAME` runs all of them.
+# These have more of the same layers, so only the fast checks are run. `zoo plugin check NAME` runs all checks.
 @parametrize_with_checks(
     [ARCHITECTURES["efficientnet_lite1"], ARCHITECTURES["efficientnet_lite2"]],
     checks=["record", "builds", "raw_pixels"],
@@ -127,9 +128,9 @@ def test_damaged_weights_are_refused_with_both_checksums(tmp_path, monkeypatch):
         weights.load_imagenet(LITE0, build(LITE0, (32, 32, 3), 2), False)
 
 
-# Against the original, on pictures that only developers have
+# Comparison with the original, on photos that only developers have
 
-#: Of 100 photos, cropped as for the original: the right label first, and among the first five. PyTorch has the same.
+#: Correct top-1 and top-5 predictions on 100 photos, cropped as for the original. Those of PyTorch are the same.
 RIGHT = {LITE0: (91, 99), LITE1: (94, 99), LITE2: (95, 100)}
 
 
@@ -139,7 +140,7 @@ RIGHT = {LITE0: (91, 99), LITE1: (94, 99), LITE2: (95, 100)}
     ids=lambda value: getattr(value, "name", value),
 )
 def test_logits_are_those_of_the_original_and_float16_changes_no_label(variant, every, shared_data):
-    """On every second photo, or on the 20 of which the original's logits are known."""
+    """Uses every second photo, or the 20 photos for which the logits of the original are known."""
     photos = rows(shared_data)[::every]
     pixels = np.stack([cropped(shared_data / "nips17_sample" / row["file"], variant.size_px) for row in photos])
     true = np.array([int(row["true_index"]) for row in photos])
@@ -171,14 +172,14 @@ def test_logits_are_those_of_the_original_and_float16_changes_no_label(variant, 
 
 
 def logits(model, pixels):
-    """What the head gives before its softmax."""
+    """The outputs of the head before its softmax."""
     features = keras.Model(model.input, model.get_layer("features").output).predict(pixels, batch_size=25, verbose=0)
     head = model.get_layer("probabilities")
     return features @ np.asarray(head.kernel) + np.asarray(head.bias)
 
 
 def logits_of_pytorch():
-    """What ``make_original_logits.py`` wrote."""
+    """The rows that ``make_original_logits.py`` wrote."""
     with Path(__file__).with_name("original_logits.tsv").open(newline="") as table:
         return list(csv.DictReader(table, delimiter="\t"))
 

@@ -1,7 +1,8 @@
-"""EfficientNet-Lite0, -Lite1 and -Lite2 with ImageNet weights: a plugin for zoo, and the one to copy.
+"""EfficientNet-Lite0, -Lite1 and -Lite2 with ImageNet weights: a plugin for zoo that you can copy to write your own.
 
-zoo imports this module to ask its hooks, so it needs no Keras: the network is in ``model.py``, its weights in
-``weights.py``, and both are imported when they are called. ``variants.py`` is the table of the three.
+zoo imports this module to call its hooks, so it does not import Keras. The network is in ``model.py`` and its weights
+are in ``weights.py``. Both modules are imported when they are needed. ``variants.py`` contains the table of the three
+architectures.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from zoo_efficientnet_lite.variants import VARIANTS, Variant, block_outputs
 RECIPES = {
     # docs/decisions/0020-heads.md in zoo
     "default": Recipe(head="chosen", head_learning_rate=3e-3, epochs=0, augmentation="none", precision="float32"),
-    # The same, followed by all layers if that is better on the validation images. docs/decisions/0020-heads.md in zoo
+    # The same, then all layers are trained. The result is kept if it is better on the validation images.
+    # docs/decisions/0020-heads.md in zoo
     "finetune": Recipe(
         head="chosen",
         epochs=8,

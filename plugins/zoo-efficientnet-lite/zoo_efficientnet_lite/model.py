@@ -1,7 +1,7 @@
-"""EfficientNet-Lite in plain Keras layers, padded as TensorFlow's original.
+"""EfficientNet-Lite in plain Keras layers, with the padding of TensorFlow's original.
 
-EfficientNet (Tan and Le 2019, arXiv:1905.11946, table 1) without squeeze-and-excite and with ReLU6 for swish, which is
-what makes it quantise well: Liu, "Higher accuracy on vision models with EfficientNet-Lite", TensorFlow blog 2020.
+EfficientNet (Tan and Le 2019, arXiv:1905.11946, table 1) without squeeze-and-excite and with ReLU6 instead of swish, so
+that it can be quantised well: Liu, "Higher accuracy on vision models with EfficientNet-Lite", TensorFlow blog 2020.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ STRIDE = 32
 def build(
     variant: Variant, input_shape: tuple[int, int, int], num_classes: int, *, dropout: float | None = None
 ) -> keras.Model:
-    """A flat functional model with random weights.
+    """Builds a flat functional model with random weights.
 
     Args:
-        variant: Row of the table.
-        input_shape: ``(height, width, 3)`` in pixels; each side at least 32, the network's stride.
-        num_classes: Rows of the head, 2 or more.
-        dropout: Rate before the head, 0 up to but not including 1; ``None`` is the original's.
+        variant: The row of the table.
+        input_shape: ``(height, width, 3)`` in pixels. Each side must be at least 32, the network's stride.
+        num_classes: Number of classes, 2 or more.
+        dropout: Dropout rate before the head, from 0 to below 1. ``None``: the rate of the original.
 
     Input shape:
         ``image``: ``(batch, height, width, 3)``, RGB, float32, 0..255.
 
     Output shape:
-        ``probabilities``: ``(batch, num_classes)``, float32, rows sum to 1. The layer ``features`` before it gives
-        ``(batch, 1280)``.
+        ``probabilities``: ``(batch, num_classes)``, float32, rows sum to 1. The layer ``features``, which precedes the
+        head, returns ``(batch, 1280)``.
 
     Raises:
-        UsageError: A value out of range.
+        UsageError: A value is out of range.
 
-    >>> build(LITE0, (224, 224, 3), 1000).count_params()  # 4652008 trained ones and 42016 moving averages
+    >>> build(LITE0, (224, 224, 3), 1000).count_params()  # 4652008 trained parameters and 42016 moving averages
     4694024
     """
     dropout = variant.dropout if dropout is None else dropout
@@ -69,7 +69,7 @@ def build(
 
 
 def _block(x: Any, kernel: int, stride: int, expansion: int, channels: int, name: str) -> Any:
-    """Inverted residual: widen, filter each channel, narrow without an activation."""
+    """An inverted residual block: widens, filters each channel, and narrows without an activation."""
     inputs, channels_in = x, x.shape[-1]
     if expansion != 1:
         x = _conv(x, channels_in * expansion, f"{name}_expand")

@@ -29,9 +29,9 @@ class Variant:
         depth: Factor of the repeats of all stages but the first and the last.
         image: The preprocessing, with the size on which it was trained.
         dropout: Rate before the head.
-        parameters: Trained ones, in millions, with 1000 classes.
-        gmac: Multiplications and additions for one image, in 10^9.
-        top1: Share of the ImageNet validation photos that the weights are right about, as their authors published it.
+        parameters: Number of trained parameters in millions, with 1000 classes.
+        gmac: Number of multiply-accumulate operations for one image, in billions (10^9).
+        top1: Accuracy of the weights on the ImageNet validation photos, 0 to 1, as published by their authors.
         source: Source package of the ImageNet weights.
         sha256: SHA-256 of the weight file, as ``convert_weights.py`` prints it.
     """
@@ -93,9 +93,10 @@ VARIANTS = (LITE0, LITE1, LITE2)
 
 
 def scaled_stages(variant: Variant) -> list[tuple[int, int, int, int, int]]:
-    """``STAGES`` of a variant.
+    """The ``STAGES`` of a variant, with its width and depth.
 
-    In the Lite family, stem and top keep their channels, and the first and the last stage their repeats.
+    In the Lite family, the stem and the top keep their number of channels, and the first and the last stage keep their
+    number of repeats.
 
     >>> scaled_stages(LITE2)[2]
     (3, 5, 2, 6, 48)
@@ -114,13 +115,13 @@ def scaled_stages(variant: Variant) -> list[tuple[int, int, int, int, int]]:
 
 
 def _round_channels(channels: float) -> int:
-    """To the nearest multiple of 8, or the next one where that would lose more than a tenth."""
+    """Rounds to the nearest multiple of 8, or to the next one if the nearest is more than a tenth lower."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 def block_outputs(variant: Variant) -> tuple[str, ...]:
-    """Names of the layers that the blocks end with: the sum with their input, or without one the normalisation."""
+    """Names of the last layers of the blocks: the sum with the input, or the normalisation if there is no sum."""
     names: list[str] = []
     channels_in = 32
     for repeats, _, stride, _, channels in scaled_stages(variant):

@@ -1,4 +1,4 @@
-"""ImageNet weights and the names of their classes. ``convert_weights.py`` made the weight files."""
+"""ImageNet weights and the names of their classes. ``convert_weights.py`` created the weight files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def imagenet(variant: Variant) -> Path:
 
 
 def load_imagenet(variant: Variant, model: keras.Model, with_head: bool) -> None:
-    """Fills a model; with the head one of 1000 classes.
+    """Sets the weights of a model. With the head, the model must have 1000 classes.
 
     Raises:
         PluginError: The shipped file is missing or damaged.
@@ -33,18 +33,18 @@ def load_imagenet(variant: Variant, model: keras.Model, with_head: bool) -> None
 
 
 def imagenet_labels() -> tuple[str, ...]:
-    """1000 names in the order of the outputs; no two are equal, not even with case ignored."""
+    """Returns 1000 names in the order of the outputs. No two are equal, even if case is ignored."""
     return tuple(name for _, name in imagenet_classes())
 
 
 def imagenet_classes() -> tuple[tuple[str, str], ...]:
-    """``(wnid, name)`` in the order of the outputs; the wnid is WordNet's, such as ``n01440764``."""
+    """``(wnid, name)`` in the order of the outputs. The wnid is the WordNet ID, such as ``n01440764``."""
     rows = (line.split("\t") for line in LABELS.read_text(encoding="utf-8").splitlines())
     return tuple((wnid, name) for wnid, name in rows)
 
 
 def wordnet_ids() -> dict[str, str]:
-    """WordNet id to class name, such as ``n01440764`` to ``tench``."""
+    """The class names by WordNet ID, such as ``tench`` for ``n01440764``."""
     return dict(imagenet_classes())
 
 

@@ -1,13 +1,13 @@
-"""Conformance, export and latency of every architecture here: makes the table of the README.
+"""Measures conformance, export and latency of every architecture of this plugin for the table of the README.
 
-    python benchmarks/table.py [NAME ...]          what is not measured yet, the smallest first; hours
-    python benchmarks/table.py --failed [NAME ...]     checks that failed or have no result, once more
-    python benchmarks/table.py --latency [NAME ...]    times once more, on an idle machine; the rest stays
-    python benchmarks/table.py --write             puts benchmarks/results.json into README.md
+    python benchmarks/table.py [NAME ...]          measures what is missing, smallest network first; takes hours
+    python benchmarks/table.py --failed [NAME ...]     repeats checks that failed or have no result
+    python benchmarks/table.py --latency [NAME ...]    repeats only the latencies, on an idle machine
+    python benchmarks/table.py --write             writes the table from benchmarks/results.json into README.md
 
-Every architecture is measured in a process of its own, with random weights: conformance trains them on one batch, and
-neither time nor size depends on their values. A run that is cut off goes on where it was. Float32 files are kept in
-``--files`` (2 x 4 bytes a parameter, 11 GB in all), so that ``--latency`` only has to load them.
+Every architecture is measured in its own process, with random weights: conformance checks train them on one batch, and
+neither time nor size depends on their values. An interrupted run continues where it stopped. Float32 files are kept in
+``--files`` (2 x 4 bytes per parameter, 11 GB in total), so that ``--latency`` only has to load them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BEGIN, END = "<!-- table: benchmarks/table.py -->", "<!-- end of table -->"
 FORMATS = ("onnx", "tflite")
 SECONDS_A_PART = 6 * 3600
 
-#: Millions of parameters above which int8 is not checked: rounding their weights takes hours.
+#: Millions of parameters above which int8 is not checked, because rounding so many weights takes hours.
 INT8_UP_TO = 50.0
 ROUNDS, SECONDS = 30, 10.0
 
@@ -126,7 +126,7 @@ def conformance(application: Application, folder: Path) -> dict[str, Any]:
 
 
 def files(application: Application, folder: Path) -> dict[str, Any]:
-    """Float32 files for 1000 classes at the architecture's own size, and how far they are from Keras on noise."""
+    """Exports float32 files (1000 classes, the architecture's own size), and compares them with Keras on noise."""
     import keras
     import numpy as np
     from zoo.exporting.fold import fold
@@ -139,7 +139,8 @@ def files(application: Application, folder: Path) -> dict[str, Any]:
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (4, *record.image.input_shape)).astype(np.uint8)
     settle_batch_norm(model, images)
-    # The head starts small, so that all answers would be 0.001: give it the spread of a trained one.
+    # With the small initial weights of the head, all probabilities would be 0.001. The head gets the spread of a
+    # trained one.
     head = model.get_layer("probabilities")
     features = keras.Model(model.inputs, model.get_layer(record.backbone).output).predict(images, verbose=0)
     kernel = random.normal(size=head.kernel.shape)
@@ -157,7 +158,7 @@ def files(application: Application, folder: Path) -> dict[str, Any]:
 
 
 def latency(application: Application, folder: Path) -> dict[str, Any]:
-    """Milliseconds of one image on one thread: the median of rounds in which both formats take turns."""
+    """Latency of one image on one thread in milliseconds: the median of rounds in which the formats alternate."""
     import numpy as np
     from zoo.registry import exporters
 
@@ -214,7 +215,7 @@ def _checks(application: Application, found: dict[str, Any] | None, notes: list[
         return "not measured" if not found else f"not finished: {found['error']}"
     asked = {name: result for name, result in found.items() if result["status"] != "skipped"}
     passed = [name for name, result in asked.items() if result["status"] == "passed"]
-    without = "" if any(name.endswith("_int8") for name in found) else ", int8 not asked"
+    without = "" if any(name.endswith("_int8") for name in found) else ", int8 not checked"
     if len(passed) == len(asked):
         return f"all {len(asked)}{without}"
     for name, result in asked.items():
@@ -232,7 +233,7 @@ def _files(row: dict[str, Any]) -> list[str]:
 
 
 def _int8(row: dict[str, Any]) -> str:
-    """Sizes that conformance saw: its model has 4 classes, and is checked at a small size, which weighs nothing."""
+    """Sizes from the conformance checks. The model has 4 classes. Its small images do not affect the size of the file."""
     checks = row.get("conformance", {})
     sizes = [re.match(r"([\d.]+) MB", checks.get(f"export_{name}_int8", {}).get("seen", "")) for name in FORMATS]
     return f"{float(sizes[0][1]):.1f}" if sizes[0] else "-"

@@ -8,7 +8,7 @@ if find_spec("zoo_keras_applications") is None:  # the repository's tests, witho
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):
-    """What tests decode stays out of the user's cache."""
+    """Keeps images that tests decode out of the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOO_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         yield

@@ -1,4 +1,4 @@
-"""What zoo asks of every architecture."""
+"""The conformance checks of zoo, which every architecture must pass."""
 
 import os
 
@@ -8,13 +8,13 @@ from zoo.testing import check_names, parametrize_with_checks
 from zoo_keras_applications import architecture
 from zoo_keras_applications.applications import APPLICATIONS
 
-#: The smallest; the others when asked for, which takes hours.
+#: The smallest architecture. The others are tested only on request, which takes hours.
 ALWAYS = ("mobilenet_v3_small",)
 ALL = bool(os.environ.get("ZOO_TEST_ALL_APPLICATIONS"))
 
 ARCHITECTURES = [architecture(each) for each in APPLICATIONS if ALL or each.name in ALWAYS]
 
-#: Of so many layers these take long, and zoo's own tests ask smaller networks.
+#: These checks take long with so many layers, and zoo's own tests run them on smaller networks.
 LONG = [name for name in check_names() if name.startswith("export_")]
 LONG += ["opens_without_the_plugin", "nudged_weight", "training_step", "overfits_one_batch"]
 

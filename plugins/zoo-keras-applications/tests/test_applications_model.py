@@ -1,4 +1,4 @@
-"""The networks answer as ``keras.applications`` does with its own preprocessing, and are what zoo needs them to be."""
+"""The networks predict like ``keras.applications`` with its own preprocessing, and meet the requirements of zoo."""
 
 import importlib
 import os
@@ -19,7 +19,7 @@ ALL = bool(os.environ.get("ZOO_TEST_ALL_APPLICATIONS"))
 BY_NAME = {application.name: application for application in APPLICATIONS}
 CLASSES = 5
 
-#: One of each way to prepare pixels, and of each kind of layer that is exchanged; the others when asked for.
+#: One network for each kind of preprocessing and of replaced layer. The others are tested only on request.
 EQUAL = ["mobilenet_v1", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny"]
 DEEP = sorted(BY_NAME.keys() - EQUAL) if ALL else ["resnet50", "xception", "efficientnetv2_s"]
 
@@ -48,22 +48,22 @@ def test_raw_pixels_give_what_keras_gives_for_prepared_ones(name):
     copy_weights(application, pairs)
 
     expected = np.asarray(theirs(prepare(pixels.copy()), training=False))
-    assert np.ptp(expected, axis=0).max() > 1e-3  # they depend on the picture
+    assert np.ptp(expected, axis=0).max() > 1e-3  # the predictions depend on the image
     np.testing.assert_allclose(np.asarray(ours(pixels, training=False)), expected, atol=1e-5)
 
 
 def keras_own(application, pixels):
-    """The network by Keras alone, such that answers depend on the pixels: BatchNorm fits them."""
+    """The network as Keras builds it, with BatchNorm fitted to the pixels, so that predictions depend on them."""
     keras.utils.set_random_seed(0)
     factory = getattr(keras.applications, application.factory)
     model = factory(weights=None, input_shape=pixels.shape[1:], classes=CLASSES)
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Normalization) and layer.weights:  # EfficientNet's, which its file fills
+        if isinstance(layer, keras.layers.Normalization) and layer.weights:  # EfficientNet's, set by its file
             layer.set_weights([np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225]) ** 2, np.array(0)])
             layer.finalize_state()
     settle_batch_norm(model, preprocessing(application)(noise(application, 8, seed=2)))
     head = weighted(model)[-1]
-    head.kernel.assign(head.kernel * 0.1)  # of a network without training, answers are as sure as rounding is amplified
+    head.kernel.assign(head.kernel * 0.1)  # an untrained network amplifies rounding
     return model
 
 

@@ -1,4 +1,4 @@
-"""The table, and what zoo is told of it."""
+"""The table of architectures, and the records that zoo gets."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from zoo_keras_applications.applications import APPLICATIONS
 
 ALL = bool(os.environ.get("ZOO_TEST_ALL_APPLICATIONS"))
 
-#: Built quickly, one of each way in which Keras keeps names and checksums.
+#: Networks that are built quickly, one for each way in which Keras stores names and checksums.
 SMALL = ("mobilenet_v1", "mobilenet_v3_small", "efficientnetv2_b0")
 
 

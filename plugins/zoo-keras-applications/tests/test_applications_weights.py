@@ -1,4 +1,4 @@
-"""ImageNet weights: from a folder, refused where they are not what they should be, and asked for where there are none."""
+"""ImageNet weights are loaded from a folder, refused if damaged, and requested from the user if missing."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from zoo_keras_applications import architecture, weights
 from zoo_keras_applications.applications import APPLICATIONS
 
 BY_NAME = {application.name: application for application in APPLICATIONS}
-#: The one of which Keras knows no checksum, so that a file made here is as good as the published one.
+#: The architecture for which Keras has no checksum, so that a file that is created here is accepted.
 MOBILENET = BY_NAME["mobilenet_v1"]
 
 
@@ -84,7 +84,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path, monkeypatch):
 
 def test_without_network_and_folder_the_command_says_which_file_and_where(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    closed = "http://127.0.0.1:9"  # nobody listens there: the network of this test
+    closed = "http://127.0.0.1:9"  # nothing listens there, so this test has no network
     environment |= {"KERAS_HOME": str(tmp_path / "keras"), "https_proxy": closed, "http_proxy": closed}
     environment.pop(weights.FOLDER_VARIABLE, None)
     (tmp_path / "keras").mkdir()

@@ -1,7 +1,8 @@
 """The families of ``keras.applications`` as architectures of zoo.
 
-zoo imports this module to ask its hooks, so it needs no Keras: the networks are in ``model.py``, their weights in
-``weights.py``, and both are imported when they are called. ``applications.py`` is the table that everything follows from.
+zoo imports this module to call its hooks, so it does not import Keras. The networks are in ``model.py`` and their
+weights are in ``weights.py``. Both modules are imported when they are needed. ``applications.py`` contains the table
+from which everything is created.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from zoo import Architecture, ImageSpec, Recipe, Weights, hookimpl
 
 from zoo_keras_applications.applications import APPLICATIONS, Application
 
-#: The first is that of mobilenetv2, which was chosen by cross-validation (docs/decisions/0020-heads.md of
-#: zoo). The others were not tuned.
+#: The first recipe is that of mobilenetv2, which was chosen by cross-validation (docs/decisions/0020-heads.md of zoo).
+#: The others were not tuned.
 RECIPES = {
     "default": Recipe(head="chosen", head_learning_rate=3e-3, epochs=0, augmentation="none", precision="float32"),
     "scratch": Recipe(optimizer="adamw", weight_decay=1e-2, warmup_epochs=5, epochs=200, label_smoothing=0.1),

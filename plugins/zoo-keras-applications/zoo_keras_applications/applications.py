@@ -1,6 +1,6 @@
-"""The table: one row for each architecture of ``keras.applications`` that an edge device may carry.
+"""The table: one row for each architecture of ``keras.applications`` that is suitable for edge devices.
 
-That is, of up to 61 million parameters and for pictures of up to 400 px.
+These have up to 61 million parameters and images of up to 400 px.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Pixels:
-    """How a family wants its pixels: ``scale * pixel + offset``, for red, green and blue.
+    """The pixel values that a family expects: ``scale * pixel + offset``.
 
     Args:
-        scale, offset: RGB.
-        reads_bgr: The published kernels of the first convolution count the colours from blue to red.
+        scale, offset: Values for red, green and blue.
+        reads_bgr: Whether the published kernels of the first convolution expect the order blue, green, red.
     """
 
     scale: tuple[float, float, float]
@@ -43,15 +43,15 @@ class Application:
     """One architecture.
 
     Args:
-        name: In zoo.
-        factory: In ``keras.applications``.
-        size_px: Side of the images it was trained on, square.
-        smallest_px: Least side it can be built for.
-        pixels: How it wants them.
-        parameters: In millions, with 1000 classes.
+        name: Name in zoo.
+        factory: Name of the function in ``keras.applications``.
+        size_px: Side of the square images on which it was trained.
+        smallest_px: Smallest side for which it can be built.
+        pixels: The pixel values that it expects.
+        parameters: Number of parameters in millions, with 1000 classes.
         file: Name of the file of its ImageNet weights with the head, in Keras.
         checksum: MD5 or SHA-256 of that file in Keras. Empty if Keras has none.
-        expected_failures: Conformance check to the reason why it cannot pass.
+        expected_failures: The reason why a conformance check cannot pass, by the name of the check.
     """
 
     name: str

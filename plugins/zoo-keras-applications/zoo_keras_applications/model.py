@@ -1,14 +1,15 @@
-"""A network of ``keras.applications`` as zoo wants it: one flat graph of public layers, normalisation inside.
+"""Adapts a network of ``keras.applications`` to zoo: one flat graph of public layers that includes normalisation.
 
-Keras builds the network; ``adapt`` copies its graph and changes what stands in the way of training or export:
+Keras builds the network. ``adapt`` copies its graph and changes what prevents training or export:
 
-- preprocessing, which Keras leaves to the caller or builds in by family, is one ``Rescaling`` at the front; the colours
-  that some families read from blue to red are turned round in the kernel, not in the picture;
-- layers without a name get one that is the same in every process, because weights are found by name;
-- a separable or grouped convolution becomes the depthwise one (and the one of a single place) that it is, which CPUs
-  train and exporters understand; classes that only ``keras.applications`` has become public layers of the same effect.
+- Preprocessing, which Keras leaves to the caller or includes in the model, becomes one ``Rescaling`` at the input. If a
+  family expects the order blue, green, red, the kernel is reversed instead of the image.
+- Layers without a name get a name that is the same in every process, because weights are found by name.
+- A separable or grouped convolution becomes the equivalent depthwise convolution (and 1x1 convolution), which CPUs can
+  train and exporters support. Classes that exist only in ``keras.applications`` become public layers with the same
+  effect.
 
-The function of the network stays as it was, weight by weight.
+The function that the network computes does not change, nor does any weight.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from zoo_keras_applications.applications import BY_NAME, Application
 #: Name of the layer whose output is the feature vector.
 BACKBONE = "features"
 
-#: Name of the layer that scales pixels. ``normalization`` is Keras's name of the layers that some families already have.
+#: Name of the layer that scales pixels. Some families already have layers that Keras names ``normalization``.
 PIXELS = "pixels"
 
 #: A layer of the original and the layers that replace it, with the same weights in the same order.
@@ -40,23 +41,23 @@ Pairs = list[tuple[keras.Layer, tuple[keras.Layer, ...]]]
 def build(
     application: Application, input_shape: tuple[int, int, int], num_classes: int, *, dropout: float = 0.2
 ) -> keras.Model:
-    """A flat functional model with random weights.
+    """Builds a flat functional model with random weights.
 
     Args:
-        application: Row of the table.
-        input_shape: ``(height, width, 3)`` in pixels; each side at least ``application.smallest_px``.
-        num_classes: Rows of the head, 2 or more.
-        dropout: Rate before the head, 0 up to but not including 1.
+        application: The row of the table.
+        input_shape: ``(height, width, 3)`` in pixels. Each side must be at least ``application.smallest_px``.
+        num_classes: Number of classes, 2 or more.
+        dropout: Dropout rate before the head, from 0 to below 1.
 
     Input shape:
         ``image``: ``(batch, height, width, 3)``, RGB, float32, 0..255.
 
     Output shape:
-        ``probabilities``: ``(batch, num_classes)``, float32, rows sum to 1. The layer ``features`` before it gives
-        ``(batch, features)``.
+        ``probabilities``: ``(batch, num_classes)``, float32, rows sum to 1. The layer ``features``, which precedes the
+        head, returns ``(batch, features)``.
 
     Raises:
-        UsageError: A value out of range.
+        UsageError: A value is out of range.
     """
     _check(application, input_shape, num_classes, dropout)
     model, _ = adapt(application, original(application, input_shape, num_classes, weights=None), dropout)
@@ -66,7 +67,7 @@ def build(
 def original(
     application: Application, input_shape: tuple[int, int, int], num_classes: int, weights: str | None
 ) -> keras.Model:
-    """What ``keras.applications`` builds, on an input called ``image`` and our normalisation."""
+    """The network that ``keras.applications`` builds, on an input named ``image`` and zoo's normalisation."""
     image = layers.Input(input_shape, name="image", dtype="float32")
     pixels = application.pixels
     # In float32 under every policy, because bfloat16 has only 8 bits of precision.
@@ -76,7 +77,7 @@ def original(
 
 
 def adapt(application: Application, source: keras.Model, dropout: float) -> tuple[keras.Model, Pairs]:
-    """A copy of ``source`` with weights of its own, random ones, and which layers of the two belong together."""
+    """A copy of ``source`` with its own random weights, and the pairs of corresponding layers."""
     classifier = next(layer for layer in reversed(source.layers) if layer.weights)
     end = maker(classifier.input)
     end = maker(end.input) if isinstance(end, layers.Dropout) else end
@@ -102,19 +103,19 @@ def adapt(application: Application, source: keras.Model, dropout: float) -> tupl
 
 
 def copy_weights(application: Application, pairs: Pairs) -> None:
-    """Fills the layers of ``adapt`` with the weights of the originals."""
+    """Copies the weights of the original layers to the layers that ``adapt`` created."""
     flip = application.pixels.reads_bgr
     for source, copies in pairs:
         values = source.get_weights()
         if flip and isinstance(source, layers.Conv2D):
-            values[0], flip = values[0][:, :, ::-1], False  # the first variable
+            values[0], flip = values[0][:, :, ::-1], False  # the kernel of the first convolution
         variables = [variable for layer in copies for variable in layer.weights]
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value.reshape(variable.shape))
 
 
 def _names(model: keras.Model) -> dict[Any, str]:
-    """The same names in every process: Keras numbers nameless layers by what it has built before."""
+    """Names that are the same in every process. Keras numbers unnamed layers by how many it has built before."""
     names: dict[Any, str] = {}
     seen: Counter[str] = Counter()
     for operation in model.operations:
@@ -132,7 +133,7 @@ def _replace(operation: Any, names: dict[Any, str], pairs: Pairs) -> Callable[..
     name = names.get(operation, operation.name)
     if isinstance(operation, keras.Sequential):
         inside = _chain([_replace(inner, names, pairs) for inner in operation.layers])
-        return lambda inputs, **_: inside(inputs)  # Keras passes a mask to it
+        return lambda inputs, **_: inside(inputs)  # Keras also passes a mask
     if isinstance(operation, (layers.Rescaling, layers.Normalization)) and name != PIXELS:
         return lambda image: image  # the family's own preprocessing
     if type(operation).__name__ == "CustomScaleLayer":
@@ -245,7 +246,7 @@ def _check(application: Application, input_shape: tuple[int, int, int], num_clas
         raise UsageError(
             f"{name} needs images of at least {smallest}x{smallest} pixels. "
             f"Received: {input_shape[1]}x{input_shape[0]} (width x height).",
-            f"It was made for {application.size_px}.",
+            f"It was trained on images of {application.size_px}x{application.size_px} pixels.",
         )
     if num_classes < 2:
         raise UsageError(f"{name} needs at least 2 classes. Received: {num_classes}.")
@@ -254,7 +255,7 @@ def _check(application: Application, input_shape: tuple[int, int, int], num_clas
 
 
 def __getattr__(name: str) -> Callable[..., keras.Model]:
-    """``build`` of an application, by its name: that is how the records name it."""
+    """``build`` of an application, by its name, because the records refer to it by this name."""
     if name not in BY_NAME:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return partial(build, BY_NAME[name])

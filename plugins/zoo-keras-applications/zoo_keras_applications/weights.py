@@ -1,4 +1,4 @@
-"""ImageNet weights: from a folder, from Keras's cache, or through Keras from where it publishes them."""
+"""ImageNet weights: from a folder, from Keras's cache, or downloaded by Keras."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def imagenet_labels() -> tuple[str, ...]:
 
 
 def imagenet_classes() -> tuple[tuple[str, str], ...]:
-    """``(wnid, name)`` in the order of the outputs; the wnid is WordNet's, such as ``n01440764``."""
+    """``(wnid, name)`` in the order of the outputs. The wnid is the WordNet ID, such as ``n01440764``."""
     rows = (line.split("\t") for line in LABELS.read_text(encoding="utf-8").splitlines())
     return tuple((wnid, name) for wnid, name in rows)
 
 
 def wordnet_ids() -> dict[str, str]:
-    """WordNet id to class name, such as ``n01440764`` to ``tench``."""
+    """The class names by WordNet ID, such as ``tench`` for ``n01440764``."""
     return dict(imagenet_classes())
 
 
@@ -128,7 +128,7 @@ def _nowhere(application: Application, reason: str) -> UsageError:
 
 @contextlib.contextmanager
 def _patience() -> Iterator[None]:
-    """A network that swallows packets ends the download too; Keras itself would wait for ever."""
+    """Cancels a download that receives no data. Keras itself would wait forever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_PATIENCE_S)
     try:
@@ -138,7 +138,7 @@ def _patience() -> Iterator[None]:
 
 
 def __getattr__(name: str) -> Callable[[keras.Model, bool], None]:
-    """``load_imagenet`` of an application, by its name: that is how the records name it."""
+    """``load_imagenet`` of an application, by its name, because the records refer to it by this name."""
     if name not in BY_NAME:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return partial(load_imagenet, BY_NAME[name])

@@ -15,19 +15,21 @@ import pytest
 
 PLUGIN = Path(__file__).resolve().parents[1]
 
-#: The client, and what it needs to be a server: ``pip install mlflow`` brings them too.
+#: The client, and the packages that a server needs. ``pip install mlflow`` installs them too.
 NEEDED = ("mlflow", "aiohttp", "alembic", "flask", "flask_cors", "sqlalchemy")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _needed():
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        pytest.skip(f"needs an MLflow server, and not installed: {', '.join(missing)}; see [dependency-groups]")
+        pytest.skip(
+            f"needs an MLflow server, but some packages are missing: {', '.join(missing)}; see [dependency-groups]"
+        )
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """The process; it has its address as ``uri``."""
+    """The process of the server. Its address is ``uri``."""
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
     stores = ["--backend-store-uri", "sqlite:///runs.db", "--artifacts-destination", "./artifacts"]
@@ -58,7 +60,7 @@ def wait_for(process, log):
 
 @pytest.fixture(scope="session")
 def nowhere():
-    """An address that nobody listens at."""
+    """An address at which nothing listens."""
     return f"http://127.0.0.1:{free_port()}"
 
 
@@ -70,7 +72,7 @@ def free_port():
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """The plugin as pip leaves it, whether it is installed or not."""
+    """A folder with the plugin as pip would install it."""
     folder = tmp_path_factory.mktemp("site")
     shutil.copytree(PLUGIN / "zoo_mlflow", folder / "zoo_mlflow", ignore=shutil.ignore_patterns("__pycache__"))
     info = folder / "zoo_mlflow-0.1.0.dist-info"
@@ -82,7 +84,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def _plugin_in_use(site, tmp_path_factory):
-    """zoo finds the plugin while the tests of a file run, and not in those of others in this process."""
+    """Makes zoo find the plugin in the tests of these files, but not in other tests in this process."""
     from zoo.registry import plugin_manager
 
     with pytest.MonkeyPatch.context() as patch:
@@ -98,7 +100,7 @@ def _plugin_in_use(site, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pictures():
-    """48 of two classes, bright and dark."""
+    """48 images of two classes, bright and dark."""
     import numpy as np
 
     labels = np.arange(48) % 2

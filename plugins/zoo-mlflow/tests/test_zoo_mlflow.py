@@ -1,4 +1,4 @@
-"""Trainings that a real MLflow server shows, read back through its client."""
+"""Training runs that are logged to a real MLflow server, and read back through its client."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 @pytest.fixture
 def tracking(server, monkeypatch, tmp_path):
-    """Sets the variables that a user would, in an empty folder; gives the client."""
+    """Sets the variables that a user would set, in an empty folder, and returns the client."""
     from mlflow import MlflowClient
 
     monkeypatch.chdir(tmp_path)
@@ -121,7 +121,7 @@ def test_a_resumed_run_goes_on_in_the_same_mlflow_run_without_double_steps(track
     import keras
 
     class Stop(keras.callbacks.Callback):
-        """Ends the program when an epoch is over and not yet in a checkpoint."""
+        """Interrupts the program after an epoch that is not yet in a checkpoint."""
 
         def on_epoch_end(self, epoch, logs=None):
             if epoch == 2:
@@ -149,7 +149,7 @@ def test_a_server_that_is_down_is_said_once_and_costs_no_training(tracking, serv
     told = [line for line in capfd.readouterr().err.splitlines() if "mlflow" in line]
     assert told == [
         f"zoo-mlflow: Could not log runs/alone to MLflow at {nowhere}: [Errno 111] Connection refused",
-        "  The training goes on. When it is finished, log it: zoo mlflow runs/alone",
+        "  The training continues. When it is finished, log it with: zoo mlflow runs/alone",
     ]
     code, out, error = run_zoo("mlflow", "alone")
     assert (code, out) == (3, "")

@@ -1,4 +1,4 @@
-"""Training runs of zoo in MLflow: the hooks. MLflow is imported only when a run is logged."""
+"""The hooks that log training runs of zoo to MLflow. MLflow is imported only when a run is logged."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def zoo_callbacks(run_dir):
 
     from zoo_mlflow.patience import live
 
-    # Not at the end of the epoch, because it is only added to history.csv after all callbacks.
+    # Not at the end of the epoch, because an epoch is only added to history.csv after all callbacks.
     return [keras.callbacks.LambdaCallback(on_epoch_begin=live(run_dir))]
 
 
@@ -32,9 +32,9 @@ def zoo_commands():
 @click.argument("name", metavar="RUN")
 @click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of runs.")
 def command(name, runs):
-    """Log a finished run to MLflow, with the files exported from it since.
+    """Log a finished run to MLflow, with the files that were exported from it since then.
 
-    RUN is a run's folder or its name. What MLflow has of it already stays as it is, and nothing is logged twice.
+    RUN is the folder or the name of a run. Data that MLflow already has does not change, and nothing is logged twice.
     MLFLOW_TRACKING_URI names the server and MLFLOW_EXPERIMENT_NAME the experiment (default: zoo).
     """
     from zoo_mlflow.patience import get_tracking_uri, tried

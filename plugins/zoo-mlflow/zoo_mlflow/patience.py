@@ -1,4 +1,4 @@
-"""MLflow may be slow, down or far away: a training waits for it once, and loses nothing."""
+"""Handles a slow or unavailable MLflow server: training waits for it only once, and no data is lost."""
 
 import os
 
@@ -22,9 +22,10 @@ told = set()
 
 
 def tried(folder, *, fatal=False):
-    """Logs a run folder and returns the identity of its MLflow run.
+    """Logs a run folder and returns the ID of its MLflow run.
 
-    What fails is said once for a run and returns ``None``, because the training goes on; ``fatal`` raises it.
+    A failure is reported once per run, and ``None`` is returned, so that the training continues. With ``fatal``, the
+    failure is raised as an error instead.
     """
     added = SETTINGS.keys() - os.environ.keys()
     os.environ.update({name: SETTINGS[name] for name in added})
@@ -38,7 +39,7 @@ def tried(folder, *, fatal=False):
         if fatal:
             raise PluginError(message, "Set MLFLOW_TRACKING_URI to a running server.") from error
         if folder not in told:
-            later = f"The training goes on. When it is finished, log it: zoo mlflow {folder}"
+            later = f"The training continues. When it is finished, log it with: zoo mlflow {folder}"
             click.echo(f"zoo-mlflow: {message}\n  {later}", err=True)
         told.add(folder)
     finally:
@@ -47,7 +48,7 @@ def tried(folder, *, fatal=False):
 
 
 def live(folder):
-    """A function that logs the epochs so far; from the first failure on nothing, and the end of the run adds the rest."""
+    """A function that logs the epochs so far. It stops after a failure. The end of the run adds the rest."""
     alive = tried(folder)
     if alive and not is_tracking_uri_set():
         where = f"MLflow's default, {get_tracking_uri()}, because MLFLOW_TRACKING_URI is not set"
