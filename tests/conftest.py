@@ -25,10 +25,10 @@ from zoo.memory import keep_freed_memory
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-keep_freed_memory()  # as the command does
+keep_freed_memory()  # like the command
 
 
-#: Files that take longest: half a minute of processor time and more.
+#: Test files that take longest: half a minute of CPU time or more.
 LONGEST = (
     *("test_foreign_models.py", "test_train.py", "test_teeth.py", "test_teachers.py", "test_export.py"),
     *("test_quantize.py", "test_html.py", "test_matrix.py", "test_page.py", "test_transfer.py", "test_onnx.py"),
@@ -39,8 +39,8 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick ones first, so that a broken build fails within a minute; then the longest, so that no process is left
-    alone with one of them at the end."""
+    """Runs the quick tests first, so that a broken build fails within a minute, and then the longest ones, so that at
+    the end no process runs one of them alone."""
     quick = REPOSITORY / "tests"
     items.sort(key=lambda item: (item.path.parent != quick, item.path.name not in LONGEST))
 
@@ -53,7 +53,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real photographs and original weights; ``ZOO_TEST_DATA``, or ``shared/data`` beside the repository."""
+    """Folder with photographs and original weights: ``ZOO_TEST_DATA``, or ``shared/data`` beside the repository."""
     folder = Path(os.environ.get("ZOO_TEST_DATA") or REPOSITORY.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"needs the shared test data, and {folder} is not there (set ZOO_TEST_DATA)")
@@ -62,7 +62,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One image cache for the whole session, away from the user's."""
+    """One image cache for the whole session, separate from that of the user."""
     folder = tmp_path_factory.mktemp("cache")
     before = os.environ.get("ZOO_CACHE_DIR")
     os.environ["ZOO_CACHE_DIR"] = str(folder)
@@ -82,7 +82,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def draw_photo(path: Path, hue: int, seed: int, size: tuple[int, int] = (96, 72)) -> None:
-    """A shaded background of one hue with circles on it: different for every seed, of the class's colour."""
+    """A shaded background in the hue of the class, with circles; different for every seed."""
     random = np.random.default_rng(seed)
     width, height = size
     shade = np.repeat(np.linspace(90, 220, height, dtype=np.uint8)[:, None], width, 1)
@@ -101,7 +101,7 @@ PhotoFolder = Callable[..., Path]
 
 @pytest.fixture
 def photo_folder(tmp_path: Path) -> PhotoFolder:
-    """``photo_folder({"rugby": 20, "train/soccer": 20})``: class folders of drawn photos, a hue for each class."""
+    """``photo_folder({"rugby": 20, "train/soccer": 20})`` creates class folders of drawn photos, one hue per class."""
 
     def make(counts: dict[str, int], name: str = "photos") -> Path:
         root = tmp_path / name
@@ -118,7 +118,7 @@ def photo_folder(tmp_path: Path) -> PhotoFolder:
 
 
 def hash_of(text: str) -> int:
-    """The same number in every process, unlike ``hash``."""
+    """A hash that is the same in every process, unlike ``hash``."""
     return int.from_bytes(text.encode()[-8:], "big")
 
 
@@ -135,12 +135,12 @@ def site(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fake_plugin(site: Path) -> FakePlugin:
-    """``fake_plugin("zoo-resnet", code)``: a distribution as pip leaves it, with one entry point; nothing is mocked."""
+    """``fake_plugin("zoo-resnet", code)`` creates a distribution with one entry point, as installed by pip."""
     return partial(install, site)
 
 
 def install(site: Path, distribution: str, code: str | None, *, version: str = "1.0") -> None:
-    """Puts a distribution into a folder of installed ones; without ``code`` its module is missing."""
+    """Creates a distribution in a folder of installed distributions. Without ``code``, its module is missing."""
     module = distribution.replace("-", "_")
     if code is not None:
         (site / f"{module}.py").write_text(code)
@@ -162,7 +162,7 @@ def install_tiny_net(site: Path) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left: exit code and output."""
+    """The result of a command: exit code and output."""
 
     code: int
     out: str
@@ -174,7 +174,7 @@ Zoo = Callable[..., Result]
 
 @pytest.fixture
 def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Zoo:
-    """The command in this process, where TensorFlow is awake already; in an empty folder."""
+    """Runs the command in this process, in which TensorFlow is loaded already, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     monkeypatch.setattr("signal.signal", lambda *arguments: None)
@@ -197,7 +197,7 @@ RunZoo = Callable[..., Result]
 
 @pytest.fixture
 def run_zoo(tmp_path: Path, site: Path) -> RunZoo:
-    """``run_zoo("list", "--json", env={...})``: the real command in a process of its own, in an empty folder."""
+    """``run_zoo("list", "--json", env={...})`` runs the real command in a separate process, in an empty folder."""
 
     def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> Result:
         return run_command(*arguments, cwd=cwd or tmp_path, environment=zoo_environment(site) | (env or {}))
@@ -206,7 +206,7 @@ def run_zoo(tmp_path: Path, site: Path) -> RunZoo:
 
 
 def run_command(*arguments: str | Path, cwd: Path, environment: dict[str, str], check: bool = False) -> Result:
-    """The real command in a process of its own; ``check`` raises where it fails."""
+    """Runs the real command in a separate process. With ``check``, an error is raised if it fails."""
     words = [str(argument) for argument in arguments]
     if warm.can_run(words, environment):
         code, out, err = warm.run(words, cwd, environment)
@@ -221,7 +221,7 @@ def run_command(*arguments: str | Path, cwd: Path, environment: dict[str, str], 
 def interrupt(
     number: signal.Signals, shown: str, *arguments: str | Path, cwd: Path, environment: dict[str, str]
 ) -> Result:
-    """The real command, sent a signal as soon as it has shown a text on stderr."""
+    """Runs the real command, and sends it a signal as soon as it has printed a text to stderr."""
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
         process = warm.start([str(argument) for argument in arguments], cwd, environment, out, err)
@@ -249,14 +249,14 @@ def zoo_environment(site: Path) -> dict[str, str]:
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
-    # A camera that shows a clock, and a host that is neither https nor localhost.
+    # A fake camera that shows a clock, and a host name that is neither https nor localhost.
     *("--use-fake-device-for-media-stream", "--host-resolver-rules=MAP plain.test 127.0.0.1"),
 ]
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Headless Chromium: one for the session, as playwright allows no second."""
+    """Headless Chromium: one for the session, because Playwright does not allow a second one."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
@@ -268,10 +268,10 @@ def browser() -> Iterator[Any]:
 
 
 def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """A folder that the first of the test processes fills, and that all of them read."""
+    """A folder that the first test process fills, and that all test processes read."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent  # the processes have a folder each, in one folder of the session
+        base = base.parent  # each process has its own folder inside one folder of the session
     folder = base / name
     with FileLock(base / f"{name}.lock"):
         if not folder.is_dir():
@@ -283,7 +283,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callabl
 
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path:
-    """A finished run of ``simple_cnn`` on the digits, a few epochs long, made by the command. Read it only."""
+    """A finished run of ``simple_cnn`` on the digits with a few epochs, trained by the command. Do not change it."""
 
     def make(folder: Path) -> None:
         folder.mkdir()
@@ -296,9 +296,9 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> 
 
 @pytest.fixture(scope="module")
 def digits_exports(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``zoo export`` made of the digits run: verified float32 bundles of both formats. Read it only.
+    """The verified float32 bundles of both formats that ``zoo export`` writes for the digits run. Do not change them.
 
-    A copy for each module: Python writes ``__pycache__`` into a bundle that is run.
+    Each module gets its own copy, because Python writes ``__pycache__`` into a bundle that is run.
     """
 
     def make(folder: Path) -> None:

@@ -18,7 +18,7 @@ Image = NDArray[np.uint8]
 
 @pytest.fixture(scope="session")
 def changes() -> ModuleType:
-    """The changes that benchmarks/near_duplicates.py measures with."""
+    """The changes with which benchmarks/near_duplicates.py creates copies."""
     path = REPOSITORY / "benchmarks" / "near_duplicates.py"
     spec = importlib.util.spec_from_file_location("near_duplicates", path)
     assert spec

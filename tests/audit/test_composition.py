@@ -1,4 +1,4 @@
-"""What the files of each class are, and where that gives the class away."""
+"""Formats, modes and sizes of the files of each class, and when they reveal the class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A division: shares, stability, and what belongs together on one side."""
+"""Splits of a dataset: shares, stability, and related photos in one split."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_added_photos_move_no_other() -> None:
 
 @pytest.mark.parametrize("seed", range(30))
 def test_what_an_earlier_division_named_stays_when_photos_are_added(seed: int) -> None:
-    """Small classes: without ``kept``, evening out moves photos in most of these."""
+    """In most of these small classes, balancing moves photos if ``kept`` is not given."""
     before = [*many(20, "a"), *many(20, "b")]
     first = divide(before, [], 0.2, 0.1, seed).splits
     kept = {photo.sha256: split for photo, split in zip(before, first, strict=True)}
@@ -123,7 +123,7 @@ def test_new_photos_of_a_torn_group_are_held_out_and_nothing_kept_moves() -> Non
     photos = many(60)
     sides = ["train", "test", "val", *["train"] * 30, *["test"] * 8, *["val"] * 6]
     kept = {photo.sha256: split for photo, split in zip(photos, sides, strict=False)}
-    # 0 and 1 turn out to belong together, and 50 with them; 2 and 3 with 51; 52 with 4 alone.
+    # 0, 1 and 50 are now found to be one group; 2, 3 and 51 are another; 4 and 52 are a third.
     near_duplicates = [NearDuplicates(*pair, "near", 0.9) for pair in ((0, 50), (1, 50), (2, 51), (3, 51), (4, 52))]
     found = divide(photos, near_duplicates, 0.2, 0.1, 0, kept=kept)
     assert list(found.splits[: len(sides)]) == sides

@@ -1,4 +1,4 @@
-"""What is said of single files, on real files of each kind."""
+"""Findings about single files, on real files of each kind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo.images import decode
 
 
 def said_of(root: Path) -> tuple[Photos, dict[str, set[str]]]:
-    """Kind of finding to the files it is said of, or to the details where it is of none."""
+    """For each kind of finding, its files, or its details if it is about no file."""
     with Records() as records:
         photos = read_photos(str(root), records)
     said: dict[str, set[str]] = {}

@@ -1,4 +1,4 @@
-"""Test images with a near-duplicate among the training images, as every training run searches them."""
+"""The search for test images that have a near-duplicate among the training images, as in every training."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_digits_are_too_small_to_be_compared_and_it_is_said() -> None:
 
 @pytest.fixture
 def leaky(photo_folder: PhotoFolder) -> Path:
-    """12 test images, one the same file as in train and one a crop; 24 others."""
+    """12 test images, of which one is also a training file and one is a crop of one; 24 other images."""
     root = photo_folder({"train/a": 12, "train/b": 12, "test/a": 5, "test/b": 5})
     (root / "test" / "a" / "equal.jpg").write_bytes((root / "train" / "a" / "photo_001.jpg").read_bytes())
     write_image(root / "test" / "b" / "crop.jpg", read_image(root / "train" / "b" / "photo_003.jpg")[6:, 8:])

@@ -1,4 +1,4 @@
-"""A division on disk: what is read of an earlier one, and what is said where a folder cannot be filled."""
+"""Splits on disk: reading an earlier manifest, and errors if a folder cannot be filled."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def fill(folder: Path, photos: list[Photo], place: object = copy_file) -> None:
 
 
 def refusal(folder: Path, photos: list[Photo], place: object = copy_file) -> DataError:
-    """The error; nothing is left of the folder."""
+    """Returns the error, and checks that nothing is left of the folder."""
     with pytest.raises(DataError) as caught:
         fill(folder, photos, place)
     assert not folder.exists()
@@ -95,7 +95,7 @@ def test_a_disk_without_links_is_told_from_a_full_one(
 
         monkeypatch.setattr(os, "symlink", symlink)
 
-    fail_with(errno.EPERM)  # what FAT and exFAT say
+    fail_with(errno.EPERM)  # the error of FAT and exFAT
     error = refusal(tmp_path / "linked", photos, link_file)
     assert error.message == "Could not create the link 0.jpg: Operation not permitted."
     assert "--copy" in str(error.hint)
@@ -122,11 +122,11 @@ def test_copies_keep_content_and_time(photos: list[Photo], tmp_path: Path) -> No
 
 
 class Killed(BaseException):
-    """Stands for a signal: nothing after it happens."""
+    """Stands for a signal that ends the process."""
 
 
 def kill_at(moment: int, patch: pytest.MonkeyPatch) -> None:
-    """Every file and folder gets its name through these two: before and after each call is a moment."""
+    """Ends the process before or after one of the calls by which files and folders get their names."""
     passed = 0
 
     def watched(function: Callable[..., None]) -> Callable[..., None]:
@@ -144,7 +144,7 @@ def kill_at(moment: int, patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(os, "rename", watched(os.rename))
     patch.setattr(os, "replace", watched(os.replace))
-    patch.setattr(shutil, "rmtree", lambda *arguments, **named: None)  # who is killed does not clean up
+    patch.setattr(shutil, "rmtree", lambda *arguments, **named: None)  # a killed process does not clean up
 
 
 @pytest.mark.parametrize("place", [copy_file, link_file])

@@ -17,7 +17,7 @@ from zoo.audit.records import Records
 
 
 def near_duplicates_in(root: Path) -> tuple[Photos, set[tuple[str, str, str]]]:
-    """Without a backbone, as ``zoo train`` looks for them."""
+    """Near-duplicates that are found without a backbone, as in ``zoo train``."""
     with Records() as records:
         photos = read_photos(str(root), records)
         found = find_near_duplicates(photos, None, records)
@@ -100,7 +100,7 @@ def test_what_was_judged_is_looked_up(photo_folder: PhotoFolder, own_cache: Path
 
 
 def test_other_names_change_no_verdict(shared_data: Path, tmp_path: Path, changes: ModuleType, own_cache: Path) -> None:
-    """The patches of one picture are looked for in the other; which is which must not follow from names."""
+    """The patches of one picture are searched in the other. Names must not decide which picture is the first."""
     sources = sorted((shared_data / "ccby_coarse" / "bird").iterdir())[:12]
     random = np.random.default_rng(0)
     pictures = [read_image(source) for source in sources]

@@ -1,4 +1,4 @@
-"""What was found out is kept, and a damaged file of it costs nothing but time."""
+"""Results of the check are stored, and if a stored file is damaged, they are computed again."""
 
 from __future__ import annotations
 

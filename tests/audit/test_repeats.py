@@ -1,4 +1,4 @@
-"""What near-duplicates mean when labels differ: left and right are no contradiction."""
+"""Near-duplicates with different labels: labels such as left and right are not a contradiction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from zoo.image_spec import ImageSpec
 
 
 def check(root: Path) -> Audit:
-    """Without a backbone."""
+    """Runs the check without a backbone."""
     with Records() as records:
         photos = read_photos(str(root), records)
         near_duplicates = find_near_duplicates(photos, None, records)

@@ -1,4 +1,4 @@
-"""Wrong labels and odd pictures, by features."""
+"""Wrong labels and outliers, which are found by features."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_flipped_labels_are_found_and_little_else() -> None:
 
 
 def test_hard_pictures_are_not_suspect() -> None:
-    """Classes that overlap: a picture on the wrong side is likely, and says nothing of its label."""
+    """If classes overlap, many pictures are on the wrong side of the boundary, although their labels are right."""
     features, true = clusters(40, 3)
     random = np.random.default_rng(1)
     features = (features + 0.35 * random.normal(size=features.shape)).astype(np.float32)
@@ -62,7 +62,7 @@ def test_a_near_duplicate_does_not_vouch_for_a_wrong_label() -> None:
 
 
 def test_leaving_out_in_closed_form_is_leaving_out() -> None:
-    """Against the same regression, fitted anew without the picture."""
+    """Compares with the same regression that was fitted again without the picture."""
     from zoo.audit.suspects import _directions, _left_out
 
     features, true = clusters(8, 3)
@@ -73,7 +73,7 @@ def test_leaving_out_in_closed_form_is_leaving_out() -> None:
     centred = features - features.mean(0)
     for rows in ([0], [1, 2]):
         kept = np.setdiff1d(np.arange(len(true)), rows)
-        # With the intercept as a feature that is not shrunk.
+        # The intercept is a feature without a penalty.
         known = np.hstack([centred[kept], np.ones((len(kept), 1))])
         penalty = ridge * np.diag([*np.ones(centred.shape[1]), 0])
         weights = np.linalg.solve(known.T @ known + penalty, known.T @ targets[kept])

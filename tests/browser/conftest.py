@@ -1,4 +1,4 @@
-"""Web bundles made by the command, served under a path of their own, and a real browser that opens them."""
+"""Web bundles that the command exports, each served under its own path, and a real browser that opens them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PRECISIONS = ("float32", "float16", "int8")
 
 @pytest.fixture(scope="session")
 def onnxruntime_web(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with onnxruntime-web in it: the one that ``ZOO_ONNXRUNTIME_WEB`` names, or one that npm fills."""
+    """A folder with onnxruntime-web: that of ``ZOO_ONNXRUNTIME_WEB``, or one to which npm installs it."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("npm")
         if VARIABLE not in os.environ:
@@ -44,7 +44,7 @@ def onnxruntime_web(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def web_exports(digits_run: Path, onnxruntime_web: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``zoo export --format web`` made of the digits run, in every precision. Read it only."""
+    """The web bundles of the digits run in every precision. Tests must not change them."""
 
     def make(folder: Path) -> None:
         precisions = [part for name in PRECISIONS for part in ("--precision", name)]
@@ -58,14 +58,14 @@ def web_exports(digits_run: Path, onnxruntime_web: Path, tmp_path_factory: pytes
 
 @pytest.fixture
 def web_bundle(web_exports: Path, tmp_path: Path) -> Path:
-    """A copy of the float32 bundle, deep inside the folder that is served."""
+    """A copy of the float32 bundle, in a nested folder of the served folder."""
     place = tmp_path / "served" / "some where" / "digits"
     return Path(shutil.copytree(web_exports / "simple_cnn-web-float32", place))
 
 
 @dataclass
 class Served:
-    """A folder that a plain static server serves, and what was asked of it."""
+    """A folder that a plain static server serves, and the requests that the server received."""
 
     server: http.server.ThreadingHTTPServer
     folder: Path
@@ -82,7 +82,7 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    """``tmp_path/served``, as ``python -m http.server`` does it."""
+    """Serves ``tmp_path/served`` like ``python -m http.server``."""
     folder = tmp_path / "served"
     folder.mkdir(exist_ok=True)
     asked: list[str] = []
@@ -100,7 +100,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 @dataclass
 class Opened:
-    """A page, and everything it complained about or asked of others."""
+    """A page, its errors, and its requests to other servers."""
 
     page: Any
     trouble: list[str]
@@ -115,7 +115,7 @@ class Opened:
         return bool(self.page.locator(selector).is_visible())
 
     def answer(self) -> str:
-        """Waits for one, and tells its label."""
+        """Waits for a prediction, and returns its label."""
         self.page.wait_for_selector("body:not(.busy) #result:not([hidden])")
         return self.text("#label")
 
@@ -125,7 +125,7 @@ OpenPage = Callable[..., Opened]
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[OpenPage]:
-    """``open_page(address, **options)``: a page in a context of its own; options are playwright's."""
+    """``open_page(address, **options)`` opens a page in a new context. The options are those of Playwright."""
     contexts = []
 
     def start(address: str, *, wait: str = "passed", **options: Any) -> Opened:

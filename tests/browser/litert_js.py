@@ -1,4 +1,4 @@
-"""LiteRT.js, Google's runtime of TFLite files for browsers, as its own documentation loads it."""
+"""LiteRT.js, Google's runtime for TFLite files in browsers, loaded as in its documentation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 PACKAGE, RELEASE = "@litertjs/core", "2.5.3"
 
-#: Names a folder that npm installed into.
+#: Environment variable with a folder to which npm installed LiteRT.js.
 VARIABLE = "ZOO_LITERT_JS"
 
 PAGE = """<!doctype html>
@@ -46,12 +46,12 @@ PREDICT = """async ([file, pixels, count, shape]) => {
 
 
 def prepare(folder: Path, installed: Path) -> None:
-    """Puts the page and the installed package into a folder that is served."""
+    """Copies the page and the installed package to a folder that is served."""
     (folder / "litert.html").write_text(PAGE)
     (folder / "node_modules").symlink_to((installed / "node_modules").resolve())
 
 
 def predict(page: Any, file: str, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Probabilities of pixels, one image at a time, by a file beside the page."""
+    """Predicts the class probabilities of images, one at a time, with a model file next to the page."""
     pixels = base64.b64encode(images.tobytes()).decode()
     return np.array(page.evaluate(PREDICT, [file, pixels, len(images), list(images.shape[1:])]))

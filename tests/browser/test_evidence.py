@@ -1,4 +1,4 @@
-"""Where the evidence lies, on the page of a model that was exported with a map."""
+"""The evidence map on the page of a model that was exported with a map."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_page_shows_the_evidence_where_python_finds_it(
       return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];
     }""")
     ).reshape(96, 96, 4)[..., :3]
-    # Only places with evidence have a colour; the lightest of them lies in the square of the class.
+    # Only positions with evidence have a colour; the lightest of them is in the square of the class.
     colour = np.ptp(drawn, axis=-1).astype(np.float64) * drawn.sum(axis=-1)
     row, column = np.unravel_index(int(cv2.blur(colour, (5, 5)).argmax()), colour.shape)
     assert shown.points_at((float(column), float(row)), label, slack_px=3)

@@ -1,4 +1,4 @@
-"""``zoo export --format web``: what lies in the bundle, and what it says where something is missing."""
+"""``zoo export --format web``: the content of the bundle, and the errors if something is missing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_bundle_is_a_page_with_all_it_needs(web_exports: Path, precision: str)
     assert "python3 -m http.server" in card
     assert "ONNX Runtime Web by Microsoft, MIT" in card
     assert "run.py" not in card
-    # What other programs must know of the ONNX file goes with it.
+    # The bundle also contains the note for other programs that run the ONNX file.
     said = [json.loads((folder / "verify.json").read_text())["contract"]["notes"], card]
     assert ["session.x64quantprecision" in str(text) for text in said] == [precision == "int8"] * 2
 
@@ -83,7 +83,7 @@ def test_made_again_it_is_the_same_and_its_file_is_that_of_the_onnx_exporter(
     assert said.verified
 
 
-# Where onnxruntime-web is missing
+# If onnxruntime-web is missing
 
 
 def test_without_onnxruntime_web_the_command_says_so_before_it_begins(

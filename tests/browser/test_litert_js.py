@@ -1,4 +1,4 @@
-"""The TFLite file as it is in LiteRT.js, in Chromium."""
+"""The unchanged TFLite file in LiteRT.js, in Chromium."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHAPE = (32, 32, 3)
 
 @pytest.fixture(scope="session")
 def litert_js(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with LiteRT.js in it: the one that ``ZOO_LITERT_JS`` names, or one that npm fills."""
+    """A folder with LiteRT.js: that of ``ZOO_LITERT_JS``, or one to which npm installs it."""
     if folder := os.environ.get(VARIABLE):
         return Path(folder)
     if shutil.which("npm") is None:

@@ -1,4 +1,4 @@
-"""The page that ``zoo export --format web`` makes, in a real browser, from a plain static server."""
+"""The page that ``zoo export --format web`` creates, in a real browser, from a plain static server."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from zoo.edge.bundle import fingerprint, read_bundle, seal
 from zoo.edge.classify import open_bundle
 from zoo.registry import exporters
 
-#: By how much a probability may differ from Keras's.
+#: Maximum difference of a probability from that of Keras.
 FROM_KERAS = {"float32": 1e-4, "float16": 1e-2, "int8": 0.15}
 
-#: What the worker answers about a file of the bundle.
+#: Returns the prediction of the worker for a file of the bundle.
 ASK = """async (name) => {
   const { Worker } = await import("./page/worker_client.js");
   const worker = new Worker(() => {});
@@ -31,7 +31,7 @@ ASK = """async (name) => {
   return { probabilities: [...probabilities], pixels: [...pixels.data] };
 }"""
 
-#: Puts a file of the bundle into an event, as a browser does.
+#: Dispatches an event that contains a file of the bundle, as a browser does.
 GIVE = """async ([kind, name]) => {
   const blob = await (await fetch(name)).blob();
   const given = new DataTransfer();
@@ -49,7 +49,7 @@ def golden(bundle: Path) -> list[dict[str, Any]]:
 
 
 def respec(bundle: Path, **changes: Any) -> None:
-    """Changes ``spec.json`` as if the bundle had been made so."""
+    """Changes ``spec.json`` and its digest, as if the bundle had been exported in this way."""
     values = json.loads((bundle / "spec.json").read_text()) | changes
     values["files"] = {name: fingerprint(bundle / name) for name in values["files"]}
     (bundle / "spec.json").write_text(json.dumps(seal(values)))
@@ -118,7 +118,7 @@ def test_a_photo_comes_in_by_every_door(web_bundle: Path, served: Served, open_p
 def test_imagenet_in_the_browser(
     shared_data: Path, onnxruntime_web: Path, served: Served, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    """MobileNetV2 on photos it was not verified on, beside ONNX Runtime on the same files."""
+    """MobileNetV2 on photos that were not used for its verification, compared with ONNX Runtime on the same files."""
     arguments = ("export", "mobilenetv2", "--weights", "imagenet", "--format", "web", "--no-verify")
     environment = zoo_environment(tmp_path) | {VARIABLE: str(onnxruntime_web)}
     run_command(*arguments, "--out", served.folder, cwd=tmp_path, environment=environment, check=True)
@@ -162,7 +162,7 @@ def test_below_the_suggested_confidence_the_prediction_is_unknown(
     assert not opened.visible("#threshold")
 
 
-# What it shows of others
+# What it shows of names and labels
 
 
 def test_thin_evidence_and_warnings_are_told(web_bundle: Path, served: Served, open_page: OpenPage) -> None:
@@ -180,7 +180,7 @@ def test_names_are_text_whatever_they_hold(web_bundle: Path, served: Served, ope
     hostile = "<img src=x onerror=alert(1)><script>alert(2)</script>"
     labels = [f"{hostile}{digit}" for digit in range(9)] + ["\u202egnp.exe"]
     respec(web_bundle, labels=labels, source=hostile, architecture=hostile)
-    opened = open_page(served.address(web_bundle), wait="failed")  # the names are not those of the golden vectors
+    opened = open_page(served.address(web_bundle), wait="failed")  # other names than in the golden vectors
     for image in golden(web_bundle):
         answer = choose(opened, web_bundle / "golden" / image["file"])
         assert answer in labels
@@ -331,7 +331,7 @@ def test_the_camera_shows_predictions_until_it_is_stopped(
     opened.answer()
     assert opened.visible("#video")
     before = opened.page.evaluate("document.getElementById('seen').toDataURL()")
-    opened.page.wait_for_timeout(1500)  # the clock that it shows moves on
+    opened.page.wait_for_timeout(1500)  # until the camera shows another time
     assert opened.page.evaluate("document.getElementById('seen').toDataURL()") != before
     opened.page.click("#camera")
     assert not opened.visible("#video")
@@ -364,7 +364,7 @@ def test_no_sideways_scrolling_at_any_width(web_bundle: Path, served: Served, op
     assert opened.visible("#proof-rows")
     check_widths()
     heights = opened.page.evaluate("[...document.querySelectorAll('button')].map((button) => button.offsetHeight)")
-    assert min(height for height in heights if height) >= 44  # room for a finger
+    assert min(height for height in heights if height) >= 44  # large enough for a finger
 
 
 def test_it_is_used_by_keyboard_and_heard(web_bundle: Path, served: Served, open_page: OpenPage) -> None:
@@ -394,7 +394,7 @@ def test_it_is_used_by_keyboard_and_heard(web_bundle: Path, served: Served, open
 def test_text_stands_out_from_what_is_behind_it(
     web_bundle: Path, served: Served, open_page: OpenPage, scheme: str
 ) -> None:
-    """WCAG 2.2, level AA: a contrast of 4.5."""
+    """WCAG 2.2, level AA, requires a contrast of 4.5."""
     opened = open_page(served.address(web_bundle), wait="", color_scheme=scheme)
     pairs = [("text", "page"), ("text", "card"), ("muted", "page"), ("muted", "card"), ("accent", "card")]
     pairs += [

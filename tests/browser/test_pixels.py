@@ -1,4 +1,4 @@
-"""Decoding and resizing in JavaScript against ``zoo.images``: the same bytes, the same pixels."""
+"""Decoding and resizing in JavaScript compared with ``zoo.images``: the same bytes give the same pixels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from zoo.images import ImageError, decode, resize
 
 MODULES = Path(zoo_web.__file__).parent / "site" / "page"
 
-#: Decodes a file, given as base64, and resizes it where a rule is given; returns the pixels.
+#: Decodes a file, given as base64, resizes it if a rule is given, and returns the pixels.
 MAKE = """async ([content, rule]) => {
   const { decode } = await import("/page/picture.js");
   const { resize } = await import("/page/resize.js");
@@ -39,7 +39,7 @@ MAKE = """async ([content, rule]) => {
   }
 }"""
 
-#: Resizes pixels that need no decoding, each by several rules.
+#: Resizes pixels without decoding, each by several rules.
 RESIZE = """async ([content, width, height, rules]) => {
   const { resize } = await import("/page/resize.js");
   const data = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
@@ -57,7 +57,7 @@ Make = Callable[..., Pixels]
 
 @pytest.fixture
 def page(served: Served, open_page: OpenPage) -> Iterator[Any]:
-    """A page that may import the modules."""
+    """A page that can import the modules."""
     (served.folder / "page").symlink_to(MODULES)
     (served.folder / "index.html").write_text("<!doctype html><link rel=icon href=data:,>")
     opened = open_page(served.address(served.folder)[:-1], wait="")
@@ -67,7 +67,7 @@ def page(served: Served, open_page: OpenPage) -> Iterator[Any]:
 
 @pytest.fixture
 def make(page: Any) -> Make:
-    """``make(content, spec)``: what the browser makes of a file; ``ValueError`` with its words where it refuses."""
+    """``make(content, spec)`` returns the browser's pixels of a file, or raises ``ValueError`` with its message."""
 
     def ask(content: bytes, spec: ImageSpec | None = None) -> Pixels:
         found = page.evaluate(MAKE, [base64.b64encode(content).decode(), spec and spec.as_dict()])
@@ -94,7 +94,7 @@ TARGETS = [(224, 224), (32, 32), (17, 31)]
 @pytest.mark.parametrize("version", SPEC_VERSIONS)
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_resizing_gives_the_same_pixels(page: Any, interpolation: Any, version: int) -> None:
-    """Exactly so, except for bicubic of version 1, for which OpenCV has several kernels, a level apart."""
+    """The pixels are identical, except for bicubic of version 1, for which kernels of OpenCV differ by a level."""
     random = np.random.default_rng(0)
     allowed = 1 if (interpolation, version) == ("bicubic", 1) else 0
     specs = [
@@ -156,7 +156,7 @@ FILES = {
 
 
 def test_files_of_every_kind_become_the_same_pixels(make: Make) -> None:
-    """What a browser decodes with is not ours: gray levels of 16 bits and CMYK are rounded otherwise."""
+    """Browsers have other decoders, which round 16-bit gray and CMYK differently."""
     off = {name: largest(make(content), decode(content)) for name, (content, _) in FILES.items()}
     assert {name: (off[name], allowed) for name, (_, allowed) in FILES.items() if off[name] > allowed} == {}
 
@@ -164,7 +164,7 @@ def test_files_of_every_kind_become_the_same_pixels(make: Make) -> None:
 @pytest.mark.parametrize("kinds", [gif, bmp], ids=["gif", "bmp"])
 def test_valid_files_of_every_kind_become_the_same_pixels(make: Make, kinds: ModuleType) -> None:
     files = kinds.files()
-    # Chromium has no BMP of 2 bits, and makes black of what run lengths jump over, which the format leaves open.
+    # Chromium cannot read BMP of 2 bits. Pixels that run lengths skip are black there; the format does not define them.
     shared = {name: data for name, (data, _) in files.items() if " 2 palette" not in name and "jumps" not in name}
     assert len(shared) > 70
     off = {name: largest(make(data), decode(data)) for name, data in shared.items()}
@@ -172,7 +172,7 @@ def test_valid_files_of_every_kind_become_the_same_pixels(make: Make, kinds: Mod
 
 
 def test_colour_profiles_are_not_applied(make: Make) -> None:
-    """One that exchanges red and blue would show."""
+    """The profile exchanges red and blue, so the test would detect it."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     swapped = profile.replace(b"rXYZ", b"????").replace(b"bXYZ", b"rXYZ").replace(b"????", b"bXYZ")
     assert swapped != profile
@@ -191,7 +191,7 @@ def test_a_picture_larger_than_a_canvas_takes_at_once(make: Make) -> None:
 
 
 def test_photos_become_the_same_input(make: Make, shared_data: Path) -> None:
-    """Real ones, of many cameras: the decoder of Chromium and that of OpenCV are one library, libjpeg-turbo."""
+    """Real photos of many cameras are identical, because Chromium and OpenCV both use libjpeg-turbo."""
     folders = ("rugby_soccer", "ccby_coarse", "hymenoptera_small", "nips17_sample", "exif_orientation")
     photos = [
         path

@@ -1,4 +1,4 @@
-"""``zoo bench`` on real bundles, and what it puts together of several devices."""
+"""``zoo bench`` on real bundles, and its comparison of several devices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUICK = ("--seconds", "0.02", "--threads", "1")
 
 @pytest.fixture(scope="module")
 def measured(digits_exports: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What ``zoo bench`` wrote of a bundle, of an archive and of a lone file."""
+    """The results of ``zoo bench`` for a bundle, an archive and a single file."""
     folder = tmp_path_factory.mktemp("measured")
     out = folder / "here.json"
     given = [
@@ -61,7 +61,7 @@ def test_code_in_a_bundle_is_not_run(digits_exports: Path, run_zoo: RunZoo, tmp_
     assert done.code == 0, done.err
     assert json.loads(done.out)["results"][0]["threads"]
     assert not mark.exists()
-    assert not list((tmp_path / "tmp").glob("zoo-*"))  # ONNX Runtime leaves a file of its own there
+    assert not list((tmp_path / "tmp").glob("zoo-*"))  # ONNX Runtime itself leaves a file there
 
 
 def test_what_cannot_be_timed_is_told(digits_exports: Path, run_zoo: RunZoo, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_what_cannot_be_timed_is_told(digits_exports: Path, run_zoo: RunZoo, tmp
 
 
 def of_device(measured: dict[str, Any], name: str, *figures: tuple[float, float, int]) -> dict[str, Any]:
-    """The measurement as if it came from another device: accuracy, latency in ms and size of each file."""
+    """Changes a measurement as if it came from another device: accuracy, latency in ms and size of each file."""
     found: dict[str, Any] = json.loads(json.dumps(measured))
     found["device"] |= {"name": name, "cpu": f"CPU of {name}"}
     first = found["results"][0]

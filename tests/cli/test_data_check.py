@@ -1,4 +1,4 @@
-"""``zoo data check``, the real command: what it says, how it ends, what it leaves alone."""
+"""``zoo data check``, the real command: its output, its exit code, and that it changes no files."""
 
 from __future__ import annotations
 

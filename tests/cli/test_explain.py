@@ -1,4 +1,4 @@
-"""``zoo explain`` and ``zoo export --with-map``, the real commands, on networks that know colours without training."""
+"""The commands ``zoo explain`` and ``zoo export --with-map``, on networks that detect colours without training."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 data=str(folder / "photos"),
                 labels=folder / "classes.txt",
                 out=folder / out,
-                gates={"min_agreement": 0, "max_accuracy_drop": 1},  # the colours are no classes to learn
+                gates={"min_agreement": 0, "max_accuracy_drop": 1},  # the classes cannot be learnt from these colours
                 with_map=with_map,
             )
             export(request, QuietReporter()).refuse()

@@ -1,4 +1,4 @@
-"""``zoo export``, from a finished run to files that are verified, and what it says where it cannot."""
+"""``zoo export``, from a finished run to verified files, and its errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORMATS = [offer.record.name for offer in exporters() if not offer.record.varian
 
 @pytest.fixture(scope="module")
 def runs(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The digits run twice, of different age, and one that is not finished."""
+    """Two copies of the digits run of different ages, and a run that is not finished."""
     root = tmp_path_factory.mktemp("runs")
     for stamp in ("20260101-000000", "20260202-000000", "20260303-000000"):
         shutil.copytree(digits_run, root / f"simple_cnn-{stamp}", ignore=shutil.ignore_patterns("exports"))
@@ -42,7 +42,7 @@ def newest(runs: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(runs: Path, newest: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """Both formats in two precisions, of the newest finished run, with another backend in the environment."""
+    """Exports the newest finished run to both formats in two precisions, with another backend in the environment."""
     work = tmp_path_factory.mktemp("work")
     formats = [part for name in FORMATS for part in ("--format", name)]
     command = zoo_command(
@@ -62,7 +62,7 @@ def file_of(run: Path, name: str, precision: str) -> Path:
     return folder_of(run, name, precision) / f"simple_cnn{exporters().get(name).suffix}"
 
 
-# What is made
+# The exported files
 
 
 def test_every_requested_file_is_exported_and_reported(exported: Result, runs: Path, newest: Path) -> None:
@@ -205,7 +205,7 @@ def test_without_verification_the_file_says_so(newest: Path, zoo: Callable[..., 
     assert said.verification == {"status": "unverified"}
 
 
-# A file that does not answer like Keras
+# A file that does not agree with Keras
 
 
 def test_a_file_that_fails_its_gate_is_not_kept_and_an_older_one_is_left_alone(
@@ -379,7 +379,7 @@ def test_a_layer_that_a_format_does_not_have_is_named(labels: Path, zoo: Callabl
     assert not list((tmp_path / "out").iterdir())
 
 
-# What cannot be
+# Errors
 
 
 def test_int8_is_calibrated_on_the_training_images_that_are_left(

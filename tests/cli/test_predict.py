@@ -1,4 +1,4 @@
-"""``zoo predict``, the real command, on the digits run and what was exported from it."""
+"""``zoo predict``, the real command, on the digits run and its exported files."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_pipe_gets_plain_lines_and_csv_the_same_in_columns(onnx: Path, run_zoo
         (best, share), (second, _) = (likely.values() for likely in answer["top"])  # type: ignore[attr-defined]
         assert line.startswith(f"{answer['file']}: {best} {100 * share:.1f} %, {second} ")
     assert plain.err == ""
-    # Nor does LiteRT's runtime say anything.
+    # LiteRT's runtime prints nothing either.
     assert run_zoo("predict", onnx.with_name("simple_cnn-tflite-float32"), photos).err == ""
 
     one = run_zoo("predict", onnx, photos, "--top", "1")
@@ -113,7 +113,7 @@ def test_bad_files_are_named_and_skipped(
     assert done.code == 4
     assert len(done.out.splitlines()) == PHOTOS
     skipped = [line.split(":")[0] for line in done.err.splitlines() if line.startswith("Skipped")]
-    # Notes in a folder are left out without a word.
+    # Text files in a folder are ignored without a message.
     assert sorted(skipped) == ["Skipped not-there.jpg", "Skipped photos/below_0/broken.jpg"]
     assert done.err.endswith("Error: 2 of 7 files were skipped.\n")
 
@@ -165,13 +165,13 @@ def test_an_archive_predicts_like_its_folder(
         archive.writestr("../../climbed.txt", "out")
     done = run_zoo("predict", "evil.zip", photos, env={"TMPDIR": str(tmp_path / "tmp")})
     assert (done.code, "'../../climbed.txt' points outside its folder" in done.err) == (6, True)
-    assert not list((tmp_path / "tmp").glob("zoo-*"))  # ONNX Runtime leaves a file of its own there
+    assert not list((tmp_path / "tmp").glob("zoo-*"))  # ONNX Runtime itself leaves a file there
     assert not list(tmp_path.rglob("climbed.txt"))
 
 
 @pytest.fixture
 def stranger(onnx: Path, tmp_path: Path) -> Path:
-    """The file without our metadata, as anybody's tool would have made it."""
+    """The file without zoo's metadata, as another tool would have written it."""
     import onnx as onnx_package
 
     model = onnx_package.load(str(onnx / "simple_cnn.onnx"))
@@ -268,7 +268,7 @@ def test_rotated_and_animated_pictures_are_read_as_everywhere(onnx: Path, run_zo
     draw_photo(tmp_path / "photos" / "upright.png", hue=60, seed=3)
     upright = Image.open(tmp_path / "photos" / "upright.png")
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn me clockwise
+    exif[0x0112] = 6  # rotate clockwise
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "photos" / "rotated.png", exif=exif)
     other = upright.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     upright.save(tmp_path / "photos" / "animated.webp", save_all=True, append_images=[other], lossless=True)

@@ -1,4 +1,4 @@
-"""``zoo predict --out``: lists in, tables out, shares, and what an interrupted command leaves."""
+"""``zoo predict --out``: lists as input, tables as output, shares, and the files of an interrupted command."""
 
 from __future__ import annotations
 
@@ -125,12 +125,12 @@ def test_shares_are_disjoint_and_complete(onnx: Path, zoo: Zoo, photos: Path, tm
         assert zoo("predict", onnx, "photos", "--shard", f"{number}/3", "--out", f"{number}.jsonl").code == 0
         shares.append([row["file"] for row in rows(tmp_path / f"{number}.jsonl")])
         if number == 1:
-            (photos / "000.png").rename(photos / "later.png")  # what other shares have does not depend on it
+            (photos / "000.png").rename(photos / "later.png")  # does not change the other shares
     assert all(5 < len(share) < 25 for share in shares)
     found = Counter(name for share in shares for name in share)
     assert set(found.values()) == {1}
     assert len(found) >= COUNT - 1
-    # A share without photos is an empty table, and not an error.
+    # For a share without photos, the table is empty, and there is no error.
     assert zoo("predict", onnx, "photos/001.png", "--shard", "1/2", "--out", "a.csv").code == 0
     assert zoo("predict", onnx, "photos/001.png", "--shard", "2/2", "--out", "b.csv").code == 0
     assert len(rows(tmp_path / "a.csv")) + len(rows(tmp_path / "b.csv")) == 1
@@ -162,7 +162,7 @@ def test_a_killed_command_continues_and_predicts_no_photo_twice(
     ]
     assert 0 < len(done) < 1000
     for name in done:
-        (tmp_path / name).unlink()  # whoever predicts them again finds no file
+        (tmp_path / name).unlink()  # predicting them again would fail
 
     def refused(*more: str) -> str:
         result: Result = zoo("predict", onnx, *more, "--out", "found.jsonl")

@@ -1,4 +1,4 @@
-"""Answers come in order and in flat memory, however many pictures there are."""
+"""Predictions are printed in order, and memory does not grow with the number of images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SPEC = ImageSpec(height_px=32, width_px=32)
 
 
 class MeanColour:
-    """A runtime that does what a model of one layer would: each channel's share of the light."""
+    """A runtime that predicts like a model with one layer: each channel's share of the brightness."""
 
     inputs = (TensorInfo(name="image", shape=(None, 32, 32, 3), dtype="uint8"),)
     outputs = (TensorInfo(name="probabilities", shape=(None, 3), dtype="float32"),)
@@ -89,7 +89,7 @@ def test_ten_thousand_pictures_take_no_more_memory_than_a_thousand(photos: list[
 
     answers = one_by_one([classifier() for _ in range(2)], endless(), 1)
     assert len(list(islice(answers, 1000))) == 1000
-    assert taken < 1020  # only so many ahead of who reads
+    assert taken < 1020  # a limited number ahead of the reader
     tracemalloc.start()
     held = []
     for _ in range(3):
@@ -97,6 +97,6 @@ def test_ten_thousand_pictures_take_no_more_memory_than_a_thousand(photos: list[
         gc.collect()
         held.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    # 6000 pictures more. One of them is 20 kB, and up to 20 may be read ahead.
+    # 6000 more images. An image has 20 kB, and up to 20 of them may be read ahead.
     assert held[2] - held[0] < 400_000
     assert taken < 10_020

@@ -1,4 +1,4 @@
-"""Progress on a real terminal: a bar that moves, and lines that stay."""
+"""Progress on a real terminal: a bar that moves, and lines that remain."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_terminal_shows_a_bar_with_speed_and_time_left(tiny_net: None, tmp_pat
     while True:
         try:
             part = os.read(parent, 65536)
-        except OSError:  # the other side is closed
+        except OSError:  # the other end is closed
             break
         if not part:
             break
@@ -47,7 +47,7 @@ def test_a_terminal_shows_a_bar_with_speed_and_time_left(tiny_net: None, tmp_pat
 
 @pytest.fixture
 def read_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
-    """A terminal is the stderr of this process; gives a function that reads what it shows."""
+    """Makes a terminal the stderr of this process, and returns a function that reads what it shows."""
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w", encoding="utf-8") as stream:
         monkeypatch.setattr(sys, "__stderr__", stream)
@@ -81,7 +81,7 @@ def test_an_interrupt_leaves_no_bar(read_terminal: Callable[[], str]) -> None:
     assert not drawing
     after = read_terminal().rpartition("features 3/10")[2]
     assert "\x1b[2K" in after  # the line of the bar is erased
-    assert "\x1b[?25h" in after  # the cursor is back
+    assert "\x1b[?25h" in after  # the cursor is visible again
 
 
 def test_the_command_line_closes_the_bar_of_any_command(
@@ -109,7 +109,7 @@ def test_the_epochs_of_a_head_are_one_line(read_terminal: Callable[[], str]) -> 
     lines = [line for line in shown.replace("\r\n", "\n").splitlines() if "head:" in line]
     assert len(lines) == 1
     assert "head: 3 epochs; the best: epoch 2/3  loss 0.5000" in lines[0]
-    assert shown.count("\x1b[1A") == 1  # a bar of two lines would go up whenever it is drawn
+    assert shown.count("\x1b[1A") == 1  # a bar of two lines would move the cursor up each time it is drawn
 
 
 @pytest.mark.parametrize("colours", [True, False])

@@ -1,4 +1,4 @@
-"""Every table of every command within the width of a window, and as it always was in a pipe."""
+"""All tables of all commands fit into the width of a window, and are unchanged in a pipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rich.cells import cell_len as width_of  # counted by others
+from rich.cells import cell_len as width_of  # an independent implementation
 
 from tests.audit.test_repeats import check as audit
 from tests.parity.linear import make_subject
@@ -223,7 +223,7 @@ def shown(name: str, runs: list[Run], width: int | None, monkeypatch: pytest.Mon
 
 def shortens(word: str, long: set[str]) -> bool:
     head, dots, tail = word.partition("…")
-    # A lone one ends a summary that is cut at a word.
+    # Removes the ellipsis at the end of a summary that is cut at a word.
     return bool(dots) and (word == "…" or any(each.startswith(head) and each.endswith(tail) for each in long))
 
 
@@ -233,8 +233,8 @@ def test_tables_fit_the_window(name: str, runs: list[Run], monkeypatch: pytest.M
     words = set((piped + shown(name, runs, 400, monkeypatch)).replace(":", " ").split())
     assert len(words) > 8
     for width in TERMINALS:
-        text = shown(name, runs, width, monkeypatch).split("Next:")[0]  # a command is no table
-        # A path may be wider than the window; it is alone on its line then.
+        text = shown(name, runs, width, monkeypatch).split("Next:")[0]  # a command is not a table
+        # A path may be wider than the window; then it is alone on its line.
         wide = [line for line in text.splitlines() if width_of(line) > width and len(line.split()) > 1]
         assert not wide, f"at {width} columns: {wide}"
         # No number and no name is broken: what is shown are words of the pipe. A word is shortened where no window of
@@ -271,7 +271,7 @@ def test_the_list_has_a_line_each_by_use_and_what_could_be_installed_apart(
     assert sorted(line.split()[0] for line in installed.splitlines() if line.startswith("  ")) == sorted(names)
     best = best_pretrained()
     assert best is not None
-    assert installed.splitlines()[1].split()[0] == best[0]  # what `zoo train --data` takes by itself
+    assert installed.splitlines()[1].split()[0] == best[0]  # the architecture that `zoo train --data` chooses
     assert installed.index("simple_cnn") > installed.index("mobilenetv2")
     assert "pip install" in known
     assert "resnet50" in known

@@ -1,4 +1,4 @@
-"""``zoo verify``, the real command, with a format that a plugin of the test brings."""
+"""``zoo verify``, the real command, with a format of a plugin that the test installs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.exported import Metadata
 from zoo.run_folder import open_run
 from zoo.workflows.notes import calibrating_images
 
-#: Holds the Keras model, its metadata, and what is added to the first probability.
+#: A file contains the Keras model, its metadata, and a number that is added to the first probability.
 PLUGIN = """
 import tempfile, zipfile
 import numpy as np

@@ -1,4 +1,4 @@
-"""``--on`` where there is no cluster, and what workers refuse. Nothing here starts Ray."""
+"""``--on`` without a cluster, and what workers refuse. No test of this file starts Ray."""
 
 from __future__ import annotations
 

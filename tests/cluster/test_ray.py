@@ -1,4 +1,4 @@
-"""Ray on two nodes of this machine: everything once, also if workers, a node or the whole cluster is killed.
+"""Ray on two nodes of this machine: each item is done once, even if workers, a node or the cluster are killed.
 
 A worker of Ray is a process that takes two seconds to start, so there is one cluster and few tests.
 """
@@ -118,7 +118,7 @@ def test_a_killed_worker_costs_no_trial_of_a_search(node: Any, tmp_path: Path) -
     killer.join()
     assert sum(text != b"" for text in told) == CANDIDATES
     counts = Counter(key for key, _ in judged())
-    assert counts.pop(waited_at) == 2  # its worker was killed in the middle of it
+    assert counts.pop(waited_at) == 2  # its worker was killed during this candidate
     assert len(counts) == CANDIDATES - 1
     assert set(counts.values()) == {1}
     best, _ = ranked(read_outcomes(tmp_path))[0]
@@ -178,6 +178,6 @@ def test_a_killed_node_costs_no_photo_and_a_killed_cluster_can_be_continued(
     before = {name: (unfinished / name).stat().st_mtime_ns for name in finished}
     monkeypatch.delenv("RAY_ADDRESS")
     assert all((unfinished / name).stat().st_mtime_ns == before[name] for name in finished)
-    done = zoo(*command, "again.jsonl")  # on this machine, with what the cluster had finished
+    done = zoo(*command, "again.jsonl")  # on this machine, with the parts that the cluster had finished
     assert (done.code, "Continuing: " in done.err) == (0, True)
     assert rows(tmp_path / "again.jsonl") == rows(tmp_path / "here.jsonl")

@@ -13,7 +13,7 @@ from zoo.workflows.search_cluster import trials_of
 
 
 def upper_case(threads: int) -> Callable[[bytes], bytes]:
-    """Maps text to upper case. Some words do what can go wrong."""
+    """Maps text to upper case. Some words cause a failure."""
 
     def work(item: bytes) -> bytes:
         if item == b"die":
@@ -28,5 +28,5 @@ def upper_case(threads: int) -> Callable[[bytes], bytes]:
 
 
 def trials(folder: Path, waits_at: str, threads: int) -> Callable[[bytes], bytes]:
-    """Tries the candidates of a search in a folder. The first worker that tries ``waits_at`` waits to be killed."""
+    """Tries the candidates of a search in a folder. The first worker on ``waits_at`` waits until it is killed."""
     return trials_of(make_engine(folder, waits_at))

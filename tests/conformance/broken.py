@@ -1,4 +1,4 @@
-"""A sound architecture in a few layers, and for every check one that is like it but for one thing."""
+"""A correct architecture with a few layers, and for every check a copy of it with one fault."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def model(
     input_name: str = "image",
     **convolution: Any,
 ) -> keras.Model:
-    """Scaling, a convolution, ``body``, pooling, a softmax; each can be exchanged."""
+    """Scaling, a convolution, ``body``, pooling and a softmax. Each of them can be replaced."""
     image = keras.Input(input_shape, name=input_name)
     settings = {"padding": "same", "strides": 2, "activation": "relu", "name": "conv", **convolution}
     x = features(body(layers.Conv2D(64, 3, **settings)(first(image))))
@@ -59,7 +59,7 @@ def leaves(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
 
 @keras.saving.register_keras_serializable("tests")
 class Drifting(layers.Layer):
-    """Changes its own weight whenever it is called."""
+    """A layer that changes its own weight whenever it is called."""
 
     def build(self, shape: Any) -> None:
         self.scale = self.add_weight(shape=(shape[-1],), initializer="ones", name="scale")
@@ -71,7 +71,7 @@ class Drifting(layers.Layer):
 
 @keras.saving.register_keras_serializable("tests")
 class OnlyInTraining(layers.Layer):
-    """Forgets the image in inference."""
+    """A layer that ignores the image in inference."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         return inputs if training else ops.zeros_like(inputs)
@@ -79,7 +79,7 @@ class OnlyInTraining(layers.Layer):
 
 @keras.saving.register_keras_serializable("tests")
 class Random(layers.Layer):
-    """Weights that no seed decides."""
+    """An initializer that does not depend on the seed."""
 
     def build(self, shape: Any) -> None:
         value = np.random.default_rng().normal(1, 0.1, shape[-1])
@@ -91,7 +91,7 @@ class Random(layers.Layer):
 
 @keras.saving.register_keras_serializable("tests")
 class EverNoisy(layers.Layer):
-    """Noise, whether it trains or not."""
+    """A layer that adds noise, in training and in inference."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -145,7 +145,7 @@ def ignores_the_first_kernel(input_shape: tuple[int, int, int], num_classes: int
 
 
 def chaotic(x: Any) -> Any:
-    """Rounding in the last bit decides the answer: another program gives another."""
+    """The prediction depends on rounding in the last bit, so another program predicts differently."""
     return ops.sin(layers.Rescaling(1e7)(layers.GlobalAveragePooling2D()(x)))
 
 

@@ -1,4 +1,4 @@
-"""The pages for plugin authors agree with the code, and what they tell to do works."""
+"""The pages for plugin authors agree with the code, and their instructions work."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _default(field: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """As somebody would write it."""
+    """A value as it is written in the pages."""
     if isinstance(value, type):
         return value.__name__
     if is_dataclass(value):
@@ -85,14 +85,14 @@ def test_the_reference_of_the_checks_has_their_signatures(name: str) -> None:
 
 
 def blocks() -> dict[str, str]:
-    """Path to content: the tutorial's Python blocks begin with the file they belong into."""
+    """Content by path: the first line of each Python block of the tutorial names its file."""
     found = re.findall(r"^```python\n# (\S+)\n(.*?)^```$", TUTORIAL, re.MULTILINE | re.DOTALL)
     return dict(found)
 
 
 @pytest.mark.long
 def test_the_tutorial(tmp_path: Path, site: Path, run_zoo: RunZoo) -> None:
-    """Typed in as it stands, but for the slow checks, which are run on what `zoo plugin new` writes."""
+    """Runs the tutorial without the slow checks, which run on the output of `zoo plugin new` in another test."""
     commands = re.findall(r"^\$ (.*)$", TUTORIAL, re.MULTILINE)
     assert commands[0] == "zoo plugin new petal_net"
     assert run_zoo(*commands[0].split()[1:]).code == 0

@@ -1,4 +1,4 @@
-"""Every check of exporters, datasets and callbacks fails where a single thing is wrong, in words that say so."""
+"""Every check of exporters, datasets and callbacks fails for a single fault, and its message names the fault."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zoo.testing.checking import run_check
 from zoo.testing.checks import all_checks
 from zoo.testing.exporter import ExporterSubject
 
-#: What was converted, by model and precision: the checks ask about other things.
+#: Converted files by model and precision. They are reused, because most checks are about other properties.
 _made: dict[tuple[int, str], bytes] = {}
 
 
@@ -44,7 +44,7 @@ def sound() -> ExporterSubject:
 
 def result_of(check: str, exporter: Exporter, sound: ExporterSubject) -> CheckResult:
     with ExporterSubject(exporter) as subject:
-        # The models are those of the sound one: making them anew takes seconds.
+        # The models of the correct exporter are reused, because building them again takes seconds.
         for name in ("model", "folded", "quantized"):
             subject.__dict__[name] = getattr(sound, name)
         return run_check(all_checks("exporter")[check], subject)
@@ -53,7 +53,7 @@ def result_of(check: str, exporter: Exporter, sound: ExporterSubject) -> CheckRe
 @pytest.mark.parametrize("check", check_names("exporter"))
 def test_a_sound_exporter_passes(check: str, sound: ExporterSubject) -> None:
     result = result_of(check, SOUND, sound)
-    # It offers no float16, and a fresh process cannot ask this module for its hook.
+    # The exporter has no float16, and a new process cannot call the hook of this module.
     skipped = "float16" in check or check == "runtime_isolation"
     assert result.status == ("skipped" if skipped else "passed"), result
 
@@ -84,7 +84,7 @@ def in_float(model: Any, path: Path, precision: str) -> None:
 
 @dataclass
 class Changed:
-    """A runtime whose predictions, or the names it says, are others."""
+    """A runtime with changed predictions or names."""
 
     runtime: Any
     change: Callable[[Any, Any], Any]
@@ -141,7 +141,7 @@ def by_name(path: Path, metadata: Metadata) -> None:
     ONNX.write_metadata(path, metadata)
 
 
-#: Check, what is broken, what it says it saw.
+#: Check, fault, and the finding that it reports.
 BROKEN: list[tuple[str, Mapping[str, Any], str]] = [
     ("record", {"summary": "one\ntwo"}, "'one\\ntwo'"),
     ("record", {"suffix": "onnx"}, "'onnx'"),

@@ -1,4 +1,4 @@
-"""``zoo plugin new``: what it writes installs, is listed, and passes its own tests as it stands."""
+"""``zoo plugin new``: the created plugin can be installed, is listed, and passes its own tests without changes."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_what_it_writes_is_well_formed(kind: str, tmp_path: Path, zoo: Zoo) -> N
     [
         ("Tiny-ResNet", "'Tiny-ResNet' is not a valid name of an architecture. Did you mean 'tiny_resnet'?"),
         ("zoo-tiny", "Did you mean 'tiny'?"),
-        ("tiny_", "Did you mean 'tiny'?"),  # zoo-tiny- would be no name of a distribution
+        ("tiny_", "Did you mean 'tiny'?"),  # zoo-tiny- is not a valid name of a distribution
         ("3d_net", "Did you mean 'd_net'?"),
         ("é", "'é' is not a valid name"),
         ("digits --kind dataset", "A dataset 'digits' already exists, in keras-edge-zoo."),
@@ -150,7 +150,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, run_zoo: Ru
     assert "'zoo-tiny' is not empty; nothing was written." in done.err
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
     (folder / "mine.txt").unlink()
-    assert run_zoo("plugin", "new", "tiny").code == 0  # an empty one is as good as none
+    assert run_zoo("plugin", "new", "tiny").code == 0  # an empty folder is accepted
 
 
 def test_the_folder_that_the_user_is_in(tmp_path: Path, run_zoo: RunZoo) -> None:

@@ -26,12 +26,12 @@ def test_what_ships_with_zoo_passes(check) -> None:
     check()
 
 
-#: Of many layers these take half a minute; simple_cnn goes through them above.
+#: With many layers, these checks take half a minute; they run on simple_cnn above.
 LONG = ("opens_without_the_plugin", "nudged_weight", "training_step", "overfits_one_batch")
 
 
-# Its files, in every format and precision, are compared with Keras on real photos in tests/parity/test_matrix.py, by a
-# process that opens the saved model without zoo.
+# tests/parity/test_matrix.py compares its files in every format and precision with Keras on real photos, in a process
+# that opens the saved model without zoo.
 @parametrize_with_checks(
     ["mobilenetv2"],
     checks=[name for name in check_names() if not name.startswith("export_") and name not in LONG],

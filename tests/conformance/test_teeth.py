@@ -1,4 +1,4 @@
-"""Every check passes on a sound architecture, and fails on one with a single thing wrong, in words that say which."""
+"""Every check passes on a correct architecture, and fails on one with a single fault, with a message that names it."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def weights(*labels: str, name: str = "own") -> Weights:
 
 @pytest.fixture(autouse=True)
 def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What never learns would otherwise be trained for 180 steps, here many times."""
+    """Trains for few steps: a model that does not learn would otherwise be trained for 180 steps in many tests."""
     monkeypatch.setattr(fitted, "STEPS", 25)
 
 
-# That a sound model opens elsewhere takes a new process with TensorFlow; simple_cnn shows it in test_run.py.
+# Opening a model without the plugin takes a new process with TensorFlow; test_run.py tests this with simple_cnn.
 @parametrize_with_checks([SOUND], checks=[name for name in check_names() if name != "opens_without_the_plugin"])
 def test_a_sound_architecture_passes(check) -> None:
     check()
 
 
-#: Check, what is broken, what it says it saw, and the likely mend.
+#: Check, fault, the finding that it reports, and the suggested fix.
 BROKEN: list[tuple[str, Architecture, str, str]] = [
     ("record", replace(SOUND, summary="one\ntwo"), "'one\\ntwo'", "Describe its purpose"),
     ("record", replace(SOUND, summary="x" * 121), "121 characters", "Shorten it"),
@@ -140,7 +140,7 @@ def test_what_is_broken_fails(check: str, subject: Architecture, seen: str, mend
 
 
 def test_every_check_has_teeth() -> None:
-    """``import_purity`` and ``training_step`` are below; every precision of every format is asked by the same code."""
+    """``import_purity`` and ``training_step`` are tested below. The same code checks all formats and precisions."""
     asked = {row[0] for row in BROKEN} | {"import_purity", "training_step"}
     assert {name for name in check_names() if not name.startswith("export_")} <= asked
     assert len({name for name in asked if name.startswith("export_")}) >= 4
@@ -182,7 +182,7 @@ def test_import_purity(
     first: str, inside: str, expected: str, seen: str, mend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("KERAS_BACKEND", "numpy")  # the lightest that Keras has
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")  # the lightest backend of Keras
     name = f"impure_{abs(hash((first, inside)))}"
     (tmp_path / f"{name}.py").write_text(PLUGIN.format(first=first, inside=inside or "pass"))
 
@@ -200,9 +200,9 @@ def test_import_purity(
 
 @pytest.mark.parametrize(("name", "limit", "seen"), [("MOST_BYTES", 2**27, "GiB for"), ("MOST_SECONDS", 1e-6, " s")])
 def test_training_step(name: str, limit: float, seen: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real bounds would take the memory and the patience of the machine; so the bounds come down."""
+    """The limits are lowered, because a model that exceeds the real limits would take too much memory and time."""
     monkeypatch.setattr(cost, name, limit)
-    # 25 million weights, with gradient and moments 400 MB: more than a process that did other things has left over.
+    # 25 million weights take 400 MB with gradient and moments, which is more than the free memory of the process.
     wide = broken.with_parts(head=lambda x, classes: broken.softmax(layers.Dense(393_216)(x), classes))
     result = only(run_checks(wide if name == "MOST_BYTES" else SOUND, checks=["training_step"]))
     assert result.status == "failed"

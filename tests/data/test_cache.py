@@ -1,4 +1,4 @@
-"""The image cache: right after interruptions, beside other processes, at its bound, and when it is damaged."""
+"""The image cache: correct after interruptions, with other processes, at its size limit, and if it is damaged."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ IMAGE_BYTES = 20 * 24 * 3
 
 
 def make_old(folder: Path) -> None:
-    """Files changed a moment ago are read again; these shall count as settled."""
+    """Sets an old modification time, because files that were changed recently are read again."""
     for path in folder.rglob("*.jpg"):
         os.utime(path, (time.time() - 60, time.time() - 60))
 
@@ -153,7 +153,7 @@ def test_a_damaged_index_is_begun_anew(photo_folder: PhotoFolder, own_cache: Pat
     load_data(str(root), SPEC)
     for path in own_cache.glob("index.sqlite*"):
         path.write_bytes(b"this is no database at all" * 100)
-    (own_cache / "openimages").mkdir()  # gigabytes, of which the index says nothing
+    (own_cache / "openimages").mkdir()  # may contain gigabytes that are not in the index
     assert len(load_data(str(root), SPEC).names) == 6
     assert (own_cache / "openimages").is_dir()
 
@@ -163,7 +163,7 @@ def test_an_index_with_one_damaged_page_is_begun_anew(photo_folder: PhotoFolder,
     load_data(str(root), SPEC)
     index = own_cache / "index.sqlite"
     with contextlib.closing(sqlite3.connect(index)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # until then the rows are in a file beside it
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # before that, the rows are in a separate file
     whole = bytearray(index.read_bytes())
     page = int.from_bytes(whole[16:18], "big")
     assert len(whole) > 5 * page
@@ -177,7 +177,7 @@ def test_the_bound_evicts_what_was_unused_longest(own_cache: Path, monkeypatch: 
     for number in range(3):
         one = [(f"content{number}", np.full((20, 24, 3), number, np.uint8))]
         cache.write_images("spec", one, IMAGE_BYTES)
-    cache.rows("spec", ["content0"], IMAGE_BYTES)  # used again: content1 is now the one unused longest
+    cache.rows("spec", ["content0"], IMAGE_BYTES)  # used again, so content1 is now the least recently used
     monkeypatch.setenv("ZOO_CACHE_GB", str(3.5 * IMAGE_BYTES / 1e9))
     cache.make_room(IMAGE_BYTES, keep=set())
     assert set(read_back(cache, 3)) == {"content0", "content2"}
@@ -212,7 +212,7 @@ def test_photos_beyond_the_bound_are_decoded_when_they_are_read(
     root = photo_folder({"a": 10, "b": 10})
     (root / "a" / "broken.jpg").write_bytes(b"\xff\xd8\xff not much of a picture")
     odd = sorted((root / "b").iterdir())[1]
-    odd.write_bytes(odd.read_bytes()[:-2] + bytes(9) + b"\xff\xd9")  # the decoder warns, whenever it reads it
+    odd.write_bytes(odd.read_bytes()[:-2] + bytes(9) + b"\xff\xd9")  # the decoder warns each time it reads the file
     for path in root.rglob("*"):
         os.utime(path, (time.time() - 60, time.time() - 60))
     whole = load_data(str(root), SPEC)
@@ -232,9 +232,9 @@ def test_photos_beyond_the_bound_are_decoded_when_they_are_read(
         assert any("13 of 20 images have no room in the cache" in note for note in data.notes), data.notes
         assert [note for note in data.notes if "room" not in note] == list(whole.notes)
         assert ImageCache().usage().size_bytes < 8 * IMAGE_BYTES + 2**20
-        assert (len(seen) == 0) == (attempt == "again")  # the second time, it is known that they can be decoded
+        assert (len(seen) == 0) == (attempt == "again")  # in the second run, the index knows that they can be decoded
 
-    assert capfd.readouterr().err == ""  # the warning is told once, in the notes
+    assert capfd.readouterr().err == ""  # the warning is reported once, in the notes
 
     monkeypatch.setenv("ZOO_CACHE_GB", "1")
     data = load_data(str(root), SPEC)
@@ -268,7 +268,7 @@ def test_what_killed_processes_left_is_removed(own_cache: Path, monkeypatch: pyt
     for path in [*left[:2], *(segment_path(own_cache, segment.name) for segment, _ in read_back(cache, 2).values())]:
         os.utime(path, (time.time() - 7200, time.time() - 7200))
     cache.make_room(IMAGE_BYTES, keep=set())
-    assert [path.exists() for path in left] == [False, False, True, True]  # the young ones may be in the making
+    assert [path.exists() for path in left] == [False, False, True, True]  # the new ones may still be written
     assert len(read_back(cache, 2)) == 2
 
 
@@ -331,7 +331,7 @@ def test_what_the_cache_loses_while_it_is_filled_is_decoded_again(
 ) -> None:
     root = photo_folder({"a": 10, "b": 10})
     expected = load_data(str(root), SPEC).pixels.read(range(20))
-    moved = root.rename(root.parent / "moved")  # the cache has the contents, and learns of them as files are read
+    moved = root.rename(root.parent / "moved")  # the cache knows the contents, and finds them when the files are read
     entries = list_source(moved).entries
     (moved / "a" / "broken.jpg").write_bytes(b"\xff\xd8\xff not much of a picture")
     broken = list_source(moved).entries
@@ -425,7 +425,7 @@ def test_a_cache_without_checksums_is_made_again(photo_folder: PhotoFolder, own_
 
 
 def test_remarks_of_earlier_releases_are_no_refusals(photo_folder: PhotoFolder, own_cache: Path) -> None:
-    """They stood in the table of refusals, under the decoder's name and a suffix."""
+    """Earlier releases stored remarks in the table of refused files, under the decoder's name with a suffix."""
     root = photo_folder({"a": 3, "b": 3})
     path = root / "b" / "photo_001.jpg"
     path.write_bytes(path.read_bytes()[:-2])

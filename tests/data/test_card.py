@@ -1,4 +1,4 @@
-"""``dataset.md``: everything a reader must know, and nobody's text lost."""
+"""``dataset.md``: its content, and that text of users is kept."""
 
 from __future__ import annotations
 

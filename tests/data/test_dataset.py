@@ -1,4 +1,4 @@
-"""A whole dataset: what is usable, what is not and why, what is refused."""
+"""Whole datasets: usable files, unusable files with the reason, and refused datasets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_digits_come_with_the_package() -> None:
     assert data.counts[TRAIN]["0"] + data.counts[VAL]["0"] + data.counts[TEST]["0"] == 178
     zero, one = (data.pixels.read(data.indices(TRAIN)[data.classes[data.indices(TRAIN)] == digit]) for digit in (0, 1))
     middle = np.s_[:, 6:10, 6:10]
-    assert zero[middle].mean() < one[middle].mean()  # a zero is empty in the middle, a one is not
+    assert zero[middle].mean() < one[middle].mean()  # the middle of a zero is empty, and that of a one is not
 
 
 def test_a_folder_is_preferred_where_it_is_spelt_as_one(
@@ -68,7 +68,7 @@ def test_pictures_that_are_used_with_a_remark_are_said_every_time(photo_folder: 
     root = photo_folder({"a": 6, "b": 6})
     photo = root / "a" / "photo_000.jpg"
     photo.write_bytes(photo.read_bytes()[:-2])
-    for _ in range(2):  # decoded, and from the cache
+    for _ in range(2):  # first decoded, then from the cache
         data = load_data(str(root), SPEC)
         assert (len(data.names), data.skipped) == (12, ())
         assert data.notes == (

@@ -39,7 +39,7 @@ LABELS = [NAMES[number] for number in NUMBERS]
 
 
 class Table:
-    """What is asked of a DataFrame."""
+    """The methods of a DataFrame that zoo uses."""
 
     def __init__(self, **columns: list[Any]) -> None:
         self.columns = list(columns)
@@ -112,7 +112,7 @@ def test_images_of_different_sizes_keep_theirs() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (3, 5), (700, 1024, 3)])
 def test_every_reader_reads_the_files(shape: tuple[int, ...]) -> None:
-    """The last one takes many blocks."""
+    """The last image needs many blocks."""
     pixels = random.integers(0, 256, shape, np.uint8)
     data = png.encode(pixels)
     by_opencv = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -121,7 +121,7 @@ def test_every_reader_reads_the_files(shape: tuple[int, ...]) -> None:
 
 
 def test_files_are_the_same_bytes_everywhere() -> None:
-    """Splits follow from them: no release of a compressor may change a byte."""
+    """The splits depend on these bytes, so no release of a compressor may change them."""
     pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
     assert png.encode(pixels).hex() == (
         "89504e470d0a1a0a" + "0000000d49484452" + "00000003000000020802000000" + "1216f14d"
@@ -267,7 +267,7 @@ def test_pandas_tables(photo_folder: PhotoFolder) -> None:
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types
-    """Batches by number, of which there is always another."""
+    """Batches by index, without an end."""
 
     @property
     def num_batches(self) -> int:
@@ -341,7 +341,7 @@ def test_progress_is_counted() -> None:
 
 
 def refused(data: Any, class_names: Any = None, **options: Any) -> str:
-    """The message; nothing may be left behind, and no array may have changed."""
+    """Returns the message, and checks that no files are left and no array has changed."""
     before = IMAGES.copy()
     with pytest.raises(ZooError) as raised:
         as_source(data, class_names, **options)

@@ -1,4 +1,4 @@
-"""What ``--data`` may be: class folders, split folders, the tutorial's Main/, a CSV; and what is in the way."""
+"""Values of ``--data``: class folders, split folders, the tutorial's Main/ and a CSV file; and invalid content."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_link_to_itself_costs_nothing_else(photo_folder: PhotoFolder) -> None:
     (root / "a" / "self").symlink_to("self")
     (root / "round").symlink_to("round")
     listing = list_source(root)
-    # The one in a class is listed like any file that cannot be read, when it is read.
+    # The link in a class folder is listed when it is read, like every file that cannot be read.
     assert [entry.name for entry in listing.entries] == ["a/photo_000.jpg", "a/self", "b/photo_000.jpg"]
     assert [(item.name, item.reason) for item in listing.skipped] == [
         ("round", "a link that cannot be followed, so it is not a class")
@@ -107,7 +107,7 @@ def test_a_folder_without_permission_costs_nothing_else(
     root = photo_folder({"a": 1, "a/locked": 2, "b": 1, "secret": 3})
     scandir = os.scandir
 
-    def refusing(path: Path) -> Iterator[os.DirEntry[str]]:  # as the system does for anybody but root
+    def refusing(path: Path) -> Iterator[os.DirEntry[str]]:  # as the system does for all users except root
         if path in (root / "a" / "locked", root / "secret"):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return scandir(path)
@@ -206,7 +206,7 @@ def test_folders_nested_a_thousand_deep_are_no_trouble(
 
     root = photo_folder({"a": 1, "b": 1})
     monkeypatch.chdir(root / "a")
-    for _ in range(1500):  # deeper than a path may be long, so step by step
+    for _ in range(1500):  # the path would be too long, so the folders are created step by step
         os.mkdir("d")  # noqa: PTH102
         os.chdir("d")
     Path("deep.jpg").write_bytes(b"x")

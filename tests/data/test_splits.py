@@ -22,7 +22,7 @@ def test_shares_are_met_in_every_class() -> None:
     splits = assign_splits(data, seed=0)
     for label, total in (("a", 3000), ("b", 1000)):
         counts = Counter(split for image, split in zip(data, splits, strict=True) if image.label == label)
-        deviation = 4 * (total * 0.25) ** 0.5  # four standard deviations of a fair coin, more than of these
+        deviation = 4 * (total * 0.25) ** 0.5  # more than four standard deviations
         assert abs(counts["test"] - total * TEST_SHARE) < deviation
         assert abs(counts["val"] - total * (1 - TEST_SHARE) * VAL_SHARE) < deviation
 

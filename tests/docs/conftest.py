@@ -1,4 +1,4 @@
-"""What the examples of the documentation name."""
+"""The files and folders that the examples of the documentation use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zoo.data.named import find_source
 
 @pytest.fixture(scope="module")
 def folder_of_examples(digits_run: Path, digits_exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run ``runs/digits``, its ONNX ``bundle``, ``photos`` of a 0 and others, a photo."""
+    """A folder with the run ``runs/digits``, its ONNX ``bundle``, ``photos`` of digits, and a photo."""
     folder = tmp_path_factory.mktemp("examples")
     shutil.copytree(digits_run, folder / "runs" / "digits")
     shutil.copytree(digits_exports / "simple_cnn-onnx-float32", folder / "bundle")

@@ -1,4 +1,4 @@
-"""The pages of the repository that people read, and what is in them."""
+"""The documentation pages of the repository, and their parts."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def code_blocks(text: str, language: str) -> list[str]:
 
 
 def without_code(text: str) -> str:
-    """The page without its blocks and spans of code."""
+    """The text of a page without code blocks and code spans."""
     return re.sub(r"``[^`].*?``|`[^`]*`", "", FENCE.sub("", text), flags=re.DOTALL)
 
 
 def links(text: str) -> list[str]:
-    """Paths of links and pictures to other files, each with its anchor."""
+    """Paths of links and pictures that point to other files, each with its anchor."""
     return re.findall(r"\]\(((?![a-z]+:)[^()\s]+)\)", without_code(text))
 
 
 def anchors(text: str) -> set[str]:
-    """Of the headings, as code hosts make them."""
+    """Anchors of the headings, as code hosts generate them."""
     found: set[str] = set()
     for title in re.findall(r"^#{1,6} (.+)$", FENCE.sub("", text), re.MULTILINE):
         shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title)
@@ -54,9 +54,9 @@ def numbered(anchor: str, number: int) -> str:
 
 
 def commands(text: str) -> Iterator[str]:
-    """Every `zoo ...` that a page tells its reader to type: after a prompt, indented, or in a sentence.
+    """Every command `zoo ...` of a page: after a prompt, in an indented line, or in a sentence.
 
-    Sentences name commands without all of their arguments: `...` stands for these.
+    Sentences may name a command without all of its arguments; `...` stands for the missing ones.
     """
     for block in (found["code"] for found in FENCE.finditer(text)):
         yield from re.findall(r"^\s*(?:\$ )?(?:\S*/)?(zoo [a-z-].*)$", block, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Code in the pages runs, and the command line takes the commands in them."""
+"""The Python code in the pages runs, and the command line accepts the commands in them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from tests.docs.pages import PAGES, REPOSITORY, code_blocks, commands, name_of
 from zoo.cli.main import COMMANDS, cli
 from zoo.edge.main import _parse
 
-#: Python in these pages is run by other tests.
+#: Other tests run the Python code of these pages.
 ELSEWHERE = {
     "docs/tutorial-plugin.md": "tests/conformance/test_docs.py",
     "docs/how-to/mobile.md": "tests/exports/test_tflite.py",
 }
 WITH_PYTHON = [name_of(page) for page in PAGES if code_blocks(page.read_text(encoding="utf-8"), "python")]
-#: Words of a page about photos, and what stands for them among the digits.
+#: Names in pages about photos, and the names of the digits that replace them.
 AMONG_DIGITS = {'label="rugby"': 'label="0"'}
-#: Where a command ends: at the next one, at a comment, or at a column of words about it.
+#: Matches the end of a command: the next command, a comment, or a column with an explanation.
 END = re.compile(r" (?:\||>>?|<|&&|2>) | {3,}|  +#")
-#: Commands of plugins that need not be installed.
+#: Commands of plugins that may not be installed.
 OF_PLUGINS = ("mlflow",)
 
 
 @pytest.mark.parametrize("name", [name_of(page) for page in PAGES if page.name != "CHANGELOG.md"])
 def test_commands_are_taken_by_the_command_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "board.json").touch()  # the one file that click itself looks for
+    (tmp_path / "board.json").touch()  # click itself checks that this file exists
     monkeypatch.chdir(tmp_path)
     wrong = []
     for command in commands((REPOSITORY / name).read_text(encoding="utf-8")):
@@ -97,7 +97,7 @@ def test_a_wrong_command_is_found(command: str) -> None:
 
 
 def parse(command: str) -> None:
-    """Lets click take a command apart, as far as it looks neither at files nor at what is installed."""
+    """Lets click parse a command, as far as this depends neither on files nor on installed plugins."""
     words = shlex.split(END.split(command)[0], comments=True)[1:]
     shortened = "..." in words
     words = [word for word in words if word != "..."]
@@ -134,7 +134,7 @@ def commands_of_help(command: click.Command, context: click.Context) -> list[str
 
 @pytest.fixture
 def folder(folder_of_examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the pages name, made of the digits: runs, exported files, photos, an installed plugin."""
+    """The files that the pages name, created from the digits: runs, exported files, photos, an installed plugin."""
     made = Path(shutil.copytree(folder_of_examples, tmp_path / "examples"))
     for name in ("balls", "small"):
         shutil.copytree(made / "runs" / "digits", made / "runs" / name)
@@ -178,7 +178,7 @@ def test_python_runs(name: str, folder: Path, digits_exports: Path, monkeypatch:
 
 
 def take_quickly(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, result: Any) -> None:
-    """In place of a function that works for minutes, one that takes the same arguments."""
+    """Replaces a function that takes minutes by one that accepts the same arguments."""
     called = inspect.signature(getattr(owner, name))
 
     def take(*arguments: Any, **named: Any) -> Any:

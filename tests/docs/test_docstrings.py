@@ -1,4 +1,4 @@
-"""The examples in docstrings and in the pages on Python run, and give what they say."""
+"""The examples in docstrings and in the pages on Python run, and return the results that they show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The notebooks of the documentation run in a kernel, and show what they say."""
+"""The notebooks of the documentation run in a kernel, and show the results that their text describes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "docs" / "notebooks").glob("*.ipynb"))
 
-#: How lines of TensorFlow and of its libraries begin.
+#: Matches the beginning of log lines of TensorFlow and its libraries.
 LOG_LINES = re.compile(
     r"^(?:[IWE]\d{4} |\d{4}-\d\d-\d\d |WARNING: All log|INFO: |INFO:tensorflow|WARNING:tensorflow)", re.M
 )
 
 
 class Watched(NotebookClient):
-    """Remembers every text that the progress bar had: in the outputs only the last is left."""
+    """Records every text of the progress bar, because the outputs contain only the last one."""
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
         if msg["msg_type"] in ("display_data", "update_display_data"):
@@ -31,13 +31,13 @@ class Watched(NotebookClient):
 
 
 class Executed:
-    """What a kernel made of the cells of a notebook, and of some more."""
+    """The outputs of a notebook's cells, and of additional cells."""
 
     def __init__(self, name: str, folder: Path, more: tuple[str, ...] = (), install: Path | None = None) -> None:
         (path,) = (path for path in NOTEBOOKS if path.name == name)
         notebook = nbformat.read(path, as_version=4)
         notebook.cells += [nbformat.v4.new_code_cell(source) for source in more]
-        if install is not None:  # not into the environment that runs the tests
+        if install is not None:  # not to the environment that runs the tests
             for cell in notebook.cells:
                 cell.source = cell.source.replace("%pip install", f"%pip install --no-deps --target {install}")
         self._client = Watched(
@@ -55,17 +55,17 @@ class Executed:
         self.own = len(self.cells) - len(more)
 
     def cell(self, words: str) -> Any:
-        """The one whose source is this, or holds it."""
+        """The cell whose source is equal to a text or contains it."""
         exact = [cell for cell in self.cells if cell.source == words]
         (found,) = exact or [cell for cell in self.cells if words in cell.source]
         return found
 
     def text(self, words: str) -> str:
-        """All that a cell shows as text."""
+        """All text output of a cell."""
         return "".join(map(shown, self.cell(words).outputs))
 
     def result(self, words: str) -> Any:
-        """What the last line of a cell gives, by MIME type."""
+        """The result of the last line of a cell, by MIME type."""
         (found,) = (output.data for output in self.cell(words).outputs if output.output_type == "execute_result")
         return found
 
@@ -80,7 +80,7 @@ def shown(output: Any) -> str:
 
 @pytest.fixture
 def kernel_folder(tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, and nothing of the user's Jupyter."""
+    """An empty folder, without the user's settings of Jupyter."""
     for name in ("JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
@@ -93,9 +93,9 @@ def kernel_folder(tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def refuse_noise(executed: Executed) -> None:
-    """No cell of the notebook raised an error, wrote to stderr, or shows a line of a log.
+    """Fails if a cell of the notebook raised an error, wrote to stderr, or shows a line of a log.
 
-    Where a notebook itself imports Keras, TensorFlow may say what it likes.
+    If a notebook itself imports Keras, messages of TensorFlow are allowed.
     """
     for cell in executed.cells[: executed.own]:
         for output in cell.outputs:

@@ -1,4 +1,4 @@
-"""The documentation site: it is built, nothing in it leads nowhere, and it reads well in a browser."""
+"""The documentation site: it is built, its links are valid, and a browser displays it correctly."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.browser.conftest import OpenPage, Served
 from tests.conftest import made_once
 from tests.docs.pages import REPOSITORY, links
 
-#: An address that could be typed into a browser.
+#: Matches a complete address.
 ADDRESS = re.compile(
     r"https?://(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?(?:[/?#][^\s<>\"`]*)?|http://(?:127\.0\.0\.1|localhost)\S*"
 )
-#: Elements that Markdown makes, whose number shows whether a page reads on the site as on a code host.
+#: Elements that are counted to check that a page has the same structure on the site as on a code host.
 ELEMENTS = ("h1", "h2", "h3", "h4", "li", "ul", "ol", "pre", "table", "tr", "img", "blockquote", "strong", "em", "code")
-#: Pages that no list of pages names, since others lead to them.
+#: Pages that are not in the navigation, because other pages link to them.
 APART = re.compile(r"docs/(decisions/\d{4}-.*|report-picture)\.md|benchmarks/index\.md")
 
 
@@ -43,7 +43,7 @@ def module(name: str) -> ModuleType:
 
 @dataclass
 class Page(html.parser.HTMLParser):
-    """What a page links to, and what can be linked to in it."""
+    """The links and the anchors of a page."""
 
     path: Path
     links: list[str] = field(default_factory=list)
@@ -91,7 +91,7 @@ def test_no_link_is_broken(docs_site: Site) -> None:
                 continue
             target = (path.parent / unquote(place.path)).resolve() if place.path else path
             checked += 1
-            target = target / "index.html" if target.is_dir() else target  # as a server has it
+            target = target / "index.html" if target.is_dir() else target  # as a server resolves it
             if not target.is_file() or not target.is_relative_to(docs_site.folder.resolve()):
                 broken.append(f"{path.name}: {link} leads nowhere")
             elif place.fragment and unquote(place.fragment) not in docs_site.pages[target].anchors:
@@ -168,7 +168,7 @@ def served_site(docs_site: Site, served: Served) -> str:
     return served.address(served.folder / "docs")
 
 
-#: How far the page can be scrolled sideways, and how many of its pictures cannot be shown.
+#: Pixels by which the page can be scrolled sideways, and number of pictures that cannot be displayed.
 TROUBLE = """() => [Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth),
     [...document.querySelectorAll('article img')].filter(i => i.complete && !i.naturalWidth).length]"""
 #: Pages of each kind: long code, wide tables, pictures, a notebook, the reference of Python.
@@ -179,7 +179,7 @@ OF_EACH_KIND = (
 
 
 def test_no_page_is_wider_than_a_phone(docs_site: Site, served_site: str, browser: Any) -> None:
-    """Without their script, which takes half a second a page and moves nothing of the text."""
+    """Scripts are disabled: they take half a second per page and do not move the text."""
     context = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 844})
     page = context.new_page()
     for path in docs_site.pages:

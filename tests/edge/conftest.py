@@ -1,4 +1,4 @@
-"""Bundles made by the command, and the runner inside them in a process that has nothing else."""
+"""Bundles that the command exports, and their runner in a process without zoo, Keras and TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo.edge.bundle import fingerprint, seal
 
 FORMATS = ("onnx", "tflite")
 
-#: What a device does not have. What stands in `sys.argv[1]`, comma-separated, is not installed either.
+#: Packages that a device does not have. Those in `sys.argv[1]`, separated by commas, cannot be imported either.
 ALONE = """
 import runpy, sys
 
@@ -49,7 +49,7 @@ def onnx_bundle(digits_exports: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run_bundle(tmp_path: Path) -> RunBundle:
-    """``run_bundle(bundle, "photo.jpg", stdin=b"", absent="onnxruntime")``: ``run.py`` where zoo cannot be imported."""
+    """``run_bundle(bundle, "photo.jpg", stdin=b"", absent="onnxruntime")`` runs ``run.py`` without zoo."""
 
     def run(bundle: Path, *arguments: str | Path, stdin: bytes = b"", absent: str = "") -> Result:
         done = subprocess.run(
@@ -70,7 +70,7 @@ def runner_command(bundle: Path, *arguments: str | Path, absent: str = "") -> li
 
 
 def reseal(bundle: Path) -> None:
-    """As if the bundle had been made with the files it holds now."""
+    """Updates the digests, as if the bundle had been exported with its present files."""
     path = bundle / "spec.json"
     values = json.loads(path.read_bytes())
     values["files"] = {name: fingerprint(bundle / name) for name in values["files"]}

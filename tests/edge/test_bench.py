@@ -1,4 +1,4 @@
-"""``python run.py --bench``: real processes of a real bundle, for as short as may be."""
+"""``python run.py --bench``: real processes of a real bundle, with the shortest possible measurements."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_it_tells_what_the_page_says(bundle: Path, run_bundle: RunBundle) -> Non
     start = result["cold_start_s"]
     assert 0.05 < start["min"] <= start["median"] <= start["max"]
     assert 0 < result["load_ms"] < 1000 * start["max"]
-    assert 20e6 < result["peak_memory_bytes"] < 200e6  # this process, which started it, holds more than that
+    assert 20e6 < result["peak_memory_bytes"] < 200e6  # the memory of this process, which started it, is larger
     (speed,) = result["threads"]
     assert speed["threads"] == 1
     for what in ("model", "photo"):
         assert 0 < speed[what]["p50_ms"] <= speed[what]["p95_ms"]
         assert speed[what]["runs"] >= 2
     assert speed["photo"]["pictures"] == 3
-    # A TFLite file holds a batch of 1.
+    # A TFLite file has a batch size of 1.
     sizes = [1] if spec["format"] == "tflite" else [1, 2, 4, 8, 16, 32]
     assert [batch["size"] for batch in speed["batches"]] == sizes
     assert speed["best_batch"] in speed["batches"]
@@ -99,7 +99,7 @@ def test_an_altered_bundle_is_not_timed(onnx_bundle: Path, run_bundle: RunBundle
 
 
 def test_a_runtime_that_is_not_there_is_said_with_the_command(onnx_bundle: Path, run_bundle: RunBundle) -> None:
-    # The processes that are timed find this one first, which is as if there were none.
+    # The timed processes import this module first, as if the package were not installed.
     (onnx_bundle / "onnxruntime.py").write_text(
         "raise ModuleNotFoundError(\"No module named 'onnxruntime'\", name='onnxruntime')"
     )

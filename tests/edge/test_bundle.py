@@ -1,4 +1,4 @@
-"""What ``zoo export`` puts into a bundle, and into its archive."""
+"""The content of the bundle and the archive that ``zoo export`` writes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_golden_vectors_are_what_the_files_say(bundle: Path, digits_run: Path) -
     golden = json.loads((bundle / "golden" / "golden.json").read_text())
     files = [item["file"] for item in golden["images"]]
     assert files == ["photo-1.png", "photo-2.png", "photo-3.png", "drawn.png", "drawn.jpg"]
-    assert len({item["label"] for item in golden["images"]}) == 4  # three classes, and none for what was drawn
+    assert len({item["label"] for item in golden["images"]}) == 4  # three classes, and null for the drawn images
     pixels, answers, keras = (np.load(bundle / "golden" / golden["arrays"][name]) for name in golden["arrays"])
     image = read_bundle(bundle).image
     for file, expected in zip(files, pixels, strict=True):
@@ -165,7 +165,7 @@ def test_the_runner_needs_numpy_opencv_and_one_runtime(name: str) -> None:
     for path, source in files.items():
         if not path.endswith(".py"):
             continue
-        # Loaded once there is a HEIC photo, and named where it is missing.
+        # The package is imported only for a HEIC photo, and the error names it if it is missing.
         optional = {"pi_heif"} if path == "runner/images/formats/heif.py" else set()
         for node in ast.walk(ast.parse(source, path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

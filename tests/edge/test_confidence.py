@@ -1,4 +1,4 @@
-"""``--min-confidence``: below it the model is taken not to know."""
+"""``--min-confidence``: below it, the prediction is "unknown"."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_what_is_less_likely_is_unknown(onnx_bundle: Path, run_bundle: RunBundle
     asked = [json.loads(line) for line in run_bundle(onnx_bundle, "--json", *pictures).out.splitlines()]
     assert all(answer["known"] for answer in asked)
     shares = sorted(answer["probability"] for answer in asked)
-    middle = shares[len(shares) // 2]  # as likely as this is enough
+    middle = shares[len(shares) // 2]  # a probability equal to the threshold is accepted
     done = run_bundle(onnx_bundle, "--json", "--min-confidence", repr(middle), *pictures)
     found = [json.loads(line) for line in done.out.splitlines()]
     assert done.code == 0

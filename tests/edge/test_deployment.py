@@ -1,4 +1,4 @@
-"""The unit for systemd and the Dockerfile of a bundle, as far as they can be checked without root and Docker."""
+"""The systemd unit and the Dockerfile of a bundle, as far as they can be checked without root and Docker."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def test_the_dockerfile_copies_what_is_there_and_runs_as_nobody(onnx_bundle: Pat
     assert {"venv", "**/__pycache__"} <= set(ignored)
     recorded = json.loads((onnx_bundle / "spec.json").read_text())["files"]
     assert not [name for name in recorded if any(part in ignored for part in Path(name).parts)]
-    # What the build runs, and what the container runs.
+    # The command of the build, and the command of the container.
     for command in (dict(found)["RUN"].split(), json.loads(dict(found)["ENTRYPOINT"])):
         assert command[:2] == ["python", "run.py"]
-        _parse(command[2:])  # takes it
+        _parse(command[2:])  # accepts it
 
 
 def settings(text: str) -> configparser.ConfigParser:
@@ -57,11 +57,11 @@ def test_the_unit_runs_the_runner_and_may_write_nothing(onnx_bundle: Path) -> No
     for name in ("ExecStartPre", "ExecStart"):
         python, script, *arguments = shlex.split(service[name])
         assert (python, script) == (f"{PLACE}/venv/bin/python", "run.py")
-        _parse(arguments)  # takes them
+        _parse(arguments)  # accepts them
     assert service["WorkingDirectory"] == PLACE
     wanted = {"DynamicUser": "yes", "ProtectSystem": "strict", "ProtectHome": "yes", "CapabilityBoundingSet": ""}
     assert {name: service[name] for name in wanted} == wanted
-    assert float(service["TimeoutStopSec"]) > 10  # longer than the service takes to answer what it has accepted
+    assert float(service["TimeoutStopSec"]) > 10  # longer than the service takes to answer accepted requests
 
 
 def test_systemd_finds_nothing_wrong_with_the_unit(onnx_bundle: Path, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(onnx_bundle: Path, tmp_path: 
     assert (done.returncode, done.stderr) == (0, "")
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", unit]
     rated = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert rated.returncode == 0, rated.stdout  # 2.0 of 10, where 10 is a service without any of it
+    assert rated.returncode == 0, rated.stdout  # 2.0 of 10; a service without restrictions has 10
 
 
 @pytest.fixture

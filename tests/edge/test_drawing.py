@@ -1,4 +1,4 @@
-"""``--show`` and ``--save``: pictures with the answer drawn in."""
+"""``--show`` and ``--save``: images with the prediction drawn onto them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from zoo.image_spec import ImageSpec
 
 @pytest.fixture(params=["OpenCV 5", "before"])
 def font(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """With the font that OpenCV 5 brings, and with those that earlier versions have."""
+    """Runs a test with the font of OpenCV 5, and with those of earlier versions."""
     can_draw.cache_clear()
     if request.param == "before":
         monkeypatch.setattr(drawing, "_face", lambda: None)
@@ -37,7 +37,7 @@ def font(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def classifier() -> Classifier:
-    """Says 25 % cat and 75 % cat in Thai, of which it is not sure."""
+    """Predicts 25 % "cat" and 75 % the Thai word for cat, which is below the threshold."""
     model = Gate()
     model.open.set()
     return Classifier(model, ImageSpec(height_px=8, width_px=8), ("cat", "แมว"), min_confidence=0.8)
@@ -47,13 +47,13 @@ def test_which_names_can_be_drawn(font: str) -> None:
     names = {
         "Was ist das?": True,
         "Großer Buntspecht": None,
-        "cafe\u0301": None,  # as the file system of a Mac has it
+        "cafe\u0301": None,  # decomposed, as in file names of macOS
         "кошка": None,
         "γάτα": None,
         "啄木鸟 コゲラ 고양이": None,
         "बिल्ली": False,
         "แมว": False,
-        "חתול": False,  # the letters are there, and would stand in the wrong order
+        "חתול": False,  # the font has the letters, but they would be drawn in the wrong order
         "قطة": False,
         "🐱": False,
         "a\nb": False,
@@ -67,7 +67,7 @@ def test_the_text_is_within_a_picture_of_any_size(font: str) -> None:
         pixels = np.full((*shape, 3), 90, np.uint8)
         picture = draw(pixels, ["unknown", f"{'a long name ' * 6}98.7 %"])
         assert picture.dtype == np.uint8
-        assert (pixels == 90).all()  # the picture itself is left alone
+        assert (pixels == 90).all()  # the original image is not changed
         letters = (picture > 150).any(axis=2)
         if min(shape) > 100:
             rows, columns = np.nonzero(letters)
@@ -91,7 +91,7 @@ def test_a_name_that_cannot_be_drawn_is_its_number_and_said_once(
         'Note: The font cannot draw "แมว". Its line in labels.txt is drawn instead: "class 2".\n'
     )
     saved = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert len(saved) == 2  # none in place of another
+    assert len(saved) == 2  # no file replaced another
     assert all(name.startswith("b_ c-") and name.endswith(".jpg") for name in saved)
 
 
@@ -102,12 +102,12 @@ def test_every_frame_of_a_video_is_saved(onnx_bundle: Path, run_bundle: RunBundl
     writer.release()
     plain = run_bundle(onnx_bundle, "--camera", "walk.avi", "--json")
     done = run_bundle(onnx_bundle, "--camera", "walk.avi", "--json", "--save", "seen/new")
-    assert (done.code, done.err, done.out) == (0, "", plain.out)  # the same answers
+    assert (done.code, done.err, done.out) == (0, "", plain.out)  # the same predictions
     saved = sorted((tmp_path / "seen" / "new").iterdir())
     assert [path.name.split("-")[0] for path in saved] == ["frame 1", "frame 2", "frame 3"]
     picture: Any = cv2.imread(str(saved[2]))
     assert picture.shape == (240, 320, 3)
-    assert np.abs(picture[200, 160].astype(int) - (200, 80, 10)).max() < 12  # blue, green, red as they were
+    assert np.abs(picture[200, 160].astype(int) - (200, 80, 10)).max() < 12  # the channels are in the right order
     assert picture[:30].max() > 230  # letters
 
 
@@ -125,7 +125,7 @@ def test_what_is_put_into_a_watched_folder_is_saved_upright(onnx_bundle: Path, t
     (tmp_path / "inbox").mkdir()
     draw_photo(tmp_path / "photo.png", 60, 3, (300, 240))
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn me clockwise
+    exif[0x0112] = 6  # rotate clockwise
     command = runner_command(onnx_bundle, "--watch", tmp_path / "inbox", "--save", tmp_path / "out", "--json")
     with subprocess.Popen(
         command,

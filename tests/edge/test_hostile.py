@@ -1,4 +1,4 @@
-"""A bundle and an exported file may come from anybody."""
+"""Bundles and exported files from untrusted sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client may do to the service of ``run.py --serve``: limits of time, of memory and of number."""
+"""The limits of the service of ``run.py --serve`` for its clients: time, memory and number of connections."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PHOTO = png_that_declares(8, 8, rows=8)
 
 
 class Gate:
-    """A model that answers only while it may."""
+    """A model that predicts only while the gate is open."""
 
     inputs = (TensorInfo(name="image", shape=(None, 8, 8, 3), dtype="uint8"),)
     outputs = (TensorInfo(name="probabilities", shape=(None, 2), dtype="float32"),)
@@ -44,7 +44,7 @@ class Gate:
 
 @contextlib.contextmanager
 def listening(model: Gate, labels: tuple[str, str] = ("a", "b")) -> Iterator[tuple[int, Connections]]:
-    """The port of a service in this process, and its connections."""
+    """Starts a service in this process; yields its port and its connections."""
     started: list[tuple[int, Connections, asyncio.AbstractEventLoop, asyncio.Event]] = []
     ready = threading.Event()
 
@@ -96,14 +96,14 @@ def post(body: bytes, declared: int | None = None) -> bytes:
 
 
 def all_of(connection: socket.socket) -> bytes:
-    """Everything until the service closes."""
+    """All bytes until the service closes the connection."""
     with contextlib.suppress(ConnectionResetError):
         return b"".join(iter(lambda: connection.recv(65536), b""))
     return b"reset"
 
 
 def answer_of(connection: socket.socket) -> tuple[int, dict[str, object]]:
-    """Status and JSON of the next answer, where it comes in one piece."""
+    """Status and JSON of the next response, which must arrive in one piece."""
     head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body)
 
@@ -154,7 +154,7 @@ def test_a_client_that_never_reads_is_let_go(model: Gate, connect: Connect, monk
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50)
         until(lambda: connections.open)
         until(lambda: not connections.open)
-        assert connection.getpeername()[1] == port  # it has not left of its own accord
+        assert connection.getpeername()[1] == port  # the client has not closed it
 
 
 def test_a_connection_without_requests_is_closed(
@@ -183,7 +183,7 @@ def test_one_connection_too_many_takes_the_place_of_the_one_that_waited_longest(
         assert all_of(slow[0]) in (b"", b"reset")
         slow[1].close()
         model.open.set()
-        assert answer_of(asking)[0] == 200  # whoever waits for an answer is never sent away
+        assert answer_of(asking)[0] == 200  # a client that waits for a response is never disconnected
 
 
 def test_a_full_queue_is_said_and_loses_nobody(model: Gate, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ def test_a_client_that_goes_away_costs_no_answer(model: Gate, connect: Connect) 
         asking, gone = connect(port), connect(port)
         asking.sendall(post(PHOTO))
         until(lambda: model.asked)
-        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset, not a farewell
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset instead of a normal close
         gone.sendall(post(PHOTO))
         until(lambda: connections.held_bytes > 1.5 * len(PHOTO))
         gone.close()

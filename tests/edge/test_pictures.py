@@ -1,4 +1,4 @@
-"""Pictures given as arrays and as images of Pillow get the prediction of their file."""
+"""Arrays and Pillow images get the same prediction as their file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPEC = ImageSpec(height_px=pictures.HEIGHT, width_px=pictures.WIDTH, resize="squ
 
 
 class Seen:
-    """A model whose answers keep what it was shown: each probability is one value of the picture."""
+    """A model whose predictions contain its input: each probability is one value of the image."""
 
     inputs = (TensorInfo(name="image", shape=(None, *SPEC.input_shape), dtype="float32"),)
     outputs = (TensorInfo(name="probabilities", shape=(None, int(np.prod(SPEC.input_shape))), dtype="float32"),)
@@ -114,7 +114,7 @@ def test_an_image_of_pillow_is_predicted_as_its_file(
     options: dict[str, Any] = {"lossless": True} if file_format == "WEBP" else {}
     data = encode(picture, file_format, **(options | ({"exif": exif} if file_format != "GIF" else {})))
     expected = answer_of_file(data, tmp_path)
-    # Not from a path: Pillow 13 maps some TIFF files into memory, and loses their orientation.
+    # Not opened from a path, because Pillow 13 maps some TIFF files into memory and loses their orientation.
     ((name, encoded),) = as_pictures(Image.open(io.BytesIO(data)))
     assert name == "[0]"
     if exact:

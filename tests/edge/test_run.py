@@ -1,4 +1,4 @@
-"""``python run.py`` of a bundle, where neither zoo nor Keras nor TensorFlow can be imported."""
+"""``python run.py`` of a bundle, in a process that cannot import zoo, Keras and TensorFlow."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_folders_broken_files_and_standard_input(onnx_bundle: Path, run_bundle: 
     shutil.copy(photos / "a two.png", tmp_path / "last.png")
     done = run_bundle(onnx_bundle, photos, "gone.png", tmp_path / "last.png")
     assert done.code == 4
-    assert len(done.out.splitlines()) == 3  # what comes after a broken file is answered all the same
+    assert len(done.out.splitlines()) == 3  # the files after a broken one are predicted too
     assert f"Skipped {photos / 'broken.jpg'}: truncated JPEG." in done.err
     assert "Skipped gone.png: no such file." in done.err
     piped = run_bundle(onnx_bundle, "-", "--top", "2", stdin=(photos / "a two.png").read_bytes())
@@ -146,7 +146,7 @@ def test_watch_predicts_new_images_and_ends_with_ctrl_c(onnx_bundle: Path, tmp_p
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
-        # A shell starts what it runs in the background with Ctrl-C ignored.
+        # A shell starts background processes with Ctrl-C ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         try:
@@ -187,10 +187,10 @@ def test_camera_predicts_every_frame_of_a_video(onnx_bundle: Path, run_bundle: R
     assert done.code == 0, done.err
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert [row["file"] for row in rows] == ["frame 1", "frame 2", "frame 3", "frame 4"]
-    # The colours must arrive the right way round: the frame that the video holds is answered alike as a file.
+    # The channels must be in the right order: the same frame as a file gets the same prediction.
     stored = cv2.VideoCapture(str(video))
     _, frame = [stored.read() for _ in range(3)][2]
-    assert np.abs(frame.astype(int) - frames[2]).max() < 20  # still blue, green, red
+    assert np.abs(frame.astype(int) - frames[2]).max() < 20  # the channels are in the right order
     cv2.imwrite(str(tmp_path / "frame.png"), frame)
     asked = json.loads(run_bundle(onnx_bundle, tmp_path / "frame.png", "--json", "--top", "10").out)
     by_label = {item["label"]: item["probability"] for item in rows[2]["top"]}
@@ -228,7 +228,7 @@ def test_a_damaged_model_is_no_traceback(bundle: Path, run_bundle: RunBundle) ->
 def test_it_says_nothing_of_its_own_accord(bundle: Path, run_bundle: RunBundle) -> None:
     done = run_bundle(bundle, bundle / "golden" / "drawn.png")
     assert (done.code, done.err) == (0, "")
-    # Started without any standard error, as some services are.
+    # Started without standard error, like some services.
     command = runner_command(bundle, bundle / "golden" / "drawn.png")
     alone = subprocess.run(["sh", "-c", '"$@" 2>&-', "sh", *command], capture_output=True, text=True, check=False)
     assert (alone.returncode, alone.stdout) == (0, done.out)
@@ -237,7 +237,7 @@ def test_it_says_nothing_of_its_own_accord(bundle: Path, run_bundle: RunBundle) 
 def test_nothing_is_told_to_the_maker_of_the_runtime_nor_left_in_the_home_folder(bundle: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    # ONNX Runtime reports nothing where it finds one of these, and keeps a number of the device elsewhere with another.
+    # With one of these variables, ONNX Runtime sends no reports; with another, it stores its device ID elsewhere.
     apart = {"CI", "GITHUB_ACTIONS", "TF_BUILD", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
     environment = {name: value for name, value in os.environ.items() if name not in apart} | {"HOME": str(home)}
     command = runner_command(bundle, bundle / "golden" / "drawn.png")
@@ -254,7 +254,7 @@ def test_a_turned_picture_and_an_animation_are_read_as_everywhere(
     draw_photo(tmp_path / "upright.png", hue=60, seed=3)
     upright = Image.open(tmp_path / "upright.png")
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn me clockwise
+    exif[0x0112] = 6  # rotate clockwise
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
     other = upright.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     upright.save(tmp_path / "animated.webp", save_all=True, append_images=[other], lossless=True)

@@ -1,4 +1,4 @@
-"""``python run.py --selftest``: what is altered is named, and of decoding and model the one that is off."""
+"""``python run.py --selftest``: it names changed files, and whether decoding or the model differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a kernel reports in its files: temperature, clock frequency, energy."""
+"""Temperature, clock frequency and energy from the files of the kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``run.py --serve`` of a bundle, over real connections to a process that has nothing else."""
+"""``run.py --serve`` of a bundle, over real connections to a process without zoo, Keras and TensorFlow."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ IS_FORM = {"Content-Type": 'multipart/form-data; boundary="x"'}
 
 @contextlib.contextmanager
 def serving(bundle: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The process and the port of a service; it is told to end where it still runs, and must have logged nothing."""
+    """Yields process and port of a service, then stops it if it still runs, and checks that it logged nothing."""
     command = runner_command(bundle, "--serve", "0", *options)
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         try:
@@ -70,7 +70,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def ask(
     port: int, body: bytes | None = None, path: str = "/", method: str = "", **headers: str
 ) -> tuple[int, dict[str, str], Any]:
-    """Status, headers by name in lower case, and what the JSON says."""
+    """Status, headers by lower-case name, and the content of the JSON."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
         connection.request(method or ("GET" if body is None else "POST"), path, body, named)
@@ -87,7 +87,7 @@ def until_refused(address: tuple[str, int]) -> None:
 
 
 def send(port: int, request: bytes) -> bytes:
-    """All that comes back for some bytes, after which the client sends no more."""
+    """The complete response to some bytes, after which the client sends nothing more."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
@@ -128,7 +128,7 @@ def test_a_photo_in_a_form_keeps_its_name(service: int, photo: bytes) -> None:
         other = body.replace('filename="Löwe 2.jpg"'.encode(), name)
         assert ask(service, other, **IS_FORM)[2]["file"] == "Löwe 2.jpg"
     assert ask(service, body.replace('"Löwe 2.jpg"'.encode(), b"a.jpg"), **IS_FORM)[2]["file"] == "a.jpg"
-    # As browsers and curl write it.
+    # The form as browsers and curl write it.
     other = body.replace(b"--x", b"------Web")
     assert ask(service, other, Content_Type="multipart/form-data; boundary=----Web")[2]["top"] == raw["top"]
 
@@ -187,7 +187,7 @@ def test_a_form_without_one_photo_is_refused(service: int, form: bytes, said: st
         ("POST / HTTP/1.1", "Content-Length: 3\r\nContent-Length: 4\r\n", 400),
         ("POST / HTTP/1.1", f"Content-Length: {200 * 2**20}\r\n", 413),
         ("POST / HTTP/1.1", "Content-Length: 5\r\nExpect: miracles\r\n", 417),
-        ("POST / HTTP/1.1", "Content-Length: 5\r\n", 400),  # and then the client goes
+        ("POST / HTTP/1.1", "Content-Length: 5\r\n", 400),  # then the client disconnects
         ("GET / HTTP/1.1", f"X: {'x' * 20_000}\r\n", 431),
         ("GET /etc/passwd HTTP/1.1", "", 404),
         ("GET /../run.py HTTP/1.1", "", 404),
@@ -235,7 +235,7 @@ def test_a_web_page_of_somebody_else_is_refused(service: int, photo: bytes) -> N
     for headers in (
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
-        {"Origin": f"http://evil.example:{service}", "Host": f"evil.example:{service}"},  # a name that leads here
+        {"Origin": f"http://evil.example:{service}", "Host": f"evil.example:{service}"},  # resolves to this machine
         {"Host": "evil.example"},
     ):
         status, found, answer = ask(service, photo, **headers)
@@ -283,7 +283,7 @@ def test_begun_requests_are_answered_before_the_service_ends(
         ):
             begun.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(photo))
             begun.sendall(photo[:300])
-            ask(port, path="/health")  # by now the others are accepted
+            ask(port, path="/health")  # after this response, the others are accepted
             process.send_signal(number)
             assert idle.recv(10) == b""  # closed
             until_refused(address)

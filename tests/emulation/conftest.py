@@ -1,4 +1,4 @@
-"""A program in place of the emulator: it runs this machine's Python, says that it is ARM, and can be made to fail."""
+"""A program that replaces the emulator: it runs this machine's Python, reports ARM, and can be made to fail."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def onnx_bundle(digits_exports: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fake_emulator(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEmulator:
-    """``fake_emulator(bundle, version="10.0.2", fault="")``: on the PATH, with all that a bundle needs beside it.
+    """``fake_emulator(bundle, version="10.0.2", fault="")`` adds it to the PATH, with all files that a bundle needs.
 
-    ``fault`` is Python that runs first; ``code`` runs in place of everything else.
+    ``fault`` is Python code that runs first; ``code`` replaces everything else.
     """
 
     def make(

@@ -21,7 +21,7 @@ from zoo.image_spec import INTERPOLATIONS
 from zoo.images import load_image
 from zoo.run_folder import open_run
 
-#: The user's own, found before the tests get a cache of theirs.
+#: The user's folder, determined before the tests set their own cache.
 FOLDER = Path(os.environ.get("ZOO_TEST_ARM64") or folder())
 
 SIZES = [(32, 32), (8, 8), (120, 90), (67, 301), (640, 480)]
@@ -69,7 +69,7 @@ def test_a_bundle_predicts_alike_on_a_cortex_a72(
 def test_a_cortex_a72_makes_the_same_pixels(
     digits_exports: Path, own_cache: Path, tmp_path: Path, interpolation: str
 ) -> None:
-    """OpenCV for ARM has kernels of its own, for bilinear resizing and for the product of two images among others."""
+    """OpenCV for ARM has separate kernels, for example for bilinear resizing and for the product of two images."""
     bundle = Path(shutil.copytree(digits_exports / "simple_cnn-onnx-float32", tmp_path / "bundle"))
     emulator = emulator_of(bundle, own_cache)
     described = json.loads((bundle / "spec.json").read_text())

@@ -1,4 +1,4 @@
-"""``zoo verify --processor`` where something is missing or fails. A program in place of the emulator is enough."""
+"""``zoo verify --processor`` if something is missing or fails, with a program that replaces the emulator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo.emulation.place import folder
 from zoo.errors import ExportError, UsageError
 from zoo.reporter import Reporter
 
-#: Answers another class: the last one in place of the first.
+#: Predicts another class: the last one instead of the first.
 MIRRORED = """
 import onnxruntime
 right = onnxruntime.InferenceSession.run

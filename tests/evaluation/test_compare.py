@@ -22,7 +22,7 @@ LABELS = ("rugby", "soccer")
 
 
 def answers(right: Sequence[bool], files: Sequence[str] | None = None, labels: tuple[str, ...] = LABELS) -> Predictions:
-    """Image i is of class i % 2 and answered rightly or not."""
+    """Predictions in which image i has the class i % 2 and is predicted correctly or not."""
     true = np.arange(len(right)) % 2
     predicted = np.where(right, true, 1 - true)
     probabilities = np.where(np.arange(2) == predicted[:, None], 0.8, 0.2)
@@ -176,8 +176,8 @@ def test_other_recipes_are_no_seeds(tmp_path: Path) -> None:
 
 def test_runs_from_before_the_ranges_were_recorded_are_seeds_of_the_same_recipe(tmp_path: Path) -> None:
     now = Recipe(augmentation="strong", epochs=7).with_values({"flip": "horizontal"}).as_dict()
-    before = Recipe(epochs=7).as_dict() | {"augmentation": "strong"}  # by its name, which meant a horizontal flip
-    before.pop("precision")  # a field that came later has its default
+    before = Recipe(epochs=7).as_dict() | {"augmentation": "strong"}  # the name alone meant a horizontal flip
+    before.pop("precision")  # a field that was added later has its default
     runs = [
         finished(tmp_path, answers(right(100, range(10))), recipe=now, seed=0, options={}),
         finished(tmp_path, answers(right(100, range(12))), recipe=before, seed=1),

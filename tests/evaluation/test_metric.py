@@ -1,4 +1,4 @@
-"""Metrics that are one number are one list: whatever is added to it shows up everywhere."""
+"""Scalar metrics are in one list, and a metric that is added to it is shown everywhere."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def finished(tmp_path: Path, wrong: int) -> Run:
 
 
 def contents_of(run: Run) -> Any:
-    """What the model card of an unverified file of a run is made from."""
+    """The content of the model card of an unverified file of a run."""
     metadata = Metadata(
         labels=run.labels,
         image=run.image_spec,

@@ -1,4 +1,4 @@
-"""From which confidence on an answer is worth giving: chosen on some images, measured on others."""
+"""Confidence thresholds, which are chosen on some images and measured on others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def predictions(confidence: np.ndarray, right: np.ndarray) -> Predictions:
 
 
 def drawn(n: int, seed: int, accuracy: float = 0.97) -> Predictions:
-    """Calibrated predictions: each is right with the probability that it states; on average about ``accuracy``."""
+    """Calibrated predictions: each is correct with its stated probability; the mean accuracy is about ``accuracy``."""
     random = np.random.default_rng(seed)
     confidence = np.clip(1 - random.exponential(1 - accuracy, n), 0.51, 1)
     return predictions(confidence, random.random(n) < confidence)
@@ -27,7 +27,7 @@ def drawn(n: int, seed: int, accuracy: float = 0.97) -> Predictions:
 def test_below_the_threshold_predictions_are_wrong_too_often() -> None:
     confidence = np.linspace(0.51, 0.999, 1000)
     right = np.ones(1000, bool)
-    right[:300:2] = False  # half of the less confident answers are wrong: 85 % in all are right
+    right[:300:2] = False  # half of the less confident predictions are wrong, so 85 % of all are correct
     found = choose(predictions(confidence, right))
     assert found is not None
     assert found.images == 1000
@@ -37,7 +37,7 @@ def test_below_the_threshold_predictions_are_wrong_too_often() -> None:
     assert [wanted for wanted, _ in found.others] == [0.9, 0.95, 0.98, 0.99, 0.995]
     thresholds = [least for _, least in found.others]
     assert thresholds == sorted(thresholds)
-    # A little into the worse part: seven wrong answers among some 710 are 1 %.
+    # The threshold is slightly inside the worse part: 7 wrong predictions of about 710 are 1 %.
     assert confidence[280] < thresholds[3] < confidence[300]
 
 
@@ -89,7 +89,7 @@ def test_what_validation_images_chose_is_measured_on_test_images() -> None:
 
 
 def test_without_validation_images_the_figures_are_those_of_the_other_half() -> None:
-    """Chosen and measured on the same images, a threshold looks better than it is."""
+    """If a threshold is chosen and measured on the same images, its accuracy is too high."""
     gaps, flattered = [], []
     for seed in range(100):
         few = drawn(400, seed)

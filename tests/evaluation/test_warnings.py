@@ -1,4 +1,4 @@
-"""When a model is doubted: useless accuracy, one class, labels in another order; and when it is not."""
+"""Warnings about a model: useless accuracy, a single class, labels in another order; and when there are none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def predictions(true: NDArray[np.int64], predicted: NDArray[np.int64], labels: t
 
 
 def drawn(n: int, accuracy: float, classes: int = 7, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """True classes, and predictions that are right in this share of cases and drawn at random in the others."""
+    """True classes, and predictions of which this share is correct and the others are random."""
     random = np.random.default_rng(seed)
     true = random.integers(0, classes, n)
     return true, np.where(random.random(n) < accuracy, true, random.integers(0, classes, n))
