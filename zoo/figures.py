@@ -1,4 +1,4 @@
-"""The formatting of shares and their differences for people, in one place.
+"""Formats shares and differences of shares for people.
 
 Programs receive shares from 0 to 1 without rounding. This module imports nothing, so that it can be used on the device.
 """
@@ -28,7 +28,7 @@ def percent(share: float, digits: int = 1) -> str:
         rounded = 100 - least
     elif rounded <= 0 and share > _EQUAL:
         rounded = least
-    return f"{rounded + 0.0:.{digits}f} %"  # never -0
+    return f"{rounded + 0.0:.{digits}f} %"  # adding 0.0 turns -0.0 into 0.0
 
 
 def points(difference: float, digits: int = 1, *, signed: bool = True) -> str:

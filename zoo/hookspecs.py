@@ -1,4 +1,4 @@
-"""All hooks that a plugin may implement. Each returns records and has no side effects."""
+"""All hooks that a plugin may implement. A hook that returns something must not have side effects."""
 
 from __future__ import annotations
 

@@ -235,8 +235,8 @@ class Exporter:
         load: ``load(path, threads)`` loads a file for prediction.
         parts: ``parts(path)`` returns further files that ``convert`` writes next to a file and that ``load`` needs,
             such as the weights of an XML file. They are in the same folder, and the file itself is not included. It
-            also returns parts that do not exist. A file is moved, copied and removed together with its parts. Without
-            this function, there are no parts.
+            returns their paths even if the parts do not exist. A file is moved, copied and removed together with its
+            parts. Without this function, there are no parts.
         versions: Packages whose versions affect the content of the file.
         stored: ``stored(path)`` counts the numbers in the file's constants by the NumPy name of their type, such as
             ``{"int8": 2200000, "float32": 40000}``. An ``int8`` or ``float16`` file that stores float32 weights is

@@ -8,8 +8,8 @@ import sys
 # From malloc.h of the GNU C library; mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
 
-#: After ``return_large_blocks``, blocks of at least this size are returned. A lower limit took more CPU time, a higher
-#: one more memory.
+#: After ``return_large_blocks``, blocks of at least this size are returned to the system when they are freed. A lower
+#: limit took more CPU time, a higher one more memory.
 _LARGE_BYTES = 8 * 2**20
 
 

@@ -57,8 +57,8 @@ class Messages:
 
     def __init__(self) -> None:
         self._process = 0
-        self._file = -1  # the file that receives the output meanwhile; stays open until the process ends
-        self._own: TextIO | None = None  # Python's stderr meanwhile; stays open, because a reference to it may exist
+        self._file = -1  # the file that receives the output; stays open until the process ends
+        self._own: TextIO | None = None  # replaces Python's stderr; stays open, because a reference to it may exist
         self._kept = -1  # duplicate of the original descriptor
         self._python: TextIO | None = None  # the original stderr of Python
         self._claimed: set[bytes] = set()

@@ -70,7 +70,7 @@ class Recipe:
             ``batch_norm_momentum`` is set.
         batch_norm_momentum: Momentum of BatchNorm's moving statistics while layers of the backbone are trained after
             the head. The BatchNorm layers are then trained too. A low value suits few steps. ``None``: the BatchNorm
-            layers are not trained.
+            layers are not trained after the head.
         calibrate: ``temperature``: after training, one number is fitted on the validation images (Guo et al. 2017), so
             that the confidence matches the accuracy without changing predictions. ``none``: no calibration.
         precision: ``float32``, ``mixed_bfloat16``, or ``auto``, which uses ``mixed_bfloat16`` if it is faster on this

@@ -71,7 +71,8 @@ class Registry(Generic[Record]):
         return offers[0]
 
     def missing(self, name: str) -> UsageError | None:
-        """The error for a name that is provided by a plugin of zoo that is not installed. ``None`` for other names."""
+        """The error for a name that is provided by a plugin of zoo which is not installed or was not loaded. ``None``
+        for other names."""
         distribution = brought_by(name) if self.kind == "architecture" and name not in self._offers else ""
         if not distribution:
             return None

@@ -30,7 +30,7 @@ Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 
 class _Described(Protocol):
-    """An array, or the header of one."""
+    """An array, or the header of an array."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...

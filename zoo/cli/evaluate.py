@@ -22,7 +22,7 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
 
     RUN is a run folder. For an architecture, its newest finished run is used. If it has no run, its pretrained weights
     with all their classes are evaluated. On a run's own test images, its metrics, predictions and report are rewritten.
-    For other images, metrics and predictions are written to a new folder in evaluations/, without a report.
+    For other images, metrics and predictions are written to a folder in evaluations/, without a report.
     """
     from zoo.cli.summary import per_class_lines, weaknesses
     from zoo.progress import make_reporter

@@ -33,7 +33,7 @@ def told_of_run(run: Run) -> list[str]:
 
 
 def weaknesses(metrics: Metrics) -> Iterator[str]:
-    """Warnings: the accuracy may be due to chance, and the class with the lowest recall."""
+    """Yields a warning if the accuracy may be due to chance, and the class with the lowest recall."""
     if metrics.against_baseline == "unsure":
         yield f"This result is not significantly better than always predicting '{readable(metrics.majority_class)}'."
     if weakest := metrics.weakest_class:

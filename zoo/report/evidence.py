@@ -39,7 +39,7 @@ class Evidence:
 
 
 def find_evidence(run: Run, model: keras.Model) -> Evidence | None:
-    """Explains the predictions for the test photos of a finished run that its page shows.
+    """Explains the predictions for those test photos of a finished run that its report shows.
 
     Args:
         run: The run.

@@ -61,7 +61,7 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Pareto:
-    """A plot of accuracy against a cost, with positions from the upper left.
+    """A plot of accuracy against a cost. Positions are measured from the upper left corner.
 
     Args:
         axis: Name of the cost, with its unit.

@@ -31,7 +31,7 @@ class CheckError(AssertionError):
 
 
 class NothingToCheckError(Exception):
-    """There is nothing to check, for example no backbone is declared."""
+    """There is nothing to check, for example because no backbone is declared."""
 
 
 @dataclass(frozen=True, kw_only=True)

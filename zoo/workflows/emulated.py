@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def bundle_of(path: Path) -> Bundle:
-    """The unchanged bundle at a path, which is its folder or its model file.
+    """The bundle of a path, which is its folder or its model file. All files of the bundle must be unchanged.
 
     Raises:
         UsageError: The path is neither, the bundle has no ``run.py``, or its folder cannot be written.

@@ -16,7 +16,7 @@ Labels = Path | tuple[str, ...]
 
 
 def find_run(text: str, root: Path) -> Run:
-    """Finds a finished run by its folder, by its name in ``root``, or as the newest of an architecture.
+    """Finds a finished run by its folder, by its name in ``root``, or as the newest run of an architecture.
 
     Raises:
         UsageError: There is no such run, or it is not finished.

@@ -63,7 +63,7 @@ def complete(
 
 
 def refuse_unfit(path: Path, runtime: Runtime, image: ImageSpec, labels: tuple[str, ...]) -> None:
-    """Tests a file that zoo did not export with a gray image.
+    """Tests a file that was not exported by zoo: predicts a gray image and checks the output.
 
     Raises:
         UsageError: The model takes other inputs, has another number of outputs, or does not return probabilities.

@@ -40,7 +40,8 @@ from zoo.workflows.planning import TrainRequest
 from zoo.workflows.search import Found, SearchRequest
 from zoo.workflows.train import train
 
-#: Recipe of an architecture that trains all layers behind the chosen head, and keeps the result only if it is better.
+#: Name of an architecture's recipe that chooses the head, then trains all layers, and keeps the result only if it is
+#: better.
 FINE_TUNING = "finetune"
 
 #: Estimated seconds for training, export and verification of the winner on two free cores, without the computation of

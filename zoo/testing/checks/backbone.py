@@ -52,7 +52,7 @@ def check_backbone(subject: Subject) -> str:
         mend = "Declare the pooling layer before the last Dense."
         raise CheckError(f"the head after '{name}' has weights to train", "none", mend)
     backbone.run_eagerly = head.run_eagerly = (
-        True  # not compiled, like the whole model, because compiled sums have another order
+        True  # the whole model is not compiled either, and compiled models compute sums in another order
     )
     with subject.own_cache():
         features = compute_features(backbone, subject.photos, Recipe(head_epochs=1)).data.pixels
