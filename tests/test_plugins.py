@@ -248,7 +248,7 @@ def check_contested(run_zoo: RunZoo, name: str, distributions: list[str], settle
     (line,) = listed.err.strip().splitlines()
     assert f"architecture '{name}': provided by" in line
     assert all(distribution in line for distribution in distributions)
-    assert f"ZOO_DISABLE_PLUGINS={settled_by} settles it" in line
+    assert f"(to resolve this, set ZOO_DISABLE_PLUGINS={settled_by})" in line
     assert listed.out.count("(contested)") == 2
     rows: list[dict[str, Any]] = json.loads(run_zoo("plugin", "list", "--json").out)
     for distribution in distributions:

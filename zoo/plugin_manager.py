@@ -203,7 +203,7 @@ class PluginManager:
             others = [loaded[index].distribution for index in owners if loaded[index].distribution != ZOO]
             self._report_line(
                 f"zoo: {kind} {_listed(names)}: provided by {by}, so none of them is used "
-                f"(ZOO_DISABLE_PLUGINS={(others or [ZOO])[-1]} settles it)"
+                f"(to resolve this, set ZOO_DISABLE_PLUGINS={(others or [ZOO])[-1]})"
             )
         for index, plugin in enumerate(loaded):
             reasons = [plugin.reason] if plugin.reason else []
