@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from zoo_onnx.editor import Editor
-from zoo_onnx.runtime import onnxruntime  # not alone; see there
+from zoo_onnx.runtime import onnxruntime  # not imported directly, because the module first turns telemetry off
 
 #: Two batch sizes show which sizes depend on the batch.
 _BATCHES = (2, 3)

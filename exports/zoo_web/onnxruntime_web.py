@@ -72,7 +72,7 @@ def _default_folder() -> Path:
 
 
 def install_command() -> str:
-    """The shell command that installs the tested release in the folder in which it is searched."""
+    """The shell command that installs the tested release in a folder in which zoo finds it."""
     folder = os.environ.get(VARIABLE) or str(_default_folder())
     return f"npm install --ignore-scripts --prefix {shlex.quote(folder)} {PACKAGE}@{_pinned()}"
 

@@ -1,7 +1,7 @@
 """Warnings that a model may be unusable, even if an exported file agrees with it.
 
-Three problems are detected: an accuracy that always predicting one class would reach, predictions that are all the same
-class, and labels in another order than the outputs. Each needs labelled images.
+Three problems are detected: an accuracy that could also be reached by always predicting one class, predictions that are
+all the same class, and labels in another order than the outputs. Each check needs labelled images.
 """
 
 from __future__ import annotations

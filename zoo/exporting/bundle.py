@@ -30,7 +30,7 @@ from zoo.exporting.runner import DEPLOYMENT, requirements, runner_files
 from zoo.interfaces import Exporter
 from zoo.parity import Verification
 
-#: Reports next to the exported file, which are kept if the file is refused.
+#: Reports next to the exported file. They are kept even if the file is refused.
 _REPORTS = {"verify.json", "verify.html", "labels.txt", "calibration.csv", "quantization.json"}
 #: Files that are written after the program, which must not contain files with these names.
 _LAST = {"LICENSE", "NOTICE", "README.md", SPEC}
@@ -63,7 +63,7 @@ def complete_bundle(contents: Contents) -> None:
     """Adds everything except the exported file and its reports to the folder of the file.
 
     Raises:
-        PluginError: The exporter's runtime module cannot run on a device, or its app has a file with the name of a
+        PluginError: The exporter's runtime module cannot run on a device, or a file of its app has the same name as a
             file of the bundle.
         ExportError: A requirement of the app is missing.
         TrainingError: The disk is full, or the folder cannot be written.
@@ -98,7 +98,10 @@ def _write_program(folder: Path, exporter: Exporter) -> None:
 
 
 def made_by_us(folder: Path) -> set[str]:
-    """Names in a folder that an export may have created. A subfolder is included if all its files may be from one."""
+    """Names in a folder that an export may have created.
+
+    A subfolder is included only if an export may have created all its files.
+    """
     try:
         recorded = set(read_bundle(folder).values["files"])
     except ZooError:

@@ -93,8 +93,8 @@ class LinearHead:
     def size(self) -> tuple[int, int]:
         """Height and width of the combined map of all depths.
 
-        It is the size of the finest map. If that has too many positions to be useful, it is the size of the finest
-        smaller map to which the positions of the finer maps can be summed.
+        This is the size of the finest map. If this map has too many positions to be useful, it is the size of the
+        finest smaller map to which the positions of the finer maps can be summed.
         """
         sizes = [depth.size for depth in self.depths]
         finest = max(sizes)
@@ -225,7 +225,7 @@ def spread(evidence: Array, size: tuple[int, int]) -> Array:
 
     Args:
         evidence: Evidence, ``(n, height, width, classes)``.
-        size: Target height and width. Those of a coarser grid must divide the current ones.
+        size: Target height and width. The sides of a coarser grid must be divisors of the current sides.
     """
     count, height, width, classes = evidence.shape
     if (height, width) == size:
@@ -254,7 +254,7 @@ def _before(call: Call) -> Logits | None:
 
 
 def _transposed(call: Call, operation: Any, weights: Array) -> tuple[list[Array], Array | float] | None:
-    """Weights of the sources of an affine call whose outputs have ``weights``, and the constant that it adds.
+    """For an affine call whose output has ``weights``: the weights of its sources, and the constant that it adds.
 
     ``None`` if the call is not affine, or not known to be.
     """

@@ -65,7 +65,7 @@ class Sample:
 
 
 def choose_photos(data: ImageData, split: str, expected: NDArray[np.float32], image: ImageSpec) -> list[Sample]:
-    """Chooses small photos of different classes from the verification images, unchanged as on disk.
+    """Chooses small photos of different classes from the verification images. The files are copied unchanged.
 
     Args:
         data: Images with their files.

@@ -42,7 +42,7 @@ class Exported:
         size_bytes: Size of the file.
         verification: The verification. ``None`` if it was not requested.
         latency_ms: Median latency of one image on one thread of this machine.
-        error: Why the file could not be written.
+        error: The error because of which the file could not be written.
     """
 
     target: Target
@@ -69,7 +69,7 @@ class Job:
     Args:
         trained: The model.
         folder: Folder in which each file gets its own folder.
-        data: Images to verify on. ``None``: the files are not verified and marked as such.
+        data: Images to verify on. ``None``: the files are not verified, and are marked as not verified.
         split: Split of the data.
         calibration: Images to calibrate on. ``None`` if no precision needs calibration.
         gates: Limits by precision that replace the defaults.

@@ -119,7 +119,7 @@ def _convolution(depth: Depth, times: int, bias: NDArray[np.float32], name: str)
 
 
 def _shares(coarse: tuple[int, int], fine: tuple[int, int]) -> NDArray[np.float32]:
-    """Factors of the coarse positions with which interpolation preserves their sum: ``(1, height, width, 1)``."""
+    """Factors for the coarse positions, so that interpolation preserves their sum: ``(1, height, width, 1)``."""
     down, across = (interpolation(*sizes).sum(axis=0) for sizes in zip(fine, coarse, strict=True))
     return np.asarray(1 / np.outer(down, across), np.float32)[None, :, :, None]
 

@@ -20,7 +20,8 @@ def refuse(made: Sequence[Exported]) -> None:
     """Raises an error if not every file was written and kept.
 
     Raises:
-        ZooError: A file could not be written: an ``ExportError`` that lists all, or their common cause.
+        ZooError: A file could not be written. The error is an ``ExportError`` that lists all failures, or their common
+            cause.
         VerificationError: A file was refused.
     """
     refused = [item for item in made if item.refused]

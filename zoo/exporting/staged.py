@@ -28,9 +28,9 @@ from zoo.registry import exporters
 
 @contextmanager
 def staged(path: Path) -> Iterator[Path]:
-    """Yields a folder whose ``run.py`` predicts with the model of a bundle, of its archive, or of a lone exported file.
+    """Yields a folder whose ``run.py`` predicts with the model of a bundle, a bundle's archive, or a lone file.
 
-    For a lone file, synthetic images are used instead of photos.
+    For a lone exported file, synthetic images are used instead of photos.
 
     Raises:
         UsageError: The path does not exist, it is a file without zoo metadata, or its format has no runner.

@@ -37,7 +37,7 @@ class TensorError:
 
 
 class Predicts(Protocol):
-    """The interface for predictions: a runtime, or a wrapper of one."""
+    """The interface for predictions: a runtime, or a wrapper of a runtime."""
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]: ...
 

@@ -81,7 +81,8 @@ def loses_accuracy(images: int, only_keras: int, only_file: int, max_drop: float
 def proves_accuracy(images: int, only_keras: int, only_file: int, max_drop: float) -> bool:
     """Whether a loss of twice the limit is excluded by Tango's score interval, one-sided at 95 %.
 
-    If no loss is allowed, none must be measured, because no number of images can exclude the smallest loss.
+    If no loss is allowed, the measured loss must not be above 0, because no number of images can exclude the smallest
+    loss.
     """
     if max_drop == 0:
         return only_keras <= only_file

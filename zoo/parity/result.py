@@ -42,7 +42,7 @@ class Verification:
         image: The preprocessing of the file.
         contract: Names, shapes, types, labels and preprocessing.
         tensor: Difference of the pixels. ``None`` if the contract did not allow predictions.
-        values: Comparison of the predictions. ``None`` likewise.
+        values: Comparison of the predictions. ``None`` if the contract did not allow predictions.
         limits: The gates.
         gates: Results of the gates. Empty without predictions.
         failures: Sentences on failures. The file passed if there are none.

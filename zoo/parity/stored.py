@@ -17,8 +17,8 @@ LEAST_IN_8_BITS = 0.25
 #: Minimum share of the elements of large tensors that a float16 file stores in 16 bits. Small ones may stay in float32.
 _LEAST_IN_HALF = 0.5
 _LARGE = 65_536
-#: If an exporter does not report the stored types, a file of this share of the size of the float32 weights is treated
-#: as float32.
+#: If an exporter does not report the stored types, a file is treated as float32 if it has at least this share of the
+#: size of the float32 weights.
 _LIKE_FLOAT32 = 0.9
 #: Minimum size of the weights in bytes for this check. In smaller files, names, labels and structure may need more
 #: space than the weights.

@@ -68,7 +68,7 @@ class Quality:
         accuracy: Accuracy. Outputs that are not finite count as wrong.
         accuracy_interval: Its 95 % Wilson interval.
         log_loss: Log loss in nats. ``None`` if the outputs are not probabilities.
-        calibration_error: Expected calibration error. ``None`` likewise.
+        calibration_error: Expected calibration error. ``None`` if the outputs are not probabilities.
         min_confidence: Suggested confidence threshold, as in ``zoo.evaluation.threshold``. ``None`` if there is none.
     """
 
@@ -101,7 +101,7 @@ class Values:
         difference: Differences of probabilities. ``None`` if no output of the file is finite.
         not_finite: Images for which the file's output contains NaN or infinity. They count as disagreement.
         lowest, highest: Range of the file's finite outputs. ``None`` if there are none.
-        row_sum_error: Maximum deviation of the sum of an output from 1. ``None`` likewise.
+        row_sum_error: Maximum deviation of the sum of a finite output from 1. ``None`` if there are none.
         agreeing: Number of images with the same predicted class.
         agreement, agreement_interval: Their share, and its exact 95 % interval (Clopper-Pearson).
         flips: Images with finite outputs and different predictions, largest margin first.

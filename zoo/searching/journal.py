@@ -96,7 +96,7 @@ class Journal:
             yield
 
     def claim(self, choose: Choose) -> Claim | None:
-        """Claims the candidate that ``choose`` returns. No other process can claim one at the same time."""
+        """Claims the candidate that ``choose`` returns. No other process can claim a candidate at the same time."""
         import optuna
 
         with self._alone():

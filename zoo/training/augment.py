@@ -32,7 +32,7 @@ def random_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
 
 
 def augment(images: NDArray[np.uint8], ranges: Augmentation, randoms: Iterable[np.random.Generator]) -> None:
-    """Augments images in place within the ranges. The function of the augmentation is not applied: ``call_function``.
+    """Augments images in place within the ranges. The function of the augmentation is applied by ``call_function``.
 
     Everything except the pixels is computed for many images at once, because threads that process single images wait
     for each other to release the interpreter lock.

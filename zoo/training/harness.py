@@ -27,7 +27,7 @@ from zoo.training.temperature import calibrated_errors
 
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
-#: Maximum share of the training time that is used for writing checkpoints. Small models get one after every epoch.
+#: Maximum share of the training time that is used for writing checkpoints. Small models write one after every epoch.
 _CHECKPOINT_SHARE = 0.03
 
 

@@ -1,8 +1,8 @@
 """Calibration of confidence: a temperature, fitted on the validation images and stored in the model's weights.
 
 Guo et al. 2017, "On Calibration of Modern Neural Networks": dividing the logits by one number changes no prediction and
-corrects most of a network's over- or underconfidence. The last layer is linear in its weights, so these are divided
-instead, and every file exported from the model is calibrated as well.
+corrects most of a network's over- or underconfidence. The last layer is linear in its weights, so its weights are
+divided instead, and every file exported from the model is calibrated as well.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def train(
         reporter: Receives the progress of every stage, batch and epoch.
         start_weights: Sets the pretrained weights of a new model.
         callbacks: Keras callbacks to add. The state of a callback with ``get_state()`` and ``set_state(state)`` (JSON)
-            is resumed too.
+            is restored when a run is resumed.
         lesson: Predictions of the run's teachers.
 
     Returns:

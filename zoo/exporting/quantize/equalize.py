@@ -205,8 +205,8 @@ def _limit(space: Space, tensors: list[_Tensor]) -> Array:
 def _least_noise(tensors: list[_Tensor], limit: Array) -> Array:
     """The scale, from 1 to ``limit``, with the least noise of rounded values.
 
-    For one tensor this is the limit. If several tensors share the scale, different channels have the largest values in
-    each. The noise is then a sum of products of powers of scales and steps, so it is convex in their logarithms (a
+    For one tensor this is the limit. If several tensors share the scale, each may have its largest values in different
+    channels. The noise is then a sum of products of powers of scales and steps, so it is convex in their logarithms (a
     geometric programme).
     """
     if len(tensors) == 1:

@@ -30,7 +30,7 @@ def depth_features(model: keras.Model, depths: Sequence[str], backbone_end: str)
 
 
 def depth_widths(model: keras.Model, depths: Sequence[str], backbone_end: str) -> list[int]:
-    """Number of features of every depth and of the last."""
+    """Number of features of every depth, followed by that of the last features."""
     return [int(_output(model, name).shape[-1]) for name in (*depths, backbone_end)]
 
 

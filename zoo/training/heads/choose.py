@@ -26,7 +26,7 @@ from zoo.training.heads.trial import Trial, Tried, class_weights
 
 FOLDS = 5
 #: The cross-validation is repeated with other folds until about this many images were predicted, but at most
-#: _REPETITIONS times. Small datasets need repetitions more, and have the time for them.
+#: _REPETITIONS times. Repetitions are more useful for small datasets, and take little time for them.
 _PREDICTED, _REPETITIONS = 1500, 4
 #: Maximum number of images for the choice. The chosen head is trained on all images.
 MOST_CHOOSING = 2000

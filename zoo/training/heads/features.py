@@ -61,7 +61,7 @@ class Features:
 
     @property
     def balances(self) -> list[Balance]:
-        """The candidates: only the last features, and combinations with increasing weight of the others."""
+        """The candidates: only the last features, and combinations with increasing weight of the other depths."""
         if len(self.parts) == 1:
             return [Balance(LAST_FEATURES, (1.0,))]
         return [

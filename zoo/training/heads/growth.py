@@ -21,8 +21,8 @@ def grow(counts: tuple[int, ...], right: tuple[NDArray[np.float64], ...], seed: 
 
     Args:
         counts: Numbers of training images, ascending. The last is twice the one before.
-        right: For each, the share of correct predictions on every image by heads that were not trained on it, ``(n,)``,
-            0 to 1.
+        right: For each of these numbers, the share of correct predictions on every image by heads that were not trained
+            on it, ``(n,)``, 0 to 1.
         seed: Seed of the bootstrap.
     """
     shares = np.array(right)

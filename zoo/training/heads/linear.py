@@ -48,7 +48,7 @@ class Scaling:
 
     @classmethod
     def of_many(cls, read: Read, images: NDArray[np.int64], weights: Floats, importance: Floats) -> Scaling:
-        """The same for features that are read in parts."""
+        """Like ``of``, for features that are read in parts."""
         share = weights / weights.sum()
         mean = np.zeros(len(importance))
         square = np.zeros(len(importance))

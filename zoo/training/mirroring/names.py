@@ -29,7 +29,7 @@ oben unten  hoch runter  auf ab  haut bas  arriba abajo  cima baixo  su giù  so
 вверх вниз  上 下  위 아래
 """
 
-#: Letters and digits that become each other. The name must be exactly one of them.
+#: Letters and digits that mirroring turns into each other. The whole name of the class must be one of them.
 _SHAPES: dict[Way, tuple[tuple[str, str], ...]] = {
     "horizontal": (("b", "d"), ("p", "q")),
     "vertical": (("b", "p"), ("d", "q"), ("m", "w"), ("u", "n"), ("6", "9")),
