@@ -14,7 +14,10 @@ from zoo.table import prose, terminal_width
 @click.command("evaluate")
 @click.argument("model", metavar="RUN")
 @click.option("--data", help="Other images to evaluate on: folder, CSV file or name.  [default: the run's test images]")
-@click.option("--weights", help="Evaluate an architecture with these pretrained weights instead of a run: imagenet.")
+@click.option(
+    "--weights",
+    help="Evaluate an architecture with these pretrained weights, such as imagenet, instead of a run.",
+)
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print metrics.json.")
 def command(model: str, data: str | None, weights: str | None, runs: Path, as_json: bool) -> None:

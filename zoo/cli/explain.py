@@ -29,7 +29,10 @@ from zoo.terminal import readable
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one line of JSON per photo, with the evidence at each position."
 )
-@click.option("--weights", help="Explain an architecture with these pretrained weights instead of a run: imagenet.")
+@click.option(
+    "--weights",
+    help="Explain an architecture with these pretrained weights, such as imagenet, instead of a run.",
+)
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),

@@ -30,7 +30,10 @@ from zoo.interfaces import PRECISIONS
     metavar="FOLDER",
     help="Further photos for the calibration of int8, without labels, such as those of the device's camera.",
 )
-@click.option("--weights", help="Export an architecture with these pretrained weights instead of a run: imagenet.")
+@click.option(
+    "--weights",
+    help="Export an architecture with these pretrained weights, such as imagenet, instead of a run.",
+)
 @lone_options
 @runs_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the files.  [default: RUN/exports]")

@@ -50,7 +50,10 @@ if TYPE_CHECKING:
     metavar="N",
     help="Number of threads for a file or bundle.  [default: all cores, at most 8]",
 )
-@click.option("--weights", help="Use an architecture with these pretrained weights instead of a run: imagenet.")
+@click.option(
+    "--weights",
+    help="Use an architecture with these pretrained weights, such as imagenet, instead of a run.",
+)
 @click.option(
     "--spec",
     type=click.Path(path_type=Path),

@@ -55,7 +55,9 @@ _GROUPS = {
 @click.option(
     "--weights", help="Initial weights: imagenet, none, or an .npz or .keras file.  [default: the architecture's first]"
 )
-@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Option of the architecture: width=0.5.")
+@click.option(
+    "--option", "options", multiple=True, metavar="NAME=VALUE", help="Option of the architecture, such as width=0.5."
+)
 @click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of weights, shuffling and augmentation.  [default: 0]"
 )

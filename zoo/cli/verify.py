@@ -16,7 +16,10 @@ from zoo.table import terminal_width
 @click.option(
     "--against", required=True, metavar="RUN", help="Reference model: a run, an architecture or a .keras file."
 )
-@click.option("--weights", help="Compare with an architecture with these pretrained weights, not with a run: imagenet.")
+@click.option(
+    "--weights",
+    help="Compare with an architecture with these pretrained weights, such as imagenet, instead of a run.",
+)
 @lone_options
 @click.option("--data", help="Images to compare on: folder, CSV file or name.  [default: the run's test images]")
 @runs_option

@@ -131,8 +131,8 @@ def make_plan(request: TrainRequest, repeated: Run | None) -> Plan:
     if name is None:
         raise UsageError(
             "No architecture is given.",
-            f"Known: {', '.join(offer.record.name for offer in architectures())}. With your own --data, the one with"
-            " the best pretrained weights is used.",
+            f"Known: {', '.join(offer.record.name for offer in architectures())}. With your own --data, the"
+            " architecture with the best pretrained weights is used.",
         )
     record = architectures().get(name)
     source = request.data or (repeated.info.data.source if repeated else DEFAULT_DATA)

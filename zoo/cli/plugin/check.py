@@ -42,7 +42,7 @@ _COLUMNS = (Column(""), Column("", "name"), Column("", "name"), Column("", "text
     "--size",
     "size_px",
     type=click.IntRange(1, 4096),
-    help="Side in px of the images in the slow checks.  [default: the smallest that builds]",
+    help="Side in px of the images in the slow checks.  [default: the smallest possible]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
