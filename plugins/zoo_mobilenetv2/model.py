@@ -146,7 +146,7 @@ def _check(input_shape: tuple[int, int, int], num_classes: int, width: float, dr
         raise UsageError(f"mobilenetv2 needs at least 2 classes. Received: {num_classes}.")
     if not (math.isfinite(width) and width > 0):
         raise UsageError(
-            f"mobilenetv2's width must be above 0. Received: {width!r}.", "Usual: 0.35, 0.5, 0.75, 1.0, 1.4."
+            f"mobilenetv2's width must be above 0. Received: {width!r}.", "Usual values: 0.35, 0.5, 0.75, 1.0, 1.4."
         )
     if not 0 <= dropout < 1:
         raise UsageError(f"mobilenetv2's dropout must be from 0 to below 1. Received: {dropout!r}.")

@@ -207,8 +207,8 @@ def test_several_comparisons_are_adjusted(tmp_path: Path) -> None:
     assert [pair.p for pair in comparison.pairs] == pytest.approx([0.03125, 0.0234375, 1.0])
     assert len(comparison.against_best) == 2
     text = comparison.render()
-    assert "adjusted for 3 comparisons (Holm): all pairs of runs" in text
-    assert "Each run compared with the best; --json contains all 3 pairs:" in text
+    assert "adjusted for 3 comparisons, which are all pairs of runs (Holm)" in text
+    assert "Comparison of each run with the best (--json contains all 3 pairs):" in text
     assert text.count("shared test images") == 2
     assert len(comparison.as_dict()["pairs"]) == 3
     assert "--json" not in compare(runs[:2]).render()

@@ -72,7 +72,7 @@ def test_of_equal_probabilities_the_first_class_is_predicted() -> None:
     [
         (("a", "a"), ("1",), [0], [[1, 0]], "must be unique. Received twice: ['a']"),
         ((), ("1",), [0], [[]], "No labels"),
-        (("a", "b"), ("1", "2"), [0], [[1, 0]], "probabilities (2, 2). Received: (1,) and (1, 2)"),
+        (("a", "b"), ("1", "2"), [0], [[1, 0]], "`probabilities` (2, 2). Received: (1,) and (1, 2)"),
         (("a", "b"), ("x.jpg",), [2], [[1, 0]], "Class 2 of 'x.jpg' is not from 0 to 1"),
         (("a", "b"), ("x.jpg",), [0.5], [[1, 0]], "must be whole numbers"),
         (("a", "b"), ("x.jpg",), [0], [[float("nan"), 0]], "probability of 'a' for 'x.jpg' is nan"),
@@ -93,7 +93,7 @@ def test_wrong_values_are_named(
         ("", "first line must be file,true,predicted"),
         ("name,true\n", "first line must be"),
         ("file,true,predicted,p:a,b\nx,a,a,1,0\n", "first line must be"),
-        ("file,true,predicted,p:a,p:b\nx,a,a,1\n", "row 1 has 4 fields, the header 5"),
+        ("file,true,predicted,p:a,p:b\nx,a,a,1\n", "row 1 has 4 fields, but the header has 5"),
         ("file,true,predicted,p:a,p:b\nx,a,a,1,0\ny,z,a,1,0\n", "row 2 has a class without a column: 'z'"),
         ("file,true,predicted,p:a,p:b\nx,a,a,much,0\n", "row 1: could not convert"),
         ("file,true,predicted,p:a,p:b\nx,a,b,1,0\n", "row 1: the predicted class is not the one"),

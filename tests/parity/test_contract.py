@@ -90,7 +90,7 @@ def test_a_file_as_it_should_be() -> None:
             "Output 2 has the label 'owl ' in the file, but 'owl' in the model.",
             True,
         ),
-        (check(labels=("cat", "dog")), "The file has 2 labels, the model 3. Missing: 'owl'.", True),
+        (check(labels=("cat", "dog")), "The file has 2 labels, but the model has 3. Missing: 'owl'.", True),
         (
             check(image=ImageSpec(resize="crop", interpolation="bicubic")),
             "The preprocessing of the file differs from that of the model: resize 'crop' instead of 'squash', "

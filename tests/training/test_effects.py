@@ -98,8 +98,12 @@ def test_every_field_has_an_effect_somewhere() -> None:
 @pytest.mark.parametrize(
     ("architecture", "asked", "note"),
     [
-        ("simple_cnn", {"epochs": 20, "warmup_epochs": 10}, "for the 20 on images, 4 instead of 10."),
-        ("mobilenetv2", {"head_epochs": 5, "warmup_epochs": 2}, "for the 5 on the head, 1 instead of 2."),
+        ("simple_cnn", {"epochs": 20, "warmup_epochs": 10}, "for the 20 epochs on images, it takes 4 instead of 10."),
+        (
+            "mobilenetv2",
+            {"head_epochs": 5, "warmup_epochs": 2},
+            "for the 5 epochs on the head, it takes 1 instead of 2.",
+        ),
         ("simple_cnn", {"epochs": 5, "early_stopping_epochs": 5}, "waits for 5 epochs without improvement, but only 5"),
         ("mobilenetv2", {"weights": "none", "head_epochs": 3}, "keeps its random weights"),
     ],

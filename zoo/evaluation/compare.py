@@ -106,7 +106,9 @@ class Comparison:
         if self.against_best:
             sentences = [pair.sentence for pair in self.against_best]
             if len(sentences) < len(self.pairs):
-                sentences.insert(0, f"Each run compared with the best; --json contains all {len(self.pairs)} pairs:")
+                sentences.insert(
+                    0, f"Comparison of each run with the best (--json contains all {len(self.pairs)} pairs):"
+                )
             blocks.append(prose(sentences, width))
         if self.notes:
             blocks.append(prose(self.notes, width))
@@ -243,7 +245,7 @@ def _notes(
     if changed:
         notes.append(f"{changed} shared test image(s) have different classes in the two runs and are left out.")
     if len(pairs) > 1:
-        notes.append(f"p values are adjusted for {len(pairs)} comparisons (Holm): all pairs of runs.")
+        notes.append(f"p values are adjusted for {len(pairs)} comparisons, which are all pairs of runs (Holm).")
     if any(group.runs > len(group.seeds) for group in groups):
         notes.append("Runs with the same seed count as one in the mean and the standard deviation.")
     digests = {run.info.data.digest for run in runs}

@@ -120,7 +120,7 @@ class Predictions:
             )
         if self.true.shape != (n,) or self.probabilities.shape != (n, k):
             raise DataError(
-                f"For {n} files and {k} labels expected true ({n},) and probabilities ({n}, {k}). "
+                f"For {n} files and {k} labels, `true` must have the shape ({n},) and `probabilities` ({n}, {k}). "
                 f"Received: {self.true.shape} and {self.probabilities.shape}."
             )
         outside = np.flatnonzero((self.true < 0) | (self.true >= k))
@@ -157,7 +157,7 @@ def _parse(rows: Sequence[Sequence[str]]) -> Predictions:
     probabilities = np.empty((len(rows) - 1, len(labels)), np.float32)
     for number, row in enumerate(rows[1:], start=1):
         if len(row) != len(header):
-            raise DataError(f"row {number} has {len(row)} fields, the header {len(header)}.")
+            raise DataError(f"row {number} has {len(row)} fields, but the header has {len(header)}.")
         try:
             files.append(row[0])
             classes.append([index[label] for label in row[1:3]])

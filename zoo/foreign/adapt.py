@@ -173,7 +173,7 @@ def _called(model: keras.Model, x: Any, name: str, notes: list[str]) -> Any:
         output = keras.tree.flatten(model(keras.tree.pack_sequence_as(_structure(model)[0], [x]), training=False))[0]
     except Exception as error:  # a layer that requires its batch size may raise any error
         raise UsageError(
-            f"{name} cannot be called with a free batch: {(str(error).splitlines() or [''])[0]}",
+            f"{name} cannot be called with a free batch size: {(str(error).splitlines() or [''])[0]}",
             "Build it with keras.Input((height, width, 3)), without a batch size.",
         ) from error
     shape = tuple(output.shape)

@@ -153,7 +153,7 @@ def _refuse_code(path: Path, config: Any) -> None:
         elif kind == "function":
             raise UsageError(
                 f"'{path}' uses a custom function, '{name}', whose code is not in the file.",
-                "Replace it by a layer of its own with keras.activations or keras.ops, and save the model again.",
+                "Replace it by a separate layer that uses keras.activations or keras.ops, and save the model again.",
             )
         else:
             classes.setdefault(kind, name)

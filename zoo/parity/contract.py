@@ -136,7 +136,7 @@ def _labels(found: tuple[str, ...], wanted: tuple[str, ...]) -> list[str]:
     if found == wanted:
         return []
     if len(found) != len(wanted):
-        return [f"The file has {len(found)} labels, the model {len(wanted)}.{_strangers(found, wanted)}"]
+        return [f"The file has {len(found)} labels, but the model has {len(wanted)}.{_strangers(found, wanted)}"]
     places = [place for place, pair in enumerate(zip(found, wanted, strict=True)) if pair[0] != pair[1]]
     first = places[0]
     others = f" Other labels that differ: {len(places) - 1}." if len(places) > 1 else ""

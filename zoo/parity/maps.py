@@ -83,10 +83,10 @@ class MapParity:
     def summary(self) -> str:
         """One line with the figures and the limits."""
         limits = self.limits
-        least = "" if limits.min_similarity is None else f", at least {limits.min_similarity:g} allowed"
-        most = "" if limits.max_difference is None else f", {limits.max_difference:g} allowed"
+        least = "" if limits.min_similarity is None else f" (at least {limits.min_similarity:g} required)"
+        most = "" if limits.max_difference is None else f" (at most {limits.max_difference:g} allowed)"
         return (
-            f"correlation with Keras: mean {self.mean_similarity:.4f}, lowest {self.lowest_similarity:.4f}{least}; "
+            f"correlation with Keras: mean {self.mean_similarity:.4f}{least}, lowest {self.lowest_similarity:.4f}; "
             f"max difference {self.max_difference:.3g} of the strongest evidence{most}"
         )
 

@@ -136,16 +136,16 @@ class Engine:
         if not any(outcome.judged for outcome in known.outcomes) and not self.journal.read().running:
             raise UsageError(
                 f"The time is too short for one candidate: {as_minutes(self.clock.left_s)} are left, and {candidate}"
-                f" takes about {as_minutes(needed)}, the training and export of the winner included.",
-                f"Give a --time that is longer by {as_minutes(needed - self.clock.left_s)} or more; what was measured"
-                " is kept.",
+                f" takes about {as_minutes(needed)}, including the training and export of the winner.",
+                f"Give a --time that is longer by {as_minutes(needed - self.clock.left_s)} or more. The"
+                " measurements so far are kept.",
             )
         return False
 
     def _try(self, claim: Claim) -> Outcome:
         tried = sum(outcome.candidate.key != claim.candidate.key for outcome in self.known().outcomes)
         left = as_minutes(self.clock.left_s)
-        self.reporter.stage(f"{tried} tried, {left} left; now {claim.candidate}")
+        self.reporter.stage(f"{tried} candidates tried, {left} min left. Trying {claim.candidate}")
         try:
             outcome = self.judge(claim.candidate)
         except BaseException:

@@ -151,8 +151,8 @@ def effect_notes(recipe: Recipe, given: Collection[str], weights: str) -> list[s
     for name, epochs in lengths:
         if "warmup_epochs" in given and recipe.warmup_epochs > epochs / 5:
             notes.append(
-                f"Warm-up takes at most a fifth of the epochs: for the {epochs} on {name}, {epochs / 5:g} instead of"
-                f" {recipe.warmup_epochs:g}."
+                f"Warm-up takes at most a fifth of the epochs: for the {epochs} epochs on {name}, it takes "
+                f"{epochs / 5:g} instead of {recipe.warmup_epochs:g}."
             )
     patience, longest = recipe.early_stopping_epochs, max((epochs for _, epochs in lengths), default=0)
     known = not (recipe.epochs and recipe.min_steps)

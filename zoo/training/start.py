@@ -36,7 +36,9 @@ def find_weights(architecture: Architecture, name: str) -> str:
         offered = [weights.name for weights in architecture.weights]
         raise unknown_name(f"weights of {architecture.name}", name, [*offered, RANDOM, "a .npz or .keras file"])
     if not path.is_file():
-        raise UsageError(f"The weight file '{name}' does not exist.", "Give an .npz or a .keras file, or a name.")
+        raise UsageError(
+            f"The weight file '{name}' does not exist.", "Give an .npz or a .keras file, or the name of weights."
+        )
     return str(path.absolute())
 
 

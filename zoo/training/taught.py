@@ -57,7 +57,9 @@ def taught_recipe(recipe: Recipe, given: Collection[str], inherited: Collection[
         plain = strong.ranges.changes_nothing
         if not plain:
             values |= {"augmentation": "strong", **kept}
-            notes.append("The augmentation is strong, because teachers predict augmented versions of the photos.")
+            notes.append(
+                "The augmentation is set to strong, because teachers predict augmented versions of the photos."
+            )
     if views is None or (plain and not _VIEWS.intersection(given)):  # without augmentation, all views are equal
         views = 1 if plain else VIEWS
     values["teacher_views"] = views
