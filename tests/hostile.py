@@ -1,4 +1,4 @@
-"""JSON as nobody of good will writes it: every value of a document replaced by what does not belong there."""
+"""Hostile JSON: every value of a document is replaced by invalid ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def mutants(document: Any) -> Iterator[tuple[str, str]]:
-    """What was changed, and the text of the document with it."""
+    """Yields a description of each change, and the text of the changed document."""
     yield "truncated", json.dumps(document)[:-5]
     yield "deep", "[" * 100_000 + "]" * 100_000
     for value in ([], 3, "x", None):

@@ -1,4 +1,4 @@
-"""Run folders as a training begins them."""
+"""Run folders like those at the beginning of a training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.run_folder.info import RunInfo
 
 
 def info_of(architecture: str = "simple_cnn", **values: Any) -> RunInfo:
-    """What ``run.json`` holds, from JSON values; those that are left out are a default's."""
+    """The content of ``run.json`` from JSON values; omitted values get a default."""
     basics = {"labels": ["a", "b"], "image": ImageSpec().as_dict(), "recipe": Recipe().as_dict(), "seed": 0}
     return read_record(RunInfo, {"architecture": architecture, **basics, **values})
 

@@ -1,10 +1,11 @@
-"""Do the tests have teeth? Some forty deliberate faults, each of which the tests that are named beside it must find.
+"""Checks the tests with some forty deliberate faults, each of which must be detected by the tests named beside it.
 
-    python tests/mutations.py                    all of them, in about ten minutes
-    python tests/mutations.py label-order crop   some of them
+    python tests/mutations.py                    all faults, in about ten minutes
+    python tests/mutations.py label-order crop   some faults
 
-Every fault is applied alone, in a temporary copy of the working tree. The tests must pass on the copy without a fault,
-and fail with it. Exit code 1 where a fault was not found. ``tests/test_style.py`` checks that each can be applied.
+Every fault is applied alone, in a temporary copy of the working tree. The tests must pass on the copy without the
+fault, and fail with it. The exit code is 1 if a fault was not detected. ``tests/test_style.py`` checks that each fault
+can be applied.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-#: Folders that modules are imported from.
+#: Folders from which modules are imported.
 ROOTS = ("", "plugins", "exports", "plugins/zoo-efficientnet-lite", "plugins/zoo-keras-applications")
 
-#: Longest time that the tests of one fault may take.
+#: Maximum time for the tests of one fault.
 TIMEOUT_S = 900
 
 
@@ -34,11 +35,11 @@ class Fault:
     """A deliberate fault.
 
     Args:
-        name: Short.
-        file: Below the repository.
-        right: Text that occurs once in it.
-        wrong: What takes its place.
-        tests: What pytest is given: files, or tests of them.
+        name: Short name.
+        file: Path in the repository.
+        right: Text that occurs exactly once in the file.
+        wrong: Text that replaces it.
+        tests: Arguments of pytest: files, or tests of files.
     """
 
     name: str
@@ -460,7 +461,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def copy_tree(copy: Path) -> None:
-    """The files that git knows, as they are in the working tree."""
+    """Copies the files that git tracks, as they are in the working tree."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     for name in filter(None, listed.stdout.split("\0")):
         if (REPOSITORY / name).is_file():
@@ -469,7 +470,7 @@ def copy_tree(copy: Path) -> None:
 
 
 def found(fault: Fault, copy: Path) -> bool:
-    """Whether the tests of a fault fail with it; says so in a line."""
+    """Whether the tests of a fault fail with it. Prints a line with the result."""
     path = copy / fault.file
     text = path.read_text(encoding="utf-8")
     start = time.monotonic()
@@ -484,10 +485,10 @@ def found(fault: Fault, copy: Path) -> bool:
 
 
 def passes(tests: Sequence[str], copy: Path) -> tuple[bool, str]:
-    """Whether tests pass, and the first that does not."""
+    """Whether the tests pass, and the name of the first one that fails."""
     paths = os.pathsep.join(str(copy / root) for root in ROOTS)
     environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
-    # Photographs and weights are looked for beside the repository.
+    # Photographs and weights are expected next to the repository.
     environment.setdefault("ZOO_TEST_DATA", str(REPOSITORY.parent / "shared" / "data"))
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(

@@ -11,7 +11,7 @@ from zoo_tflite.operators import operators
 
 
 def shape_operators(path: Path) -> set[str]:
-    """Names of the operators that compute whole numbers of 32 or 64 bits, which in a classifier are shapes."""
+    """Names of the operators that compute integers of 32 or 64 bits, which are shapes in a classifier."""
     return _in_tflite(path) if path.suffix == ".tflite" else _in_onnx(path)
 
 

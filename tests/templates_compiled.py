@@ -1,4 +1,4 @@
-"""Compiles the templates of all pages. The process that others are forked from imports this, so that they need not."""
+"""Compiles the templates of all pages. Imported by the process from which others are forked, to save them this time."""
 
 from zoo.report.page import environment
 

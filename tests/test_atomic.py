@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Files appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_names_of_any_bytes_survive_csv(tmp_path: Path) -> None:
     assert [row["path"] for row in read_csv(tmp_path / "split.csv")] == names
 
 
-@pytest.mark.parametrize("pid", [99999, os.getpid()], ids=["another", "the same"])  # in a container it may be the same
+@pytest.mark.parametrize("pid", [99999, os.getpid()], ids=["another", "the same"])  # a container may reuse the ID
 def test_what_killed_processes_left_is_swept(tmp_path: Path, pid: int) -> None:
     final = tmp_path / "net-onnx-int8"
     refused = tmp_path / f"{final.name}.refused"
@@ -69,9 +69,9 @@ def test_what_killed_processes_left_is_swept(tmp_path: Path, pid: int) -> None:
         (aside / "file").write_text("new")
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".lock") == [
         ".mine",
-        f".{final.name}.77777",  # its process lives
+        f".{final.name}.77777",  # its process is running
         ".net-onnx-int8.other.99999",
-        final.name,  # moved away to make room, and nothing had taken its place
+        final.name,  # it was moved away, and the new one was not in place yet
         refused.name,
     ]
     assert (refused / "file").read_text() == f".{final.name}.{pid}.refused.old"
@@ -85,7 +85,7 @@ def test_what_made_room_is_swept_after_a_kill(tmp_path: Path, ending: str, monke
         with folder_aside(tmp_path / "net-onnx-int8") as aside:
             (aside / "file").write_text(content)
             with monkeypatch.context() as killed:
-                killed.setattr("shutil.rmtree", lambda *arguments, **options: None)  # as if the process ended there
+                killed.setattr("shutil.rmtree", lambda *arguments, **options: None)  # as if killed here
                 put_folder(aside, final)
         assert (final / "file").read_text() == content
     assert len([path for path in tmp_path.iterdir() if path.name.endswith(".old")]) == 1

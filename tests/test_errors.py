@@ -1,4 +1,4 @@
-"""Messages say what failed, what was received and what would work."""
+"""Messages state what failed, which value was received, and what would work."""
 
 from __future__ import annotations
 

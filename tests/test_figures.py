@@ -1,4 +1,4 @@
-"""Shares as text: rounding tells no lies."""
+"""Shares as text: rounding never gives a wrong impression."""
 
 from __future__ import annotations
 

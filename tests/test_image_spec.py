@@ -1,4 +1,4 @@
-"""The record that says how a file becomes a tensor."""
+"""The record that describes the preprocessing of a file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_every_field_changes_the_digest(change: dict[str, object]) -> None:
 
 
 def test_the_digest_never_drifts() -> None:
-    # Exported files carry it: were it to change, none of them would be recognised any more.
+    # Exported files contain this digest. If it changed, none of them would be recognised any more.
     for version in (1, 2):
         assert ImageSpec(version=version).to_json() == (
             f'{{"height_px":224,"interpolation":"area","resize":"squash","version":{version},"width_px":224}}'

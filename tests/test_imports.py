@@ -1,4 +1,4 @@
-"""What is imported, and when: the direction between parts, and nothing heavy before it is needed."""
+"""Imports: their direction between parts, and that large packages are not imported before they are needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HEAVY = (
     "ray",
 )
 
-#: Left never imports right; parts on one line may not import each other unless they are listed in order.
+#: A part never imports a later one. Parts on one line may not import each other unless they are listed in order.
 LAYERS = [
     ["errors", "memory", "quiet", "figures", "locks", "text_files", "yaml_files", "records", "terminal", "table"],
     ["array_files"],
@@ -57,7 +57,7 @@ def modules() -> list[Path]:
 
 
 def imports_of(path: Path) -> list[tuple[int, str]]:
-    """Line and name of every ``zoo`` and ``zoo_*`` module that a file imports, wherever in it."""
+    """Line and name of every ``zoo`` and ``zoo_*`` module that a file imports at any place."""
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:

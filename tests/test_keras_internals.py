@@ -1,4 +1,4 @@
-"""The private names of Keras: which are used, that they are there, and that they are used in one file."""
+"""Private names of Keras: those that zoo uses exist, and only one file uses them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from zoo import keras_internals
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ONE_FILE = "zoo/keras_internals.py"
-#: Every private name of Keras that zoo reads, and what has it.
+#: Every private name of Keras that zoo reads, and the object that has it.
 USED = {"_flatten_layers", "_inbound_nodes", "_keras_history", "_nodes_by_depth"}
-#: And of its trainer on JAX.
+#: Private names of Keras's trainer on JAX.
 USED_OF_JAX = {"_distribute_data", "_get_distributed_iterator"}
 
 
 def private_names(path: Path) -> set[str]:
-    """Private attributes that a file reads of something else than ``self`` and the like, also by ``getattr``."""
+    """Private attributes that a file reads from objects other than ``self``, including those read by ``getattr``."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute) and not (
@@ -33,7 +33,7 @@ def private_names(path: Path) -> set[str]:
 
 
 def names_of_keras() -> set[str]:
-    """Private attributes of Keras's models, layers, optimizers, variables and symbolic tensors, and of their calls."""
+    """Private attributes of Keras's models, layers, optimizers, variables, symbolic tensors and nodes (calls)."""
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     model.compile("adam", "mse")
     functional = keras.Model(model.inputs, model.outputs)
@@ -67,7 +67,7 @@ def test_each_private_name_is_there_and_does_what_is_relied_on() -> None:
 
 
 def test_the_private_names_of_the_trainer_on_jax_are_there() -> None:
-    """That they do what is relied on is shown by training, in tests/training/test_devices.py."""
+    """tests/training/test_devices.py shows by training that they have the expected effect."""
     pytest.importorskip("jax", reason="jax is not installed")
     trainer = pytest.importorskip("keras.src.backend.jax.trainer")
     assert callable(trainer._distribute_data)

@@ -1,4 +1,4 @@
-"""What to install for an architecture that a plugin of zoo brings."""
+"""The package to install for an architecture of a plugin in this repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locks between processes: held once, waited for or refused, and gone with a killed process."""
+"""Locks between processes: only one holds a lock, others wait or are refused, and a killed process releases it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The allocator of a command keeps what is freed."""
+"""The allocator of a command keeps freed memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-#: Asks for 64 MB five times, in a thread, as TensorFlow does, and counts the pages that the system had to bring.
+#: Allocates 64 MB five times in a thread, like TensorFlow, and counts the page faults.
 _SCRIPT = """
 import resource, threading
 from zoo.memory import keep_freed_memory
@@ -51,7 +51,7 @@ def test_whoever_has_set_the_allocator_up_keeps_that() -> None:
     assert not kept
 
 
-#: Frees a block of 30 MB, after which the library keeps blocks of 12 MB, in each of four threads.
+#: Frees a block of 30 MB in each of four threads. After that, the library keeps blocks of 12 MB.
 _SERVICE = """
 import sys, threading
 from zoo.memory import return_large_blocks

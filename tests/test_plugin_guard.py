@@ -1,4 +1,4 @@
-"""Whatever a plugin raises while it works names the plugin, what it was doing, and the cause."""
+"""Every error of a plugin at work names the plugin, the action and the cause."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ FILE = Path("model.frail")
 
 
 def handed_out(record: Any) -> Any:
-    """The record as everybody gets it: from the registry."""
+    """The record as the registry returns it."""
     return Registry("record", [Offer(record, "zoo-frail", "1.0")]).get(record.name)
 
 
-#: What is called, by the function that a plugin gave for it; and what it was doing.
+#: For each function of a plugin, how it is called, and the description of the action.
 CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "build": (
         lambda raises: handed_out(replace(ARCHITECTURE, build=raises)).build((8, 8, 3), 2),
@@ -142,7 +142,7 @@ def test_errors_for_the_user_and_interruptions_pass(name: str, passing: BaseExce
 
 
 def test_no_function_of_a_record_is_left_out() -> None:
-    """A field that holds a function and does not say what it does would be called unguarded."""
+    """A field with a function but without a description of its action would be called without a guard."""
     functions = {
         f"{record.__name__}.{field.name}": field
         for record in RECORDS
@@ -217,7 +217,7 @@ def test_a_function_may_be_named_and_is_found_when_it_is_called(
     record = replace(ARCHITECTURE, build="frail_model:build")
     assert record == replace(ARCHITECTURE, build="frail_model:build")
     assert record != ARCHITECTURE
-    given = handed_out(record)  # nothing is imported yet: the module is not to be found
+    given = handed_out(record)  # nothing is imported yet, because the module does not exist
     monkeypatch.syspath_prepend(tmp_path)
     assert given.build((8, 8, 3), 2) == record.build((8, 8, 3), 2) == ((8, 8, 3), 2)
     assert list(inspect.signature(given.build).parameters) == ["input_shape", "num_classes"]
@@ -292,5 +292,5 @@ def test_the_commands_name_it_too(run_zoo: RunZoo, fake_plugin: FakePlugin, tmp_
         done = run_zoo(*arguments)
         assert done.code == 3, done.err
         assert f"Error: The plugin 'zoo-frail' failed {doing}: LookupError: a bad day" in done.err
-        assert done.err.count("Traceback") == 1  # the plugin's own
+        assert done.err.count("Traceback") == 1  # the traceback of the plugin
         assert "zoo_frail.py" in done.err

@@ -1,4 +1,4 @@
-"""Discovery with real distributions on disk: one that fails or misbehaves costs nobody else anything."""
+"""Discovery with real distributions on disk: one that fails or misbehaves does not affect others."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Case:
     """A plugin that does something wrong.
 
     Args:
-        code: Of its module; ``None``: there is none.
-        reason: What the one line on stderr says.
-        status: In ``zoo plugin list``.
-        requires: Of its distribution.
+        code: Code of its module. ``None``: there is no module.
+        reason: Part of the line on stderr.
+        status: Status in ``zoo plugin list``.
+        requires: Requirements of its distribution.
     """
 
     code: str | None
@@ -113,7 +113,7 @@ def test_one_plugin_is_named_and_everything_else_works(
     declare(site, "zoo-broken", case.requires)
     fake_plugin("zoo-good", offering("good_net"))
 
-    # Keras is the same on its lightest backend, and starts in half the time.
+    # On its lightest backend, Keras behaves the same and starts in half of the time.
     light = {"KERAS_BACKEND": "numpy"} if "import keras" in (case.code or "") else {}
     listed = run_zoo("list", "--json", env=light)
     assert listed.code == 0
@@ -129,7 +129,7 @@ def test_one_plugin_is_named_and_everything_else_works(
     assert bool(rows["zoo-broken"]["offers"]) == (case.status == "warned")
     assert rows["zoo-good"]["status"] == "ok"
 
-    settled = run_zoo("list", "--json", env={"ZOO_DISABLE_PLUGINS": "Zoo_Broken"})  # by case and dash alone
+    settled = run_zoo("list", "--json", env={"ZOO_DISABLE_PLUGINS": "Zoo_Broken"})  # differs only in case and dash
     assert (settled.code, settled.err) == (0, "")
     strict = run_zoo("list", env=light | {"ZOO_STRICT_PLUGINS": "1"})
     assert strict.code == 3
@@ -235,7 +235,7 @@ def test_a_name_offered_twice_belongs_to_neither(run_zoo: RunZoo, fake_plugin: F
 
 
 def test_a_built_in_name_cannot_be_taken_over(run_zoo: RunZoo, fake_plugin: FakePlugin) -> None:
-    fake_plugin("aaa-thief", offering("simple_cnn"))  # before ours in every order
+    fake_plugin("aaa-thief", offering("simple_cnn"))  # sorted before ours in every order
     done = run_zoo("train", "simple_cnn")
     assert done.code == 2
     assert "provided by aaa-thief 1.0 and by keras-edge-zoo" in done.err
@@ -291,7 +291,7 @@ def test_damaged_metadata_of_one_distribution(
     (line,) = listed.err.strip().splitlines()
     assert line.startswith("zoo: plugin 'zoo-torn' is not used: its metadata cannot be read")
     assert str(site / "zoo_torn-1.0.dist-info") in line
-    # Libraries that zoo calls look for plugins of their own, as scikit-learn does through narwhals.
+    # Libraries that zoo uses search for their own plugins, such as scikit-learn through narwhals.
     code = (
         "from zoo.registry import plugin_manager; plugin_manager()\n"
         "from sklearn.metrics import precision_recall_fscore_support as measure\n"

@@ -1,4 +1,4 @@
-"""The record that says how a model is trained."""
+"""The record that describes how a model is trained."""
 
 from __future__ import annotations
 

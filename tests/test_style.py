@@ -1,4 +1,4 @@
-"""The project's own rules, checked first: they take seconds."""
+"""The rules of the project. They run first, because they take seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file name, a label or a plugin says cannot steer the terminal."""
+"""File names, labels and plugins cannot send control sequences to the terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEERING = "\x1b]0;title\x07\x1b[2J\r"
 
 
 def on_a_terminal(site: Path, cwd: Path, *arguments: str) -> bytes:
-    """What the command writes to a terminal that is its stdout and stderr."""
+    """The output of the command to a terminal that is its stdout and stderr."""
     ours, theirs = pty.openpty()
     command, environment = zoo_command(*arguments), zoo_environment(site)
     process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=theirs, stderr=theirs)
@@ -29,7 +29,7 @@ def on_a_terminal(site: Path, cwd: Path, *arguments: str) -> bytes:
     while True:
         try:
             written += os.read(ours, 65536)
-        except OSError:  # how Linux says that the other side is closed
+        except OSError:  # on Linux, this means that the other end is closed
             break
     process.wait(60)
     os.close(ours)

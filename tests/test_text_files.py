@@ -1,4 +1,4 @@
-"""Text files that people write are named for what they are, wherever they are read."""
+"""If a text file of a user is not text, the error describes its content, wherever the file is read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def spec(path: Path) -> object:
     return complete(Path("model.onnx"), None, path, None)
 
 
-#: Name of each file, its text, and what reads it.
+#: Name of each file, its text, and the function that reads it.
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "data.csv": ("path,label\n1.jpg,a\n2.jpg,b\n", list_source),
     "manifest.csv": ("path,label,split,sha256\n1.jpg,a,train,11\n", read_kept),
@@ -67,7 +67,7 @@ def test_what_is_no_utf_8_is_called_what_it_is(
     with pytest.raises(ZooError) as caught:
         read(path)
     said = str(caught.value)
-    if kind == "null byte" and name in ("spec.json", "recipe.yaml"):  # the parsers name the place
+    if kind == "null byte" and name in ("spec.json", "recipe.yaml"):  # the parsers name the position
         assert "line 1 column" in said or "#x0000" in said
     else:
         assert kind in said

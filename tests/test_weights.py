@@ -1,4 +1,4 @@
-"""Weight files: what is kept of a value, what is refused, and that nothing is filled by half."""
+"""Weight files: precision of stored values, refused files, and that no model is loaded partly."""
 
 import io
 import re
@@ -126,7 +126,7 @@ def test_a_backbone_that_the_model_lacks_is_the_plugins_fault(saved):
 
 
 def peak_bytes(function):
-    """Most bytes that NumPy and Python held at once while a function ran."""
+    """Peak memory of NumPy and Python while a function runs, in bytes."""
     tracemalloc.start()
     try:
         function()
@@ -175,7 +175,7 @@ def test_a_header_that_declares_more_than_the_file_has_is_refused(tmp_path):
 def test_a_keras_file_that_swells_is_refused_before_it_does(tmp_path):
     path = tmp_path / "bomb.keras"
     inside = io.BytesIO()
-    with h5py.File(inside, "w") as file:  # four gigabytes of a fill value, of which nothing is stored
+    with h5py.File(inside, "w") as file:  # four gigabytes of a fill value, which take no space in the file
         file.create_dataset("layers/dense/vars/0", (2**30,), "float32", chunks=(2**20,))
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("model.weights.h5", inside.getvalue())

@@ -1,4 +1,4 @@
-"""What a TFLite file is made of, and who runs it."""
+"""The operators of a TFLite file, and which of them XNNPACK runs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def operators_of_file(path: Path) -> tuple[Operator, ...]:
 
 
 def fully_delegated(path: Path) -> bool:
-    """Whether XNNPACK runs the whole model in one piece, as LiteRT has it on a CPU without being asked.
+    """Whether XNNPACK, LiteRT's default on a CPU, runs the whole model in one piece.
 
-    LiteRT says so in no public call. Its list of operators names each piece that was handed over ``DELEGATE``; where
-    one of them takes the model's input and gives its output, none of the others is left to run.
+    LiteRT has no public function for this. Its list of operators contains ``DELEGATE`` for each delegated piece. If one
+    piece has the model's input and output, no other operators run.
     """
     interpreter = Interpreter(model_content=path.read_bytes())
     interpreter.allocate_tensors()

@@ -1,5 +1,6 @@
-"""A plugin with the smallest network that has all that training knows: a backbone with BatchNorm, dropout, pretrained
-weights. Tests of the harness take it where the network does not matter: a step of it is traced in a second."""
+"""A plugin with the smallest network that has everything that training supports: a backbone with BatchNorm, dropout,
+pretrained weights. Tests of the harness use it if the network does not matter, because its step is traced in a
+second."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ def build(input_shape, num_classes):
 
 
 def load(model, with_head):
-    """The same weights always."""
+    """Loads weights that are always the same."""
     random = np.random.default_rng(0)
     for number in (1, 2):
         layer = model.get_layer(f"conv_{number}")

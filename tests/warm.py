@@ -1,9 +1,9 @@
-"""The real command in a process of its own, forked from one that has already imported the heavy packages.
+"""Runs the real command in a process that is forked from one in which the large packages are already imported.
 
-Half of the time of a short command is the import of TensorFlow. A fork of a process that has imported it, and has never
-run an operation, gives the same process without the wait: own memory, own descriptors, own signals, own exit code. Zoo
-is imported too, and no function of it was called: plugins are discovered anew. Where the import itself is the point
-(what is loaded, what is printed meanwhile, another backend), the command is started cold.
+The import of TensorFlow takes half of the time of a short command. A fork of a process that has imported it, but has
+never run an operation, is the same process without the wait, with its own memory, descriptors, signals and exit code.
+zoo is imported too, but none of its functions was called, so plugins are discovered again. If a test is about the
+import itself (what is loaded, what is printed during it, another backend), the command is started in a new process.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
-#: Commands that load TensorFlow, or another of the packages below, on most arguments.
+#: Commands that load TensorFlow, or another of the packages below, for most arguments.
 HEAVY = ("train", "search", "evaluate", "export", "verify", "compare", "predict", "explain", "bench", "data", "plugin")
 
 _ZOO = Path(__file__).resolve().parents[1] / "zoo"
 
-#: Modules that are not for import, or that need packages only some commands need.
+#: Modules that are not meant to be imported, or that need packages which only some commands use.
 _LEFT_OUT = ("__main__", "parametrize")
 
 _PRELOADED = [
@@ -42,7 +42,7 @@ _PRELOADED = [
     "tests.templates_compiled",
 ]
 
-#: Set where charts are to be drawn: that takes a third of a small training, and tests/report looks at the pictures.
+#: If set, charts are drawn, as in tests/report. Drawing takes a third of the time of a small training.
 DRAWN = "ZOO_TEST_DRAWN"
 
 #: A PNG of one pixel.
@@ -56,7 +56,7 @@ _context.set_forkserver_preload(_PRELOADED)
 
 
 def can_run(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """Whether a warm process gives the same as a cold one: a heavy command on the backend that is preloaded."""
+    """Whether a fork gives the same result as a new process: for a command with Keras on the preloaded backend."""
     same = environment.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
     return bool(arguments) and arguments[0] in HEAVY and "--help" not in arguments and same
 
@@ -64,10 +64,10 @@ def can_run(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
 def run(
     arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout_s: float = 600
 ) -> tuple[int, bytes, bytes]:
-    """Exit code and output of ``zoo ARGUMENTS``; the code is negative for a signal, as subprocess has it.
+    """Exit code and output of ``zoo ARGUMENTS``. The code is negative for a signal, as in subprocess.
 
     Raises:
-        TimeoutError: The command took longer than ``timeout_s``; it is killed.
+        TimeoutError: The command took longer than ``timeout_s`` and was killed.
     """
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
@@ -83,11 +83,11 @@ def run(
 def start(
     arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], out: Path, err: Path | int
 ) -> BaseProcess:
-    """``zoo ARGUMENTS``, running, with its output in two files; a descriptor, such as a terminal's, may take errors."""
+    """Starts ``zoo ARGUMENTS`` with its output in two files. A descriptor, such as a terminal, may replace stderr."""
     shown = DupFd(err) if isinstance(err, int) else err
     process = _context.Process(target=_main, args=(list(arguments), str(cwd), dict(environment), out, shown))
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # the server's, from its start on
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # the fork server must have it from its start
     try:
         process.start()
     finally:
@@ -99,14 +99,14 @@ def start(
 
 
 def spare_collections() -> None:
-    """Keeps garbage collection from walking all of TensorFlow again and again: a third of the time of an export."""
+    """Keeps garbage collection from scanning TensorFlow repeatedly, which takes a third of the time of an export."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
 
 def draw_little(patch: Callable[[str, object], None]) -> None:
-    """Leaves out what takes a third of a small training. Charts are made as ever, and get their names, but a blank
-    picture stands in for the arranging and the drawing of each. The map of a report has few photos."""
+    """Omits the drawing of charts, which takes a third of a small training. Charts are created as usual and get their
+    names, but a blank picture replaces the layout and drawing of each. The map of a report has few photos."""
     patch("zoo.report.style._save", _save_blank)
     patch("zoo.report.photo_map.MOST_POINTS", 16)
 
@@ -125,7 +125,7 @@ def _save_blank(figure: object, target: Any, theme: object) -> None:
 
 
 def take_float32(patch: Callable[[str, object], None]) -> None:
-    """``auto`` precision finds both equally fast, so float32 is taken: to measure takes half of a small training."""
+    """Makes ``auto`` precision choose float32 without measuring, which takes half of the time of a small training."""
     patch("zoo.training.precision._step_seconds", lambda *about: 1.0)
 
 
@@ -140,13 +140,13 @@ def _main(arguments: list[str], cwd: str, environment: dict[str, str], out: Path
         file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600) if is_path else target.detach()
         os.dup2(file, descriptor)
         os.close(file)
-    # A shell starts background jobs with Ctrl-C ignored, and the tests may run in one.
+    # A shell starts background jobs with Ctrl-C ignored, and the tests may run in such a job.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     spare_collections()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
-    # As a cold start has it: PYTHONPATH first, and the working folder before that.
+    # As in a new process: the working folder first, then PYTHONPATH.
     sys.path[:0] = ["", *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     sys.argv = ["zoo", *arguments]
     from zoo.cli.main import main
@@ -157,7 +157,7 @@ def _main(arguments: list[str], cwd: str, environment: dict[str, str], out: Path
     try:
         main()
     finally:
-        # A child of multiprocessing leaves without them.
+        # A child process of multiprocessing exits without calling these.
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Pictures with coloured squares at known places, and networks that know the colours without being trained."""
+"""Pictures with coloured squares at known positions, and networks that detect the colours without training."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-#: What the two classes are: the colour that stands out.
+#: The two classes, named after the colour of their square.
 COLOURS = {"red": 0, "green": 1}
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture, and left, top, right and bottom of the square of each class."""
+    """A picture, with left, top, right and bottom of the square of each class."""
 
     pixels: NDArray[np.uint8]
     boxes: dict[str, tuple[int, int, int, int]]
 
     def points_at(self, peak: tuple[float, float] | None, label: str, slack_px: float = 0) -> bool:
-        """Whether a place, ``(x, y)``, lies in the square of a class, or beside it by some pixels at most."""
+        """Whether a position ``(x, y)`` is in the square of a class, or at most some pixels away from it."""
         assert peak is not None
         left, top, right, bottom = self.boxes[label]
         x, y = peak
@@ -43,7 +43,7 @@ def scene(seed: int, height: int = 96, width: int = 96, side: int = 20) -> Scene
 
 
 def colour_network(linear: bool = True, size: int = 96) -> keras.Model:
-    """A convolution that sees red and green, then pooling and a dense layer, or a head not linear."""
+    """A convolution that detects red and green, then pooling and a dense layer, or a head that is not linear."""
     image = keras.Input((size, size, 3), name="image")
     x = layers.Conv2D(3, 4, strides=4, activation="relu", name="colours")(layers.Rescaling(1 / 255)(image))
     x = layers.Conv2D(4, 3, padding="same", activation="relu", name="mixed")(x)

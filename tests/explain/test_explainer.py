@@ -1,4 +1,4 @@
-"""Does the evidence lie where the object is, and does it depend on what the network learnt?"""
+"""Checks that the evidence is at the position of the object, and that it depends on the weights of the network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from zoo.images import load_image
 
 
 class Answers:
-    """What a classifier needs of a runtime to say how pictures become pixels."""
+    """The minimum that a classifier needs from a runtime to preprocess pictures."""
 
     def __init__(self, size: int, classes: int) -> None:
         from zoo.exported import TensorInfo
@@ -61,7 +61,7 @@ def test_evidence_comes_back_to_where_it_is_in_the_photo(resize: Any, size: tupl
     image = ImageSpec(height_px=96, width_px=96, resize=resize)
     side = min(size) // 4
     pixels = np.full((height, width, 3), 120, np.uint8)
-    # in the middle of the shorter side, off the middle of the longer one, where a crop still sees it
+    # in the middle of the shorter side, and off the middle of the longer one, but inside the crop
     top, left = (height - side) // 2, (width - side) // 2
     if height > width:
         top += side // 2
@@ -74,7 +74,7 @@ def test_evidence_comes_back_to_where_it_is_in_the_photo(resize: Any, size: tupl
     rows, columns = np.nonzero(np.nan_to_num(found.heat) > 0.6)
     middle = ((columns.mean() + 0.5) / scale, (rows.mean() + 0.5) / scale)
     assert middle == pytest.approx((left + side / 2, top + side / 2), abs=0.06 * max(size))
-    # a crop does not see the ends of a long photo, and the picture says so
+    # a crop does not contain the ends of a long photo, and the picture shows this
     assert bool(np.isnan(found.heat).any()) == (resize == "crop")
     assert found.overlay.shape == found.drawn.shape
 
@@ -83,7 +83,7 @@ def test_an_orientation_in_the_file_is_applied(tmp_path: Path) -> None:
     from zoo.exporting.golden import _on_its_side
 
     pixels = np.full((60, 120, 3), 120, np.uint8)
-    pixels[5:25, 10:40] = (20, 20, 230)  # red, for OpenCV: at the top left of a photo that is stored lying
+    pixels[5:25, 10:40] = (20, 20, 230)  # red in OpenCV's order: at the top left of a photo that is stored rotated
     _, jpg = cv2.imencode(".jpg", pixels)
     path = tmp_path / "lying.jpg"
     path.write_bytes(_on_its_side(jpg.tobytes()))
@@ -168,7 +168,7 @@ def test_pictures_say_in_words_what_they_show(label: str, tmp_path: Path) -> Non
     shown = cv2.imread(str(path))
     assert shown is not None
     np.testing.assert_array_equal(shown[: found.drawn.shape[0], : found.drawn.shape[1], ::-1], found.drawn)
-    found.save(path)  # its own picture may be replaced
+    found.save(path)  # an existing picture of zoo may be replaced
     (tmp_path / "mine.png").write_bytes(b"of the user")
     with pytest.raises(UsageError, match="was not written by zoo explain"):
         found.save(tmp_path / "mine.png")
@@ -193,7 +193,7 @@ def test_no_evidence_is_said_and_colours_nothing() -> None:
 
 
 def test_imagenet_photos_pasted_on_scenery_are_found(shared_data: Path) -> None:
-    """The pointing game (Zhang et al. 2016) on composed photos: the strongest evidence lies in the pasted photo."""
+    """The pointing game (Zhang et al. 2016) on composed photos: the strongest evidence is in the pasted photo."""
     import zoo_mobilenetv2
 
     from zoo.evaluation.trained import pretrained

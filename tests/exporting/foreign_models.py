@@ -1,7 +1,7 @@
-"""Classifiers as people build them outside zoo, each tiny and with seeded random weights: one function a kind.
+"""Classifiers as people build them outside zoo, one function per kind, all tiny and with seeded random weights.
 
-The functions use Keras alone and the habits of its tutorials, not ours. ``fit_head`` then lets the last layer tell the
-drawn photos apart, so that 8 bits have margins to keep, as those of a trained model have.
+The functions use only Keras, in the style of its tutorials. ``fit_head`` then fits the last layer to the drawn photos,
+so that the predictions have margins like those of a trained model, which 8 bits must keep.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class Kind:
     """A kind of model.
 
     Args:
-        name: For people.
-        build: Makes it; the head is fitted afterwards.
-        says: Parts of what the command tells about it, where it is exported.
-        refused: Parts of the error, where it is refused.
-        options: What the command is given besides.
+        name: Name of the kind.
+        build: Builds the model; its head is fitted afterwards.
+        says: Parts of the command's messages if the model is exported.
+        refused: Parts of the error if the model is refused.
+        options: Further options of the command.
         labels: Number of labels.
-        long: More than a few seconds.
-        no_int8: Parts of the error that int8 is refused with, where float32 is exported.
+        long: Whether the test takes more than a few seconds.
+        no_int8: Parts of the error if int8 is refused and float32 is exported.
     """
 
     name: str
@@ -166,7 +166,7 @@ def sequential_old_style() -> keras.Model:
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Keras advises against it, and tutorials go on
+        warnings.simplefilter("ignore")  # Keras advises against it, but tutorials still use it
         first = layers.Rescaling(1 / 255, input_shape=(SIZE, SIZE, 3))
     return keras.Sequential(
         [
@@ -387,7 +387,7 @@ def recurrent() -> keras.Model:
     return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax")(layers.GRU(8)(x)))
 
 
-# What comes before the convolutions
+# Layers before the convolutions
 
 
 @kind("augmentation layers in the model")
@@ -585,11 +585,11 @@ def multilabel() -> keras.Model:
     return keras.Model(inputs, head(conv(scaled(inputs)), activation="sigmoid"))
 
 
-# Code of their own
+# Models with custom code
 
 
 class Doubling(layers.Layer):
-    """A layer that only its author's code knows."""
+    """A custom layer, which only its author's code contains."""
 
     def call(self, inputs: Any) -> Any:
         return inputs * 2.0
@@ -631,9 +631,10 @@ def subclassed() -> keras.Model:
 
 
 def fit_head(model: keras.Model, photos: NDArray[np.float32], classes: NDArray[np.int64]) -> None:
-    """Gives the last dense layer the weights that tell the photos apart, by least squares on what comes before it.
+    """Fits the weights of the last dense layer to the photos, by least squares on its inputs.
 
-    Before that, BatchNormalization layers are settled, because a deep network has no margins with what they start with.
+    Before that, BatchNormalization layers get other statistics, because with the initial ones, a deep network has no
+    margins.
     """
     last = next((layer for layer in reversed(_layers(model)) if isinstance(layer, layers.Dense)), None)
     if last is None or last.units > CLASSES or not model.built or not getattr(model, "inputs", None):
@@ -647,14 +648,14 @@ def fit_head(model: keras.Model, photos: NDArray[np.float32], classes: NDArray[n
     middle, spread = features.mean(0), features.std(0) + 1e-6
     design = np.concatenate([(features - middle) / spread, np.ones((len(features), 1))], axis=1)
     wanted = np.eye(CLASSES)[classes] * 8 - 4 if last.units > 1 else (classes[:, None] > 0) * 8.0 - 4
-    # In its dual form: there may be thousands of features, and there are a few photos.
+    # The dual form is used, because there may be thousands of features for a few photos.
     found = design.T @ np.linalg.solve(design @ design.T + 3.0 * np.eye(len(design)), wanted)
     kernel = found[:-1] / spread[:, None]
     last.set_weights([kernel, found[-1] - middle @ kernel])
 
 
 def _layers(model: keras.Model) -> list[keras.Layer]:
-    """The layers of a model and of the models in it, in order."""
+    """The layers of a model and of its nested models, in order."""
     found: list[keras.Layer] = []
     for layer in model.layers:
         found += _layers(layer) if isinstance(layer, keras.Model) else [layer]
@@ -662,12 +663,13 @@ def _layers(model: keras.Model) -> list[keras.Layer]:
 
 
 def _settle(model: keras.Model, photos: NDArray[np.float32]) -> None:
-    """Gives BatchNormalization layers, frozen ones too, the statistics of the photos, and an offset of 1.
+    """Gives BatchNormalization layers, including frozen ones, the statistics of the photos and an offset of 1.
 
-    With the statistics they start with, a deep network lets so little of a photo through that float32 cannot tell what
-    is left from noise. With an offset of 0, half of what each of fifty layers is given is cut off by its ReLU, which
-    multiplies noise by a little every time: half a gray level in a photo is three quarters of all that tells the photos
-    apart at the end of MobileNetV2, and a tenth with an offset of 1. Trained networks have learnt not to do that.
+    With the initial statistics, the features of a deep network hardly depend on the photo, and float32 cannot
+    distinguish the difference from noise. With an offset of 0, the ReLU of each of fifty layers sets half of its inputs
+    to zero, which slightly amplifies noise each time. Noise of half a gray level in a photo is then three quarters of
+    the difference between photos at the end of MobileNetV2, and a tenth with an offset of 1. Trained networks have
+    learnt not to amplify noise.
     """
     norms = [layer for layer in _layers(model) if isinstance(layer, layers.BatchNormalization)]
     before = [(norm.momentum, norm.trainable) for norm in norms]
@@ -683,13 +685,13 @@ def _settle(model: keras.Model, photos: NDArray[np.float32]) -> None:
 
 
 def _ask(model: keras.Model, photos: NDArray[np.float32]) -> None:
-    """Calls a model, whose one input may stand in a dictionary."""
-    taken = getattr(model, "input", None)  # a Sequential that was never called has none
+    """Calls a model, whose single input may be in a dictionary."""
+    taken = getattr(model, "input", None)  # a Sequential that was never called has no input
     model(dict.fromkeys(taken, photos) if isinstance(taken, dict) else photos, training=False)
 
 
 def _inputs(layer: keras.Layer, model: keras.Model, photos: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What a layer of a model, or of a model in it, reads."""
+    """The inputs of a layer of a model or of a nested model."""
     seen = []
 
     def call(inputs: Any, training: bool | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Models whose every weight matters: random kernels, biases, and moving averages that no layer starts with."""
+"""Models in which every weight matters: random kernels and biases, and moving averages unlike the initial ones."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Pixels = NDArray[np.uint8]
 
 
 def pixels(count: int, shape: tuple[int, int, int] = (16, 16, 3), seed: int = 1) -> Pixels:
-    """Noise, which hides nothing; the first two are all black and all white, where padding is seen best."""
+    """Noise, which reveals every error. The first two images are black and white, to reveal errors in padding."""
     images = np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
     images[:2] = np.array([0, 255], np.uint8)[:count, None, None, None]
     return images
 
 
 def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
-    """Gives every weight a value of its own; variances stay positive, and some scales of BatchNorm are negative."""
+    """Gives every weight a random value. Variances stay positive, and some scales of BatchNorm are negative."""
     random = np.random.default_rng(seed)
     for weight in model.weights:
         if weight.path.endswith("moving_variance"):
@@ -47,7 +47,7 @@ def classifier(body: Callable[[Any], Any], shape: tuple[int, int, int] = (16, 16
 
 
 def flattening(shape: tuple[int, int, int] = (32, 32, 3), classes: int = 4) -> keras.Model:
-    """In the manner of ``simple_cnn``: a Flatten between convolution and dense layers, with random weights."""
+    """A model like ``simple_cnn``: a Flatten between convolution and dense layers, with random weights."""
     image = keras.Input(shape, name="image")
     x = layers.Conv2D(8, 3, activation="relu", padding="same")(layers.Rescaling(1 / 127.5, -1)(image))
     x = layers.Dense(16, activation="relu")(layers.Flatten()(layers.MaxPooling2D()(x)))
@@ -56,5 +56,5 @@ def flattening(shape: tuple[int, int, int] = (32, 32, 3), classes: int = 4) -> k
 
 
 def kinds(model: keras.Model) -> list[str]:
-    """Names of the classes of its layers, in order."""
+    """Names of the classes of a model's layers, in order."""
     return [type(layer).__name__ for layer in model.layers]

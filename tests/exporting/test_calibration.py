@@ -1,4 +1,4 @@
-"""Which photos 8 bits are measured on: some of every class, the same each time, and never those verified on."""
+"""The photos for the calibration of int8: some of every class, always the same, and none of the verification."""
 
 from __future__ import annotations
 
@@ -85,19 +85,19 @@ def test_a_run_whose_training_images_changed_is_told_so(digits_run: Path, photo_
         recorded_images(changed, TRAIN)
 
 
-# Images without a run: one half each
+# Images without a run: one half for the calibration and one for the verification
 
 
 @pytest.fixture
 def unsplit(photo_folder: PhotoFolder) -> ImageData:
     root = photo_folder({"a": 20, "b": 11, "c": 1})
-    # A picture under two names.
+    # The same image under two names.
     shutil.copy(root / "a" / "photo_000.jpg", root / "a" / "again.jpg")
     return load_for_evaluation(str(root), SPEC, ("a", "b", "c"))
 
 
 def sides(data: ImageData) -> tuple[set[str], set[str]]:
-    """Contents to calibrate on, and contents to verify on."""
+    """The contents for the calibration, and those for the verification."""
     found = {split: {data.contents[index] for index in data.indices(split)} for split in (TRAIN, TEST)}
     return found[TRAIN], found[TEST]
 

@@ -1,4 +1,4 @@
-"""Evidence of every place: exact for every head that is linear in feature maps, and the same in exported files."""
+"""Evidence at every position: exact for every head that is linear in feature maps, and equal in exported files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EXPORTERS = {"onnx": zoo_onnx.EXPORTER, "tflite": zoo_tflite.EXPORTER}
 def network(
     head: Callable[[Any, Any], Any], activation: str = "relu", shape: tuple[int, int, int] = SHAPE
 ) -> keras.Model:
-    """Two feature maps of different depth, the ``head`` of which makes logits."""
+    """A network with two feature maps of different depth, from which ``head`` computes logits."""
     image = keras.Input(shape, name="image")
     x = layers.Rescaling(1 / 127.5, -1)(image)
     shallow = layers.Conv2D(6, 3, strides=2, padding="same", activation=activation)(x)
@@ -74,7 +74,7 @@ HEADS: dict[str, Callable[[Any, Any], Any]] = {
 @pytest.mark.parametrize("name", HEADS)
 def test_the_evidence_of_all_places_and_the_bias_are_the_logit(name: str) -> None:
     model = network(HEADS[name])
-    divide_logits(model, 1.7)  # a temperature stays exact
+    divide_logits(model, 1.7)  # the map remains exact with a temperature
     graph, images = Graph(model), pixels(5, SHAPE)
     head = find_head(graph)
     assert head is not None
@@ -137,12 +137,12 @@ def test_evidence_on_a_finer_grid_sums_to_the_same(coarse: tuple[int, int], fine
     ("name", "shape", "precision"),
     [
         ("pooling and a dense layer", SHAPE, "int8"),
-        ("a dense layer a depth, summed", (72, 40, 3), "float32"),  # 36 x 20 places are summed into 18 x 10
-        ("a dense layer a depth, summed", (30, 22, 3), "int8"),  # 15 x 11 places and 8 x 6, as of EfficientNet-Lite1
+        ("a dense layer a depth, summed", (72, 40, 3), "float32"),  # 36 x 20 positions are summed to 18 x 10
+        ("a dense layer a depth, summed", (30, 22, 3), "int8"),  # 15 x 11 and 8 x 6 positions, as in EfficientNet-Lite1
     ],
 )
 def test_files_say_the_same_as_keras(name: str, shape: tuple[int, int, int], precision: str, tmp_path: Path) -> None:
-    # swish: a file in 8 bits moves constants from its feature maps into its biases
+    # swish: an int8 file moves constants from the feature maps to the biases
     model, images = network(HEADS[name], "swish", shape), pixels(24, shape)
     graph = Graph(model)
     head = head_for_map(graph)

@@ -1,4 +1,4 @@
-"""Folding: the same answers from fewer layers, and nothing folded that must stay."""
+"""Folding: fewer layers give the same predictions, and layers that must stay are not folded."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from zoo.images import load_image
 
 
 def folded(model: keras.Model, images: Pixels | None = None) -> keras.Model:
-    """The folded model, its answers within 1e-5 of the model's; where those reach beyond 1, of the largest."""
+    """Folds a model. Its outputs may change by 1e-5, relative to the largest output if that exceeds 1."""
     images = pixels(6, model.input_shape[1:]) if images is None else images
     before = answers(model, images)
     made = fold(model)
     reach = max(1.0, float(np.abs(before).max()))
     np.testing.assert_allclose(answers(made, images) / reach, before / reach, rtol=0, atol=1e-5)
-    assert np.ptp(before, axis=0).max() > 1e-3  # a model that answers everything alike would prove nothing
+    assert np.ptp(before, axis=0).max() > 1e-3  # a model with constant outputs would prove nothing
     return made
 
 
@@ -57,7 +57,7 @@ def test_mobilenetv2_predicts_the_same_without_training_layers(mobilenetv2: kera
     made = folded(mobilenetv2, photos)
     assert not {"BatchNormalization", "Rescaling", "Dropout"} & set(kinds(made))
     assert kinds(made).count("Conv2D") + kinds(made).count("DepthwiseConv2D") == 52
-    # The model itself is as it was: its layers, its names, and every weight.
+    # The original model is unchanged: its layers, its names, and every weight.
     assert kinds(mobilenetv2).count("BatchNormalization") == 52
     for weight, was in zip(mobilenetv2.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, was)
@@ -83,11 +83,11 @@ def test_folding_again_changes_nothing() -> None:
     assert kinds(folded(made)) == kinds(made)
 
 
-# Pixels: what normalises them goes into the first convolution, border included
+# Pixels: normalisation is folded into the first convolution, including the border
 
 
 def whole_map(scale: Callable[[Any], Any], convolution: keras.Layer) -> keras.Model:
-    """Up to the first convolution and no further, so that every position is looked at."""
+    """A model that ends with the first convolution, so that every position is compared."""
     image = keras.Input((11, 9, 3), name="image")
     return randomise(keras.Model(image, convolution(scale(image))))
 
@@ -226,7 +226,7 @@ def after_relu(x: Any) -> Any:
 
 
 def before_relu(x: Any) -> Any:
-    """Pre-activation, as in ResNet v2: the BatchNorm belongs to the sum before it, not to the convolution after it."""
+    """Pre-activation, as in ResNet v2: the BatchNorm normalises the sum before it, not the convolution after it."""
     x = layers.Add()([layers.Conv2D(8, 3, padding="same")(x), layers.Conv2D(8, 1)(x)])
     return layers.Conv2D(8, 3, padding="same")(layers.ReLU()(norm(x)))
 
@@ -277,11 +277,11 @@ def test_batch_norm_called_twice_stays() -> None:
 def test_predictions_are_kept_if_the_convolution_is_also_an_output() -> None:
     image = keras.Input((8, 8, 3), name="image")
     x = layers.Conv2D(4, 3)(image)
-    layers.BatchNormalization()(x)  # made, and not part of the model
+    layers.BatchNormalization()(x)  # created, but not part of the model
     folded(randomise(keras.Model(image, x)), pixels(4, (8, 8, 3)))
 
 
-# Shapes that models come in
+# Structures of models
 
 
 def backbone(name: str = "backbone") -> keras.Model:
@@ -361,7 +361,7 @@ def test_a_frozen_model_leaves_as_it_answers() -> None:
     assert not model.trainable
 
 
-# What cannot be looked into
+# Layers whose content is unknown
 
 
 def test_a_subclassed_model_is_refused_by_its_name() -> None:
@@ -389,7 +389,7 @@ def test_a_sequential_model_without_a_shape_is_refused() -> None:
         fold(keras.Sequential([layers.Dense(2)]))
 
 
-# Layers as others use them
+# Layers as they are used elsewhere
 
 
 def test_a_layer_whose_configuration_makes_other_weights_is_named_and_not_exported_at_random() -> None:
@@ -429,7 +429,7 @@ def test_vectors_of_zeros_are_normalised_without_the_inverse_root_of_zero(normal
     (layer,) = (layer for layer in made.layers if type(layer).__name__ == "UnitLength")
     zeros = np.zeros((1, 2, 2, 4), np.float32)
     assert not np.any(layer(zeros))
-    with tf.GradientTape() as tape:  # finite only where no inverse root of zero is on the way
+    with tf.GradientTape() as tape:  # finite only if there is no inverse square root of zero
         values = tf.constant(zeros)
         tape.watch(values)
         total = tf.reduce_sum(layer(values))

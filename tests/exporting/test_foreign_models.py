@@ -1,4 +1,4 @@
-"""Models as people make them elsewhere: every kind becomes verified files, or is refused with its true cause."""
+"""Models that were made elsewhere: each kind is exported to verified files, or refused with the right reason."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from zoo.registry import exporters
 PHOTOS = 12
 FORMATS = [offer.record.name for offer in exporters() if not offer.record.variant_of]
 BOTH = ("--precision", "float32", "--precision", "int8")
-#: The models are random: what is asked is whether the file holds the same network.
+#: The models are random, so the tests only check that the file contains the same network.
 LENIENT = ("--min-agreement", "0.8", "--max-accuracy-drop", "0.2")
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """Drawn photos by the number of classes, each class of its own hue. Beside each folder lie its labels."""
+    """Folders of drawn photos, by number of classes. Each class has its own hue. The labels are next to each folder."""
     root = tmp_path_factory.mktemp("foreign")
     for count in (2, CLASSES):
         for label in range(count):
@@ -131,7 +131,7 @@ def test_the_table_is_long_enough() -> None:
 
 
 def save_all(folder: Path) -> None:
-    """One model in every way that people have it."""
+    """Saves one model in every format that people use."""
     model = keras.Sequential(
         [keras.Input((SIZE, SIZE, 3)), layers.GlobalAveragePooling2D(), layers.Dense(3, "softmax")]
     )
@@ -176,18 +176,18 @@ def test_other_files_are_called_what_they_are_by_every_command(
         assert "train again" not in done.err
 
 
-# The lines that convert
+# The lines of code that convert a model
 
 
 def lines_of(error: str) -> str:
-    """The Python in a hint."""
+    """The lines of Python in a hint."""
     found = re.findall(r"^ {4}(.*)$", error, re.MULTILINE)
     assert found
     return "\n".join(found)
 
 
 def run_lines(error: str, tmp_path: Path, **names: object) -> keras.Model:
-    """What the lines of a hint save."""
+    """Runs the lines of a hint, and returns the file that they save."""
     before = set(tmp_path.glob("*.keras"))
     exec(lines_of(error), dict(names))
     (made,) = set(tmp_path.glob("*.keras")) - before
@@ -226,18 +226,18 @@ def test_the_lines_of_a_refusal_make_a_model_that_is_exported(
     assert done.code == 0, done.err
 
 
-# What is put around a model
+# Layers that are added to a model
 
 
 def save(model: keras.Model, photos: Path, path: Path, pixels: str = "0..255") -> None:
-    """Fits the head on what the model expects."""
+    """Fits the head to inputs in the pixel range that the model expects, and saves the model."""
     raw, classes = read(photos)
     fit_head(model, np.asarray(in_range(raw, pixels)), classes)
     model.save(path)
 
 
 def sensitive(scale: float) -> keras.Model:
-    """Tells hues apart in pixels of its own range, and nothing in those of another: its features are waves."""
+    """Distinguishes hues only for pixels in its own range, because its features are waves."""
     inputs = image()
     colours = layers.Dense(24, kernel_initializer=keras.initializers.RandomNormal(stddev=scale, seed=1))
     x = ops.sin(colours(layers.GlobalAveragePooling2D()(inputs)))
@@ -260,7 +260,7 @@ def test_the_range_of_pixels_that_fits_is_said_and_can_be_given(
     assert f"Raw pixels are converted to the range that the model expects: {pixels}" in done.err
     assert f"--pixels {pixels}" in done.out
     file = tmp_path / "out" / "theirs-onnx-float32" / "theirs.onnx"
-    # The file takes raw pixels; what it predicts is right, and both other commands say the same.
+    # The file takes raw pixels and predicts correctly, and both other commands predict the same.
     done = zoo("predict", file, photos, "--json")
     told = [json.loads(line) for line in done.out.splitlines()]
     right = [Path(row["file"]).parent.name == row["label"] for row in told]
@@ -297,7 +297,7 @@ def test_a_range_at_chance_does_not_fit_a_model_below_it(
 ) -> None:
     data = load_for_evaluation(str(folders[2]), ImageSpec(height_px=SIZE, width_px=SIZE), ("class_0", "class_1"))
     model = keras.Sequential([image(), layers.GlobalAveragePooling2D(), layers.Dense(2, activation="softmax")])
-    answers = iter([0, 14, 13, 12, 12])  # right of 24, for raw pixels first: the labels are reversed
+    answers = iter([0, 14, 13, 12, 12])  # correct of 24, first for raw pixels: the labels are reversed
 
     def predict(*_: object) -> NDArray[np.float32]:
         predicted = np.where(np.arange(len(data.names)) < next(answers), data.classes, 1 - data.classes)

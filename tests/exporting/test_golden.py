@@ -1,4 +1,4 @@
-"""Which photos travel as golden vectors."""
+"""The choice of photos for the golden vectors."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_photos_are_of_formats_that_every_decoder_reads(photo_folder: PhotoFolde
 
 
 def test_a_damaged_photo_is_no_golden_vector(photo_folder: PhotoFolder) -> None:
-    """Decoders paint over damage, each in its own way."""
+    """Decoders fill in damaged parts in different ways."""
     photos = photo_folder(
         {f"{split}/{label}": 4 for split in ("train", "val", "test") for label in ("rugby", "soccer")}
     )
     for path in sorted((photos / "test").glob("*/*"))[::2]:
-        path.write_bytes(half_gray(path.read_bytes()))  # smaller than the others, and so tried first
+        path.write_bytes(half_gray(path.read_bytes()))  # smaller than the others, and therefore tried first
     found = samples_of(photos)
     assert len(found) == 3
     assert not any(look(sample.content)[1] for sample in found)

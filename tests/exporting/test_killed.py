@@ -1,4 +1,4 @@
-"""What a killed export leaves behind is gone after the next one."""
+"""The next export removes the files that a killed export left."""
 
 from __future__ import annotations
 

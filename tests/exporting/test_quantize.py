@@ -1,4 +1,4 @@
-"""8 bits: ranges, rounding and equalisation each do what they are for, and the whole answers like the float model."""
+"""8 bits: ranges, rounding and equalisation reduce errors, and the 8-bit model predicts like the float model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CLASSES = 4
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pixels, NDArray[np.int64]]:
-    """Drawn photos of four hues that lie close together, in turn, and their classes."""
+    """Drawn photos of four similar hues, in turn, and their classes."""
     folder = tmp_path_factory.mktemp("photos")
     classes = np.arange(240) % CLASSES
     for number, index in enumerate(classes):
@@ -45,7 +45,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pixels, NDArray[np
 
 
 def build() -> keras.Model:
-    """Inverted residuals in small, with every tie that equalisation has to respect."""
+    """A small network of inverted residuals, with all kinds of shared scales that equalisation must respect."""
 
     def norm(x: Any) -> Any:
         return layers.BatchNormalization(momentum=0.8)(x)
@@ -66,7 +66,7 @@ def build() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def trained(photos: tuple[Pixels, NDArray[np.int64]]) -> keras.Model:
-    """Fitted to the photos, so that its answers are sure ones. Read it only."""
+    """A model that was fitted to the photos, so that its predictions are confident. Tests must not change it."""
     images, classes = photos
     keras.utils.set_random_seed(0)
     model = build()
@@ -80,12 +80,12 @@ def agreement(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float((one.argmax(axis=1) == other.argmax(axis=1)).mean())
 
 
-# The whole
+# All steps together
 
 
 @pytest.fixture(scope="module")
 def found(trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> Quantized:
-    """Calibrated on every second photo."""
+    """The quantised model, calibrated on every second photo."""
     return quantize(fold(trained), photos[0][::2], 0.98)
 
 
@@ -220,7 +220,7 @@ def test_fake_quantize_rounds_to_256_values_with_zero_among_them() -> None:
 
 
 def spread(model: keras.Model, factor: float) -> keras.Model:
-    """The same answers from channels whose ranges differ up to ``factor`` times: what 8 bits cannot bear."""
+    """A model with the same outputs whose channel ranges differ by up to ``factor``, which is bad for 8 bits."""
     made = keras.models.clone_model(model)
     made.set_weights(model.get_weights())
     scale = np.geomspace(1, factor, 48).astype(np.float32)
@@ -232,7 +232,7 @@ def spread(model: keras.Model, factor: float) -> keras.Model:
 
 
 def equalized(model: keras.Model, images: Pixels) -> tuple[keras.Model, keras.Model]:
-    """The folded model, and the same with its channels shifted and scaled."""
+    """The folded model, and the same model with shifted and scaled channels."""
     before = fold(model)
     graph = Graph(fold(model))
     channels = measure_channels(graph, images, rounded_calls(graph))
@@ -246,7 +246,7 @@ def test_equalisation_changes_weights_but_no_prediction(
 ) -> None:
     images = photos[0][:64]
     before, after = equalized(trained, images)
-    # No image is cut by a capped ReLU, not even one with the largest value of all.
+    # No value is clipped by a capped ReLU, not even the largest of all images.
     assert np.abs(answers(after, images) - answers(before, images)).max() < 1e-5
     changed = {
         layer.name
@@ -266,7 +266,7 @@ def test_channels_of_very_different_ranges_cost_nothing(
     expected = answers(trained, others)
     assert agreement(answers(made, others), expected) >= 0.98
     uneven_error, even_error = (np.abs(answers(model, others) - expected).mean() for model in (made, quantized))
-    assert uneven_error < 3 * even_error  # eight times it without equalisation
+    assert uneven_error < 3 * even_error  # eight times as large without equalisation
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_the_influence_of_a_channel_says_what_noise_in_it_does_to_the_logits(
 
 
 def test_tensors_that_share_a_scale_get_the_one_that_serves_all() -> None:
-    """In the first tensor the channels reach very unequally far, and their noise matters most there."""
+    """The ranges of the channels differ most in the first tensor, and the noise of this tensor matters most."""
     random = np.random.default_rng(0)
     base = np.exp(random.normal(0, 0.3, 16))
     spreads = [np.exp(random.normal(0, size, 16)) for size in (0.8, 0.3)]
@@ -388,7 +388,7 @@ def test_a_few_scores_are_stored_with_room_for_larger_ones(photos: tuple[Pixels,
 
 
 def residual(offset: float = 0.0) -> keras.Model:
-    """Two sums of linear tensors, whose channels lie ``offset`` away from zero; the same answers for every offset."""
+    """Two sums of linear tensors whose channels are shifted by ``offset``, which does not change the outputs."""
     image = keras.Input(SPEC.input_shape, name="image")
     x = layers.ReLU()(layers.Conv2D(16, 3, strides=2, name="stem")(layers.Rescaling(1 / 127.5, -1)(image)))
     x = layers.Conv2D(8, 1, name="base")(x)
@@ -420,7 +420,7 @@ def test_centring_moves_every_tensor_of_a_residual_stream_to_its_middle(
     assert len(stream) == 3
     for call in stream:
         assert np.abs(after[call].middle).max() < 0.1 * np.abs(before[call].middle).max()
-        for name in ("low", "high", "mean", "square"):  # what is known of the channels moved along
+        for name in ("low", "high", "mean", "square"):  # the statistics of the channels are shifted too
             np.testing.assert_allclose(getattr(channels[call], name), getattr(after[call], name), rtol=0, atol=0.01)
 
 
@@ -431,7 +431,7 @@ def test_channels_far_from_zero_cost_nothing(photos: tuple[Pixels, NDArray[np.in
         float(np.abs(answers(quantize(fold(residual(offset)), images).model, others) - expected).mean())
         for offset in (0.0, 300.0)
     )
-    assert uneven < 4 * even  # twenty times it without centring
+    assert uneven < 4 * even  # twenty times as large without centring
 
 
 def test_padding_is_not_shifted(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
@@ -472,7 +472,7 @@ def test_learning_from_the_float_model_makes_up_for_what_rounding_shifted(
     channels = measure_channels(graph, images, rounded_calls(graph))
     ranges = choose_ranges(graph, images, channels)
     teacher = Teacher(graph, images, channels)
-    assert len(teacher.images) == 192  # 120 photos, one in five of them held out, each as it is and mirrored
+    assert len(teacher.images) == 192  # 120 photos, a fifth of which is held out, each unchanged and mirrored
     for call in trained_calls(graph):
         layer = call.operation
         layer.kernel.assign(round_nearest(layer))
@@ -481,11 +481,11 @@ def test_learning_from_the_float_model_makes_up_for_what_rounding_shifted(
     kernels = [np.array(call.operation.kernel) for call in trained_calls(graph)]
     learnt = distill(graph, teacher, ranges)
     assert learnt.kept
-    assert learnt.after < 0.5 * learnt.before  # of the photos held out
+    assert learnt.after < 0.5 * learnt.before  # on the held-out photos
     moved = 0.0
     for call, before in zip(trained_calls(graph), kernels, strict=True):
         changed = (np.array(call.operation.kernel) - before) / steps(call.operation)
-        np.testing.assert_allclose(changed, np.round(changed), atol=1e-3)  # whole steps only
+        np.testing.assert_allclose(changed, np.round(changed), atol=1e-3)  # multiples of a step
         moved += float(np.abs(changed).sum())
     assert moved > 0
 
@@ -519,19 +519,19 @@ def test_a_lesson_that_does_not_help_is_forgotten(
     monkeypatch.setattr(import_module("zoo.exporting.quantize.distill"), "_LEARNING_RATE", 30.0)
     spoilt = quantize(fold(trained), images)
     assert spoilt.distilled is not None
-    assert spoilt.distilled.images == 64  # 40 photos are enough to learn from
+    assert spoilt.distilled.images == 64  # 40 photos are enough for distillation
     assert not spoilt.distilled.kept
     monkeypatch.setattr(import_module("zoo.exporting.quantize.distill"), "_train", lambda *given: None)
     for one, other in zip(spoilt.model.get_weights(), quantize(fold(trained), images).model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-# Tensors that 8 bits do not suit
+# Tensors that need more than 8 bits
 
 
 @pytest.fixture(scope="module")
 def loud(trained: keras.Model) -> keras.Model:
-    """Nearly the same answers, by way of a tensor one channel of which is far louder than the others."""
+    """A model with nearly the same outputs and a tensor in which one channel is much larger than the others."""
     x = trained.layers[-3].output
     assert trained.layers[-2].name == "features"
     shout = layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(500), name="shout")
@@ -548,7 +548,7 @@ def loud(trained: keras.Model) -> keras.Model:
 
 @pytest.fixture(scope="module")
 def sparing(loud: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> tuple[Quantized, list[str]]:
-    """What sparing a tensor gives, and what is told of it; of so few photos nothing is learnt, which takes longest."""
+    """Result and messages of keeping a tensor in float. So few photos are not used for distillation, which is slow."""
     told: list[str] = []
     return quantize(fold(loud), photos[0][:39], 0.98, told.append), told
 
@@ -598,7 +598,7 @@ def histogram(values: NDArray[np.float64], low: float, high: float) -> NDArray[n
 
 
 def lost(values: NDArray[np.float64], low: float, high: float) -> float:
-    """Mean squared error of storing values in 256 steps from low to high."""
+    """Mean squared error if values are stored in 256 steps from low to high."""
     step = (high - low) / 255
     stored = np.clip(np.round(values / step) * step, low, high)
     return float(((values - stored) ** 2).mean())
@@ -639,7 +639,7 @@ def test_a_tensor_that_all_but_vanishes_has_no_finer_steps_than_what_is_summed(
     x = layers.Conv2D(8, 1)(layers.Add(name="sum")([shortcut, x]))
     x = layers.GlobalAveragePooling2D()(layers.Activation("relu")(x))
     model = randomise(keras.Model(image, layers.Dense(CLASSES, activation="softmax", name="probabilities")(x)))
-    # The same for all photos: nothing is left of what it makes once that is centred.
+    # Its output is the same for all photos, so nothing is left after centring.
     read.set_weights([read.kernel * 1e-12, np.ones(8)])
     pixels = photos[0][:8]
     graph = Graph(fold(model))
@@ -649,7 +649,7 @@ def test_a_tensor_that_all_but_vanishes_has_no_finer_steps_than_what_is_summed(
     summed = steps(model.get_layer("vanishing")).max() * ranges["read_activation"]
     assert ranges["vanishing"] >= summed * (1 - 1e-6)
     assert ranges["sum"] >= min(ranges["vanishing"], ranges["vanishing_too"]) * (1 - 1e-6)
-    # LiteRT ends the process where steps are 256 times finer.
+    # LiteRT ends the process if steps are 256 times finer.
     tflite = exporters().get("tflite")
     tflite.convert(quantize(fold(model), pixels).model, tmp_path / "made.tflite", "int8")
     assert np.isfinite(tflite.load(tmp_path / "made.tflite", 1).predict(pixels)).all()
@@ -683,7 +683,7 @@ def test_a_tensor_that_is_zero_everywhere_has_a_range_too() -> None:
 
 def test_rounding_by_inputs_beats_rounding_to_the_nearest() -> None:
     random = np.random.default_rng(0)
-    # Inputs as layers see them: correlated, and not centred.
+    # Inputs like those of real layers: correlated, and not centred.
     rows = (random.normal(size=(2000, 24)) @ random.normal(size=(24, 96)) + 1.0).clip(0).astype(np.float32)
     weights = random.normal(0, 0.1, (96, 16)).astype(np.float32)
     rounded = round_matrix(weights, rows)
@@ -692,7 +692,7 @@ def test_rounding_by_inputs_beats_rounding_to_the_nearest() -> None:
     errors = [np.square(rows @ (weights - found)).mean(axis=0) for found in (rounded, nearest)]
     assert errors[0].sum() < 0.5 * errors[1].sum()
     assert (errors[0] < errors[1]).mean() > 0.9
-    # Whoever stores them finds the step: one weight of every output is 127 of them.
+    # The step can be derived from the weights, because the largest weight of every output is 127 steps.
     found = rounded / (np.abs(rounded).max(axis=0) / 127)
     np.testing.assert_allclose(found, np.round(found), atol=1e-6)
     assert (np.abs(np.round(found)).max(axis=0) == 127).all()
@@ -711,7 +711,7 @@ def test_rounding_survives_inputs_that_say_nothing(rows: NDArray[np.float64], ro
 
 
 def test_a_dense_layer_on_a_whole_picture_is_rounded_by_its_inputs_too() -> None:
-    """What 50176 inputs have to do with each other, as those of simple_cnn at 224 px, would fill 20 GB."""
+    """The matrix of 50176 inputs, as in simple_cnn at 224 px, would take 20 GB."""
     dense = layers.Dense(3)
     random = np.random.default_rng(0)
     rows = (random.normal(size=(16, 4)) @ random.normal(size=(4, 6000)) + 1).clip(0).astype(np.float32)
@@ -745,7 +745,7 @@ def test_a_weight_that_reads_next_to_nothing_does_not_take_the_steps(rounding: A
 
 @pytest.mark.parametrize("rounding", [round_matrix, round_wide_matrix])
 def test_a_weight_keeps_its_size_where_8_bits_hide_what_it_reads(rounding: Any) -> None:
-    """Beside a loud input the others are stored as 0, and are not 0 once the tensor stays in float."""
+    """If one input is very large, the others are stored as 0, but they are not 0 if the tensor stays in float."""
     rows = np.zeros((24, 49), np.float32)
     rows[:, 48] = np.random.default_rng(0).uniform(5_000, 10_000, 24)
     weights = np.concatenate([np.eye(48), np.full((1, 48), 1e-6)]).astype(np.float32)

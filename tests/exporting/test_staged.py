@@ -1,4 +1,4 @@
-"""A bundle that is timed may come from anybody."""
+"""A bundle that is timed may come from an untrusted source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verification has teeth: real exported files, each with one thing wrong, and the sentence that says which."""
+"""Verification detects faults: real exported files with one fault each, and the sentence that names it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LABELS = ("apple", "lime", "sky")
 SUFFIXES = {"onnx": ".onnx", "tflite": ".tflite"}
 
 Array = NDArray[np.generic]
-#: Changes a kernel, its input channels last.
+#: A function that changes a kernel with input channels last.
 Change = Callable[[Array], None]
 
 
@@ -64,7 +64,7 @@ class Subject:
         return keras_predictions(self.trained, self.data, TEST)
 
     def copy(self, folder: Path, name: str, precision: str = "float32") -> Path:
-        """A file of one's own."""
+        """A copy of an exported file."""
         suffix = SUFFIXES[name]
         exported = self.run / "exports" / f"simple_cnn-{name}-{precision}" / f"simple_cnn{suffix}"
         return Path(shutil.copy(exported, folder / f"model{suffix}"))
@@ -79,7 +79,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
 
 
 def change_first_kernel(path: Path, change: Change) -> None:
-    """Changes the stored kernel of the first convolution of the network; the file's metadata stays as it is."""
+    """Changes the stored kernel of the network's first convolution, and keeps the metadata of the file."""
     exporter = exporter_of(path)
     said = exporter.read_metadata(path)
     (_change_onnx if path.suffix == ".onnx" else _change_tflite)(path, change)
@@ -91,7 +91,7 @@ def _change_onnx(path: Path, change: Change) -> None:
     model = onnx.load(path)
     constants = {constant.name: constant for constant in model.graph.initializer}
     name = next(node for node in model.graph.node if node.op_type == "Conv").input[1]
-    if name not in constants:  # int8, on its way through DequantizeLinear
+    if name not in constants:  # int8: the kernel is the input of a DequantizeLinear
         name = next(node for node in model.graph.node if name in node.output).input[0]
     kernel = numpy_helper.to_array(constants[name]).copy()
     change(np.moveaxis(kernel, 1, -1))
@@ -105,7 +105,7 @@ def _change_tflite(path: Path, change: Change) -> None:
     codes = [code.builtinCode for code in model.operatorCodes]
     convolutions = (step for step in graph.operators if codes[step.opcodeIndex] == BuiltinOperator.CONV_2D)
     kernels = (graph.tensors[step.inputs[1]] for step in convolutions)
-    tensor = next(kernel for kernel in kernels if kernel.name != b"channel_kernel")  # that one copies pixels
+    tensor = next(kernel for kernel in kernels if kernel.name != b"channel_kernel")  # the channel kernel copies pixels
     kernel = np.asarray(model.buffers[tensor.buffer].data, np.uint8).copy()
     change(kernel.view(np.int8 if tensor.type == TensorType.INT8 else np.float32).reshape(tensor.shape))
     model.buffers[tensor.buffer].data = kernel
@@ -114,7 +114,7 @@ def _change_tflite(path: Path, change: Change) -> None:
 
 
 def said_by(path: Path, **changes: object) -> None:
-    """Changes what a file says about itself, and nothing else."""
+    """Changes only the metadata of a file."""
     said = exporter_of(path).read_metadata(path)
     assert isinstance(said, Metadata)
     exporter_of(path).write_metadata(path, replace(said, **changes))
@@ -127,7 +127,7 @@ def test_the_file_as_it_was_exported_passes(subject: Subject, tmp_path: Path, na
     found = subject.verify(path)
     assert found.failures == ()
     assert found.n == 30
-    # Taking a kernel out and putting it back is not what fails.
+    # Reading and writing a kernel without a change does not make the verification fail.
     change_first_kernel(path, lambda kernel: None)
     assert subject.verify(path).failures == ()
 
@@ -158,7 +158,7 @@ def test_blue_for_red(subject: Subject, tmp_path: Path, name: str, precision: st
     found = subject.verify(path)
     assert found.contract.problems == ()
     assert found.tensor is not None
-    assert found.tensor.images == 0  # the pixels are right; what is made of them is not
+    assert found.tensor.images == 0  # the pixels are right, but the predictions are wrong
     first = (
         "A probability of the float32 model differs from Keras by"
         if precision == "float32"
@@ -194,7 +194,7 @@ def test_another_resize_rule(subject: Subject, tmp_path: Path, name: str, rule: 
 
 @pytest.fixture(scope="module")
 def other_run(subject: Subject) -> Path:
-    """Another run on the same photos, as far as anybody can see; its weights are others."""
+    """A run that looks like the first one, on the same photos, but has other weights."""
     folder = subject.work / "others" / "simple_cnn-20270101-000000"
     shutil.copytree(subject.run, folder, ignore=shutil.ignore_patterns("exports"))
     keras.utils.set_random_seed(7)
@@ -209,7 +209,7 @@ def test_weights_of_another_run(subject: Subject, other_run: Path, tmp_path: Pat
     other = of_run(open_run(other_run))
     found = verify(exporter_of(path), path, other, subject.data, TEST)
     assert found.failures[0].startswith("The file was made from other weights")
-    # Nor does it help to say that they are the same.
+    # A false digest in the metadata does not help either.
     said_by(path, model_digest=model_digest(other.load()))
     found = verify(exporter_of(path), path, other, subject.data, TEST)
     assert found.contract.problems == ()

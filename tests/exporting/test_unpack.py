@@ -1,4 +1,4 @@
-"""Archives that may come from anywhere: what is refused leaves nothing behind."""
+"""Archives from untrusted sources: if an archive is refused, no files are left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo.exporting.unpack import unpacked
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary folders go: nothing else is in it."""
+    """An empty folder, in which temporary folders are created."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -58,7 +58,7 @@ def test_spec_may_lie_at_the_top(tmp_path: Path, temporary: Path) -> None:
 )
 def test_paths_that_lead_out_are_refused(tmp_path: Path, temporary: Path, name: str) -> None:
     def rename(entry: zipfile.ZipInfo) -> None:
-        entry.filename = name  # as some other program would have written it
+        entry.filename = name  # as another program might have written it
 
     path = tmp_path / "evil.zip"
     with zipfile.ZipFile(path, "w") as file:
@@ -91,7 +91,7 @@ def test_bombs_are_refused(tmp_path: Path, temporary: Path, monkeypatch: pytest.
     monkeypatch.setattr(unpack, "MOST_BYTES", 40_000_000)
     with pytest.raises(VerificationError, match="it would need"), unpacked(path):
         pass
-    # One that lies about its size is cut off where it says it ends, and the checksum tells.
+    # An entry with a wrong size is read only up to this size, and its checksum fails.
     content = path.read_bytes()
     lie = content.replace((50_000_000).to_bytes(4, "little"), (1000).to_bytes(4, "little"))
     assert lie != content

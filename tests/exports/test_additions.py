@@ -1,4 +1,5 @@
-"""Additions of 8-bit tensors that x86 and ARM round alike. ``tests/emulation/test_arm.py`` asks an ARM processor."""
+"""Additions of 8-bit tensors that x86 and ARM round in the same way. ``tests/emulation/test_arm.py`` runs them on
+ARM."""
 
 from __future__ import annotations
 
@@ -31,14 +32,14 @@ def addition(left: Quantisation, right: Quantisation, result: Quantisation) -> o
 
 
 def all_sums(model: onnx.ModelProto) -> NDArray[np.uint8]:
-    """What ONNX Runtime answers to every pair of stored values."""
+    """The results of ONNX Runtime for every pair of stored values."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     left, right = np.meshgrid(STORED, STORED, indexing="ij")
     (found,) = session.run(None, {"left": left, "right": right})
     return np.asarray(found)
 
 
-#: Steps of additions in MobileNetV2 as they were chosen: one sum at a half; 226 sums; and sums that are nowhere near.
+#: Steps of three additions in MobileNetV2: with one sum at a half, with 226 such sums, and with none.
 UNSETTLED = [
     ((0.74835885, 133), (0.78285843, 128), (1.0, 128)),
     ((133 / 130, 128), (127 / 130, 126), (1.0, 126)),
@@ -57,7 +58,7 @@ def test_steps_are_changed_by_little_until_all_sums_are_rounded_alike(
     for step, (was, _) in zip(steps, (left, right), strict=True):
         assert abs(step / was - 1) < 1.1e-4
     assert rounded_alike((steps[0], left[1]), (steps[1], right[1]), result)
-    # What this machine computes is the exact sum, rounded.
+    # This machine computes the exact sum and rounds it.
     model = addition((steps[0], left[1]), (steps[1], right[1]), result)
     exact = (STORED.astype(float) - left[1])[:, None] * float(steps[0] / result[0])
     exact = exact + (STORED.astype(float) - right[1]) * float(steps[1] / result[0])

@@ -1,4 +1,4 @@
-"""What every exporter promises, of those that ship with zoo."""
+"""The conformance checks of the exporters that are included in zoo."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.testing.checks import exporter_file
 
 @pytest.fixture(autouse=True)
 def _closer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours are nearer to Keras than has to be asked of every runtime."""
+    """Checks the included runtimes with smaller tolerances than the conformance checks require."""
     for precision, difference in (("float32", 1e-5), ("float16", 1e-3), ("int8", 0.03)):
         monkeypatch.setitem(exporter_file.TOLERANCE, precision, difference)
 

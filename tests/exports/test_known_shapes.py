@@ -1,4 +1,4 @@
-"""Networks that reshape on the way: what is known of their shapes is written down, in both formats."""
+"""Networks with reshapes: known shapes are stored as constants, in both formats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHAPE = (32, 32, 3)
 
 
 def vision_transformer() -> keras.Model:
-    """Patches, one block of attention and one of dense layers, as tutorials write it."""
+    """Patches, one attention block and one block of dense layers, as in tutorials."""
     image = keras.Input(SHAPE, name="image")
     x = layers.Conv2D(16, 8, strides=8, name="patches")(layers.Rescaling(1 / 127.5, -1)(image))
     x = layers.Reshape((16, 16))(x)
@@ -68,7 +68,7 @@ def test_no_shape_is_computed_when_the_file_runs(model, prepared, exporter, prec
     exporter.convert(prepared[precision], path, precision)
     assert shape_operators(path) == set()
     images = pixels(5, SHAPE)
-    # Any batch in ONNX, and one by one in TFLite.
+    # Batches of any size in ONNX, and single images in TFLite.
     np.testing.assert_allclose(
         exporter.load(path, 1).predict(images), answers(model, images), atol=1e-4 if precision == "float32" else 0.15
     )

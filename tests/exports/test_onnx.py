@@ -1,4 +1,4 @@
-"""ONNX files: what they hold, that they answer like Keras, and that ONNX Runtime and OpenCV read them as they are."""
+"""ONNX files: their content, agreement with Keras, and that ONNX Runtime and OpenCV read them unchanged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SHAPE = (32, 32, 3)
 
 
 def build(odd=None):
-    """A small classifier of raw pixels with everything that leaves marks in a graph: 5 classes."""
+    """A small classifier of raw pixels with 5 classes, and with all kinds of layers that affect the graph."""
     image = layers.Input(SHAPE, name="image")
     x = layers.Rescaling([1 / 58, 1 / 57, 1 / 57.5], [-2.1, -2.0, -1.8])(image)
     x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
@@ -71,13 +71,13 @@ def model():
 
 @pytest.fixture(scope="module")
 def prepared(model):
-    """The model as the harness prepares it, for int8 and for the others."""
+    """The model as zoo prepares it for the exporter, for int8 and for the other precisions."""
     return {True: quantize(fold(model), pixels(32, SHAPE)).model, False: fold(model)}
 
 
 @pytest.fixture(scope="module")
 def files(prepared, tmp_path_factory):
-    """A file of every precision, as ``convert`` leaves it. Read them only."""
+    """A file of every precision, as written by ``convert``. Tests must not change them."""
     folder = tmp_path_factory.mktemp("onnx")
     made = {precision: folder / f"{precision}.onnx" for precision in ONNX.precisions}
     for precision, path in made.items():
@@ -88,7 +88,7 @@ def files(prepared, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def mobilenetv2():
-    """In small: a third as wide, 10 classes."""
+    """A small MobileNetV2 with a third of the width and 10 classes."""
     return randomise(zoo_mobilenetv2.model.build((64, 64, 3), 10, width=0.35))
 
 
@@ -103,7 +103,7 @@ def mobilenetv2_files(mobilenetv2, tmp_path_factory):
 
 @pytest.fixture
 def copy(files, tmp_path):
-    """``copy("int8")``: a file of one's own."""
+    """``copy("int8")`` copies a file for a test."""
     return lambda precision="float32": Path(shutil.copy(files[precision], tmp_path / f"{precision}.onnx"))
 
 
@@ -162,10 +162,10 @@ def test_float32_holds_nothing_but_what_computes(mobilenetv2_files):
         "Transpose",
     }
     assert found["Conv"] == 52
-    assert found["Add"] == 10  # the residuals: no bias and no offset is added apart
+    assert found["Add"] == 10  # the residuals: no bias and no offset is added separately
     assert found["Transpose"] == 1
-    assert found["Pad"] == 1  # the channel that carries the offset of the pixels
-    # No scale and no mean of pixels are left as constants.
+    assert found["Pad"] == 1  # the channel with the offset of the pixels
+    # No scale and no mean of pixels remain as constants.
     constants = {constant.name for constant in onnx.load(mobilenetv2_files["float32"]).graph.initializer}
     sums = [node for node in onnx.load(mobilenetv2_files["float32"]).graph.node if node.op_type == "Add"]
     assert not [name for node in sums for name in node.input if name in constants]
@@ -183,7 +183,7 @@ def test_int8_adds_only_the_steps_in_and_out_of_8_bits(mobilenetv2_files):
 def test_moves_the_colours_once(files, precision):
     found = steps(files[precision])
     assert found["Transpose"] == 1
-    # Nor is any shape computed when the file is asked.
+    # No shape is computed when the file runs.
     assert not {"Shape", "Gather", "Concat", "Slice"} & found.keys()
 
 
@@ -245,7 +245,7 @@ def test_onnx_runtime_leaves_no_convolution_in_float(which, request, tmp_path):
 
 @pytest.mark.parametrize("smallness", [0, 1e-6])
 def test_int8_keeps_the_bias_of_a_channel_without_weights(model, smallness, tmp_path):
-    """Training with weight decay leaves such channels; their bias was lost where it had to share the weights' step."""
+    """Weight decay creates such channels. Their bias was lost because it shared the step of the weights."""
     pruned = keras.models.clone_model(model)
     pruned.set_weights(model.get_weights())
     for name in ("depthwise", "project", "top", "hidden"):
@@ -261,7 +261,7 @@ def test_int8_keeps_the_bias_of_a_channel_without_weights(model, smallness, tmp_
     np.testing.assert_allclose(found, answers(quantized, images), rtol=0, atol=0.02)
 
 
-# Its answers
+# Its predictions
 
 
 def test_mobilenetv2_agrees_with_keras(mobilenetv2_files, mobilenetv2):
@@ -270,7 +270,7 @@ def test_mobilenetv2_agrees_with_keras(mobilenetv2_files, mobilenetv2):
     np.testing.assert_allclose(found, answers(mobilenetv2, images), rtol=0, atol=1e-5)
 
 
-# OpenCV, an implementation of its own
+# OpenCV, an independent implementation
 
 
 @pytest.mark.parametrize("engine", [cv2.dnn.ENGINE_CLASSIC, cv2.dnn.ENGINE_NEW], ids=["as in OpenCV 4", "of OpenCV 5"])
@@ -285,11 +285,11 @@ def test_opencv_reads_the_file_and_agrees_with_keras(which, engine, request):
         np.testing.assert_allclose(net.forward(), answers(model, images[:count]), rtol=0, atol=1e-5)
 
 
-# Its making
+# Conversion
 
 
 def converted(model, path):
-    """A float32 file of the model answers like it; its nodes."""
+    """Converts a model to float32, checks its predictions, and returns the nodes of the file."""
     ONNX.convert(fold(model), path, "float32")
     images = pixels(4, SHAPE)
     np.testing.assert_allclose(
@@ -386,7 +386,7 @@ def test_what_others_wrote_into_the_file_stays(copy):
     assert {entry.key: entry.value for entry in onnx.load(path).metadata_props}["author"] == "somebody"
 
 
-# Files that are none
+# Invalid files
 
 
 def test_metadata_that_was_changed_is_not_taken_for_none(copy):
@@ -407,7 +407,7 @@ def test_a_name_that_is_not_utf_8_is_no_obstacle(files, tmp_path):
     assert ONNX.load(path, 1).predict(pixels(1, SHAPE)).shape == (1, 5)
 
 
-# What it costs to have it
+# Imports
 
 
 def test_reading_metadata_needs_no_framework(copy):

@@ -1,5 +1,5 @@
-"""Files in runtimes that share no code with those the files were made for. ``benchmarks/runtimes.py`` has more of them,
-with trained models and photographs."""
+"""Files in runtimes that share no code with those for which the files were made. ``benchmarks/runtimes.py`` compares
+more runtimes, with trained models and photographs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_opencv_reads_the_tflite_file(model: keras.Model, files: dict[str, Path]
     net = cv2.dnn.readNetFromTFLite(str(files["tflite"]), engine)
     images = pixels(5, SHAPE)
     for image, expected in zip(images, answers(model, images), strict=True):
-        net.setInput(cv2.dnn.blobFromImage(image))  # OpenCV wants the colours first
+        net.setInput(cv2.dnn.blobFromImage(image))  # OpenCV expects channels first
         np.testing.assert_allclose(net.forward()[0], expected, rtol=0, atol=1e-5)
 
 

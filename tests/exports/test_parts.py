@@ -1,4 +1,4 @@
-"""A format of two files goes through everything: export, bundle, archive, verification, prediction."""
+"""A format of two files passes all steps: export, bundle, archive, verification, prediction."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from zoo_halves import EXPORTER as HALVES  # noqa: E402
 
 LABELS = ("apple", "lime", "plum", "sky")
 
-#: Example to the suffixes of its two files.
+#: For each example, the suffixes of its two files.
 FORMATS = {"halves": (".head", ".tail"), "openvino": (".xml", ".bin")}
 
 
-#: What depends on the number of files.
+#: Checks that depend on the number of files.
 CHECKS = ("record", "contract_kept", "same_bytes", "round_trip", "written_twice", "damaged", "any_name")
 
 
@@ -57,7 +57,7 @@ def test_openvino_conforms_in_150_lines() -> None:
 def name(
     request: pytest.FixtureRequest, fake_plugin: FakePlugin, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
-    """An example, installed like any plugin."""
+    """Installs an example like any plugin, and yields its name."""
     if request.param == "openvino":
         pytest.importorskip("openvino", reason="openvino takes 190 MB and is no test dependency: pip install it")
     fake_plugin(f"zoo-{request.param}", None)
@@ -72,7 +72,7 @@ Command = Callable[..., Result]
 
 @pytest.fixture
 def small(tmp_path: Path, photo_folder: PhotoFolder) -> tuple[str, ...]:
-    """Options of a lone Keras file with photos to verify it on."""
+    """Options for a single Keras file with photos for its verification."""
     photos = photo_folder(dict.fromkeys(LABELS, 4))
     classifier(lambda x: layers.Conv2D(8, 3, strides=2, activation="relu")(x)).save(tmp_path / "small.keras")
     (tmp_path / "labels.txt").write_text("".join(f"{label}\n" for label in LABELS))

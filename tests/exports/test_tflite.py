@@ -1,4 +1,4 @@
-"""TFLite files: what they hold, that they answer like Keras, and that LiteRT and MediaPipe read them as they are."""
+"""TFLite files: their content, agreement with Keras, and that LiteRT and MediaPipe read them unchanged."""
 
 from __future__ import annotations
 
@@ -96,13 +96,13 @@ def plain():
 
 @pytest.fixture(scope="module")
 def prepared():
-    """The same network as the harness prepares it for int8."""
+    """The same network as zoo prepares it for the exporter, for int8."""
     return build(quantised=True)
 
 
 @pytest.fixture(scope="module")
 def files(plain, prepared, tmp_path_factory):
-    """A file of every precision, as ``convert`` leaves it. Read them only."""
+    """A file of every precision, as written by ``convert``. Tests must not change them."""
     folder = tmp_path_factory.mktemp("tflite")
     made = {precision: folder / f"{precision}.tflite" for precision in TFLITE.precisions}
     for precision, path in made.items():
@@ -113,7 +113,7 @@ def files(plain, prepared, tmp_path_factory):
 
 @pytest.fixture
 def copy(files, tmp_path):
-    """``copy("int8")``: a file of one's own."""
+    """``copy("int8")`` copies a file for a test."""
     return lambda precision="float32": Path(shutil.copy(files[precision], tmp_path / f"{precision}.tflite"))
 
 
@@ -165,13 +165,13 @@ def test_needs_built_in_operators_only(files, precision):
 
 def test_float32_is_run_by_xnnpack_from_end_to_end(files):
     assert fully_delegated(files["float32"])
-    # uint8 to int8 at the door is not XNNPACK's: so the question can be answered with no, too.
+    # XNNPACK does not convert the uint8 input to int8, so this file shows that the result can also be False.
     assert not fully_delegated(files["int8"])
 
 
 @pytest.mark.parametrize("precision", TFLITE.precisions)
 def test_the_constant_channel_is_filled_exactly(precision, tmp_path, monkeypatch):
-    """By a convolution, which XNNPACK runs: the answers are those of padding, as the converter has it, to the bit."""
+    """A convolution, which XNNPACK runs, gives bit for bit the same outputs as the padding of the converter."""
     model = build(precision == "int8", padded=True)
     TFLITE.convert(model, tmp_path / "ours.tflite", precision)
     assert "PADV2" not in {step.name for step in operators_of_file(tmp_path / "ours.tflite")}
@@ -230,10 +230,10 @@ def test_conversion_says_nothing(plain, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-# Its answers
+# Its predictions
 
 
-# What cannot be converted
+# Models that cannot be converted
 
 
 def test_a_layer_without_operator_is_named(tmp_path, capfd):
@@ -281,7 +281,7 @@ def test_a_label_that_is_no_line_moves_no_other(copy):
     assert zipfile.ZipFile(path).read("labels.txt").decode().split("\n") == ["two lines", "?", "?t?", "d", "e", ""]
 
 
-# Files that are none
+# Invalid files
 
 
 def test_metadata_that_was_cut_off_or_changed_is_not_taken_for_none(copy):
@@ -304,7 +304,7 @@ def test_a_name_that_is_not_utf_8_is_no_obstacle(files, tmp_path):
     assert TFLITE.load(path, 1).predict(pixels(1)).shape == (1, 5)
 
 
-# What it costs to have it
+# Imports
 
 
 def test_reading_metadata_needs_no_tensorflow(copy):
@@ -328,14 +328,14 @@ def _loaded_by(script):
     return set(done.stdout.split())
 
 
-# MediaPipe Tasks, as it is
+# MediaPipe Tasks
 
 
 @pytest.fixture(scope="session")
 def mediapipe_path(tmp_path_factory):
-    """What PYTHONPATH needs for MediaPipe: nothing, the folder ``ZOO_TEST_MEDIAPIPE`` names, or one filled by pip.
+    """PYTHONPATH for MediaPipe: empty, the folder of ``ZOO_TEST_MEDIAPIPE``, or one to which pip installs it.
 
-    It is not among the test dependencies: it brings an OpenCV of its own, which would overwrite ours.
+    MediaPipe is not a dependency of the tests, because its OpenCV would overwrite the installed one.
     """
     if importlib.util.find_spec("mediapipe"):
         return ""

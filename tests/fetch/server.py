@@ -1,9 +1,10 @@
-"""A real HTTP/1.1 server on loopback, with every bad habit that servers have.
+"""A real HTTP/1.1 server on the loopback interface, with all kinds of bad behaviour.
 
-It knows which answers arrived: one did once the client asked for the next thing on that connection, or closed it having
-read everything. An answer that lay unread in the buffers of a killed process did not arrive.
+It counts the responses that arrived. A response has arrived if the client then sends another request on the connection,
+or has read everything when it closes the connection. A response that is unread in the buffers of a killed process has
+not arrived.
 
-    python -m tests.fetch.server FOLDER --latency-ms 50      # prints its port; GET /-/counts tells what arrived
+    python -m tests.fetch.server FOLDER --latency-ms 50      # prints its port; GET /-/counts returns the counts
 """
 
 from __future__ import annotations
@@ -22,21 +23,22 @@ from pathlib import Path
 
 @dataclass
 class Served:
-    """What the server does when a path is asked for.
+    """The response of the server for a path.
 
     Args:
-        body: Of the whole file.
-        status: Of the answer; an error has no range.
-        headers: Added to the usual ones, and in place of them.
-        cut_at: Bytes after which the connection breaks, in the first ``cut_times`` answers.
-        fail_first: Answers with ``status`` so often, and with 200 from then on.
-        ranges: Whether parts can be asked for.
-        etag: Whether it tells a version.
-        pause_s: Before every 4 kB of the body.
-        chunked: The body goes in chunks of 1000 bytes, and no length is told; ``cut_at`` counts what frames them too.
-        drip_s: Before every byte of status and headers, or of what ``trickle`` says.
-        trickle: Sent without end, a byte at a time, after the headers or, where ``headless``, in place of them.
-        endless_s: The body begins anew again and again for so long, and no length is told.
+        body: Content of the whole file.
+        status: Status of the response. Errors ignore ranges.
+        headers: Headers that are added to the usual ones, or replace them.
+        cut_at: Number of bytes after which the connection is closed, in the first ``cut_times`` responses.
+        fail_first: Number of responses with ``status``, before all others have 200.
+        ranges: Whether ranges are supported.
+        etag: Whether the response has an ETag.
+        pause_s: Pause before every 4 kB of the body.
+        chunked: The body is sent in chunks of 1000 bytes, without a length. ``cut_at`` includes the bytes around
+        chunks.
+        drip_s: Pause before every byte of status and headers, or of ``trickle``.
+        trickle: Sent repeatedly without end, a byte at a time, after the headers, or with ``headless`` instead of them.
+        endless_s: Time for which the body is repeated, without a length.
     """
 
     body: bytes = b""
@@ -57,7 +59,7 @@ class Served:
 
 @dataclass
 class Answer:
-    """One answer, as it went out."""
+    """A response that was sent."""
 
     method: str
     path: str
@@ -68,7 +70,7 @@ class Answer:
 
 
 class LoopbackServer:
-    """Serves ``files``, path to what is done; change them while it runs. A folder is served where nothing is set."""
+    """Serves ``files``, a response for each path, which may change at any time; other paths are in a folder."""
 
     def __init__(self, latency_s: float = 0.0, folder: Path | None = None) -> None:
         self.files: dict[str, Served] = {}
@@ -89,7 +91,7 @@ class LoopbackServer:
         return f"http://127.0.0.1:{self.port}"
 
     def arrived(self) -> Counter[str]:
-        """Path to how often the whole file arrived in one answer."""
+        """For each path, how often the whole file arrived in one response."""
         return Counter(a.path for a in self.answers if a.arrived and a.status == 200 and a.method == "GET")
 
     def asked(self, path: str) -> list[Answer]:
@@ -148,7 +150,7 @@ class LoopbackServer:
             return None
         await asyncio.sleep(self._latency_s)
         if reader.at_eof():
-            return None  # the client went away while we thought
+            return None  # the client disconnected during the pause
         self._asked[path] += 1
         served = self.files.get(path) or self._from_folder(path)
         status, headers, body = self._response(served, asked.get("range"), self._asked[path])

@@ -1,4 +1,4 @@
-"""Which addresses are asked, and that what was checked is what is connected to."""
+"""Allowed addresses, and that the connection is made to the address that was checked."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from zoo.fetch.transfer import Remote
         "fec0::1",
         "2002:a9fe:a9fe::1",
         "2002:c0a8:101::",
-        "2001:0:7f00:1::",  # Teredo by a server on this machine
+        "2001:0:7f00:1::",  # Teredo with a server on this machine
         "2001:0:4136:e378:8000:63bf:f5ff:fffe",  # Teredo to 10.0.0.1
         "2001:db8::1",
         "4000::1",
@@ -100,7 +100,7 @@ def test_a_server_that_was_named_cannot_send_on_to_another_private_one(server: L
 def test_a_name_is_resolved_once_and_that_address_is_connected_to(
     server: LoopbackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name server that gives another address the second time is what cannot be had here; everything else is real."""
+    """Only the name server is replaced: its second response is another address."""
     asked = []
 
     def rebinding(host: str, port: int, *rest: Any, **options: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Servers that break off, ask to wait, answer without end, or are not there: what is tried again, what given up."""
+"""Servers that disconnect, ask to wait, send without end, or do not exist: when zoo retries, and when it gives up."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_passing_trouble_is_waited_for_and_a_broken_transfer_goes_on(
 def test_a_chunked_response_that_breaks_off_is_incomplete(
     run_zoo: RunZoo, server: LoopbackServer, url_list: UrlList, tmp_path: Path
 ) -> None:
-    """The image would decode without its last bytes, so nothing but the transfer can tell that they are missing."""
+    """The image could be decoded without its last bytes, so only the transfer shows that they are missing."""
     photo = picture(7) + bytes(60_000)
     server.files["/whole"] = Served(photo, chunked=True)
     server.files["/in-a-chunk"] = Served(photo, chunked=True, cut_at=45_500)
@@ -100,7 +100,7 @@ def test_an_unwanted_response_is_not_read_without_end(
 def test_a_server_that_sends_byte_after_byte_is_given_up(
     slow: Served, proxied: bool, server: LoopbackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every byte comes long before the socket's timeout, and the answer never ends."""
+    """Every byte arrives long before the timeout of the socket, and the response never ends."""
     url = f"{server.url}/slow"
     if proxied:
         url = "http://photos.test/slow"
@@ -147,7 +147,7 @@ def test_what_never_ends_well_ends(run_zoo: RunZoo, server: LoopbackServer, url_
 
 def test_a_host_that_nobody_reaches_is_given_up(server: LoopbackServer, tmp_path: Path) -> None:
     dead = [Wanted(url=f"http://127.0.0.1:9/{number}.jpg", folder="ball", stem=f"{number}") for number in range(400)]
-    # What counts is the host, so the one that lives has another name.
+    # Failures are counted per host, so the working server has another host name.
     urls = [url.replace("127.0.0.1", "localhost") for url, _ in serve_pictures(server, 5)]
     alive = [Wanted(url=url, folder="ball", stem=f"b{number}") for number, url in enumerate(urls)]
     folder = ImageFolder(tmp_path / "photos")

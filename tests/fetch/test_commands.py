@@ -1,4 +1,4 @@
-"""The commands start quickly, and go through a proxy where there is one."""
+"""The commands start quickly, and use a proxy if one is set."""
 
 from __future__ import annotations
 

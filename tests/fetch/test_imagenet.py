@@ -1,4 +1,4 @@
-"""``zoo data fetch imagenet``: copies as people have them, made here of small pictures."""
+"""``zoo data fetch imagenet`` on the usual kinds of copies, which are made of small images here."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_members_that_climb_out_or_are_no_files(run_zoo: RunZoo, tmp_path: Path)
 def test_a_copy_that_was_cut_short_or_is_none(run_zoo: RunZoo, tmp_path: Path) -> None:
     whole = archive_of_archives(tmp_path).read_bytes()
     (tmp_path / "cut.tar").write_bytes(whole[: len(whole) // 2])
-    at = whole.index(f"{SOCCER}.tar".encode())  # where the header of the last class begins
+    at = whole.index(f"{SOCCER}.tar".encode())  # the header of the last class begins here
     (tmp_path / "hole.tar").write_bytes(whole[:at] + b"\xff" * 512 + whole[at + 512 :])
     (tmp_path / "text.tar").write_bytes(b"no archive at all")
     (tmp_path / "empty").mkdir()

@@ -1,4 +1,4 @@
-"""Killed at any point, the same command completes it: every file whole, none fetched twice."""
+"""After a kill at any point, the same command completes the download: all files are complete, none is fetched twice."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_file_whole_and_none_fetched_twice(
         codes = []
         kills = 5 if number == signal.SIGKILL else 2
         for attempt in range(kills):
-            # A test run in the background ignores Ctrl-C, and so would what it starts.
+            # A test that runs in the background ignores Ctrl-C, and so would the processes that it starts.
             listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
             process = subprocess.Popen(command, env=zoo_environment(site), stderr=subprocess.PIPE, preexec_fn=listen)
             target = 40 * (attempt + 1)
@@ -78,7 +78,7 @@ def test_every_file_whole_and_none_fetched_twice(
 def test_complete_files_are_not_downloaded_again_after_a_kill(
     run_zoo: RunZoo, url_list: UrlList, tmp_path: Path
 ) -> None:
-    """The worst moment: every byte is there and nothing was looked at yet; or half of them are."""
+    """The worst moment: all bytes have arrived and none of the files was checked, or only half of them."""
 
     with serving() as server:
         rows = serve_pictures(server, 2)
@@ -149,7 +149,7 @@ def test_a_folder_that_cannot_be_locked_is_not_blamed_on_another_command(
     assert "Is a directory" in done.err
     assert "Another command" not in done.err
 
-    # A network disk without a lock service is what cannot be had here.
+    # Only the network disk without a lock service is replaced.
     def no_locks(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 

@@ -1,4 +1,4 @@
-"""Names that any disk takes."""
+"""Names that are valid on every file system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``zoo data fetch openimages``: a mirror on loopback with the layout of the original's index and images."""
+"""``zoo data fetch openimages`` from a local mirror that has the layout of the original index and images."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def image_row(
 
 @pytest.fixture
 def mirror(server: LoopbackServer) -> LoopbackServer:
-    """30 images of rugby, 30 of football, two of both, one denied, a few that only the labels name."""
+    """30 images of rugby, 30 of football, two of both, one whose label was denied, a few only in the labels."""
     labels: list[tuple[object, ...]] = [("ImageID", "Source", "LabelName", "Confidence")]
     images: list[tuple[object, ...]] = [HEADER]
     for number in range(1, 61):
@@ -138,7 +138,7 @@ def test_the_index_is_downloaded_once_and_resumed(
 def test_an_index_in_chunks_that_breaks_off_is_not_taken_for_the_whole(
     run_zoo: RunZoo, mirror: LoopbackServer, own_cache: Path
 ) -> None:
-    """Half a table is a table: nobody would notice that classes had fewer images."""
+    """Half of a table is a valid table, so nobody would notice that classes have fewer images."""
     for path in (CLASSES, LABELS, IMAGES):
         mirror.files[path].chunked = True
     mirror.files[LABELS].cut_at, mirror.files[LABELS].cut_times = 2014, 99

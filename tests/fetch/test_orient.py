@@ -1,4 +1,4 @@
-"""Pictures turned upright: seen turned, with the pixels they had."""
+"""Images that are rotated by EXIF: viewers rotate them, and their stored pixels are not changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The few lines that matter, wherever the blocks end that a file is read in."""
+"""Finding matching lines of a file, wherever the blocks in which it is read end."""
 
 from __future__ import annotations
 

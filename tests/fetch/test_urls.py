@@ -1,4 +1,4 @@
-"""``zoo data fetch urls``: what comes of a list, whatever the servers do."""
+"""``zoo data fetch urls``: the results of a list, for all kinds of server behaviour."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _png_of(width_px: int, height_px: int) -> bytes:
 def test_what_an_option_refused_comes_with_another_option(
     run_zoo: RunZoo, server: LoopbackServer, url_list: UrlList, tmp_path: Path
 ) -> None:
-    """While a run is not complete it remembers what will not come; that must not hold for what an option decides."""
+    """An incomplete run remembers failed images, but failures that depend on an option must be tried again."""
     server.files["/large.png"] = Served(picture(1, ".png", (600, 600)) + bytes(200_000))
     server.files["/page"] = Served(b"<html>no image</html>")
     server.files["/later"] = Served(b"", 429, {"Retry-After": "86400"})
@@ -122,7 +122,7 @@ def test_what_an_option_refused_comes_with_another_option(
     photos = tmp_path / "photos"
 
     def fetched(*options: str, nobody: bool = False) -> dict[str, str]:
-        """Name to reason of what did not come."""
+        """Fetches a list; for each failed name, the reason."""
         unreached = [("http://nobody.invalid/x", "ball")] if nobody else []
         done = run_zoo("data", "fetch", "urls", url_list([*rows, *unreached]), "--out", "photos", *options)
         assert done.code == 4

@@ -1,4 +1,4 @@
-"""Pictures to encode, and Pillow as the independent reader to compare with."""
+"""Pictures for the tests of formats, and Pillow as an independent reader for comparison."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def encode(picture: Image.Image, file_format: str, **options: object) -> bytes:
 
 
 def read_with_pillow(data: bytes) -> npt.NDArray[np.float64]:
-    """RGB on white and upright, 0 to 255, rounded."""
+    """The image as Pillow reads it: RGB on white, upright, 0 to 255, rounded."""
     picture = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     if not picture.has_transparency_data:
         return np.asarray(picture.convert("RGB")).astype(float)
@@ -53,7 +53,7 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def png_that_declares(width: int, height: int, *, rows: int) -> bytes:
-    """A 1-bit PNG that declares one size and holds ``rows`` rows."""
+    """A 1-bit PNG that declares a size and contains ``rows`` rows."""
     body = zlib.compress(bytes((1 + (width + 7) // 8) * rows))
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", body) + png_chunk(b"IEND", b"")

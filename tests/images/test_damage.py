@@ -1,4 +1,4 @@
-"""What is no usable picture is refused with a reason, quickly, and without taking memory or the process along."""
+"""Unusable files are refused with a reason, quickly, without using much memory and without ending the process."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_cut_off_picture_is_refused(file_format: str, options: dict[str, object]
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
 def test_picture_whose_second_half_never_arrived_is_truncated(file_format: str) -> None:
-    """A download into a file of the final size leaves zeros at the end."""
+    """An interrupted download to a file of the final size leaves zeros at the end."""
     data = encode(COLOR, file_format)
     half = len(data) // 2
     assert reason(data[:half] + bytes(len(data) - half)) == f"truncated {file_format}"
@@ -92,19 +92,19 @@ def test_jpeg_that_lacks_its_end_mark_alone_is_used(lost: int, options: dict[str
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}, {"restart_marker_blocks": 3}])
 def test_jpeg_that_lacks_more_is_refused(options: dict[str, object]) -> None:
-    """Byte by byte: a picture is used only if no byte of it is missing, wherever the file was cut off."""
+    """A file is cut off at every byte: it is used only if no byte of the image is missing."""
     data = encode(COLOR, "JPEG", **options)
     whole = decode(data)
     used = []
     for end in range(len(data) // 2, len(data) - 2):
         with contextlib.suppress(ImageError):
             used.append((len(data) - end, np.array_equal(decode(data[:end]), whole)))
-    # The last byte or two before the mark may hold nothing but bits that fill up.
+    # The last one or two bytes before the end marker may contain only padding bits.
     assert all(lost <= 4 and same for lost, same in used), used
 
 
 def test_jpeg_whose_last_scans_never_arrived_is_refused() -> None:
-    """Cut between two scans, what there is of it is whole, and blurred."""
+    """If the file is cut between two scans, the rest is a complete, blurred image."""
     data = encode(COLOR, "JPEG", progressive=True)
     last_scan = data.rindex(b"\xff\xda")
     assert reason(data[:last_scan]) == "truncated JPEG"

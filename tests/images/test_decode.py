@@ -1,4 +1,4 @@
-"""Every format and every colour mode comes out as Pillow, an independent reader, sees it."""
+"""Every format and colour mode is decoded to the same pixels as by Pillow, an independent reader."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_fourth_channel_that_tiff_does_not_call_alpha_is_dropped() -> None:
 
 @pytest.mark.parametrize("masks", [b"", struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)])
 def test_unused_fourth_byte_of_bmp_is_no_alpha(masks: bytes) -> None:
-    """Screen grabs leave 0 there; taken for alpha, the picture would be all white."""
+    """Screenshots have 0 in this byte. If it were used as alpha, the image would be white."""
     unused = np.zeros((HEIGHT, WIDTH), np.uint8)
     rows = np.dstack([RGB[..., ::-1], unused])[::-1].tobytes()
     header = struct.pack("<IiiHHIIiiII", 40, WIDTH, HEIGHT, 1, 32, 3 if masks else 0, len(rows), 0, 0, 0, 0)
@@ -168,7 +168,7 @@ def test_16_bit_gray_png_with_a_transparent_level() -> None:
 def test_deep_avif(bits: int) -> None:
     deep = RGB16[..., ::-1] >> (16 - bits)
     data = cv2.imencode(".avif", deep, [cv2.IMWRITE_AVIF_DEPTH, bits, cv2.IMWRITE_AVIF_QUALITY, 95])[1].tobytes()
-    # Pillow has libavif reduce the depth before it interpolates colour, we after.
+    # Pillow lets libavif reduce the depth before it interpolates colour; zoo does so after it.
     assert largest_difference(decode(data), read_with_pillow(data)) <= 4
 
 
@@ -180,7 +180,7 @@ def test_deep_avif_with_alpha() -> None:
 
 @pytest.mark.parametrize("color_transform", [0, 2, None], ids=["CMYK", "YCCK", "without Adobe's mark"])
 def test_cmyk_jpeg(color_transform: int | None) -> None:
-    """Adobe's applications, and with them everyone, store CMYK inverted; YCCK has three of the channels turned."""
+    """CMYK is stored inverted, as by Adobe's applications; in YCCK, three of the channels are converted to YCbCr."""
     data = encode(COLOR.convert("CMYK"), "JPEG", quality=95, subsampling=0)
     segment = data.index(b"Adobe") - 4
     if color_transform is None:

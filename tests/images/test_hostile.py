@@ -1,4 +1,4 @@
-"""The shared folder of bad inputs: each file loads or is refused, as its table says."""
+"""The shared folder of bad inputs: each file is loaded or refused, as the table of the folder states."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POLICY = {
     "rugby/truncated_half.jpg": "truncated JPEG",
     "rugby/truncated.png": "truncated PNG",
     "soccer/noextension": LOADS,
-    "soccer/IMG_0001.heic": LOADS,  # JPEG by content
+    "soccer/IMG_0001.heic": LOADS,  # its content is JPEG
     "rugby/comma,tab\tnewline\nname.jpg": LOADS,
     "rugby/good_link.jpg": LOADS,
     "stray.jpg": LOADS,

@@ -1,4 +1,4 @@
-"""Remarks on pictures that are used, such as warnings of decoders, with the file that each is about."""
+"""Remarks on images that are used, such as warnings of decoders, each with its file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from zoo.images.listen import listening
 SPEC = ImageSpec(height_px=16, width_px=16)
 END = b"\xff\xd9"
 
-#: As a command does it: guards its terminal, reads photos in threads, and tells what is worth saying.
+#: Does the same as a command: guards its terminal, reads photos in threads, and prints remarks.
 READ = """
 import sys
 from zoo.data import load_data
@@ -44,13 +44,13 @@ print(f"{len(data.names)} read", file=sys.stderr)
 
 
 def with_rubbish(whole: bytes, count: int = 120) -> bytes:
-    """Bytes between the last restart interval and the end mark: libjpeg warns and decodes."""
+    """Adds bytes between the last restart interval and the end marker: libjpeg warns, and decodes the file."""
     assert whole.endswith(END)
     return whole[:-2] + b"\x12\x34\x56" * (count // 3) + END
 
 
 def half_gray(whole: bytes) -> bytes:
-    """The scan ends too early and an end mark follows: libjpeg warns and paints the rest gray."""
+    """Ends the scan too early, with an end marker. libjpeg prints a warning and fills the rest with gray."""
     scan = whole.index(b"\xff\xda")
     return whole[: (scan + len(whole)) // 2] + END
 
@@ -156,7 +156,7 @@ def test_in_threads_each_remark_is_about_its_own_file(tmp_path: Path, capfd: pyt
 
 
 def test_what_no_decoder_says_comes_out(capfd: pytest.CaptureFixture[str]) -> None:
-    """A model that computes in another thread may write to the descriptor at any time."""
+    """A model that runs in another thread may write to the descriptor at any time."""
     damaged = half_gray(encode(COLOR, "JPEG"))
     stop = threading.Event()
 

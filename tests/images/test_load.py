@@ -1,4 +1,4 @@
-"""Paths: whatever lies there, loading ends at once, with a picture or with a reason."""
+"""Paths to anything: loading ends at once, with an image or with a reason."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def reason(path: str | Path) -> str:
-    """The reason for which ``path`` is refused, found within five seconds."""
+    """The reason why ``path`` is refused. It must be found within five seconds."""
     reasons = []
 
     def attempt() -> None:
@@ -66,7 +66,7 @@ def test_link_to_a_named_pipe_does_not_hang(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # the name of a socket must be short
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket.jpg")
         assert reason("socket.jpg") == "socket"
@@ -143,7 +143,7 @@ def test_many_threads_at_once(shared_data: Path) -> None:
 
 
 def test_device_needs_numpy_and_opencv_only() -> None:
-    """And ``pi_heif``, but only once there is a HEIC photo: it is not a requirement of a bundle."""
+    """``pi_heif`` is imported only for a HEIC photo, because it is not a requirement of a bundle."""
     for source in Path(zoo.images.__file__).parent.rglob("*.py"):
         optional = {"pi_heif"} if source.name == "heif.py" else set()
         allowed = {*sys.stdlib_module_names, "numpy", "cv2", "zoo"} | optional

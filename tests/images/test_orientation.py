@@ -1,4 +1,4 @@
-"""EXIF orientation is applied once, whatever the format and whatever OpenCV does of its own accord."""
+"""EXIF orientation is applied once, in every format, whether OpenCV applies it or not."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_invalid_orientation_counts_as_upright(file_format: str, orientation: in
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_of_16_bit_tiff(orientation: int) -> None:
     data = tiff(RGB16, color_space=2, orientation=orientation)
-    assert largest_difference(decode(data), read_with_pillow(data)) <= 1  # Pillow cuts 16 bits, we round
+    assert largest_difference(decode(data), read_with_pillow(data)) <= 1  # Pillow truncates 16 bits, zoo rounds
 
 
 @pytest.mark.parametrize("garbage", [b"", b"MM", b"MM\0*\xff\xff\xff\xff", b"II*\0\x08\0\0\0\xff\xff" + b"\xff" * 30])
@@ -76,7 +76,7 @@ def test_photos_of_all_orientations_are_equal_after_decoding(shared_data: Path, 
     spec = ImageSpec(height_px=120, width_px=90)
     small = [resize(decode(data), spec).astype(float) for data in (upright, photo)]
     assert decode(photo).shape == decode(upright).shape
-    # They differ in the digit printed on each; turned otherwise, the difference is ten times as large.
+    # They differ in the digit that is printed on each; with a wrong rotation, the difference is ten times as large.
     assert np.abs(small[0] - small[1]).mean() < 6
     assert np.abs(small[0] - small[1][::-1]).mean() > 30
     assert np.abs(small[0] - small[1][:, ::-1]).mean() > 15

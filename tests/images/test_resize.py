@@ -1,4 +1,4 @@
-"""Where the landmarks of a picture come to lie, for every rule; and that nothing is sampled away."""
+"""Positions of landmarks after resizing by every rule, and that no detail is lost by sampling."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 
 def with_landmark(height: int, width: int, top: float, left: float) -> Picture:
-    """Black with a white disc; ``top`` and ``left`` of its centre as parts of the picture."""
+    """A black image with a white disc; ``top`` and ``left`` of its centre are fractions of the image."""
     picture = np.zeros((height, width, 3), np.uint8)
     centre = (round(left * width - 0.5), round(top * height - 0.5))
     cv2.circle(picture, centre, max(min(height, width) // 20, 1), (255, 255, 255), -1)
@@ -27,7 +27,7 @@ def with_landmark(height: int, width: int, top: float, left: float) -> Picture:
 
 
 def landmark(picture: Picture) -> tuple[float, float]:
-    """(y, x) of the centre of what is white, in pixels from the upper left corner."""
+    """(y, x) of the centre of the white area, in pixels from the upper left corner."""
     y, x = np.nonzero(picture[..., 0] > 127)
     return y.mean() + 0.5, x.mean() + 0.5
 
@@ -53,13 +53,13 @@ def test_landmarks(height: int, width: int, target_height: int, target_width: in
             target_height / 2 + (top - 0.5) * height * scale_y,
             target_width / 2 + (left - 0.5) * width * scale_x,
         )
-        # Half a pixel for the disc's centre, half for a rounded size, half for an odd pixel of margin; enlarged.
+        # Tolerance: half a pixel each for the disc's centre, a rounded size and an odd margin, scaled to the result.
         tolerance = 1 + max(scale_y, scale_x)
         assert np.abs(np.subtract(landmark(resized), expected)).max() < tolerance, rule
 
 
 def test_squash_and_letterbox_show_the_whole_picture_and_crop_its_middle() -> None:
-    """Left to right: a tenth red, four fifths green, a tenth blue."""
+    """The image is, from left to right, a tenth red, four fifths green and a tenth blue."""
     picture = np.zeros((100, 200, 3), np.uint8)
     picture[:, :20], picture[:, 20:180], picture[:, 180:] = RED, GREEN, BLUE
 
@@ -82,7 +82,7 @@ def test_odd_padding_goes_to_the_end() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(300, 500), (640, 480), (299, 299)])
 def test_crop_agrees_with_the_recipe_of_the_published_weights(height: int, width: int) -> None:
-    """Shorter side to 256, bilinear with averaging, centre 224: Pillow's box filter is OpenCV's area."""
+    """Shorter side resized to 256 with averaging, then the centre 224. Pillow's box filter equals ``area``."""
     smooth = cv2.resize(RGB, (width, height), interpolation=cv2.INTER_CUBIC)
     scale = 256 / min(height, width)
     size = round(width * scale), round(height * scale)
@@ -107,11 +107,11 @@ def test_extreme_shapes(height: int, width: int, rule: str, interpolation: str) 
 
 
 def test_crop_of_a_very_long_picture_takes_its_middle_and_enlarges_no_more() -> None:
-    """Scaled as a whole this would be 256 x 1,280,000 pixels, 983 MB."""
+    """If the whole image were scaled, it would have 256 x 1,280,000 pixels, 983 MB."""
     picture = np.zeros((1, 5000, 3), np.uint8)
     picture[0, 2500:] = 255
     resized = resize(picture, ImageSpec(resize="crop", interpolation="bilinear"))
-    # The middle 7/8 of a ramp of 256 pixels from one source pixel to the next, with the step in its middle.
+    # The middle 7/8 of a ramp of 256 pixels between two source pixels, with the step in its middle.
     assert np.abs(resized[0, :, 0] - np.arange(16.5, 240)).max() <= 2
 
 
@@ -124,7 +124,7 @@ def test_trimming_a_long_picture_does_not_change_what_is_seen() -> None:
 
 
 def test_area_averages_along_the_axis_that_shrinks_even_if_the_other_grows() -> None:
-    """Stripes of a pixel, 10 times too fine: averaged they are gray, sampled they would be black or white."""
+    """Stripes of one pixel, 10 times too fine: averaging makes them gray, sampling would not."""
     stripes = np.zeros((50, 2240, 3), np.uint8)
     stripes[:, ::2] = 255
     assert set(np.unique(resize(stripes, ImageSpec()))) <= {127, 128}
@@ -141,7 +141,7 @@ def test_area_is_the_mean_of_the_pixels_it_covers() -> None:
 
 
 def shares(interpolation: str, length: int, size: int) -> npt.NDArray[np.int64]:
-    """``(size, length)``: the whole number by which each pixel of an axis counts in each pixel of the result."""
+    """``(size, length)``: the integer weight of each pixel of an axis in each pixel of the result."""
     table = np.zeros((size, length), np.int64)
     for place in range(size):
         if interpolation == "area":
@@ -186,7 +186,7 @@ SIZES = [(1, 1), (1, 90), (90, 1), (2, 3), (8, 8), (31, 33), (40, 40), (64, 64),
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_every_pixel_is_an_exact_sum_rounded_once(interpolation: str) -> None:
-    """So it cannot depend on the processor, or on how OpenCV computes."""
+    """Therefore the result depends neither on the processor nor on the implementation of OpenCV."""
     random = np.random.default_rng(0)
     for height, width in SIZES:
         noise = random.integers(0, 256, (height, width, 3), np.uint8)

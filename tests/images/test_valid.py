@@ -1,4 +1,4 @@
-"""Every valid kind of file of the formats that zoo names shows what is in it: none is refused, none is misread."""
+"""Every valid kind of file of the documented formats is decoded correctly: none is refused or misread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from zoo.images import ImageError, decode
 
-#: Levels of 255 by which a value may be off; lossy formats lose something.
+#: Maximum error of a value in levels of 255; lossy formats change values.
 TOLERANCE = 8
 
 FORMATS = {"jpeg": 60, "png": 60, "gif": 70, "bmp": 140, "tiff": 340, "webp": 30, "avif": 30, "heic": 40}

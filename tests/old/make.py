@@ -1,10 +1,11 @@
-"""Writes what a version of zoo writes: a run of a tiny network, and its exported files.
+"""Creates a run of a tiny network and its exported files with a version of zoo.
 
     python tests/old/make.py NAME [PLUGIN.py]
 
-makes `tests/old/NAME/` with the zoo that is installed, or that PYTHONPATH names. PLUGIN.py offers the network: without
-it `tests/tiny_net.py`, whose record an older version may not know. The release checklist (`docs/how-to/release.md`)
-says when to do this. The run is trained in a folder that is gone since, as the folders of most old runs are.
+creates `tests/old/NAME/` with the installed zoo, or the zoo on PYTHONPATH. PLUGIN.py provides the network. The default
+is `tests/tiny_net.py`, whose record an older version may be unable to read. The release checklist
+(`docs/how-to/release.md`) says when to do this. The run is trained in a folder that is removed afterwards, like the
+folders of most old runs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PLUGIN = HERE.parent / "tiny_net.py"
-#: Of a run folder, without what only people read.
+#: Files of a run folder, without those that only people read.
 KEPT = ("*.json", "*.csv", "zoo.yaml", "model.keras")
 
 

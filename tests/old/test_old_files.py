@@ -1,4 +1,4 @@
-"""Runs and exported files of older versions are still read, measured, asked and verified."""
+"""Runs and exported files of older versions can still be read, evaluated, used for predictions and verified."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ FILES = [f"{version}/{path.name}" for version in VERSIONS for path in sorted((HE
 
 @pytest.fixture
 def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the fixtures, since evaluations are written into runs."""
+    """A copy of the fixtures, because evaluations are written to runs."""
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     return Path(shutil.copytree(HERE, tmp_path / "old", ignore=shutil.ignore_patterns("*.py", "__pycache__")))
 
 
 def answers(version: str) -> dict[Path, dict[str, str]]:
-    """What the run predicted when it was finished: photo to a row of `predictions.csv`."""
+    """The predictions of the finished run: for each photo, a row of `predictions.csv`."""
     with (HERE / version / "run" / "predictions.csv").open(newline="", encoding="utf-8") as file:
         return {PHOTOS / row["file"]: row for row in csv.DictReader(file)}
 
@@ -53,7 +53,7 @@ def test_an_old_run_is_read_evaluated_and_used_to_predict(version: str, old: Pat
     recorded = json.loads((old / version / "run" / "metrics.json").read_text())
     assert (run.metrics.accuracy, run.metrics.n) == (recorded["accuracy"], 12)
     assert run.labels == ("berry", "leaf")
-    assert run.info.image.version == 1  # the pixels that it was trained with
+    assert run.info.image.version == 1  # the pixels with which it was trained
     assert len(run.history["loss"]) >= 1 or run.info.head
     assert len(run.predictions) == 12
     measured = zoo.evaluate(run, PHOTOS / "test", quiet=True)

@@ -1,4 +1,4 @@
-"""Every distribution of the repository, built from a copy of it, and installed where nothing of it is yet."""
+"""All distributions of the repository, which are built from a copy of it and installed to a new environment."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ PROJECTS = [
 
 @dataclass(frozen=True)
 class Built:
-    """What came of one project.
+    """The build results of one project.
 
     Args:
-        source: Copy of the whole repository that it was built from.
+        source: Copy of the whole repository from which it was built.
         sdist: Built from the repository.
         wheel: Built from the repository.
-        again: The wheel that comes of the unpacked sdist.
+        again: The wheel that was built from the unpacked sdist.
     """
 
     source: Path
@@ -39,7 +39,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Installed:
-    """A virtual environment with our wheels and, behind them on the path, the dependencies of this one."""
+    """A virtual environment with our wheels and, after them on the path, the dependencies of this environment."""
 
     folder: Path
 
@@ -51,7 +51,7 @@ class Installed:
     def run(
         self, program: str, *arguments: str, cwd: Path, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a program of the environment; nothing of the repository is on its path."""
+        """Runs a program of the environment, without the repository on its path."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_"))}
         return subprocess.run(
             [str(self.folder / "bin" / program), *arguments],
@@ -65,7 +65,7 @@ class Installed:
 
 
 def files_of_the_repository() -> list[str]:
-    """What git knows or would take, as it lies there."""
+    """The files that git tracks or would add, as they are in the working tree."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True).stdout.decode()
     return sorted({name for name in listed.split("\0") if name and (REPOSITORY / name).is_file()})
@@ -73,7 +73,7 @@ def files_of_the_repository() -> list[str]:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
-    """By project. Nothing is downloaded, and nothing is written into the repository."""
+    """The builds by project. Nothing is downloaded, and nothing is written to the repository."""
     pytest.importorskip("setuptools", minversion="77", reason="needs the setuptools that the projects build with")
     if not (REPOSITORY / ".git").exists():
         pytest.skip("needs the repository: git says which files it has")
@@ -120,11 +120,11 @@ def installed(built: dict[str, Built], tmp_path_factory: pytest.TempPathFactory)
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    # A line of a .pth file adds a folder, but does not run the .pth files in it: no editable install comes along.
+    # A line of a .pth file adds a folder, but not the .pth files in it, so editable installs are not included.
     dependencies = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
     (environment.site_packages / DEPENDENCIES).write_text("".join(f"{each}\n" for each in dependencies))
     return environment
 
 
-#: The one file that the fixture adds.
+#: The only file that the fixture adds.
 DEPENDENCIES = "dependencies_of_the_tests.pth"

@@ -1,4 +1,4 @@
-"""Installed from wheels, with nothing of the repository on the path, zoo does its whole work."""
+"""Installed from wheels, without the repository on the path, zoo works completely."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def test_builds_what_a_plugin_makes_of_keras(installed: Installed, work: Path) -
 
 
 def train(installed: Installed, arguments: list[str], work: Path) -> Path:
-    """The run that ``zoo train`` makes of the arguments."""
-    untracked = {"ZOO_DISABLE_PLUGINS": "zoo-mlflow"}  # it would log the run into this folder
+    """The run that ``zoo train`` creates with these arguments."""
+    untracked = {"ZOO_DISABLE_PLUGINS": "zoo-mlflow"}  # it would log the run to this folder
     trained = installed.run("zoo", "train", *arguments, *SMALLEST, cwd=work, env=untracked)
     assert trained.returncode == 0, trained.stderr
     (run,) = (work / "runs").iterdir()

@@ -1,4 +1,4 @@
-"""What is in wheels and sdists: only our names, and every file that the repository has for them."""
+"""The content of wheels and sdists: only our packages, and all of their files in the repository."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import pytest
 
 from tests.packaging.conftest import PROJECTS, Built
 
-#: Where the packages of a project lie in it.
+#: Folders of the packages in each project.
 SOURCE_ROOTS = {".": (".", "plugins", "exports")}
 
 #: Needed by those alone who test a plugin of theirs (``zoo.testing.parametrize_with_checks``), and used where it is
 #: installed (``Run.predictions``) or Keras runs on it (gradients for ``zoo explain``).
 OPTIONAL = {"pytest", "pandas", "jax", "torch"}
-#: Modules of a distribution that the environment of the tests need not have.
+#: Modules of distributions that may be missing in the environment of the tests.
 ELSEWHERE = {"mlflow": ["mlflow-skinny"]}
-#: Of the metadata of a wheel; what an extra for users brings counts, as it is imported where it is installed.
+#: Requirements in the metadata of a wheel, including extras for users, because zoo imports them if they are installed.
 DEPENDENCY = r"^Requires-Dist: ([\w.-]+)(?!.*extra == .(?:test|dev|docs))"
 
 
 def package_files(project: str, source: Path) -> dict[str, Path]:
-    """Name in a wheel to the file that it should be, of everything in the packages of a project."""
+    """For every file in the packages of a project, its name in a wheel and its path."""
     roots = [source / root for root in SOURCE_ROOTS.get(project, (project,))]
     packages = [
         path for root in roots for path in root.iterdir() if path.name.isidentifier() and path.name.startswith("zoo")
@@ -58,11 +58,11 @@ def test_the_sdist_makes_the_same_wheel(project: str, built: dict[str, Built]) -
 
 @pytest.mark.parametrize("project", PROJECTS)
 def test_an_sdist_holds_all_files_of_its_project(project: str, built: dict[str, Built]) -> None:
-    """Tests, documentation and benchmarks too: whoever packages it for others can run and build all of it."""
+    """Including tests, documentation and benchmarks, so that packagers can run and build everything."""
     root = built[project].source / project
     others = [built[other].source / other for other in PROJECTS if other not in (".", project)]
     mine = {path for path in root.rglob("*") if path.is_file() and not any(map(path.is_relative_to, others))}
-    # Building leaves these in the copy of the repository.
+    # The build leaves these in the copy of the repository.
     expected = {path for path in mine if not {"build", "__pycache__"} & {*path.relative_to(root).parts}}
     expected = {path for path in expected if not any(part.endswith(".egg-info") for part in path.parts)}
     with tarfile.open(built[project].sdist) as archive:

@@ -12,7 +12,7 @@ LABELS = ("apple", "lime", "plum", "sky")
 
 @pytest.fixture(scope="session")
 def subject(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Subject:
-    """Sixty drawn photos of four classes that are not easy to tell apart, and a model. Read it only."""
+    """Sixty drawn photos of four classes that are hard to distinguish, and a model. Tests must not change them."""
     root = tmp_path_factory.mktemp("photos")
     for index, label in enumerate(LABELS):
         for number in range(15):

@@ -1,6 +1,6 @@
-"""A format of the tests' own: a linear classifier on average colours, in a file that NumPy reads and computes.
+"""A format for the tests: a linear classifier on mean colours, in a file that NumPy reads and runs.
 
-It shares nothing with Keras but the weights, so agreement is earned.
+It shares only the weights with Keras, so agreement is not trivial.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CELL = 8
 
 
 def features(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """``(n, height, width, 3)`` to the mean colour of every 8 x 8 cell, 0 to 1, flat."""
+    """The mean colour of every 8 x 8 cell of images ``(n, height, width, 3)``, from 0 to 1, flattened."""
     n, height, width, _ = pixels.shape
     cells = pixels.reshape(n, height // CELL, CELL, width // CELL, CELL, 3).astype(np.float32)
     means: NDArray[np.float32] = cells.mean(axis=(2, 4)).reshape(n, -1) / 255
@@ -90,7 +90,7 @@ LINEAR = Exporter(
 
 @dataclass(frozen=True)
 class LinearFile:
-    """What goes into a file; ``replace`` makes a wrong one."""
+    """The content of a file. ``replace`` creates a wrong one."""
 
     kernel: NDArray[np.float32]
     bias: NDArray[np.float32]
@@ -114,7 +114,7 @@ class LinearFile:
 
 @dataclass(frozen=True)
 class Subject:
-    """A Keras model, images, and the file that answers like it."""
+    """A Keras model, images, and the file that predicts like the model."""
 
     data: ImageData
     reference: TrainedModel
@@ -134,7 +134,7 @@ class Subject:
 
 
 def make_subject(source: Path, labels: tuple[str, ...], spec: ImageSpec = SPEC) -> Subject:
-    """A classifier fitted to a folder's images by least squares, in Keras and as a file."""
+    """Fits a classifier to the images of a folder by least squares, and returns it in Keras and as a file."""
     data = load_for_evaluation(str(source), spec, labels)
     seen = features(data.pixels.read(np.arange(len(data.names))))
     wanted = np.eye(len(labels), dtype=np.float32)[data.classes] * 6

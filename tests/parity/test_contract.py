@@ -1,4 +1,4 @@
-"""Names, shapes, types, labels: each problem a sentence of its own."""
+"""Names, shapes, types and labels: each problem is reported in a separate sentence."""
 
 from __future__ import annotations
 

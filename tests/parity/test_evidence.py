@@ -1,4 +1,4 @@
-"""What chance does to the gates of 8-bit files: the figures in the documents, and verdicts on few images."""
+"""The effect of chance on the gates of 8-bit files: figures of the documentation, and verdicts on few images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def simulated() -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its dataclasses look for themselves
+    sys.modules[spec.name] = module  # its dataclasses need the module there
     spec.loader.exec_module(module)
     return module
 
@@ -95,7 +95,7 @@ def test_every_set_of_images_must_keep_the_limit() -> None:
 
 @pytest.mark.parametrize("limit", [0, 0.01, 0.3, 0.49, 0.5, 0.51, 0.98, 1])
 def test_no_figure_of_a_gate_is_out_of_range(limit: float) -> None:
-    """Whatever the limits are, a share is from 0 % to 100 %, and a difference from -100 to 100 points."""
+    """For any limits, a share is between 0 % and 100 %, and a difference between -100 and 100 points."""
     gates = Gates(min_agreement=limit, max_accuracy_drop=limit)
     said = []
     for images in (1, 3, 50):
@@ -122,7 +122,7 @@ def test_a_limit_without_room_for_chance_has_none() -> None:
     assert proves_agreement(10, 0, 1.0)
     assert most_flips(500, 0.0) == 500
     assert proves_accuracy(10, 0, 0, 0.0)
-    # Three of 76 are no significant loss, and no proof that there is none.
+    # Three of 76 are not a significant loss, but do not prove that there is none.
     strict = Gates(max_accuracy_drop=0.0)
     (gate,) = strict.judge(
         difference=None, flip_margin=0, agreed=[], paired=Paired(images=76, only_keras=3, only_file=0)

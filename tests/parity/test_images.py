@@ -1,4 +1,4 @@
-"""Which images are taken where the user names none."""
+"""The images that are used if the user names none."""
 
 from __future__ import annotations
 

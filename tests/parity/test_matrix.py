@@ -1,7 +1,7 @@
-"""Every architecture that ships with zoo, in every format and precision, on real photographs.
+"""Every architecture that is included in zoo, in every format and precision, on real photographs.
 
-Expected values are Keras's, computed by another process in which neither zoo nor the architecture's package can be
-imported: it loads ``model.keras``, and writes what it predicts.
+The expected values are the predictions of Keras in another process, which can import neither zoo nor the architecture's
+package. It loads ``model.keras`` and writes its predictions.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from zoo.testing.origin import plugin_module
 
 #: Photos of each of the two classes.
 TRAINING, TESTING = 24, 50
-#: Those of other distributions are exported by the conformance tests of their own.
+#: The architectures of other distributions are exported by the conformance tests of these distributions.
 OFFERS = [offer for offer in architectures() if offer.distribution == "keras-edge-zoo"]
-#: A deep network takes a minute or two here.
+#: Architectures whose test takes one or two minutes.
 ARCHITECTURES = [
     pytest.param(offer.record.name, marks=[pytest.mark.long] if offer.record.backbone else []) for offer in OFFERS
 ]
@@ -51,7 +51,7 @@ numpy.save(sys.argv[3], numpy.concatenate([model(pixels[start:start + 25]) for s
 
 @dataclass(frozen=True)
 class Subject:
-    """A trained model, photos it has not seen, Keras's answers to them, and the folder of exported files."""
+    """A trained model, photos not used for training, Keras's predictions, and the folder of exported files."""
 
     trained: TrainedModel
     data: ImageData
@@ -74,7 +74,7 @@ def photos(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def subject(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     architecture = architectures().get(request.param)
     work = tmp_path_factory.mktemp(request.param)
-    # A few epochs of a head, or of everything, which takes longer for an epoch.
+    # A few epochs of the head, or of all layers, whose epochs take longer.
     if architecture.backbone:
         size, epochs = "96", ("--head-epochs", "20", "--epochs", "0")
     else:
@@ -108,20 +108,20 @@ def test_other_runtimes_agree_with_keras_on_photographs(subject: Subject, name: 
     assert found.n == 2 * TESTING
     assert found.values is not None
     assert found.values.difference is not None
-    assert found.values.difference.max > 0  # it is another program that computed them
+    assert found.values.difference.max > 0  # another program computed them
     assert found.metadata is not None
     assert not found.metadata.verified
 
 
 def test_opencv_agrees_with_keras_on_photographs(subject: Subject) -> None:
-    """An implementation of ONNX that shares nothing with ONNX Runtime."""
+    """OpenCV is an implementation of ONNX that shares no code with ONNX Runtime."""
     net = cv2.dnn.readNetFromONNX(str(_file(subject, "onnx", "float32")))
     net.setInput(subject.data.pixels.read(subject.data.indices(TEST)).astype(np.float32), "image")
     np.testing.assert_allclose(net.forward(), subject.expected, rtol=0, atol=1e-4)
 
 
 def test_opencv_reads_the_tflite_file_and_predicts_like_keras_elsewhere(subject: Subject) -> None:
-    """OpenCV 5 takes the pixels of a TFLite file with the colours first, one image at a time."""
+    """For a TFLite file, OpenCV 5 takes pixels with channels first, one image at a time."""
     net = cv2.dnn.readNetFromTFLite(str(_file(subject, "tflite", "float32")))
     images = subject.data.pixels.read(subject.data.indices(TEST))[::10]
     for pixels, expected in zip(images, subject.expected[::10], strict=True):
@@ -144,6 +144,6 @@ def _file(subject: Subject, name: str, precision: str) -> Path:
 
 
 def test_predictions_of_different_photos_differ(subject: Subject) -> None:
-    """Were they all alike, they would agree whatever the file computes."""
+    """If all predictions were the same, they could agree although the file is wrong."""
     assert set(subject.expected.argmax(axis=1)) == {0, 1}
     assert np.ptp(subject.expected[:, 0]) > 0.2

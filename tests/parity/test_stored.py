@@ -1,4 +1,4 @@
-"""A file is called int8 or float16 only where it stores its weights so."""
+"""A file is accepted as int8 or float16 only if it stores its weights in this precision."""
 
 from __future__ import annotations
 

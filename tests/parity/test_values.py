@@ -1,4 +1,4 @@
-"""The figures of a comparison, and what the gates make of them."""
+"""The figures of a comparison, and the verdicts of the gates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole verification, on image files: what passes, and what must not."""
+"""Complete verifications on image files: those that must pass, and those that must fail."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def test_further_images_count_for_agreement(subject: Subject, tmp_path: Path) ->
         expected=subject.expected,
         unused=unused,
     )
-    assert asked == [(count, 60) for count in range(1, 61)] * 2  # up to a thousand images: nobody waits in the dark
+    assert asked == [(count, 60) for count in range(1, 61)] * 2  # progress is reported for every image
     own, together, _ = found.gates
     assert (own.splits, together.splits) == ({"test": 60}, {"test": 60, "val": 60})
     assert own.value == together.value

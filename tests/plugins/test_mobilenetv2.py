@@ -1,4 +1,4 @@
-"""MobileNetV2: what it is made of, that it answers like torchvision's, and what happens when weights do not fit."""
+"""MobileNetV2: its layers, agreement with that of torchvision, and errors if weights do not match."""
 
 import csv
 import subprocess
@@ -170,12 +170,12 @@ def test_missing_weights_are_a_broken_installation(tmp_path, monkeypatch):
         IMAGENET.load(build((32, 32, 3), 2), False)
 
 
-# Against torchvision's
+# Compared with torchvision
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What torchvision's model answers for 200 pictures prepared in one way; tests take some of them."""
+    """The predictions of torchvision's model for 200 images with one preprocessing; tests use some of them."""
 
     pixels: np.ndarray
     true: np.ndarray
@@ -184,7 +184,7 @@ class Reference:
 
 
 def prepare(path: Path, how: str) -> np.ndarray:
-    """As the reference table was made: Pillow, bilinear."""
+    """The preprocessing of the reference table: Pillow, bilinear."""
     image_module = pytest.importorskip("PIL.Image")
     bilinear = image_module.Resampling.BILINEAR
     image = image_module.open(path).convert("RGB")
@@ -223,7 +223,7 @@ def test_float32_weights_give_the_predictions_of_torchvision(reference, shared_d
     assert not original
     answers = logits(model, reference.pixels[::4])
     np.testing.assert_array_equal(answers.argmax(axis=1), reference.top1[::4])
-    # The table has three decimals; the rest is ours.
+    # The table has only three decimals.
     np.testing.assert_allclose(answers.max(axis=1), reference.logit[::4], rtol=0, atol=5e-4 + 1e-4)
 
 

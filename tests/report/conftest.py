@@ -1,4 +1,4 @@
-"""Finished run folders made of real picture files, without training."""
+"""Finished run folders with real image files, created without training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MakeRun = Callable[..., Run]
 
 
 def draw_photos(root: Path, labels: Sequence[str], each: int) -> dict[str, list[str]]:
-    """Class name to names of its photos; folders are numbered, so that any class name will do."""
+    """Draws photos; returns their names by class. Folders are numbered, so that any class name is possible."""
     names: dict[str, list[str]] = {}
     for index, label in enumerate(labels):
         names[label] = [f"class{index}/photo {number} & co.jpg" for number in range(each)]
@@ -43,7 +43,7 @@ def write_run(
     skipped: Sequence[tuple[str, str]] = (),
     info: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Every second photo of each class is a test image; answers come from a generator, not from a model."""
+    """Writes a run. Every second photo of each class is a test image. Predictions are random, not those of a model."""
     rng = np.random.default_rng(seed)
     labels = tuple(names)
     split = [
@@ -120,7 +120,7 @@ def _sha256(path: Path) -> str:
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    """``make_run(labels, each=10, **options)``: drawn photos and a finished run on them."""
+    """``make_run(labels, each=10, **options)`` creates drawn photos and a finished run on them."""
 
     def make(labels: Sequence[str] = ("rugby", "soccer"), each: int = 10, **options: Any) -> Run:
         photos = tmp_path / "photos"

@@ -1,4 +1,4 @@
-"""The page of a comparison: its figures are those of the terminal, and names are text."""
+"""The page of a comparison: its figures are those of the terminal, and names are escaped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoo.run_folder import Run, open_run
 
 @pytest.fixture
 def runs(tmp_path: Path) -> list[Run]:
-    """Three that differ only in their seed, and one of another architecture."""
+    """Three runs that differ only in their seed, and one run of another architecture."""
     photos = tmp_path / "photos"
     names = draw_photos(photos, ("rugby", "soccer"), 40)
     made = [
@@ -35,7 +35,7 @@ def test_the_page_has_the_tests_and_the_mean_over_seeds(runs: list[Run], tmp_pat
     assert page.open == []
     assert page.addresses == []
     assert "best <i> predicts 100.0 % of 32 test images correctly" in page.words.replace("\xa0", " ")
-    assert {"script", "i"} & set(page.seen) == {"i"}  # of the bars; that of the name is text
+    assert {"script", "i"} & set(page.seen) == {"i"}  # "i" elements are the bars; the tags in the name are text
     found = library.compare(*(run.path for run in runs), html=tmp_path / "again.html")
     (group,) = found.groups
     assert group.seeds == (0, 1, 2)

@@ -1,4 +1,4 @@
-"""The page on files and devices: it fits a screen, and a phone shows that there is more."""
+"""The page on files and devices: it fits a screen, and on a phone it shows that tables can be scrolled."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Every page that zoo writes, in a browser, with class names that are hard to show: what it looks like, and whether all
-of it can be read.
+"""Every page that zoo writes, in a browser, with class names that are hard to display: its appearance, and whether
+everything is readable.
 
-`python -m tests.report.test_every_page FOLDER` writes the screenshots to look at, and renews the small ones beside this
-file with which the test compares.
+`python -m tests.report.test_every_page FOLDER` writes full screenshots, and updates the small ones next to this file,
+with which the test compares.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ VIEWS = [(width, scheme) for width in (390, 1280) for scheme in ("light", "dark"
 
 
 def make_pages(folder: Path) -> None:
-    """Every page as ``FOLDER/NAME.html``."""
+    """Writes every page to ``FOLDER/NAME.html``."""
     photos = folder / "photos"
     names = draw_photos(photos, LABELS, 16)
     runs = [
@@ -187,7 +187,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path:
 
 
 def seen(page: Any, address: str, folder: Path | None = None) -> tuple[NDArray[np.uint8], list[str]]:
-    """The top of a page at every width and in every scheme, coarsely and side by side, and what cannot be read."""
+    """A coarse picture of the top of a page at every width and in every scheme, side by side, and unreadable parts."""
     parts, trouble = [], []
     page.goto(address)
     for width, scheme in VIEWS:
@@ -212,7 +212,7 @@ def test_a_page_can_be_read_and_looks_as_it_did(browser: Any, pages: Path, name:
     kept = cv2.imdecode(np.frombuffer((LOOKS / f"{name}.png").read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     assert kept is not None
     assert kept.shape == shown.shape
-    # A mean over everything, since other fonts break lines elsewhere; a page without its style is off by 60 and more.
+    # The mean difference is compared, because other fonts break lines elsewhere; without style, it is at least 60.
     assert np.abs(shown.astype(int) - kept).mean() < 8
 
 

@@ -1,4 +1,4 @@
-"""Where the evidence lies, in the report of a run."""
+"""The evidence in the report of a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_each_wrong_prediction_and_one_right_one_a_class_has_its_evidence_beside
     assert len(found.wrong) > 1
     assert [item.label for item in found.right] == list(NAMES)
     for row in np.flatnonzero(~predictions.correct):
-        # for the class that was predicted, which is the wrong one
+        # for the predicted class, which is wrong
         assert found.wrong[files[row]].label == NAMES[predictions.predicted[row]]
     page = Page(write_report(run, None, found))
     assert page.without_alt == 0

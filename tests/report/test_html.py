@@ -24,7 +24,7 @@ VOID = {"meta", "img", "source", "br", "wbr"}
 
 
 class Page(HTMLParser):
-    """What a strict reader finds: balanced tags, addresses, headings, and the text."""
+    """A strict parser, which checks that tags are balanced and collects addresses, headings and text."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -209,7 +209,7 @@ def test_the_weakest_class_is_named_in_terminal_and_page(make_run: MakeRun) -> N
     path = write_report(run)
     page = Page(path)
     assert f"Weakest class: {weakest.label}, {found}." in page.words
-    # Log loss and calibration have a section of their own, and the lines to use the run are exact.
+    # Log loss and calibration have a separate section, and the commands to use the run are exact.
     text = path.read_text(encoding="utf-8")
     assert "log loss" not in text.split('<dl class="key-figures">')[1].split("</dl>")[0].lower()
     section = text.split('<section id="calibration">')[1].split("</section>")[0]

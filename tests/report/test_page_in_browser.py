@@ -1,4 +1,4 @@
-"""The report in a real browser: it asks for nothing, runs nothing, and fits a phone."""
+"""The report in a real browser: it makes no requests, runs no scripts, and fits a phone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(browser: Any, report: Path, **options: Any) -> tuple[Any, list[str]]:
-    """The page, and everything it complained about or asked for besides itself."""
+    """The page, its errors, and its requests except for the page itself."""
     page = browser.new_page(**options)
     trouble: list[str] = []
     page.on("console", lambda message: trouble.append(f"console: {message.text}"))
@@ -92,7 +92,7 @@ def test_a_reader_without_eyes_finds_the_way(browser: Any, report: Path) -> None
 
 
 def contrast(page: Any, selector: str) -> float:
-    """Of a text with what is behind it, as WCAG 2.1 defines it."""
+    """Contrast of a text with its background, as defined by WCAG 2.1."""
     colours = page.evaluate(
         """selector => {
             const shown = document.querySelector(selector);
@@ -111,7 +111,7 @@ def contrast(page: Any, selector: str) -> float:
 
 
 def seen(page: Any, selector: str) -> npt.NDArray[np.uint8]:
-    """The picture of an element, ``(height, width, 3)``, RGB."""
+    """A picture of an element, ``(height, width, 3)``, RGB."""
     picture = cv2.imdecode(np.frombuffer(page.locator(selector).first.screenshot(), np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
     return np.asarray(picture[:, :, ::-1], np.uint8)
@@ -123,7 +123,7 @@ def share_near(picture: npt.NDArray[np.uint8], colour: tuple[int, int, int]) -> 
 
 @pytest.fixture(scope="module")
 def chance(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a run that cannot be told from always predicting one class."""
+    """The page of a run that is not significantly better than always predicting one class."""
     folder = tmp_path_factory.mktemp("chance")
     names = draw_photos(folder / "photos", ("a_long_class_name_of_many_words_in_one", "b"), each=20)
     run = write_run(folder / "runs", folder / "photos", names, strength=0.0)
@@ -154,7 +154,7 @@ def test_right_and_wrong_cells_of_the_matrix_have_colours_of_their_own(
     blue, orange = (picture[:, :, 2] - picture[:, :, 0] > 40).mean(), (picture[:, :, 0] - picture[:, :, 2] > 40).mean()
     assert blue > 0.05
     assert orange > 0.05
-    if width_px == 390:  # the picture for phones is not shrunk, so its letters are as large as they were drawn
+    if width_px == 390:  # the picture for phones is not reduced, so its letters have their original size
         box = page.locator("#confusion img").bounding_box()
         assert box["width"] > 300
         assert box["width"] / box["height"] == pytest.approx(1, abs=0.01)

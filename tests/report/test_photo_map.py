@@ -1,4 +1,4 @@
-"""The map of the test photos, and the page of many of them."""
+"""The map of the test photos, and its page for many photos."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _model(nested: bool) -> keras.Model:
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_each_point_is_the_photo_whose_name_it_has(nested: bool, photo_folder: PhotoFolder, tmp_path: Path) -> None:
-    """Also where the last layer is called in another model as well, or is a model itself."""
+    """This also holds if the last layer is used in another model as well, or is itself a model."""
     data = load_data(str(photo_folder({"train/a": 2, "train/b": 2, "test/a": 10, "test/b": 10})), IMAGE)
     found = predict_split(_model(nested), data, "test")
     order = np.random.default_rng(0).permutation(len(found))

@@ -33,7 +33,7 @@ ANY_SCRIPT = (
 
 
 def picture(path: Path) -> np.ndarray:
-    """The PNG as ``(height, width, 3)`` BGR."""
+    """Reads a PNG as ``(height, width, 3)`` BGR."""
     image = cv2.imread(str(path))
     assert image is not None
     return image
@@ -88,7 +88,7 @@ DRAWINGS: dict[str, Callable[..., None]] = {
 
 MEASURED = [row("board", "onnx", precision, ms) for precision, ms in (("float32", 7.5), ("int8", 3.2))]
 
-#: Pictures that stand in pages, which are light or dark.
+#: Charts for pages, which are light or dark.
 CHARTS = {
     **{name: DRAWINGS[name] for name in ("counts", "curves", "confusion", "reliability")},
     "accuracy": lambda path, **k: plots.plot_curve(history(9), "accuracy", path, **k),
@@ -101,7 +101,7 @@ CHARTS = {
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_a_chart_for_both_themes_is_that_of_each(name: str) -> None:
-    """It is made once and recoloured, so a colour that is not of the theme would stay."""
+    """The chart is drawn once and recoloured, so a colour that is not part of the theme would not change."""
     both, light, dark = BothThemes(), io.BytesIO(), io.BytesIO()
     CHARTS[name](both)
     CHARTS[name](light, theme=LIGHT)

@@ -47,7 +47,7 @@ def test_long_names_keep_both_ends() -> None:
 
 def test_figures_read_like_prose() -> None:
     assert percent(0.94) == "94.0\u00a0%"
-    assert percent(0.99999) == "99.9\u00a0%"  # 100 % means every single one
+    assert percent(0.99999) == "99.9\u00a0%"  # 100 % is only shown if all are correct
     assert percent(1.0) == "100.0\u00a0%"
     assert percent(None) == "\u2013"
     assert (duration(0.42), duration(59.7), duration(192), duration(7500)) == (

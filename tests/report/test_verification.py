@@ -1,4 +1,4 @@
-"""The page on a verification: the verdict first, nothing from outside, names as text."""
+"""The page of a verification: the verdict comes first, there are no external resources, and names are escaped."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write(found: Verification, subject: Subject, folder: Path) -> Page:
 
 
 def skewed(subject: Subject) -> LinearFile:
-    """A file that leans towards its first class."""
+    """A file that is biased towards its first class."""
     return replace(subject.file, bias=subject.file.bias + np.array([5, 0, 0], np.float32))
 
 

@@ -1,4 +1,4 @@
-"""A run may have been edited, damaged, or come from anybody: an error with a name, or a run that can be used."""
+"""Runs that were edited, damaged or made by anybody either raise an error that names the file, or can be used."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def run(tmp_path: Path) -> Run:
         made.path / "split.csv", ("path", "label", "split", "sha256"), [(name, "a", "test", "00") for name in "wxyz"]
     )
     metrics = compute_metrics(found, {"a": 3, "b": 4}).as_dict()
-    metrics["calibration_bins"] = metrics["calibration_bins"][:1]  # all of one kind, and each is changed 20 times
+    metrics["calibration_bins"] = metrics["calibration_bins"][:1]  # each would be changed 20 times
     write_json(made.path / "metrics.json", metrics)
     return made
 
 
 def use(path: Path, file: str = "metrics.json") -> Run:
-    """Everything that commands do with a run before they load Keras."""
+    """Uses a run in every way in which commands use it before they load Keras."""
     run = find_run(str(path), path.parent)
     assert run.info.architecture == run.architecture
     trained = of_run(run)

@@ -46,7 +46,7 @@ def test_what_made_a_run_is_flat_and_its_files_worth_keeping_are_listed(tmp_path
 
 
 def test_the_newest_run_does_not_depend_on_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = tmp_path / "simple_cnn-20260301-000000"  # of an earlier zoo: the name alone tells the time
+    before = tmp_path / "simple_cnn-20260301-000000"  # a run of an earlier zoo, whose time is only in its name
     before.mkdir()
     (before / "run.json").write_text(json.dumps({"format": 1, "architecture": "simple_cnn", **INFO}))
     made = [before.name]

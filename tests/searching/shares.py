@@ -1,8 +1,8 @@
-"""One process's share of a search whose candidates are judged by a formula.
+"""A process that takes part in a search, whose candidates are evaluated by a formula.
 
-``python -m tests.searching.shares FOLDER`` works on the search in a folder.
-Every judgement is a line in ``judged.txt``. With a key as second argument, the process waits in the middle of that
-candidate, to be killed there. A number as third argument is that of the processes that begin together.
+``python -m tests.searching.shares FOLDER`` works on the search in a folder. Every evaluation is a line in
+``judged.txt``. If the second argument is a key, the process waits during this candidate, so that it can be killed
+there. The third argument is the number of processes that start together.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ ARCHITECTURES = {
     name: Architecture(name=name, summary="", build=print, image=ImageSpec(height_px=side, width_px=side))
     for name, side in (("small", 56), ("large", 112))
 }
-#: One image rule each, and then five sizes.
+#: The own image rule of each architecture, and then five sizes.
 CANDIDATES = 2 * 5
-#: Time that a judgement takes; longer where several processes begin together, so that each gets some.
+#: Duration of an evaluation. It is longer if several processes start together, so that each gets some candidates.
 PAUSE_S = 0.02
 
 
@@ -37,7 +37,7 @@ def _sizes(known: Known) -> Iterator[Candidate]:
     yield from (candidate for candidate in STAGES[1].propose(known) if candidate.image.resize == "squash")
 
 
-#: The stages of a search without its resize rules, to be done in a second.
+#: The stages of a search without resize rules, so that it takes only a second.
 STAGES_OF_TESTS = (STAGES[0], replace(STAGES[1], propose=_sizes))
 
 
@@ -48,7 +48,7 @@ def cost(candidate: Candidate) -> Cost:
 
 
 def brier_score(candidate: Candidate) -> float:
-    """Best is ``large`` at its largest size."""
+    """The Brier score of a candidate. The best candidate is ``large`` at its largest size."""
     return 1 - candidate.image.height_px / 200
 
 

@@ -1,4 +1,4 @@
-"""What candidates cost: limits, the Pareto front, and other devices."""
+"""Costs of candidates: limits, the Pareto front, and other devices."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_sizes_are_steps_of_the_architectures_own(own: int, sides: list[int]) ->
 
 
 def benchmark(*files: tuple[str, int, str, float]) -> dict[str, Any]:
-    """The JSON of ``zoo bench``, as far as a search reads it: architecture, side, precision, milliseconds."""
+    """The part of the JSON of ``zoo bench`` that a search reads: architecture, side, precision, milliseconds."""
     results = [
         {
             "model": {
@@ -80,7 +80,7 @@ def benchmark(*files: tuple[str, int, str, float]) -> dict[str, Any]:
 
 
 def here(name: str, image: ImageSpec) -> Cost | None:
-    """10 ms for ``a`` at 224 px, 20 ms for ``b``; ``gone`` is not installed."""
+    """Latencies on this machine: 10 ms for ``a`` at 224 px and 20 ms for ``b``. ``gone`` is not installed."""
     times = {"a": 10.0, "b": 20.0}
     if name not in times:
         return None

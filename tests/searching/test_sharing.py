@@ -1,4 +1,4 @@
-"""The journal of a search: killed processes, several processes, damage, and what Optuna proposes."""
+"""The journal of a search: killed processes, several processes, damage, and proposals of Optuna."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def start(folder: Path, *more: str) -> subprocess.Popen[bytes]:
 
 
 def killed_at(folder: Path, key: str) -> None:
-    """A process that was killed while it judged a candidate."""
+    """Starts a process that is killed while it evaluates a candidate."""
     (folder / "waiting").unlink(missing_ok=True)
     process = start(folder, key)
     deadline = time.monotonic() + 60
@@ -60,7 +60,7 @@ def test_a_killed_search_goes_on_and_repeats_nothing_that_is_finished(folder: Pa
     assert judged_keys(folder) == [own_rule("small").key, own_rule("large").key]
     make_engine(folder).run()
     judged = Counter(judged_keys(folder))
-    assert judged.pop(own_rule("large").key) == 2  # it was killed in the middle of this one
+    assert judged.pop(own_rule("large").key) == 2  # the process was killed during this one
     assert set(judged.values()) == {1}
     assert len(judged) == CANDIDATES - 1
 

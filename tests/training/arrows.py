@@ -1,4 +1,4 @@
-"""Drawn arrows: every class is the mirror image of the other, and nothing but the direction tells them apart."""
+"""Drawn arrows: each class is the mirror image of the other, and only the direction distinguishes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def arrow(random: np.random.Generator, to_the_right: bool, side: int = 64) -> NDArray[np.uint8]:
-    """An arrow of random place, size and proportions on a noisy background, both of random colour."""
+    """An arrow of random position, size, proportions and colour on a noisy background of random colour."""
     ground, colour = random.integers(0, 256, 3), random.integers(0, 256, 3)
     while np.abs(ground - colour).sum() < 200:
         colour = random.integers(0, 256, 3)
@@ -28,7 +28,7 @@ def arrow(random: np.random.Generator, to_the_right: bool, side: int = 64) -> ND
 
 
 def write_arrows(folder: Path, labels: tuple[str, str] = ("left", "right"), count: int = 150, seed: int = 0) -> Path:
-    """``count`` arrows of each class, the first to the left."""
+    """Writes ``count`` arrows of each class. Those of the first class point to the left."""
     random = np.random.default_rng(seed)
     for to_the_right, label in enumerate(labels):
         (folder / label).mkdir(parents=True)

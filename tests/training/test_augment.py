@@ -1,4 +1,4 @@
-"""Augmentation: the tutorial's ranges exactly, reproducible, and a mixture that says what it mixed."""
+"""Augmentation: it has exactly the tutorial's ranges, is reproducible, and mixup mixes the targets as well."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_article_stays_within_the_tutorials_ranges_and_uses_them() -> None:
     # shifts add up to 10.1 px a side before that.
     moved = np.array([centre_of(one(dot(70, 50), "article", random_generator(0, 0, i))) - 50 for i in range(800)])
     assert np.hypot(*moved.T).max() < (20 + 10.1 * 2**0.5) / 0.8 + 1
-    # No vertical flip, and no more than 30 degrees.
+    # There is no vertical flip, and at most 30 degrees of rotation.
     assert abs(moved[:, 1]).max() <= (20 * np.sin(np.radians(30)) + 10.1) / 0.8 + 1
     assert abs(moved[:, 1]).max() > 20
     assert 0.4 < (moved[:, 0] > 0).mean() < 0.6  # half are mirrored

@@ -1,4 +1,4 @@
-"""Another backend of Keras trains as well, where there is no TensorFlow, and its runs are exported like any other."""
+"""Another backend of Keras can train without TensorFlow, and its runs are exported like any other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ main()
 def test_jax_trains_without_tensorflow_and_the_run_is_exported(
     photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
-    """In two phases: on cached features, and then on images."""
+    """The training has two phases: on cached features, and then on images."""
     pytest.importorskip("jax", reason="jax is not installed")
     photos = photo_folder({"red": 12, "blue": 12})
     steps = ["--head-epochs", "2", "--epochs", "2"]
@@ -68,7 +68,7 @@ def test_an_accelerator_is_any_device_except_a_cpu(
 
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: devices)
     assert on_accelerator() is accelerated
-    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")  # it has no list to ask for
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")  # it has no list of devices
     assert not on_accelerator()
 
 

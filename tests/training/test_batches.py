@@ -1,4 +1,4 @@
-"""Batches are a function of seed, epoch and step, and see every image once an epoch."""
+"""Batches are a function of seed, epoch and step, and contain every image once per epoch."""
 
 from __future__ import annotations
 

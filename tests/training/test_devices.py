@@ -1,4 +1,4 @@
-"""A batch that is divided among devices trains the same model; here JAX pretends that the processor is several."""
+"""A batch that is divided among devices trains the same model. In these tests, JAX divides the CPU into devices."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def zoo_callbacks():
 def test_devices_that_share_batches_give_the_weights_of_one_also_after_a_resume_on_another_number(
     photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, fake_plugin: FakePlugin, tmp_path: Path
 ) -> None:
-    """A network with BatchNorm, features first and then all layers; the last batch of an epoch cannot be divided."""
+    """A network with BatchNorm, trained on features, then in all layers. The last batch cannot be divided."""
     pytest.importorskip("jax", reason="jax is not installed")
     fake_plugin("zoo-killer", KILLER)
     photos = photo_folder({"a": 22, "b": 22, "c": 23})

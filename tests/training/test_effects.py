@@ -1,4 +1,4 @@
-"""Settings that would do nothing are refused or said, whichever way they are given; nothing is trained."""
+"""Settings without effect are refused or reported, however they are given. These tests train nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def planned(architecture: str | None, asked: Mapping[str, Any], repeated: Run | 
     return make_plan(TrainRequest(architecture=architecture, settings=settings, **others), repeated)
 
 
-#: Architecture, settings, fields that do nothing, and a part of the reason.
+#: Architecture, settings, fields without effect, and a part of the reason.
 IDLE: list[tuple[str, dict[str, Any], list[str], str]] = [
     ("simple_cnn", {"optimizer": "adam", "weight_decay": 0.1}, ["weight_decay"], "adam does not decay weights"),
     ("mobilenetv2", {"weight_decay": 0.1}, ["weight_decay"], "in closed form"),
@@ -90,7 +90,7 @@ def test_settings_with_an_effect_are_taken(architecture: str, asked: dict[str, A
 
 
 def test_every_field_has_an_effect_somewhere() -> None:
-    """Where training on images and a head, with weights that decay, no field is idle."""
+    """If a head and images are trained, with weight decay, every field has an effect."""
     recipe = Recipe(optimizer="adamw", head_epochs=2, head_views=2, epochs=2)
     refuse_without_effect(recipe, FIELDS)
 
@@ -114,7 +114,7 @@ def test_a_setting_that_does_less_than_it_says_is_told(architecture: str, asked:
 
 
 def test_what_the_data_decides_is_not_guessed() -> None:
-    """A recipe with least steps may train longer than its epochs say."""
+    """A recipe with a minimum number of steps may train for more epochs than it states."""
     recipe = Recipe(epochs=5, min_steps=2000, warmup_epochs=3, early_stopping_epochs=9)
     given = ("warmup_epochs", "early_stopping_epochs")
     assert effect_notes(recipe, given, "none") == []
@@ -133,7 +133,7 @@ def test_an_architecture_without_backbone_has_no_head_phase() -> None:
 
 
 def test_a_recipe_that_is_named_counts_beside_other_weights() -> None:
-    """With a repeated run of pretrained weights, `--weights none` begins from `scratch`, unless a recipe is named."""
+    """If a pretrained run is repeated, `--weights none` uses the recipe `scratch`, unless a recipe is named."""
     plan = planned("mobilenetv2", {})
     image, recipe = plan.image.as_dict(), plan.recipe.as_dict()
     run = begin_run(Path("runs"), architecture="mobilenetv2", recipe=recipe, image=image, weights="imagenet")

@@ -1,4 +1,4 @@
-"""A head that cross-validation chooses, from the regressions up to a run."""
+"""A head that is chosen by cross-validation, from the regressions to a complete run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDTHS = [3, 4, 2, 6, 5]  # four depths and the last features
 
 
 def drawn(count: int, signal_in: slice | None, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-    """Features of three classes that differ in some of the columns alone."""
+    """Features of three classes that differ only in some of the columns."""
     means = np.random.default_rng(9).normal(0, 1.5, (3, sum(WIDTHS)))
     random = np.random.default_rng(seed)
     classes = np.arange(count) % 3
@@ -94,7 +94,7 @@ def test_the_factor_is_found_again_and_stays_finite_where_all_are_right() -> Non
     drawn_classes = np.array([random.choice(3, p=row) for row in probabilities_of(scores, 2.5)])
     assert fit_factor(scores, drawn_classes) == pytest.approx(2.5, rel=0.1)
     sure = probabilities_of(np.eye(3)[np.arange(30) % 3], fit_factor(np.eye(3)[np.arange(30) % 3], np.arange(30) % 3))
-    assert sure.max() == pytest.approx(11 / 12, abs=1e-3)  # Platt: 10 right ones of a class, (10 + 1) / (10 + 2)
+    assert sure.max() == pytest.approx(11 / 12, abs=1e-3)  # Platt: 10 correct of a class, (10 + 1) / (10 + 2)
 
 
 def test_the_brier_score_is_the_mean_squared_error_of_the_probabilities() -> None:
@@ -108,7 +108,7 @@ def test_lookalikes_of_a_class_share_a_fold_and_every_fold_has_every_class() -> 
     features = random.normal(0, 1, (60, 16))
     features[10:14] = features[10] + random.normal(0, 0.01, (4, 16))
     classes = np.repeat([0, 1, 2], [10, 20, 30])
-    features[59] = features[11]  # of another class: those two do not answer for each other
+    features[59] = features[11]  # in another class, so these two are not held out together
     groups = group_lookalikes(features, classes)
     assert len(set(groups[10:14])) == 1
     assert groups[59] != groups[10]
@@ -294,7 +294,7 @@ def test_the_learning_curve_says_what_more_images_bring() -> None:
         return (np.arange(1000) < share * 1000).astype(float)
 
     falling = grow((100, 200, 400), (right(0.6), right(0.8), right(0.9)), seed=0)
-    assert falling.gain == pytest.approx(0.05)  # errors of 20, 10 and so 5 %
+    assert falling.gain == pytest.approx(0.05)  # errors of 20 and 10 %, so 5 % is expected
     assert falling.interval[0] < 0.05 < falling.interval[1]
     assert "would add about 5.0 points" in str(falling)
     flat = grow((100, 200, 400), (right(0.9), right(0.9), right(0.9)), seed=0)
@@ -316,7 +316,7 @@ def test_a_run_that_chooses_measures_its_learning_curve() -> None:
 def test_fine_tuning_that_does_not_pay_leaves_the_model_that_is_had_without_it(
     photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
-    """The validation images, which judged the epochs, then choose and train the head with the others."""
+    """The validation images, with which the epochs were compared, are then also used to choose and train the head."""
     common = ["train", "tiny_net", "--data", photo_folder({"a": 24, "b": 24}), "--head", "chosen"]
     tuning = ["--epochs", "1", "--learning-rate", "100", "--optimizer", "sgd", "--batch-norm-momentum", "0.9"]
     quick = run_zoo(*common, "--epochs", "0", "--runs", "quick")
@@ -333,7 +333,7 @@ def test_fine_tuning_that_does_not_pay_leaves_the_model_that_is_had_without_it(
     assert info.head.images == sum(counts["train"].values()) + sum(counts["val"].values())
     assert len(open_run(other).history["loss"]) == 1
     figures = [open_run(run).metrics.as_dict() for run in (one, other)]
-    assert figures[0] | {"per_class": None} == figures[1] | {"per_class": None}  # it has numbers of training images
+    assert figures[0] | {"per_class": None} == figures[1] | {"per_class": None}  # has numbers of training images
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_an_epoch_has_to_improve_on_the_chosen_head_by_a_standard_error(gain: li
     judge = SimpleNamespace(progress=Progress(head_errors=tuple(head.tolist()), best_error=0.5))
     assert Harness._improves(judge, head - gain) is better  # type: ignore[arg-type]
     assert judge.progress.best_error == (pytest.approx(0.5 - np.mean(gain)) if better else 0.5)
-    if better:  # and then on the epoch that did
+    if better:  # then calibrated on the best epoch
         assert not Harness._improves(judge, head - np.array(gain) + 0.01)  # type: ignore[arg-type]
 
 

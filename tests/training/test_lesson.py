@@ -1,4 +1,4 @@
-"""What a student is taught: the teachers' probabilities on the views that it sees itself."""
+"""The targets of a student: the teachers' probabilities on the views on which it is trained."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def net(spec: ImageSpec, seed: int) -> keras.Model:
 
 @pytest.fixture
 def images(photo_folder: PhotoFolder) -> ImageData:
-    """Photos of three classes, and four without a label behind them."""
+    """Photos of three classes, followed by four photos without labels."""
     data = load_data(str(photo_folder({"a": 8, "b": 8, "c": 8})), SMALL)
     return data.and_then(load_unlabelled(photo_folder({"new/x": 4}, "more"), SMALL))
 

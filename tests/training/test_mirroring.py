@@ -1,4 +1,4 @@
-"""Images are not mirrored where a class would become another class: by the names, by the images, by the dataset."""
+"""Images are not mirrored if a class would become another: evidence by names, by images and by the dataset."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SMALL = ImageSpec(height_px=32, width_px=32)
 
 @pytest.fixture(scope="module")
 def arrows(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> ImageData:
-    """Arrows to the left and to the right whose names say nothing."""
+    """Arrows to the left and to the right whose class names are neutral."""
     return load_data(str(write_arrows(tmp_path_factory.mktemp("arrows"), ("A", "B"), count=75)), SMALL)
 
 
@@ -145,7 +145,7 @@ def read_small(folder: Path) -> tuple[list[np.ndarray], list[int], tuple[str, ..
 
 
 class InMemory:
-    """Pixels of a dataset that lies in memory."""
+    """Pixels of a dataset in memory."""
 
     def __init__(self, images: Sequence[np.ndarray]) -> None:
         self.images = np.stack(images)
@@ -214,7 +214,7 @@ def test_arrows_are_learnt_by_a_plain_command(run_zoo: RunZoo, tmp_path: Path) -
     assert "Images are not mirrored" in done.err
     (path,) = (tmp_path / "runs").iterdir()
     run = open_run(path)
-    assert run.metrics.accuracy >= 0.8  # mirrored: at most 0.75
+    assert run.metrics.accuracy >= 0.8  # with mirroring, at most 0.75
     assert run.info.flip.asked == "auto"
     assert run.recipe.ranges.flip == run.info.flip.chosen == "none"
     page = (path / "report.html").read_text()

@@ -1,4 +1,4 @@
-"""A model is ready for its first step when it is compiled."""
+"""A compiled model is ready for its first step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.training.model import compile_model
 
 
 class _Counting(keras.layers.Layer):
-    """Counts how often it is called: TensorFlow calls it for every trace, and not when the trace runs."""
+    """Counts its calls. TensorFlow calls it once for every trace, and not when the trace runs."""
 
     traces = 0
 
@@ -33,7 +33,7 @@ def test_the_training_step_is_traced_once() -> None:
 
 
 def test_splits_of_any_size_are_predicted_in_batches_of_one_size(photo_folder: PhotoFolder) -> None:
-    """Every size of a batch is another trace, and of a deep network a trace takes seconds."""
+    """Every batch size needs another trace, which takes seconds for a deep network."""
     counts = {"val": 4, "test": 36}
     folder = photo_folder({f"{split}/{hue}": n // 2 for split, n in {"train": 4, **counts}.items() for hue in "ab"})
     data = load_data(str(folder), ImageSpec(height_px=8, width_px=8))

@@ -1,4 +1,4 @@
-"""Optimizers and losses of Keras by name, and augmentation by a function of the user's."""
+"""Optimizers and losses of Keras by name, and augmentation by a function of the user."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ level = 3
 
 @pytest.fixture
 def changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module of the user's, on the path."""
+    """A module of the user on the path."""
     (tmp_path / "photo_changes.py").write_text(CHANGES)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "photo_changes", raising=False)
@@ -46,7 +46,7 @@ def changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 class Interrupt(keras.callbacks.Callback):
-    """Ctrl-C after two epochs."""
+    """Presses Ctrl-C after two epochs."""
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if epoch == 2:

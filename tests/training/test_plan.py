@@ -1,4 +1,4 @@
-"""What a run is going to be, and whether a resumed one is asked to be another; nothing is trained."""
+"""The plan of a run, and whether a resumed run is requested with other settings. These tests train nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def started(architecture: str, **asked: Any) -> Run:
-    """A run as ``zoo train`` records it before it trains."""
+    """A run as recorded by ``zoo train`` before the training."""
     plan = make_plan(TrainRequest(architecture=architecture, **asked), None)
     run = begin_run(
         Path("runs"),

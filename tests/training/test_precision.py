@@ -1,4 +1,4 @@
-"""``auto`` precision: measured once for everything that the time of a step depends on."""
+"""``auto`` precision: measured once for each combination of the settings that affect the time of a step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.registry import architectures
 
 @pytest.fixture
 def measured(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """Every measurement that was made; float32 is the faster one."""
+    """The list of measurements that were made. float32 is always faster."""
     from zoo.training import precision
 
     made: list[tuple[Any, ...]] = []

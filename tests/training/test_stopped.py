@@ -1,4 +1,4 @@
-"""Runs that stop where there is no epoch to go on from: at their beginning, and after they were measured."""
+"""Runs that are interrupted without a checkpoint to continue from: at their beginning, and after the evaluation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def photos(photo_folder: PhotoFolder, tiny_net: None) -> Path:
 
 @pytest.fixture
 def trouble(fake_plugin: FakePlugin) -> None:
-    """With ``TROUBLE="FILE STATEMENT"`` in its environment, zoo runs STATEMENT when it is about to write FILE."""
+    """With ``TROUBLE="FILE STATEMENT"`` in the environment, zoo runs STATEMENT before it writes FILE."""
     fake_plugin(
         "zoo-trouble",
         "import errno, os, signal\n"
@@ -95,7 +95,7 @@ def test_a_run_that_was_interrupted_at_its_report_gets_it(
     assert open_run(path).finished
     assert not (path / "report.html").exists()
     info = json.loads((path / "run.json").read_text())
-    del info["timings"]["total_s"]  # as if interrupted a moment before
+    del info["timings"]["total_s"]  # as if interrupted shortly before this was written
     (path / "run.json").write_text(json.dumps(info))
     model = (path / "model.keras").read_bytes()
     done = run_zoo("train", "--resume", path)
@@ -182,7 +182,7 @@ def test_a_run_is_trained_by_one_process_at_a_time(
 def test_a_disk_that_fills_up_later_says_how_to_go_on(
     photos: Path, trouble: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
-    """The bound on the size of files is the system's; it is set after the first epoch, when history.csv is written."""
+    """The system limits the size of files. The limit is set after the first epoch, when history.csv is written."""
     statement = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
     done = run_zoo("train", *QUICK, "--data", photos, env={"TROUBLE": f"history {statement}"})
     assert done.code == 4, done.err

@@ -1,4 +1,4 @@
-"""Confidence that means what it says."""
+"""Calibrated confidence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoo.training.temperature import divide_logits, fit_temperature
 
 
 def answers_of(sharpness: float, images: int = 4000) -> tuple[np.ndarray, np.ndarray]:
-    """Classes drawn from softmax(logits), and the answers of a model that says softmax(sharpness * logits)."""
+    """Classes that are drawn from softmax(logits), and the predictions softmax(sharpness * logits) of a model."""
     random = np.random.default_rng(0)
     logits = random.normal(0, 1.5, (images, 4))
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)

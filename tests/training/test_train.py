@@ -1,4 +1,4 @@
-"""The command a newcomer runs first, and everything that may come in between."""
+"""The command that a new user runs first, and its possible interruptions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.conftest import (
 from zoo.augmentation import NAMED
 from zoo.run_folder import open_run
 
-#: Small, but with everything that has a state: augmentation, mixup, averaged weights, a schedule, dropout.
+#: A small training with everything that has a state: augmentation, mixup, averaged weights, a schedule, dropout.
 SETTINGS = ["--size", "16", "--head-epochs", "0", "--unfreeze", "1", "--epochs", "6", "--batch-size", "64"]
 SETTINGS += ["--mixup-alpha", "0.2", "--ema-momentum", "0.9", "--precision", "float32"]
 #: An epoch of the smallest network.
@@ -36,7 +36,7 @@ QUICK = ["tiny_net", "--size", "16", "--head-epochs", "0", "--epochs", "1", "--p
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path:
-    """A run of SETTINGS on the digits that nothing disturbed."""
+    """A run of SETTINGS on the digits without an interruption."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     install_tiny_net(folder)
     run_command("train", "tiny_net", *SETTINGS, cwd=folder, environment=zoo_environment(folder), check=True)
@@ -45,7 +45,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) 
 
 
 def history(run: Path) -> list[list[str]]:
-    """Every column but the seconds."""
+    """All columns except the seconds."""
     with (run / "history.csv").open() as file:
         return [row[:-1] for row in csv.reader(file)]
 
@@ -112,10 +112,10 @@ def test_a_repeated_run_keeps_the_precision_that_was_measured(
     assert open_run(again).info.precision == open_run(path).info.precision
     assert not (tmp_path / "empty-cache" / "precision.json").exists()  # nothing was measured
     assert run_zoo("train", "--repeat", path, "--batch-size", "4", "--runs", "other", env=env).code == 0
-    assert (tmp_path / "empty-cache" / "precision.json").exists()  # what was measured holds for its batches
+    assert (tmp_path / "empty-cache" / "precision.json").exists()  # the measurement is valid for its batches
 
 
-#: Sends its own process a signal when an epoch begins: both are in STOP.
+#: Sends a signal to its own process at the beginning of an epoch. STOP contains both.
 STOPPER = """
 import os
 from zoo import hookimpl
@@ -160,7 +160,7 @@ def test_a_run_interrupted_in_three_ways_resumes_to_the_same_weights(
 
 @pytest.fixture
 def interrupted(photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path) -> Path:
-    """A run on photos that is not finished, as a crash after training leaves it."""
+    """An unfinished run on photos, as left by a crash after the training."""
     photos = photo_folder({"a": 12, "b": 12})
     done = run_zoo("train", *QUICK, "--data", photos)
     assert done.code == 0, done.err
@@ -196,7 +196,7 @@ def test_a_resumed_run_refuses_other_settings_and_other_data(
 def test_a_damaged_checkpoint_is_a_message(interrupted: Path, run_zoo: RunZoo) -> None:
     checkpoint = interrupted / "checkpoints" / "last.npz"
     data = bytearray(checkpoint.read_bytes())
-    data[data.index(b"model/0.npy") + 400] ^= 0xFF  # a weight; the archive's checksum notices
+    data[data.index(b"model/0.npy") + 400] ^= 0xFF  # changes a weight; the checksum of the archive detects it
     checkpoint.write_bytes(data)
     done = run_zoo("train", "--resume", interrupted)
     assert done.code == 4
@@ -274,7 +274,7 @@ def test_early_stopping_ends_before_the_last_epoch(
     assert done.code == 0, done.err
     (path,) = (tmp_path / "runs").iterdir()
     assert len(open_run(path).history["epoch"]) < 40
-    assert 'id="augmentation"' not in (path / "report.html").read_text()  # it would show the same picture many times
+    assert 'id="augmentation"' not in (path / "report.html").read_text()  # would repeat the same picture
 
 
 def test_evaluating_again_gives_the_same_figures(digits_run: Path, run_zoo: RunZoo, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A head on cached features is the head that ordinary training with the frozen backbone in the loop gives."""
+"""A head trained on cached features equals that of ordinary training with the frozen backbone in the loop."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_an_interrupted_fine_tuning_resumes_to_the_same_weights(
 def test_photos_beyond_the_bound_of_the_cache_train_the_same(
     photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
-    """Head on features and then all layers, augmented: the pixels are the same wherever they come from."""
+    """Trains a head on features and then all layers with augmentation: the pixels do not depend on their source."""
     arguments = [
         "train",
         "tiny_net",
@@ -212,7 +212,7 @@ def test_weights_that_cannot_be_are_refused(photos: Path, run_zoo: RunZoo, tmp_p
         assert done.code == code, (arguments, done.err)
         assert message in done.err, (arguments, done.err)
         assert "Traceback" not in done.err
-        assert not list((tmp_path / "runs").glob("*"))  # nothing half-made is left
+        assert not list((tmp_path / "runs").glob("*"))  # no incomplete files are left
 
 
 def test_a_users_own_weights_are_taken(photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_users_own_weights_are_taken(photos: Path, tiny_net: None, run_zoo: Ru
     assert done.code == 0, done.err
     (again,) = (tmp_path / "again").iterdir()
     assert json.loads((again / "run.json").read_text())["weights"] == str(model)
-    # The head of a run on the same classes is taken too: it starts where that run ended.
+    # The head of a run on the same classes is loaded too, so the training starts where that run ended.
     assert open_run(again).history["loss"][0] < open_run(only_run(tmp_path)).history["loss"][0]
 
 

@@ -1,4 +1,4 @@
-"""Weight decay reaches kernels and nothing else, whatever the optimizer and whoever named the variables."""
+"""Weight decay affects only kernels, with every optimizer and for any names of the variables."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_kernels_decay_and_biases_and_normalisation_do_not(optimizer: KerasName)
     moved = 0
     for variable in model.trainable_variables:
         value, name = before[variable.path], variable.path.rsplit("/", 1)[-1]
-        # Decoupled: without a gradient, a step leaves 1 - rate * decay of a kernel, with any optimizer.
+        # Decoupled decay: without a gradient, a step multiplies a kernel by 1 - rate * decay, with any optimizer.
         share = 1.0 if name in kept else (1 - RATE * DECAY) ** 2
         moved += share < 1
         assert np.allclose(np.array(variable), value * share, atol=1e-6), variable.path

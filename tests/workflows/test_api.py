@@ -1,4 +1,4 @@
-"""``import zoo``: the verbs as functions, on a real run and its exported files."""
+"""``import zoo``: the commands as functions, on a real run and its exported files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLAIN = {"size": 16, "epochs": 1, "precision": "float32", "quiet": True}
 
 @pytest.fixture
 def own_run(digits_run: Path, tmp_path: Path) -> zoo.Run:
-    """A copy, to be written into."""
+    """A copy of the run, which tests may change."""
     run = zoo.load(shutil.copytree(digits_run, tmp_path / "runs" / "digits"))
     assert isinstance(run, zoo.Run)
     return run

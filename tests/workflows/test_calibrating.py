@@ -1,4 +1,4 @@
-"""``--calibration FOLDER``: which photos calibrate int8, and which are left out and counted."""
+"""``--calibration FOLDER``: the photos that calibrate int8, and those that are left out and counted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def data(photo_folder: PhotoFolder) -> ImageData:
 
 @pytest.fixture
 def extra(data: ImageData, photo_folder: PhotoFolder) -> Path:
-    """Five new photos; a test photo, one that shows a test photo, a training photo, a copy, a blank, no photo."""
+    """Five new photos, a test photo, a near-duplicate of one, a training photo, a copy, a blank image, and no image."""
     folder = photo_folder({"x/deep/new": 3, "new": 2}, "extra")
     test = [data.root / data.names[index] for index in data.indices("test")]
     shutil.copy(test[0], folder / "same.jpg")
@@ -74,7 +74,7 @@ def test_photos_of_the_folder_alone_calibrate_a_model_without_a_run(data: ImageD
     assert len(calibration.rows) == 6
     assert "calibrated on 6 photo(s) only" in listener.warned[0]
     again = calibrate_on(lone(data), extra, None, "test", Listener())[1]
-    assert len(again.rows) > 6  # nothing is verified on
+    assert len(again.rows) > 6  # no photo is kept for the verification
     halved, half = calibrate_on(lone(data), None, data, "test", Listener())
     assert halved is not None
     assert 0 < len(half.rows) < len(data.names)

@@ -1,4 +1,4 @@
-"""``zoo.yaml``: what a run writes, ``--repeat`` trains; what it cannot be is said before anything is trained."""
+"""``zoo.yaml``: ``--repeat`` repeats the settings of a run, and invalid files are refused before any training."""
 
 from __future__ import annotations
 

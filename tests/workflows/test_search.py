@@ -29,7 +29,7 @@ from zoo.searching import options
 
 TINY = (Path(__file__).parents[1] / "tiny_net.py").read_text()
 
-#: At 8 px all sizes are the same, so three resize rules are all there is to search. One architecture fails.
+#: At 8 px, all sizes are the same, so only three resize rules are searched. One architecture fails.
 PLUGIN = TINY.replace("height_px=32, width_px=32", "height_px=8, width_px=8").replace(
     'recipes={"default": recipe}',
     'recipes={"default": recipe, "finetune": Recipe(head="chosen", epochs=1, precision="float32")}',
@@ -39,7 +39,7 @@ BROKEN = (
     .replace("random = np.random.default_rng(0)", "raise RuntimeError('no such weights')")
     .replace("Two convolutions, for tests", "Fails when its weights are loaded")
 )
-#: Kills the process that is about to write the file that KILL_AT names.
+#: Kills the process before it writes the file that KILL_AT names.
 KILLER = (
     "import os, signal\n"
     "from pathlib import Path\n"
@@ -69,7 +69,7 @@ def stamps(folder: Path) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> tuple[Path, Result]:
-    """A search that was killed when its winner was known, and continued. Read it only."""
+    """A search that was killed when its winner was known, and then continued. Tests must not change it."""
     folder = tmp_path_factory.mktemp("searched")
     draw_photos(folder / "photos")
     site = folder / "site"
@@ -106,7 +106,7 @@ def test_the_winner_is_a_run_with_a_verified_file(searched: tuple[Path, Result],
     assert found["cost"]["size_bytes"] == size
     winner = found["candidates"][0]
     assert winner["key"] == found["winner"]
-    assert abs(winner["cost"]["size_bytes"] - size) < 0.2 * size  # known before anything was trained
+    assert abs(winner["cost"]["size_bytes"] - size) < 0.2 * size  # known before the training
     image = json.loads((run / "run.json").read_text())["image"]
     assert image == winner["candidate"]["image"]
     assert any("All layers of the winner were fine-tuned" in note for note in found["notes"])
@@ -129,7 +129,7 @@ def test_the_winner_is_fine_tuned_where_there_is_time(searched: tuple[Path, Resu
             assert any("fine-tuned in the time that was left" in note for note in found["notes"]) == (
                 recipe == "finetune"
             )
-    assert found["run"] == "runs/best-photos-2"  # and it is not trained again
+    assert found["run"] == "runs/best-photos-2"  # the model is not trained again
 
 
 def test_test_images_choose_nothing(searched: tuple[Path, Result], found: dict[str, Any]) -> None:

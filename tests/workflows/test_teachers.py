@@ -54,7 +54,7 @@ def data(photo_folder: PhotoFolder) -> ImageData:
 
 @pytest.fixture
 def teacher(tmp_path: Path) -> MakeTeacher:
-    """A finished run as it lies on a disk, trained on the photos given."""
+    """A finished run folder whose model was trained on the given photos."""
 
     def make(
         rows: Sequence[tuple[str, str, str, str]] = (),
@@ -196,7 +196,7 @@ def test_the_report_claims_of_teachers_only_what_was_compared() -> None:
 
 
 def save_copy(photo: Path, target: Path, mirrored: bool = False) -> None:
-    """Another file that shows the same."""
+    """Saves another file with the same picture."""
     image = cv2.imread(str(photo))
     assert image is not None
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -213,7 +213,7 @@ def sha256_of(path: Path) -> str:
 def test_photos_without_labels_that_show_measured_photos_are_left_out_and_counted(
     pairs: int, data: ImageData, teacher: MakeTeacher, photo_folder: PhotoFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zoo.audit.leakage._PAIRS_WITH_CROPS", pairs)  # more of them are compared in parts
+    monkeypatch.setattr("zoo.audit.leakage._PAIRS_WITH_CROPS", pairs)  # more pairs are compared in parts
     folder = photo_folder({"x/deep/new": 3, "new": 2}, "unlabelled")
     names = {
         split: [data.root / data.names[index] for index in data.indices(split)] for split in ("train", "val", "test")
@@ -372,7 +372,7 @@ def test_a_repeated_student_takes_the_views_that_were_given(teacher: MakeTeacher
 
 
 def started(plan: Plan) -> Run:
-    """A run with teachers as it is recorded before it trains."""
+    """A run with teachers, as recorded before the training."""
     teachers = [
         {"run": str(path), "architecture": "simple_cnn", "digest": "", "accuracy": 0.9, "n": 5}
         for path in plan.teachers
@@ -421,7 +421,7 @@ def test_zoo_yaml_and_the_command_name_the_teachers(teacher: MakeTeacher, tmp_pa
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with photos, and with a run that taught another one, in another image rule. Read it only."""
+    """A folder with photos and a run that taught another run with another image rule. Tests must not change it."""
     folder = tmp_path_factory.mktemp("taught")
     random = np.random.default_rng(0)
     for place, count in {"photos/a": 16, "photos/b": 16, "more/any": 6}.items():

@@ -1,4 +1,4 @@
-"""A format of two files that needs nothing but what zoo brings: an ONNX file, cut in halves."""
+"""A format of two files that needs no other packages than zoo: an ONNX file that is cut in two halves."""
 
 from __future__ import annotations
 

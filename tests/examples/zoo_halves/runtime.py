@@ -1,4 +1,4 @@
-"""Predictions of a file in halves, by ONNX Runtime."""
+"""Runs a file in two halves with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Halves:
         try:
             content = Path(path).read_bytes() + Path(path).with_suffix(".tail").read_bytes()
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime has a class of its own for every way to fail
+        except Exception as error:  # ONNX Runtime has a separate class for every kind of error
             raise ValueError(f"{path} cannot be loaded: {' '.join(str(error).split())}") from error
         self.inputs = tuple(map(_tensor, self._session.get_inputs()))
         self.outputs = tuple(map(_tensor, self._session.get_outputs()))

@@ -1,4 +1,4 @@
-"""OpenVINO IR, a format of two files: the graph as XML, and its weights beside it. By way of the ONNX exporter."""
+"""OpenVINO IR, a format of two files: the graph as XML, and its weights. Models are converted from ONNX."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def convert(model, path: Path, precision: str) -> None:
         EXPORTER.convert(model, onnx, precision)
         openvino.save_model(openvino.convert_model(onnx), made, compress_to_fp16=precision == "float16")
         net = ET.fromstring(made.read_bytes())
-        for layer in net.iter("layer"):  # OpenVINO numbers them through the process
+        for layer in net.iter("layer"):  # OpenVINO numbers layers across the whole process
             if layer.get("type") != "Parameter":
                 layer.set("name", f"{layer.get('type')}_{layer.get('id')}")
-        net.remove(net.find("rt_info"))  # names of files
+        net.remove(net.find("rt_info"))  # contains names of files
         write_bytes(path.with_suffix(".bin"), made.with_suffix(".bin").read_bytes())
         write_bytes(path, ET.tostring(net))
 
@@ -39,7 +39,7 @@ def write_metadata(path: Path, metadata: Metadata) -> None:
         raise ExportError(f"{path} has {classes} outputs. Received: {len(metadata.labels)} labels.")
     for old in net.findall("rt_info"):
         net.remove(old)
-    # As an escape: XML cannot hold every character that a label may have.
+    # Escaped, because XML cannot contain every character of a label.
     value = metadata.to_json().encode("unicode_escape").decode("ascii")
     ET.SubElement(ET.SubElement(net, "rt_info"), "zoo", value=value)
     write_bytes(path, ET.tostring(net))

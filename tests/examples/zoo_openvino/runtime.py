@@ -1,4 +1,4 @@
-"""Predictions of an OpenVINO file. NumPy and OpenVINO alone: this module goes onto the device as it stands."""
+"""Runs an OpenVINO file. It imports only NumPy and OpenVINO, because it is copied to the device unchanged."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -1,7 +1,7 @@
-"""Valid files of every kind that the named formats allow, each with the picture it shows.
+"""Valid files of every kind that the documented formats allow, each with the expected picture.
 
-One module a format; each has ``files() -> Files``. Where a module writes files itself, it does so from the published
-format and not with the decoder that is tested.
+There is one module for each format, with ``files() -> Files``. A module that writes files itself follows the published
+format, and does not use the library that is tested.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Name of the kind, the file, and what it shows: ``(height, width, 3)``, 0 to 255, on white and upright.
+#: Name of the kind, the file, and the expected picture: ``(height, width, 3)``, 0 to 255, on white, upright.
 Files = dict[str, tuple[bytes, NDArray[Any]]]
 
 HEIGHT, WIDTH = 37, 53
 _Y, _X = np.mgrid[0:HEIGHT, 0:WIDTH]
 
-#: Smooth, so that what a lossy format loses stays small, and different in every corner. Sides that no block divides.
+#: Smooth, so that lossy formats change it little, and different in every corner. Its sides are not multiples of blocks.
 RGB = np.stack([_X * 4, _Y * 5 + 20, 250 - _X * 2 - _Y * 2], axis=-1).astype(np.uint8)
 GRAY = (_X * 2 + _Y * 3 + 10).astype(np.uint8)
 ALPHA = np.clip(300 - _X * 6, 0, 255).astype(np.uint8)
 
 
 def on_white(rgb: NDArray[Any], alpha: NDArray[Any]) -> NDArray[np.float64]:
-    """``rgb`` (0 to 255) seen through ``alpha`` (0 to 255) on white."""
+    """``rgb`` (0 to 255) composited on white with ``alpha`` (0 to 255)."""
     opacity = np.asarray(alpha, np.float64)[..., None] / 255
     return 255 - opacity * (255 - np.asarray(rgb, np.float64))
 
@@ -34,17 +34,17 @@ def as_rgb(gray: NDArray[Any]) -> NDArray[Any]:
 
 
 def quantised(values: NDArray[Any], bits: int) -> NDArray[np.int64]:
-    """0 to 255 as samples of ``bits`` bits, rounded."""
+    """Converts values from 0 to 255 to samples of ``bits`` bits, rounded."""
     return np.rint(np.asarray(values, np.float64) * (2**bits - 1) / 255).astype(np.int64)
 
 
 def widened(samples: NDArray[Any], bits: int) -> NDArray[np.float64]:
-    """Samples of ``bits`` bits as 0 to 255."""
+    """Converts samples of ``bits`` bits to values from 0 to 255."""
     return np.asarray(samples, np.float64) * 255 / (2**bits - 1)
 
 
 def packed(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
-    """Rows of samples ``(rows, n)``, each row packed from the high bit on and filled up to whole bytes."""
+    """Packs samples ``(rows, n)``, each row from the high bit on, and padded to whole bytes."""
     rows = np.asarray(samples, np.int64).reshape(len(samples), -1)
     places = np.arange(bits - 1, -1, -1)
     ones = (rows[..., None] >> places & 1).astype(np.uint8).reshape(len(rows), -1)

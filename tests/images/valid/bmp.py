@@ -1,4 +1,4 @@
-"""BMP: every header, depth and compression, masks of all sorts, stored from the bottom up and from the top down."""
+"""BMP: every header, depth and compression, all kinds of masks, stored bottom-up and top-down."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CORE, _INFO, _V2, _V3, _OS2, _V4, _V5 = 12, 40, 52, 56, 64, 108, 124
 _PLAIN, _RLE8, _RLE4, _BITFIELDS, _ALPHA_BITFIELDS = 0, 1, 2, 3, 6
 _HEADERS = {_CORE: "core", _INFO: "info", _V2: "V2", _V3: "V3", _OS2: "OS/2 V2", _V4: "V4", _V5: "V5"}
 
-#: Name to bits of a pixel and masks of red, green, blue and alpha.
+#: For each name, the bits of a pixel and the masks of red, green, blue and alpha.
 _MASKS = {
     "565": (16, 0xF800, 0x07E0, 0x001F, 0),
     "555": (16, 0x7C00, 0x03E0, 0x001F, 0),
@@ -87,12 +87,12 @@ def _palette(count: int) -> NDArray[np.uint8]:
 
 
 def _rows(rows: NDArray[Any]) -> NDArray[np.uint8]:
-    """Each row filled up to a multiple of four bytes."""
+    """Pads each row to a multiple of four bytes."""
     return np.pad(np.asarray(rows, np.uint8), ((0, 0), (0, -rows.shape[1] % 4)))
 
 
 def _through(masks: tuple[int, ...]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """Rows of the drawn picture in such pixels, and what is seen of it."""
+    """Rows of the drawn picture with these masks, and the expected picture."""
     bits, *fields = masks
     pixels = np.zeros((HEIGHT, WIDTH), np.int64)
     seen = []
@@ -108,7 +108,7 @@ def _through(masks: tuple[int, ...]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
 
 
 def _run_lengths(bits: int) -> dict[str, tuple[bytes, NDArray[Any]]]:
-    """The bytes and what is seen of them."""
+    """The run-length code, and the expected picture."""
     colours = _palette(2**bits)
     indices = quantised(np.where(GRAY % 7 < 3, GRAY, 60), bits)
     runs, absolute = b"", b""
@@ -124,7 +124,7 @@ def _run_lengths(bits: int) -> dict[str, tuple[bytes, NDArray[Any]]]:
             packed_part = bytes(part) if bits == 8 else packed(np.array([part]), 4).tobytes()
             absolute += bytes([0, len(part)]) + packed_part + bytes(len(packed_part) % 2)
         absolute += b"\0\0"
-    # What is jumped over is colour 0.
+    # Skipped pixels have colour 0.
     jumped = np.broadcast_to(colours[0], (HEIGHT, WIDTH, 3)).copy()
     body = b""
     half, wide = HEIGHT // 2, 20

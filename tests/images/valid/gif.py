@@ -93,7 +93,7 @@ def frame(
 
 
 def _uncompressed(values: list[int], least: int) -> bytes:
-    """LZW that clears its table before a code would grow longer."""
+    """LZW without compression: the table is cleared before codes become longer."""
     clear, end = 2**least, 2**least + 1
     codes = []
     for at in range(0, len(values), clear - 2):

@@ -1,4 +1,4 @@
-"""HEIC as phones and editors write it. The encoder, ``pillow-heif``, is a package of the tests alone."""
+"""HEIC as written by phones and editors. Only the tests use the encoder, ``pillow-heif``."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def _picture(samples: NDArray[Any], bits: int, mode: str | None) -> Any:
 
 
 def grid(picture: NDArray[np.uint8], quarter_turns: int = 0) -> bytes:
-    """Tiles, each a picture of its own, and one that puts them together: so phones store what is large.
+    """A grid of tiles, each of which is a separate picture. Phones store large photos in this way.
 
     Args:
         picture: RGB.
-        quarter_turns: Anticlockwise, that the file asks for; EXIF asks for the same.
+        quarter_turns: Anticlockwise rotation that the file requires; EXIF requires the same.
     """
     height, width = picture.shape[:2]
     down, across = -(-height // _TILE), -(-width // _TILE)

@@ -21,7 +21,8 @@ _FACTORS = {
     "4:1:1": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411,
 }
 
-#: The drawn picture with arithmetic coding, which no package writes: ``jpegtran -arithmetic``, in base 85.
+#: The drawn picture with arithmetic coding, in base 85. No package writes it, so it was made by ``jpegtran
+# -arithmetic``.
 _ARITHMETIC = (
     "|JeWF01!$>Nk#wx0RR9200961|JwjV00IF40RaI50RaI50s;a81OoyB0s;jD1Oo&H1qKEN1qKEN2MGuU2MGrT1_%oX2?`1d3JL}Y3k(Yi3<("
     "Mf3jf;xLjeK;0s;a81p@;G3I_%U3JMAe3JMAe3JMAe3JMAe3JMAe3JMAe3JMAe3JMAe3JMAe3JMAe3JMAe3JMAe3JU+p01*fPB>*)80TBQK5"
@@ -64,7 +65,7 @@ def files() -> Files:
     adobe = cmyk.index(b"Adobe") - 4
     found["cmyk"] = (cmyk, seen)
     found["cmyk without Adobe's mark"] = (cmyk[:adobe] + cmyk[adobe + 16 :], seen)
-    # The inks are turned into YCbCr as if they were red, green and blue; black is stored inverted as before.
+    # The inks are converted to YCbCr as if they were red, green and blue; black is stored inverted as before.
     turned = np.dstack([np.asarray(Image.fromarray(ink[..., :3]).convert("YCbCr")), 255 - ink[..., 3:]])
     ycck = encode(Image.fromarray(255 - turned, "CMYK"), "JPEG", quality=98, subsampling=0)
     found["ycck"] = (ycck[: adobe + 15] + b"\2" + ycck[adobe + 16 :], seen)

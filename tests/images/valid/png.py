@@ -1,4 +1,4 @@
-"""PNG: every colour type and depth, both orders of rows, every filter, transparency, and chunks that change nothing."""
+"""PNG: every colour type, depth and filter, with and without interlacing, transparency, and ancillary chunks."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def files() -> Files:
 
 
 def _samples(kind: int, bits: int) -> tuple[NDArray[Any], bytes, NDArray[Any]]:
-    """Samples ``(height, width, channels)``, the palette chunk if there is one, and what is seen."""
+    """Samples ``(height, width, channels)``, the palette chunk if there is one, and the expected picture."""
     if kind == _PALETTE:
         colours = np.stack(
             [np.arange(2**bits) * 255 // (2**bits - 1), 255 - np.arange(2**bits), np.full(2**bits, 90)], -1
@@ -103,7 +103,7 @@ def encode(
 
 
 def _filtered(rows: NDArray[np.uint8], step: int) -> bytes:
-    """Rows with the five filters in turn."""
+    """Filters the rows with the five filters in turn."""
     wide = rows.astype(np.int64)
     left = np.pad(wide, ((0, 0), (step, 0)))[:, :-step]
     above = np.pad(wide, ((1, 0), (0, 0)))[:-1]

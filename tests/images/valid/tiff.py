@@ -97,7 +97,7 @@ def _colour() -> Files:
 
 
 def _ycbcr(horizontal: int, vertical: int) -> bytes:
-    """Blocks of luma, each with one pair of chroma."""
+    """Blocks of luma values, each with one pair of chroma values."""
     bordered = np.pad(RGB, ((0, -HEIGHT % vertical), (0, -WIDTH % horizontal), (0, 0)), mode="edge")
     y, cr, cb = np.moveaxis(cv2.cvtColor(bordered, cv2.COLOR_RGB2YCrCb).astype(float), -1, 0)
     blocks = y.reshape(len(y) // vertical, vertical, -1, horizontal).transpose(0, 2, 1, 3)
@@ -270,7 +270,7 @@ def encode(
     big: bool = False,
     leave_out: tuple[int, ...] = (),
 ) -> bytes:
-    """A TIFF of ``(height, width, channels)``; samples of other than 8, 16, 32 or 64 bits are packed."""
+    """A TIFF file of ``(height, width, channels)``. Samples that do not have 8, 16, 32 or 64 bits are packed."""
     planes = [samples[..., [place]] for place in range(samples.shape[2])] if planar else [samples]
     blocks = [
         _compressed(_stored(block, bits, order, predictor, sample_format), compression, fill_order)
@@ -347,7 +347,7 @@ def _pack(part: bytes) -> bytes:
 
 
 def _lzw(block: bytes) -> bytes:
-    """LZW as TIFF has it: the high bit first, codes longer one early."""
+    """The LZW of TIFF: the high bit first, and codes become longer one code early."""
     clear, end = 256, 257
     table = {bytes([value]): value for value in range(256)}
     codes: list[tuple[int, int]] = [(clear, 9)]
