@@ -63,7 +63,8 @@ class Weights:
         load: ``load(model, with_head)`` sets the weights of a model created by ``build``. If ``with_head`` is false, it
             sets only those of the backbone.
         top1: Published top-1 accuracy on the ImageNet validation set, 0 to 1. If no architecture is given, ``zoo train
-            --data`` uses the one with the highest value. ``None``: unknown, or the weights must be downloaded first.
+            --data`` uses the architecture with the highest value. ``None``: unknown, or the weights must be downloaded
+            first.
 
     >>> def load(model, with_head):
     ...     model.load_weights("weights.h5", skip_mismatch=not with_head)
@@ -185,7 +186,8 @@ class Dataset:
 class App:
     """A program that runs an exported file without Python, such as a web page. It replaces the runner in the bundle.
 
-    It reads the model, its labels and the preprocessing from ``spec.json``, and is verified with ``golden/``.
+    It reads the name of the model file, the labels and the preprocessing from ``spec.json``, and is verified with
+    ``golden/``.
 
     Args:
         files: Returns the content of each file of the app, by its path in the bundle. ``zoo export`` calls it at the

@@ -22,7 +22,7 @@ def locked(path: Path, busy: ZooError | None = None, *, remove: bool = False) ->
 
     Args:
         path: Lock file, not the file that it protects.
-        busy: Raised immediately if another process holds the lock. Without it, the function waits for the lock.
+        busy: Error to raise immediately if another process holds the lock. ``None``: the function waits for the lock.
         remove: Whether to remove the lock file at the end. Otherwise an empty file remains.
 
     Raises:

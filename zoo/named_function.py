@@ -86,7 +86,8 @@ def name_of(function: Any) -> str:
     """The name with which another process can import a function.
 
     Raises:
-        NotFoundError: There is none: it is a lambda, or is defined in another function or in the main program.
+        NotFoundError: The function has no such name, because it is a lambda, or is defined in another function or in
+            the main program.
     """
     module, path = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not module or not path:

@@ -20,7 +20,7 @@ def stderr_aside(
 
     Args:
         told: Types of errors whose message is sufficient, so that the text is not printed with them.
-        only: Prefixes of lines to suppress. All other lines are printed in any case.
+        only: Prefix of the lines to suppress. All other lines are printed in any case.
     """
     if sys.__stderr__ is None:  # the process was started without stderr
         yield

@@ -41,7 +41,7 @@ class Reporter:
             steps: Number of batches per epoch.
             images: Number of images per epoch.
             first_epoch: Number of epochs already done in a resumed run.
-            head: Whether only a head is trained, on features. Its many short epochs are less interesting.
+            head: Whether only a head is trained, on features. Its many short epochs may be shown in less detail.
         """
 
     def batch(self, step: int, logs: Mapping[str, float]) -> None:

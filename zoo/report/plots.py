@@ -96,8 +96,8 @@ def plot_curve(
         history: Columns of ``history.csv``.
         panel: ``accuracy`` or ``loss``: this column and, if it exists, the column with the prefix ``val_``.
         target: Destination of the PNG.
-        best_epoch: The epoch whose weights were kept, starting with 1. 0: none. ``None``: that with the lowest
-            ``val_loss``.
+        best_epoch: The epoch whose weights were kept, starting with 1. 0: no epoch is marked. ``None``: the epoch with
+            the lowest ``val_loss``.
         theme: Colours.
     """
     with drawing(target, 4.0, 3.0, theme) as figure:

@@ -51,9 +51,8 @@ def emulated(bundle: Bundle, request: VerifyRequest, reporter: Reporter) -> Iter
     """The bundle on the processor of the request, ready to predict.
 
     Raises:
-        UsageError: A part of the emulation is missing and was not requested to be downloaded, or the processor is
-            unknown.
-        ExportError: The bundle does not run there.
+        UsageError: A part of the emulation is missing and ``fetch`` is false, or the processor is unknown.
+        ExportError: The bundle does not run on the processor.
     """
     assert request.processor is not None
     if request.fetch:

@@ -98,7 +98,7 @@ def verify(request: VerifyRequest, reporter: Reporter) -> Verified:
     Raises:
         UsageError: The file or the model does not exist.
         DataError: The images cannot be used.
-        ExportError: The file cannot be read or executed, or the emulator ended early. Nothing is verified then.
+        ExportError: The file cannot be read or executed, or the emulator ended early. Then nothing was verified.
     """
     if request.processor is None:
         if request.fetch:

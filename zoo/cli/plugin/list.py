@@ -26,7 +26,7 @@ def command(as_json: bool) -> None:
     Status: ok; warned (in use, with the problem); failed (not in use, with the reason); disabled.
 
     ZOO_DISABLE_PLUGINS=NAME[,NAME] disables distributions. With ZOO_STRICT_PLUGINS=1, the first plugin that fails ends
-    every command with an error.
+    the command with an error.
     """
     found = plugin_manager().plugins
     if as_json:
