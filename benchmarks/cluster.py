@@ -67,7 +67,7 @@ def main() -> None:
         rate = (options.count - FEW) / (many.seconds - few.seconds)
         print(
             f"{name}: {few.cpu_s:.1f} s of CPU for {FEW} photos, {many.cpu_s:.1f} s for {options.count};"
-            f" {1000 * per_photo[name]:.2f} ms a photo, {rate:.0f} photos/s"
+            f" {1000 * per_photo[name]:.2f} ms per photo, {rate:.0f} photos/s"
         )
     for count in (options.count, 20_000, 1_000_000):
         plain, ray = (costs[name, FEW].cpu_s + count * per_photo[name] for name in ("plain", "ray"))

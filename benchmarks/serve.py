@@ -67,7 +67,7 @@ def main() -> None:
         faster = statistics.median(turn["speed"] / base["speed"] for turn, base in zip(turns, own, strict=True))
         dearer = statistics.median(base["cpu_ms"] / turn["cpu_ms"] for turn, base in zip(turns, own, strict=True))
         print(f"| {name} | {speed:.1f} | {faster:.3f} | {cpu:.2f} | {dearer:.3f} |")
-    print(f"\nClients: {statistics.median(turn['client_cpu_ms'] for turn in served):.2f} ms of CPU a photo.")
+    print(f"\nClients: {statistics.median(turn['client_cpu_ms'] for turn in served):.2f} ms of CPU per photo.")
     answered, lost = (sum(turn[key] for turn in served) for key in ("photos", "lost"))
     print(f"{answered:.0f} photos predicted, {lost:.0f} lost or wrong.")
     print(f"Memory after each turn, MB: {', '.join(f'{value:.1f}' for value in memory)}")

@@ -27,7 +27,7 @@ DIVISIONS = 12
 RULES: dict[str, Callable[[float], float]] = {
     "99 %": lambda plain: TARGET_ACCURACY,
     "half of the errors": lambda plain: (1 + plain) / 2,
-    "whichever answers more": lambda plain: min(TARGET_ACCURACY, (1 + plain) / 2),
+    "whichever predicts more": lambda plain: min(TARGET_ACCURACY, (1 + plain) / 2),
 }
 
 
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--features", type=Path, required=True)
     options = parser.parse_args()
-    print(f"{'':<16}{'rule':<24}{'plain error':>12}{'answered':>10}{'at least':>10}{'error':>8}")
+    print(f"{'':<16}{'rule':<24}{'plain error':>12}{'predicted':>10}{'lowest':>10}{'error':>8}")
     for folder in options.folders:
         name = folder.parent.name if folder.name == "train" else folder.name
         features, classes = _features(folder, options.features / f"{name}.npz")
