@@ -162,6 +162,14 @@ def test_one_image_a_class_gets_a_head_and_no_estimate() -> None:
     assert chosen.head.scores(features).argmax(1).tolist() == [0, 1, 2]
 
 
+def test_of_many_images_a_class_of_one_gets_the_default_ridge_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, classes = drawn(3, slice(0, 20))
+    monkeypatch.setattr(choose, "_MOST_HELD", 0)
+    chosen = chosen_of(features, classes)
+    assert chosen.info.method == "ridge"
+    assert chosen.head.scores(features).argmax(1).tolist() == [0, 1, 2]
+
+
 def test_of_many_images_some_choose_and_all_train(monkeypatch: pytest.MonkeyPatch) -> None:
     features, classes = drawn(150, slice(0, 7))
     monkeypatch.setattr(choose, "MOST_CHOOSING", 60)
@@ -170,6 +178,7 @@ def test_of_many_images_some_choose_and_all_train(monkeypatch: pytest.MonkeyPatc
     about = Features.of(lambda wanted: (read.extend(wanted), features[wanted])[1], WIDTHS)  # type: ignore[func-returns-value]
     chosen = choose_head(about, np.arange(150), classes, 3, balanced=True, seed=0)
     assert chosen.info.images == len(chosen.positions) == 60
+    assert {each.method for each in chosen.info.tried} == {chosen.info.method} == {"ridge"}
     assert set(read) == set(range(150))
     assert np.bincount(classes[chosen.positions]).tolist() == [20, 20, 20]
 
