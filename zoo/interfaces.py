@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Precisions of exported files.
 PRECISIONS = ("float32", "float16", "int8")
+#: How much time the quantisation of an int8 file may take.
+INT8_EFFORTS = ("quick", "best")
 
 #: The name of a function, ``"package.module:function"``. The record replaces it by a function.
 Named: TypeAlias = Any

@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import FakePlugin, PhotoFolder, Result, RunZoo, zoo_command, zoo_environment
 from zoo.errors import ExportError
 from zoo.evaluation.trained import of_run
+from zoo.exporting.calibration import EFFORTS
 from zoo.parity import stored_problem
 from zoo.registry import Offer, Registry, exporters
 from zoo.run_folder import open_run
@@ -392,11 +393,14 @@ def test_int8_is_calibrated_on_the_training_images_that_are_left(
     training = [row for row in open_run(run).split() if row["split"] == "train"]
     (photos / training[0]["path"]).unlink()
     shutil.copy(photos / training[1]["path"], photos / training[2]["path"])
-    done = zoo("export", run, "--format", "onnx", "--precision", "int8", "--min-agreement", "0")
+    quick = ("--precision", "int8", "--int8-effort", "quick")
+    done = zoo("export", run, "--format", "onnx", *quick, "--min-agreement", "0")
     assert done.code == 0, done.err
     assert "2 training image(s) are missing or have changed" in done.err
     (listed,) = run.glob("exports/*/calibration.csv")
     assert len(listed.read_text().splitlines()) - 1 == len(training) - 2
+    made = json.loads((listed.parent / "quantization.json").read_text())
+    assert made["distilled"]["steps"] == EFFORTS["quick"].steps
 
 
 def test_a_damaged_model_is_told(newest: Path, zoo: Callable[..., Result], tmp_path: Path) -> None:
@@ -477,6 +481,8 @@ def test_without_a_run_there_is_nothing_to_export_or_photos_are_needed(run_zoo: 
         (["--labels", "names.txt"], 2, "--labels applies to a .keras file only"),
         (["--data", "no-such-folder"], 2, "no-such-folder"),
         (["--max-difference", "2"], 2, "2"),
+        (["--int8-effort", "quick"], 2, "--int8-effort quick has no effect without --precision int8"),
+        (["--int8-effort", "most", "--precision", "int8"], 2, "'most' is not one of 'quick', 'best'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

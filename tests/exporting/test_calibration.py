@@ -29,7 +29,7 @@ def data(photo_folder: PhotoFolder) -> ImageData:
 
 
 def test_every_class_has_the_same_share_and_a_rare_one_all_images(data: ImageData) -> None:
-    chosen = choose(data, count=20)
+    chosen = choose(data, 0, 20)
     training = Counter(data.labels[index] for index in data.classes[data.indices(TRAIN)])
     assert min(training.values()) == training["c"] <= 4
     counts = Counter(label for _, label, _ in chosen.rows)
@@ -39,7 +39,7 @@ def test_every_class_has_the_same_share_and_a_rare_one_all_images(data: ImageDat
 
 
 def test_only_training_images_are_taken_and_the_list_says_which(data: ImageData) -> None:
-    chosen = choose(data, count=1000)
+    chosen = choose(data, 0, 1000)
     training = data.indices(TRAIN)
     assert sorted(name for name, *_ in chosen.rows) == sorted(data.names[index] for index in training)
     assert len(chosen.pixels) == len(chosen.rows)
@@ -63,7 +63,7 @@ def test_the_choice_is_seeded(data: ImageData) -> None:
 def test_without_training_images_there_is_no_calibration(data: ImageData) -> None:
     only_tests = replace(data, splits=(TEST,) * len(data.names))
     with pytest.raises(ExportError, match="int8 needs photos to measure the range of every tensor") as told:
-        choose(only_tests)
+        choose(only_tests, 0, 20)
     assert "Random noise is not suitable." in str(told.value)
 
 
@@ -72,7 +72,7 @@ def test_a_run_is_calibrated_on_what_it_was_trained_on(digits_run: Path) -> None
     images = recorded_images(run, TRAIN)
     trained_on = {row["sha256"] for row in run.split() if row["split"] == "train"}
     assert set(images.contents) == trained_on
-    chosen = choose(images, run.seed)
+    chosen = choose(images, run.seed, 512)
     assert {sha256 for *_, sha256 in chosen.rows} <= trained_on
     assert set(Counter(label for _, label, _ in chosen.rows).values()) == {51, 52}
 

@@ -479,7 +479,7 @@ def test_learning_from_the_float_model_makes_up_for_what_rounding_shifted(
         low, high = ranges.get(call) or ranges[call.users[0]]
         layer.bias.assign_add(np.full(layer.bias.shape, 0.5 * (high - low) / 255, np.float32))
     kernels = [np.array(call.operation.kernel) for call in trained_calls(graph)]
-    learnt = distill(graph, teacher, ranges)
+    learnt = distill(graph, teacher, ranges, 150)
     assert learnt.kept
     assert learnt.after < 0.5 * learnt.before  # on the held-out photos
     moved = 0.0
@@ -494,6 +494,7 @@ def test_what_was_learnt_is_recorded(found: Quantized) -> None:
     assert found.distilled is not None
     assert found.as_dict()["distilled"] == {
         "images": 192,
+        "steps": 150,
         "before": found.distilled.before,
         "after": found.distilled.after,
         "kept": found.distilled.after < found.distilled.before,

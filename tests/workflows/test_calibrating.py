@@ -52,7 +52,7 @@ def test_photos_of_a_run_and_of_the_folder_calibrate_in_turn(data: ImageData, ex
     write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), data.rows())
     trained = TrainedModel("run", "run", data.labels, SPEC, load=lambda: pytest.fail("not needed"), run=run)
     listener = Listener()
-    images, calibration = calibrate_on(trained, extra, data, "test", listener)
+    images, calibration = calibrate_on(trained, extra, data, "test", 512, listener)
     assert images is data
     assert len(calibration.rows) == len(calibration.pixels) == count + 5
     assert [bool(label) for _, label, _ in calibration.rows[:10]] == [True, False] * 5
@@ -63,19 +63,19 @@ def test_photos_of_a_run_and_of_the_folder_calibrate_in_turn(data: ImageData, ex
     assert "repeated files: 1; photos of a single colour: 1; unusable files: 1." in told
     contents = {sha256 for *_, sha256 in calibration.rows}
     assert not contents & {data.contents[index] for index in data.indices("test")}
-    alone = calibrate_on(trained, None, data, "test", listener)[1]
+    alone = calibrate_on(trained, None, data, "test", 512, listener)[1]
     assert len(alone.rows) == count
 
 
 def test_photos_of_the_folder_alone_calibrate_a_model_without_a_run(data: ImageData, extra: Path) -> None:
     listener = Listener()
-    images, calibration = calibrate_on(lone(data), extra, data, "test", listener)
+    images, calibration = calibrate_on(lone(data), extra, data, "test", 512, listener)
     assert images is data  # none of them is taken away for calibration
     assert len(calibration.rows) == 6
     assert "calibrated on 6 photo(s) only" in listener.warned[0]
-    again = calibrate_on(lone(data), extra, None, "test", Listener())[1]
+    again = calibrate_on(lone(data), extra, None, "test", 512, Listener())[1]
     assert len(again.rows) > 6  # no photo is kept for the verification
-    halved, half = calibrate_on(lone(data), None, data, "test", Listener())
+    halved, half = calibrate_on(lone(data), None, data, "test", 512, Listener())
     assert halved is not None
     assert 0 < len(half.rows) < len(data.names)
 
@@ -86,12 +86,12 @@ def test_a_folder_of_which_no_photo_is_left_is_named(data: ImageData, tmp_path: 
     for value in (0, 255):
         cv2.imwrite(str(folder / f"{value}.png"), np.full((80, 80, 3), value, np.uint8))
     with pytest.raises(DataError, match=r"No photo in .*blank.*photos of a single colour: 2"):
-        calibrate_on(lone(data), folder, data, "test", Listener())
+        calibrate_on(lone(data), folder, data, "test", 512, Listener())
 
 
 def test_one_photo_is_used_and_warned_about(data: ImageData, photo_folder: PhotoFolder) -> None:
     listener = Listener()
-    calibration = calibrate_on(lone(data), photo_folder({"new": 1}, "one"), data, "test", listener)[1]
+    calibration = calibrate_on(lone(data), photo_folder({"new": 1}, "one"), data, "test", 512, listener)[1]
     assert calibration.pixels.shape == (1, *SPEC.input_shape)
     assert "1 photo(s) only" in listener.warned[0]
 
@@ -104,7 +104,7 @@ def test_both_kinds_share_the_places_there_are() -> None:
     mixed = together(one, other, 8)
     assert [name for name, *_ in mixed.rows] == ["9-0", "3-0", "9-1", "3-1", "9-2", "3-2", "9-3", "9-4"]
     assert mixed.pixels[:, 0, 0, 0].tolist() == [9, 3, 9, 3, 9, 3, 9, 9]
-    assert len(together(one, other).rows) == 12
+    assert len(together(one, other, 512).rows) == 12
 
 
 def test_an_option_without_effect_is_refused(zoo: Zoo, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.options import chosen_gates, gate_options, lone_options, runs_option
-from zoo.interfaces import PRECISIONS
+from zoo.interfaces import INT8_EFFORTS, PRECISIONS
 
 
 @click.command("export")
@@ -29,6 +29,11 @@ from zoo.interfaces import PRECISIONS
     type=click.Path(path_type=Path),
     metavar="FOLDER",
     help="Further photos for the calibration of int8, without labels, such as those of the device's camera.",
+)
+@click.option(
+    "--int8-effort",
+    type=click.Choice(INT8_EFFORTS),
+    help="Time for the quantisation: quick takes a third of the time, best agrees more.  [default: best]",
 )
 @click.option(
     "--weights",
@@ -52,6 +57,7 @@ def command(
     precisions: tuple[str, ...],
     data: str | None,
     calibration: Path | None,
+    int8_effort: str | None,
     weights: str | None,
     labels: Path | None,
     pixels: str | None,
@@ -93,6 +99,7 @@ def command(
         photos=not no_photos,
         gates=gates,
         with_map=with_map,
+        int8_effort=int8_effort,
     )
     exported = export(request, make_reporter())
     if as_json:

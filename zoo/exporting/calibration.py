@@ -12,8 +12,22 @@ from numpy.typing import NDArray
 from zoo.data import TEST, TRAIN, ImageData
 from zoo.errors import ExportError
 
-#: Maximum number of calibration images. Ranges are measured on a quarter of them; distillation uses all.
-COUNT = 512
+
+@dataclass(frozen=True)
+class Effort:
+    """How much time the quantisation of a model may take. docs/decisions/0006-int8.md has what each gains.
+
+    Args:
+        images: Maximum number of calibration images. Ranges are measured on 128 of them; distillation uses all.
+        steps: Number of steps of the distillation, of 8 images each.
+    """
+
+    images: int
+    steps: int
+
+
+#: By the names of ``INT8_EFFORTS``.
+EFFORTS = {"quick": Effort(128, 40), "best": Effort(512, 150)}
 #: Maximum difference between pixel values in an image of a single colour. Compression causes small differences.
 _NOISE = 2
 
@@ -64,7 +78,7 @@ def leave_out(data: ImageData, calibration: Calibration) -> ImageData:
     return replace(data, splits=tuple(TRAIN if content in calibrating else TEST for content in data.contents))
 
 
-def choose(data: ImageData, seed: int = 0, count: int = COUNT) -> Calibration:
+def choose(data: ImageData, seed: int, count: int) -> Calibration:
     """Chooses training images at random, with the same number from each class if there are enough.
 
     Classes alternate, so that the first few images are balanced as well.
@@ -95,7 +109,7 @@ def choose(data: ImageData, seed: int = 0, count: int = COUNT) -> Calibration:
     return Calibration(data.pixels.read(chosen), rows)
 
 
-def choose_unlabelled(photos: ImageData, seed: int = 0, count: int = COUNT) -> tuple[Calibration, int]:
+def choose_unlabelled(photos: ImageData, seed: int, count: int) -> tuple[Calibration, int]:
     """Chooses photos without labels at random, and counts the photos of a single colour, which are omitted.
 
     Args:
@@ -121,7 +135,7 @@ def choose_unlabelled(photos: ImageData, seed: int = 0, count: int = COUNT) -> t
     return Calibration(np.stack(pixels) if pixels else np.zeros(shape, np.uint8), rows), blank
 
 
-def together(one: Calibration, other: Calibration, count: int = COUNT) -> Calibration:
+def together(one: Calibration, other: Calibration, count: int) -> Calibration:
     """Alternates the images of two calibrations, so that the first few are from both. At most ``count`` are used."""
     pairs = itertools.zip_longest(enumerate(one.rows), enumerate(other.rows))
     mixed = [(source, *item) for pair in pairs for source, item in zip((one, other), pair, strict=True) if item]

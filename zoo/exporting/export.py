@@ -158,7 +158,7 @@ def _quantize(model: keras.Model, job: Job, stage: Stage, progress: Callable[[st
     def tell(text: str) -> None:
         stage(f"8 bits: {text} ({images} images)")
 
-    found = quantize(fold(model), job.calibration.pixels, wanted, tell, progress)
+    found = quantize(fold(model), job.calibration.pixels, wanted, tell, progress, job.steps)
     return _Prepared(found.model, found.as_dict())
 
 

@@ -76,6 +76,7 @@ class Job:
         photos: Whether to include a few of the images in the bundle.
         unused: Further images on which the agreement of 8-bit files is counted. ``None`` if there are none.
         with_map: Whether to add a second output with the evidence map.
+        steps: Number of steps of the distillation of an 8-bit model.
     """
 
     trained: TrainedModel
@@ -87,3 +88,4 @@ class Job:
     photos: bool = True
     unused: ImageData | None = None
     with_map: bool = False
+    steps: int = 0

@@ -376,6 +376,7 @@ def export(
     verify: bool = True,
     photos: bool = True,
     with_map: bool = False,
+    int8_effort: str | None = None,
     quiet: bool = False,
     **gates: float,
 ) -> ExportedFile:
@@ -394,6 +395,8 @@ def export(
         verify: Whether to compare the file with Keras. If not, its metadata records that it is unverified.
         photos: Whether to include a few photos in the bundle.
         with_map: Whether to add a second output with the evidence map, for ``file.explain(...)``.
+        int8_effort: ``quick`` takes a third of the time of ``best``, and the predictions agree a little less. ``None``:
+            ``best``.
         quiet: Whether to print only warnings.
         gates: ``min_agreement``, ``max_accuracy_drop`` and ``max_difference``, to replace the defaults of the
             precision.
@@ -427,6 +430,7 @@ def export(
         verify=verify,
         photos=photos,
         with_map=with_map,
+        int8_effort=int8_effort,
         gates=_gates(gates),
     )
     made = make(request, reporter)

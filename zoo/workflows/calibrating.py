@@ -18,7 +18,7 @@ _FEW = 40
 
 
 def calibrate_on(
-    trained: TrainedModel, folder: Path | None, images: ImageData | None, split: str, reporter: Reporter
+    trained: TrainedModel, folder: Path | None, images: ImageData | None, split: str, count: int, reporter: Reporter
 ) -> tuple[ImageData | None, Calibration]:
     """Returns the images to verify on and the images to calibrate on. If there is neither a run nor a folder, a part of
     ``images`` is used for calibration, and the others for verification.
@@ -28,6 +28,7 @@ def calibrate_on(
         folder: A folder of photos without labels, which are also used for calibration.
         images: The images to verify on. ``None`` if there are none.
         split: The split of the images to verify on.
+        count: Maximum number of calibration images.
         reporter: Receives progress and notes.
 
     Raises:
@@ -43,13 +44,13 @@ def calibrate_on(
         lost = sum(trained.run.info.data.counts[TRAIN].values()) - len(training.names)
         if lost:
             reporter.note(f"{lost} training image(s) are missing or have changed: int8 is calibrated on the others.")
-        calibration = choose(training, trained.run.seed)
+        calibration = choose(training, trained.run.seed, count)
         if folder is None:
             return images, calibration
         known = dict(zip(training.contents, training.names, strict=True))
-        return images, together(calibration, _photos(trained, folder, images, split, known, reporter))
+        return images, together(calibration, _photos(trained, folder, images, split, known, count, reporter), count)
     if folder is not None:
-        calibration = _photos(trained, folder, images, split, {}, reporter)
+        calibration = _photos(trained, folder, images, split, {}, count, reporter)
         if len(calibration.rows) < _FEW:
             reporter.warning(
                 f"int8 is calibrated on {len(calibration.rows)} photo(s) only. The ranges of tensors are then"
@@ -62,7 +63,7 @@ def calibrate_on(
             "Give a folder of class folders with --data, or photos without labels with --calibration.",
         )
     images = halve(images)
-    calibration = choose(images)
+    calibration = choose(images, 0, count)
     images = leave_out(images, calibration)
     verified = len(images.indices(split))
     reporter.note(f"Calibrating on {len(calibration.rows)} of these images, verifying on {verified} others.")
@@ -75,6 +76,7 @@ def _photos(
     images: ImageData | None,
     split: str,
     known: dict[str, str],
+    count: int,
     reporter: Reporter,
 ) -> Calibration:
     from zoo.exporting.calibration import choose_unlabelled
@@ -85,7 +87,7 @@ def _photos(
         images, split = verification_images(trained, None, reporter.counter("decoding"))
     judged = None if images is None else images.at(images.indices(split))
     found = sort_unlabelled(folder, trained.image, judged, known, "the images for verification", reporter)
-    calibration, blank = choose_unlabelled(found.used, trained.run.seed if trained.run else 0)
+    calibration, blank = choose_unlabelled(found.used, trained.run.seed if trained.run else 0, count)
     left = {
         "near-duplicates of images for verification": found.kinds.count(NEAR),
         "training images": found.kinds.count(KNOWN),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UsageError, unknown_name
-from zoo.interfaces import PRECISIONS
+from zoo.interfaces import INT8_EFFORTS, PRECISIONS
 from zoo.registry import exporters
 from zoo.reporter import Reporter
 from zoo.run_folder import DEFAULT_ROOT
@@ -51,6 +51,7 @@ class ExportRequest:
         photos: Whether to include photos in the bundles and their reports.
         gates: Fields of ``Gates`` that replace the defaults of the precision.
         with_map: Whether to add a second output with the evidence map of each class.
+        int8_effort: ``quick`` or ``best``. ``None``: ``best``.
     """
 
     model: str
@@ -67,6 +68,7 @@ class ExportRequest:
     photos: bool = True
     gates: Mapping[str, float] = field(default_factory=dict)
     with_map: bool = False
+    int8_effort: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
     start_keras()
     if images is not None:
         tell_pixels(trained, images, split, request.pixels, reporter)
+    from zoo.exporting.calibration import EFFORTS
     from zoo.exporting.export import export as make
     from zoo.exporting.job import Job
     from zoo.parity import default_gates
@@ -141,6 +144,7 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
         photos=request.photos,
         unused=unused,
         with_map=request.with_map,
+        steps=EFFORTS[request.int8_effort or "best"].steps,
     )
 
     def draw(found: Verification, path: Path, quantization: Mapping[str, Any] | None) -> None:
@@ -159,6 +163,11 @@ def _refuse_idle(request: ExportRequest, targets: list[Target]) -> None:
     """Refuses options that would have no effect."""
     if request.calibration is not None and not _in_8_bits(targets):
         raise UsageError(f"--calibration {request.calibration} has no effect without --precision int8.")
+    if request.int8_effort is not None:
+        if request.int8_effort not in INT8_EFFORTS:
+            raise unknown_name("int8 effort", request.int8_effort, INT8_EFFORTS)
+        if not _in_8_bits(targets):
+            raise UsageError(f"--int8-effort {request.int8_effort} has no effect without --precision int8.")
     calibrates = request.data and _in_8_bits(targets) and "max_difference" not in request.gates
     if not request.verify and (request.data or request.gates) and not calibrates:
         given = [*(["--data"] if request.data else []), *(f"--{name.replace('_', '-')}" for name in request.gates)]
@@ -217,6 +226,7 @@ def _images(
     trained: TrainedModel, request: ExportRequest, targets: list[Target], reporter: Reporter
 ) -> tuple[ImageData | None, str, Calibration | None]:
     """The images to verify on and the images to calibrate on."""
+    from zoo.exporting.calibration import EFFORTS
     from zoo.parity import verification_images
 
     counter = reporter.counter("decoding")
@@ -238,7 +248,8 @@ def _images(
             )
     calibration = None
     if _in_8_bits(targets):
-        images, calibration = calibrate_on(trained, request.calibration, images, split, reporter)
+        effort = EFFORTS[request.int8_effort or "best"]
+        images, calibration = calibrate_on(trained, request.calibration, images, split, effort.images, reporter)
     return (images if request.verify else None), split, calibration
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from zoo.exporting.calibration import EFFORTS
 from zoo.exporting.fold import LINEAR
 from zoo.exporting.graph import Call, Graph, copy_layer
 from zoo.exporting.quantize.center import center
@@ -116,6 +117,7 @@ def quantize(
     min_agreement: float = 0.0,
     stage: Stage = lambda text: None,
     progress: Callable[[str], Progress] = lambda text: lambda done, total: None,
+    steps: int = EFFORTS["best"].steps,
 ) -> Quantized:
     """A model that computes with 8 bits.
 
@@ -125,7 +127,8 @@ def quantize(
             used for measurements; some hundred more are used for distillation.
         min_agreement: Minimum share of unchanged predictions. If it is not reached, tensors stay in float.
         stage: Receives the name of each stage.
-        progress: Creates a progress counter for the longest stage.
+        progress: Creates a progress counter for the two longest stages.
+        steps: Number of steps of the distillation.
     """
     graph = Graph(model)
     measured = images[:_MEASURED_IMAGES]
@@ -133,7 +136,9 @@ def quantize(
     expected = answers(graph, measured, {})
     channels = measure_channels(graph, measured, rounded_calls(graph))
     trained = trained_calls(graph)
-    teacher = Teacher(graph, images, channels) if len(images) >= _LEAST_TO_LEARN and trained else None
+    teacher = None
+    if len(images) >= _LEAST_TO_LEARN and trained:
+        teacher = Teacher(graph, images, channels, progress("measuring the range of every channel"))
     influence = measure_influence(graph, measured[:_INFLUENCE_IMAGES], [*channels, *trained]) if trained else {}
     naive = predicted_noise(influence, {call: (seen.low.min(), seen.high.max()) for call, seen in channels.items()})
     center(graph, channels)
@@ -147,7 +152,7 @@ def quantize(
     distilled = None
     if teacher is not None:
         stage("learning from the float model")
-        distilled = distill(graph, teacher, ranges, progress("learning from the float model"))
+        distilled = distill(graph, teacher, ranges, steps, progress("learning from the float model"))
     ranges, reached, spared = spare(graph, measured, expected, ranges, channels, min_agreement, stage)
     for tensor in spared:
         stage(f"{tensor.name} stays in float32, {tensor.extra_bytes / 1e6:.2f} MB more")

@@ -24,7 +24,7 @@ from zoo.exporting.quantize.forward import Pixels, batches, passes_through, run
 from zoo.exporting.quantize.ranges import Channels, Range
 from zoo.exporting.quantize.rounding import LARGEST, fake_quantize, steps
 
-_STEPS, _BATCH = 150, 8
+_BATCH = 8
 #: Initial learning rate of Adam, in units of the quantisation step. It falls to zero along a cosine.
 _LEARNING_RATE = 0.01
 #: Number of images for the training, including mirrored ones.
@@ -42,10 +42,12 @@ class Distilled:
 
     Args:
         images: Number of training images, including mirrored ones.
+        steps: Number of training steps, of 8 images each.
         before, after: Squared error of the last layer's inputs and outputs over their variance, summed.
     """
 
     images: int
+    steps: int
     before: float
     after: float
 
@@ -81,17 +83,25 @@ class Teacher:
         images: Calibration images, uint8. Every fifth one is used only to check whether the distillation helped.
         channels: Statistics of the channels on some of the images. Their ranges are extended to all images, and they
             record how the channels are shifted and scaled later.
+        progress: Called with images done and images to do.
     """
 
-    def __init__(self, graph: Graph, images: Pixels, channels: dict[Call, Channels]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        images: Pixels,
+        channels: dict[Call, Channels],
+        progress: Progress = lambda done, total: None,
+    ) -> None:
         # Mirrored images can be used for all classes, because the target is the prediction of the float model, not a
         # label.
         held = np.arange(len(images)) % _HELD_OUT == 0
         own = images[~held]
         self.images = np.concatenate([own, own[:, :, ::-1]])[:_MOST_IMAGES]
         self.held_out = images[held]
-        self._taught = _ask(graph, self.images, {}, channels)
-        self._expected = _ask(graph, self.held_out, {}, channels)
+        taught, total = len(self.images), len(self.images) + len(self.held_out)
+        self._taught = _ask(graph, self.images, {}, channels, lambda done: progress(done, total))
+        self._expected = _ask(graph, self.held_out, {}, channels, lambda done: progress(taught + done, total))
         self._changed = channels.get(_stored(find_ending(graph)[0]))
 
     @property
@@ -120,7 +130,11 @@ def _stored(last: Call) -> Call:
 
 
 def distill(
-    graph: Graph, teacher: Teacher, ranges: dict[Call, Range], progress: Progress = lambda done, total: None
+    graph: Graph,
+    teacher: Teacher,
+    ranges: dict[Call, Range],
+    count: int,
+    progress: Progress = lambda done, total: None,
 ) -> Distilled:
     """Trains the weights and biases of a rounded model in place; weights stay multiples of their step.
 
@@ -128,26 +142,27 @@ def distill(
         graph: Graph of the rounded model.
         teacher: Teacher created from the same graph before rounding.
         ranges: Range of every tensor in 8 bits.
+        count: Number of steps.
         progress: Called with steps done and steps to do.
     """
     expected = teacher.expected
     before = _error(expected, _ask(graph, teacher.held_out, ranges))
     old = [(call.operation, call.operation.get_weights()) for call in trained_calls(graph)]
-    _train(graph, teacher, ranges, progress)
+    _train(graph, teacher, ranges, count, progress)
     after = _error(expected, _ask(graph, teacher.held_out, ranges))
-    found = Distilled(len(teacher.images), before, after)
+    found = Distilled(len(teacher.images), count, before, after)
     if not found.kept:
         for layer, weights in old:
             layer.set_weights(weights)
     return found
 
 
-def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], progress: Progress) -> None:
+def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], count: int, progress: Progress) -> None:
     import tensorflow as tf
 
     students = [_Student(call, ranges) for call in trained_calls(graph)]
     learnt = [variable for student in students for variable in student.variables]
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, _STEPS), beta_2=0.99)
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, count), beta_2=0.99)
     optimizer.build(learnt)
     taught = teacher.taught
     feature_spread, logit_spread = taught.spread
@@ -164,13 +179,13 @@ def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], progress: 
 
     random = np.random.default_rng(0)
     waiting: list[int] = []
-    for number in range(_STEPS):
+    for number in range(count):
         while len(waiting) < _BATCH:
             waiting += random.permutation(len(teacher.images)).tolist()
         chosen, waiting = waiting[:_BATCH], waiting[_BATCH:]
         parts = (teacher.images, taught.features, taught.logits)
         step(*(ops.convert_to_tensor(part[chosen], "float32") for part in parts))
-        progress(number + 1, _STEPS)
+        progress(number + 1, count)
     for student in students:
         for variable, value in student.current():
             variable.assign(value)
@@ -230,9 +245,17 @@ def _end(
 
 
 def _ask(
-    graph: Graph, images: Pixels, ranges: dict[Call, Range], channels: dict[Call, Channels] | None = None
+    graph: Graph,
+    images: Pixels,
+    ranges: dict[Call, Range],
+    channels: dict[Call, Channels] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Ending:
-    ends = [_end(graph, ops.convert_to_tensor(batch, "float32"), ranges, channels) for batch in batches(images)]
+    ends, done = [], 0
+    for batch in batches(images):
+        ends.append(_end(graph, ops.convert_to_tensor(batch, "float32"), ranges, channels))
+        done += len(batch)
+        progress(done)
     features, logits = (
         np.concatenate([ops.convert_to_numpy(part) for part in parts]) for parts in zip(*ends, strict=True)
     )
