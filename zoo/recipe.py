@@ -52,8 +52,9 @@ class Recipe:
         dropout: Dropout rate before the head. ``None`` is the architecture's own rate.
         head: ``trained``: the architecture's own head, trained by the optimizer. ``chosen``: cross-validation on the
             training images chooses among ridge and logistic regressions on the last features of the backbone and on
-            those of several depths. This needs an architecture that declares a backbone. If ``epochs`` is 0, the
-            validation images are then also used for training, and ``calibrate`` uses the predictions of the folds.
+            those of several layers (``depths`` of the architecture). This needs an architecture that declares a
+            backbone. If ``epochs`` is 0, the validation images are then also used for training, and ``calibrate`` uses
+            the predictions of the folds.
         head_epochs: Number of epochs to train only the head first, on features that a frozen backbone computes once.
             This needs an architecture that declares a backbone. 0 omits this phase. Setting ``head_epochs`` sets
             ``head`` to ``trained``.
@@ -62,9 +63,10 @@ class Recipe:
         head_views: Number of versions of every training image whose features are computed, including the plain image.
         teacher_share: With teachers, their weight in the target of an image with a label: 1 uses only their
             probabilities, 0 only the label. ``None`` means 0.7 with teachers.
-        teacher_views: With teachers, the number of versions of every training image that the teachers predict and the
-            student sees, including the plain image. A head is trained on the same versions. With teachers, ``None``
-            means ``head_views`` if that was set, 1 if the augmentation changes nothing, and 8 otherwise.
+        teacher_views: With teachers, the number of versions of every training image, including the plain image. The
+            teachers make predictions for these versions, and the student is trained on them. A head is trained on the
+            same versions. With teachers, ``None`` means ``head_views`` if that was set, 1 if the augmentation changes
+            nothing, and 8 otherwise.
         unfreeze: Share of the backbone's layers, counted from its end, that are trained on images: 1 is all, 0 is none.
             Below 1, and after a phase that trained only the head, BatchNorm keeps its statistics and weights, unless
             ``batch_norm_momentum`` is set.

@@ -1,4 +1,4 @@
-"""Stores weights in float16 that are read as float32."""
+"""Stores weights in float16; the runtime converts them to float32 when it loads the file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """MobileNetV2 (Sandler et al. 2018) with ImageNet weights.
 
-The plugin manager imports this module, so it does not import Keras. The network is in ``model.py`` and its weights are
-in ``weights.py``. Both modules are imported when they are needed.
+The plugin manager imports this module, so it does not import Keras. ``model.py`` builds the network, and ``weights.py``
+loads its weights. Both modules are imported when they are needed.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def test_what_cannot_be_timed_is_told(digits_exports: Path, run_zoo: RunZoo, tmp
     assert (done.code, "simple_cnn.onnx has been changed" in done.err) == (6, True)
     assert not (tmp_path / "times.json").exists()
     done = run_zoo("bench", "gone")
-    assert (done.code, "no bundle and no file 'gone'" in done.err) == (2, True)
+    assert (done.code, "'gone' does not exist" in done.err) == (2, True)
     for option in ("--threads", "--sustained"):
         done = run_zoo("bench", "--merge", "times.json", option, "1")
         assert (done.code, f"{option} cannot be combined with --merge" in done.err) == (2, True)

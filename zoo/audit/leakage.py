@@ -70,7 +70,8 @@ class Leakage:
 
 
 def find_leaks(data: ImageData, progress: Progress | None = None) -> Leakage:
-    """Finds test images that are also in another split: equal files and, if there are not too many, near-duplicates.
+    """Finds test images that are also in another split: equal files, and near-duplicates if there are not too many
+    images to compare.
 
     Args:
         data: All splits.
@@ -90,7 +91,8 @@ def find_copies(
     of: str = "test images",
     checkable: bool = False,
 ) -> Leakage:
-    """Finds copies of images among others: equal files, and near-duplicates if there are not too many images.
+    """Finds copies of images among others: equal files, and near-duplicates if there are not too many images to
+    compare.
 
     Args:
         data: Contains all images.

@@ -153,11 +153,13 @@ def link_file(source: str, target: Path) -> None:
         reason = getattr(error, "strerror", None) or error
         raise DataError(
             f"Could not create the link {target.name}: {reason}.",
-            "This disk or system may not support symbolic links. Use --copy, or only the manifest.",
+            "This disk or system may not support symbolic links. Use --copy, or omit --link to write only the "
+            "manifest.",
         ) from error
 
 
 _WITHOUT_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NOT_WRITABLE = "Give a folder to which zoo can write, or omit --copy and --link to write only the manifest."
 
 
 def split_folders(
@@ -178,7 +180,7 @@ def split_folders(
         if label.startswith(".") or "/" in label or os.sep in label or "\0" in label:
             raise UsageError(
                 f"The class name {label!r} is not a valid folder name.",
-                "Use only the manifest, without --copy and --link.",
+                "Omit --copy and --link to write only the manifest.",
             )
     taken: set[str] = set()
     planned = {
@@ -200,10 +202,10 @@ def split_folders(
                 folder.rmdir()
             aside.rename(folder)
     except TrainingError as error:
-        raise DataError(error.message, "Give a folder that can be written, or use the manifest alone.") from error
+        raise DataError(error.message, _NOT_WRITABLE) from error
     except OSError as error:
         full = error.errno in _WITHOUT_ROOM
-        hint = "Free some space." if full else "Give a folder that can be written, or use the manifest alone."
+        hint = "Free some space." if full else _NOT_WRITABLE
         raise DataError(f"Could not write {folder}: {error.strerror or error}.", hint) from error
 
 

@@ -91,7 +91,7 @@ def _bench(
     for path in paths:
         if not path.exists():
             raise UsageError(
-                f"Found no bundle and no file '{path}'.",
+                f"'{path}' does not exist.",
                 "Bundles are written by zoo export, into RUN/exports/, each also as a .zip file.",
             )
     if out is not None:

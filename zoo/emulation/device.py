@@ -31,7 +31,8 @@ WAIT_S = 900.0
 
 
 class EmulatedDevice:
-    """A bundle on an emulated processor: a ``Device`` of ``zoo.parity``, and a context that ends its process.
+    """A bundle on an emulated processor: a ``Device`` of ``zoo.parity``, and a context manager that ends the emulator's
+    process on exit.
 
     Thread-safe. Calls from several threads are executed one after the other.
 

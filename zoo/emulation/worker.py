@@ -2,8 +2,8 @@
 
     python worker.py BUNDLE THREADS
 
-A request is a line of JSON, followed by the bytes of the pixels, if any. A reply is a line of JSON that describes the
-following arrays or an error. The package ``zoo`` cannot be imported here.
+A request is a line of JSON, followed by the bytes of the pixels, if any. A reply is a line of JSON. It describes an
+error, or arrays whose bytes follow the line. The package ``zoo`` cannot be imported here.
 """
 
 import importlib

@@ -22,8 +22,8 @@ TARGETS = (0.9, 0.95, 0.98, 0.99, 0.995)
 #: (docs/decisions/0008-confidence.md).
 TARGET_ACCURACY = 0.99
 
-#: Minimum share of the images used for the choice whose confidence must be below the threshold. An image with a lower
-#: confidence than nearly all of these images probably shows something else.
+#: Minimum share of images below the threshold, among the images on which it is chosen. An image with a lower confidence
+#: than nearly all of these images probably shows something else.
 LEAST_REJECTED = 0.01
 
 #: Minimum number of images above a threshold.

@@ -205,7 +205,8 @@ def has_graph(model: keras.Model) -> bool:
 def last_activation(model: keras.Model) -> Callable[[Any], Any] | None:
     """The activation of a model's single output, or ``keras.activations.linear`` if its last layer has none.
 
-    Only dropout, reshaping and averaging may follow it. ``None``: the output comes from another operation.
+    After the activation, only layers for reshaping or averaging, or without effect in inference such as Dropout, are
+    allowed. ``None``: another operation computes the output.
     """
     call: Call | None = Graph(model).output[0]
     while call is not None:

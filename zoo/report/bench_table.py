@@ -20,8 +20,8 @@ MERGED_VERSION = 1
 _HOW = "Give files that 'zoo bench --out' or 'run.py --bench --json' wrote."
 _MISSING = "-"
 _LEGEND = (
-    "front: yes if no other file on the device is at least as good in accuracy, latency (fastest ms) and size, and "
-    "better in one of them."
+    "front: yes if no other file on the device is both at least as good in accuracy, latency (fastest ms) and size and "
+    "better in at least one of them (Pareto front)."
 )
 
 _COLUMNS = (

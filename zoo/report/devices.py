@@ -54,8 +54,9 @@ def write_devices(found: Merged, folder: Path) -> list[Path]:
 def plot_devices(rows: Sequence[Row], target: Target, *, theme: Theme = LIGHT, narrow: bool = False) -> None:
     """Plots accuracy over latency. The area of a bubble is the size of the file, and its colour is the device.
 
-    A ring marks the Pareto front of each device: files for which no other file on the device is at least as good in
-    accuracy, latency and size, and better in one of them. A line joins them, from the fastest to the slowest.
+    A ring marks the Pareto front of each device: files for which no other file on the device is both at least as
+    good in accuracy, latency and size and better in at least one of them. A line joins these files, from the fastest to
+    the slowest.
 
     Args:
         rows: Rows with an accuracy.

@@ -175,7 +175,7 @@ class Journal:
         return self._folder / "workers" / f"{worker}.lock"
 
     def _mend(self) -> None:
-        """Removes an incomplete last line of a killed process."""
+        """Removes the last line of the journal if it is incomplete, because the process that wrote it was killed."""
         try:
             content = self._path.read_bytes()
             if content and not content.endswith(b"\n"):
@@ -239,7 +239,7 @@ class Journal:
 
 
 class _NoLock:
-    """Replaces Optuna's lock, which remains after a killed process. The journal is protected by zoo's own lock."""
+    """Replaces Optuna's lock, which remains if a process is killed. The journal is protected by zoo's own lock."""
 
     def acquire(self) -> bool:
         return True

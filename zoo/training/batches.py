@@ -45,7 +45,7 @@ class TrainingBatches:
         recipe: Batch size, augmentation, mixup, class weights.
         seed: Seed of shuffling and augmentation.
         lesson: Predictions of teachers for the images. With it, the epochs cycle through the fixed views of an image
-            that the teachers predicted, instead of using a new augmentation in every epoch.
+            for which the teachers made predictions, instead of using a new augmentation in every epoch.
     """
 
     data: ImageData

@@ -34,7 +34,7 @@ def find_weights(architecture: Architecture, name: str) -> str:
     path = Path(name)
     if path.suffix not in (".npz", ".keras"):
         offered = [weights.name for weights in architecture.weights]
-        raise unknown_name(f"weights of {architecture.name}", name, [*offered, RANDOM, "a .npz or .keras file"])
+        raise unknown_name(f"weights of {architecture.name}", name, [*offered, RANDOM, "an .npz or .keras file"])
     if not path.is_file():
         raise UsageError(
             f"The weight file '{name}' does not exist.", "Give an .npz or a .keras file, or the name of weights."

@@ -17,8 +17,8 @@ VIEWS = 8
 #: teachers (docs/decisions/0020-heads.md).
 HEAD_EPOCHS = 60
 
-#: Both fields set the number of views of an image. They must be equal, because the head is trained on the views that
-#: the teachers predict.
+#: Both fields set the number of views of an image. They must be equal, because the head is trained on the views for
+#: which the teachers make predictions.
 _VIEWS = frozenset(("head_views", "teacher_views"))
 
 
@@ -58,7 +58,8 @@ def taught_recipe(recipe: Recipe, given: Collection[str], inherited: Collection[
         if not plain:
             values |= {"augmentation": "strong", **kept}
             notes.append(
-                "The augmentation is set to strong, because teachers predict augmented versions of the photos."
+                "The augmentation is set to strong, because teachers make predictions for augmented versions of the "
+                "photos."
             )
     if views is None or (plain and not _VIEWS.intersection(given)):  # without augmentation, all views are equal
         views = 1 if plain else VIEWS
@@ -78,7 +79,7 @@ def _given_views(recipe: Recipe, given: Collection[str], inherited: Collection[s
         if len(numbers) > 1:
             raise UsageError(
                 f"Recipe fields 'head_views' and 'teacher_views' are {recipe.head_views} and {recipe.teacher_views},"
-                " but the head is trained on the views that the teachers predict.",
+                " but the head is trained on the views for which the teachers make predictions.",
                 "Set one of them.",
             )
         if asked:

@@ -66,8 +66,9 @@ def divide_logits(model: keras.Model, temperature: float) -> bool:
     """Stores a temperature in the weights of the layer that computes the logits.
 
     Returns:
-        Whether there is such a layer: a linear Dense or Conv2D that is followed only by softmax and pooling. Other
-        models are not changed.
+        Whether there is such a layer: a Dense or Conv2D whose outputs go into a softmax, which may be its own
+        activation. Only GlobalAveragePooling2D before the softmax, and Dropout, Flatten and Reshape, may follow it as
+        well. Other models are not changed.
     """
     layer = _logits_layer(model)
     if layer is None:

@@ -35,8 +35,8 @@ class TrainRequest:
         recipe: Name of a recipe, or a YAML file of recipe fields.
         settings: Fields of the recipe and of its augmentation that replace the recipe's own values. A field without
             effect is refused.
-        file_settings: The same from a plan file, which contains all fields, with or without effect. ``settings`` have
-            precedence.
+        file_settings: The same from a plan file. A plan file contains all fields, so those without effect are not
+            refused. ``settings`` have precedence.
         weights: ``imagenet``, ``none``, or an ``.npz`` or ``.keras`` file.
         options: Options of the architecture, such as ``width``.
         seed: Seed of weights, shuffling and augmentation.

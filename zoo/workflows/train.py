@@ -396,7 +396,7 @@ def _telling_how_to_resume(run: RunFolder, reporter: Reporter) -> Iterator[None]
         if _trained(run):
             epochs = len(run.history.get("epoch", []))
             reporter.note(f"Interrupted after {epochs} epoch(s). To continue: {how}")
-        elif not isinstance(error, ZooError):  # after an error, the run is removed
+        elif not isinstance(error, ZooError):  # after a ZooError, the run is removed, because it has no epoch
             reporter.note(f"Interrupted before the first epoch was complete. To start again: {how}")
         raise
     finally:

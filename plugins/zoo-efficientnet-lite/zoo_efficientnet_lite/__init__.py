@@ -1,8 +1,8 @@
 """EfficientNet-Lite0, -Lite1 and -Lite2 with ImageNet weights: a plugin for zoo that you can copy to write your own.
 
-zoo imports this module to call its hooks, so it does not import Keras. The network is in ``model.py`` and its weights
-are in ``weights.py``. Both modules are imported when they are needed. ``variants.py`` contains the table of the three
-architectures.
+zoo imports this module to call its hooks, so it does not import Keras. ``model.py`` builds the network, and
+``weights.py`` loads its weights. Both modules are imported when they are needed. ``variants.py`` contains the table of
+the three architectures.
 """
 
 from __future__ import annotations

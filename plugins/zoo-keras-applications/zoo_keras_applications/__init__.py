@@ -1,8 +1,8 @@
 """The families of ``keras.applications`` as architectures of zoo.
 
-zoo imports this module to call its hooks, so it does not import Keras. The networks are in ``model.py`` and their
-weights are in ``weights.py``. Both modules are imported when they are needed. ``applications.py`` contains the table
-from which everything is created.
+zoo imports this module to call its hooks, so it does not import Keras. ``model.py`` builds the networks, and
+``weights.py`` finds or downloads their weights. Both modules are imported when they are needed. ``applications.py``
+contains the table from which everything is created.
 """
 
 from __future__ import annotations

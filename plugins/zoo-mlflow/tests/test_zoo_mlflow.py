@@ -131,7 +131,7 @@ def test_a_resumed_run_goes_on_in_the_same_mlflow_run_without_double_steps(track
         train(tmp_path, "stopped", epochs=4, callbacks=[Stop()])
     begun = found(tracking, "stopped")
     assert begun.info.status == "RUNNING"
-    assert steps(tracking, begun) in ([1], [1, 2])  # those in history.csv when the third began
+    assert steps(tracking, begun) in ([1], [1, 2])  # the epochs in history.csv when the third epoch began
     run = zoo.train(resume=tmp_path / "stopped", quiet=True)
     resumed = found(tracking, "stopped")
     assert resumed.info.run_id == begun.info.run_id

@@ -3,8 +3,9 @@
 Rounding works on each layer separately. The remaining errors, including those of early layers, are visible only at the
 end. Therefore weights and biases are trained on a few hundred images with the float model as teacher. The targets are
 the inputs and outputs of the last layer, with all rounding active. Rounding has no useful gradient; the gradient of the
-identity is used (Bengio et al. 2013, straight-through). Weights move in units of their own step, and biases in units of
-the tensor to which they are added, by so little that most of them still round to the same value.
+identity is used (Bengio et al. 2013, straight-through). Weights are trained in units of their own quantisation step,
+and biases in units of the quantisation step of the layer's output. The changes are so small that most weights still
+round to the same value.
 """
 
 from __future__ import annotations
@@ -192,7 +193,7 @@ def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], count: int
 
 
 class _Student:
-    """Weights and biases of one layer, in units of their rounding step."""
+    """Weights and biases of one layer, in units of their quantisation steps."""
 
     def __init__(self, call: Call, ranges: dict[Call, Range]) -> None:
         import tensorflow as tf

@@ -1,11 +1,12 @@
-"""Cross-layer equalisation: channels are scaled so that all channels of a tensor make use of its 8 bits.
+"""Cross-layer equalisation: channels are scaled so that all channels of an activation tensor make use of its 8 bits.
 
-All channels of a tensor are stored with the same step. A channel whose values are all near zero is then represented by
-only a few of the 256 values. Multiplying the channel in the layer that computes it, and dividing it in the layers that
-read it, changes nothing in real numbers and reduces the error of rounding (Nagel, van Baalen, Blankevoort, Welling:
-Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV 2019). Here, the scales are chosen by the
-ranges of activations, which are measured on calibration images, because weights already have a step per output channel.
-The noise of a channel is weighted by its influence on the logits.
+All channels of an activation tensor are stored with the same step. A channel whose values are all near zero is then
+represented by only a few of the 256 values. Multiplying the channel in the layer that computes it, and dividing it in
+the layers that read it, changes nothing in real numbers and reduces the error of rounding (Nagel, van Baalen,
+Blankevoort, Welling: Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV 2019). Here, the
+scales are chosen by the ranges of activations and not of weights, because weights already have a step per output
+channel. The ranges are measured on calibration images. The noise of a channel is weighted by its influence on the
+logits.
 """
 
 from __future__ import annotations

@@ -22,9 +22,12 @@ from zoo.exporting.quantize.rounding import fake_quantize
 from zoo.figures import percent
 from zoo.parity.stored import LEAST_IN_8_BITS
 
-#: Number of tensors that are tried, those with the most noise first; number of images; maximum number of tensors in
-#: float.
-_TRIED, _IMAGES, _MOST = 12, 32, 4
+#: Maximum number of tensors that are tried. Those with the most rounding noise are tried first.
+_TRIED = 12
+#: Maximum number of calibration images used for a trial.
+_IMAGES = 32
+#: Maximum number of tensors that stay in float.
+_MOST = 4
 
 Answers = NDArray[np.float32]
 

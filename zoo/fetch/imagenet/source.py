@@ -148,7 +148,9 @@ class _Archive:
 
 
 def _class_of(name: str, archive: str) -> str | None:
-    """The class of a member, from its own archive, its folder, the start of its file name, or the whole archive."""
+    """The class of a member: the first WordNet ID among the names of its folders (innermost first), its own name
+    without ``.tar``, the start of its file name (up to ``_``), and the name of the archive. ``None`` if none of them is
+    a WordNet ID."""
     path = PurePosixPath(name)
     for part in (*reversed(path.parts[:-1]), path.name.removesuffix(".tar"), path.name.partition("_")[0], archive):
         if WNID.fullmatch(part):

@@ -1,7 +1,7 @@
 """HEIC and other HEIF files with HEVC pictures, which phones save. ``pi-heif`` decodes them, if it is installed.
 
-libheif rotates and mirrors the picture according to its properties. EXIF may repeat the orientation; it is ignored, as
-the format requires.
+libheif rotates and mirrors the picture according to its properties. EXIF may contain the orientation too. The EXIF
+orientation is ignored, as the format requires.
 """
 
 from __future__ import annotations

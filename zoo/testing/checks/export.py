@@ -49,8 +49,8 @@ def check_export(subject: Subject, name: str, precision: str) -> str:
     assert found.values is not None
     assert found.values.difference is not None
     return (
-        f"{found.file_bytes / 1e6:.2f} MB; a probability differs by {found.values.difference.max:.2g} at most, "
-        f"{found.values.agreeing} of {found.n} predictions agree"
+        f"{found.file_bytes / 1e6:.2f} MB; a probability differs from Keras by {found.values.difference.max:.2g} at "
+        f"most, {found.values.agreeing} of {found.n} predictions agree"
     )
 
 

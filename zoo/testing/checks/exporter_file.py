@@ -86,7 +86,7 @@ def check_predicts(subject: ExporterSubject, precision: str) -> str:
         raise CheckError(
             "the probabilities of a picture sum to 1", f"off by {off:.3g}", "Is the softmax computed in float32?"
         )
-    return f"a probability differs by {difference:.2g} at most"
+    return f"a probability differs from Keras by {difference:.2g} at most"
 
 
 def check_batches(subject: ExporterSubject) -> str:
@@ -110,7 +110,7 @@ def check_batches(subject: ExporterSubject) -> str:
                     f"{precision}: a probability differs by {worst:.3g}",
                     "Predict one by one.",
                 )
-    return f"batches of 0 to 5; a probability differs by {worst:.1g} at most"
+    return f"batches of 0 to 5; a probability differs by {worst:.1g} at most from that of the image alone"
 
 
 def check_refuses_other_pixels(subject: ExporterSubject) -> str:

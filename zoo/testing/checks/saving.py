@@ -71,7 +71,7 @@ def check_opens_without_the_plugin(subject: Subject) -> str:
             f"a probability differs by {worst:.3g}",
             "A value that affects the outputs is not saved: it is not a weight, or is missing in get_config.",
         )
-    return f"{path.stat().st_size / 1e6:.1f} MB; probabilities differ by {worst:.1g} at most"
+    return f"{path.stat().st_size / 1e6:.1f} MB; a probability differs by {worst:.1g} at most after reloading"
 
 
 def _reason(stderr: str) -> str:

@@ -1,4 +1,4 @@
-"""One batch can be memorised, and training changes all trainable weights and no others."""
+"""One batch can be memorised, and training changes all trainable weights and no frozen layer."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def check_frozen_weights_stay(subject: Subject) -> str:
         raise CheckError(
             "a training step does not change layers whose `trainable` is False",
             f"{len(moved)} of {len(frozen)} frozen weights changed: {_some(moved)}",
-            "Only the optimizer may change weights. A frozen layer must not assign to its own weights.",
+            "Only the optimizer may change trainable weights. A frozen layer must not assign to its own weights.",
         )
     return f"{len(frozen)} frozen weights"
 

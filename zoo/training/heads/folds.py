@@ -61,8 +61,8 @@ def divide_into_folds(
     for place in dealt[np.argsort(-sizes[dealt], kind="stable")].tolist():
         images = np.flatnonzero(groups == members[place])
         label = int(classes[images[0]])
-        # The fold with the fewest images of the class is chosen. If several have equally few, the smallest of these
-        # folds is chosen, so that small classes are distributed over the folds.
+        # The fold with the fewest images of the class is chosen. If this holds for several folds, the one with the
+        # fewest images of all classes is chosen, so that small classes are distributed over the folds.
         fold = int(np.lexsort((generator.random(count), filled.sum(0), filled[label]))[0])
         filled[label, fold] += len(images)
         folds[images] = fold
