@@ -239,7 +239,7 @@ def test_ctrl_c_says_how_to_continue(searched: tuple[Path, Result], tmp_path: Pa
     shutil.rmtree(search / "candidates")
     (search / "journal.log").unlink()
     environment = zoo_environment(folder / "site")
-    done = interrupt(signal.SIGINT, "now tiny_net", *COMMAND, cwd=folder, environment=environment)
+    done = interrupt(signal.SIGINT, "Trying tiny_net", *COMMAND, cwd=folder, environment=environment)
     assert done.code == 130
     assert "Interrupted. The results so far are kept. To continue: zoo search --data photos --time 1200s" in done.err
     assert list((search / "workers").iterdir()) == []
