@@ -1,6 +1,6 @@
 """int8 files of runs compared with Keras on the test photos: agreement, accuracy, divergence, and time of the export.
 
-    python benchmarks/int8.py RUN ... --work FOLDER
+    python benchmarks/int8.py RUN ... --work FOLDER --effort quick
 
 Every run is exported as ONNX and TFLite, with gates that accept every file, and each file classifies the test photos.
 "p" is the two-sided p-value of McNemar's exact test of the change in accuracy. KL is the mean Kullback-Leibler
@@ -17,6 +17,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from zoo.figures import percent, points
+from zoo.interfaces import INT8_EFFORTS
 
 FORMATS = ("onnx", "tflite")
 
@@ -25,16 +26,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--effort", choices=INT8_EFFORTS, default="best")
     arguments = parser.parse_args()
     print("| run | format | photos | agreement | accuracy change | p | KL | seconds |", flush=True)
     print("|---|---|---|---|---|---|---|---|", flush=True)
-    found = [row for run in arguments.runs for row in _measure(run, arguments.work)]
+    found = [row for run in arguments.runs for row in _measure(run, arguments.work, arguments.effort)]
     agreements, changes = np.array(found).T
     print(f"| mean | | | {percent(agreements.mean())} | {points(changes.mean(), 2)} | | | |")
     print(f"| least | | | {percent(agreements.min())} | {points(changes.min())} | | | |")
 
 
-def _measure(folder: Path, work: Path) -> list[tuple[float, float]]:
+def _measure(folder: Path, work: Path, effort: str) -> list[tuple[float, float]]:
     from zoo.parity import keras_predictions, verification_images
     from zoo.registry import exporters
     from zoo.reporter import Reporter
@@ -47,6 +49,7 @@ def _measure(folder: Path, work: Path) -> list[tuple[float, float]]:
         precisions=("int8",),
         out=work / folder.name,
         photos=False,
+        int8_effort=effort,
         gates={"min_agreement": 0.0, "max_accuracy_drop": 1.0},
     )
     exported = export(request, Reporter())
