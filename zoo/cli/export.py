@@ -33,7 +33,7 @@ from zoo.interfaces import INT8_EFFORTS, PRECISIONS
 @click.option(
     "--int8-effort",
     type=click.Choice(INT8_EFFORTS),
-    help="Time for the quantisation: quick takes a third of the time, best agrees more.  [default: best]",
+    help="Time for the quantisation: quick takes less, best comes closer to the float model.  [default: best]",
 )
 @click.option(
     "--weights",

@@ -395,8 +395,7 @@ def export(
         verify: Whether to compare the file with Keras. If not, its metadata records that it is unverified.
         photos: Whether to include a few photos in the bundle.
         with_map: Whether to add a second output with the evidence map, for ``file.explain(...)``.
-        int8_effort: ``quick`` takes a third of the time of ``best``, and the predictions agree a little less. ``None``:
-            ``best``.
+        int8_effort: ``quick`` takes less time, and ``best`` comes closer to the float model. ``None``: ``best``.
         quiet: Whether to print only warnings.
         gates: ``min_agreement``, ``max_accuracy_drop`` and ``max_difference``, to replace the defaults of the
             precision.
