@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.options import runs_option
+from zoo.cli.options import lone_options, runs_option
 from zoo.errors import DataError
 from zoo.figures import percent
 from zoo.terminal import readable
@@ -33,16 +33,7 @@ from zoo.terminal import readable
     "--weights",
     help="Explain an architecture with these pretrained weights, such as imagenet, instead of a run.",
 )
-@click.option(
-    "--labels",
-    type=click.Path(path_type=Path),
-    help="For a .keras file without a run: text file of class names, one per line.",
-)
-@click.option(
-    "--pixels",
-    metavar="RANGE",
-    help="For a .keras file without a run: 0..1, -1..1, caffe or torch.  [default: raw pixels]",
-)
+@lone_options
 @runs_option
 def command(
     model: str,
