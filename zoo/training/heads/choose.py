@@ -100,12 +100,12 @@ def choose_head(
         repetitions = min(_REPETITIONS, math.ceil(_PREDICTED / len(chosen)))
         divided = [divide_into_folds(rows, groups, folds, seed + number) for number in range(repetitions)]
         balances = features.balances
-        iterates = _fit_in_memory(features, images)
-        steps = (repetitions * (len(balances) + len(SHARES) + 1) + iterates) * folds
+        tries_logistic = _all_in_memory(features, images)
+        steps = (repetitions * (len(balances) + len(SHARES) + 1) + tries_logistic) * folds
         trial = Trial(features, held, rows, count, balanced, tell, steps)
         tried = [trial.ridge(balance, divided) for balance in balances]
         best = min(tried, key=lambda each: each.brier)
-        if iterates:
+        if tries_logistic:
             tried.append(trial.logistic(best.balance, divided[:1]))
             # The two methods are compared on the same images in the same folds.
             best = min((best, tried[-1]), key=lambda each: each.first_brier)
@@ -150,7 +150,7 @@ def _untried(
     features: Features, images: NDArray[np.int64], classes: NDArray[np.int64], count: int, weights: Floats
 ) -> ChosenHead:
     """The default head for a dataset with too few images to compare heads. It performed well on all test datasets."""
-    method, strength = ("logistic", 10**-4.5) if _fit_in_memory(features, images) else ("ridge", _DEFAULT_RIDGE)
+    method, strength = ("logistic", 10**-4.5) if _all_in_memory(features, images) else ("ridge", _DEFAULT_RIDGE)
     best = Tried(method, features.balances[0], strength, 0.0, 0.0, np.zeros((0, count)), 0.0)
     head = _fit(features, images, classes, count, weights, best)
     info = HeadInfo(method=best.method, features=best.balance.name, strength=best.strength)
@@ -158,7 +158,7 @@ def _untried(
     return ChosenHead(head, used, info, images[:0], np.zeros((0, count), np.float32))
 
 
-def _fit_in_memory(features: Features, images: NDArray[np.int64]) -> bool:
+def _all_in_memory(features: Features, images: NDArray[np.int64]) -> bool:
     """Whether all features can be in memory at once, as logistic regression requires."""
     return len(images) * features.width <= _MOST_HELD
 
