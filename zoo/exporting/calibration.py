@@ -15,7 +15,7 @@ from zoo.errors import ExportError
 
 @dataclass(frozen=True)
 class Effort:
-    """How much time the quantisation of a model may take. docs/decisions/0006-int8.md has what each gains.
+    """How much time the quantisation of a model may take. docs/decisions/0006-int8.md says what each gains.
 
     Args:
         images: Maximum number of calibration images. Ranges are measured on 128 of them; distillation uses all.

@@ -21,7 +21,7 @@ from zoo.workflows.notes import tell_files, tell_overlap, tell_pixels
 if TYPE_CHECKING:
     from zoo.data import ImageData
     from zoo.evaluation.trained import TrainedModel
-    from zoo.exporting.calibration import Calibration
+    from zoo.exporting.calibration import Calibration, Effort
     from zoo.exporting.job import Exported as ExportedTarget
     from zoo.exporting.job import Target
     from zoo.interfaces import Exporter
@@ -69,6 +69,13 @@ class ExportRequest:
     gates: Mapping[str, float] = field(default_factory=dict)
     with_map: bool = False
     int8_effort: str | None = None
+
+    @property
+    def effort(self) -> Effort:
+        """The effort of the quantisation."""
+        from zoo.exporting.calibration import EFFORTS
+
+        return EFFORTS[self.int8_effort or "best"]
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,6 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
     start_keras()
     if images is not None:
         tell_pixels(trained, images, split, request.pixels, reporter)
-    from zoo.exporting.calibration import EFFORTS
     from zoo.exporting.export import export as make
     from zoo.exporting.job import Job
     from zoo.parity import default_gates
@@ -144,7 +150,7 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
         photos=request.photos,
         unused=unused,
         with_map=request.with_map,
-        steps=EFFORTS[request.int8_effort or "best"].steps,
+        steps=request.effort.steps,
     )
 
     def draw(found: Verification, path: Path, quantization: Mapping[str, Any] | None) -> None:
@@ -226,7 +232,6 @@ def _images(
     trained: TrainedModel, request: ExportRequest, targets: list[Target], reporter: Reporter
 ) -> tuple[ImageData | None, str, Calibration | None]:
     """The images to verify on and the images to calibrate on."""
-    from zoo.exporting.calibration import EFFORTS
     from zoo.parity import verification_images
 
     counter = reporter.counter("decoding")
@@ -248,8 +253,8 @@ def _images(
             )
     calibration = None
     if _in_8_bits(targets):
-        effort = EFFORTS[request.int8_effort or "best"]
-        images, calibration = calibrate_on(trained, request.calibration, images, split, effort.images, reporter)
+        count = request.effort.images
+        images, calibration = calibrate_on(trained, request.calibration, images, split, count, reporter)
     return (images if request.verify else None), split, calibration
 
 
