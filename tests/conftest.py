@@ -80,6 +80,28 @@ def _resident() -> int:
         return 0
 
 
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Explains how two large values differ, without pytest's diff, which takes hours for the bytes of two models."""
+    if op != "==" or max(len(repr(left)), len(repr(right))) < 50_000:
+        return None
+    if isinstance(left, dict) and isinstance(right, dict):
+        other = sorted(str(name) for name in left.keys() & right.keys() if not _same(left[name], right[name]))
+        one_side = sorted(map(str, left.keys() ^ right.keys()))
+        return ["large dictionaries", f"different values of {other}", f"only in one of them: {one_side}"]
+    one, two = (value if isinstance(value, bytes) else repr(value).encode() for value in (left, right))
+    at = next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    around = slice(max(0, at - 40), at + 40)
+    return [
+        f"large values of {len(one)} and {len(two)} bytes, which differ from byte {at}",
+        f"left:  {one[around]!r}",
+        f"right: {two[around]!r}",
+    ]
+
+
+def _same(one: object, two: object) -> bool:
+    return bool(np.array_equal(one, two)) if isinstance(one, np.ndarray) else one == two
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder with photographs and original weights: ``ZOO_TEST_DATA``, or ``shared/data`` beside the repository."""
