@@ -68,7 +68,7 @@ def test_the_second_time_nothing_is_read(
     listing = list_source(root)
     first = ingest(listing.entries, SPEC, ImageCache())
     assert first.decoded == 18
-    monkeypatch.setattr("zoo.data.ingest.read_file", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr("zoo.data.reading.read_file", lambda path: pytest.fail(f"{path} was read"))
     second = ingest(listing.entries, SPEC, ImageCache())
     assert second.decoded == 0
     assert second.contents == first.contents

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.audit.records import Records
-from zoo.data.ingest import DECODER
+from zoo.data.reading import DECODER, Observe
 from zoo.images import probe
 from zoo.images.formats import bmp, tiff
 from zoo.images.formats.header import ImageHeader
@@ -148,18 +147,18 @@ class FactFinder:
             contents: SHA-256 of the expected contents. The facts of others are collected when they are decoded.
         """
         self._records = records
-        self._lock = threading.Lock()
         self._known = _read(records, contents)
         self._found: dict[str, Facts] = {}
 
-    def wants(self, sha256: str) -> bool:
-        with self._lock:
-            return sha256 not in self._known and sha256 not in self._found
+    @property
+    def observe(self) -> Observe:
+        return facts_of
 
-    def see(self, sha256: str, data: bytes, pixels: NDArray[np.uint8], remark: str) -> None:
-        facts = facts_of(data, pixels, remark)
-        with self._lock:
-            self._found[sha256] = facts
+    def wants(self, sha256: str) -> bool:
+        return sha256 not in self._known and sha256 not in self._found
+
+    def keep(self, sha256: str, observed: Facts) -> None:
+        self._found[sha256] = observed
 
     def settle(self) -> dict[str, Facts]:
         """Stores the facts for the next run, and returns them by content."""

@@ -6,41 +6,23 @@ Every file is read at most once, and unchanged files are not read again.
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data.arrays import CachedArrays, OnFile, Place
 from zoo.data.cache import ATTEMPTS, FileState, ImageCache
+from zoo.data.reading import DECODER, Observer, Reader, read_here
 from zoo.data.source import Entry, Skipped
 from zoo.image_spec import ImageSpec
-from zoo.images import DECODER_VERSION, ImageError, MissingDecoderError, read_file, resize
-from zoo.images.ahead import ahead
-from zoo.images.listen import Listener, listening
-from zoo.machine import core_count
 
-#: Other releases of OpenCV may decode slightly differently, so their results have another key. The version of a spec is
-#: in its digest.
-DECODER = f"{DECODER_VERSION}-opencv{cv2.__version__}"
+__all__ = ["DECODER", "Ingested", "Progress", "ingest"]
 
 #: Called with the number of files done and the number of all files.
 Progress = Callable[[int, int], None]
-
-
-class Observer(Protocol):
-    """Observes files while they are decoded. Its methods are called from several threads."""
-
-    def wants(self, sha256: str) -> bool:
-        """Whether a content must be decoded for this observer even if it is cached."""
-
-    def see(self, sha256: str, data: bytes, pixels: NDArray[np.uint8], remark: str) -> None:
-        """Receives the bytes of a file, its image in full size, ``(height, width, 3)`` RGB, and the remark on it."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +50,13 @@ class Ingested:
     on_file: int
 
 
-@dataclass(frozen=True)
-class _Read:
-    """One file read by a worker: hash and pixels, or the reason why there are none, and a remark."""
-
-    entry: Entry
-    state: FileState | None = None
-    sha256: str | None = None
-    pixels: NDArray[np.uint8] | None = None
-    reason: str | None = None
-    remark: str = ""
-
-
 def ingest(
     entries: Sequence[Entry],
     spec: ImageSpec,
     cache: ImageCache,
     progress: Progress | None = None,
     observer: Observer | None = None,
+    reader: Reader = read_here,
 ) -> Ingested:
     """Ensures that every usable image can be read, preprocessed with ``spec``: from the cache, as far as it has room.
 
@@ -95,6 +66,7 @@ def ingest(
         cache: The cache.
         progress: Called with files done and files to do.
         observer: Observes every file that is decoded, and requests others if needed.
+        reader: Reads and decodes files.
 
     Raises:
         DataError: The cache cannot be written.
@@ -118,7 +90,9 @@ def ingest(
         remarks: dict[str, str] = {}
         written: set[str] = set()
         try:
-            for done, read in enumerate(_read_all(todo, spec, known, observer), start=1):
+            for done, read in enumerate(reader(todo, spec, known, observer), start=1):
+                if observer and read.sha256 is not None and read.observed is not None:
+                    observer.keep(read.sha256, read.observed)
                 if read.sha256 is not None and read.state is not None:
                     contents[read.entry.path] = read.sha256
                     states[read.entry.path] = (read.state, read.sha256)
@@ -208,37 +182,3 @@ def _decoded_before(entries: Sequence[Entry], contents: Mapping[str, str], cache
     """The files that are known to be decodable, and therefore are not decoded in advance."""
     known = cache.contents.decodable([contents[entry.path] for entry in entries if entry.path in contents], DECODER)
     return [entry for entry in entries if contents.get(entry.path) in known]
-
-
-def _read_all(
-    entries: Sequence[Entry], spec: ImageSpec, known: Callable[[str], bool], observer: Observer | None
-) -> Iterator[_Read]:
-    """Reads files in threads, with a limited number of files ahead."""
-    with listening() as listener:
-        yield from ahead(lambda entry: _read(entry, spec, known, observer, listener), entries, min(4, core_count()))
-
-
-def _read(
-    entry: Entry, spec: ImageSpec, known: Callable[[str], bool], observer: Observer | None, listener: Listener
-) -> _Read:
-    try:
-        data = read_file(entry.path)
-        state = FileState.of(os.stat(entry.path))  # noqa: PTH116
-    except ImageError as error:
-        return _Read(entry, reason=error.reason)
-    except OSError as error:
-        return _Read(entry, reason=error.strerror or str(error))
-    sha256 = hashlib.sha256(data).hexdigest()
-    cached = known(sha256)
-    wanted = observer is not None and observer.wants(sha256)
-    if cached and not wanted:
-        return _Read(entry, state, sha256)
-    try:
-        pixels, remark = listener.decode(data)
-        if observer is not None and wanted:
-            observer.see(sha256, data, pixels, remark)
-        return _Read(entry, state, sha256, pixels=None if cached else resize(pixels, spec), remark=remark)
-    except MissingDecoderError as error:
-        return _Read(entry, reason=error.reason)  # not stored, because the next run may find the decoder
-    except ImageError as error:
-        return _Read(entry, state, sha256, reason=error.reason)
