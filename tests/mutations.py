@@ -233,6 +233,13 @@ FAULTS = (
             "test_photos_without_labels_that_show_measured_photos_are_left_out_and_counted",
         ),
     ),
+    Fault(
+        "copy-with-other-weights",
+        "zoo/evaluation/photo_cluster.py",
+        "if (found := model_digest(model)) != digest:",
+        "if (found := model_digest(model)) == digest[:1]:",
+        ("tests/cluster/test_photo_cluster.py::test_a_machine_with_other_weights_or_libraries_is_refused",),
+    ),
     # Figures
     Fault(
         "wilson",

@@ -12,13 +12,13 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cluster.conftest import Notes
 from tests.cluster.works import trials, upper_case
 from tests.conftest import Zoo, draw_photo
 from tests.searching.shares import CANDIDATES, own_rule
@@ -28,40 +28,8 @@ from zoo.searching.candidate import ranked
 from zoo.searching.folder import read_outcomes
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'keras-edge-zoo[ray]'")
-cluster_utils = pytest.importorskip("ray.cluster_utils")
 
 pytestmark = pytest.mark.long
-
-#: A node with one core, and little memory for objects.
-NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """A cluster with one node. A test may kill it if it is the last one."""
-    started = cluster_utils.Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-    yield started
-    started.shutdown()
-
-
-@pytest.fixture
-def node(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A second node."""
-    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    added = cluster.add_node(**NODE)
-    yield added
-    if added in cluster.list_all_nodes():
-        cluster.remove_node(added)
-
-
-class Notes(Reporter):
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.told.append(text)
-
-    stage = note
 
 
 def run(items: list[bytes], reporter: Reporter, found: dict[int, bytes]) -> None:

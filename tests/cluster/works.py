@@ -6,10 +6,14 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.searching.shares import make_engine
 from zoo.errors import UsageError
 from zoo.workflows.search_cluster import trials_of
+
+if TYPE_CHECKING:
+    import keras
 
 
 def upper_case(threads: int) -> Callable[[bytes], bytes]:
@@ -30,3 +34,13 @@ def upper_case(threads: int) -> Callable[[bytes], bytes]:
 def trials(folder: Path, waits_at: str, threads: int) -> Callable[[bytes], bytes]:
     """Tries the candidates of a search in a folder. The first worker on ``waits_at`` waits until it is killed."""
     return trials_of(make_engine(folder, waits_at))
+
+
+def open_small(seed: int) -> keras.Model:
+    """A small model of photos of 16 x 16 px."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((16, 16, 3))
+    hidden = keras.layers.Conv2D(8, 3, activation="relu")(keras.layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(hidden)))

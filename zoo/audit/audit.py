@@ -22,7 +22,9 @@ from zoo.audit.photos import Photos, read_photos
 from zoo.audit.records import Records
 from zoo.audit.repeats import known_as, near_duplicate_findings
 from zoo.audit.suspects import LabelSuspect, Outlier, label_suspects, outliers
-from zoo.errors import DataError, ZooError
+from zoo.data.reading import read_here
+from zoo.errors import ClusterError, DataError, ZooError
+from zoo.evaluation.photo_cluster import PhotoCluster
 from zoo.figures import percent
 from zoo.interfaces import Architecture
 from zoo.records import read_object
@@ -119,6 +121,7 @@ def audit(
     backbone: str | None = None,
     start_backend: Callable[[], object] = lambda: None,
     reporter: Reporter | None = None,
+    cluster: PhotoCluster | None = None,
 ) -> Audit:
     """Checks all files of ``source``. Only the cache is written.
 
@@ -127,14 +130,18 @@ def audit(
         backbone: Architecture whose pretrained features are used. ``None``: the first that has pretrained weights.
         start_backend: Called before Keras is imported.
         reporter: Receives the progress.
+        cluster: Reads the images and computes their features. ``None``: this process.
 
     Raises:
         UsageError: The source or the backbone does not exist.
         DataError: No file of the source can be used.
+        ClusterError: The cluster cannot be reached, or its connection is lost.
     """
     offer = find_backbone(backbone)
     with Records() as records:
-        photos, features, near_duplicates = _read(source, offer, backbone is not None, records, start_backend, reporter)
+        photos, features, near_duplicates = _read(
+            source, offer, backbone is not None, records, start_backend, reporter, cluster
+        )
         group, unmirrored = groups(len(photos), near_duplicates), unmirrored_groups(len(photos), near_duplicates)
         findings = [*file_findings(photos), *shortcut_findings(photos)]
         findings += near_duplicate_findings(photos, near_duplicates, group, unmirrored)
@@ -168,15 +175,18 @@ def _read(
     records: Records,
     start_backend: Callable[[], object],
     reporter: Reporter | None,
+    cluster: PhotoCluster | None = None,
 ) -> tuple[Photos, NDArray[np.float32] | None, list[NearDuplicates]]:
     reporter = reporter or Reporter()
-    photos = read_photos(source, records, reporter.counter("reading"))
+    photos = read_photos(source, records, reporter.counter("reading"), cluster.read if cluster else read_here)
     if not len(photos):
         raise _nothing(photos)
     features = None
     if offer:
         try:
-            features = backbone_features(photos, offer, start_backend, reporter.counter("looking"))
+            features = backbone_features(photos, offer, start_backend, reporter.counter("looking"), cluster)
+        except ClusterError:
+            raise
         except ZooError as error:
             if wanted:
                 raise

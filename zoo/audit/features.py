@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.audit.photos import SPEC, Photos
-from zoo.data.arrays import CachedArrays
+from zoo.data.arrays import CachedArrays, OnFile
 from zoo.data.cache import ImageCache
 from zoo.data.ingest import DECODER, Progress
 from zoo.errors import UsageError
+from zoo.evaluation.predict import predict_inputs
 from zoo.interfaces import Architecture
 from zoo.registry import Offer, architectures
 
 if TYPE_CHECKING:
     import keras
+
+    from zoo.evaluation.photo_cluster import PhotoCluster
 
 #: Small, because with 32 the activations of MobileNetV2 need 400 MB more, and an image takes the same time.
 _BATCH_SIZE = 8
@@ -59,6 +63,7 @@ def backbone_features(
     offer: Offer[Architecture],
     start_backend: Callable[[], object],
     progress: Progress | None = None,
+    cluster: PhotoCluster | None = None,
 ) -> NDArray[np.float32]:
     """Feature vectors of length 1, ``(len(photos), features)``.
 
@@ -67,6 +72,7 @@ def backbone_features(
         offer: From ``find_backbone``.
         start_backend: Called before Keras is imported. It is not called if the cache has all features.
         progress: Called with images done and images to do.
+        cluster: Computes the features that the cache does not have. ``None``: this process.
 
     Raises:
         DataError: The cache cannot be written, or is too small.
@@ -82,7 +88,8 @@ def backbone_features(
             width = int(backbone.output_shape[-1])
 
             def make(contents: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
-                return _compute(backbone, photos, [missing[sha256] for sha256 in contents], progress)
+                chosen = [missing[sha256] for sha256 in contents]
+                return _compute(backbone, offer.record.name, photos, chosen, progress, cluster)
 
             known |= cache.filled(key, list(missing), 4 * width, make)
     places = [known[sha256] for sha256 in photos.contents]
@@ -104,21 +111,37 @@ def _build(architecture: Architecture) -> keras.Model:
     return keras.Model(model.inputs, model.get_layer(architecture.backbone).output)
 
 
-def _compute(
-    backbone: keras.Model, photos: Photos, missing: Sequence[int], progress: Progress | None
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    import keras
+def open_backbone(name: str) -> keras.Model:
+    """The backbone of the architecture with this name, on any machine that has it."""
+    return _build(architectures().get(name))
 
-    for start in range(0, len(missing), _BATCH_SIZE):
-        chosen = missing[start : start + _BATCH_SIZE]
-        # Always full, because a backend compiles the model for each batch size.
-        batch = np.zeros((_BATCH_SIZE, *photos.pixels.shape), np.uint8)
-        batch[: len(chosen)] = photos.pixels.read(chosen)
-        rows = np.asarray(keras.ops.convert_to_numpy(backbone.predict_on_batch(batch)), np.float32)
-        for index, row in zip(chosen, rows[: len(chosen)], strict=True):
+
+def _compute(
+    backbone: keras.Model,
+    name: str,
+    photos: Photos,
+    missing: Sequence[int],
+    progress: Progress | None,
+    cluster: PhotoCluster | None,
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    total = _BATCH_SIZE + 1  # batches are always full, because a backend compiles the model for each batch size
+    parts: Iterable[tuple[int, NDArray[np.float32]]]
+    if cluster:
+        files = [OnFile(photos.photos[index].path, photos.contents[index], SPEC) for index in missing]
+        parts = cluster.outputs(partial(open_backbone, name), backbone, files, total, _BATCH_SIZE)
+    else:
+        batches = ((start, missing[start : start + _BATCH_SIZE]) for start in range(0, len(missing), _BATCH_SIZE))
+        parts = (
+            (start, predict_inputs(backbone, photos.pixels.read(chosen), total, _BATCH_SIZE))
+            for start, chosen in batches
+        )
+    done = 0
+    for start, rows in parts:
+        for index, row in zip(missing[start : start + len(rows)], rows, strict=True):
             yield photos.contents[index], row
+        done += len(rows)
         if progress:
-            progress(start + len(chosen), len(missing))
+            progress(done, len(missing))
 
 
 def _version(distribution: str) -> str:

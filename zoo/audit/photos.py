@@ -14,6 +14,7 @@ from zoo.data.arrays import CachedArrays
 from zoo.data.cache import ImageCache, damage_note
 from zoo.data.ingest import Progress, ingest
 from zoo.data.named import find_source
+from zoo.data.reading import Reader, read_here
 from zoo.data.source import Entry, Skipped, list_source
 from zoo.image_spec import ImageSpec
 
@@ -84,13 +85,14 @@ class Photos:
         return {split: found[split] for split in ("", "train", "val", "test") if split in found}
 
 
-def read_photos(source: str, records: Records, progress: Progress | None = None) -> Photos:
+def read_photos(source: str, records: Records, progress: Progress | None = None, reader: Reader = read_here) -> Photos:
     """Reads all images of ``source``. Images that were read before come from the cache.
 
     Args:
         source: A folder, a CSV file, or the name of a dataset.
         records: Facts of earlier runs.
         progress: Called with files done and files to do.
+        reader: Reads and decodes files.
 
     Raises:
         UsageError: The source does not exist.
@@ -101,9 +103,11 @@ def read_photos(source: str, records: Records, progress: Progress | None = None)
     with closing(ImageCache()) as cache:
         known = cache.contents.files([entry.path for entry in listing.entries])
         finder = FactFinder(records, {sha256 for _, sha256 in known.values()})
-        found = ingest(listing.entries, SPEC, cache, progress, finder)
+        try:
+            found = ingest(listing.entries, SPEC, cache, progress, finder, reader)
+        finally:
+            facts = finder.settle()  # also after an interruption, so that the next run need not decode these files
     listing.check_still_there()
-    facts = finder.settle()
     return Photos(
         source=name,
         root=listing.root.absolute(),

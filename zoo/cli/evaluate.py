@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.options import runs_option
+from zoo.cli.options import on_option, runs_option
 from zoo.table import prose, terminal_width
 
 
@@ -19,8 +19,9 @@ from zoo.table import prose, terminal_width
     help="Evaluate an architecture with these pretrained weights, such as imagenet, instead of a run.",
 )
 @runs_option
+@on_option
 @click.option("--json", "as_json", is_flag=True, help="Print metrics.json.")
-def command(model: str, data: str | None, weights: str | None, runs: Path, as_json: bool) -> None:
+def command(model: str, data: str | None, weights: str | None, runs: Path, on: str | None, as_json: bool) -> None:
     """Evaluate a trained run or a pretrained architecture.
 
     RUN is a run folder. For an architecture, its newest finished run is used. If it has no run, its pretrained weights
@@ -31,7 +32,7 @@ def command(model: str, data: str | None, weights: str | None, runs: Path, as_js
     from zoo.progress import make_reporter
     from zoo.workflows.evaluate import EvaluateRequest, evaluate
 
-    found = evaluate(EvaluateRequest(model=model, data=data, weights=weights, runs=runs), make_reporter())
+    found = evaluate(EvaluateRequest(model=model, data=data, weights=weights, runs=runs, on=on), make_reporter())
     if as_json:
         click.echo(json.dumps(found.metrics.as_dict(), indent=2))
         return

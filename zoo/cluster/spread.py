@@ -97,7 +97,7 @@ def _named(code: int) -> str:
 def _tail(log: IO[bytes]) -> str:
     log.seek(max(0, log.seek(0, os.SEEK_END) - 2000))
     lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-    return "\n  ".join(["Finished work is kept. The last lines that Ray printed:", *lines[-4:]])
+    return "\n  ".join(["Run the command again to continue. The last lines that Ray printed:", *lines[-4:]])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

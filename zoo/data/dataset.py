@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.data.arrays import CachedArrays
+from zoo.data.arrays import CachedArrays, OnFile
 from zoo.data.cache import ImageCache, bound_bytes, damage_note
 from zoo.data.ingest import Ingested, Progress, ingest
 from zoo.data.named import find_source
+from zoo.data.reading import Reader, read_here
 from zoo.data.source import SPLITS, TEST, TRAIN, UNLABELLED, Entry, Listing, Skipped, list_source
 from zoo.data.splits import Labelled, Shares, assign_splits
 from zoo.errors import DataError, quoted
@@ -102,14 +103,20 @@ class ImageData:
         """These images, followed by others with the same ``ImageSpec``. Names become absolute paths."""
         return replace(
             self,
-            names=(*self._paths(), *others._paths()),
+            names=(*self.paths(), *others.paths()),
             classes=np.concatenate([self.classes, others.classes]),
             splits=(*self.splits, *others.splits),
             contents=(*self.contents, *others.contents),
             pixels=self.pixels.and_then(others.pixels),
         )
 
-    def _paths(self) -> tuple[str, ...]:
+    def files(self, indices: NDArray[np.int64]) -> list[OnFile]:
+        """The files of the images at ``indices``."""
+        paths = self.paths()
+        return [OnFile(paths[index], self.contents[index], self.spec) for index in indices.tolist()]
+
+    def paths(self) -> tuple[str, ...]:
+        """Absolute path of each file."""
         return tuple(os.path.join(self.root, name) for name in self.names)  # noqa: PTH118
 
     def seen_as(self, spec: ImageSpec, progress: Progress | None = None) -> ImageData:
@@ -124,7 +131,7 @@ class ImageData:
         """
         if spec == self.spec:
             return self
-        entries = [Entry(path, name, "", None) for path, name in zip(self._paths(), self.names, strict=True)]
+        entries = [Entry(path, name, "", None) for path, name in zip(self.paths(), self.names, strict=True)]
         with closing(ImageCache()) as cache:
             found = ingest(entries, spec, cache, progress)
         if found.contents != self.contents:
@@ -208,6 +215,7 @@ def load_for_evaluation(
     *,
     aliases: Mapping[str, str] | None = None,
     progress: Progress | None = None,
+    reader: Reader = read_here,
 ) -> ImageData:
     """Loads images to evaluate a model: the given test split, or all images if the source has no splits.
 
@@ -217,6 +225,7 @@ def load_for_evaluation(
         labels: The model's classes. The source may have fewer.
         aliases: Alternative folder names, each with its class.
         progress: Called with files done and files to do, while files are decoded.
+        reader: Reads and decodes files.
 
     Raises:
         DataError: The source has a class that the model was not trained on.
@@ -232,7 +241,7 @@ def load_for_evaluation(
     listing.entries[:] = [
         Entry(entry.path, entry.name, named.get(entry.label, entry.label), TEST) for entry in listing.entries
     ]
-    data = _load(name, listing, spec, progress, labels)
+    data = _load(name, listing, spec, progress, labels, reader=reader)
     listing.check_still_there()
     return data
 
@@ -246,6 +255,7 @@ def load_recorded(
     *,
     partly: bool = False,
     progress: Progress | None = None,
+    reader: Reader = read_here,
 ) -> ImageData:
     """Loads the images that a run recorded in its ``split.csv``, from their recorded paths.
 
@@ -254,13 +264,14 @@ def load_recorded(
         source, root, spec, labels: Values of the run.
         partly: Whether it is enough that some of the images are unchanged. If not, all must be.
         progress: Called with files done and files to do.
+        reader: Reads and decodes files.
 
     Raises:
         DataError: Files are missing, unreadable, or have changed.
     """
     rows = list(rows)
     entries = [Entry(os.path.join(root, row["path"]), row["path"], row["label"], row["split"]) for row in rows]  # noqa: PTH118
-    data = _load(source, Listing(root, entries), spec, progress, labels)
+    data = _load(source, Listing(root, entries), spec, progress, labels, reader=reader)
     recorded = {row["path"]: row["sha256"] for row in rows}
     present = dict(zip(data.names, data.contents, strict=True))
     gone = sorted(recorded.keys() - present.keys())
@@ -279,7 +290,7 @@ def load_recorded(
             else f"Restore them in {root}, or evaluate on other images with --data.",
         )
     same = [row for row in rows if present.get(row["path"]) == row["sha256"]]
-    return load_recorded(same, source, root, spec, labels, progress=progress)
+    return load_recorded(same, source, root, spec, labels, progress=progress, reader=reader)
 
 
 def _load(
@@ -290,6 +301,7 @@ def _load(
     labels: tuple[str, ...] | None,
     split_seed: int = 0,
     shares: Shares | None = None,
+    reader: Reader = read_here,
 ) -> ImageData:
     if labels is not None:
         strange = sorted({entry.label for entry in listing.entries} - set(labels))
@@ -299,7 +311,7 @@ def _load(
                 f"Its classes are {quoted(labels)}.",
             )
     with closing(ImageCache()) as cache:
-        ingested = ingest(listing.entries, spec, cache, progress)
+        ingested = ingest(listing.entries, spec, cache, progress, reader=reader)
     skipped = (*listing.skipped, *ingested.skipped)
     file_notes = (
         *([damage_note(ingested.damaged)] if ingested.damaged else []),

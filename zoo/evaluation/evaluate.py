@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zoo.atomic import make_folder, write_json
 from zoo.data import TEST, ImageData
 from zoo.evaluation.metrics import compute_metrics
-from zoo.evaluation.predict import predict_with_features
+from zoo.evaluation.predict import Copies, predict_with_features
 from zoo.evaluation.threshold import Choice
 from zoo.run_folder.info import Metrics
 
@@ -41,6 +41,7 @@ def evaluate(
     train_counts: Mapping[str, int] | None,
     progress: Callable[[int, int], None] | None = None,
     choice: Choice | None = None,
+    copies: Copies | None = None,
 ) -> Measured:
     """Predicts the test images of ``data`` and computes the metrics.
 
@@ -53,11 +54,12 @@ def evaluate(
         train_counts: Number of training images by class, if known.
         progress: Called with images done and images to do.
         choice: Confidence thresholds that were chosen on other images. ``None`` if there are none.
+        copies: Copies of the model that predict the images on other machines.
 
     Raises:
         DataError: There are no test images.
     """
-    predictions, features = predict_with_features(model, data, TEST, progress)
+    predictions, features = predict_with_features(model, data, TEST, progress, copies)
     metrics = compute_metrics(predictions, train_counts, choice)
     make_folder(folder)
     predictions.write_csv(folder / "predictions.csv")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from zoo.keras_internals import calls_of, has_calls
 
 if TYPE_CHECKING:
     import keras
+
+    from zoo.evaluation.photo_cluster import PhotoCluster
 
 #: Maximum batch size.
 _MOST = 32
@@ -37,12 +41,30 @@ def batch_size(shape: Sequence[int]) -> int:
     return min(_MOST, max(1, _PIXELS // (height * width)))
 
 
+@dataclass(frozen=True)
+class Copies:
+    """Copies of a model on the machines of a cluster.
+
+    Args:
+        cluster: The cluster.
+        opener: Returns the model on another machine. It can be pickled.
+    """
+
+    cluster: PhotoCluster
+    opener: Callable[[], keras.Model]
+
+    def joined(self) -> Copies:
+        """Copies that also return the inputs of the last layer."""
+        return Copies(self.cluster, partial(_open_joined, self.opener))
+
+
 def predict(
     model: keras.Model,
     data: ImageData,
     indices: NDArray[np.int64],
     progress: Callable[[int, int], None] | None = None,
     total: int = 0,
+    copies: Copies | None = None,
 ) -> NDArray[np.float32]:
     """Probabilities of the images at ``indices``, float32 ``(len(indices), classes)``, in constant memory.
 
@@ -53,27 +75,41 @@ def predict(
         progress: Called with images done and images to do.
         total: Number of all images that the model will predict. If they do not fit into one batch, smaller batches are
             padded.
+        copies: Copies of the model that predict the images, which are decoded from their files, in the same batches.
     """
     total = max(total, len(indices))
     probabilities = np.empty((len(indices), model.output_shape[-1]), np.float32)
     step = batch_size(data.pixels.shape)
-    for start in range(0, len(indices), step):
-        chosen = indices[start : start + step]
-        probabilities[start : start + len(chosen)] = predict_inputs(model, data.pixels.read(chosen), total)
+    parts: Iterable[tuple[int, NDArray[np.float32]]]
+    if copies and len(indices):
+        parts = copies.cluster.outputs(copies.opener, model, data.files(indices), total, step)
+    else:
+        batches = ((start, indices[start : start + step]) for start in range(0, len(indices), step))
+        parts = ((start, predict_inputs(model, data.pixels.read(chosen), total)) for start, chosen in batches)
+    done = 0
+    for start, rows in parts:
+        probabilities[start : start + len(rows)] = rows
+        done += len(rows)
         if progress:
-            progress(start + len(chosen), len(indices))
+            progress(done, len(indices))
     return probabilities
 
 
-def predict_inputs(model: keras.Model, inputs: NDArray[Any], total: int) -> NDArray[np.float32]:
+def predict_inputs(model: keras.Model, inputs: NDArray[Any], total: int, size: int = 0) -> NDArray[np.float32]:
     """A model's outputs on any number of inputs, float32.
 
     A backend compiles a model again for every batch size. Therefore, if ``total`` is above ``batch_size``, the last
     batch is padded to the size of the others.
+
+    Args:
+        model: The model.
+        inputs: The inputs.
+        total: Number of all inputs that the model will predict.
+        size: Size of a batch. 0: ``batch_size`` of the inputs.
     """
     import keras
 
-    size = batch_size(inputs.shape[1:])
+    size = size or batch_size(inputs.shape[1:])
     total = max(total, len(inputs))
     found = []
     for start in range(0, len(inputs), size):
@@ -86,15 +122,23 @@ def predict_inputs(model: keras.Model, inputs: NDArray[Any], total: int) -> NDAr
 
 
 def predict_split(
-    model: keras.Model, data: ImageData, split: str, progress: Callable[[int, int], None] | None = None
+    model: keras.Model,
+    data: ImageData,
+    split: str,
+    progress: Callable[[int, int], None] | None = None,
+    copies: Copies | None = None,
 ) -> Predictions:
     """Predicts one split of ``data``, with the same batch size for every split."""
     indices = data.indices(split)
-    return _of_split(data, indices, predict(model, data, indices, progress, total=len(data.names)))
+    return _of_split(data, indices, predict(model, data, indices, progress, len(data.names), copies))
 
 
 def predict_with_features(
-    model: keras.Model, data: ImageData, split: str, progress: Callable[[int, int], None] | None = None
+    model: keras.Model,
+    data: ImageData,
+    split: str,
+    progress: Callable[[int, int], None] | None = None,
+    copies: Copies | None = None,
 ) -> tuple[Predictions, NDArray[np.float32] | None]:
     """Like ``predict_split``, and also returns the inputs of the last layer from the same pass.
 
@@ -102,16 +146,27 @@ def predict_with_features(
         The predictions and the features of each image, float32 ``(images, features)``. The features are ``None`` if the
         input of the last layer is not one vector per image, or if they need more than 64 MiB.
     """
-    import keras
-
     indices = data.indices(split)
     features = last_features(model)
     if features is None or 4 * len(indices) * int(features.shape[-1]) > _MOST_FEATURES:
-        return predict_split(model, data, split, progress), None
-    both = keras.layers.Concatenate(dtype="float32")([model.outputs[0], features])
-    found = predict(keras.Model(model.inputs, both), data, indices, progress, total=len(data.names))
+        return predict_split(model, data, split, progress, copies), None
+    both = _joined(model, features)
+    found = predict(both, data, indices, progress, len(data.names), copies.joined() if copies else None)
     classes = len(data.labels)
     return _of_split(data, indices, found[:, :classes]), found[:, classes:]
+
+
+def _joined(model: keras.Model, features: keras.KerasTensor) -> keras.Model:
+    import keras
+
+    return keras.Model(model.inputs, keras.layers.Concatenate(dtype="float32")([model.outputs[0], features]))
+
+
+def _open_joined(opener: Callable[[], keras.Model]) -> keras.Model:
+    model = opener()
+    features = last_features(model)
+    assert features is not None  # the copy has the same layers as the model of the command
+    return _joined(model, features)
 
 
 def _of_split(data: ImageData, indices: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Predictions:

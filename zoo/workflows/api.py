@@ -316,6 +316,7 @@ def evaluate(
     class_names: Any = None,
     weights: str | None = None,
     runs: AnyPath = DEFAULT_ROOT,
+    on: str | None = None,
     quiet: bool = False,
 ) -> Metrics:
     """Evaluates a model on images, like ``zoo evaluate``.
@@ -325,6 +326,7 @@ def evaluate(
         data, class_names: As in ``zoo.train``. ``None``: the test images of the run.
         weights: Name of pretrained weights. ``model`` must then be an architecture.
         runs: Folder of runs.
+        on: The Ray cluster that reads and predicts the images: ``ray`` or ``ray://HOST:PORT``. ``None``: this process.
         quiet: Whether to print only warnings.
 
     >>> zoo.evaluate("runs/digits", "photos", quiet=True).n
@@ -336,7 +338,7 @@ def evaluate(
     reporter = _reporter(quiet)
     source = _source(data, class_names, reporter)
     return measure(
-        EvaluateRequest(model=_named(model), data=source, weights=weights, runs=Path(runs)), reporter
+        EvaluateRequest(model=_named(model), data=source, weights=weights, runs=Path(runs), on=on), reporter
     ).metrics
 
 
@@ -537,6 +539,7 @@ def check(
     class_names: Any = None,
     backbone: str | None = None,
     html: AnyPath | None = None,
+    on: str | None = None,
     quiet: bool = False,
 ) -> Audit:
     """Finds problems in a dataset, like ``zoo data check``. No file is changed.
@@ -545,6 +548,8 @@ def check(
         data, class_names: As in ``zoo.train``.
         backbone: The architecture whose pretrained features are used. ``None``: the first that has pretrained weights.
         html: Path of an HTML page to write, which shows the affected images.
+        on: The Ray cluster that reads the images and computes their features: ``ray`` or ``ray://HOST:PORT``. ``None``:
+            this process.
         quiet: Whether to print only warnings.
 
     >>> found = zoo.check("photos", quiet=True)  # print(found) shows what to fix
@@ -558,7 +563,8 @@ def check(
     source = _source(data, class_names, reporter)
     if source is None:
         raise UsageError("zoo.check needs data.", "Give a folder or any other data that zoo.train accepts.")
-    return look(CheckRequest(data=source, backbone=backbone, html=None if html is None else Path(html)), reporter)
+    page = None if html is None else Path(html)
+    return look(CheckRequest(data=source, backbone=backbone, html=page, on=on), reporter)
 
 
 def _named(model: AnyPath | Model) -> str:

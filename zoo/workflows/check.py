@@ -23,11 +23,14 @@ class CheckRequest:
             dataset.
         backbone: The architecture whose pretrained features are used. ``None``: the first that has pretrained weights.
         html: Path of an HTML page to write, which shows the affected images.
+        on: The Ray cluster that reads the images and computes their features: ``ray`` or ``ray://HOST:PORT``. ``None``:
+            this process.
     """
 
     data: str
     backbone: str | None = None
     html: Path | None = None
+    on: str | None = None
 
 
 def check(request: CheckRequest, reporter: Reporter) -> Audit:
@@ -36,14 +39,19 @@ def check(request: CheckRequest, reporter: Reporter) -> Audit:
     Raises:
         UsageError: The data or the architecture does not exist.
         DataError: The folder cannot be read.
+        ClusterError: The cluster cannot be reached, or its connection is lost.
     """
     if request.html is not None and request.html.is_dir():
         raise UsageError(f"--html must be a file; {request.html} is a folder.")
     from zoo.audit.audit import audit
     from zoo.backend import start_keras
+    from zoo.evaluation.photo_cluster import find_cluster
 
+    cluster = find_cluster(request.on, reporter)
     with host_kept():
-        found = audit(request.data, backbone=request.backbone, start_backend=start_keras, reporter=reporter)
+        found = audit(
+            request.data, backbone=request.backbone, start_backend=start_keras, reporter=reporter, cluster=cluster
+        )
         if request.html is not None:
             from zoo.report.audit import write_audit_page
 

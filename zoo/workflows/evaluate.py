@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,12 @@ from zoo.workflows.host import host_kept
 from zoo.workflows.notes import tell_files, tell_overlap
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
     from numpy.typing import NDArray
+
+    from zoo.data.reading import Reader
+    from zoo.evaluation.trained import TrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +35,14 @@ class EvaluateRequest:
         data: Images to evaluate on: a folder, a CSV file or a name. ``None``: the test images of the run.
         weights: Name of pretrained weights. ``model`` must then be an architecture.
         runs: Folder of runs.
+        on: The Ray cluster that reads and predicts the images: ``ray`` or ``ray://HOST:PORT``. ``None``: this process.
     """
 
     model: str
     data: str | None = None
     weights: str | None = None
     runs: Path = DEFAULT_ROOT
+    on: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
     Raises:
         UsageError: The model does not exist, or no images are given.
         DataError: The images have changed or cannot be used.
+        ClusterError: The cluster cannot be reached, its connection is lost, or one of its machines does not have the
+            model or the images.
     """
     with host_kept():
         return _evaluate(request, reporter)
@@ -70,17 +79,24 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
 def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
     found = find_trained(request.model, request.runs, request.weights)
     from zoo.data import TEST, load_for_evaluation
+    from zoo.data.reading import read_here
+    from zoo.evaluation.photo_cluster import find_cluster
+    from zoo.evaluation.predict import Copies
     from zoo.evaluation.recorded import choice_of, recorded_images
 
+    cluster = find_cluster(request.on, reporter)
+    reader = cluster.read if cluster else read_here
     counter = reporter.counter("decoding")
     if request.data is not None:
-        images = load_for_evaluation(request.data, found.image, found.labels, aliases=found.aliases, progress=counter)
+        images = load_for_evaluation(
+            request.data, found.image, found.labels, aliases=found.aliases, progress=counter, reader=reader
+        )
         parent = found.run.path if found.run else request.runs
         tell_overlap(found, images, TEST, reporter)
         name = "" if found.run else f"{found.architecture}-"
         folder = parent / "evaluations" / f"{name}{Path(request.data).stem or 'data'}-{images.digest[:8]}"
     elif found.run:
-        images = recorded_images(found.run, TEST, counter)
+        images = recorded_images(found.run, TEST, counter, reader=reader)
         folder = found.run.path
     else:
         raise UsageError(f"{found.name} has no test images of its own.", "Give images to evaluate on with --data.")
@@ -91,9 +107,10 @@ def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
     start_keras()
     reporter.stage(f"Evaluating {described(request.model, found)}, on {len(images.names)} images")
     model = found.load()
-    choice = choice_of(found.run, model, progress=counter) if found.run else None
+    copies = Copies(cluster, _opener(request, found)) if cluster else None
+    choice = choice_of(found.run, model, progress=counter, copies=copies) if found.run else None
     counts = found.run.info.data.counts.get("train") if found.run else None
-    measured = measure(model, images, folder, counts, reporter.counter("predicting"), choice)
+    measured = measure(model, images, folder, counts, reporter.counter("predicting"), choice, copies)
     metrics = measured.metrics
     for warning in metrics.warnings:
         reporter.warning(warning.sentence)
@@ -106,10 +123,21 @@ def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
 
     run = open_run(found.run.path)  # with its new metrics
     evidence, arranged = find_evidence(run, model), find_map(run, model, images, measured.features)
-    return Evaluated(metrics, folder, write_report(run, _augmented(run, counter), evidence, arranged))
+    return Evaluated(metrics, folder, write_report(run, _augmented(run, counter, reader), evidence, arranged))
 
 
-def _augmented(run: Run, counter: Callable[[int, int], None]) -> NDArray[np.uint8] | None:
+def _opener(request: EvaluateRequest, found: TrainedModel) -> Callable[[], keras.Model]:
+    """Returns the model on a machine with another working folder."""
+    model = str(found.run.path.absolute()) if found.run else request.model
+    return partial(open_copy, model, request.runs.absolute(), request.weights)
+
+
+def open_copy(model: str, runs: Path, weights: str | None) -> keras.Model:
+    """Loads the model of an ``EvaluateRequest``."""
+    return find_trained(model, runs, weights).load()
+
+
+def _augmented(run: Run, counter: Callable[[int, int], None], reader: Reader) -> NDArray[np.uint8] | None:
     """Augmented images for the report, if there is augmentation and the training images still exist."""
     from zoo.data import TRAIN
     from zoo.evaluation.recorded import recorded_images
@@ -118,7 +146,7 @@ def _augmented(run: Run, counter: Callable[[int, int], None]) -> NDArray[np.uint
     if not run.recipe.augments:
         return None
     try:
-        images = recorded_images(run, TRAIN, counter)
+        images = recorded_images(run, TRAIN, counter, reader=reader)
         return augmented_samples(images, run.recipe, run.seed, taught=run.info.taught is not None)
     except DataError:
         return None

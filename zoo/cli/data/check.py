@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.options import on_option
 from zoo.table import prose, terminal_width
 from zoo.terminal import readable
 
@@ -28,7 +29,8 @@ from zoo.terminal import readable
     metavar="ARCHITECTURE",
     help="Architecture whose pretrained features are compared.  [default: the first with pretrained weights]",
 )
-def command(data: str, as_json: bool, html: Path | None, fail_on: str, backbone: str | None) -> None:
+@on_option
+def command(data: str, as_json: bool, html: Path | None, fail_on: str, backbone: str | None, on: str | None) -> None:
     """Find problems in a dataset. None of your files is changed.
 
     DATA is a folder of class folders, a folder that contains train, val and test, a CSV file, or a name that
@@ -51,7 +53,7 @@ def command(data: str, as_json: bool, html: Path | None, fail_on: str, backbone:
     from zoo.progress import make_reporter
     from zoo.workflows.check import CheckRequest, check
 
-    found = check(CheckRequest(data=data, backbone=backbone, html=html), make_reporter())
+    found = check(CheckRequest(data=data, backbone=backbone, html=html, on=on), make_reporter())
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=2, default=str))
     else:
