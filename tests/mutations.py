@@ -497,7 +497,7 @@ def passes(tests: Sequence[str], copy: Path) -> tuple[bool, str]:
     environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
     # Photographs and weights are expected next to the repository.
     environment.setdefault("ZOO_TEST_DATA", str(REPOSITORY.parent / "shared" / "data"))
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-m", "", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(
         command, cwd=copy, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )

@@ -115,6 +115,7 @@ def test_a_photo_comes_in_by_every_door(web_bundle: Path, served: Served, open_p
     assert opened.trouble == []
 
 
+@pytest.mark.long
 def test_imagenet_in_the_browser(
     shared_data: Path, onnxruntime_web: Path, served: Served, open_page: OpenPage, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def test_predictions_are_in_the_order_of_the_pictures(photos: list[Path], way: s
             assert answer == expected.answer(expected.probabilities(load_image(picture, SPEC)), remark=remark)
 
 
+@pytest.mark.long
 def test_ten_thousand_pictures_take_no_more_memory_than_a_thousand(photos: list[Path]) -> None:
     taken = 0
 

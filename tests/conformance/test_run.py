@@ -26,23 +26,11 @@ def test_what_ships_with_zoo_passes(check) -> None:
     check()
 
 
-#: With many layers, these checks take half a minute; they run on simple_cnn above.
-LONG = ("opens_without_the_plugin", "nudged_weight", "training_step", "overfits_one_batch")
-
-
 # tests/parity/test_matrix.py compares its files in every format and precision with Keras on real photos, in a process
 # that opens the saved model without zoo.
-@parametrize_with_checks(
-    ["mobilenetv2"],
-    checks=[name for name in check_names() if not name.startswith("export_") and name not in LONG],
-)
-def test_what_ships_with_zoo_passes_without_its_files(check) -> None:
-    check()
-
-
 @pytest.mark.long
-@parametrize_with_checks(["mobilenetv2"], checks=LONG)
-def test_what_ships_with_zoo_passes_the_long_checks(check) -> None:
+@parametrize_with_checks(["mobilenetv2"], checks=[name for name in check_names() if not name.startswith("export_")])
+def test_what_ships_with_zoo_passes_without_its_files(check) -> None:
     check()
 
 

@@ -147,7 +147,7 @@ def sequential() -> keras.Model:
     )
 
 
-@kind("Sequential without Input, built by its first photo", says=("batch",))
+@kind("Sequential without Input, built by its first photo", says=("batch",), long=True)
 def sequential_unbuilt() -> keras.Model:
     model = keras.Sequential(
         [
@@ -265,7 +265,7 @@ def vit() -> keras.Model:
     return keras.Model(inputs, head(layers.GlobalAveragePooling1D()(x)))
 
 
-@kind("patches cut by ops.image.extract_patches")
+@kind("patches cut by ops.image.extract_patches", long=True)
 def extracted_patches() -> keras.Model:
     inputs = image()
     x = ops.image.extract_patches(scaled(inputs), 8)
@@ -318,7 +318,7 @@ def convnext() -> keras.Model:
     return between(body)
 
 
-@kind("grouped convolution")
+@kind("grouped convolution", long=True)
 def grouped() -> keras.Model:
     def body(x: Any) -> Any:
         x = layers.Conv2D(8, 3, padding="same", groups=4, strides=2)(conv(x))
@@ -360,7 +360,7 @@ def batch_norm() -> keras.Model:
     return between(body)
 
 
-@kind("GroupNormalization, SpatialDropout")
+@kind("GroupNormalization, SpatialDropout", long=True)
 def group_norm() -> keras.Model:
     def body(x: Any) -> Any:
         x = layers.GroupNormalization(4)(conv(x))
@@ -369,7 +369,7 @@ def group_norm() -> keras.Model:
     return between(body)
 
 
-@kind("UnitNormalization and ops.normalize")
+@kind("UnitNormalization and ops.normalize", long=True)
 def unit_length() -> keras.Model:
     def body(x: Any) -> Any:
         x = ops.normalize(conv(layers.UnitNormalization()(conv(x))), axis=-1)
@@ -390,7 +390,7 @@ def recurrent() -> keras.Model:
 # Layers before the convolutions
 
 
-@kind("augmentation layers in the model")
+@kind("augmentation layers in the model", long=True)
 def augmentation() -> keras.Model:
     return keras.Sequential(
         [
@@ -411,7 +411,7 @@ def augmentation() -> keras.Model:
     )
 
 
-@kind("an adapted Normalization")
+@kind("an adapted Normalization", long=True)
 def normalization() -> keras.Model:
     norm = layers.Normalization()
     norm.adapt(np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 3)).astype("float32"))
@@ -419,7 +419,7 @@ def normalization() -> keras.Model:
     return keras.Model(inputs, head(conv(norm(inputs))))
 
 
-@kind("Resizing and CenterCrop in the model")
+@kind("Resizing and CenterCrop in the model", long=True)
 def resizing() -> keras.Model:
     inputs = keras.Input((40, 48, 3))
     x = layers.CenterCrop(36, 36)(inputs)
@@ -441,7 +441,7 @@ def large_tensor_constant() -> keras.Model:
     return keras.Model(inputs, head(conv(x)))
 
 
-@kind("a NumPy constant and Python numbers")
+@kind("a NumPy constant and Python numbers", long=True)
 def numpy_constant() -> keras.Model:
     inputs = image()
     x = (inputs - np.array([123.7, 116.8, 103.9], "float32")) * (1 / 58)

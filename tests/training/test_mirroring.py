@@ -205,6 +205,7 @@ def test_a_recipe_file_and_the_command_line_set_single_ranges(run_zoo: RunZoo, t
     assert "the smaller one first" in refused.err
 
 
+@pytest.mark.long
 def test_arrows_are_learnt_by_a_plain_command(run_zoo: RunZoo, tmp_path: Path) -> None:
     write_arrows(tmp_path / "arrows", ("A", "B"))
     done = run_zoo(

@@ -14,17 +14,16 @@ ALL = bool(os.environ.get("ZOO_TEST_ALL_APPLICATIONS"))
 
 ARCHITECTURES = [architecture(each) for each in APPLICATIONS if ALL or each.name in ALWAYS]
 
-#: These checks take long with so many layers, and zoo's own tests run them on smaller networks.
-LONG = [name for name in check_names() if name.startswith("export_")]
-LONG += ["opens_without_the_plugin", "nudged_weight", "training_step", "overfits_one_batch"]
+#: With so many layers, other checks take long, and zoo's own tests run them on smaller networks.
+SHORT = ["record", "builds", "raw_pixels", "backbone"]
 
 
-@parametrize_with_checks(ARCHITECTURES, checks=[name for name in check_names() if name not in LONG])
+@parametrize_with_checks(ARCHITECTURES, checks=SHORT)
 def test_conformance(check):
     check()
 
 
 @pytest.mark.long
-@parametrize_with_checks(ARCHITECTURES, checks=LONG)
+@parametrize_with_checks(ARCHITECTURES, checks=[name for name in check_names() if name not in SHORT])
 def test_conformance_in_long_checks(check):
     check()

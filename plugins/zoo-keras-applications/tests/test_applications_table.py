@@ -66,7 +66,12 @@ def test_rows_are_sound():
 
 
 @pytest.mark.parametrize(
-    "application", [each for each in APPLICATIONS if ALL or each.name in SMALL], ids=lambda each: each.name
+    "application",
+    [
+        pytest.param(each, id=each.name, marks=[] if each.name == "mobilenet_v3_small" else [pytest.mark.long])
+        for each in APPLICATIONS
+        if ALL or each.name in SMALL
+    ],
 )
 def test_file_checksum_and_parameters_are_those_of_keras(application, monkeypatch):
     asked = []
