@@ -20,9 +20,6 @@ from zoo.errors import ClusterError
 #: Maximum number of cores of a worker. Each worker loads the model once.
 _MOST_CORES = 8
 
-#: Number of consecutive passes without any result after which the remaining items are given up.
-_MOST_PASSES = 2
-
 #: A resource that only the first machine of a cluster has.
 _HEAD = {"node:__internal_head__": 0.001}
 
@@ -98,8 +95,15 @@ def frames(job: dict[str, Any], items: dict[int, bytes]) -> Iterator[Frame]:
         yield ("workers", min(workers, left), threads) if first else ("again", left)
         first = False
         cause: Exception = RuntimeError("its workers ended")
+        # An item is lost if it waits for a worker that another item kills. After a pass without results, items do not
+        # wait for each other, and the last ones come first. If this does not help either, or one item is left, the next
+        # pass finds out why, and is the last one.
+        careful, strict = idle > 0, idle > 1 or (idle > 0 and left == 1)
+        ordered = dict(reversed(items.items())) if careful else items
         try:
-            for number, result, failure in _pass(job, items, min(workers, left), threads, strict=idle > 0):
+            for number, result, failure in _pass(
+                job, ordered, min(workers, left), threads, careful=careful, strict=strict
+            ):
                 if failure:
                     yield ("failed", failure)
                     return
@@ -107,10 +111,8 @@ def frames(job: dict[str, Any], items: dict[int, bytes]) -> Iterator[Frame]:
                     yield ("result", number, result)
         except Exception as error:  # such as a worker or a machine that ended, or memory that ran out
             cause = error
-        # Items are lost together with their worker. They are tried again, but not endlessly, because the items may be
-        # the reason why their workers end.
         idle = 0 if len(items) < left else idle + 1
-        if idle == _MOST_PASSES:
+        if idle and strict:
             raise ClusterError(
                 f"The cluster did not finish the last {left} item(s) of work: {_last_line(cause)}",
                 "If workers run out of memory, give the machines more, or fewer cores: ray start --num-cpus=N.",
@@ -131,9 +133,12 @@ def _capacity() -> tuple[int, int]:
 
 
 def _pass(
-    job: dict[str, Any], items: dict[int, bytes], workers: int, threads: int, *, strict: bool
+    job: dict[str, Any], items: dict[int, bytes], workers: int, threads: int, *, careful: bool, strict: bool
 ) -> Iterator[tuple[int, bytes, str]]:
-    """Works on all items once. Items whose worker ends are left out. If ``strict``, they raise the worker's error."""
+    """Works on all items once. Items whose worker ends are left out. If ``strict``, they raise the worker's error.
+
+    If ``careful``, an item is sent to a worker only when the worker has finished the item before.
+    """
     import pyarrow
     import ray.data
 
@@ -148,7 +153,7 @@ def _pass(
         batch_size=1,
         batch_format="pyarrow",
         # One item for each worker at a time, and one more on its way.
-        compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+        compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1 if careful else 2),
         num_cpus=threads,
         max_restarts=-1,
         max_task_retries=0,
