@@ -7,7 +7,7 @@
     ├── TrainingError        4   a run: its recipe, its checkpoint, its folder
     ├── ExportError          5   a conversion
     ├── VerificationError    6   an exported file that does not agree with Keras
-    └── ClusterError         7   several machines: a cluster that cannot be reached, or whose connection is lost
+    └── ClusterError         7   several machines: a cluster or host that cannot be reached, or was lost
 
 Only the command line catches ``ZooError``. Any other exception is a bug and keeps its traceback. After an interruption
 (Ctrl-C or SIGTERM), the exit code is 130 or 143, as shells expect.
@@ -140,7 +140,9 @@ class VerificationError(ZooError):
 
 
 class ClusterError(ZooError):
-    """A Ray cluster that cannot be reached, whose connection is lost, or whose workers end again and again.
+    """A Ray cluster or another host of a training that cannot be reached, or whose connection is lost.
+
+    It is also raised if the workers of a cluster end again and again.
 
     >>> zoo.predict("bundle", "photos", out="found.csv", on="ray://127.0.0.1:1")
     Traceback (most recent call last):

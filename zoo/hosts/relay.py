@@ -1,0 +1,64 @@
+"""Passes the connections of JAX's coordination service on, through the port on which host 1 listens.
+
+JAX ends a process with SIGABRT and a stack trace as soon as its connection to the coordination service is closed. With
+a relay in its own process, this connection stays open when host 1 is lost, so that zoo can report the loss and end the
+process in its own way. docs/decisions/0029-training-on-several-hosts.md
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that is free at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def start_relay(connect: Callable[[], socket.socket]) -> int:
+    """Listens on a port of the loopback interface, and connects each connection with a new one.
+
+    Args:
+        connect: Opens the other connection. It may raise ``OSError``.
+
+    Returns:
+        The port. It is open until the process ends.
+    """
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        while True:
+            near, _ = server.accept()
+            try:
+                far = connect()
+            except OSError:
+                near.close()  # JAX tries again
+                continue
+            join(near, far, hold=True)
+
+    threading.Thread(target=accept, name="zoo-relay", daemon=True).start()
+    return int(server.getsockname()[1])
+
+
+def join(near: socket.socket, far: socket.socket, *, hold: bool = False) -> None:
+    """Copies the bytes of two connections to each other, in two threads.
+
+    Args:
+        near, far: The connections.
+        hold: Whether ``near`` stays open when ``far`` is closed.
+    """
+    for source, target, ends in ((near, far, True), (far, near, not hold)):
+        threading.Thread(target=_copy, args=(source, target, ends), name="zoo-relay", daemon=True).start()
+
+
+def _copy(source: socket.socket, target: socket.socket, ends: bool) -> None:
+    with suppress(OSError):
+        while part := source.recv(1 << 16):
+            target.sendall(part)
+    if ends:
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
