@@ -411,6 +411,21 @@ FAULTS = (
         "split for split in data.splits",
         ("tests/training/test_heads.py::test_fine_tuning_that_does_not_pay_leaves_the_model_that_is_had_without_it",),
     ),
+    # Several hosts
+    Fault(
+        "rows-of-another-host",
+        "zoo/training/hosts.py",
+        "return slice((self.number - 1) * own, self.number * own)",
+        "return slice(0, own)",
+        ("tests/training/test_hosts.py::test_the_rows_of_all_hosts_are_the_batch",),
+    ),
+    Fault(
+        "hosts-that-differ",
+        "zoo/hosts/group.py",
+        "if expected.get(name) != found.get(name)",
+        "if False",
+        ("tests/training/test_hosts.py::test_all_hosts_are_told_which_facts_differ",),
+    ),
     # Other processors
     Fault(
         "selftest-elsewhere-forgotten",

@@ -48,12 +48,13 @@ def lay_out_every_batch() -> None:
     """Makes Keras on JAX divide every batch of an epoch among the devices according to the size of that batch.
 
     Keras divides all batches among the devices like the first one, and fails if the last batch is smaller. This
-    replacement gives the same result for batches of equal size.
+    replacement gives the same result for batches of equal size. A batch that is on the devices already is not changed.
     """
+    import jax
     from keras.src.backend.jax import trainer
 
     def divided(self: Any, distribution: Any) -> Iterator[Any]:
         for batch in self.data_adapter.get_jax_iterator():
-            yield trainer._distribute_data(batch)
+            yield batch if isinstance(batch[0], jax.Array) else trainer._distribute_data(batch)
 
     trainer.JAXEpochIterator._get_distributed_iterator = divided

@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from zoo.cli.groups import GroupedCommand
 from zoo.cli.options import image_options, recipe_options, reporter_for, runs_option
 from zoo.recipe import FIELDS
 from zoo.table import prose, terminal_width
+
+if TYPE_CHECKING:
+    from zoo.hosts.place import Place
 
 
 class DeviceCount(click.ParamType[int | str]):
@@ -32,11 +35,22 @@ class DeviceCount(click.ParamType[int | str]):
         return count if count >= 1 else self.fail(f"Expected a number of at least 1, or all. Received: {value!r}.")
 
 
+class HostPlace(click.ParamType["Place"]):
+    """The place of a process among several hosts."""
+
+    name = "I/N@ADDRESS:PORT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        from zoo.hosts.place import Place
+
+        return value if isinstance(value, Place) else Place.parse(value)
+
+
 _HEAD = [name for name in FIELDS if name.startswith("head")]
 _PICTURES = ["augmentation", *RANGES, "mixup_alpha"]
 _GROUPS = {
     "Data": ["data", "split_seed", "size", "resize", "interpolation"],
-    "Run": ["name", "seed", "runs", "resume", "repeat", "devices"],
+    "Run": ["name", "seed", "runs", "resume", "repeat", "devices", "host"],
     "Model": ["weights", "options", "recipe", "teachers", "unlabelled"],
     "Output": ["quiet", "as_json", "tensorboard"],
     "Recipe": [name for name in FIELDS if name not in {*_HEAD, *_PICTURES}],
@@ -93,6 +107,12 @@ _GROUPS = {
     type=DeviceCount(),
     help="Number of devices that share every batch, or all. Needs KERAS_BACKEND=jax.  [default: one]",
 )
+@click.option(
+    "--host",
+    type=HostPlace(),
+    help="Train with N processes, of which this is number I. Give the same command with another I on each host. Host 1"
+    " listens at ADDRESS:PORT and writes the run. Needs KERAS_BACKEND=jax.",
+)
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run folder.")
 @click.option("--quiet", is_flag=True, help="Print only the result and warnings.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -128,6 +148,10 @@ def command(
     request = TrainRequest(
         image=read_image(size, resize, interpolation), options=read_options(options), settings=settings, **asked
     )
+    if request.host is not None and not request.host.first:
+        from zoo.workflows.assist import assist
+
+        return assist(request, reporter_for(quiet))
     trained = train(request, reporter_for(quiet))
     run = trained.run
     if as_json:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from zoo.backend import on_accelerator
 from zoo.data import ImageData
+from zoo.evaluation.own_device import on_own_device
 from zoo.evaluation.predictions import Predictions
 from zoo.keras_internals import calls_of, has_calls
 
@@ -112,11 +113,12 @@ def predict_inputs(model: keras.Model, inputs: NDArray[Any], total: int, size: i
     size = size or batch_size(inputs.shape[1:])
     total = max(total, len(inputs))
     found = []
+    predict_batch = on_own_device(model) or model.predict_on_batch
     for start in range(0, len(inputs), size):
         batch = inputs[start : start + size]
         missing = size - len(batch) if total > size else 0
         filled = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)]) if missing else batch
-        outputs = keras.ops.convert_to_numpy(model.predict_on_batch(filled))
+        outputs = keras.ops.convert_to_numpy(predict_batch(filled))
         found.append(np.asarray(outputs, np.float32)[: len(batch)])
     return np.concatenate(found) if len(found) > 1 else found[0]
 

@@ -16,6 +16,7 @@ from zoo.images.ahead import ahead
 from zoo.machine import core_count
 from zoo.recipe import Recipe
 from zoo.training.augment import augment, call_function, mixup, random_generator
+from zoo.training.hosts import Share
 from zoo.training.views import show_views, turns
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class TrainingBatches:
         seed: Seed of shuffling and augmentation.
         lesson: Predictions of teachers for the images. With it, the epochs cycle through the fixed views of an image
             for which the teachers made predictions, instead of using a new augmentation in every epoch.
+        share: The rows of each batch that this host prepares, if there are several hosts.
     """
 
     data: ImageData
@@ -53,6 +55,7 @@ class TrainingBatches:
     recipe: Recipe
     seed: int
     lesson: Lesson | None = None
+    share: Share | None = None
 
     @property
     def steps(self) -> int:
@@ -65,8 +68,13 @@ class TrainingBatches:
         return self.lesson.views if self.lesson else 0
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """The batch of a step: images uint8 ``(n, height, width, 3)``, targets, and weight of each image."""
-        chosen = self._order(epoch)[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
+        """The batch of a step: images uint8 ``(n, height, width, 3)``, targets, and weight of each image.
+
+        With several hosts, these are the rows of this host.
+        """
+        whole = self._order(epoch)[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
+        rows = self.share.rows(len(whole)) if self.share else slice(0, len(whole))
+        chosen = whole if self._depends_on_whole else whole[rows]
         views = turns(epoch, chosen, self.views) if self.views else None
         images = self.inputs(epoch, step, chosen, views)
         labels = self.labels(chosen)
@@ -78,7 +86,14 @@ class TrainingBatches:
         weights = np.where(labels.any(1), labels @ self.class_weights, targets @ self.class_weights)
         if self.recipe.mixup_alpha:
             mixup(images, targets, self.recipe.mixup_alpha, random_generator(self.seed, epoch, _MIXUP + step))
+        if self._depends_on_whole:
+            return images[rows], targets[rows], weights[rows]
         return images, targets, weights
+
+    @property
+    def _depends_on_whole(self) -> bool:
+        """Whether the images of a batch depend on each other. Every host then prepares the whole batch."""
+        return bool(self.recipe.mixup_alpha or self.recipe.ranges.function)
 
     def labels(self, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
         """One-hot labels. An image without a label has a row of zeros."""
@@ -119,7 +134,12 @@ class TrainingBatches:
     def stream(self, first_epoch: int) -> Generator[Batch, None, None]:
         """An infinite stream of batches from the beginning of ``first_epoch``, prepared ahead."""
         places = ((epoch, step) for epoch in count(first_epoch) for step in range(self.steps))
-        yield from made_ahead(lambda place: self.batch(*place), places)
+        yield from made_ahead(lambda place: self._placed(*place), places)
+
+    def _placed(self, epoch: int, step: int) -> Batch:
+        batch = self.batch(epoch, step)
+        size = min(self.recipe.batch_size, len(self.indices) - step * self.recipe.batch_size)
+        return self.share.placed(batch, size) if self.share else batch
 
 
 def made_ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:

@@ -22,6 +22,7 @@ from zoo.recipe import Recipe
 from zoo.reporter import Reporter
 from zoo.run_folder import Run
 from zoo.training.checkpoint import Arrays, Progress, save_checkpoint
+from zoo.training.hosts import Hosts
 from zoo.training.model import get_weights, learning_rate, set_weights
 from zoo.training.temperature import calibrated_errors
 
@@ -41,10 +42,18 @@ class Harness(keras.callbacks.Callback):
         reporter: Receives the progress.
         added: The other callbacks, whose state is saved in the checkpoint.
         patience: Number of epochs without improvement after which a phase ends. 0 disables early stopping.
+        hosts: The hosts that train the model together. ``None``: one process. Only host 1 writes into the run folder.
     """
 
     def __init__(
-        self, run: Run, whole: keras.Model, data: ImageData, reporter: Reporter, added: list[Any], patience: int
+        self,
+        run: Run,
+        whole: keras.Model,
+        data: ImageData,
+        reporter: Reporter,
+        added: list[Any],
+        patience: int,
+        hosts: Hosts | None = None,
     ) -> None:
         super().__init__()
         # With an accelerator, Keras may call on_batch_end asynchronously. On a CPU, Keras would then run many steps
@@ -55,6 +64,7 @@ class Harness(keras.callbacks.Callback):
         self.reporter = reporter
         self.added = added
         self.patience = patience
+        self.hosts = hosts
         self.progress = Progress()
         self.best: Arrays = []
         self._validation = data.indices(VAL)
@@ -134,6 +144,8 @@ class Harness(keras.callbacks.Callback):
 
     def checkpoint_if_due(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Writes the checkpoint. It is called after all other callbacks, whose state it saves."""
+        if self.hosts:
+            self.model.stop_training = self.hosts.stops(bool(self.model.stop_training))
         waited = time.perf_counter() - self._checkpoint_end
         if self.progress.stopped or waited * _CHECKPOINT_SHARE >= self._checkpoint_seconds:
             self._save()
@@ -177,7 +189,11 @@ class Harness(keras.callbacks.Callback):
 
     def _predicted(self, model: keras.Model) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Probabilities and classes of the validation images."""
-        return predict(model, self._data, self._validation), self._data.classes[self._validation]
+        true = self._data.classes[self._validation]
+        if self.hosts is None:
+            return predict(model, self._data, self._validation), true
+        total = len(self._validation)
+        return self.hosts.predict(lambda own: predict(model, self._data, own, total=total), self._validation), true
 
     def _use_averaged_weights(self) -> Arrays:
         """Replaces the weights by their moving averages. Returns the original weights, or ``[]`` without averaging."""
@@ -188,6 +204,8 @@ class Harness(keras.callbacks.Callback):
         return trained
 
     def _save(self) -> None:
+        if self.hosts and not self.hosts.first:
+            return
         start = time.perf_counter()
         self.progress.callbacks = {
             str(index): callback.get_state()

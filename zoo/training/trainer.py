@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -25,45 +24,19 @@ from zoo.registry import plugin_manager
 from zoo.reporter import Reporter
 from zoo.run_folder import Run
 from zoo.run_folder.info import HeadInfo
-from zoo.training.batches import TrainingBatches
 from zoo.training.checkpoint import restore_model, restore_optimizer
-from zoo.training.effects import refuse_missing_backbone
-from zoo.training.features import FeatureBatches, compute_features
+from zoo.training.features import FeatureBatches
 from zoo.training.harness import Harness
 from zoo.training.heads.attach import with_head
 from zoo.training.heads.choose import ChosenHead
 from zoo.training.heads.features import LAST_FEATURES
 from zoo.training.heads.frozen import choose_for, features_of_depths
+from zoo.training.heads.together import HeadToAttach, head_of_first
+from zoo.training.hosts import Hosts
 from zoo.training.lesson import Lesson
-from zoo.training.model import build_model, compile_model, set_weights, split_model, unfreeze
+from zoo.training.model import build_model, compile_model, get_weights, set_weights
+from zoo.training.phases import Phase, Work, phases_of, timed
 from zoo.training.temperature import divide_logits, fit_temperature
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One call of ``fit``.
-
-    Args:
-        model: The model to train: the whole model, or its head, which shares layers with it.
-        batches: The training batches.
-        recipe: The recipe with the epochs and learning rate of this phase.
-    """
-
-    model: keras.Model
-    batches: TrainingBatches
-    recipe: Recipe
-
-
-@dataclass(frozen=True)
-class Work:
-    """What every phase of a training works on: the run, its data, and the whole model."""
-
-    run: Run
-    architecture: Architecture
-    data: ImageData
-    lesson: Lesson | None
-    model: keras.Model
-    reporter: Reporter
 
 
 def train(
@@ -75,6 +48,7 @@ def train(
     start_weights: Callable[[keras.Model], None] | None = None,
     callbacks: list[Any] | None = None,
     lesson: Lesson | None = None,
+    hosts: Hosts | None = None,
 ) -> keras.Model:
     """Trains what ``run`` describes, from its last checkpoint if it has one, and writes ``model.keras``.
 
@@ -87,13 +61,17 @@ def train(
         callbacks: Keras callbacks to add. The state of a callback with ``get_state()`` and ``set_state(state)`` (JSON)
             is restored when a run is resumed.
         lesson: Predictions of the run's teachers.
+        hosts: The hosts that train the model together. All of them call this function with the same run, but only
+            host 1 chooses a head and writes into the run folder.
 
     Returns:
-        The float32 model with the best weights, calibrated if the recipe requires it.
+        The float32 model with the best weights, calibrated if the recipe requires it. On other hosts than host 1, the
+        model after the last epoch.
 
     Raises:
         TrainingError: The loss is not finite from the start, or a checkpoint cannot be read.
         UsageError: The recipe has a head phase, but the architecture declares no backbone.
+        ClusterError: A host is lost.
     """
     recipe = run.recipe
     keras.utils.set_random_seed(run.seed)
@@ -104,32 +82,29 @@ def train(
         start_weights(model)
     # Callbacks of plugins come first, so that their positions, by which their state is stored, do not depend on
     # options.
-    added = [*plugin_manager().callbacks(recipe=recipe, run_dir=run.path), *(callbacks or [])]
-    chosen = _choose_head(model, architecture, data, run, reporter) if recipe.head == "chosen" else None
-    if chosen:
+    added = [*_of_plugins(run, hosts), *(callbacks or [])]
+    chosen = None
+    if recipe.head == "chosen":
+        alone = hosts is None or hosts.first
+        chosen = head_of_first(hosts, _choose_head(model, architecture, data, run, reporter) if alone else None)
         model = _attach(model, architecture, chosen)
         if not recipe.epochs:
             _keep(model, run, 0.0)  # the head is already calibrated
             reporter.trained()
             return model
-    harness = Harness(run, model, data, reporter, added, patience=recipe.early_stopping_epochs)
-    if resumed:
-        harness.restore(*restore_model(checkpoint, model))
-    elif chosen:
-        harness.keep_as_it_is()
-    work = Work(run, architecture, data, lesson, model, reporter)
-    for number, make in enumerate(_phases(work)):
-        if number < harness.progress.phase or (number == harness.progress.phase and harness.progress.stopped):
-            continue
-        if number > harness.progress.phase:
-            harness.next_phase()
-            resumed = False
-        phase = make(work)
-        compile_model(phase.model, phase.recipe, phase.batches.steps)
+    with hosts.distributed() if hosts else contextlib.nullcontext():
+        if hosts:
+            model = _on_all_hosts(model, hosts, run, architecture, data, chosen)
+        harness = Harness(run, model, data, reporter, added, recipe.early_stopping_epochs, hosts)
         if resumed:
-            restore_optimizer(checkpoint, phase.model.optimizer)
-        _fit(phase, harness, reporter, added, resumed)
-        resumed = False
+            harness.restore(*restore_model(checkpoint, model))
+        elif chosen:
+            harness.keep_as_it_is()
+        _fit_phases(Work(run, architecture, data, lesson, model, reporter, hosts), harness, added, resumed)
+    if hosts:
+        hosts.part()
+        if not hosts.first:
+            return model
     epochs_s = sum(row["seconds"] for row in harness.progress.history)
     if chosen and not harness.progress.best_epoch:
         reporter.note("No epoch improved on the chosen head by more than the standard error on the validation images.")
@@ -150,6 +125,52 @@ def train(
     return final
 
 
+def _of_plugins(run: Run, hosts: Hosts | None) -> list[Any]:
+    """The callbacks of plugins. Most of them log, so on other hosts than host 1, callbacks without effect replace
+    them."""
+    if hosts and not hosts.first:
+        return [keras.callbacks.Callback() for _ in range(int(hosts.group.from_first("callbacks of plugins")))]
+    found = list(plugin_manager().callbacks(recipe=run.recipe, run_dir=run.path))
+    if hosts:
+        hosts.group.from_first("callbacks of plugins", str(len(found)).encode())
+    return found
+
+
+def _on_all_hosts(
+    model: keras.Model,
+    hosts: Hosts,
+    run: Run,
+    architecture: Architecture,
+    data: ImageData,
+    head: HeadToAttach | None,
+) -> keras.Model:
+    """The same model on the devices of all hosts, with the weights that it has on host 1."""
+    weights = hosts.arrays_of_first("initial weights", get_weights(model.weights))
+    keras.utils.set_random_seed(run.seed)  # the state of dropout is the same as in a model that is built once
+    shared = _build(run, architecture, data, run.info.precision)
+    if head:
+        shared = _attach(shared, architecture, head)
+    set_weights(shared.weights, weights)
+    return shared
+
+
+def _fit_phases(work: Work, harness: Harness, added: list[Any], resumed: bool) -> None:
+    """Trains in all phases that are not finished yet."""
+    checkpoint = work.run.path / "checkpoints" / "last.npz"
+    for number, make in enumerate(phases_of(work)):
+        if number < harness.progress.phase or (number == harness.progress.phase and harness.progress.stopped):
+            continue
+        if number > harness.progress.phase:
+            harness.next_phase()
+            resumed = False
+        phase = make(work)
+        compile_model(phase.model, phase.recipe, phase.batches.steps)
+        if resumed:
+            restore_optimizer(checkpoint, phase.model.optimizer)
+        _fit(phase, harness, work.reporter, added, resumed)
+        resumed = False
+
+
 def _keep(model: keras.Model, run: Run, epochs_s: float, **found: Any) -> None:
     """Writes ``model.keras``, and writes its results into ``run.json``."""
     with whole_file(run.model_path) as aside:
@@ -165,12 +186,12 @@ def _choose_head(
     depths, recipe = architecture.depths, run.recipe
     images = data.only(TRAIN)
     reporter.stage(f"Computing features of {len(depths) + 1} depth(s) of the frozen backbone")
-    with _timed(run, "features_s"):
+    with timed(run, "features_s"):
         features, damaged = features_of_depths(model, architecture, images, recipe, reporter.counter("features"))
     if damaged:
         reporter.note(damage_note(damaged, "feature vectors"))
     reporter.stage("Choosing a head by cross-validation")
-    with _timed(run, "head_s"):
+    with timed(run, "head_s"):
         chosen = choose_for(features, images, recipe, run.seed, reporter.counter("choosing"))
     used = tuple(name for name, uses in zip(depths, chosen.uses(features.widths), strict=False) if uses)
     run.update(head=replace(chosen.info, depths=used))
@@ -201,7 +222,7 @@ def _choose_again(
         start_weights(model)
     everything = replace(data, splits=tuple(TRAIN if split == VAL else split for split in data.splits))
     chosen = _choose_head(model, architecture, everything, run, reporter)
-    model = _attach(model, architecture, chosen)
+    model = _attach(model, architecture, head_of_first(None, chosen))
     _keep(model, run, epochs_s, best_epoch=0)
     reporter.trained()
     return model
@@ -221,9 +242,9 @@ def _told(info: HeadInfo, used: Sequence[str]) -> str:
     )
 
 
-def _attach(model: keras.Model, architecture: Architecture, chosen: ChosenHead) -> keras.Model:
+def _attach(model: keras.Model, architecture: Architecture, head: HeadToAttach) -> keras.Model:
     assert architecture.backbone is not None
-    return with_head(model, architecture.depths, architecture.backbone, chosen.head, chosen.used)
+    return with_head(model, architecture.depths, architecture.backbone, head.head, head.used)
 
 
 def _first_rate(recipe: Recipe) -> str:
@@ -251,49 +272,6 @@ def _build(run: Run, architecture: Architecture, data: ImageData, precision: str
     if run.recipe.dropout is not None:
         options["dropout"] = run.recipe.dropout
     return build_model(architecture, data.spec.input_shape, len(data.labels), options, precision)
-
-
-def _phases(work: Work) -> Iterator[Callable[[Work], Phase]]:
-    """The phases of a recipe. Each is created when it starts, because a head phase then computes its features."""
-    recipe = work.run.recipe
-    refuse_missing_backbone(recipe, work.architecture)
-    if recipe.head_epochs:
-        yield _head_phase
-    if recipe.epochs:
-        yield _image_phase
-
-
-def _head_phase(work: Work) -> Phase:
-    recipe, data, lesson, run, reporter = work.run.recipe, work.data, work.lesson, work.run, work.reporter
-    assert work.architecture.backbone is not None  # `refuse_missing_backbone` was called
-    backbone, head = split_model(work.model, work.architecture.backbone)
-    views = lesson.views if lesson else recipe.head_views
-    reporter.stage(f"Computing features of the frozen backbone ({views} view(s) per image)")
-    with _timed(run, "features_s"):
-        features = compute_features(backbone, data, recipe, views, reporter.counter("features"))
-    if features.damaged:
-        reporter.note(damage_note(features.damaged, "feature vectors"))
-    phase_recipe = replace(recipe, epochs=recipe.head_epochs, learning_rate=recipe.head_learning_rate)
-    batches = FeatureBatches(features.data, data.training, phase_recipe, run.seed, lesson, features.views)
-    return Phase(head, batches, phase_recipe)
-
-
-@contextlib.contextmanager
-def _timed(run: Run, timing: str) -> Iterator[None]:
-    """Adds the seconds of the block to a timing of the run, including the time before an interruption."""
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        run.add_seconds(timing, time.perf_counter() - start)
-
-
-def _image_phase(work: Work) -> Phase:
-    recipe, backbone = work.run.recipe, work.architecture.backbone
-    if backbone is not None and recipe.freezes:
-        unfreeze(work.model, backbone, recipe.unfreeze, recipe.batch_norm_momentum)
-    batches = TrainingBatches(work.data, work.data.training, recipe, work.run.seed, work.lesson)
-    return Phase(work.model, batches, recipe.lasting(batches.steps))
 
 
 def _fit(phase: Phase, harness: Harness, reporter: Reporter, added: list[Any], resumed: bool) -> None:

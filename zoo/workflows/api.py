@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from zoo.errors import UsageError
 from zoo.image_spec import ImageSpec
@@ -33,6 +33,7 @@ def _reporter(quiet: bool) -> Reporter:
     return QuietReporter() if quiet else make_reporter()
 
 
+@overload
 def train(
     architecture: str | None = None,
     *,
@@ -54,10 +55,43 @@ def train(
     teachers: AnyPath | Run | Iterable[AnyPath | Run] = (),
     unlabelled: AnyPath | None = None,
     devices: int | str | None = None,
+    host: None = None,
     runs: AnyPath = DEFAULT_ROOT,
     quiet: bool = False,
     **settings: Any,
-) -> Run:
+) -> Run: ...
+
+
+@overload
+def train(architecture: str | None = None, *, host: str | None, **arguments: Any) -> Run | None: ...
+
+
+def train(
+    architecture: str | None = None,
+    *,
+    data: Any = None,
+    class_names: Any = None,
+    name: str | None = None,
+    size: int | tuple[int, int] | None = None,
+    resize: str | None = None,
+    interpolation: str | None = None,
+    recipe: str | None = None,
+    weights: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    split_seed: int | None = None,
+    callbacks: Iterable[Any] = (),
+    tensorboard: bool = False,
+    resume: AnyPath | Run | None = None,
+    repeat: AnyPath | Run | None = None,
+    teachers: AnyPath | Run | Iterable[AnyPath | Run] = (),
+    unlabelled: AnyPath | None = None,
+    devices: int | str | None = None,
+    host: str | None = None,
+    runs: AnyPath = DEFAULT_ROOT,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run | None:
     """Trains a model, evaluates it on test images, and writes a report, like ``zoo train``.
 
     Args:
@@ -81,20 +115,24 @@ def train(
         teachers: Finished runs on the same classes. The model learns their probabilities in addition to the labels.
         unlabelled: A folder of photos without labels. The model learns the teachers' probabilities on them.
         devices: Number of devices that share every batch, or ``"all"``; needs Keras on JAX. ``None``: one.
+        host: ``"I/N@ADDRESS:PORT"`` for number I of N processes that train the model together. Host 1 listens there.
+            Needs Keras on JAX, which must not have been used in this process before.
         runs: Folder of runs.
         quiet: Whether to print only warnings.
         settings: Fields of the ``Recipe`` and ranges of its ``Augmentation``, such as ``epochs=4`` or ``flip="none"``.
 
     Returns:
         The finished run: ``run.metrics.accuracy``, ``run.model``, ``run.predict(...)``, ``run.export("tflite")``.
+        ``None`` on other hosts than host 1.
 
     Raises:
-        UsageError, DataError, TrainingError: In the same cases as ``zoo train``.
+        UsageError, DataError, TrainingError, ClusterError: In the same cases as ``zoo train``.
 
     >>> run = zoo.train("simple_cnn", data="digits", size=16, epochs=1, precision="float32", quiet=True)
     >>> run.metrics.n
     376
     """
+    from zoo.hosts.place import Place
     from zoo.workflows.planning import TrainRequest
     from zoo.workflows.train import train as begin
 
@@ -118,7 +156,13 @@ def train(
         teachers=_folders(teachers),
         unlabelled=None if unlabelled is None else Path(unlabelled),
         devices=devices,
+        host=None if host is None else Place.parse(host),
     )
+    if request.host is not None and not request.host.first:
+        from zoo.workflows.assist import assist
+
+        assist(request, reporter)
+        return None
     return Run(begin(request, reporter).run, _reporter)
 
 

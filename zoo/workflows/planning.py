@@ -11,6 +11,7 @@ from typing import Any
 
 from zoo.data.named import find_source
 from zoo.errors import UsageError
+from zoo.hosts.place import Place
 from zoo.image_spec import ImageSpec
 from zoo.recipe import Recipe, setting_as_text
 from zoo.registry import architectures
@@ -53,6 +54,8 @@ class TrainRequest:
         unlabelled: A folder of photos without labels. The model learns the teachers' probabilities on them.
         devices: Number of devices that share every batch, or ``"all"``; needs Keras on JAX. It may differ when a run is
             resumed.
+        host: The place of this process, if several processes train the model together. It may differ when a run is
+            resumed.
     """
 
     architecture: str | None = None
@@ -74,6 +77,7 @@ class TrainRequest:
     teachers: tuple[Path, ...] = ()
     unlabelled: Path | None = None
     devices: int | str | None = None
+    host: Place | None = None
 
     def asked(self) -> dict[str, Any]:
         """The values that are set, by name, including the fields of image and recipe."""
@@ -98,6 +102,7 @@ class TrainRequest:
         given |= {"seed": self.seed, "split_seed": self.split_seed}
         given |= {"runs": None if self.runs == DEFAULT_ROOT else self.runs}
         given |= {"resume": self.resume, "repeat": self.repeat, "name": self.name, "devices": self.devices}
+        given |= {"host": self.host}
         for name, value in given.items():
             if value is not None:
                 yield from (_flag(name), str(value))

@@ -23,6 +23,7 @@ from zoo.reporter import Reporter
 from zoo.run_folder import Run as RunFolder
 from zoo.run_folder import create_run, open_run, refuse_name
 from zoo.workflows.host import host_kept
+from zoo.workflows.hosts import connect, meeting, refuse_idle_hosts, refuse_other_photos, send_run
 from zoo.workflows.leaks import find_and_record, measure_without
 from zoo.workflows.models import Run
 from zoo.workflows.plan_file import read_plan, write_plan
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from zoo.data import ImageData
+    from zoo.training.hosts import Hosts
+    from zoo.training.plan import Plan
 
 _training = threading.Lock()
 
@@ -67,7 +70,15 @@ def train(request: TrainRequest, reporter: Reporter) -> Trained:
             training another model.
         DataError: The images cannot be used.
         TrainingError: The loss is not finite, or a run cannot be read or written.
+        ClusterError: Another host does not join in time, or is lost.
     """
+    with only_training():
+        return _resume(request, reporter) if request.resume else _begin(request, reporter)
+
+
+@contextlib.contextmanager
+def only_training() -> Iterator[None]:
+    """Refuses a second training in this process, and restores global state of the process afterwards."""
     if not _training.acquire(blocking=False):
         raise UsageError(
             "This process is already training another model.",
@@ -75,14 +86,28 @@ def train(request: TrainRequest, reporter: Reporter) -> Trained:
         )
     try:
         with host_kept():
-            return _resume(request, reporter) if request.resume else _begin(request, reporter)
+            yield
     finally:
         _training.release()
 
 
-def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
-    start = time.perf_counter()
-    command = request.command()
+@dataclass(frozen=True)
+class Planned:
+    """The plan of a new run.
+
+    Args:
+        request: The request, completed by its plan file or the best architecture.
+        plan: The plan.
+        repeated: The run that is repeated.
+    """
+
+    request: TrainRequest
+    plan: Plan
+    repeated: RunFolder | None
+
+
+def planned(request: TrainRequest, reporter: Reporter) -> Planned:
+    """Makes the plan of a new run. Raises ``UsageError`` for values that cannot be used."""
     repeated = None
     if request.repeat is not None and request.repeat.suffix.lower() in (".yaml", ".yml"):
         request = read_plan(request.repeat, request)
@@ -92,7 +117,22 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
         _refuse_name(request.runs, request.name)
     if request.architecture is None and repeated is None and request.data is not None:
         request = _with_best(request, reporter)
-    plan = make_plan(request, repeated)
+    return Planned(request, make_plan(request, repeated), repeated)
+
+
+def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
+    start = time.perf_counter()
+    command = request.command()
+    made = planned(request, reporter)
+    if request.host is None:
+        return _begin_planned(made, None, command, reporter, start)
+    with meeting(request.host, made.plan, reporter) as group:
+        hosts = connect(group, request.devices, made.plan.recipe.batch_size, reporter)
+        return _begin_planned(made, hosts, command, reporter, start)
+
+
+def _begin_planned(made: Planned, hosts: Hosts | None, command: str, reporter: Reporter, start: float) -> Trained:
+    request, plan, repeated = made.request, made.plan, made.repeated
     from zoo.backend import start_keras
     from zoo.data import load_data, named_dataset
     from zoo.machine import machine, versions
@@ -103,7 +143,8 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
     check_recipe(plan.recipe, plan.image.input_shape)
     for note in plan.notes:
         reporter.note(note)
-    _share_batches(request.devices, plan.recipe.batch_size, reporter)
+    if hosts is None:
+        _share_batches(request.devices, plan.recipe.batch_size, reporter)
     reporter.stage(f"Reading {plan.source} as {plan.image}")
     data = load_data(
         plan.source,
@@ -117,6 +158,8 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
     if request.split_seed is not None and "made" not in data.origin.values():
         reporter.note("--split-seed has no effect: the data has its own splits.")
     teaching = prepare_teaching(plan.teachers, plan.unlabelled, data, reporter)
+    if hosts:
+        refuse_other_photos(hosts, data, teaching)
     named = named_dataset(plan.source)
     flip = choose_flip(plan.recipe, data, named.flip if named else "auto")
     if flip.warning:
@@ -127,8 +170,10 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
     from zoo.training.precision import resolve_precision
 
     offer = architectures().offer(plan.architecture.name)
+    # With several hosts, host 1 measures with the images of one device, because its own device is measured.
+    measured = recipe.with_values({"batch_size": recipe.batch_size // hosts.share.devices}) if hosts else recipe
     precision = resolve_precision(
-        plan.architecture, data.spec.input_shape, len(data.labels), plan.options, recipe, repeated
+        plan.architecture, data.spec.input_shape, len(data.labels), plan.options, measured, repeated
     )
     info = RunInfo(
         architecture=plan.architecture.name,
@@ -161,7 +206,9 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
             teaching.record(run)
         # This comes last: from here on, the run can be resumed.
         write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), data.rows())
-        return _finish(run, data, teaching, request.callbacks, reporter, start)
+        if hosts:
+            send_run(hosts.group, run)
+        return _finish(run, data, teaching, request.callbacks, reporter, start, hosts)
 
 
 def _with_best(request: TrainRequest, reporter: Reporter) -> TrainRequest:
@@ -219,6 +266,29 @@ def _resume(request: TrainRequest, reporter: Reporter) -> Trained:
     if "unlabelled" in asked:
         asked["unlabelled"] = str(asked["unlabelled"].expanduser().absolute())
     refuse_other_plan(run, asked)
+    if request.host is not None:
+        return _resume_on_hosts(run, request, reporter, start)
+    return _resume_checked(run, request, None, reporter, start)
+
+
+def _resume_on_hosts(run: RunFolder, request: TrainRequest, reporter: Reporter, start: float) -> Trained:
+    """Resumes a run together with other hosts. If its training is finished, they are told so."""
+    assert request.host is not None
+    if run.finished or not _resumable(run):
+        with meeting(request.host, None, reporter) as group:
+            send_run(group, None)
+            group.part_in_peace()
+        return _resume_checked(run, request, None, reporter, start)
+    refuse_idle_hosts(request.host, run.recipe)
+    with meeting(request.host, None, reporter) as group:
+        send_run(group, run)
+        hosts = connect(group, request.devices, run.recipe.batch_size, reporter)
+        return _resume_checked(run, request, hosts, reporter, start)
+
+
+def _resume_checked(
+    run: RunFolder, request: TrainRequest, hosts: Hosts | None, reporter: Reporter, start: float
+) -> Trained:
     if run.finished and (run.path / "report.html").is_file():
         return Trained(run, run.path / "report.html", already=True)
     if not _resumable(run):
@@ -228,15 +298,18 @@ def _resume(request: TrainRequest, reporter: Reporter) -> Trained:
         )
     with _alone(run):
         # The run is opened again, now that no other process writes it.
-        return _resume_alone(open_run(run.path), request, reporter, start)
+        return _resume_alone(open_run(run.path), request, hosts, reporter, start)
 
 
-def _resume_alone(run: RunFolder, request: TrainRequest, reporter: Reporter, start: float) -> Trained:
+def _resume_alone(
+    run: RunFolder, request: TrainRequest, hosts: Hosts | None, reporter: Reporter, start: float
+) -> Trained:
     from zoo.data import load_data
     from zoo.training.plan import refuse_other_data
 
     source = run.info.data.source
-    _share_batches(request.devices, run.recipe.batch_size, reporter)
+    if hosts is None:
+        _share_batches(request.devices, run.recipe.batch_size, reporter)
     reporter.stage(f"Resuming {run.path} on {source}")
     counter = reporter.counter("decoding")
     data = load_data(
@@ -252,9 +325,11 @@ def _resume_alone(run: RunFolder, request: TrainRequest, reporter: Reporter, sta
         _refuse_other_backend(run)
         _tell_other_version(run, reporter)
         teaching = resumed_teaching(run, data, reporter)
+    if hosts:
+        refuse_other_photos(hosts, data, teaching)
     run.update(tensorboard=request.tensorboard or run.info.tensorboard)
     before_s = sum(run.history.get("seconds", [])) + run.preparation_s
-    return _finish(run, data, teaching, request.callbacks, reporter, start - before_s)
+    return _finish(run, data, teaching, request.callbacks, reporter, start - before_s, hosts)
 
 
 def _share_batches(devices: int | str | None, batch_size: int, reporter: Reporter) -> None:
@@ -296,6 +371,7 @@ def _finish(
     callbacks: tuple[Any, ...],
     reporter: Reporter,
     start: float,
+    hosts: Hosts | None = None,
 ) -> Trained:
     """Completes a run. If it was interrupted after the evaluation, only the report remains to be written."""
     from zoo.evaluation.trained import of_run
@@ -309,7 +385,7 @@ def _finish(
         leaks = find_and_record(run, data, reporter)
         model, features = None, None
         if not finished:
-            model, features = _train_and_measure(run, data, teaching, callbacks, reporter)
+            model, features = _train_and_measure(run, data, teaching, callbacks, reporter, hosts)
         if not finished or "total_s" not in run.info.timings:
             run.update(timings={**run.info.timings, "total_s": round(time.perf_counter() - start, 2)})
         for warning in run.metrics.warnings:
@@ -325,7 +401,12 @@ def _finish(
 
 
 def _train_and_measure(
-    run: RunFolder, data: ImageData, teaching: Teaching | None, callbacks: tuple[Any, ...], reporter: Reporter
+    run: RunFolder,
+    data: ImageData,
+    teaching: Teaching | None,
+    callbacks: tuple[Any, ...],
+    reporter: Reporter,
+    hosts: Hosts | None,
 ) -> tuple[keras.Model, NDArray[np.float32] | None]:
     """The trained model, and the features of the test images if they are kept."""
     from zoo.evaluation.evaluate import evaluate
@@ -340,16 +421,26 @@ def _train_and_measure(
     )
     architecture = architectures().get(run.architecture)
     start_with = start_weights(architecture, info.weights, data.labels)
-    added = [*map(_answerable, callbacks), *_tensorboard(run)]
+    added = [*map(answerable, callbacks), *_tensorboard(run)]
     lesson = teaching.lesson(run, reporter) if teaching else None
     images = teaching.images if teaching else data
-    model = fit(run, architecture, images, reporter, start_weights=start_with, callbacks=added, lesson=lesson)
+    with hosts.group.explaining() if hosts else contextlib.nullcontext():
+        model = fit(
+            run,
+            architecture,
+            images,
+            reporter,
+            start_weights=start_with,
+            callbacks=added,
+            lesson=lesson,
+            hosts=hosts,
+        )
     reporter.stage("Measuring")
     measured = evaluate(model, data, run.path, data.counts["train"], choice=choice_of(run, model, data))
     return model, measured.features
 
 
-def _answerable(callback: Any) -> Any:
+def answerable(callback: Any) -> Any:
     """Wraps a callback of the caller, so that an error names the callback and says that the run can be resumed."""
     import keras
 

@@ -1,0 +1,466 @@
+"""Several processes train one model together. In these tests, they run on one machine and are connected by loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import FakePlugin, PhotoFolder, Zoo, zoo_command, zoo_environment
+from tests.training.test_devices import KILLER
+from tests.training.test_transfer import weights
+from zoo.errors import ClusterError, DataError, UsageError
+from zoo.hosts import Group, Place, joined
+from zoo.hosts.relay import free_port
+from zoo.hosts.wire import Wire
+from zoo.recipe import Recipe
+from zoo.reporter import Reporter
+from zoo.run_folder import open_run
+from zoo.training.hosts import Share
+from zoo.workflows.hosts import refuse_idle_hosts
+
+MEMBER = """
+import sys, time
+from zoo.hosts import Place, joined
+from zoo.reporter import Reporter
+
+with joined(Place.parse(sys.argv[1]), Reporter()) as group:
+    group.gather("hello", sys.argv[2].encode())
+    print("joined", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("2/2", "must have the form I/N@ADDRESS:PORT. Received: '2/2'"),
+        ("2/2@:5000", "must have the form"),
+        ("one/2@node:5000", "must have the form"),
+        ("3/2@node:5000", "there is no host 3 of 2"),
+        ("0/2@node:5000", "there is no host 0 of 2"),
+        ("1/1@node:5000", "the number of hosts must be from 2"),
+        ("1/2@node:70000", "the port must be from 1 to 65535. Received: 70000"),
+    ],
+)
+def test_places_that_are_not_possible(text: str, told: str, zoo: Zoo) -> None:
+    with pytest.raises(UsageError) as error:
+        Place.parse(text)
+    assert told in error.value.message
+    done = zoo("train", "simple_cnn", "--host", text)
+    assert done.code == 2
+    assert told in done.err
+
+
+def test_a_place_is_written_as_it_is_read() -> None:
+    assert str(Place.parse("2/3@node1:5000")) == "2/3@node1:5000"
+    assert Place.parse("2/3@[::1]:5000") == Place(2, 3, "::1", 5000)
+    assert str(Place(2, 3, "::1", 5000)) == "2/3@[::1]:5000"
+
+
+def on_hosts(count: int, work: Callable[[Group], Any], wait_s: float = 20) -> list[Any]:
+    """The result or the error of ``work`` on each host. The hosts are threads."""
+    port = free_port()
+
+    def host(number: int) -> Any:
+        try:
+            with joined(Place(number, count, "127.0.0.1", port), Reporter(), wait_s=wait_s) as group:
+                found = work(group)
+                group.part_in_peace()
+                return found
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(host, range(1, count + 1)))
+
+
+def test_hosts_exchange_what_each_gives() -> None:
+    large = os.urandom(3_000_000)
+
+    def work(group: Group) -> Any:
+        number = group.place.number
+        return (
+            group.gather("numbers", b"x" * number),
+            group.from_first("large", large if group.place.first else b"not used"),
+            group.any("nobody", False),
+            group.any("one", number == 3),
+        )
+
+    assert on_hosts(3, work) == [([b"x", b"xx", b"xxx"], large, False, True)] * 3
+
+
+def test_all_hosts_are_told_which_facts_differ() -> None:
+    def work(group: Group) -> None:
+        facts = {"seed": "0", "epochs": "3" if group.place.number != 2 else "4"}
+        group.refuse_differences("settings", facts, DataError, "Give the same command.")
+
+    found = on_hosts(3, work)
+    assert all(isinstance(each, DataError) for each in found)
+    assert {each.message for each in found} == {"The hosts differ. epochs: 3 on host 1, 4 on host 2."}
+
+
+def test_hosts_that_do_not_do_the_same_are_told_so() -> None:
+    found = on_hosts(2, lambda group: group.gather("predictions" if group.place.first else "end of an epoch"))
+    assert isinstance(found[0], ClusterError)
+    assert "this process is at 'predictions', host 2 at 'end of an epoch'" in found[0].message
+    assert isinstance(found[1], ClusterError)
+
+
+def test_an_error_of_one_host_ends_the_others() -> None:
+    def work(group: Group) -> None:
+        if group.place.number == 2:
+            raise DataError("The disk of this host is empty.")
+        group.gather("numbers")
+
+    found = on_hosts(3, work)
+    assert isinstance(found[1], DataError)
+    for other in (found[0], found[2]):
+        assert isinstance(other, ClusterError)
+        assert other.message == "Host 2 of 3 ended: The disk of this host is empty."
+
+
+@pytest.fixture
+def member() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Starts a host in a process of its own, which joins and then sleeps."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(place: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", MEMBER, place, "given"]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()  # also closes the pipe
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (signal.SIGKILL, "The connection to host 2 of 2"),
+        (signal.SIGSTOP, "Host 2 of 2 has been silent for 3 s"),
+    ],
+)
+def test_a_host_that_is_killed_or_frozen_is_noticed(
+    member: Callable[[str], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch, number: signal.Signals, told: str
+) -> None:
+    monkeypatch.setattr("zoo.hosts.group.SILENCE_S", 3.0)
+    port = free_port()
+    other = member(f"2/2@127.0.0.1:{port}")
+    with joined(Place(1, 2, "127.0.0.1", port), Reporter()) as group:
+        assert group.gather("hello") == [b"", b"given"]
+        assert other.stdout
+        assert other.stdout.readline() == "joined\n"
+        os.kill(other.pid, number)
+        start = time.monotonic()
+        with pytest.raises(ClusterError) as error:
+            group.gather("never")
+    assert time.monotonic() - start < 15
+    assert told in error.value.message
+    assert "--resume" in str(error.value.hint)
+
+
+def test_nobody_listens() -> None:
+    port = free_port()
+    start = time.monotonic()
+    with (
+        pytest.raises(ClusterError, match=f"Host 1 could not be reached at 127.0.0.1:{port} within 1 s: Connection"),
+        joined(Place(2, 2, "127.0.0.1", port), Reporter(), wait_s=1),
+    ):
+        pass
+    assert time.monotonic() - start < 10
+
+
+def test_another_program_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def answer() -> None:
+            with server.accept()[0] as connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"." * 100)
+
+        threading.Thread(target=answer, daemon=True).start()
+        with (
+            pytest.raises(ClusterError, match="within 2 s"),
+            joined(Place(2, 2, "127.0.0.1", port), Reporter(), wait_s=2),
+        ):
+            pass
+
+
+def test_hosts_that_do_not_join_are_named() -> None:
+    port = free_port()
+
+    def host(number: int) -> str:
+        try:
+            with joined(Place(number, 4, "127.0.0.1", port), Reporter(), wait_s=2):
+                return "joined"
+        except ClusterError as error:
+            return error.message
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(host, (1, 3)))
+    assert found == ["Host(s) 2, 4 of 4 did not join within 2 s."] * 2
+
+
+def test_two_processes_with_the_same_number_or_another_count() -> None:
+    port = free_port()
+    place = Place(1, 3, "127.0.0.1", port)
+    told = []
+
+    def first() -> None:
+        try:
+            with joined(place, Reporter(), wait_s=4):
+                pass
+        except ClusterError as error:
+            told.append(error.message)
+
+    def second(number: int, count: int) -> None:
+        with joined(Place(number, count, "127.0.0.1", port), Reporter(), wait_s=10):
+            pass
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    waiting = Wire(connected(port))
+    waiting.send("join", protocol=1, number=2, count=3)
+    assert waiting.receive().kind == "welcome"
+    with pytest.raises(UsageError, match="Another process is host 2 of 3; it runs at"):
+        second(2, 3)
+    with pytest.raises(UsageError, match="Host 1 was started as one of 3 hosts, this process as 2 of 2"):
+        second(2, 2)
+    with (
+        pytest.raises(UsageError, match=f"Host 1 cannot listen on port {port}: Address already in use"),
+        joined(place, Reporter(), wait_s=1),
+    ):
+        pass
+    with connected(port) as scanner:
+        scanner.sendall(b"GET / HTTP/1.1\r\n\r\n")  # does no harm
+    waiting.close()
+    thread.join(20)
+    assert told == ["Host(s) 3 of 3 did not join within 4 s."]
+
+
+def connected(port: int) -> socket.socket:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=5)
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_an_address_that_leads_to_another_host_1_or_to_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # listens only there, so that port is free on ::1
+
+        def answer() -> None:
+            wire = Wire(server.accept()[0])
+            wire.receive()
+            wire.send("token", token="of another")
+            wire.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        port = server.getsockname()[1]
+        with (
+            pytest.raises(UsageError, match=r"host 1|Address already in use"),
+            joined(Place(1, 2, "127.0.0.1", port), Reporter(), wait_s=1),
+        ):
+            pass
+    with (
+        pytest.raises(UsageError, match=r"The address of host 1, nowhere\.invalid, is unknown"),
+        joined(Place(1, 2, "nowhere.invalid", free_port()), Reporter(), wait_s=1),
+    ):
+        pass
+
+
+def test_what_hosts_cannot_help_with_is_refused_before_they_wait(zoo: Zoo, photo_folder: PhotoFolder) -> None:
+    place = Place(1, 3, "node", 5000)
+    with pytest.raises(UsageError, match="closed form and trains no epochs"):
+        refuse_idle_hosts(place, Recipe(head="chosen", epochs=0, head_epochs=0, batch_size=30))
+    with pytest.raises(UsageError, match="A batch of 32 images cannot be divided among 3 hosts") as error:
+        refuse_idle_hosts(place, Recipe(epochs=2, batch_size=32))
+    assert "such as 33" in str(error.value.hint)
+    for number in (1, 2):
+        host = f"{number}/2@127.0.0.1:{free_port()}"
+        done = zoo("train", "simple_cnn", "--data", photo_folder({"a": 3, "b": 3}), "--host", host)
+        assert done.code == 2
+        assert f"--host {host} needs Keras on JAX; the backend is tensorflow." in done.err
+
+
+def test_the_rows_of_all_hosts_are_the_batch() -> None:
+    shares = [Share(number, 3, 6, None) for number in (1, 2, 3)]
+    batch = np.arange(12)
+    assert np.concatenate([batch[share.rows(12)] for share in shares]).tolist() == batch.tolist()
+    assert [len(batch[share.rows(12)]) for share in shares] == [4, 4, 4]
+    assert [len(batch[share.rows(8)]) for share in shares] == [8, 8, 8]  # computed by every device
+
+
+@dataclass
+class Trained:
+    """The processes of one training.
+
+    Args:
+        codes: Exit code of each host.
+        errors: Its messages.
+        outputs: Its standard output.
+        seconds_after_kill: Time from the kill to the end of the last process.
+    """
+
+    codes: list[int]
+    errors: list[str]
+    outputs: list[str]
+    seconds_after_kill: float = 0.0
+
+
+TrainOnHosts = Callable[..., Trained]
+
+
+@pytest.fixture
+def train_on_hosts(tmp_path: Path, site: Path) -> TrainOnHosts:
+    """``train_on_hosts(2, "simple_cnn", ...)`` runs the real command once a host, each in an empty folder."""
+    pytest.importorskip("jax", reason="jax is not installed")
+
+    def run(
+        count: int,
+        *arguments: str | Path,
+        killed: int = 0,
+        own: dict[int, list[str]] | None = None,
+        env: dict[str, str] | None = None,
+    ) -> Trained:
+        environment = zoo_environment(site) | {"KERAS_BACKEND": "jax", **(env or {})}
+        port = free_port()
+        processes, errors = [], []
+        for number in range(1, count + 1):
+            folder = tmp_path if number == 1 else tmp_path / f"host{number}"
+            folder.mkdir(exist_ok=True)
+            errors.append(folder / f"err{number}")
+            words = [*map(str, arguments), *(own or {}).get(number, [])]
+            words += ["--host", f"{number}/{count}@127.0.0.1:{port}"] if count > 1 else []
+            with errors[-1].open("w") as err:
+                processes.append(
+                    subprocess.Popen(
+                        zoo_command("train", *words), cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=err
+                    )
+                )
+        start = time.monotonic()
+        if killed:
+            while "\nepoch" not in errors[0].read_text():
+                assert all(process.poll() is None for process in processes), [each.read_text() for each in errors]
+                assert time.monotonic() - start < 300
+                time.sleep(0.05)
+            start = time.monotonic()
+            processes[killed - 1].kill()
+        outputs = [process.communicate(timeout=300)[0].decode() for process in processes]
+        codes = [process.returncode for process in processes]
+        return Trained(codes, [each.read_text() for each in errors], outputs, time.monotonic() - start)
+
+    return run
+
+
+def assert_same(one: Path, other: Path) -> None:
+    expected, found = weights(one), weights(other)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-5, err_msg=name)
+    for column in ("loss", "val_loss", "accuracy", "val_accuracy"):
+        histories = [open_run(run).history[column] for run in (one, other)]
+        np.testing.assert_allclose(histories[1], histories[0], rtol=1e-6, err_msg=column)
+
+
+@pytest.mark.long
+def test_two_hosts_give_the_weights_of_one_also_after_host_1_was_killed_and_a_resume_on_three(
+    photo_folder: PhotoFolder,
+    tiny_net: None,
+    fake_plugin: FakePlugin,
+    train_on_hosts: TrainOnHosts,
+    tmp_path: Path,
+) -> None:
+    """A network with BatchNorm and dropout, trained on features, then in all layers. The last batch cannot be
+    divided."""
+    fake_plugin("zoo-killer", KILLER)
+    photos = photo_folder({"a": 22, "b": 22, "c": 24})
+    command = ["tiny_net", "--data", photos, "--head-epochs", "1", "--epochs", "3", "--early-stopping-epochs", "0"]
+    command += ["--batch-size", "12"]
+    one = train_on_hosts(1, *command, "--name", "one")
+    assert one.codes == [0], one.errors
+    killed = train_on_hosts(2, *command, "--name", "several", env={"KILL": "1"})
+    assert killed.codes == [-signal.SIGKILL, ClusterError.exit_code], killed.errors
+    assert "Every batch of 12 images is divided among 2 hosts with 1 device(s) each" in killed.errors[0]
+    assert "Error: The connection to host 1 of 2" in killed.errors[1]
+    one_run, run = (tmp_path / "runs" / name for name in ("one", "several"))
+    assert len(open_run(run).history["loss"]) == 2
+
+    done = train_on_hosts(3, "--resume", run, "--json")
+    assert done.codes == [0, 0, 0], done.errors
+    assert json.loads(done.outputs[0])["run"].endswith("several")
+    assert done.outputs[1:] == ["", ""]
+    assert [path.name for path in (tmp_path / "host2").iterdir()] == ["err2"]
+    images = sum(open_run(run).info.data.counts["train"].values())
+    assert images % 12 % 3  # the last batch cannot be divided among three hosts
+    assert_same(one_run, run)
+    again = train_on_hosts(2, "--resume", run)
+    assert again.codes == [0, 0], again.errors
+    assert "is finished; there is nothing to resume" in again.outputs[0]
+    assert "there is nothing to do for this host" in again.errors[1]
+
+
+@pytest.mark.long
+def test_all_layers_behind_a_chosen_head_on_two_hosts(
+    photo_folder: PhotoFolder, tiny_net: None, train_on_hosts: TrainOnHosts, tmp_path: Path
+) -> None:
+    """Host 1 alone chooses the head. Mixup depends on the whole batch."""
+    photos = photo_folder({"a": 22, "b": 22})
+    command = ["tiny_net", "--data", photos, "--head", "chosen", "--head-epochs", "0", "--epochs", "2"]
+    command += ["--mixup-alpha", "0.2", "--unfreeze", "1"]
+    assert train_on_hosts(1, *command, "--name", "one").codes == [0]
+    two = train_on_hosts(2, *command, "--name", "two")
+    assert two.codes == [0, 0], two.errors
+    assert "Choosing a head" not in two.errors[1]
+    assert_same(tmp_path / "runs" / "one", tmp_path / "runs" / "two")
+
+
+@pytest.mark.long
+def test_the_loss_of_another_host_ends_host_1_within_half_a_minute(
+    photo_folder: PhotoFolder, train_on_hosts: TrainOnHosts, tmp_path: Path
+) -> None:
+    photos = photo_folder({"a": 12, "b": 12})
+    command = ["simple_cnn", "--data", photos, "--size", "32", "--epochs", "4000", "--early-stopping-epochs", "0"]
+    lost = train_on_hosts(2, *command, "--precision", "float32", "--batch-size", "8", killed=2)
+    assert lost.codes == [ClusterError.exit_code, -signal.SIGKILL], lost.errors
+    assert lost.seconds_after_kill < 30
+    assert "Error: The connection to host 2 of 2" in lost.errors[0]
+    assert "To continue: zoo train --resume" in lost.errors[0]
+    assert "Check failure stack trace" not in lost.errors[0]
+    (run,) = (path for path in (tmp_path / "runs").iterdir() if path.is_dir())
+    assert (run / "checkpoints" / "last.npz").is_file()
+
+
+@pytest.mark.long
+def test_hosts_with_other_photos_or_another_seed_are_refused(
+    photo_folder: PhotoFolder, train_on_hosts: TrainOnHosts, tmp_path: Path
+) -> None:
+    command = ["simple_cnn", "--size", "32", "--epochs", "2", "--data"]
+    photos, others = photo_folder({"a": 12, "b": 12}), photo_folder({"a": 13, "b": 12}, name="others")
+    differ = train_on_hosts(2, *command, own={1: [str(photos)], 2: [str(others)]})
+    assert differ.codes == [DataError.exit_code] * 2, differ.errors
+    for error in differ.errors:
+        assert "The hosts differ." in error
+        assert "digest of the photos" in error
+    assert not any((tmp_path / "runs").glob("simple_cnn*"))
+    seeds = train_on_hosts(2, *command, photos, own={2: ["--seed", "1"]})
+    assert seeds.codes == [UsageError.exit_code] * 2
+    assert all("The hosts differ. seed: 0 on host 1, 1 on host 2." in error for error in seeds.errors)
