@@ -18,7 +18,7 @@ from zoo.errors import ExportError
 from zoo.exported import MAP
 from zoo.exporting.evidence import Depth, LinearHead, find_head, interpolation
 from zoo.exporting.graph import Graph
-from zoo.exporting.quantize.forward import batches
+from zoo.exporting.quantize.forward import run_compiled
 
 #: Number of calibration images on which the ranges of the map are measured.
 MEASURED_IMAGES = 128
@@ -133,10 +133,11 @@ def _measure(graph: Graph, head: LinearHead, moved: NDArray[np.float32], images:
         return value
 
     model = graph.rebuild(more=lambda value_of: _branch(graph, head, moved, value_of, watched))
-    low = np.zeros(len(names))
-    high = np.full(len(names), 1e-6)  # a range must not be empty
-    for batch in batches(images):
-        for place, value in enumerate(model(keras.ops.convert_to_tensor(batch, "float32"), training=False)[1:]):
-            values = keras.ops.convert_to_numpy(value)
-            low[place], high[place] = min(low[place], values.min()), max(high[place], values.max())
+
+    def limits(image: Any) -> list[tuple[Any, Any]]:
+        return [(keras.ops.min(value), keras.ops.max(value)) for value in model(image, training=False)[1:]]
+
+    measured = np.array([found for _, found in run_compiled(images, limits)])  # (batches, names, 2)
+    low = np.minimum(measured[:, :, 0].min(axis=0), 0)
+    high = np.maximum(measured[:, :, 1].max(axis=0), 1e-6)  # a range must not be empty
     return {name: (float(low[place]), float(high[place])) for place, name in enumerate(names)}

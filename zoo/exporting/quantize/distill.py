@@ -10,7 +10,7 @@ round to the same value.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from zoo.exporting.graph import Call, Graph
 from zoo.exporting.quantize.ending import find_ending, trained_calls
-from zoo.exporting.quantize.forward import Pixels, batches, passes_through, run
+from zoo.exporting.quantize.forward import Pixels, channel_axes, passes_through, run, run_compiled
 from zoo.exporting.quantize.ranges import Channels, Range
 from zoo.exporting.quantize.rounding import LARGEST, fake_quantize, steps
 
@@ -173,7 +173,7 @@ def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], count: int
         with tf.GradientTape() as tape:
             current = [pair for student in students for pair in student.current()]
             with keras.StatelessScope(state_mapping=current):
-                found_features, found_logits = _end(graph, images, ranges)
+                found_features, found_logits, _ = _end(graph, images, ranges)
             loss = ops.mean(ops.square(found_features - features)) / feature_spread
             loss += ops.mean(ops.square(found_logits - logits)) / logit_spread
         optimizer.apply(tape.gradient(loss, learnt), learnt)
@@ -224,25 +224,26 @@ class _Student:
 
 
 def _end(
-    graph: Graph, images: Any, ranges: dict[Call, Range], channels: dict[Call, Channels] | None = None
-) -> tuple[Any, Any]:
-    """Inputs of the last layer with weights, and the logits around their mean. ``channels`` are extended."""
+    graph: Graph, image: Any, ranges: dict[Call, Range], watched: Collection[Call] = ()
+) -> tuple[Any, Any, list[tuple[Any, Any]]]:
+    """Inputs of the last layer with weights, the logits around their mean, and the limits of the watched channels."""
     last, logits = find_ending(graph)
     found = {}
+    limits: dict[Call, tuple[Any, Any]] = {}
 
     def visit(call: Call, values: list[Any]) -> Any:
         if call is last:
             found["features"] = values[0]
         value = call.invoke(call.operation, values)
-        if channels and call in channels:
-            channels[call].include(value)
+        if call in watched:
+            limits[call] = ops.min(value, axis=channel_axes(value)), ops.max(value, axis=channel_axes(value))
         value = fake_quantize(value, *ranges[call]) if call in ranges else value
         if call is logits:
             found["logits"] = value - ops.mean(value, axis=-1, keepdims=True)
         return value
 
-    run(graph, images, visit)
-    return found["features"], found["logits"]
+    run(graph, image, visit)
+    return found["features"], found["logits"], [limits[call] for call in watched]
 
 
 def _ask(
@@ -252,15 +253,16 @@ def _ask(
     channels: dict[Call, Channels] | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Ending:
+    """The last values of all images. The ranges of ``channels`` are extended to these images."""
+    extended = {call: seen for call, seen in (channels or {}).items() if call is not graph.input}
     ends, done = [], 0
-    for batch in batches(images):
-        ends.append(_end(graph, ops.convert_to_tensor(batch, "float32"), ranges, channels))
-        done += len(batch)
+    for count, (features, logits, limits) in run_compiled(images, lambda image: _end(graph, image, ranges, extended)):
+        for seen, (low, high) in zip(extended.values(), limits, strict=True):
+            seen.include(low, high)
+        ends.append((features, logits))
+        done += count
         progress(done)
-    features, logits = (
-        np.concatenate([ops.convert_to_numpy(part) for part in parts]) for parts in zip(*ends, strict=True)
-    )
-    return Ending(features, logits)
+    return Ending(*(np.concatenate(parts) for parts in zip(*ends, strict=True)))
 
 
 def _error(expected: Ending, found: Ending) -> float:

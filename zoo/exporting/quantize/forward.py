@@ -18,6 +18,9 @@ Value = TypeVar("Value")
 #: Batch size while statistics are measured.
 BATCH = 16
 
+#: Compiling takes as long as running about this many images without it.
+_FEW = 48
+
 #: Layers whose output values are copies of input values, so that 8-bit values stay the same.
 _PASSING = (layers.ZeroPadding2D, layers.Cropping2D, layers.MaxPooling2D, layers.Flatten, layers.Reshape)
 
@@ -48,10 +51,27 @@ def _one(value: Any, index: int) -> Any:
     return value[index] if isinstance(value, (list, tuple)) else value
 
 
-def batches(images: Pixels) -> Iterator[Pixels]:
-    """Yields a few images at a time."""
-    for start in range(0, len(images), BATCH):
-        yield images[start : start + BATCH]
+def run_compiled(images: Pixels, function: Callable[[Any], Any], batch: int = BATCH) -> Iterator[tuple[int, Any]]:
+    """Runs a function of a few images at a time. For many images it is compiled, which takes half the time or less.
+
+    Args:
+        images: uint8 ``(n, height, width, 3)``.
+        function: From a float32 tensor ``(batch, height, width, 3)`` to a nest of tensors.
+        batch: Number of images at a time. The last batch may have fewer.
+
+    Yields:
+        The number of images of a batch, and the result for it, with arrays instead of tensors.
+    """
+    import tensorflow as tf
+
+    def step(pixels: Any) -> Any:
+        return function(tf.cast(pixels, tf.float32))
+
+    if len(images) > _FEW:
+        step = tf.function(step, [tf.TensorSpec((None, *images.shape[1:]), tf.uint8)], autograph=False)
+    for start in range(0, len(images), batch):
+        part = images[start : start + batch]
+        yield len(part), tf.nest.map_structure(lambda value: value.numpy(), step(part))
 
 
 def passes_through(call: Call) -> bool:

@@ -17,7 +17,7 @@ from keras import ops
 
 from zoo.exporting.graph import Call, Graph
 from zoo.exporting.quantize.ending import find_ending
-from zoo.exporting.quantize.forward import Pixels, channel_axes, run
+from zoo.exporting.quantize.forward import Pixels, channel_axes, run, run_compiled
 from zoo.exporting.quantize.ranges import Array, Range
 
 #: Number of images in one backward pass, which needs all intermediate values in memory.
@@ -39,34 +39,33 @@ def measure_influence(graph: Graph, images: Pixels, calls: Iterable[Call]) -> di
 
     watched = set(calls)
     _, logits = find_ending(graph)
-    signs = np.random.default_rng(0)
-    found: dict[Call, Array] = {}
-    for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH]
+    random = tf.random.Generator.from_seed(0)
+    measured: list[Call] = []
+
+    def measure(image: Any) -> list[Any]:
         values: dict[Call, Any] = {}
 
-        def visit(call: Call, sources: list[Any], values: dict[Call, Any] = values) -> Any:
+        def visit(call: Call, sources: list[Any]) -> Any:
             value = call.invoke(call.operation, sources)
             if call in watched or call is logits:
                 values[call] = value
             return value
 
         with tf.GradientTape() as tape:
-            image = ops.convert_to_tensor(batch, "float32")
             tape.watch(image)
             run(graph, image, visit)
-            scores = values[logits]
             # Softmax does not depend on the mean of all logits.
-            scores = scores - ops.mean(scores, axis=-1, keepdims=True)
-            sign = signs.choice([-1.0, 1.0], scores.shape).astype(np.float32)
-            total = ops.sum(scores * sign)
-        places = [call for call in values if call in watched]
-        gradients = tape.gradient(total, [values[call] for call in places])
-        for call, gradient in zip(places, gradients, strict=True):
-            if gradient is not None:
-                square = np.asarray(ops.sum(ops.square(gradient), axis=channel_axes(gradient)), np.float64)
-                found[call] = found.get(call, 0.0) + square / (len(images) * scores.shape[-1])
-    return found
+            scores = values[logits] - ops.mean(values[logits], axis=-1, keepdims=True)
+            signs = 2 * tf.cast(random.uniform(tf.shape(scores), 0, 2, tf.int32), tf.float32) - 1
+            total = ops.sum(scores * signs)
+        slopes = dict(zip(values, tape.gradient(total, list(values.values())), strict=True))
+        measured[:] = [call for call, slope in slopes.items() if call in watched and slope is not None]
+        return [ops.sum(ops.square(slopes[call]), axis=channel_axes(slopes[call])) for call in measured]
+
+    parts = [part for _, part in run_compiled(images, measure, _BATCH)]
+    classes = logits.shapes[0][-1] or 1
+    totals = [np.sum(squares, axis=0, dtype=np.float64) for squares in zip(*parts, strict=True)]
+    return {call: np.asarray(total / (len(images) * classes)) for call, total in zip(measured, totals, strict=True)}
 
 
 def predicted_noise(influence: dict[Call, Array], ranges: dict[Call, Range]) -> dict[Call, float]:

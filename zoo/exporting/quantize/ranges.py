@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from zoo.exporting.fold import LINEAR
 from zoo.exporting.graph import Call, Graph
-from zoo.exporting.quantize.forward import Pixels, batches, cap, channel_axes, is_relu, passes_through, run
+from zoo.exporting.quantize.forward import Pixels, cap, channel_axes, is_relu, passes_through, run, run_compiled
 from zoo.exporting.quantize.rounding import steps
 
 #: Smallest and largest value of an 8-bit range, which always includes zero.
@@ -77,11 +77,9 @@ class Channels:
         self.low, self.high, self.mean, self.square = self.low * by, self.high * by, self.mean * by, self.square * by**2
         self.factor, self.offset = self.factor * by, self.offset * by
 
-    def include(self, value: Any) -> None:
+    def include(self, low: Any, high: Any) -> None:
         """Extends the range of each channel to further values."""
-        axes = channel_axes(value)
-        self.low = np.minimum(self.low, np.asarray(ops.min(value, axis=axes), np.float64))
-        self.high = np.maximum(self.high, np.asarray(ops.max(value, axis=axes), np.float64))
+        self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
 
 
 def measure_channels(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dict[Call, Channels]:
@@ -92,36 +90,41 @@ def measure_channels(graph: Graph, images: Pixels, calls: Iterable[Call]) -> dic
         images: uint8 ``(n, height, width, 3)``, at least one image.
         calls: The calls whose outputs are measured.
     """
-    watched = set(calls)
-    found: dict[Call, Channels] = {}
+    chosen = set(calls)
+    watched = [call for call in graph.calls if call in chosen]
 
-    def watch(call: Call, value: object) -> None:
-        if call not in watched:
-            return
-        axes = channel_axes(value)
-        low, high = (np.asarray(reduce(value, axis=axes), np.float64) for reduce in (ops.min, ops.max))
-        # The mean of squares is not computed directly, because in float32 it loses the variance of a channel far from
-        # zero.
-        mean, variance = (np.asarray(moment, np.float64) for moment in ops.moments(value, axes))
-        share = count / len(images)
-        mean, square = mean * share, (variance + mean**2) * share
-        if call in found:
-            seen = found[call]
-            low, high = np.minimum(seen.low, low), np.maximum(seen.high, high)
-            mean, square = seen.mean + mean, seen.square + square
-        found[call] = Channels(low, high, mean, square)
+    def measure(image: Any) -> list[Any]:
+        measured = {graph.input: _statistics(image)}
 
-    def visit(call: Call, values: list[object]) -> object:
-        value = call.invoke(call.operation, values)
-        watch(call, value)
-        return value
+        def visit(call: Call, values: list[Any]) -> Any:
+            value = call.invoke(call.operation, values)
+            if call in chosen:
+                measured[call] = _statistics(value)
+            return value
 
-    for batch in batches(images):
-        count = len(batch)
-        image = ops.convert_to_tensor(batch, "float32")
-        watch(graph.input, image)
         run(graph, image, visit)
+        return [measured[call] for call in watched]
+
+    found: dict[Call, Channels] = {}
+    for count, measured in run_compiled(images, measure):
+        share = count / len(images)
+        for call, moments in zip(watched, measured, strict=True):
+            low, high, mean, variance = (np.asarray(moment, np.float64) for moment in moments)
+            # The mean of squares is not computed directly, because in float32 it loses the variance of a channel far
+            # from zero.
+            mean, square = mean * share, (variance + mean**2) * share
+            if call in found:
+                seen = found[call]
+                low, high = np.minimum(seen.low, low), np.maximum(seen.high, high)
+                mean, square = seen.mean + mean, seen.square + square
+            found[call] = Channels(low, high, mean, square)
     return found
+
+
+def _statistics(value: Any) -> tuple[Any, ...]:
+    """Smallest and largest value of each channel, mean and variance."""
+    axes = channel_axes(value)
+    return ops.min(value, axis=axes), ops.max(value, axis=axes), *ops.moments(value, axes)
 
 
 def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) -> dict[Call, Range]:
@@ -134,29 +137,32 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
         images: Calibration images, uint8.
         channels: Result of ``measure_channels`` for the same model and images.
     """
+    import tensorflow as tf
+
     limits = {
         # Equalisation may have scaled an outlier beyond the limit of a ReLU.
         call: (float(min(seen.low.min(), 0.0)), min(float(max(seen.high.max(), 0.0)), cap(call.operation)) + 1e-6)
         for call, seen in channels.items()
     }
-    histograms = dict.fromkeys(limits, np.zeros(_BINS, np.int64))
+    watched = [call for call in limits if call is not graph.input]
 
-    def visit(call: Call, values: list[object]) -> object:
-        value = call.invoke(call.operation, values)
-        if call in limits:
-            counts, _ = np.histogram(ops.convert_to_numpy(_sample(value)), _BINS, limits[call])
-            histograms[call] = histograms[call] + counts
-        return value
+    def count(image: Any) -> list[Any]:
+        counts = {}
 
-    for batch in batches(images):
-        run(graph, ops.convert_to_tensor(batch, "float32"), visit)
-    chosen = {
-        call: best_range(histograms[call], *limits[call])
-        if histograms[call].sum() >= _ENOUGH_VALUES
-        else _with_room(limits[call])
-        for call in limits
-    }
-    chosen[graph.input] = (0.0, 255.0)
+        def visit(call: Call, values: list[Any]) -> Any:
+            value = call.invoke(call.operation, values)
+            if call in limits:
+                counts[call] = tf.histogram_fixed_width(_sample(value), limits[call], _BINS)
+            return value
+
+        run(graph, image, visit)
+        return [counts[call] for call in watched]
+
+    histograms = [sum(counts) for counts in zip(*(counted for _, counted in run_compiled(images, count)), strict=True)]
+    chosen = {graph.input: (0.0, 255.0)}
+    for call, histogram in zip(watched, histograms, strict=True):
+        enough = histogram.sum() >= _ENOUGH_VALUES
+        chosen[call] = best_range(histogram, *limits[call]) if enough else _with_room(limits[call])
     for call in chosen:  # in the order of the graph
         low, high = chosen[call]
         if (finest := _LEVELS * _finest_step(call, chosen)) > high - low:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from zoo.exporting.fold import LINEAR
 from zoo.exporting.graph import Call, Graph
-from zoo.exporting.quantize.forward import Pixels, batches, passes_through, run
+from zoo.exporting.quantize.forward import Pixels, passes_through, run, run_compiled
 from zoo.exporting.quantize.ranges import Channels, Range
 from zoo.exporting.quantize.rounding import fake_quantize
 from zoo.figures import percent
@@ -68,11 +67,7 @@ def answers(graph: Graph, images: Pixels, ranges: dict[Call, Range]) -> Answers:
         value = call.invoke(call.operation, values)
         return fake_quantize(value, *ranges[call]) if call in ranges else value
 
-    found = []
-    for batch in batches(images):
-        image = ops.convert_to_tensor(batch, "float32")
-        found.append(ops.convert_to_numpy(run(graph, image, visit)))
-    return np.concatenate(found)
+    return np.concatenate([found for _, found in run_compiled(images, lambda image: run(graph, image, visit))])
 
 
 def fidelity(expected: Answers, found: Answers) -> Fidelity:
