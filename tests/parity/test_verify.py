@@ -13,10 +13,13 @@ import pytest
 from tests.conftest import draw_photo
 from tests.parity.linear import CELL, LINEAR, SPEC, LinearFile, Subject, keras_model, make_subject
 from zoo.data import TEST, VAL
-from zoo.errors import DataError
+from zoo.errors import DataError, VerificationError
 from zoo.evaluation.trained import model_digest
 from zoo.exported import Metadata
+from zoo.exporting.job import Exported, Target
+from zoo.exporting.outcome import refuse
 from zoo.parity import Gates, Unused, acceptance, keras_predictions, render, thin_evidence, verify
+from zoo.registry import exporters
 
 
 def test_a_faithful_file_passes_without_a_flip(subject: Subject, tmp_path: Path) -> None:
@@ -221,6 +224,15 @@ def test_the_options_that_a_refusal_names_are_those_that_help(subject: Subject, 
     kept = subject.verify(tmp_path, file, Gates(min_agreement=agreement, max_accuracy_drop=drop))
     assert kept.passed
     assert acceptance(subject.verify(tmp_path, replace(file, answer="logits"))) is None
+
+
+@pytest.mark.parametrize(("quick", "said"), [(True, "--int8-effort best"), (False, "--precision float16")])
+def test_a_refusal_of_int8_names_the_next_best_export(subject: Subject, tmp_path: Path, quick: bool, said: str) -> None:
+    verification = subject.verify(tmp_path, coarse_int8(subject))
+    target = Target(exporters().get("onnx"), "int8")
+    with pytest.raises(VerificationError) as refused:
+        refuse([Exported(target, tmp_path / "verify.html", 0, verification, 0.0)], quick)
+    assert f"Or use {said}" in str(refused.value.hint)
 
 
 def test_further_images_count_for_agreement(subject: Subject, tmp_path: Path) -> None:

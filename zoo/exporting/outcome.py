@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     import keras
 
 
-def refuse(made: Sequence[Exported]) -> None:
+def refuse(made: Sequence[Exported], quick: bool = False) -> None:
     """Raises an error if not every file was written and kept.
+
+    Args:
+        made: The files.
+        quick: Whether int8 files were quantised with the effort ``quick``.
 
     Raises:
         ZooError: A file could not be written. The error is an ``ExportError`` that lists all failures, or their common
@@ -33,7 +37,7 @@ def refuse(made: Sequence[Exported]) -> None:
     lines = [
         f"{item.target}: {reason}" for item in refused if item.verification for reason in item.verification.failures
     ]
-    lines += [hint for item in refused if (hint := _hint(item, made))]
+    lines += [hint for item in refused if (hint := _hint(item, made, quick))]
     raise VerificationError(
         f"{len(refused)} of {len(made)} file(s) do not agree with Keras and were not kept.",
         "\n  ".join([*lines, *(f"Report: {item.path}" for item in refused)]),
@@ -52,7 +56,7 @@ def _failure(failed: Sequence[tuple[Target, ZooError]], refused: Sequence[Export
     return ExportError(f"{len(failed)} of {count} file(s) could not be written.", "\n  ".join([*causes, *reports]))
 
 
-def _hint(item: Exported, made: Sequence[Exported]) -> str | None:
+def _hint(item: Exported, made: Sequence[Exported], quick: bool) -> str | None:
     """Suggests how to get a file instead of a refused one, without options that failed already."""
     options = acceptance(item.verification) if item.verification else None
     if options is None:
@@ -62,7 +66,9 @@ def _hint(item: Exported, made: Sequence[Exported]) -> str | None:
     kept = [name for name in larger if name in others and others[name].kept]
     untried = [name for name in larger if name not in others]
     instead = ""
-    if item.target.precision == "int8" and kept:
+    if item.target.precision == "int8" and quick:
+        instead = " Or use --int8-effort best, which takes longer and changes fewer predictions."
+    elif item.target.precision == "int8" and kept:
         instead = f" The {kept[0]} file was kept."
     elif item.target.precision == "int8" and untried:
         instead = f" Or use --precision {untried[0]}, which computes in floating point."

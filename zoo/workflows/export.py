@@ -86,16 +86,18 @@ class Exported:
         model: The model that was exported.
         targets: One entry per requested file, in the requested order: the file was kept, was refused, or could not be
             written.
+        quick: Whether int8 files were quantised with the effort ``quick``.
     """
 
     model: TrainedModel
     targets: tuple[ExportedTarget, ...]
+    quick: bool = False
 
     def refuse(self) -> None:
         """Raises ``VerificationError`` or ``ExportError`` if a file was refused or could not be written."""
         from zoo.exporting.outcome import refuse
 
-        refuse(self.targets)
+        refuse(self.targets, self.quick)
 
 
 def export(request: ExportRequest, reporter: Reporter) -> Exported:
@@ -162,7 +164,7 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
     made = make(job, targets, draw, reporter.stage, reporter.counter)
     for sentence in dict.fromkeys(text for item in made if item.verification for text in item.verification.warnings):
         reporter.warning(sentence)
-    return Exported(trained, tuple(made))
+    return Exported(trained, tuple(made), request.int8_effort == "quick")
 
 
 def _refuse_idle(request: ExportRequest, targets: list[Target]) -> None:
