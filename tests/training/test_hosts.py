@@ -301,6 +301,13 @@ def test_what_hosts_cannot_help_with_is_refused_before_they_wait(zoo: Zoo, photo
         assert f"--host {host} needs Keras on JAX; the backend is tensorflow." in done.err
 
 
+def test_a_process_that_has_used_jax_is_refused() -> None:
+    pytest.importorskip("jax", reason="jax is not installed")
+    used = "import jax; jax.numpy.ones(3); from zoo.training.hosts import start_jax; start_jax(None)"
+    done = subprocess.run([sys.executable, "-c", used], capture_output=True, text=True, timeout=120)
+    assert "UsageError: Hosts cannot be connected, because JAX has computed in this process already." in done.stderr
+
+
 def test_the_rows_of_all_hosts_are_the_batch() -> None:
     shares = [Share(number, 3, 6, None) for number in (1, 2, 3)]
     batch = np.arange(12)

@@ -55,35 +55,42 @@ def start_jax(group: Group) -> None:
     """
     import jax
 
+    _refuse_used_jax()  # before the others wait for this host in JAX, which would abort them after a minute
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     # This service would replace the handler of SIGTERM, with which zoo ends a training.
     jax.config.update("jax_enable_preemption_service", False)
     place = group.place
     port = group.backend_port or start_relay(lambda: connect_to_backend(place))
     group.gather("start of JAX")
+    group.backend_started()  # JAX would abort this process if another host ends while the hosts are connected
     with group.explaining():
-        try:
-            jax.distributed.initialize(
-                f"127.0.0.1:{port}",
-                num_processes=place.count,
-                process_id=place.number - 1,
-                cluster_detection_method="deactivate",  # on Slurm, it would choose one GPU for each process
-                initialization_timeout=_CONNECT_S,
-                shutdown_timeout_seconds=_DISCONNECT_S,
-                coordinator_bind_address=f"127.0.0.1:{port}",
-            )
-        except RuntimeError as error:
-            if "before any JAX calls" not in str(error).replace("\n", " "):
-                raise
-            raise UsageError(
-                "Hosts cannot be connected, because JAX has computed in this process already.",
-                "Call zoo.train(host=...) before anything else that uses Keras or JAX.",
-            ) from error
-        group.backend_started()
+        jax.distributed.initialize(
+            f"127.0.0.1:{port}",
+            num_processes=place.count,
+            process_id=place.number - 1,
+            cluster_detection_method="deactivate",  # on Slurm, it would choose one GPU for each process
+            initialization_timeout=_CONNECT_S,
+            shutdown_timeout_seconds=_DISCONNECT_S,
+            coordinator_bind_address=f"127.0.0.1:{port}",
+        )
         with _stdout_aside():
             from jax.experimental import multihost_utils
 
             multihost_utils.sync_global_devices("zoo")
+
+
+def _refuse_used_jax() -> None:
+    import jax
+
+    before = jax.config.jax_num_cpu_devices
+    try:
+        jax.config.update("jax_num_cpu_devices", 1)  # JAX refuses this after its first computation
+    except RuntimeError as error:
+        raise UsageError(
+            "Hosts cannot be connected, because JAX has computed in this process already.",
+            "Call zoo.train(host=...) before anything else that uses Keras or JAX.",
+        ) from error
+    jax.config.update("jax_num_cpu_devices", before)
 
 
 @contextmanager
