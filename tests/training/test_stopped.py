@@ -182,8 +182,9 @@ def test_a_run_is_trained_by_one_process_at_a_time(
 def test_a_disk_that_fills_up_later_says_how_to_go_on(
     photos: Path, trouble: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
-    """The system limits the size of files. The limit is set after the first epoch, when history.csv is written."""
-    statement = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
+    """The system limits the size of files. The limit is set after the first epoch, when history.csv is written. The
+    output of the command, which is a file too, is smaller."""
+    statement = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))"
     done = run_zoo("train", *QUICK, "--data", photos, env={"TROUBLE": f"history {statement}"})
     assert done.code == 4, done.err
     assert "model.keras: File too large" in done.err
