@@ -7,7 +7,7 @@ import os
 import pickle
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -76,7 +76,7 @@ class PhotoCluster:
                 if read.sha256 is None:
                     yield from _read_again(read, host, spec, known, observer)
                 else:
-                    yield read
+                    yield replace(read, pixels=None) if known(read.sha256) else read
 
     def outputs(
         self, opener: Opener, model: keras.Model, files: Sequence[OnFile], total: int, size: int
