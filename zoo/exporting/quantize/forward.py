@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 #: Batch size while statistics are measured.
 BATCH = 16
 
-#: Compiling takes as long as running about this many images without it.
+#: For so few images, compiling would take longer than it saves.
 _FEW = 48
 
 #: Layers whose output values are copies of input values, so that 8-bit values stay the same.
@@ -52,7 +52,7 @@ def _one(value: Any, index: int) -> Any:
 
 
 def run_compiled(images: Pixels, function: Callable[[Any], Any], batch: int = BATCH) -> Iterator[tuple[int, Any]]:
-    """Runs a function of a few images at a time. For many images it is compiled, which takes half the time or less.
+    """Runs a function of a few images at a time. For many images it is compiled, which takes less time.
 
     Args:
         images: uint8 ``(n, height, width, 3)``.
