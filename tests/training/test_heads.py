@@ -284,6 +284,35 @@ def test_a_training_killed_behind_the_head_resumes_to_the_same_weights(
     assert (runs / "killed/predictions.csv").read_bytes() == (runs / "whole/predictions.csv").read_bytes()
 
 
+@pytest.mark.long
+def test_a_resumed_run_chooses_the_head_on_pretrained_features_again(
+    photo_folder: PhotoFolder, run_zoo: RunZoo, tmp_path: Path, site: Path
+) -> None:
+    command = [
+        "train",
+        "mobilenetv2",
+        "--recipe",
+        "finetune",
+        "--size",
+        "96",
+        "--epochs",
+        "4",
+        "--precision",
+        "float32",
+    ]
+    command += ["--data", str(photo_folder({"a": 16, "b": 16}))]
+    interrupt(
+        signal.SIGKILL, "epoch 3/4", *command, "--name", "killed", cwd=tmp_path, environment=zoo_environment(site)
+    )
+    killed = tmp_path / "runs/killed"
+    table, head = (killed / "cross_validation.csv").read_bytes(), open_run(killed).info.head
+    done = run_zoo("train", "--resume", killed)
+    assert done.code == 0, done.err
+    assert (killed / "cross_validation.csv").read_bytes() == table
+    assert head is not None
+    assert open_run(killed).info.head == head
+
+
 def test_settings_of_a_head_that_contradict_each_other_are_told(photos: Path, tiny_net: None, run_zoo: RunZoo) -> None:
     for options, told in (
         (["--optimizer", "adamw"], "chooses a head in closed form"),

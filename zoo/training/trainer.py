@@ -78,7 +78,7 @@ def train(
     model = _build(run, architecture, data, run.info.precision)
     checkpoint = run.path / "checkpoints" / "last.npz"
     resumed = checkpoint.is_file()
-    if start_weights and not resumed:
+    if start_weights and (not resumed or recipe.head == "chosen"):  # the head is chosen again, on the same features
         start_weights(model)
     # Callbacks of plugins come first, so that their positions, by which their state is stored, do not depend on
     # options.
