@@ -105,7 +105,7 @@ def test_a_head_on_features_is_taught_the_same(images: ImageData, models: list[k
     backbone = keras.Model(models[1].inputs[0], keras.layers.Flatten()(models[1].layers[1].output))
     features = compute_features(backbone, images, RECIPE, VIEWS)
     arguments = (images.training, RECIPE, 0, lesson)
-    on_features = FeatureBatches(features.data, *arguments, features.views)
+    on_features = FeatureBatches(features.data, *arguments, features=features.views)
     on_images = TrainingBatches(images, *arguments)
     for epoch, step in ((0, 0), (5, 1)):
         vectors, targets, weights = on_features.batch(epoch, step)
