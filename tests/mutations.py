@@ -405,6 +405,13 @@ FAULTS = (
         ("tests/training/test_heads.py::test_an_epoch_has_to_improve_on_the_chosen_head_by_a_standard_error",),
     ),
     Fault(
+        "resumed-without-weights",
+        "zoo/training/trainer.py",
+        'not resumed or recipe.head == "chosen"',
+        "not resumed",
+        ("tests/training/test_heads.py::test_a_resumed_run_chooses_the_head_on_pretrained_features_again",),
+    ),
+    Fault(
         "head-on-less",
         "zoo/training/trainer.py",
         "TRAIN if split == VAL else split for split in data.splits",
