@@ -24,7 +24,8 @@ from tests.training.test_devices import KILLER
 from tests.training.test_transfer import weights
 from zoo.errors import ClusterError, DataError, UsageError
 from zoo.hosts import Group, Place, joined
-from zoo.hosts.relay import free_port
+from zoo.hosts.meeting import connect_to_backend
+from zoo.hosts.relay import free_port, join
 from zoo.hosts.wire import Wire
 from zoo.recipe import Recipe
 from zoo.reporter import Reporter
@@ -79,7 +80,7 @@ def on_hosts(count: int, work: Callable[[Group], Any], wait_s: float = 20) -> li
         try:
             with joined(Place(number, count, "127.0.0.1", port), Reporter(), wait_s=wait_s) as group:
                 found = work(group)
-                group.part_in_peace()
+                group.disconnect()
                 return found
         except Exception as error:
             return error
@@ -131,6 +132,107 @@ def test_an_error_of_one_host_ends_the_others() -> None:
     for other in (found[0], found[2]):
         assert isinstance(other, ClusterError)
         assert other.message == "Host 2 of 3 ended: The disk of this host is empty."
+
+
+def test_a_host_that_leaves_before_another_is_answered_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow network, host 2 has left before host 1 answers host 3."""
+    send = Wire.send
+
+    def slowly(wire: Wire, kind: str, payload: bytes = b"", **facts: Any) -> None:
+        if kind == "all":
+            time.sleep(0.3)
+        send(wire, kind, payload, **facts)
+
+    monkeypatch.setattr(Wire, "send", slowly)
+    assert on_hosts(3, lambda group: group.place.number) == [1, 2, 3]
+
+    def work(group: Group) -> None:
+        group.refuse_differences("settings", {"seed": str(group.place.number)}, DataError, "Give the same command.")
+
+    assert [type(each) for each in on_hosts(3, work)] == [DataError] * 3
+
+
+def test_a_host_that_does_not_receive_is_lost_while_host_1_sends_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.hosts.group.SILENCE_S", 3.0)
+    port = free_port()
+    frozen = []
+
+    def other() -> None:
+        wire = Wire(connected(port))
+        wire.send("join", protocol=1, number=2, count=2)
+        assert [wire.receive().kind, wire.receive().kind] == ["welcome", "start"]
+        wire.send("give", what="large")
+        frozen.append(wire)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with (
+        pytest.raises(ClusterError, match="Host 2 of 2 has been silent for 3 s"),
+        joined(Place(1, 2, "127.0.0.1", port), Reporter(), wait_s=10) as group,
+    ):
+        group.gather("large", bytes(50_000_000))
+    thread.join()
+    frozen[0].close()
+
+
+def test_a_host_that_joins_after_the_start_is_refused() -> None:
+    def work(group: Group) -> None:
+        group.gather("start")
+        if not group.place.first:
+            with (
+                pytest.raises(UsageError, match="The training has started already") as error,
+                joined(group.place, Reporter(), wait_s=5),
+            ):
+                pass
+            assert "another port" in str(error.value.hint)
+
+    assert on_hosts(2, work) == [None, None]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have only one loopback address")
+def test_host_1_listens_only_at_a_loopback_address_that_is_given() -> None:
+    def work(group: Group) -> None:
+        if group.place.first:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.2", group.place.port), timeout=5)
+        group.gather("connected")
+
+    assert on_hosts(2, work) == [None, None]
+
+
+def test_jax_on_another_host_may_connect_before_host_1_listens() -> None:
+    def work(group: Group) -> bytes:
+        if not group.place.first:
+            with connect_to_backend(group.place) as connection:
+                return connection.recv(1)
+        time.sleep(0.5)
+        group.backend_port = free_port()
+        time.sleep(0.5)
+        with socket.create_server(("127.0.0.1", group.backend_port)) as server, server.accept()[0] as connection:
+            connection.sendall(b"x")
+        return b"x"
+
+    assert on_hosts(2, work) == [b"x", b"x"]
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_relay_keeps_a_lost_connection_open_only_after_an_answer(answered: bool) -> None:
+    jax, near = socket.socketpair()
+    far, host_1 = socket.socketpair()
+    join(near, far, hold=True)
+    jax.settimeout(1)
+    if answered:
+        host_1.sendall(b"x")
+        assert jax.recv(1) == b"x"
+    host_1.close()
+    if answered:
+        for _ in range(3):  # as JAX's signs of life
+            jax.sendall(b"x")
+        with pytest.raises(TimeoutError):
+            jax.recv(1)
+    else:
+        assert jax.recv(1) == b""
+    jax.close()
 
 
 @pytest.fixture

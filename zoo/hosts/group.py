@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from zoo.errors import ClusterError, ZooError
+from zoo.hosts.ending import described, end, end_after_main, exit_code
 from zoo.hosts.place import Place
 from zoo.hosts.wire import Message, Wire
 
@@ -24,7 +24,16 @@ SILENCE_S = 15.0
 GRACE_S = 10.0
 #: Maximum size of the data that one host gives, in bytes.
 _MOST_BYTES = 1 << 36
-_HINT = "Fix the cause. To continue the run, give --resume with it on all hosts. The number of hosts may be another."
+#: Seconds that a host waits to tell another one why it ends.
+_BYE_S = 2.0
+#: Maximum length of the reason, in characters.
+_MOST_TEXT = 2000
+#: The last exchange. A host that takes part in it does not need the others any more.
+_END = "end"
+_HINT = (
+    "Fix the cause, and start all hosts again. If host 1 has completed an epoch, --resume RUN on all hosts continues"
+    " its run. The number of hosts may differ."
+)
 
 
 class Group:
@@ -35,24 +44,29 @@ class Group:
     Args:
         place: The place of this process.
         wires: The connections, by number of the host.
-        backend_port: On host 1, the port of the loopback interface for JAX's coordination service.
 
     Attributes:
         lost: Sentence on the host that was lost. ``None`` while all are there.
+        backend_port: On host 1, the port of the loopback interface for JAX's coordination service. ``None`` until it
+            is chosen.
     """
 
-    def __init__(self, place: Place, wires: Mapping[int, Wire], backend_port: int | None = None) -> None:
+    def __init__(self, place: Place, wires: Mapping[int, Wire]) -> None:
         self.place = place
-        self.backend_port = backend_port
         self.lost: str | None = None
+        self.backend_port: int | None = None
         self._wires = dict(wires)
         self._inbox: dict[int, queue.Queue[Message]] = {number: queue.Queue() for number in wires}
+        self._ended: set[int] = set()  # hosts that take part in the last exchange
         self._over = False
         self._reported = False
         self._backend_started = False
+        self._before_exit: list[Callable[[], None]] = []
+        self._marking = threading.Lock()
+        self._answering = threading.RLock()  # held while host 1 answers the others in an exchange
         for number, wire in self._wires.items():
             wire.connection.settimeout(None)
-            wire.heard = time.monotonic()
+            wire.last_received_s = time.monotonic()
             threading.Thread(target=self._read, args=(number, wire), name="zoo-host", daemon=True).start()
         threading.Thread(target=self._watch, name="zoo-hosts", daemon=True).start()
 
@@ -78,8 +92,10 @@ class Group:
             message = self._next(number)
             self._refuse_other(number, message, "give", what)
             found.append(message.payload)
-        for number in self._wires:
-            self._send(number, "all", b"".join(found), what=what, sizes=[len(each) for each in found])
+        # If all hosts find the same error in the answer, the first one may leave before the last one is answered.
+        with self._answering:
+            for number in self._wires:
+                self._send(number, "all", b"".join(found), what=what, sizes=[len(each) for each in found])
         return found
 
     def from_first(self, what: str, given: bytes = b"") -> bytes:
@@ -135,13 +151,17 @@ class Group:
         and then abort the process. Therefore the process ends without it."""
         self._backend_started = True
 
-    def part_in_peace(self) -> None:
+    def before_exit(self, action: Callable[[], None]) -> None:
+        """Adds a function that is called before this process is ended while its main thread waits for the backend."""
+        self._before_exit.append(action)
+
+    def disconnect(self) -> None:
         """Called by all hosts when they no longer need each other. From then on, a host may end.
 
         Raises:
             ClusterError: A host was lost before.
         """
-        self.gather("end")
+        self.gather(_END)
         self._over = True
 
     def leave(self, error: BaseException | None) -> None:
@@ -152,13 +172,12 @@ class Group:
         """
         if error is not None and not self._over:
             self._over = True
-            told = self.lost or f"Host {self.place.number} of {self.place.count} ended: {_described(error)}"
+            told = self.lost or f"Host {self.place.number} of {self.place.count} ended: {described(error)}"
             for wire in self._wires.values():
-                with suppress(OSError):
-                    wire.send("bye", text=told)
+                wire.send_last("bye", _BYE_S, text=told[:_MOST_TEXT])
             if self._backend_started:
-                code = _exit_code(error)
-                threading.Thread(target=_end_after_main, args=(code,), name="zoo-end", daemon=True).start()
+                code = exit_code(error)
+                threading.Thread(target=end_after_main, args=(code,), name="zoo-end", daemon=True).start()
         self._over = True
         for wire in self._wires.values():
             wire.close()
@@ -167,21 +186,23 @@ class Group:
         try:
             self._wires[number].send(kind, payload, **facts)
         except OSError:
-            self._lose(f"The connection to host {number} of {self.place.count} is lost.")
-            self._raise_lost()
+            if number not in self._ended:
+                self._mark_lost(number, f"The connection to host {number} of {self.place.count} is lost.")
+                self._raise_lost()
 
     def _next(self, number: int) -> Message:
         while True:
             try:
                 return self._inbox[number].get(timeout=0.2)
             except queue.Empty:
-                if self.lost is not None:
+                # A host that was lost after its answer has answered: the message may have come in this moment.
+                if self.lost is not None and self._inbox[number].empty():
                     self._raise_lost()
 
     def _refuse_other(self, number: int, message: Message, kind: str, what: str) -> None:
         if (message.kind, message.facts.get("what")) != (kind, what):
             raise ClusterError(
-                f"The hosts do not do the same: this process is at '{what}', host {number} at"
+                f"The hosts are at different steps: this process is at '{what}', host {number} at"
                 f" '{message.facts.get('what', message.kind)}'.",
                 "Give the same command on all hosts. A callback must change the training in the same way on all of"
                 " them.",
@@ -192,72 +213,71 @@ class Group:
         assert self.lost is not None
         raise ClusterError(self.lost, _HINT) from cause
 
-    def _lose(self, text: str) -> None:
-        """Notes the first loss. It must be reported by the thread that trains; otherwise the process ends anyway."""
-        if self._over or self.lost is not None:
-            return
-        self.lost = text
-        if self.place.first:  # the others are connected to host 1 only
-            for wire in self._wires.values():
-                with suppress(OSError):
-                    wire.send("bye", text=text)
+    def _mark_lost(self, number: int, text: str) -> None:
+        """Notes the first loss. It must be reported by the thread that trains; otherwise the process ends anyway.
+
+        Args:
+            number: The host whose connection is lost, or that has told the loss. A host at the last exchange may leave.
+            text: Sentence on the loss.
+        """
+        with self._marking:
+            if self._over or self.lost is not None or number in self._ended:
+                return
+            self.lost = text
         if self._backend_started:
             threading.Thread(target=self._end_if_stuck, name="zoo-end", daemon=True).start()
+        self._wires[number].interrupt()  # the main thread may be sending to this host
+        if self.place.first:  # the others are connected to host 1 only
+            self._tell_the_others(number, text)
+
+    def _tell_the_others(self, number: int, text: str) -> None:
+        answered = self._answering.acquire(timeout=_BYE_S)
+        try:
+            others = [wire for other, wire in self._wires.items() if other != number]
+            for wire in others:
+                wire.send_last("bye", _BYE_S, text=text[:_MOST_TEXT])
+            if not answered:  # the main thread is sending to a host that does not receive
+                for wire in others:
+                    wire.interrupt()
+        finally:
+            if answered:
+                self._answering.release()
 
     def _end_if_stuck(self) -> None:
         time.sleep(GRACE_S)
         if not self._reported and not self._over:
             print(f"Error: {ClusterError(self.lost or '', _HINT)}", file=sys.stderr)
-            _end(ClusterError.exit_code)
+            for action in self._before_exit:
+                with suppress(OSError):
+                    action()
+            end(ClusterError.exit_code)
 
     def _read(self, number: int, wire: Wire) -> None:
         try:
             while True:
                 message = wire.receive(_MOST_BYTES)
                 if message.kind == "bye":
-                    self._lose(str(message.facts.get("text")))
+                    self._mark_lost(number, str(message.facts.get("text")))
                 elif message.kind != "alive":
+                    if message.facts.get("what") == _END:
+                        self._ended.add(number)
                     self._inbox[number].put(message)
         except (OSError, ValueError):
-            self._lose(
+            self._mark_lost(
+                number,
                 f"The connection to host {number} of {self.place.count} ({wire.peer}) is lost: its process was"
-                " killed, or its machine or the network failed."
+                " killed, or its machine or the network failed.",
             )
 
     def _watch(self) -> None:
+        before = time.monotonic()
         while not self._over and self.lost is None:
             now = time.monotonic()
+            stalled, before = now - before > 2 * _TICK_S, now
             for number, wire in self._wires.items():
                 wire.send_if_idle("alive")
-                if now - wire.heard > SILENCE_S:
-                    self._lose(f"Host {number} of {self.place.count} has been silent for {SILENCE_S:g} s.")
+                if stalled:  # this process did not run, so it could not receive anything either
+                    wire.last_received_s = now
+                elif number not in self._ended and now - wire.last_received_s > SILENCE_S:
+                    self._mark_lost(number, f"Host {number} of {self.place.count} has been silent for {SILENCE_S:g} s.")
             time.sleep(_TICK_S)
-
-
-def _described(error: BaseException) -> str:
-    if isinstance(error, ZooError):
-        return error.message
-    if isinstance(error, KeyboardInterrupt | SystemExit):
-        return "it was interrupted."
-    return f"{type(error).__name__}: {error}"[:500]
-
-
-def _exit_code(error: BaseException) -> int:
-    if isinstance(error, ZooError):
-        return error.exit_code
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else 1
-    return 130 if isinstance(error, KeyboardInterrupt) else 1
-
-
-def _end_after_main(code: int) -> None:
-    while threading.main_thread().is_alive():
-        time.sleep(0.05)
-    _end(code)
-
-
-def _end(code: int) -> NoReturn:
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-    os._exit(code)

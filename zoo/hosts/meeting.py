@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 import select
 import socket
@@ -13,7 +14,7 @@ from contextlib import contextmanager, suppress
 from zoo.errors import ClusterError, UsageError
 from zoo.hosts.group import Group
 from zoo.hosts.place import Place
-from zoo.hosts.relay import free_port, join
+from zoo.hosts.relay import join
 from zoo.hosts.wire import Message, Wire
 from zoo.reporter import Reporter
 
@@ -21,6 +22,8 @@ from zoo.reporter import Reporter
 WAIT_S = 300.0
 #: Seconds within which a new connection must say what it is for.
 _HELLO_S = 10.0
+#: Seconds within which JAX's coordination service must listen after another host connects to it.
+_BACKEND_S = 15.0
 #: Changed whenever the messages change.
 _PROTOCOL = 1
 
@@ -41,10 +44,10 @@ def joined(place: Place, reporter: Reporter, *, wait_s: float = WAIT_S) -> Itera
     """
     meeting = None
     if place.first:
-        meeting = _Meeting(place, free_port())
+        meeting = _Meeting(place)
         reporter.stage(f"Host 1 of {place.count}: waiting for the others on port {place.port}")
         try:
-            group = Group(place, meeting.all_joined(wait_s), meeting.backend_port)
+            group = meeting.group = Group(place, meeting.all_joined(wait_s))
         except BaseException:
             meeting.close()
             raise
@@ -79,18 +82,21 @@ class _Meeting:
 
     Args:
         place: The place of this process.
-        backend_port: Port of the loopback interface on which JAX's coordination service will listen.
+
+    Attributes:
+        group: The hosts, after all have joined.
     """
 
-    def __init__(self, place: Place, backend_port: int) -> None:
+    def __init__(self, place: Place) -> None:
         self._place = place
-        self.backend_port = backend_port
+        self.group: Group | None = None
         self._token = secrets.token_hex(8)
         self._wires: dict[int, Wire] = {}
         self._changed = threading.Condition()
         self._open = True
+        self._started = False
         try:
-            self._server = _listen(place.port)
+            self._server = _listen(place)
         except OSError as error:
             raise UsageError(
                 f"Host 1 cannot listen on port {place.port}: {error.strerror or error}.",
@@ -102,27 +108,30 @@ class _Meeting:
     def all_joined(self, wait_s: float) -> dict[int, Wire]:
         """The connections to all other hosts, which are told to start."""
         with self._changed:
-            complete = self._changed.wait_for(lambda: len(self._wires) == self._place.count - 1, wait_s)
-        missing = [str(number) for number in range(2, self._place.count + 1) if number not in self._wires]
-        if not complete:
+            self._started = self._changed.wait_for(lambda: len(self._wires) == self._place.count - 1, wait_s)
+            wires = dict(self._wires)
+        if not self._started:
+            missing = [str(number) for number in range(2, self._place.count + 1) if number not in wires]
             text = f"Host(s) {', '.join(missing)} of {self._place.count} did not join within {wait_s:g} s."
-            for wire in self._wires.values():
+            for wire in wires.values():
                 with suppress(OSError):
                     wire.send("end", text=text)
             raise ClusterError(
                 text, f"Start them with --host I/{self._place.count}@{self._place.where}, all within that time."
             )
-        for wire in self._wires.values():
+        for wire in wires.values():
             with suppress(OSError):  # the group notices that the host is lost
                 wire.send("start")
-        return self._wires
+        return wires
 
     def close(self) -> None:
         self._open = False
         with suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        for wire in self._wires.values():
+        with self._changed:
+            wires = list(self._wires.values())
+        for wire in wires:
             wire.close()
 
     def _refuse_other_first(self) -> None:
@@ -165,7 +174,7 @@ class _Meeting:
                 wire.send("token", token=self._token)
                 wire.close()
             elif message.kind == "backend":
-                near = socket.create_connection(("127.0.0.1", self.backend_port), timeout=_HELLO_S)
+                near = self._connected_to_backend()
                 for each in (connection, near):
                     each.settimeout(None)
                 join(connection, near)
@@ -174,33 +183,69 @@ class _Meeting:
         except (OSError, ValueError):
             wire.close()
 
+    def _connected_to_backend(self) -> socket.socket:
+        """A connection to JAX's coordination service. Another host may come before the service listens."""
+        deadline = time.monotonic() + _BACKEND_S
+        while True:
+            port = self.group.backend_port if self.group else None
+            if port is not None:
+                with suppress(ConnectionRefusedError):
+                    near = socket.create_connection(("127.0.0.1", port), timeout=_HELLO_S)
+                    if near.getsockname() != near.getpeername():
+                        return near
+                    near.close()  # while nobody listens on a port, a connection to it may be connected to itself
+            if not self._open or time.monotonic() > deadline:
+                raise ConnectionRefusedError("JAX's coordination service does not listen")
+            time.sleep(0.3)
+
     def _admit(self, wire: Wire, message: Message) -> None:
         number, count = message.facts.get("number"), message.facts.get("count")
         with self._changed:
             known = self._wires.get(number) if isinstance(number, int) else None
             if message.facts.get("protocol") != _PROTOCOL:
-                refused = "Host 1 has another version of zoo."
+                refused, hint = "Host 1 has another version of zoo.", "Install the same version on all hosts."
             elif count != self._place.count or not isinstance(number, int) or not 2 <= number <= count:
                 refused = (
                     f"Host 1 was started as one of {self._place.count} hosts, this process as {number} of {count}."
                 )
+                hint = "Give the same N on all hosts."
+            elif self._started:
+                refused = f"The training has started already. Host {number} of {count} has joined it before."
+                hint = "Choose another port for another training, or end all processes and start them together."
             elif known and not _is_closed(known):
                 refused = f"Another process is host {number} of {count}; it runs at {known.peer}."
+                hint = "Give each process another number."
             else:
                 wire.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 wire.send("welcome")
                 self._wires[number] = wire
                 self._changed.notify_all()
                 return
-        wire.send("refused", text=refused)
+        wire.send("refused", text=refused, hint=hint)
         wire.close()
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(place: Place) -> socket.socket:
+    """Listens on a loopback address if it was given, and otherwise on all interfaces.
+
+    Some networks do not let a machine listen at the address under which others reach it.
+    """
+    if _is_loopback(place.address):
+        family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
+        return socket.create_server((place.address, place.port), family=family)
     if socket.has_dualstack_ipv6():
         with suppress(OSError):
-            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    return socket.create_server(("", port))
+            return socket.create_server(("", place.port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", place.port))
+
+
+def _is_loopback(address: str) -> bool:
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_closed(wire: Wire) -> bool:
@@ -245,7 +290,7 @@ def _join(place: Place, wait_s: float) -> Wire:
 
 def _expect(message: Message, kind: str) -> None:
     if message.kind == "refused":
-        raise UsageError(str(message.facts.get("text")), "Give each process another number, and the same N.")
+        raise UsageError(str(message.facts.get("text")), message.facts.get("hint"))
     if message.kind == "end":
         raise ClusterError(str(message.facts.get("text")))
     if message.kind != kind:

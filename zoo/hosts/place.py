@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from zoo.errors import UsageError
 
 _FORM = re.compile(r"(\d{1,6})/(\d{1,6})@(\[[0-9a-fA-F:.%\w]+\]|[^\s:@/\[\]]+):(\d{1,5})")
-#: Maximum number of hosts. Host 1 has a connection and a thread for each.
-MOST = 1024
+#: Maximum number of hosts. Host 1 has about four connections for each of them: one of zoo, two that pass on those of
+#: JAX, and at least one of the backend. A process may usually open 1024 files.
+MOST = 128
 
 
 @dataclass(frozen=True)

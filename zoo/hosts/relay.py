@@ -45,20 +45,45 @@ def start_relay(connect: Callable[[], socket.socket]) -> int:
 
 
 def join(near: socket.socket, far: socket.socket, *, hold: bool = False) -> None:
-    """Copies the bytes of two connections to each other, in two threads.
+    """Copies the bytes of two connections to each other, in two threads, and closes both at the end.
 
     Args:
         near, far: The connections.
-        hold: Whether ``near`` stays open when ``far`` is closed.
+        hold: Whether ``near`` stays open when ``far`` is closed after its first byte. Without a byte, nothing has
+            answered, and ``near`` is closed, so that JAX tries again.
     """
-    for source, target, ends in ((near, far, True), (far, near, not hold)):
-        threading.Thread(target=_copy, args=(source, target, ends), name="zoo-relay", daemon=True).start()
+
+    def receive() -> None:
+        answered = _copy(far, near)
+        if not (hold and answered):
+            _shut(near)
+
+    def send() -> None:
+        _copy(near, far)
+        if hold:
+            with suppress(OSError):
+                while near.recv(1 << 16):  # nobody receives it any more
+                    pass
+        _shut(far)
+        receiving.join()
+        near.close()
+        far.close()
+
+    receiving = threading.Thread(target=receive, name="zoo-relay", daemon=True)
+    receiving.start()
+    threading.Thread(target=send, name="zoo-relay", daemon=True).start()
 
 
-def _copy(source: socket.socket, target: socket.socket, ends: bool) -> None:
+def _copy(source: socket.socket, target: socket.socket) -> bool:
+    """Copies bytes until a connection is closed. Returns whether there were any."""
+    found = False
     with suppress(OSError):
         while part := source.recv(1 << 16):
+            found = True
             target.sendall(part)
-    if ends:
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
+    return found
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

@@ -22,7 +22,7 @@ from zoo.backend import hush
 from zoo.errors import UsageError
 from zoo.hosts import Group, Place
 from zoo.hosts.meeting import connect_to_backend
-from zoo.hosts.relay import start_relay
+from zoo.hosts.relay import free_port, start_relay
 from zoo.keras_internals import lay_out_every_batch
 from zoo.quiet import stderr_aside
 
@@ -60,6 +60,8 @@ def start_jax(group: Group) -> None:
     # This service would replace the handler of SIGTERM, with which zoo ends a training.
     jax.config.update("jax_enable_preemption_service", False)
     place = group.place
+    if place.first:
+        group.backend_port = free_port()
     port = group.backend_port or start_relay(lambda: connect_to_backend(place))
     group.gather("start of JAX")
     group.backend_started()  # JAX would abort this process if another host ends while the hosts are connected
@@ -158,8 +160,8 @@ class Hosts:
         batch_size: Images per step, on all hosts together.
 
     Raises:
-        UsageError: ``devices`` is not possible, the hosts have different numbers of devices, or the batch cannot be
-            divided.
+        UsageError: ``devices`` is not possible, the hosts have different numbers or kinds of devices, or the batch
+            cannot be divided.
     """
 
     def __init__(self, group: Group, devices: int | str | None, batch_size: int) -> None:
@@ -173,7 +175,10 @@ class Hosts:
                 f"Give a number from 1 to {len(own)}, or all.",
             )
         group.refuse_differences(
-            "devices", {"devices per host": str(count)}, UsageError, "Give the same --devices N on all hosts."
+            "devices",
+            {"devices per host": str(count), "platform of the devices": own[0].platform},
+            UsageError,
+            "Give the same --devices N on all hosts, and use devices of the same kind.",
         )
         total = count * group.place.count
         if batch_size % total:
@@ -242,11 +247,11 @@ class Hosts:
         """Whether a callback on any host has requested the end of the training."""
         return self.group.any("end of an epoch", requested)
 
-    def part(self) -> None:
+    def disconnect_jax(self) -> None:
         """Ends the connection of JAX. Host 1 then works alone, and the others may end."""
         import jax
 
         with self.group.explaining():
             self.group.gather("end of the training")
             jax.distributed.shutdown()
-        self.group.part_in_peace()
+        self.group.disconnect()

@@ -102,7 +102,7 @@ def train(
             harness.keep_as_it_is()
         _fit_phases(Work(run, architecture, data, lesson, model, reporter, hosts), harness, added, resumed)
     if hosts:
-        hosts.part()
+        hosts.disconnect_jax()
         if not hosts.first:
             return model
     epochs_s = sum(row["seconds"] for row in harness.progress.history)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ def assist(request: TrainRequest, reporter: Reporter) -> None:
         plan = None if request.resume else planned(request, reporter).plan
         with meeting(place, plan, reporter) as group, _temporary_folder() as folder:
             reporter.stage(f"Host {place.number} of {place.count}: all hosts have joined")
+            group.before_exit(lambda: shutil.rmtree(folder, ignore_errors=True))
             _assist(request, plan, group, folder, reporter)
 
 
@@ -51,7 +53,7 @@ def _assist(request: TrainRequest, plan: Plan | None, group: Group, folder: Path
         run = receive_run(group, folder)
         if run is None:
             reporter.note("The training of the run is finished; there is nothing to do for this host.")
-            group.part_in_peace()
+            group.disconnect()
             return
         hosts = connect(group, request.devices, run.recipe.batch_size, Reporter())
         data, teaching = _data_of_run(run)
@@ -88,11 +90,11 @@ def _data_of_run(run: Run) -> tuple[ImageData, Teaching | None]:
 
 
 def _train(run: Run, data: ImageData, teaching: Teaching | None, request: TrainRequest, hosts: Hosts) -> None:
-    from zoo.training.trainer import train
+    from zoo.training.trainer import train as fit
 
     lesson = teaching.lesson(run, Reporter()) if teaching else None
     with hosts.group.explaining():
-        train(
+        fit(
             run,
             architectures().get(run.architecture),
             teaching.images if teaching else data,

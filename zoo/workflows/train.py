@@ -277,7 +277,7 @@ def _resume_on_hosts(run: RunFolder, request: TrainRequest, reporter: Reporter, 
     if run.finished or not _resumable(run):
         with meeting(request.host, None, reporter) as group:
             send_run(group, None)
-            group.part_in_peace()
+            group.disconnect()
         return _resume_checked(run, request, None, reporter, start)
     refuse_idle_hosts(request.host, run.recipe)
     with meeting(request.host, None, reporter) as group:
