@@ -22,7 +22,7 @@ import pytest
 from tests.conftest import FakePlugin, PhotoFolder, Zoo, zoo_command, zoo_environment
 from tests.training.test_devices import KILLER
 from tests.training.test_transfer import weights
-from zoo.errors import ClusterError, DataError, UsageError
+from zoo.errors import ClusterError, DataError, TrainingError, UsageError
 from zoo.hosts import Group, Place, joined
 from zoo.hosts.meeting import connect_to_backend
 from zoo.hosts.relay import free_port, join
@@ -556,6 +556,11 @@ def test_the_loss_of_another_host_ends_host_1_within_half_a_minute(
     assert "Check failure stack trace" not in lost.errors[0]
     (run,) = (path for path in (tmp_path / "runs").iterdir() if path.is_dir())
     assert (run / "checkpoints" / "last.npz").is_file()
+    (run / "split.csv").unlink()
+    refused = train_on_hosts(2, "--resume", run)
+    assert refused.codes == [TrainingError.exit_code, ClusterError.exit_code], refused.errors
+    assert "Host 1 of 2 ended:" in refused.errors[1]
+    assert "it has no split.csv" in refused.errors[1]
 
 
 @pytest.mark.long

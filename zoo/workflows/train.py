@@ -268,37 +268,45 @@ def _resume(request: TrainRequest, reporter: Reporter) -> Trained:
     refuse_other_plan(run, asked)
     if request.host is not None:
         return _resume_on_hosts(run, request, reporter, start)
-    return _resume_checked(run, request, None, reporter, start)
+    return _resume_checked(run, request, reporter, start)
 
 
 def _resume_on_hosts(run: RunFolder, request: TrainRequest, reporter: Reporter, start: float) -> Trained:
-    """Resumes a run together with other hosts. If its training is finished, they are told so."""
+    """Resumes a run together with other hosts. If its training is finished, they are told so.
+
+    The run is checked after the others have joined, so that they are told an error at once.
+    """
     assert request.host is not None
-    if run.finished or not _resumable(run):
-        with meeting(request.host, None, reporter) as group:
-            send_run(group, None)
-            group.disconnect()
-        return _resume_checked(run, request, None, reporter, start)
-    refuse_idle_hosts(request.host, run.recipe)
     with meeting(request.host, None, reporter) as group:
-        send_run(group, run)
-        hosts = connect(group, request.devices, run.recipe.batch_size, reporter)
-        return _resume_checked(run, request, hosts, reporter, start)
+        if not run.finished:
+            _refuse_unrecorded(run)
+            refuse_idle_hosts(request.host, run.recipe)
+            with _alone(run):
+                run = open_run(run.path)  # opened again, now that no other process writes it
+                if not run.finished:
+                    send_run(group, run)
+                    hosts = connect(group, request.devices, run.recipe.batch_size, reporter)
+                    return _resume_alone(run, request, hosts, reporter, start)
+        send_run(group, None)
+        group.disconnect()
+    return _resume_checked(run, request, reporter, start)
 
 
-def _resume_checked(
-    run: RunFolder, request: TrainRequest, hosts: Hosts | None, reporter: Reporter, start: float
-) -> Trained:
+def _resume_checked(run: RunFolder, request: TrainRequest, reporter: Reporter, start: float) -> Trained:
     if run.finished and (run.path / "report.html").is_file():
         return Trained(run, run.path / "report.html", already=True)
+    _refuse_unrecorded(run)
+    with _alone(run):
+        # The run is opened again, now that no other process writes it.
+        return _resume_alone(open_run(run.path), request, None, reporter, start)
+
+
+def _refuse_unrecorded(run: RunFolder) -> None:
     if not _resumable(run):
         raise TrainingError(
             f"{run.path} was interrupted before its images were recorded: it has no split.csv.",
             "Start it again with: " + shlex.join(["zoo", "train", "--repeat", str(run.path)]),
         )
-    with _alone(run):
-        # The run is opened again, now that no other process writes it.
-        return _resume_alone(open_run(run.path), request, hosts, reporter, start)
 
 
 def _resume_alone(
