@@ -146,11 +146,13 @@ def receive_run(group: Group, folder: Path) -> Run | None:
 
 
 def _settings(plan: Plan | None) -> dict[str, str]:
+    from zoo.data.reading import DECODER
     from zoo.machine import versions
 
     installed = versions()
     facts = {f"version of {name}": installed.get(name, "unknown") for name in _VERSIONS}
     facts["version of jax"] = _jax_version()
+    facts["image decoder"] = DECODER
     if plan is None:
         return {**facts, "run": "resumed"}
     offer = architectures().offer(plan.architecture.name)
