@@ -111,7 +111,8 @@ _GROUPS = {
     "--host",
     type=HostPlace(),
     help="Train with N processes, of which this is number I. Give the same command with another I on each host. Host 1"
-    " listens at ADDRESS:PORT and writes the run. Needs KERAS_BACKEND=jax.",
+    " runs at ADDRESS and writes the run. It listens on PORT on all interfaces, or only on ADDRESS if that is a"
+    " loopback address. Needs KERAS_BACKEND=jax.",
 )
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run folder.")
 @click.option("--quiet", is_flag=True, help="Print only the result and warnings.")
@@ -139,8 +140,8 @@ def command(
     """
     from zoo.cli.options import read_image, read_options
     from zoo.cli.summary import run_as_dict, told_of_run
+    from zoo.workflows.assist import train_or_assist
     from zoo.workflows.planning import TrainRequest
-    from zoo.workflows.train import train
 
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # a recipe may name a function of a module in this folder, as with `python -m`
@@ -148,11 +149,9 @@ def command(
     request = TrainRequest(
         image=read_image(size, resize, interpolation), options=read_options(options), settings=settings, **asked
     )
-    if request.host is not None and not request.host.first:
-        from zoo.workflows.assist import assist
-
-        return assist(request, reporter_for(quiet))
-    trained = train(request, reporter_for(quiet))
+    trained = train_or_assist(request, reporter_for(quiet))
+    if trained is None:
+        return
     run = trained.run
     if as_json:
         click.echo(json.dumps(run_as_dict(run), indent=2))

@@ -115,8 +115,10 @@ def train(
         teachers: Finished runs on the same classes. The model learns their probabilities in addition to the labels.
         unlabelled: A folder of photos without labels. The model learns the teachers' probabilities on them.
         devices: Number of devices that share every batch, or ``"all"``; needs Keras on JAX. ``None``: one.
-        host: ``"I/N@ADDRESS:PORT"`` for number I of N processes that train the model together. Host 1 listens there.
-            Needs Keras on JAX, which must not have been used in this process before.
+        host: ``"I/N@ADDRESS:PORT"`` for number I of N processes that train the model together. Host 1 runs at that
+            address and listens on that port. Needs Keras on JAX, which must not have been used in this process before.
+            After an error, such as a lost host, this process ends with the exit code of the error as soon as its main
+            thread ends. If JAX waits for a lost host, the process ends after ten seconds without an exception.
         runs: Folder of runs.
         quiet: Whether to print only warnings.
         settings: Fields of the ``Recipe`` and ranges of its ``Augmentation``, such as ``epochs=4`` or ``flip="none"``.
@@ -133,8 +135,8 @@ def train(
     376
     """
     from zoo.hosts.place import Place
+    from zoo.workflows.assist import train_or_assist
     from zoo.workflows.planning import TrainRequest
-    from zoo.workflows.train import train as begin
 
     reporter = _reporter(quiet)
     request = TrainRequest(
@@ -158,12 +160,8 @@ def train(
         devices=devices,
         host=None if host is None else Place.parse(host),
     )
-    if request.host is not None and not request.host.first:
-        from zoo.workflows.assist import assist
-
-        assist(request, reporter)
-        return None
-    return Run(begin(request, reporter).run, _reporter)
+    trained = train_or_assist(request, reporter)
+    return Run(trained.run, _reporter) if trained else None
 
 
 def _source(data: Any, class_names: Any, reporter: Reporter) -> str | None:

@@ -17,11 +17,19 @@ from zoo.training.plan import Plan, refuse_other_data
 from zoo.workflows.hosts import connect, meeting, receive_run, refuse_other_photos
 from zoo.workflows.planning import TrainRequest
 from zoo.workflows.teaching import Teaching, prepare_teaching, resumed_teaching
-from zoo.workflows.train import answerable, only_training, planned
+from zoo.workflows.train import Trained, answerable, only_training, planned, train
 
 if TYPE_CHECKING:
     from zoo.data import ImageData
     from zoo.training.hosts import Hosts
+
+
+def train_or_assist(request: TrainRequest, reporter: Reporter) -> Trained | None:
+    """Trains like ``train``. On other hosts than host 1, it assists host 1 and returns ``None``."""
+    if request.host is None or request.host.first:
+        return train(request, reporter)
+    assist(request, reporter)
+    return None
 
 
 def assist(request: TrainRequest, reporter: Reporter) -> None:
