@@ -277,6 +277,52 @@ def test_a_host_that_is_killed_or_frozen_is_noticed(
     assert "--resume" in str(error.value.hint)
 
 
+STUCK = """
+import sys, time
+from zoo.hosts import Place, group, joined
+from zoo.reporter import Reporter
+
+group.GRACE_S, group.SILENCE_S = 1, 3
+with joined(Place.parse(sys.argv[1]), Reporter()) as hosts:
+    hosts.backend_started()
+    hosts.before_exit(lambda: print("removed", flush=True))
+    hosts.gather("hello")
+    print("joined", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_hosts_that_are_suspended_together_continue_and_one_that_is_stuck_ends_after_a_loss() -> None:
+    port = free_port()
+    hosts = [
+        subprocess.Popen(
+            [sys.executable, "-c", STUCK, f"{number}/2@127.0.0.1:{port}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in (1, 2)
+    ]
+    try:
+        for host in hosts:
+            assert host.stdout
+            assert host.stdout.readline() == "joined\n"
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for host in hosts:
+                os.kill(host.pid, number)
+            time.sleep(5)  # longer than the silence after which a host is lost
+        assert [host.poll() for host in hosts] == [None, None]
+        hosts[1].kill()
+        output, error = hosts[0].communicate(timeout=20)
+        assert hosts[0].returncode == ClusterError.exit_code
+        assert output == "removed\n"
+        assert "Error: The connection to host 2 of 2" in error
+    finally:
+        for host in hosts:
+            host.kill()
+            host.communicate()
+
+
 def test_nobody_listens() -> None:
     port = free_port()
     start = time.monotonic()
