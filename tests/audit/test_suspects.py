@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from zoo.audit.audit import audit
 from zoo.audit.features import backbone_features, find_backbone
@@ -104,6 +105,7 @@ def test_a_picture_that_says_it_is_missing_is_found_among_ants(shared_data: Path
     assert "leak" not in found.by_kind
 
 
+@pytest.mark.long
 def test_most_of_the_flipped_labels_of_real_photos_are_found_and_no_others(shared_data: Path) -> None:
     from zoo.backend import start_keras
 

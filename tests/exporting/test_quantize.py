@@ -143,6 +143,7 @@ def test_averages_of_stored_values_are_stored_in_the_same_steps(photos: tuple[Pi
     assert ranges[average] == ranges[source]
 
 
+@pytest.mark.long
 def test_the_same_photos_give_the_same_weights(
     trained: keras.Model, quantized: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]
 ) -> None:
@@ -513,6 +514,7 @@ def test_few_photos_are_not_learnt_from(trained: keras.Model, photos: tuple[Pixe
     assert made.as_dict()["distilled"] is None
 
 
+@pytest.mark.long
 def test_a_lesson_that_does_not_help_is_forgotten(
     trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,10 @@ def mobilenetv2():
     return randomise(zoo_mobilenetv2.model.build((64, 64, 3), 10, width=0.35))
 
 
+#: Fixtures of files. The files of a deep network take long.
+WHICH = ["files", pytest.param("mobilenetv2_files", marks=pytest.mark.long)]
+
+
 @pytest.fixture(scope="module")
 def mobilenetv2_files(mobilenetv2, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mobilenetv2")
@@ -134,7 +138,7 @@ def test_is_of_a_version_and_of_operators_that_older_runtimes_know(files, precis
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-@pytest.mark.parametrize("which", ["files", "mobilenetv2_files"])
+@pytest.mark.parametrize("which", WHICH)
 def test_every_shape_can_be_told_from_the_file_alone(which, precision, request):
     model = onnx.load(request.getfixturevalue(which)[precision])
     assert b"unk__" not in model.SerializeToString()
@@ -147,6 +151,7 @@ def test_every_shape_can_be_told_from_the_file_alone(which, precision, request):
         assert first.dim_param == "batch" or first.dim_value, value
 
 
+@pytest.mark.long
 def test_float32_holds_nothing_but_what_computes(mobilenetv2_files):
     found = steps(mobilenetv2_files["float32"])
     assert found.keys() <= {
@@ -171,6 +176,7 @@ def test_float32_holds_nothing_but_what_computes(mobilenetv2_files):
     assert not [name for node in sums for name in node.input if name in constants]
 
 
+@pytest.mark.long
 def test_int8_adds_only_the_steps_in_and_out_of_8_bits(mobilenetv2_files):
     found = steps(mobilenetv2_files["int8"])
     assert {"QuantizeLinear", "DequantizeLinear"} < found.keys()
@@ -194,7 +200,7 @@ def makers_of(graph):
     return {name: node for node in graph.node for name in node.output}
 
 
-@pytest.mark.parametrize("which", ["files", "mobilenetv2_files"])
+@pytest.mark.parametrize("which", WHICH)
 def test_int8_computes_with_bytes(which, request):
     graph = onnx.load(request.getfixturevalue(which)["int8"]).graph
     makers = makers_of(graph)
@@ -231,7 +237,7 @@ def test_int8_probabilities_are_computed_in_float(files):
     assert np.abs(steps - steps.round()).max() > 0.01
 
 
-@pytest.mark.parametrize("which", ["files", "mobilenetv2_files"])
+@pytest.mark.parametrize("which", WHICH)
 def test_onnx_runtime_leaves_no_convolution_in_float(which, request, tmp_path):
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
@@ -274,7 +280,7 @@ def test_mobilenetv2_agrees_with_keras(mobilenetv2_files, mobilenetv2):
 
 
 @pytest.mark.parametrize("engine", [cv2.dnn.ENGINE_CLASSIC, cv2.dnn.ENGINE_NEW], ids=["as in OpenCV 4", "of OpenCV 5"])
-@pytest.mark.parametrize("which", ["files", "mobilenetv2_files"])
+@pytest.mark.parametrize("which", WHICH)
 def test_opencv_reads_the_file_and_agrees_with_keras(which, engine, request):
     path = request.getfixturevalue(which)["float32"]
     model = request.getfixturevalue("model" if which == "files" else "mobilenetv2")

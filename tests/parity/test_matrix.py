@@ -27,14 +27,13 @@ from zoo.registry import architectures, exporters
 from zoo.run_folder import open_run
 from zoo.testing.origin import plugin_module
 
+pytestmark = pytest.mark.long  # training and exporting takes one or two minutes for each architecture
+
 #: Photos of each of the two classes.
 TRAINING, TESTING = 24, 50
 #: The architectures of other distributions are exported by the conformance tests of these distributions.
 OFFERS = [offer for offer in architectures() if offer.distribution == "keras-edge-zoo"]
-#: Architectures whose test takes one or two minutes.
-ARCHITECTURES = [
-    pytest.param(offer.record.name, marks=[pytest.mark.long] if offer.record.backbone else []) for offer in OFFERS
-]
+ARCHITECTURES = [offer.record.name for offer in OFFERS]
 FORMATS = [offer.record for offer in exporters() if not offer.record.variant_of]
 FILES = [(record.name, precision) for record in FORMATS for precision in record.precisions]
 

@@ -82,6 +82,7 @@ def test_layers_are_public_ones_and_named_alike_whenever_they_are_built(name):
     assert first.get_layer("features").output.shape[1:] == first.get_layer("probabilities").kernel.shape[:1]
 
 
+@pytest.mark.long
 def test_a_saved_model_opens_in_a_process_that_knows_nothing_of_us(tmp_path):
     model = build(BY_NAME["convnext_tiny"], (32, 32, 3), 3)
     pixels = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3)).astype("float32")
