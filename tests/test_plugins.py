@@ -104,7 +104,14 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+#: Cases that take the same way through zoo as another.
+ALIKE = ("syntax error", "not even an Exception", "endless recursion", "returns garbage", "returns a number")
+ALIKE += ("raises half-way", "summary that is no line", "built against an older zoo", "prints from a child process")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in ALIKE else name for name in CASES]
+)
 def test_one_plugin_is_named_and_everything_else_works(
     name: str, run_zoo: RunZoo, fake_plugin: FakePlugin, site: Path
 ) -> None:

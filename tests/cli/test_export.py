@@ -244,6 +244,7 @@ def labels(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_a_lone_keras_file_is_calibrated_on_one_half_of_the_photos_and_verified_on_the_other(
     newest: Path, labels: Path, zoo: Callable[..., Result], tmp_path: Path
 ) -> None:

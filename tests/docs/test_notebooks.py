@@ -117,6 +117,7 @@ def test_outputs_are_stripped() -> None:
             assert cell.cell_type == "markdown" or (cell.outputs, cell.execution_count) == ([], None), path.name
 
 
+@pytest.mark.long
 def test_first_classifier(kernel_folder: Path) -> None:
     done = Executed(
         "first-classifier.ipynb",

@@ -130,7 +130,7 @@ def densenet() -> keras.Model:
 # Ways to put a model together
 
 
-@kind("Sequential with Input")
+@kind("Sequential with Input", long=True)
 def sequential() -> keras.Model:
     return keras.Sequential(
         [
@@ -273,7 +273,7 @@ def extracted_patches() -> keras.Model:
     return keras.Model(inputs, head(layers.GlobalAveragePooling1D()(layers.Dense(16, activation="relu")(x))))
 
 
-@kind("squeeze and excitation")
+@kind("squeeze and excitation", long=True)
 def squeeze_excitation() -> keras.Model:
     def body(x: Any) -> Any:
         x = conv(x)
@@ -451,7 +451,7 @@ def numpy_constant() -> keras.Model:
 # Precision
 
 
-@kind("mixed_bfloat16", says=("computes in bfloat16", "float32"))
+@kind("mixed_bfloat16", says=("computes in bfloat16", "float32"), long=True)
 def mixed_bfloat16() -> keras.Model:
     return _under("mixed_bfloat16", sequential)
 
@@ -518,7 +518,7 @@ def two_inputs() -> keras.Model:
     return keras.Model([one, two], head(conv(layers.Concatenate()([one, two]))))
 
 
-@kind("an input in a dict")
+@kind("an input in a dict", long=True)
 def dict_input() -> keras.Model:
     inputs = image(name="photo")
     return keras.Model({"photo": inputs}, head(conv(scaled(inputs))))
@@ -540,7 +540,7 @@ def logits() -> keras.Model:
     return keras.Model(inputs, head(conv(scaled(inputs)), activation=None))
 
 
-@kind("softmax as an operation")
+@kind("softmax as an operation", long=True)
 def softmax_operation() -> keras.Model:
     inputs = image()
     return keras.Model(inputs, ops.softmax(head(conv(scaled(inputs)), activation=None)))
@@ -566,7 +566,7 @@ def two_outputs() -> keras.Model:
     return keras.Model(inputs, {"label": head(x), "box": box})
 
 
-@kind("an output of (None, 1, 1, classes)", says=("(None, 1, 1, 3)",))
+@kind("an output of (None, 1, 1, classes)", says=("(None, 1, 1, 3)",), long=True)
 def spatial_output() -> keras.Model:
     inputs = image()
     x = layers.GlobalAveragePooling2D(keepdims=True)(conv(scaled(inputs)))

@@ -239,6 +239,7 @@ def test_the_shipped_file_can_be_made_again(shared_data, tmp_path):
     assert write_weights(tmp_path / "again.npz", convert_weights.convert(source)) == weights.IMAGENET_SHA256
 
 
+@pytest.mark.long
 def test_a_users_keras_file_fills_the_backbone_and_the_head_where_it_fits(tmp_path):
     theirs = build((32, 32, 3), 3)
     theirs.save(tmp_path / "theirs.keras")

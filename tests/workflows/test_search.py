@@ -112,6 +112,7 @@ def test_the_winner_is_a_run_with_a_verified_file(searched: tuple[Path, Result],
     assert any("All layers of the winner were fine-tuned" in note for note in found["notes"])
 
 
+@pytest.mark.long
 def test_the_winner_is_fine_tuned_where_there_is_time(searched: tuple[Path, Result], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(searched[0], tmp_path / "copy"))
     search = folder / "runs" / "best-photos.search"

@@ -31,7 +31,7 @@ def test_the_entry_point_names_the_module():
 
 #: With so many layers, other checks take long, and zoo's own tests run them on smaller networks. `zoo plugin check`
 #: runs all checks.
-SHORT = ["record", "builds", "raw_pixels", "backbone"]
+SHORT = ["record", "builds", "raw_pixels"]
 
 
 @parametrize_with_checks([ARCHITECTURES["efficientnet_lite0"]], checks=SHORT)

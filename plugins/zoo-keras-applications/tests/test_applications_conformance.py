@@ -15,7 +15,7 @@ ALL = bool(os.environ.get("ZOO_TEST_ALL_APPLICATIONS"))
 ARCHITECTURES = [architecture(each) for each in APPLICATIONS if ALL or each.name in ALWAYS]
 
 #: With so many layers, other checks take long, and zoo's own tests run them on smaller networks.
-SHORT = ["record", "builds", "raw_pixels", "backbone"]
+SHORT = ["record", "builds", "raw_pixels"]
 
 
 @parametrize_with_checks(ARCHITECTURES, checks=SHORT)
