@@ -9,7 +9,7 @@
     LICENSE, NOTICE           licences of the runner and of weights that are included in zoo
     spec.json                 all metadata for programs, and the digest of every other file
 
-The same inputs give the same bytes: no file contains a date or a path.
+The same inputs give the same bytes, where Keras predicts the same bits: no file contains a date or a path.
 """
 
 from __future__ import annotations
