@@ -21,7 +21,7 @@ from tests.conftest import PhotoFolder, draw_photo, zoo_environment
 from zoo.audit.records import Records
 from zoo.data import load_data
 from zoo.data.arrays import Place
-from zoo.data.cache import ImageCache
+from zoo.data.cache import FileState, ImageCache
 from zoo.data.cache import images as cache_module
 from zoo.data.cache.folder import segment_path
 from zoo.data.ingest import ingest
@@ -93,6 +93,19 @@ def test_a_changed_file_is_noticed(photo_folder: PhotoFolder, own_cache: Path) -
     changed = [name for name, x, y in zip(before.names, before.contents, after.contents, strict=True) if x != y]
     assert changed == ["a/photo_001.jpg"]
     assert before.digest != after.digest
+
+
+@pytest.mark.parametrize(
+    ("inode", "mtime_ns"),
+    [(2**64 - 1, 10**18), (2**63, 10**18), (2**100 + 7, 10**18), (0, -(2**63)), (7, -(2**63) - 1), (7, 2**63)],
+)
+def test_files_with_unusual_inodes_and_times_are_stored(own_cache: Path, inode: int, mtime_ns: int) -> None:
+    stat = SimpleNamespace(st_size=9, st_mtime_ns=mtime_ns, st_ino=inode)  # no file system here has such files
+    state = FileState.of(stat)  # type: ignore[arg-type]
+    stored = -(2**63) <= mtime_ns < 2**62
+    with contextlib.closing(ImageCache()) as cache:
+        cache.contents.remember_files({"photo.jpg": (state, "digest")})
+        assert cache.contents.files(["photo.jpg"]) == ({"photo.jpg": (state, "digest")} if stored else {})
 
 
 def test_another_spec_is_another_row(photo_folder: PhotoFolder, own_cache: Path) -> None:

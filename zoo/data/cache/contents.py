@@ -12,7 +12,11 @@ from zoo.data.cache.index import Index, chunks
 
 @dataclass(frozen=True)
 class FileState:
-    """The properties that show that a file is unchanged since it was read, as in git's index."""
+    """The properties that show that a file is unchanged since it was read, as in git's index.
+
+    The inode is that of the file modulo 2^64, as a signed integer, because SQLite stores no others. Mounted object
+    stores have inodes beyond 2^63.
+    """
 
     size: int
     mtime_ns: int
@@ -20,7 +24,7 @@ class FileState:
 
     @classmethod
     def of(cls, stat: os.stat_result) -> FileState:
-        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        return cls(stat.st_size, stat.st_mtime_ns, (stat.st_ino + 2**63) % 2**64 - 2**63)
 
 
 class Contents:
@@ -41,13 +45,14 @@ class Contents:
     def remember_files(self, files: Mapping[str, tuple[FileState, str]]) -> None:
         """Stores the state and SHA-256 of files.
 
-        Files that changed in the last two seconds are left out, because another change might not alter their state.
+        Files that changed in the last two seconds are left out, because another change might not alter their state. So
+        are files with a time before 1677, which SQLite cannot store.
         """
         settled_ns = time.time_ns() - 2 * 10**9
         rows = [
             (os.fsencode(path), state.size, state.mtime_ns, state.inode, sha256)
             for path, (state, sha256) in files.items()
-            if state.mtime_ns < settled_ns
+            if -(2**63) <= state.mtime_ns < settled_ns
         ]
         self._index.write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
 
