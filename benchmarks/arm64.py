@@ -1,19 +1,25 @@
-"""Compares predictions of exported bundles on emulated ARM processors with those of this machine and of Keras.
+"""Compares predictions of exported bundles on emulated processors with those of this machine and of Keras.
 
     python benchmarks/arm64.py RUN/exports/mobilenetv2-*-int8 --run RUN --photos 60 --processors cortex-a72 max
+    python benchmarks/arm64.py BUNDLE --run RUN --x86 qemu-x86_64 --processors Nehalem Haswell
+
+The second command emulates x86-64 processors instead of ARM, with QEMU's emulator for them (in Debian's package ``qemu-
+user``) and this Python. Emulation does not show the speed of a processor.
 
 The bundle's own runner reads and predicts each photo file, on each processor in an emulator (``zoo verify --processor``
 shows what this needs; ``--fetch`` downloads it). Photos are taken evenly from the test split of the run, or from
-``--data``. Emulation does not show the speed of a processor. The table has a row for each file and processor, with the
-share of photos for which it predicts the class of Keras and of this machine; the largest difference of a probability
-from Keras, from this machine, and from this machine if both predict the pixels that were computed here; and the number
-of photos for which the runner computes other pixels there, with the largest difference in levels.
+``--data``. The table has a row for each file and processor, with the share of photos for which it predicts the class of
+Keras and of this machine; the largest difference of a probability from Keras, from this machine, and from this machine
+if both predict the pixels that were computed here; and the number of photos for which the runner computes other pixels
+there, with the largest difference in levels.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +44,7 @@ def main() -> None:
     parser.add_argument("--data", help="other photos than the run's test photos")
     parser.add_argument("--photos", type=int, default=60)
     parser.add_argument("--processors", nargs="+", default=["cortex-a72", "cortex-a76", "max"])
+    parser.add_argument("--x86", metavar="PROGRAM", help="emulate x86-64 with this program")
     parser.add_argument("--fetch", action="store_true", help="download the emulator and the wheels first")
     arguments = parser.parse_args()
     bundles = [read_bundle(folder) for folder in arguments.bundles]
@@ -56,7 +63,11 @@ def main() -> None:
         here, pixels = _here(bundle, paths)
         _row(bundle, "this machine", expected[rows], here, None)
         for processor in arguments.processors:
-            _row(bundle, processor, expected[rows], here, _there(bundle, processor, paths, pixels))
+            if arguments.x86:
+                there = _there_x86([arguments.x86, "-cpu", processor], bundle, paths, pixels)
+            else:
+                there = _there(bundle, processor, paths, pixels)
+            _row(bundle, processor, expected[rows], here, there)
 
 
 def _here(bundle: Bundle, paths: list[str]) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -94,6 +105,30 @@ def _there(bundle: Bundle, processor: str, paths: list[str], pixels: list[np.nda
     return There(np.stack(of_photos), np.stack(of_pixels), differences)
 
 
+def _there_x86(emulator: list[str], bundle: Bundle, paths: list[str], pixels: list[np.ndarray]) -> There:
+    """Runs this file as the worker, which reads the photos as ``_here`` does and also predicts the given pixels."""
+    with tempfile.TemporaryDirectory() as folder:
+        request, reply = Path(folder, "request.npz"), Path(folder, "reply.npz")
+        np.savez(request, paths=paths, pixels=np.stack(pixels))
+        subprocess.run(
+            [*emulator, sys.executable, __file__, "--worker", str(bundle.folder), str(request), str(reply)], check=True
+        )
+        with np.load(reply) as arrays:
+            seen = arrays["seen"].astype(np.int16)
+            differences = np.abs(seen - np.stack(pixels)).max(axis=(1, 2, 3)).tolist()
+            return There(arrays["photos"], arrays["pixels"], differences)
+
+
+def work(folder: Path, request: Path, reply: Path) -> None:
+    """Runs on a processor: predicts photo files and given pixels."""
+    bundle = read_bundle(folder)
+    with np.load(request) as arrays:
+        photos, seen = _here(bundle, arrays["paths"].tolist())
+        runtime = exporter_of(bundle.model_path).load(bundle.model_path, 1)
+        given = np.stack([runtime.predict(each[None])[0] for each in arrays["pixels"]])
+    np.savez(reply, photos=photos, seen=np.stack(seen), pixels=given)
+
+
 def _row(bundle: Bundle, processor: str, keras: np.ndarray, here: np.ndarray, there: There | None) -> None:
     found = there.photos if there else here
     cells = [f"{bundle.values['format']} {bundle.values['precision']}", processor]
@@ -105,4 +140,7 @@ def _row(bundle: Bundle, processor: str, keras: np.ndarray, here: np.ndarray, th
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--worker"]:
+        work(*map(Path, sys.argv[2:]))
+    else:
+        main()

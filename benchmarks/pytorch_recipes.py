@@ -1,18 +1,23 @@
-"""``zoo train mobilenetv2`` compared with the usual transfer learning in PyTorch: same weights, splits and photos.
+"""``zoo train`` compared with the usual transfer learning of MobileNetV2 in PyTorch: same weights, splits and photos.
 
-    python benchmarks/pytorch_recipes.py photos/ --weights mobilenetv2_imagenet.npz --seeds 0 1 2
+    python benchmarks/pytorch_recipes.py balls/ waste/ --weights mobilenetv2_imagenet.npz --seeds 0 1 2 \\
+        --train mobilenetv2 "mobilenetv2 --recipe finetune" efficientnet_lite1
 
 This needs PyTorch in the environment of zoo, or in a separate one (``--torch-python``; with NumPy and OpenCV).
-``--weights`` are the weights of torchvision as arrays, in the order of its state dict. There are three recipes, each of
+``--weights`` are the weights of torchvision as arrays, in the order of its state dict. There are four recipes, each of
 which runs in a separate process with a tuned malloc of glibc:
 
+- ``adamw``: all layers, AdamW, one cycle up to 3e-4, 10 epochs, batches of 32, bfloat16.
+- ``adamw_frozen``: the same for the head alone, up to 3e-3.
 - ``sgd``: torchvision's tutorial. SGD 1e-3, momentum 0.9, a tenth of the rate every 7 epochs, 25 epochs, batches of 4.
 - ``sgd_frozen``: the same for the head alone.
-- ``adamw``: AdamW, one cycle up to 3e-4, 10 epochs, batches of 32, bfloat16.
 
 All use random resized crops and mirroring, and predict the test photos (centre crop of 224 in 256) with the weights of
 the last epoch, or of the best epoch if there are validation photos. The time includes decoding only once, because
 photos are kept in memory.
+
+Each line of ``--train`` is a whole ``zoo train``, which computes its features anew. PyTorch splits as the first of them
+does. The times are wall times, so nothing else should run.
 """
 
 from __future__ import annotations
@@ -27,62 +32,65 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from zoo.figures import percent
-
 MALLOC = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=67108864"
-RECIPES = ("adamw", "sgd_frozen", "sgd")
+RECIPES = ("adamw_frozen", "adamw", "sgd_frozen", "sgd")
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 BLOCKS = (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
+    parser.add_argument("--train", nargs="+", default=["mobilenetv2"], metavar="ARGUMENTS", help="of zoo train")
+    parser.add_argument("--recipes", nargs="*", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--torch-python", default=sys.executable)
     parser.add_argument("--one", nargs=3, metavar=("RECIPE", "SPLIT", "SEED"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         recipe, split, seed = arguments.one
-        print(train(arguments.data, Path(split), arguments.weights, recipe, int(seed)))
+        print(train(arguments.data[0], Path(split), arguments.weights, recipe, int(seed)))
         return
     found: dict[str, list[float]] = {}
-    print("seed  recipe        test  seconds", flush=True)
-    for seed in arguments.seeds:
-        with tempfile.TemporaryDirectory() as runs:
-            start = time.perf_counter()
-            command = [sys.executable, "-c", "from zoo.cli.main import main; main()", "train", "mobilenetv2"]
-            options = ["--data", str(arguments.data.resolve()), "--seed", str(seed), "--runs", runs]
-            subprocess.run([*command, *options], check=True, capture_output=True)
-            seconds = time.perf_counter() - start
-            (metrics,) = Path(runs).glob("*/metrics.json")
-            tell(found, seed, "zoo", json.loads(metrics.read_text())["accuracy"], seconds)
-            split = metrics.with_name("split.csv")
-            for recipe in arguments.recipes:
-                start = time.perf_counter()
-                command = [arguments.torch_python, __file__, str(arguments.data), "--weights", str(arguments.weights)]
-                done = subprocess.run(
-                    [*command, "--one", recipe, str(split), str(seed)],
-                    check=True,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                    env={**os.environ, "GLIBC_TUNABLES": MALLOC},
-                )
-                tell(found, seed, recipe, float(done.stdout), time.perf_counter() - start)
+    print("| data | seed | recipe | test accuracy, % | seconds |\n|---|---|---|---|---|", flush=True)
+    for data in arguments.data:
+        for seed in arguments.seeds:
+            _compare(arguments, data, seed, found)
     for recipe, accuracies in found.items():
-        print(f"mean  {recipe:<11}  {percent(statistics.mean(accuracies)):>7}")
+        print(f"| mean | | {recipe} | {100 * statistics.mean(accuracies):.1f} | |")
 
 
-def tell(found: dict[str, list[float]], seed: int, recipe: str, accuracy: float, seconds: float) -> None:
-    found.setdefault(recipe, []).append(accuracy)
-    print(f"{seed:>4}  {recipe:<11}  {percent(accuracy):>7}  {seconds:7.0f}", flush=True)
+def _compare(arguments: argparse.Namespace, data: Path, seed: int, found: dict[str, list[float]]) -> None:
+    def run(recipe: str, command: list[str], environment: dict[str, str], accuracy: Callable[[str], float]) -> None:
+        start = time.perf_counter()
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
+        seconds = time.perf_counter() - start
+        found.setdefault(recipe, []).append(accuracy(done.stdout))
+        print(f"| {data.name} | {seed} | {recipe} | {100 * found[recipe][-1]:.1f} | {seconds:.0f} |", flush=True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [Path(folder, str(number)) for number, _ in enumerate(arguments.train)]
+        for path, line in zip(runs, arguments.train, strict=True):
+            command = [sys.executable, "-c", "from zoo.cli.main import main; main()", "train", *line.split()]
+            options = ["--data", str(data.resolve()), "--seed", str(seed), "--runs", str(path.parent)]
+            metrics = path / "metrics.json"
+            run(
+                f"zoo train {line}",
+                [*command, *options, "--name", path.name, "--quiet"],
+                {"ZOO_CACHE_DIR": f"{path}-cache"},
+                lambda _, metrics=metrics: json.loads(metrics.read_text())["accuracy"],
+            )
+        for recipe in arguments.recipes:
+            command = [arguments.torch_python, __file__, str(data), "--weights", str(arguments.weights)]
+            split = str(runs[0] / "split.csv")
+            run(recipe, [*command, "--one", recipe, split, str(seed)], {"GLIBC_TUNABLES": MALLOC}, float)
 
 
 def train(data: Path, split: Path, weights: Path, recipe: str, seed: int) -> float:
@@ -100,7 +108,7 @@ def train(data: Path, split: Path, weights: Path, recipe: str, seed: int) -> flo
 
     model = mobilenetv2(weights, len(labels)).to(memory_format=torch.channels_last)
     head = model[-1]
-    frozen, adamw = recipe == "sgd_frozen", recipe == "adamw"
+    frozen, adamw = recipe.endswith("_frozen"), recipe.startswith("adamw")
     for parameter in model.parameters():
         parameter.requires_grad = not frozen
     for parameter in head.parameters():
@@ -109,8 +117,9 @@ def train(data: Path, split: Path, weights: Path, recipe: str, seed: int) -> flo
     steps = math.ceil(len(parts["train"]) / batch)
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if adamw:
-        optimizer: Any = torch.optim.AdamW(learnt, lr=3e-4)
-        schedule: Any = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-4, total_steps=steps * epochs)
+        rate = 3e-3 if frozen else 3e-4
+        optimizer: Any = torch.optim.AdamW(learnt, lr=rate)
+        schedule: Any = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps * epochs)
     else:
         optimizer = torch.optim.SGD(learnt, lr=1e-3, momentum=0.9)
         schedule = torch.optim.lr_scheduler.StepLR(optimizer, 7 * steps, gamma=0.1)
