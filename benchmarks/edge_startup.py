@@ -21,7 +21,6 @@ MINIMAL = {
     "onnx": """
 import sys, numpy as np, cv2, onnxruntime
 options = onnxruntime.SessionOptions()
-options.add_session_config_entry("session.x64quantprecision", "1")  # as in our runner
 session = onnxruntime.InferenceSession(sys.argv[1], options)
 image = cv2.resize(cv2.cvtColor(cv2.imread(sys.argv[2]), cv2.COLOR_BGR2RGB), SIDE, interpolation=cv2.INTER_AREA)
 print(session.run(None, {"image": image[None].astype(DTYPE)})[0].argmax(), flush=True)

@@ -3,8 +3,8 @@
     python benchmarks/latency.py ours.onnx theirs.onnx ours.tflite --threads 1
 
 The files are measured in turn, so that a slow moment of the machine affects all of them. ONNX files run on ONNX
-Runtime, TFLite files on LiteRT, without code of zoo. The input of each file has its own type and shape, and is filled
-with the same pixels. The ratios are relative to the first file.
+Runtime, TFLite files on LiteRT, without code of zoo, but with the session option that its runner sets. The input of
+each file has its own type and shape, and is filled with the same pixels. The ratios are relative to the first file.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ def main() -> None:
     parser.add_argument("files", nargs="+")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument(
+        "--uint8", action="store_true", help="set session.x64quantprecision on all processors, not only where needed"
+    )
     arguments = parser.parse_args()
-    models = {file: load(file, arguments.threads) for file in arguments.files}
+    models = {file: load(file, arguments.threads, arguments.uint8) for file in arguments.files}
     times: dict[str, list[float]] = {file: [] for file in models}
     for number in range(arguments.rounds + 20):
         for file, run in models.items():
@@ -43,16 +46,18 @@ def main() -> None:
         )
 
 
-def load(file: str, threads: int) -> Callable[[], object]:
-    return load_onnx(file, threads) if file.endswith(".onnx") else load_tflite(file, threads)
+def load(file: str, threads: int, uint8: bool) -> Callable[[], object]:
+    return load_onnx(file, threads, uint8) if file.endswith(".onnx") else load_tflite(file, threads)
 
 
-def load_onnx(file: str, threads: int) -> Callable[[], object]:
+def load_onnx(file: str, threads: int, uint8: bool) -> Callable[[], object]:
     import onnxruntime
+    from zoo_onnx.runtime import products_overflow
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.x64quantprecision", "1")  # as in zoo's runner
+    if uint8 or products_overflow():
+        options.add_session_config_entry("session.x64quantprecision", "1")
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     (image,) = session.get_inputs()
     pixels = make_pixels(image.shape, "uint8" if "uint8" in image.type else "float32")

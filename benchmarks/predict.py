@@ -56,10 +56,12 @@ for path in sorted(path for path in Path(photos).rglob("*") if path.is_file()):
 LOAD = {
     "onnx": """
 import onnxruntime
+from zoo_onnx.runtime import products_overflow
 options = onnxruntime.SessionOptions()
 if threads:
     options.intra_op_num_threads = threads
-options.add_session_config_entry("session.x64quantprecision", "1")  # as in our runner
+if products_overflow():
+    options.add_session_config_entry("session.x64quantprecision", "1")  # as in our runner
 session = onnxruntime.InferenceSession(model, options)
 dtype = "uint8" if "uint8" in session.get_inputs()[0].type else "float32"
 ask = lambda image: session.run(None, {"image": image})[0]

@@ -59,21 +59,25 @@ def main() -> None:
         print(train(arguments.data[0], Path(split), arguments.weights, recipe, int(seed)))
         return
     found: dict[str, list[float]] = {}
-    print("| data | seed | recipe | test accuracy, % | seconds |\n|---|---|---|---|---|", flush=True)
+    print("| data | seed | recipe | test accuracy | seconds |\n|---|---|---|---|---|", flush=True)
     for data in arguments.data:
         for seed in arguments.seeds:
             _compare(arguments, data, seed, found)
+    from zoo.figures import percent  # not imported above, because the Python with PyTorch does not have it
+
     for recipe, accuracies in found.items():
-        print(f"| mean | | {recipe} | {100 * statistics.mean(accuracies):.1f} | |")
+        print(f"| mean | | {recipe} | {percent(statistics.mean(accuracies))} | |")
 
 
 def _compare(arguments: argparse.Namespace, data: Path, seed: int, found: dict[str, list[float]]) -> None:
+    from zoo.figures import percent
+
     def run(recipe: str, command: list[str], environment: dict[str, str], accuracy: Callable[[str], float]) -> None:
         start = time.perf_counter()
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
         seconds = time.perf_counter() - start
         found.setdefault(recipe, []).append(accuracy(done.stdout))
-        print(f"| {data.name} | {seed} | {recipe} | {100 * found[recipe][-1]:.1f} | {seconds:.0f} |", flush=True)
+        print(f"| {data.name} | {seed} | {recipe} | {percent(found[recipe][-1])} | {seconds:.0f} |", flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
         runs = [Path(folder, str(number)) for number, _ in enumerate(arguments.train)]

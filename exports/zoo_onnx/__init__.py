@@ -25,7 +25,8 @@ EXPORTER = Exporter(
     maps=True,
     notes={
         "int8": "On x86 processors without VNNI, the 8-bit kernels of ONNX Runtime overflow and predictions change. "
-        "Programs other than zoo and its runner must set the session option session.x64quantprecision to 1 there. "
+        "Programs other than zoo and its runner must set the session option session.x64quantprecision to 1 there, and "
+        "only there, because it makes the file slower. "
         "WebAssembly does not overflow."
     },
 )

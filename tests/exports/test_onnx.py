@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import keras
@@ -21,6 +24,7 @@ import zoo_mobilenetv2.model
 import zoo_onnx
 from keras import layers
 from onnx import numpy_helper
+from zoo_onnx import runtime
 
 from tests.exporting.models import answers, pixels, randomise
 from zoo import ExportError, ImageSpec, Metadata
@@ -222,10 +226,32 @@ def test_int8_computes_with_bytes(which, request):
         assert {reader.op_type for reader in readers[node.output[0]]} == {"QuantizeLinear"}
 
 
-def test_our_runtime_sets_the_option_against_overflow_that_its_note_names(files):
+def test_our_runtime_sets_the_option_against_overflow_that_its_note_names(files, monkeypatch):
+    monkeypatch.setattr(runtime, "products_overflow", lambda: True)
     options = ONNX.load(files["int8"], 1)._session.get_session_options()
     assert options.get_session_config_entry("session.x64quantprecision") == "1"
     assert "session.x64quantprecision to 1" in ONNX.notes["int8"]
+
+
+def test_our_runtime_does_not_slow_processors_that_do_not_overflow(files, monkeypatch):
+    monkeypatch.setattr(runtime, "products_overflow", lambda: False)
+    options = ONNX.load(files["int8"], 1)._session.get_session_options()
+    with pytest.raises(RuntimeError, match="does not have configuration"):
+        options.get_session_config_entry("session.x64quantprecision")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or sys.platform != "linux", reason="reads the flags of x86 in Linux")
+def test_overflow_is_found_on_processors_without_instructions_for_8_bits():
+    flags = re.search("^flags.*", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    assert flags
+    assert runtime.products_overflow() == ("avx2" in flags[0] and "vnni" not in flags[0])
+
+
+def test_a_product_that_overflows_is_noticed(monkeypatch):
+    # The session of a processor with AVX2 and without VNNI, which this machine may not have.
+    overflowed = SimpleNamespace(run=lambda names, feeds: [np.array([[65534]], np.int32)])
+    monkeypatch.setattr(runtime.onnxruntime, "InferenceSession", lambda *arguments, **options: overflowed)
+    assert runtime.products_overflow.__wrapped__()
 
 
 def test_int8_probabilities_are_computed_in_float(files):
