@@ -508,6 +508,28 @@ def test_what_each_tensor_costs_is_recorded(found: Quantized) -> None:
     assert sum(tensor["after"] for tensor in noise) < sum(tensor["before"] for tensor in noise)
 
 
+@pytest.mark.parametrize("classes", [2, 5, 6])
+def test_every_part_of_alternating_classes_has_all_of_them(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Pixels] = {}
+
+    def see_rounded(graph: Graph, images: Pixels, ranges: Any) -> None:
+        seen["rounded"] = images
+
+    def see_learnt(graph: Graph, teacher: Teacher, *rest: Any) -> None:
+        seen.update(taught=teacher.images, held_out=teacher.held_out)
+
+    monkeypatch.setattr(import_module("zoo.exporting.quantize"), "round_weights", see_rounded)
+    monkeypatch.setattr(import_module("zoo.exporting.quantize"), "distill", see_learnt)
+    image = keras.Input((8, 8, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(image)))
+    model = randomise(keras.Model(image, layers.Dense(classes, activation="softmax")(x)))
+    which = np.arange(200) % classes
+    quantize(fold(model), np.broadcast_to(which[:, None, None, None], (200, 8, 8, 3)).astype(np.uint8))
+    for part in ("rounded", "taught", "held_out"):
+        counts = np.bincount(seen[part][:, 0, 0, 0], minlength=classes)
+        assert counts.min() > 0, part
+
+
 def test_few_photos_are_not_learnt_from(trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> None:
     made = quantize(fold(trained), photos[0][:39])
     assert made.distilled is None

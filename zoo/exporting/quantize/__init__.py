@@ -123,8 +123,8 @@ def quantize(
 
     Args:
         model: A folded model (``zoo.exporting.fold``). It is changed.
-        images: Calibration images, uint8 ``(n, height, width, 3)``, with all classes among the first hundred. These are
-            used for measurements; some hundred more are used for distillation.
+        images: Calibration images, uint8 ``(n, height, width, 3)``. The first images are used for measurements, so the
+            classes must alternate.
         min_agreement: Minimum share of unchanged predictions. If it is not reached, tensors stay in float.
         stage: Receives the name of each stage.
         progress: Creates a progress counter for the two longest stages.
@@ -148,7 +148,7 @@ def quantize(
     chosen = predicted_noise(influence, ranges)
     noise = tuple(Noise(call.name, naive[call], chosen[call]) for call in chosen if chosen[call] or naive[call])
     stage("rounding weights")
-    round_weights(graph, measured[:: max(1, len(measured) // _ROUNDING_IMAGES)][:_ROUNDING_IMAGES], ranges)
+    round_weights(graph, measured[:_ROUNDING_IMAGES], ranges)
     distilled = None
     if teacher is not None:
         stage("learning from the float model")

@@ -30,7 +30,7 @@ _BATCH = 8
 _LEARNING_RATE = 0.01
 #: Number of images for the training, including mirrored ones.
 _MOST_IMAGES = 512
-#: One of this many images is held out, to decide whether the result is kept.
+#: One in this many images is held out, to decide whether the result is kept.
 _HELD_OUT = 5
 
 Values = NDArray[np.float32]
@@ -81,7 +81,7 @@ class Teacher:
 
     Args:
         graph: Graph of the folded model.
-        images: Calibration images, uint8. Every fifth one is used only to check whether the distillation helped.
+        images: Calibration images, uint8. A fifth of them is used only to check whether the distillation helped.
         channels: Statistics of the channels on some of the images. Their ranges are extended to all images, and they
             record how the channels are shifted and scaled later.
         progress: Called with images done and images to do.
@@ -96,7 +96,8 @@ class Teacher:
     ) -> None:
         # Mirrored images can be used for all classes, because the target is the prediction of the float model, not a
         # label.
-        held = np.arange(len(images)) % _HELD_OUT == 0
+        # At random, because the classes alternate: every fifth image of five classes would be one class.
+        held = np.random.default_rng(0).permutation(len(images)) % _HELD_OUT == 0
         own = images[~held]
         self.images = np.concatenate([own, own[:, :, ::-1]])[:_MOST_IMAGES]
         self.held_out = images[held]
