@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
+import time
 import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +17,14 @@ import pytest
 from tests.conftest import Zoo
 from tests.emulation.conftest import FakeEmulator
 from zoo.cli.verify import command
-from zoo.edge.bundle import read_bundle
+from zoo.edge.bundle import fingerprint, read_bundle, seal
 from zoo.emulation import EmulatedDevice, fetch_emulator, find_emulator
 from zoo.emulation import fetch as fetching
 from zoo.emulation.place import folder
 from zoo.errors import ExportError, UsageError
+from zoo.exporting import processors
+from zoo.exporting.place import replacing
+from zoo.parity import Verification
 from zoo.reporter import Reporter
 
 #: Predicts another class: the last one instead of the first.
@@ -203,6 +211,74 @@ def test_what_predicts_alike_is_recorded_in_bundle_card_and_archive(
         assert names == {*bundle.files, "spec.json"}
         assert archive.read(f"{onnx_bundle.name}/verify.json") == (onnx_bundle / "verify.json").read_bytes()
     assert not [path for path in onnx_bundle.parent.iterdir() if path.name.startswith(".simple_cnn")]
+
+
+def export_again(bundle: Path) -> None:
+    values = read_bundle(bundle).values
+    (bundle / "labels.txt").write_text("another\n")
+    changed = {**values, "files": {**values["files"], "labels.txt": fingerprint(bundle / "labels.txt")}}
+    (bundle / "spec.json").write_text(json.dumps(seal(changed)))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda bundle: (bundle / "simple_cnn.onnx").write_bytes(b"another"), "simple_cnn.onnx is truncated"),
+        (lambda bundle: (bundle / "verify.json").write_text("{}"), "verify.json is truncated"),
+        (export_again, "It is another export."),
+        (shutil.rmtree, "spec.json is missing"),
+    ],
+)
+def test_a_bundle_that_changes_during_its_verification_records_nothing(
+    zoo: Zoo,
+    digits_run: Path,
+    onnx_bundle: Path,
+    fake_emulator: FakeEmulator,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], object],
+    said: str,
+) -> None:
+    fake_emulator(onnx_bundle)
+    selftest = EmulatedDevice.selftest
+
+    def slow(device: EmulatedDevice) -> list[str]:
+        found = selftest(device)
+        change(onnx_bundle)
+        return found
+
+    monkeypatch.setattr(EmulatedDevice, "selftest", slow)
+    archive = Path(f"{onnx_bundle}.zip").read_bytes()
+    done = zoo("verify", onnx_bundle, "--against", digits_run, "--processor", "cortex-a72")
+    assert done.code == 5, done.err
+    assert f"was changed during the verification, so the result was not recorded: {said}" in done.err
+    assert "agrees with" not in done.out
+    if onnx_bundle.exists():
+        assert "processors" not in json.loads((onnx_bundle / "verify.json").read_text())
+    assert Path(f"{onnx_bundle}.zip").read_bytes() == archive
+
+
+def test_two_verifications_at_once_are_both_recorded(
+    zoo: Zoo, digits_run: Path, onnx_bundle: Path, fake_emulator: FakeEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_emulator(onnx_bundle)
+    bundle = read_bundle(onnx_bundle)
+    kept: list[Verification] = []
+    monkeypatch.setattr(processors, "record_processor", lambda bundle, found: kept.append(found))
+    done = zoo("verify", onnx_bundle, "--against", digits_run, "--processor", "cortex-a72")
+    assert done.code == 0, done.err
+    (found,) = kept
+    monkeypatch.undo()
+    assert found.processor is not None
+    other = replace(found, processor=replace(found.processor, name="max"))
+    with ThreadPoolExecutor(2) as pool, replacing(onnx_bundle):
+        done_both = [pool.submit(processors.record_processor, bundle, one) for one in (found, other)]
+        time.sleep(0.3)
+        assert not read_bundle(onnx_bundle).altered()
+        assert "processors" not in json.loads((onnx_bundle / "verify.json").read_text())
+    for one in done_both:
+        one.result()
+    assert sorted(json.loads((onnx_bundle / "verify.json").read_text())["processors"]) == ["cortex-a72", "max"]
+    assert not read_bundle(onnx_bundle).altered()
 
 
 @pytest.mark.usefixtures("own_cache", "no_emulator")

@@ -28,7 +28,7 @@ from zoo.exporting.graph import Graph
 from zoo.exporting.job import Draw, Exported, Job, Progress, Stage, Target
 from zoo.exporting.map_output import MEASURED_IMAGES, add_map, head_for_map
 from zoo.exporting.outcome import stored_error
-from zoo.exporting.place import archive_of, folder_of, put, refuse_foreign, refused_folder, write_archive
+from zoo.exporting.place import archive_of, folder_of, put, refuse_foreign, refused_folder, replacing, write_archive
 from zoo.machine import installed, versions
 from zoo.parity import (
     ExpectedMaps,
@@ -218,7 +218,7 @@ def _export_one(
         if refused:
             put(aside, final)
         else:
-            with whole_file(archive_of(kept)) as archive:
+            with replacing(kept), whole_file(archive_of(kept)) as archive:
                 write_archive(aside, archive, kept.name)
                 put(aside, final)
             shutil.rmtree(rejected, ignore_errors=True)  # its reports do not describe the new file

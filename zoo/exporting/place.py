@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from zoo.atomic_folders import put_folder
 from zoo.errors import ExportError
 from zoo.exporting.bundle import made_by_us
 from zoo.exporting.job import Job, Target
+from zoo.locks import locked
 
 # The earliest time that ZIP can store.
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -91,6 +93,11 @@ def refuse_foreign(final: Path) -> None:
             f"{final} already exists and contains files that are not from an export, such as '{strange[0]}'.",
             "Move them away, or choose another folder with --out.",
         )
+
+
+def replacing(final: Path) -> AbstractContextManager[None]:
+    """Holds the lock of a bundle, which every command holds while it replaces the folder and its archive."""
+    return locked(final.with_name(f".{final.name}.lock"), remove=True)
 
 
 def put(aside: Path, final: Path) -> None:

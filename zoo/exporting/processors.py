@@ -10,15 +10,17 @@ from typing import Any
 
 from zoo.atomic import read_text, whole_file, write_bytes, write_json, write_text
 from zoo.atomic_folders import folder_aside
-from zoo.edge.bundle import SPEC, Bundle, fingerprint, seal
+from zoo.edge.bundle import SPEC, Bundle, fingerprint, read_bundle, seal
+from zoo.errors import ExportError, ZooError
 from zoo.exporting.golden import json_bytes
-from zoo.exporting.place import archive_of, packed_by_us, put, write_archive
+from zoo.exporting.place import archive_of, packed_by_us, put, replacing, write_archive
 from zoo.figures import percent
 from zoo.parity import Verification
 from zoo.parity.result import VERIFICATION_VERSION
 from zoo.records import read_object
 
 _CARD, _PROOF = "README.md", "verify.json"
+_WRITTEN = (_CARD, _PROOF)
 _HEADING = "## On other processors"
 #: The section is inserted before the first of these sections of the card. The second is the older name of the first.
 _AFTER = ("## Unknown images", "## When it does not know", "## Photos")
@@ -30,13 +32,19 @@ def record_processor(bundle: Bundle, found: Verification) -> None:
     The folder is replaced as a whole, followed by its archive, if there is one. Other files in the folder are kept. If
     the bundle has no ``verify.json``, because it was never verified, one with only this verification is created.
 
+    Args:
+        bundle: The bundle as it was when its verification began.
+        found: The verification.
+
     Raises:
-        ExportError: The folder cannot be replaced.
+        ExportError: The bundle has been changed since then, or the folder cannot be replaced.
+        DataError: Another command has been writing the bundle for a long time.
         TrainingError: The disk is full, or the folder cannot be written.
     """
     assert found.processor is not None
     folder = bundle.folder.resolve()
-    with folder_aside(folder) as aside:
+    with replacing(folder), folder_aside(folder) as aside:
+        now = _unchanged(bundle)
         shutil.copytree(folder, aside, dirs_exist_ok=True, symlinks=True, copy_function=_link)
         proof: dict[str, Any] = {"version": VERIFICATION_VERSION}
         if (aside / _PROOF).is_file():
@@ -44,8 +52,8 @@ def record_processor(bundle: Bundle, found: Verification) -> None:
         processors = {**proof.get("processors", {}), found.processor.name: found.as_dict()}
         write_json(aside / _PROOF, {**proof, "processors": processors})
         write_text(aside / _CARD, _with_section(read_text(aside / _CARD), _section(processors)))
-        files = {name: fingerprint(aside / name) for name in {*bundle.files, _PROOF}}
-        write_bytes(aside / SPEC, json_bytes(seal({**bundle.values, "files": dict(sorted(files.items()))})))
+        files = now.values["files"] | {name: fingerprint(aside / name) for name in _WRITTEN}
+        write_bytes(aside / SPEC, json_bytes(seal({**now.values, "files": dict(sorted(files.items()))})))
         archive = archive_of(folder)
         if packed_by_us(archive, folder.name):
             with whole_file(archive) as packed:
@@ -53,6 +61,30 @@ def record_processor(bundle: Bundle, found: Verification) -> None:
                 put(aside, folder)
         else:
             put(aside, folder)
+
+
+def _unchanged(bundle: Bundle) -> Bundle:
+    """The bundle as it is now. It must be the one that was verified, apart from records of other processors."""
+    try:
+        now = read_bundle(bundle.folder)
+        problems = now.altered()
+    except ZooError as error:
+        problems = [error.message]
+    else:
+        if not problems and _verified(now) != _verified(bundle):
+            problems = ["It is another export."]
+    if problems:
+        raise ExportError(
+            f"{bundle.folder} was changed during the verification, so the result was not recorded: {problems[0]}",
+            "Verify the bundle again. Export the model again if files of the bundle were edited.",
+        )
+    return now
+
+
+def _verified(bundle: Bundle) -> dict[str, Any]:
+    """The content of ``spec.json`` without what this module writes."""
+    files = {name: made for name, made in bundle.files.items() if name not in _WRITTEN}
+    return {**bundle.values, "files": files, "digest": None}
 
 
 def _link(source: str, target: str) -> str:

@@ -98,7 +98,8 @@ def verify(request: VerifyRequest, reporter: Reporter) -> Verified:
     Raises:
         UsageError: The file or the model does not exist.
         DataError: The images cannot be used.
-        ExportError: The file cannot be read or executed, or the emulator ended early. Then nothing was verified.
+        ExportError: The file cannot be read or executed, the emulator ended early, or the bundle was changed during an
+            emulation. Then nothing was verified.
     """
     if request.processor is None:
         if request.fetch:
