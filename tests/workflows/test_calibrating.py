@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -65,6 +66,17 @@ def test_photos_of_a_run_and_of_the_folder_calibrate_in_turn(data: ImageData, ex
     assert not contents & {data.contents[index] for index in data.indices("test")}
     alone = calibrate_on(trained, None, data, "test", 512, listener)[1]
     assert len(alone.rows) == count
+    every = replace(data, splits=("test",) * len(data.splits))  # such as --data with the folder of the training images
+    judged, calibration = calibrate_on(trained, None, every, "test", 6, listener)
+    contents = {sha256 for *_, sha256 in calibration.rows}
+    assert judged is not None
+    assert len(contents) == 6
+    assert not contents & {judged.contents[index] for index in judged.indices("test")}
+    total = len(data.names)
+    assert f"6 of {total} images calibrate int8. All files are verified on the {total - 6} others." in listener.told
+    only = every.at(data.indices("train"))
+    with pytest.raises(DataError, match=f"All {count} images for verification calibrate the 8-bit file"):
+        calibrate_on(trained, None, only, "test", 512, listener)
 
 
 def test_photos_of_the_folder_alone_calibrate_a_model_without_a_run(data: ImageData, extra: Path) -> None:

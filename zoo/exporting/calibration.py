@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data import TEST, TRAIN, ImageData
-from zoo.errors import ExportError
+from zoo.errors import DataError, ExportError
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,29 @@ def leave_out(data: ImageData, calibration: Calibration) -> ImageData:
     """The halved data, in which all images that are not used for calibration are used for verification."""
     calibrating = {sha256 for *_, sha256 in calibration.rows}
     return replace(data, splits=tuple(TRAIN if content in calibrating else TEST for content in data.contents))
+
+
+def keep_apart(data: ImageData, split: str, calibrating: Collection[str]) -> ImageData:
+    """Removes the images that calibrate from a split that is used for verification.
+
+    Args:
+        data: Data with images for verification.
+        split: Name of the split: ``val`` or ``test``.
+        calibrating: SHA-256 of the images that calibrate.
+
+    Raises:
+        DataError: No image remains.
+    """
+    judged = data.indices(split)
+    common = {index for index in judged.tolist() if data.contents[index] in calibrating}
+    if not common:
+        return data
+    if len(common) == len(judged):
+        raise DataError(
+            f"All {len(judged)} images for verification calibrate the 8-bit file.",
+            "Give images with --data that are not training images.",
+        )
+    return replace(data, splits=tuple(TRAIN if index in common else name for index, name in enumerate(data.splits)))
 
 
 def choose(data: ImageData, seed: int, count: int) -> Calibration:

@@ -20,8 +20,8 @@ _FEW = 40
 def calibrate_on(
     trained: TrainedModel, folder: Path | None, images: ImageData | None, split: str, count: int, reporter: Reporter
 ) -> tuple[ImageData | None, Calibration]:
-    """Returns the images to verify on and the images to calibrate on. If there is neither a run nor a folder, a part of
-    ``images`` is used for calibration, and the others for verification.
+    """Returns the images to verify on and the images to calibrate on, which have none in common. If there is neither a
+    run nor a folder, a part of ``images`` is used for calibration, and the others for verification.
 
     Args:
         trained: The model. int8 is calibrated on the training images of its run, if it has one.
@@ -33,7 +33,7 @@ def calibrate_on(
 
     Raises:
         UsageError: There are no images to calibrate on.
-        DataError: No photo of the folder can be used.
+        DataError: No photo of the folder can be used, or all images to verify on would also calibrate.
     """
     from zoo.data import TRAIN
     from zoo.evaluation.recorded import recorded_images
@@ -45,10 +45,11 @@ def calibrate_on(
         if lost:
             reporter.note(f"{lost} training image(s) are missing or have changed: int8 is calibrated on the others.")
         calibration = choose(training, trained.run.seed, count)
-        if folder is None:
-            return images, calibration
-        known = dict(zip(training.contents, training.names, strict=True))
-        return images, together(calibration, _photos(trained, folder, images, split, known, count, reporter), count)
+        if folder is not None:
+            known = dict(zip(training.contents, training.names, strict=True))
+            found = _photos(trained, folder, images, split, known, count, reporter)
+            calibration = together(calibration, found, count)
+        return _apart(images, split, calibration, reporter), calibration
     if folder is not None:
         calibration = _photos(trained, folder, images, split, {}, count, reporter)
         if len(calibration.rows) < _FEW:
@@ -68,6 +69,19 @@ def calibrate_on(
     verified = len(images.indices(split))
     reporter.note(f"Calibrating on {len(calibration.rows)} of these images, verifying on {verified} others.")
     return images, calibration
+
+
+def _apart(images: ImageData | None, split: str, calibration: Calibration, reporter: Reporter) -> ImageData | None:
+    """The images to verify on without those that calibrate, which ``--data`` may contain."""
+    from zoo.exporting.calibration import keep_apart
+
+    if images is None:
+        return None
+    kept = keep_apart(images, split, {sha256 for *_, sha256 in calibration.rows})
+    given, left = len(images.indices(split)), len(kept.indices(split))
+    if left < given:
+        reporter.note(f"{given - left} of {given} images calibrate int8. All files are verified on the {left} others.")
+    return kept
 
 
 def _photos(

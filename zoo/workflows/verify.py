@@ -18,7 +18,6 @@ from zoo.workflows.host import host_kept
 from zoo.workflows.notes import calibrating_images, tell_files, tell_overlap, tell_pixels
 
 if TYPE_CHECKING:
-    from zoo.data import ImageData
     from zoo.parity import Verification
     from zoo.parity.device import Device
 
@@ -97,7 +96,7 @@ def verify(request: VerifyRequest, reporter: Reporter) -> Verified:
 
     Raises:
         UsageError: The file or the model does not exist.
-        DataError: The images cannot be used.
+        DataError: The images cannot be used, or all of them calibrated the file.
         ExportError: The file cannot be read or executed, the emulator ended early, or the bundle was changed during an
             emulation. Then nothing was verified.
     """
@@ -117,6 +116,7 @@ def verify(request: VerifyRequest, reporter: Reporter) -> Verified:
 
 
 def _verify(request: VerifyRequest, reporter: Reporter, device: Device | None) -> Verified:
+    from zoo.exporting.calibration import keep_apart
     from zoo.parity import (
         ask_unused,
         default_gates,
@@ -146,7 +146,7 @@ def _verify(request: VerifyRequest, reporter: Reporter, device: Device | None) -
     tell_overlap(reference, images, split, reporter, calibrating or ())
     unused = None
     if precision == "int8":
-        images = _without(images, split, calibrating or set())
+        images = keep_apart(images, split, calibrating or ())
         if request.data is None and device is None:  # in an emulation, hundreds of further images would take too long
             judged = {images.contents[index] for index in images.indices(split)}
             unused = unused_images(reference, judged, calibrating, reporter.counter("decoding"))
@@ -189,12 +189,3 @@ def _verify(request: VerifyRequest, reporter: Reporter, device: Device | None) -
 
         write_verification_page(found, images.root, report)
     return Verified(file, reference.name, found, report)
-
-
-def _without(images: ImageData, split: str, calibrating: set[str]) -> ImageData:
-    """Leaves out the images that were used to calibrate the file, as long as others remain."""
-    splits = tuple(
-        "train" if name == split and content in calibrating else name
-        for name, content in zip(images.splits, images.contents, strict=True)
-    )
-    return replace(images, splits=splits) if split in splits else images
