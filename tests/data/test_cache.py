@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -29,6 +34,7 @@ from zoo.data.segments import Segment
 from zoo.data.source import list_source
 from zoo.errors import DataError, UsageError
 from zoo.image_spec import ImageSpec
+from zoo.images import decode as decode_file
 from zoo.images import load_image
 from zoo.workflows.notes import tell_files
 
@@ -49,6 +55,12 @@ def images(count: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
 
 def read_back(cache: ImageCache, count: int) -> dict[str, Place]:
     return cache.rows("spec", [f"content{number}" for number in range(count)], IMAGE_BYTES)
+
+
+def no_memory() -> cv2.error:
+    error = cv2.error("Insufficient memory")
+    error.code = cv2.Error.StsNoMem
+    return error
 
 
 def test_pixels_come_back_as_they_were_decoded(photo_folder: PhotoFolder, own_cache: Path) -> None:
@@ -126,6 +138,75 @@ def test_what_was_decoded_before_an_interruption_is_kept(own_cache: Path) -> Non
         cache.write_images("spec", interrupted(), IMAGE_BYTES)
     assert len(read_back(ImageCache(), 10)) == 5
     assert not list(own_cache.rglob("*.tmp"))
+
+
+def known_files(folder: Path) -> int:
+    with contextlib.closing(sqlite3.connect(folder / "index.sqlite")) as index:
+        return int(index.execute("SELECT COUNT(*) FROM files").fetchone()[0])
+
+
+def test_a_killed_reading_pass_keeps_the_files_that_it_has_read(
+    photo_folder: PhotoFolder, own_cache: Path, site: Path
+) -> None:
+    root = photo_folder({"a": 20, "b": 20})
+    make_old(root)
+    code = (
+        "import os, signal, sys; from zoo.data import ingest, load_data; from zoo.image_spec import ImageSpec\n"
+        "ingest._STORE_EVERY = 8\n"
+        "kill = lambda done, total: done == 30 and os.kill(os.getpid(), signal.SIGKILL)\n"
+        "load_data(sys.argv[1], ImageSpec(height_px=20, width_px=24), progress=kill)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(root)], env=zoo_environment(site))
+    assert (done.returncode, known_files(own_cache)) == (-signal.SIGKILL, 24)
+    assert len(load_data(str(root), SPEC).names) == 40
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_an_error_while_a_segment_is_written_keeps_what_was_read(
+    photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    root = photo_folder({"a": 6, "b": 6})
+    make_old(root)
+    crc32, calls = zlib.crc32, 0
+
+    def interrupted(*data: Any) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 8:
+            raise error
+        return crc32(*data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache_module.zlib, "crc32", interrupted)
+        with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else DataError):
+            load_data(str(root), SPEC)
+    assert known_files(own_cache) == 8
+    assert ImageCache().usage().images == 7
+    decoded: list[int] = []
+    load_data(str(root), SPEC, progress=lambda done, total: decoded.append(total))
+    assert decoded[-1] == 5
+
+
+@pytest.mark.parametrize("error", [MemoryError(), no_memory()])
+def test_a_photo_that_does_not_fit_in_memory_is_tried_again_by_the_next_command(
+    photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    root = photo_folder({"a": 3, "b": 3})
+    make_old(root)
+    large = (root / "b" / "photo_001.jpg").read_bytes()
+
+    def decode(data: bytes, header: Any) -> Any:
+        if data == large:
+            raise error
+        return decode_in_memory(data, header)
+
+    decoder = sys.modules[decode_file.__module__]
+    decode_in_memory = decoder._decode
+    with monkeypatch.context() as patch:
+        patch.setattr(decoder, "_decode", decode)
+        (skipped,) = load_data(str(root), SPEC).skipped
+    assert (skipped.name, skipped.reason) == ("b/photo_001.jpg", "96 x 72 pixels do not fit in memory")
+    assert len(load_data(str(root), SPEC).names) == 6
 
 
 def test_segments_are_bounded(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
 import pickle
 import socket
@@ -52,6 +53,33 @@ def test_loading_is_reading_decoding_resizing(photo: Path) -> None:
     assert np.array_equal(load_image(photo, SPEC), resize(decode(JPEG), SPEC))
     assert np.array_equal(load_image(str(photo), SPEC), load_image(photo, SPEC))
     assert read_file(photo) == JPEG
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+def test_a_temporary_error_of_a_network_disk_is_survived(
+    photo: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    pauses: list[float] = []
+    open_file = os.open
+    failures = [OSError(number, os.strerror(number))] * 2
+
+    def unsteady(path: Path, flags: int) -> int:
+        if failures:
+            raise failures.pop()
+        return open_file(path, flags)
+
+    monkeypatch.setattr(load.os, "open", unsteady)
+    monkeypatch.setattr(load.time, "sleep", pauses.append)
+    assert read_file(photo) == JPEG
+    assert pauses == [0.2, 1.0]
+    failures = [OSError(number, "it stays")] * 9
+    with pytest.raises(ImageError, match="it stays"):
+        read_file(photo)
+    assert len(pauses) == 5
+    failures = [OSError(errno.EACCES, "denied")] * 2
+    with pytest.raises(ImageError, match="no permission to read it"):
+        read_file(photo)
+    assert len(pauses) == 5
 
 
 def test_named_pipe_does_not_hang(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,9 @@ __all__ = ["DECODER", "Ingested", "Progress", "ingest"]
 
 #: Called with the number of files done and the number of all files.
 Progress = Callable[[int, int], None]
+
+#: Number of files after which what was found out about them is stored, so that an interruption loses little.
+_STORE_EVERY = 256
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,21 @@ def ingest(
 
     def new_images(
         todo: Sequence[Entry], known: Callable[[str], bool], room: int
-    ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    ) -> Generator[tuple[str, NDArray[np.uint8]], None, None]:
         nonlocal decoded
         states: dict[str, tuple[FileState, str]] = {}
         refused: dict[str, str] = {}
         remarks: dict[str, str] = {}
         written: set[str] = set()
+
+        def store() -> None:
+            cache.contents.remember_files(states)
+            cache.contents.remember_refusals(refused, DECODER)
+            cache.contents.remember_remarks(remarks, DECODER)
+            reasons.update(refused)
+            for stored in (states, refused, remarks):
+                stored.clear()
+
         try:
             for done, read in enumerate(reader(todo, spec, known, observer), start=1):
                 if observer and read.sha256 is not None and read.observed is not None:
@@ -110,13 +123,12 @@ def ingest(
                             remarks.setdefault(read.sha256, "")
                 elif read.reason is not None:
                     failed[read.entry.path] = read.reason
+                if done % _STORE_EVERY == 0:
+                    store()
                 if progress:
                     progress(done, len(todo))
         finally:
-            reasons.update(refused)
-            cache.contents.remember_files(states)
-            cache.contents.remember_refusals(refused, DECODER)
-            cache.contents.remember_remarks(remarks, DECODER)
+            store()
 
     def unsettled() -> list[Entry]:
         settled = places.keys() | reasons.keys() | on_file.keys()
@@ -139,7 +151,9 @@ def ingest(
             todo = [entry for entry in todo if (sha256 := contents.get(entry.path)) not in on_file or sha256 in wanted]
         # Images in the index may be evicted before they are looked up. On the second attempt, only mapped images count.
         in_cache = functools.partial(cache.knows, key, DECODER) if attempt == 0 else places.__contains__
-        places |= cache.write_images(key, new_images(todo, in_cache, room), image_bytes)
+        # Closed here, because after an error in `write_images` it must store its last files before the index is closed.
+        with closing(new_images(todo, in_cache, room)) as images:
+            places |= cache.write_images(key, images, image_bytes)
         unknown = [sha256 for sha256 in dict.fromkeys(contents.values()) if sha256 not in places]
         reasons |= cache.contents.refusals(unknown, DECODER)
         places |= cache.rows(key, unknown, image_bytes)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from zoo.data.cache import FileState
 from zoo.data.source import Entry
 from zoo.image_spec import ImageSpec
-from zoo.images import DECODER_VERSION, ImageError, MissingDecoderError, read_file, resize
+from zoo.images import DECODER_VERSION, ImageError, ImageMemoryError, MissingDecoderError, patiently, read_file, resize
 from zoo.images.ahead import ahead
 from zoo.images.listen import Listener, listening
 from zoo.machine import core_count
@@ -50,7 +50,8 @@ class Read:
     Args:
         entry: The file.
         state: State of the file at that time.
-        sha256: SHA-256 of its content. ``None`` if it could not be read, or a decoder is not installed.
+        sha256: SHA-256 of its content. ``None`` if it could not be read, or a decoder or memory is
+            missing on this machine.
         pixels: The preprocessed image, uint8. ``None`` if it is known, or there is none.
         reason: The reason why there is no image.
         remark: Remark on the image.
@@ -115,7 +116,7 @@ def _read(
 ) -> Read:
     try:
         data = read_file(entry.path)
-        state = FileState.of(os.stat(entry.path))  # noqa: PTH116
+        state = FileState.of(patiently(os.stat, entry.path))
     except ImageError as error:
         return Read(entry, reason=error.reason)
     except OSError as error:
@@ -129,7 +130,7 @@ def _read(
         pixels, remark = listener.decode(data)
         observed = observe(data, pixels, remark) if observe and wanted else None
         return Read(entry, state, sha256, None if cached else resize(pixels, spec), remark=remark, observed=observed)
-    except MissingDecoderError as error:
-        return Read(entry, reason=error.reason)  # not stored, because the next run may find the decoder
+    except (MissingDecoderError, ImageMemoryError) as error:
+        return Read(entry, reason=error.reason)  # not stored, because the next run may have the decoder or the memory
     except ImageError as error:
         return Read(entry, state, sha256, reason=error.reason)

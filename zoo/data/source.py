@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zoo.errors import DataError, UsageError
+from zoo.images import patiently
 from zoo.images.signatures import SUFFIXES
 from zoo.text_files import decode_csv
 
@@ -240,8 +241,8 @@ def _walk(listing: Listing, folder: Path, seen: set[tuple[int, int]]) -> Iterato
     while waiting:
         path = Path(waiting.pop())
         try:
-            identity = _identity(path)
-            children = _children(path) if identity not in seen else []
+            identity = patiently(_identity, path)
+            children = patiently(_children, path) if identity not in seen else []
         except OSError as error:
             listing.skip(path, f"folder that cannot be listed: {error.strerror}")
             continue

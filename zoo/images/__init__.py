@@ -10,10 +10,10 @@ OpenCV, and ``pi-heif`` for HEIC photos. It is copied to the device unchanged, w
 """
 
 from zoo.images.decode import DECODER_VERSION, decode
-from zoo.images.errors import ImageError, ImageTooLargeError, MissingDecoderError
+from zoo.images.errors import ImageError, ImageMemoryError, ImageTooLargeError, MissingDecoderError
 from zoo.images.formats.header import ImageHeader
 from zoo.images.listen import look
-from zoo.images.load import MAX_FILE_BYTES, load_image, load_with_remark, read_file
+from zoo.images.load import MAX_FILE_BYTES, load_image, load_with_remark, patiently, read_file
 from zoo.images.probe import MAX_PIXELS, probe
 from zoo.images.resize import Box, resize, seen
 
@@ -24,12 +24,14 @@ __all__ = [
     "Box",
     "ImageError",
     "ImageHeader",
+    "ImageMemoryError",
     "ImageTooLargeError",
     "MissingDecoderError",
     "decode",
     "load_image",
     "load_with_remark",
     "look",
+    "patiently",
     "probe",
     "read_file",
     "resize",

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from zoo.images.errors import ImageError
+from zoo.images.errors import ImageError, ImageMemoryError
 from zoo.images.formats import avif, bmp, gif, heif, jpeg, png, tiff, tiff_pixels
 from zoo.images.formats.header import ImageHeader
 from zoo.images.probe import probe
@@ -62,6 +62,7 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
         ImageError: The bytes are not an image, or the image cannot be decoded completely. The error contains the
             reason.
         MissingDecoderError: The file is a HEIC photo, and ``pi-heif`` is not installed.
+        ImageMemoryError: The pixels do not fit into memory.
     """
     header = probe(data)
     try:
@@ -70,10 +71,8 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
         raise ImageError(f"truncated {header.format}") from None
     except (cv2.error, MemoryError) as error:
         if isinstance(error, MemoryError) or error.code == cv2.Error.StsNoMem:
-            reason = f"{header.width_px} x {header.height_px} pixels do not fit in memory"
-        else:
-            reason = f"damaged, truncated or unusual {header.format}"
-        raise ImageError(reason) from error
+            raise ImageMemoryError(f"{header.width_px} x {header.height_px} pixels do not fit in memory") from error
+        raise ImageError(f"damaged, truncated or unusual {header.format}") from error
 
 
 def _decode(data: bytes, header: ImageHeader) -> npt.NDArray[np.uint8]:

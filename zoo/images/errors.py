@@ -33,5 +33,9 @@ class MissingDecoderError(ImageError):
     """An image whose decoder is not installed. After installation, the same file can be read."""
 
 
+class ImageMemoryError(ImageError):
+    """An image that does not fit into the memory that is free at that moment. Later, the same file may be read."""
+
+
 class ImageTooLargeError(ImageError):
     """An image that declares more pixels than the maximum number that is decoded."""

@@ -5,19 +5,29 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from zoo.image_spec import ImageSpec
-from zoo.images.errors import ImageError
+from zoo.images.errors import ImageError, ImageMemoryError
 from zoo.images.listen import look
 from zoo.images.resize import resize
 from zoo.images.signatures import HEAD_BYTES, identify
 
+_Path = TypeVar("_Path")
+_Result = TypeVar("_Result")
+
 #: Maximum size of a file, 1 GiB.
 MAX_FILE_BYTES = 2**30
+
+#: Errors of network disks that are often temporary, and the seconds after which a file is read again.
+_TEMPORARY = (errno.EIO, errno.ETIMEDOUT, getattr(errno, "ESTALE", errno.EIO))
+_READ_AGAIN_AFTER_S = (0.2, 1.0, 4.0)
 
 _SPECIAL_FILES = (
     (stat.S_ISDIR, "folder"),
@@ -78,7 +88,8 @@ def load_with_remark(path: str | os.PathLike[str], spec: ImageSpec) -> tuple[npt
 def read_file(path: str | os.PathLike[str]) -> bytes:
     """Reads the bytes of an image file. It never blocks, even if ``path`` is a named pipe.
 
-    A file without the signature of an image is refused before the rest of it is read.
+    A file without the signature of an image is refused before the rest of it is read. After a temporary error of a
+    network disk, the file is read again, as in ``patiently``.
 
     Args:
         path: The file. A symbolic link is followed.
@@ -90,17 +101,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         ImageError: The file is missing, not readable, not a regular file, empty, too large, or not an image.
     """
     try:
-        # Opening a device may have side effects, so the type of the file is checked before it is opened, and again
-        # afterwards in case the file was replaced.
-        _refuse_special(Path(path).stat())
-        # Without O_NONBLOCK, opening a pipe would wait for its writer. On a regular file, the flag has no effect.
-        # Windows has neither such pipes nor the flag.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            _refuse_special(os.fstat(descriptor))
-            identify(file.read(HEAD_BYTES))
-            file.seek(0)
-            return file.read()
+        return patiently(_read, path)
     except ImageError as error:
         raise ImageError(error.reason, path) from None
     except OSError as error:
@@ -108,7 +109,38 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     except ValueError:
         raise ImageError("file name with a null byte", path) from None
     except MemoryError:
-        raise ImageError("does not fit in memory", path) from None
+        raise ImageMemoryError("does not fit in memory", path) from None
+
+
+def patiently(read: Callable[[_Path], _Result], path: _Path) -> _Result:
+    """Returns ``read(path)``. It is called again, up to three times within about five seconds, after an error that is
+    often temporary on network disks (``EIO``, ``ESTALE``, ``ETIMEDOUT``).
+
+    Raises:
+        OSError: Another error, or such an error again.
+    """
+    for pause_s in _READ_AGAIN_AFTER_S:
+        try:
+            return read(path)
+        except OSError as error:
+            if error.errno not in _TEMPORARY:
+                raise
+            time.sleep(pause_s)
+    return read(path)
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    # Opening a device may have side effects, so the type of the file is checked before it is opened, and again
+    # afterwards in case the file was replaced.
+    _refuse_special(Path(path).stat())
+    # Without O_NONBLOCK, opening a pipe would wait for its writer. On a regular file, the flag has no effect. Windows
+    # has neither such pipes nor the flag.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        _refuse_special(os.fstat(descriptor))
+        identify(file.read(HEAD_BYTES))
+        file.seek(0)
+        return file.read()
 
 
 def _refuse_special(status: os.stat_result) -> None:

@@ -159,8 +159,8 @@ class ImageCache:
                         for sha256, pixels in source:
                             data = np.ascontiguousarray(pixels).data.cast("B")
                             file.write(data)
-                            contents.append(sha256)
                             sums.append(zlib.crc32(data, sums[-1]))
+                            contents.append(sha256)  # last, because Ctrl-C between the two must leave enough sums
                             if len(contents) == rows_each:
                                 break
                 finally:
