@@ -367,11 +367,70 @@ def test_fine_tuning_that_does_not_pay_leaves_the_model_that_is_had_without_it(
     assert (one / "cross_validation.csv").read_bytes() == (other / "cross_validation.csv").read_bytes()
     info, counts = open_run(other).info, open_run(other).info.data.counts
     assert info.best_epoch == 0
+    assert info.tuning is not None
+    assert (info.tuning.kept, info.tuning.epoch, info.tuning.images) == (False, 1, sum(counts["val"].values()))
+    assert str(info.tuning) in " ".join(tuned.err.split())
+    report = (other / "report.html").read_text(encoding="utf-8")
+    assert str(info.tuning) in report
+    assert "The weights of the backbone were not trained." in report
     assert info.head is not None
     assert info.head.images == sum(counts["train"].values()) + sum(counts["val"].values())
     assert len(open_run(other).history["loss"]) == 1
     figures = [open_run(run).metrics.as_dict() for run in (one, other)]
     assert figures[0] | {"per_class": None} == figures[1] | {"per_class": None}  # has numbers of training images
+
+
+def test_a_kept_fine_tuning_tells_what_it_gained_and_is_saved_in_float32(
+    photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    import keras
+
+    command = ["train", "tiny_net", "--data", photo_folder({"a": 40, "b": 40}), "--head", "chosen", "--epochs", "6"]
+    command += ["--learning-rate", "1e-3", "--unfreeze", "1", "--batch-norm-momentum", "0.9", "--augmentation", "none"]
+    done = run_zoo(*command, "--precision", "mixed_bfloat16", "--name", "tuned")
+    assert done.code == 0, done.err
+    run = open_run(tmp_path / "runs/tuned")
+    tuning = run.info.tuning
+    assert tuning is not None
+    assert tuning.kept
+    assert tuning.epoch == run.info.best_epoch
+    assert tuning.accuracy == pytest.approx(run.history["val_accuracy"][tuning.epoch - 1])
+    assert tuning.brier_score is not None
+    assert tuning.brier_score < tuning.head_brier_score
+    assert str(tuning) in " ".join(done.err.split())
+    report = (run.path / "report.html").read_text(encoding="utf-8")
+    assert str(tuning) in report
+    assert "The weights of the backbone were not trained." not in report
+    model = keras.models.load_model(run.model_path)
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+
+
+def test_without_validation_images_the_chosen_head_stays(
+    photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    data = photo_folder({"a": 2, "b": 2})
+    tuned = run_zoo("train", "tiny_net", "--data", data, "--head", "chosen", "--epochs", "1", "--name", "tuned")
+    assert tuned.code == 0, tuned.err
+    assert "there are no validation images to judge fine-tuning" in tuned.err
+    assert run_zoo(*ARGUMENTS, "--data", data, "--name", "plain").code == 0
+    runs = tmp_path / "runs"
+    assert open_run(runs / "tuned").info.best_epoch == 0
+    assert (runs / "tuned/predictions.csv").read_bytes() == (runs / "plain/predictions.csv").read_bytes()
+
+
+@pytest.mark.parametrize("precision", ["auto", "mixed_bfloat16"])
+def test_a_chosen_head_is_float32_even_where_training_steps_would_not_be(
+    precision: str, photos: Path, tiny_net: None, run_zoo: RunZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.training.precision.WORTHWHILE_SPEEDUP", 0.0)
+    command = [*ARGUMENTS[:-4], "--weights", "drawn", "--data", str(photos), "--name", "chosen"]
+    done = run_zoo(*command, "--precision", precision)
+    if precision == "auto":
+        assert done.code == 0, done.err
+        assert open_run(tmp_path / "runs/chosen").info.precision == "float32"
+    else:
+        assert done.code == 2
+        assert "a head is chosen in closed form on features in float32" in done.err
 
 
 @pytest.mark.parametrize(

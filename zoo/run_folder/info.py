@@ -148,6 +148,41 @@ class HeadInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TuningInfo:
+    """What training on images gained over a chosen head, on the validation images, which also chose the epoch.
+
+    Args:
+        images: Number of validation images.
+        kept: Whether the weights of ``epoch`` were kept. If not, no epoch was better than the head by more than the
+            standard error.
+        head_accuracy, head_brier_score: Accuracy and Brier score (after calibration) of the chosen head.
+        epoch: The epoch that was kept, or else the one with the lowest Brier score, from 1. 0 if there is none.
+        accuracy, brier_score: Its accuracy and Brier score. ``None`` if there is no epoch.
+    """
+
+    images: int
+    kept: bool
+    head_accuracy: float
+    head_brier_score: float
+    epoch: int = 0
+    accuracy: float | None = None
+    brier_score: float | None = None
+
+    def __str__(self) -> str:
+        if self.kept:
+            said = f"Epoch {self.epoch} improved on the chosen head by more than the standard error, and was kept."
+        else:
+            said = "No epoch improved on the chosen head by more than the standard error on the validation images."
+        if self.accuracy is None or self.brier_score is None:
+            return said
+        return (
+            f"{said} On {self.images} validation images, the accuracy was {percent(self.head_accuracy)} with the head"
+            f" and {percent(self.accuracy)} after epoch {self.epoch}, and the Brier score {self.head_brier_score:.3f}"
+            f" and {self.brier_score:.3f}."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunInfo:
     """The content of ``run.json``.
 
@@ -185,6 +220,7 @@ class RunInfo:
     leaks: Leaks | None = None
     flip: FlipInfo | None = None
     head: HeadInfo | None = None
+    tuning: TuningInfo | None = None
     taught: TaughtInfo | None = None
 
     def __post_init__(self) -> None:

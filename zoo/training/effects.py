@@ -63,6 +63,12 @@ _RULES = (
         "Set head to trained",
     ),
     _Rule(
+        ("precision",),
+        lambda recipe: _only_chooses(recipe) and recipe.precision == "mixed_bfloat16",
+        "a head is chosen in closed form on features in float32",
+        "Set epochs to train on images",
+    ),
+    _Rule(
         ("weight_decay",),
         lambda recipe: name_and_settings(recipe.optimizer)[0].lower() == "adam",
         "the optimizer adam does not decay weights",

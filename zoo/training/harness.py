@@ -21,6 +21,7 @@ from zoo.evaluation.predict import predict
 from zoo.recipe import Recipe
 from zoo.reporter import Reporter
 from zoo.run_folder import Run
+from zoo.run_folder.info import TuningInfo
 from zoo.training.checkpoint import Arrays, Progress, save_checkpoint
 from zoo.training.hosts import Hosts
 from zoo.training.model import get_weights, learning_rate, set_weights
@@ -86,13 +87,32 @@ class Harness(keras.callbacks.Callback):
                 callback.set_state(self.progress.callbacks[str(index)])
 
     def keep_as_it_is(self) -> None:
-        """Keeps the current weights, which include a chosen head. An epoch replaces them only if it improves."""
-        if len(self._validation):
-            probabilities, true = self._predicted(self.whole)
-            self.progress.best_accuracy, self.progress.best_loss = _accuracy_and_loss(probabilities, true)
-            errors = calibrated_errors(probabilities, true)
-            self.progress.head_errors, self.progress.best_error = tuple(errors.tolist()), float(errors.mean())
-            self.best = get_weights(self.whole.weights)
+        """Keeps the current weights, which include a chosen head. An epoch replaces them only if it improves.
+
+        There must be validation images.
+        """
+        progress = self.progress
+        probabilities, true = self._predicted(self.whole)
+        progress.best_accuracy, progress.best_loss = _accuracy_and_loss(probabilities, true)
+        progress.head_accuracy = progress.best_accuracy
+        errors = calibrated_errors(probabilities, true)
+        progress.head_errors, progress.best_error = tuple(errors.tolist()), float(errors.mean())
+        self.best = get_weights(self.whole.weights)
+
+    def gained(self) -> TuningInfo:
+        """What the epochs gained over the chosen head."""
+        progress = self.progress
+        kept = progress.best_epoch > 0
+        found = (progress.best_error, progress.best_accuracy, progress.best_epoch) if kept else progress.lowest
+        return TuningInfo(
+            images=len(progress.head_errors),
+            kept=kept,
+            head_accuracy=progress.head_accuracy,
+            head_brier_score=float(np.mean(progress.head_errors)),
+            epoch=int(found[2]) if found else 0,
+            accuracy=found[1] if found else None,
+            brier_score=found[0] if found else None,
+        )
 
     def next_phase(self) -> None:
         """Starts the next phase with the best weights of the previous one."""
@@ -160,7 +180,10 @@ class Harness(keras.callbacks.Callback):
             accuracy, loss = _accuracy_and_loss(probabilities, true)
             logs = {"val_loss": loss, "val_accuracy": accuracy}
             if self.progress.head_errors:
-                best = self._improves(calibrated_errors(probabilities, true))
+                errors = calibrated_errors(probabilities, true)
+                error = float(errors.mean())
+                self.progress.lowest = min(self.progress.lowest or (math.inf,), (error, accuracy, float(epoch + 1)))
+                best = self._improves(errors)
             else:
                 # By the loss alone, an early epoch would be best, because one confident mistake outweighs many correct
                 # predictions.

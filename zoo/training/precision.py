@@ -43,6 +43,8 @@ def resolve_precision(
     under the same conditions keeps its precision, whatever is in the cache, so that the same seed gives the same
     result.
     """
+    if recipe.head == "chosen" and not recipe.epochs:
+        return "float32"  # nothing is trained by steps
     if recipe.precision != "auto":
         return recipe.precision
     if repeated and _measured_the_same(repeated, architecture, input_shape, classes, options, recipe):

@@ -75,7 +75,8 @@ def train(
     """
     recipe = run.recipe
     keras.utils.set_random_seed(run.seed)
-    model = _build(run, architecture, data, run.info.precision)
+    # The head is chosen in float32, the precision of the trained model.
+    model = _build(run, architecture, data, "float32" if recipe.head == "chosen" else run.info.precision)
     checkpoint = run.path / "checkpoints" / "last.npz"
     resumed = checkpoint.is_file()
     if start_weights and (not resumed or recipe.head == "chosen"):  # the head is chosen again, on the same features
@@ -88,10 +89,18 @@ def train(
         alone = hosts is None or hosts.first
         chosen = head_of_first(hosts, _choose_head(model, architecture, data, run, reporter) if alone else None)
         model = _attach(model, architecture, chosen)
-        if not recipe.epochs:
-            _keep(model, run, 0.0)  # the head is already calibrated
+        judged = bool(data.indices(VAL).size)
+        if not recipe.epochs or not judged:  # the head is already calibrated
+            if recipe.epochs:
+                reporter.note("The chosen head is kept: there are no validation images to judge fine-tuning.")
+            if hosts:
+                hosts.disconnect_jax()
+            if alone:
+                _keep(model, run, 0.0, best_epoch=0 if recipe.epochs else None)
             reporter.trained()
             return model
+        if run.info.precision != "float32":
+            model = _in_precision(model, run, architecture, data, chosen)
     with hosts.distributed() if hosts else contextlib.nullcontext():
         if hosts:
             model = _on_all_hosts(model, hosts, run, architecture, data, chosen)
@@ -106,8 +115,11 @@ def train(
         if not hosts.first:
             return model
     epochs_s = sum(row["seconds"] for row in harness.progress.history)
+    if chosen:
+        tuning = harness.gained()
+        run.update(tuning=tuning)
+        reporter.note(str(tuning))
     if chosen and not harness.progress.best_epoch:
-        reporter.note("No epoch improved on the chosen head by more than the standard error on the validation images.")
         return _choose_again(run, architecture, data, start_weights, epochs_s, reporter)
     if not harness.best:
         shutil.rmtree(checkpoint.parent, ignore_errors=True)  # resuming would only fail here again
@@ -152,6 +164,16 @@ def _on_all_hosts(
         shared = _attach(shared, architecture, head)
     set_weights(shared.weights, weights)
     return shared
+
+
+def _in_precision(
+    model: keras.Model, run: Run, architecture: Architecture, data: ImageData, head: HeadToAttach
+) -> keras.Model:
+    """A copy of a float32 model with a chosen head, in the precision of the run."""
+    keras.utils.set_random_seed(run.seed)
+    made = _attach(_build(run, architecture, data, run.info.precision), architecture, head)
+    set_weights(made.weights, get_weights(model.weights))
+    return made
 
 
 def _fit_phases(work: Work, harness: Harness, added: list[Any], resumed: bool) -> None:
