@@ -167,7 +167,42 @@ def test_of_many_images_a_class_of_one_gets_the_default_ridge_head(monkeypatch: 
     monkeypatch.setattr(choose, "_MOST_HELD", 0)
     chosen = chosen_of(features, classes)
     assert chosen.info.method == "ridge"
-    assert chosen.head.scores(features).argmax(1).tolist() == [0, 1, 2]
+    scores = chosen.head.scores(features)
+    assert scores.argmax(1).tolist() == [0, 1, 2]
+    assert probabilities_of(scores, 1).max(1) == pytest.approx(2 / 3, abs=0.02)  # Platt: 1 image, (1 + 1) / (1 + 2)
+
+
+@pytest.mark.parametrize("most_held", [0, 40_000_000])
+def test_a_class_of_one_image_costs_the_others_neither_choice_nor_calibration(
+    most_held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "_MOST_HELD", most_held)
+    features, classes = drawn(152, slice(0, 7))
+    kept = np.concatenate([np.flatnonzero(classes < 2), np.flatnonzero(classes == 2)[:1]])
+    features, classes = features[kept], classes[kept]
+    chosen = chosen_of(features, classes)
+    assert chosen.info.folds == 5
+    assert chosen.info.images == len(chosen.positions) == len(kept) - 1
+    assert set(classes[chosen.positions]) == {0, 1}
+    assert chosen.info.features == "all depths"
+    assert chosen.probabilities.shape == (len(kept) - 1, 3)
+    predicted = probabilities_of(chosen.head.scores(features), 1)
+    assert predicted.argmax(1)[-1] == 2
+    assert predicted.max(1).mean() > 0.8
+
+
+def test_a_class_of_two_images_leaves_five_folds_and_is_judged() -> None:
+    features, classes = drawn(150, slice(0, 7))
+    kept = np.concatenate([np.flatnonzero(classes < 2), np.flatnonzero(classes == 2)[:2]])
+    chosen = chosen_of(features[kept], classes[kept])
+    assert chosen.info.folds == 5
+    assert chosen.info.images == len(kept)
+
+
+def test_where_few_classes_have_two_images_the_default_head_is_trained() -> None:
+    features, classes = drawn(150, slice(0, 7))
+    kept = np.concatenate([np.flatnonzero(classes == 0), [1, 2]])
+    assert chosen_of(features[kept], classes[kept]).info.tried == ()
 
 
 def test_of_many_images_some_choose_and_all_train(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,6 +289,21 @@ def test_a_run_with_a_chosen_head_validates_by_folds(
     again = run_zoo(*ARGUMENTS, "--data", photos, "--name", "again")
     assert again.code == 0
     assert (run.path / "predictions.csv").read_bytes() == (tmp_path / "runs" / "again" / "predictions.csv").read_bytes()
+
+
+def test_a_run_names_a_class_that_could_not_be_judged(
+    photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    data = photo_folder({"train/a": 12, "train/b": 12, "train/c": 1, "test/a": 3, "test/b": 3, "test/c": 3})
+    done = run_zoo(*ARGUMENTS, "--data", data, "--name", "chosen")
+    assert done.code == 0, done.err
+    assert "The head could not be judged on class(es) 'c'" in done.err
+    run = open_run(tmp_path / "runs/chosen")
+    assert run.info.head is not None
+    assert (run.info.head.unjudged, run.info.head.images) == (("c",), 24)
+    assert "The images of <bdi>c</bdi> were used for training in all folds" in (run.path / "report.html").read_text(
+        "utf-8"
+    )
 
 
 def test_an_export_of_a_head_on_several_depths_is_verified(

@@ -122,7 +122,9 @@ class HeadInfo:
     Args:
         method, features, strength, accuracy, brier_score: As in ``HeadTried``.
         depths: Layers whose pooled outputs it uses in addition to the last features.
-        images: Number of training images used for the choice. 0 if there were too few.
+        images: Number of training images that were held out for the choice. 0 if there were too few.
+        unjudged: Classes that were not held out, because they have only one training image, or only similar ones. Their
+            images are training images in all folds.
         folds: Number of folds.
         repetitions: Number of repetitions of the cross-validation.
         tried: All candidates.
@@ -134,6 +136,7 @@ class HeadInfo:
     strength: float
     depths: tuple[str, ...] = ()
     images: int = 0
+    unjudged: tuple[str, ...] = ()
     folds: int = 0
     repetitions: int = 0
     accuracy: float | None = None

@@ -13,7 +13,7 @@ import keras
 from zoo.atomic import whole_file
 from zoo.data import TRAIN, VAL, ImageData
 from zoo.data.cache import damage_note
-from zoo.errors import TrainingError
+from zoo.errors import TrainingError, quoted
 from zoo.evaluation.predict import predict
 from zoo.evaluation.predictions import Predictions
 from zoo.evaluation.recorded import CROSS_VALIDATION
@@ -216,10 +216,18 @@ def _choose_head(
     with timed(run, "head_s"):
         chosen = choose_for(features, images, recipe, run.seed, reporter.counter("choosing"))
     used = tuple(name for name, uses in zip(depths, chosen.uses(features.widths), strict=False) if uses)
-    run.update(head=replace(chosen.info, depths=used))
-    reporter.note(_told(chosen.info, used))
-    if chosen.info.growth:
-        reporter.note(str(chosen.info.growth))
+    judged = set(images.classes[chosen.positions].tolist())
+    unjudged = tuple(label for index, label in enumerate(data.labels) if judged and index not in judged)
+    info = replace(chosen.info, depths=used, unjudged=unjudged)
+    run.update(head=info)
+    reporter.note(_told(info, used))
+    if unjudged:
+        reporter.note(
+            f"The head could not be judged on class(es) {quoted(unjudged)}: they have only one training image each, or"
+            " only similar ones. They need more photos."
+        )
+    if info.growth:
+        reporter.note(str(info.growth))
     if len(chosen.positions):
         Predictions(
             labels=data.labels,

@@ -22,7 +22,7 @@ from zoo.training.heads.linear import (
     logistic_regressions,
 )
 from zoo.training.heads.sureness import fit_factor, probabilities_of
-from zoo.training.heads.trial import Trial, Tried, class_weights
+from zoo.training.heads.trial import NEVER_HELD_OUT, Trial, Tried, class_weights
 
 FOLDS = 5
 #: The cross-validation is repeated with other folds until about this many images were predicted, but at most
@@ -46,7 +46,7 @@ class ChosenHead:
         head: The head on unscaled features. Its scores are the input of softmax.
         used: ``(d,)``, the features that it uses.
         info: The candidates, for ``run.json``.
-        positions: Positions of the images used for the choice. Empty if there were too few.
+        positions: Positions of the images that were held out for the choice. Empty if there were too few.
         probabilities: ``(m, classes)``, predicted for these images by heads that were not trained on them.
     """
 
@@ -77,6 +77,9 @@ def choose_head(
     The criterion is the Brier score on held-out folds, with the confidence of each head calibrated by one factor. With
     few images, the Brier score varies less than the accuracy.
 
+    The images of a class are never held out if all of them are similar: a head that was trained without them would not
+    know the class. If fewer than half of the classes or fewer than two can be held out, a default head is trained.
+
     Args:
         features: Features of the images.
         images: Positions of the training images.
@@ -92,17 +95,20 @@ def choose_head(
         chosen = _some(classes, seed)
         rows, held = classes[chosen], features.read(images[chosen]).astype(np.float64)
         groups = group_lookalikes(held[:, features.parts[-1]], rows)
-        fewest = min(len(np.unique(groups[rows == label])) for label in range(count))
+        different = np.array([len(np.unique(groups[rows == label])) for label in range(count)])
         weights = class_weights(classes, count, balanced)
-        if fewest < 2:
-            return _untried(features, images, classes, count, weights)
-        folds = min(FOLDS, fewest)
+        if np.count_nonzero(different > 1) < max(2, count / 2):
+            return _untried(features, images, classes, count, weights, held, rows)
+        judged = different[rows] > 1
+        folds = min(FOLDS, int(different.max()))
         repetitions = min(_REPETITIONS, math.ceil(_PREDICTED / len(chosen)))
-        divided = [divide_into_folds(rows, groups, folds, seed + number) for number in range(repetitions)]
+        divided = [np.full(len(rows), NEVER_HELD_OUT) for _ in range(repetitions)]
+        for number, each in enumerate(divided):
+            each[judged] = divide_into_folds(rows[judged], groups[judged], folds, seed + number)
         balances = features.balances
         tries_logistic = _all_in_memory(features, images)
         steps = (repetitions * (len(balances) + len(SHARES) + 1) + tries_logistic) * folds
-        trial = Trial(features, held, rows, count, balanced, tell, steps)
+        trial = Trial(features, held, rows, judged, count, balanced, tell, steps)
         tried = [trial.ridge(balance, divided) for balance in balances]
         best = min(tried, key=lambda each: each.brier)
         if tries_logistic:
@@ -110,13 +116,13 @@ def choose_head(
             # The two methods are compared on the same images in the same folds.
             best = min((best, tried[-1]), key=lambda each: each.first_brier)
         growth = grow(*trial.with_fewer(best, divided, seed), seed)
-        factor = fit_factor(best.scores, rows)
+        factor = fit_factor(best.scores, rows[judged])
         head = _fit(features, images, classes, count, weights, best)
         info = HeadInfo(
             method=best.method,
             features=best.balance.name,
             strength=best.strength,
-            images=len(chosen),
+            images=int(judged.sum()),
             folds=folds,
             repetitions=repetitions,
             accuracy=best.accuracy,
@@ -126,7 +132,7 @@ def choose_head(
         )
         used = features.importance(best.balance) > 0
         probabilities = probabilities_of(best.scores, factor).astype(np.float32)
-        return ChosenHead(head.times(factor), used, info, images[chosen], probabilities)
+        return ChosenHead(head.times(factor), used, info, images[chosen[judged]], probabilities)
 
 
 def _some(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -147,12 +153,24 @@ def _some(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 
 
 def _untried(
-    features: Features, images: NDArray[np.int64], classes: NDArray[np.int64], count: int, weights: Floats
+    features: Features,
+    images: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    count: int,
+    weights: Floats,
+    held: Floats,
+    rows: NDArray[np.int64],
 ) -> ChosenHead:
-    """The default head for a dataset with too few images to compare heads. It performed well on all test datasets."""
+    """The default head for a dataset with too few images to compare heads. It performed well on all test datasets.
+
+    The scores of a ridge regression are no logits, so they get a factor that is fitted on training images. Its targets
+    are far from 1 for few images, so that the confidence stays low.
+    """
     method, strength = ("logistic", 10**-4.5) if _all_in_memory(features, images) else ("ridge", _DEFAULT_RIDGE)
     best = Tried(method, features.balances[0], strength, 0.0, 0.0, np.zeros((0, count)), 0.0)
     head = _fit(features, images, classes, count, weights, best)
+    if method == "ridge":
+        head = head.times(fit_factor(head.scores(held), rows))
     info = HeadInfo(method=best.method, features=best.balance.name, strength=best.strength)
     used = features.importance(best.balance) > 0
     return ChosenHead(head, used, info, images[:0], np.zeros((0, count), np.float32))

@@ -18,6 +18,9 @@ from zoo.training.heads.sureness import brier_score, fit_factor, probabilities_o
 RIDGE_STRENGTHS = tuple((10.0 ** np.arange(-4, -1.4, 0.25)).tolist())
 LOGISTIC_STRENGTHS = tuple((10.0 ** np.arange(-3.5, -5.6, -0.5)).tolist())
 
+#: Fold of an image that is used for training in every fold.
+NEVER_HELD_OUT = -1
+
 #: Number of dimensions, those with the largest variance, in which logistic regressions are compared.
 _MOST_DIMENSIONS = 600
 
@@ -31,7 +34,7 @@ class Tried:
 
     Args:
         brier, accuracy: Means over the repetitions.
-        scores, first_brier: Values of the first repetition.
+        scores, first_brier: Values of the first repetition, for the images that are held out.
     """
 
     method: str
@@ -48,13 +51,14 @@ class Tried:
 
 
 class Trial:
-    """Evaluates heads on the images for the choice."""
+    """Evaluates heads on the images for the choice. Some of them, those with ``judged``, are held out."""
 
     def __init__(
         self,
         features: Features,
         held: Floats,
         classes: NDArray[np.int64],
+        judged: NDArray[np.bool_],
         count: int,
         balanced: bool,
         progress: Callable[[int, int], None],
@@ -63,6 +67,7 @@ class Trial:
         self._features = features
         self._held = held
         self._classes = classes
+        self._judged = judged
         self._targets = np.eye(count)[classes]
         self._count = count
         self._balanced = balanced
@@ -95,7 +100,7 @@ class Trial:
     def with_fewer(
         self, chosen: Tried, divided: Sequence[NDArray[np.int64]], seed: int
     ) -> tuple[tuple[int, ...], tuple[Floats, ...]]:
-        """Numbers of training images, and for each number the share of correct predictions of every image."""
+        """Numbers of training images, and for each number the share of correct predictions of every held-out image."""
         scores_of = self._ridge if chosen.method == "ridge" else self._logistic
         right = np.zeros((len(SHARES) + 1, len(self._classes)))
         counts = np.zeros(len(SHARES) + 1)
@@ -111,7 +116,8 @@ class Trial:
                     right[number, ~whole] += scores.argmax(1) == self._classes[~whole]
                     counts[number] += train.sum() / (int(folds.max()) + 1)
                     self._step()
-        return tuple(np.round(counts / len(divided)).astype(int).tolist()), tuple(right / len(divided))
+        shares = right[:, self._judged] / len(divided)
+        return tuple(np.round(counts / len(divided)).astype(int).tolist()), tuple(shares)
 
     def _best(
         self,
@@ -122,18 +128,18 @@ class Trial:
         scores_of: _ScoresOf,
     ) -> Tried:
         """Finds the best strength. Every image is scored by heads that were not trained on it."""
-        scores = np.zeros((len(divided), len(strengths), *self._targets.shape))
+        scores = np.zeros((len(divided), len(strengths), int(self._judged.sum()), self._count))
         for repetition, folds in enumerate(divided):
             for fold in range(int(folds.max()) + 1):
                 train = folds != fold
                 gram = self._gram(balance, repetition, fold, train)
                 weights = class_weights(self._classes[train], self._count, self._balanced)
                 for number, found in enumerate(scores_of(gram, train, ~train, weights, strengths)):
-                    scores[repetition, number, ~train] = found
+                    scores[repetition, number, ~train[self._judged]] = found
                 self._step()
         briers = np.array([[self._brier(each) for each in of] for of in scores])
         best = int(briers.mean(0).argmin())
-        accuracy = float((scores[:, best].argmax(2) == self._classes).mean())
+        accuracy = float((scores[:, best].argmax(2) == self._classes[self._judged]).mean())
         mean, first = float(briers[:, best].mean()), float(briers[0, best])
         return Tried(method, balance, strengths[best], mean, accuracy, scores[0, best], first)
 
@@ -142,7 +148,8 @@ class Trial:
         self._progress(self._done, self._steps)
 
     def _brier(self, scores: Floats) -> float:
-        return brier_score(probabilities_of(scores, fit_factor(scores, self._classes)), self._classes, self._weights)
+        classes = self._classes[self._judged]
+        return brier_score(probabilities_of(scores, fit_factor(scores, classes)), classes, self._weights[self._judged])
 
     def _gram(self, balance: Balance, repetition: int, fold: int, train: NDArray[np.bool_]) -> Floats:
         """``(n, m)``, inner products of all images with the training images, after standardisation on the latter."""
