@@ -147,6 +147,20 @@ def test_a_large_photo_may_take_longer_as_long_as_it_arrives(
         assert answer_of(connection)[0] == 200
 
 
+def test_an_upload_that_stalls_gives_its_memory_back(
+    model: Gate, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_connection, "HEAD_S", 0.2)
+    with listening(model) as (port, connections):
+        connection = connect(port)
+        connection.sendall(post(bytes(8 * 2**20 - 1000), 8 * 2**20))  # at 16 KiB/s, it may take 512 s
+        start = time.monotonic()
+        assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")
+        assert time.monotonic() < start + 5
+        assert connections.held_bytes == 0
+        connection.close()
+
+
 def test_a_client_that_never_reads_is_let_go(model: Gate, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_connection, "READING_S", 0.2)
     with listening(model, ("a" * 3_000_000, "b" * 3_000_000)) as (port, connections):
@@ -224,19 +238,109 @@ def test_requests_that_take_too_much_memory_together_are_refused(
         assert answer_of(first) == (415, {"error": "Cannot read image: not an image: zero bytes."})
 
 
-def test_a_client_that_goes_away_costs_no_answer(model: Gate, connect: Connect) -> None:
+def reset(connection: socket.socket) -> None:
+    """Closes a connection with a reset, as if its client had been killed."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    connection.close()
+
+
+def test_a_client_that_goes_away_costs_neither_an_answer_nor_a_place(
+    model: Gate, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "MAX_WAITING", 1)
     with listening(model) as (port, connections):
-        asking, gone = connect(port), connect(port)
+        asking = connect(port)
         asking.sendall(post(PHOTO))
         until(lambda: model.asked)
-        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset instead of a normal close
-        gone.sendall(post(PHOTO))
-        until(lambda: connections.held_bytes > 1.5 * len(PHOTO))
-        gone.close()
-        until(lambda: len(connections.open) == 1)
+        for _ in range(3):
+            gone = connect(port)
+            gone.sendall(post(PHOTO))
+            until(lambda: connections.held_bytes == 2 * len(post(PHOTO)))
+            reset(gone)
+            until(lambda: len(connections.open) == 1)
+            assert connections.held_bytes == len(post(PHOTO))
+        waiting = connect(port)
+        waiting.sendall(post(PHOTO))
+        until(lambda: connections.held_bytes == 2 * len(post(PHOTO)))
         model.open.set()
         assert answer_of(asking)[0] == 200
+        assert answer_of(waiting)[0] == 200
+    assert model.asked == 2
+
+
+def test_the_photo_of_a_client_that_goes_away_counts_while_the_model_works_on_it(model: Gate, connect: Connect) -> None:
+    with listening(model) as (port, connections):
+        gone = connect(port)
+        gone.sendall(post(PHOTO))
+        until(lambda: model.asked)
+        reset(gone)
+        until(lambda: not connections.open)
+        assert connections.held_bytes == len(PHOTO)
+        model.open.set()
+        until(lambda: connections.held_bytes == 0)
+
+
+def test_a_stop_refuses_what_takes_too_long(model: Gate, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_connection, "STOP_S", 0.2)
+    with contextlib.ExitStack() as stack:
+        port, connections = stack.enter_context(listening(model))
+        clients = [connect(port) for _ in range(4)]
+        for client in clients[:3]:
+            client.sendall(post(PHOTO))
+        clients[3].sendall(post(PHOTO[:9], len(PHOTO)))
+        until(lambda: model.asked and connections.held_bytes > 3 * len(post(PHOTO)))
+        monkeypatch.setattr(model.open, "set", lambda: None)  # the model still works when the service ends
+        stack.close()
+        for client in clients:
+            head, _, body = all_of(client).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nRetry-After: 1" in head
+            assert json.loads(body) == {"error": "The service stops. Try again later."}
+    threading.Event.set(model.open)
+    time.sleep(0.1)
     assert model.asked == 1
+
+
+def test_a_model_that_hangs_is_not_healthy(model: Gate, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "STUCK_S", 0.2)
+    with listening(model) as (port, _):
+        asking, health = connect(port), connect(port)
+        asking.sendall(post(PHOTO))
+        until(lambda: model.asked)
+        time.sleep(0.3)
+        health.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        status, answer = answer_of(health)
+        assert (status, answer["status"], answer["waiting"]) == (503, "stuck", 0)
+        assert answer["error"] == "The model has been working on a photo for 0 s."
+        model.open.set()
+        assert answer_of(asking)[0] == 200
+        health.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answer_of(health) == (200, {"status": "ok", "waiting": 0})
+
+
+@pytest.mark.parametrize("rest", [b"", b"\r\n", b"\r\n\r\n"])
+def test_a_client_that_sends_nothing_more_is_not_waited_for(model: Gate, connect: Connect, rest: bytes) -> None:
+    with listening(model) as (port, _):
+        connection = connect(port)
+        connection.sendall(post(PHOTO) + rest)
+        connection.shutdown(socket.SHUT_WR)
+        until(lambda: model.asked)
+        start = time.monotonic()
+        model.open.set()
+        assert all_of(connection).startswith(b"HTTP/1.1 200 ")
+        assert time.monotonic() < start + 10
+
+
+@pytest.mark.parametrize("path", [b"/nowhere HTTP/1.1", b"/ HTTP/2.0"])
+def test_an_error_for_the_method_head_has_no_body(model: Gate, connect: Connect, path: bytes) -> None:
+    with listening(model) as (port, _):
+        connection = connect(port)
+        connection.sendall(b"HEAD %s\r\nHost: localhost\r\n\r\n" % path)
+        head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
+        assert int(head.split()[1]) in (404, 505)
+        assert b"\r\nContent-Length: " in head
+        connection.shutdown(socket.SHUT_WR)
+        assert body + all_of(connection) == b""
 
 
 def test_a_fault_of_the_model_ends_neither_the_service_nor_tells_of_its_disk(

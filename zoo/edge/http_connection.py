@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum, auto
 from typing import Protocol, cast
 
@@ -26,12 +27,12 @@ MAX_CONNECTIONS = 256
 #: response, and for closing after a response.
 IDLE_S, HEAD_S, READING_S, CLOSING_S = 60.0, 10.0, 10.0, 5.0
 
-#: A body may take as long as the headers, plus the time that it takes at this speed.
+#: Minimum speed of a body in every interval of ``HEAD_S``, so that a client that stalls does not keep memory.
 MIN_BODY_BYTES_PER_S = 16 * 1024
 
-#: Maximum number of seconds in which requests that have begun are still answered when the service stops. Docker waits
-#: for ten.
-STOP_S = 8.0
+#: When the service stops: maximum number of seconds in which requests that have begun are still answered, and in which
+#: the others then read that they are refused. Docker waits for ten seconds.
+STOP_S, REFUSING_S = 7.0, 0.5
 
 
 class Service(Protocol):
@@ -52,7 +53,14 @@ class Service(Protocol):
         """
 
     def respond(self, connection: Connection, head: Head, body: bytes) -> None:
-        """Calls ``connection.reply`` once, now or later, in the same thread."""
+        """Calls ``connection.reply`` once, now or later, in the same thread, unless the request is forgotten."""
+
+    def forget(self, connection: Connection) -> bool:
+        """Drops the request of a connection, unless the work on it has begun.
+
+        Returns:
+            Whether it was dropped. Otherwise, ``connection.reply`` will still be called.
+        """
 
 
 class _State(Enum):
@@ -83,17 +91,22 @@ class Connections:
             next(iter(self.waiting)).give_up()
 
     async def end(self) -> None:
-        """Answers the requests that have begun, and closes every connection."""
+        """Answers the requests that have begun, refuses those that take too long, and closes every connection."""
         self.stopping = True
-        try:
-            async with asyncio.timeout(STOP_S):
+        await self._wait_until_closed(STOP_S)
+        for connection in list(self.open):
+            connection.refuse_late()
+        await self._wait_until_closed(REFUSING_S)
+        for connection in list(self.open):
+            connection.give_up()
+
+    async def _wait_until_closed(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
                 while self.open:
                     for connection in list(self.open):
                         connection.close_if_idle()
                     await asyncio.sleep(0.01)
-        except TimeoutError:
-            for connection in list(self.open):
-                connection.give_up()
 
 
 class Connection(asyncio.Protocol):
@@ -109,16 +122,13 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._state = _State.IDLE
         self._buffer = bytearray()
-        self._held_bytes = 0  # bytes in the buffer and in the body of the current request
+        self._held_bytes = 0  # bytes in the buffer and in the body that the service has
         self._head: Head | None = None
         self._headers: Mapping[str, str] = {}  # headers of all responses to the request
-        self._begun = 0.0  # when the head or the body began
+        self._without_body = False  # whether the method is HEAD
+        self._seen_bytes = 0  # bytes of the body that had arrived at the start of the current interval
         self._paused = self._ended = False
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self._state is not _State.LOST
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -128,9 +138,10 @@ class Connection(asyncio.Protocol):
         self._shared.make_room()
 
     def connection_lost(self, error: Exception | None) -> None:
+        in_work = self._state is _State.ANSWERING and not self._service.forget(self)
         self._enter(_State.LOST)
         self._buffer.clear()
-        self._hold(0)
+        self._hold(self._head.body_bytes if in_work and self._head else 0)
         self._shared.open.discard(self)
 
     def data_received(self, data: bytes) -> None:
@@ -147,7 +158,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends nothing more, but may wait for a response. ``True`` keeps the connection open."""
         self._ended = True
-        self._refuse_half_request()
+        self._end_input()
         return bool(self._buffer) or self._state in (_State.ANSWERING, _State.SENDING)
 
     def resume_writing(self) -> None:
@@ -156,13 +167,14 @@ class Connection(asyncio.Protocol):
 
     def reply(self, response: Response) -> None:
         """Sends the response to the request that was passed to the service."""
-        if self._state is not _State.ANSWERING:
-            return  # the client closed the connection
+        if self._state is not _State.ANSWERING:  # the client closed the connection, or the service stops
+            self._hold(0)
+            return
         assert self._head is not None
         head, self._head = self._head, None
         self._hold(len(self._buffer))
         close = self._shared.stopping or not head.keeps_alive or (self._ended and not self._buffer)
-        self._transport.write(response.encoded(self._headers, close, head.method == "HEAD"))
+        self._transport.write(response.encoded(self._headers, close, self._without_body))
         if close:
             self._close()
         elif self._transport.get_write_buffer_size():
@@ -173,6 +185,15 @@ class Connection(asyncio.Protocol):
     def close_if_idle(self) -> None:
         if self._state is _State.IDLE:
             self._transport.close()
+
+    def refuse_late(self) -> None:
+        """Refuses a request that has no response yet, because the service stops."""
+        response = RefusedError(503, "The service stops. Try again later.", {"Retry-After": "1"}).response
+        if self._state is _State.ANSWERING:
+            self._service.forget(self)
+            self.reply(response)
+        elif self._state in (_State.HEAD, _State.BODY):
+            self._refuse(response)
 
     def give_up(self) -> None:
         """Closes the connection at once."""
@@ -185,7 +206,7 @@ class Connection(asyncio.Protocol):
         if self._paused:
             self._paused = False
             self._transport.resume_reading()
-        if self._buffer:
+        if self._buffer or self._ended:
             self._loop.call_soon(self._advance)
 
     def _advance(self) -> None:
@@ -198,17 +219,21 @@ class Connection(asyncio.Protocol):
             self._refuse(error.response)
         else:
             if self._ended:
-                self._refuse_half_request()
+                self._end_input()
 
-    def _refuse_half_request(self) -> None:
+    def _end_input(self) -> None:
+        """Called if the client sends nothing more: no further request follows, and half a request is an error."""
         if self._state in (_State.HEAD, _State.BODY):
             self._refuse(RefusedError(400, "The request is incomplete.").response)
+        elif self._state is _State.IDLE and not self._buffer:
+            self._transport.close()
 
     def _read_head(self) -> None:
         while self._buffer.startswith(b"\r\n"):
             del self._buffer[:2]
         if not self._buffer:
             return
+        self._without_body = self._buffer.startswith(b"HEAD ")
         end = self._buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
         if end < 0:
             if len(self._buffer) >= MAX_HEAD_BYTES:
@@ -227,7 +252,7 @@ class Connection(asyncio.Protocol):
             if head.headers["expect"].lower() != "100-continue":
                 raise RefusedError(417, "The only supported value of the Expect header is 100-continue.")
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._head = head
+        self._head, self._seen_bytes = head, 0
         self._enter(_State.BODY, HEAD_S)
 
     def _read_body(self) -> None:
@@ -248,7 +273,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, response: Response) -> None:
         self._buffer.clear()
         self._hold(0)
-        self._transport.write(response.encoded(self._headers, close=True))
+        self._transport.write(response.encoded(self._headers, True, self._without_body))
         self._close()
 
     def _close(self) -> None:
@@ -270,7 +295,7 @@ class Connection(asyncio.Protocol):
             self._shared.waiting.pop(self, None)
         else:
             self._shared.waiting.setdefault(self)
-        self._state, self._begun = state, self._loop.time()
+        self._state = state
         self._arm(seconds)
 
     def _arm(self, seconds: float | None) -> None:
@@ -281,13 +306,14 @@ class Connection(asyncio.Protocol):
     def _too_late(self) -> None:
         if self._state is _State.IDLE:
             self._transport.close()
-        elif self._state is _State.BODY and (left := self._time_left()) > 0:
-            self._arm(left)
+        elif self._state is _State.BODY and self._arrived_bytes() >= MIN_BODY_BYTES_PER_S * HEAD_S:
+            self._seen_bytes = len(self._buffer)
+            self._arm(HEAD_S)
         elif self._state in (_State.HEAD, _State.BODY):
             self._refuse(RefusedError(408, "The request did not arrive in time.").response)
         else:
             self._transport.abort()
 
-    def _time_left(self) -> float:
-        allowed = HEAD_S + len(self._buffer) / MIN_BODY_BYTES_PER_S
-        return self._begun + allowed - self._loop.time()
+    def _arrived_bytes(self) -> int:
+        """Bytes of the body that have arrived in the current interval."""
+        return len(self._buffer) - self._seen_bytes

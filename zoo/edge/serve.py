@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
+import math
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -43,6 +44,9 @@ MAX_WAITING = 64
 MAX_PIXELS = 2**26
 _LARGE_PIXELS = 2**24
 
+#: Maximum number of seconds that the work on a photo takes in a healthy service.
+STUCK_S = 60.0
+
 #: Seconds in which connections are still accepted after the signal to stop.
 _LAST_S = 0.05
 
@@ -72,7 +76,10 @@ class PhotoService:
     def __init__(self, classifiers: Sequence[Classifier], top: int, origins: Origins, about: Mapping[str, Any]) -> None:
         self._top, self._origins, self._about = top, origins, about
         self._loop = asyncio.get_running_loop()
-        self._photos: queue.SimpleQueue[_Photo | None] = queue.SimpleQueue()
+        self._photos: dict[Connection, _Photo] = {}  # photos that wait, the longest wait first
+        self._begun: dict[Connection, float] = {}  # when the work on a photo began
+        self._ending = False
+        self._changed = threading.Condition()  # guards the three above
         self._large = threading.Lock()
         self._threads = [threading.Thread(target=self._work, args=(one,), daemon=True) for one in classifiers]
         for thread in self._threads:
@@ -91,11 +98,12 @@ class PhotoService:
             raise RefusedError(400, "Requests have no options. Set them when you start the service.")
 
     def respond(self, connection: Connection, head: Head, body: bytes) -> None:
-        waiting = self._photos.qsize()
+        with self._changed:
+            waiting = len(self._photos)
         if head.method == "OPTIONS":
             connection.reply(PREFLIGHT)
         elif head.path == "/health":
-            connection.reply(Response(200, {"status": "ok", "waiting": waiting}))
+            connection.reply(self._health(waiting))
         elif head.method != "POST":
             connection.reply(Response(200, {"use": _USE, **self._about}))
         elif waiting >= MAX_WAITING:
@@ -103,22 +111,50 @@ class PhotoService:
                 RefusedError(503, "Too many photos are waiting. Try again later.", {"Retry-After": "1"}).response
             )
         else:
-            self._photos.put(_Photo(connection, head, body))
+            with self._changed:
+                self._photos[connection] = _Photo(connection, head, body)
+                self._changed.notify()
+
+    def forget(self, connection: Connection) -> bool:
+        with self._changed:
+            return self._photos.pop(connection, None) is not None
 
     def end(self) -> None:
-        """Ends the threads after the last photo."""
-        for _ in self._threads:
-            self._photos.put(None)
+        """Ends the threads. Photos that still wait get no response."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
         for thread in self._threads:
             thread.join(timeout=1 / len(self._threads))  # in case a model hangs
 
     def _work(self, classifier: Classifier) -> None:
         cv2.setNumThreads(1)
-        while photo := self._photos.get():
-            if photo.connection.is_open:
-                response = self._answer(classifier, photo)
-                with suppress(RuntimeError):  # the event loop is closed
-                    self._loop.call_soon_threadsafe(photo.connection.reply, response)
+        while photo := self._next():
+            response = self._answer(classifier, photo)
+            with self._changed:
+                del self._begun[photo.connection]
+            with suppress(RuntimeError):  # the event loop is closed
+                self._loop.call_soon_threadsafe(photo.connection.reply, response)
+            del photo  # its bytes are not kept while the thread waits
+
+    def _next(self) -> _Photo | None:
+        """Waits for the next photo and begins the work on it. Returns ``None`` at the end of the service."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._photos or self._ending)
+            if self._ending:
+                return None
+            connection = next(iter(self._photos))
+            self._begun[connection] = time.monotonic()
+            return self._photos.pop(connection)
+
+    def _health(self, waiting: int) -> Response:
+        with self._changed:
+            begun = min(self._begun.values(), default=math.inf)
+        working_s = time.monotonic() - begun
+        if working_s <= STUCK_S:
+            return Response(200, {"status": "ok", "waiting": waiting})
+        error = f"The model has been working on a photo for {working_s:.0f} s."
+        return Response(503, {"status": "stuck", "waiting": waiting, "error": error})
 
     def _answer(self, classifier: Classifier, photo: _Photo) -> Response:
         data = b""
