@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.conftest import PhotoFolder, RunZoo, interrupt, zoo_environment
+from tests.conftest import PhotoFolder, RunZoo, draw_photo, interrupt, zoo_environment
 from zoo.evaluation import Predictions
 from zoo.run_folder import open_run
 from zoo.training.checkpoint import Progress
@@ -390,6 +390,48 @@ def test_the_learning_curve_says_what_more_images_bring() -> None:
     assert "would hardly help" in str(flat)
     perfect = grow((1, 2, 4), (right(1.0),) * 3, seed=0)
     assert perfect.gain == 0
+
+
+def test_classes_are_named_only_if_they_have_fewer_images_and_more_errors_than_by_chance() -> None:
+    from zoo.training.heads.growth import find_lacking
+
+    counts = np.array([100, 40, 100, 100])
+    classes = np.repeat(np.arange(4), counts)
+    right = np.arange(len(classes)) % 10 != 0  # one in ten is wrong
+    assert find_lacking("abcd", counts, classes, right) is None
+    glass = right & ~((classes == 1) & (np.arange(len(classes)) % 2 == 0))
+    found = find_lacking(("paper", "glass", "metal", "wood"), counts, classes, glass)
+    assert found is not None
+    assert str(found) == (
+        "More photos of glass (20 of 40 wrong in the folds, 95 % interval 34 % to 66 %) would probably help most. The"
+        " other classes have more photos on average, and 30 of 300 are wrong."
+    )
+    metal = right & ~((classes == 2) & (np.arange(len(classes)) % 2 == 0))  # has as many images as others
+    assert find_lacking("abcd", counts, classes, metal) is None
+    random = np.random.default_rng(0)
+    by_chance = [find_lacking("abcd", counts, classes, random.random(340) > 0.2) for _ in range(400)]
+    assert np.mean([each is not None for each in by_chance]) < 0.05
+
+
+def test_a_run_names_the_class_that_lacks_photos(
+    photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    data = photo_folder({"train/a": 40, "train/b": 40, "test/a": 5, "test/b": 5, "test/c": 5})
+    for number in range(16):  # in all colours, so that they cannot be learned
+        draw_photo(data / f"train/c/{number}.jpg", 11 * number, number)
+    done = run_zoo(*ARGUMENTS, "--data", data, "--name", "chosen")
+    assert done.code == 0, done.err
+    run = open_run(tmp_path / "runs/chosen")
+    assert run.info.head is not None
+    lacking = run.info.head.lacking
+    assert lacking is not None
+    assert [each.label for each in lacking.classes] == ["c"]
+    folds = Predictions.read_csv(run.path / "cross_validation.csv")
+    wrong = folds.probabilities.argmax(1) != folds.true
+    assert (lacking.classes[0].wrong, lacking.classes[0].images) == (wrong[folds.true == 2].sum(), 16)
+    assert (lacking.other_wrong, lacking.other_images) == (wrong[folds.true != 2].sum(), 80)
+    assert str(lacking) in " ".join(done.out.split())
+    assert str(lacking) in (run.path / "report.html").read_text("utf-8")
 
 
 def test_a_run_that_chooses_measures_its_learning_curve() -> None:

@@ -14,9 +14,11 @@ from zoo.terminal import readable
 
 
 def told_of_run(run: Run) -> list[str]:
-    """One line for a finished run, and a second one if test images have near-duplicates."""
-    leaks = run.info.leaks
+    """One line for a finished run, and others on its weaknesses and on test images that have near-duplicates."""
+    leaks, head = run.info.leaks, run.info.head
     lines = [str(run.metrics), *weaknesses(run.metrics)]
+    if head and head.lacking:
+        lines.append(readable(head.lacking))
     if leaks is None:
         return lines
     if leaks.accuracy_without is None:

@@ -115,6 +115,50 @@ class Growth:
         return list(zip(self.images, self.accuracies, strict=True))
 
 
+@dataclass(frozen=True)
+class WeakClass:
+    """A class whose images are predicted wrongly more often than those of the other classes.
+
+    Args:
+        label: Its name.
+        images: Number of its images that were held out in cross-validation.
+        wrong: How many of them were predicted wrongly.
+        interval: 95 % interval of the share of wrong predictions, 0 to 1.
+    """
+
+    label: str
+    images: int
+    wrong: int
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """Classes that have fewer training images than the others, and significantly more wrong predictions.
+
+    Args:
+        classes: These classes, those with the largest share of wrong predictions first.
+        other_images: Number of held-out images of all other classes.
+        other_wrong: How many of them were predicted wrongly.
+    """
+
+    classes: tuple[WeakClass, ...]
+    other_images: int
+    other_wrong: int
+
+    def __str__(self) -> str:
+        named = [
+            f"{each.label} ({each.wrong} of {each.images} wrong in the folds, 95 % interval"
+            f" {percent(each.interval[0], 0)} to {percent(each.interval[1], 0)})"
+            for each in self.classes
+        ]
+        listed = " and ".join([", ".join(named[:-1]), named[-1]] if named[1:] else named)
+        return (
+            f"More photos of {listed} would probably help most. The other classes have more photos on average, and"
+            f" {self.other_wrong} of {self.other_images} are wrong."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeadInfo:
     """The head that cross-validation on the training images chose.
@@ -129,6 +173,7 @@ class HeadInfo:
         repetitions: Number of repetitions of the cross-validation.
         tried: All candidates.
         growth: The learning curve.
+        lacking: The classes of which more images would probably help most. ``None`` if none is significantly worse.
     """
 
     method: str
@@ -143,6 +188,7 @@ class HeadInfo:
     brier_score: float | None = None
     tried: tuple[HeadTried, ...] = ()
     growth: Growth | None = None
+    lacking: Lacking | None = None
 
     @property
     def tried_by_rank(self) -> list[HeadTried]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from zoo.atomic import whole_file
 from zoo.data import TRAIN, VAL, ImageData
@@ -31,6 +32,7 @@ from zoo.training.heads.attach import with_head
 from zoo.training.heads.choose import ChosenHead
 from zoo.training.heads.features import LAST_FEATURES
 from zoo.training.heads.frozen import choose_for, features_of_depths
+from zoo.training.heads.growth import find_lacking
 from zoo.training.heads.together import HeadToAttach, head_of_first
 from zoo.training.hosts import Hosts
 from zoo.training.lesson import Lesson
@@ -218,7 +220,10 @@ def _choose_head(
     used = tuple(name for name, uses in zip(depths, chosen.uses(features.widths), strict=False) if uses)
     judged = set(images.classes[chosen.positions].tolist())
     unjudged = tuple(label for index, label in enumerate(data.labels) if judged and index not in judged)
-    info = replace(chosen.info, depths=used, unjudged=unjudged)
+    true = images.classes[chosen.positions]
+    counts = np.bincount(images.classes, minlength=len(data.labels))
+    lacking = find_lacking(data.labels, counts, true, chosen.probabilities.argmax(1) == true)
+    info = replace(chosen.info, depths=used, unjudged=unjudged, lacking=lacking)
     run.update(head=info)
     reporter.note(_told(info, used))
     if unjudged:
@@ -232,7 +237,7 @@ def _choose_head(
         Predictions(
             labels=data.labels,
             files=tuple(images.names[position] for position in chosen.positions),
-            true=images.classes[chosen.positions],
+            true=true,
             probabilities=chosen.probabilities,
         ).write_csv(run.path / CROSS_VALIDATION)
     return chosen
