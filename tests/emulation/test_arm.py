@@ -6,19 +6,26 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from keras import layers
 
 from tests.conftest import Zoo, draw_photo
+from tests.exporting.models import classifier
 from tests.images import pictures
 from zoo.edge.bundle import read_bundle
 from zoo.emulation import EmulatedDevice, Emulator, find_emulator
 from zoo.emulation.place import folder
 from zoo.errors import UsageError
+from zoo.exporting.fold import fold
+from zoo.exporting.quantize import quantize
 from zoo.image_spec import INTERPOLATIONS
 from zoo.images import load_image
+from zoo.parity import exporter_of
+from zoo.registry import exporters
 from zoo.run_folder import open_run
 
 #: The user's folder, determined before the tests set their own cache.
@@ -62,6 +69,28 @@ def test_a_bundle_predicts_alike_on_a_cortex_a72(
     assert (found["n"], found["failures"], found["tensor"]["images"]) == (10, [], 0)
     assert found["processor"]["machine"] == "aarch64"
     assert found["values"]["difference"]["max"] < 1e-4
+
+
+@pytest.mark.arm
+@pytest.mark.parametrize("format", ["onnx", "tflite"])
+def test_8_bits_are_rounded_alike_on_a_cortex_a72(
+    digits_exports: Path, own_cache: Path, tmp_path: Path, format: str
+) -> None:
+    bundle = read_bundle(shutil.copytree(digits_exports / f"simple_cnn-{format}-float32", tmp_path / "bundle"))
+    emulator = emulator_of(bundle.folder, own_cache)
+    images = np.random.default_rng(0).integers(0, 256, (60, *bundle.image.input_shape), np.uint8)
+
+    def residual(x: Any) -> Any:
+        for _ in range(4):  # additions are what processors rounded differently
+            x = layers.Add()([layers.Conv2D(3, 3, padding="same", activation="relu")(x), x])
+        return x
+
+    small = quantize(fold(classifier(residual, bundle.image.input_shape, 10)), images, steps=1).model
+    exporters().get(format).convert(small, bundle.model_path, "int8")
+    here = exporter_of(bundle.model_path).load(bundle.model_path, 1)
+    with EmulatedDevice(emulator, "cortex-a72", bundle) as device:
+        for image in images[:20]:
+            np.testing.assert_allclose(device.predict(image[None]), here.predict(image[None]), rtol=0, atol=1e-6)
 
 
 @pytest.mark.arm
