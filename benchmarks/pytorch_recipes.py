@@ -17,7 +17,7 @@ the last epoch, or of the best epoch if there are validation photos. The time in
 photos are kept in memory.
 
 Each line of ``--train`` is a whole ``zoo train``, which computes its features anew. PyTorch splits as the first of them
-does. The times are wall times, so nothing else should run.
+does. If other work runs, only the CPU time can be compared.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import csv
 import json
 import math
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -59,25 +60,28 @@ def main() -> None:
         print(train(arguments.data[0], Path(split), arguments.weights, recipe, int(seed)))
         return
     found: dict[str, list[float]] = {}
-    print("| data | seed | recipe | test accuracy | seconds |\n|---|---|---|---|---|", flush=True)
+    print("| data | seed | recipe | test accuracy | seconds | CPU seconds |\n|---|---|---|---|---|---|", flush=True)
     for data in arguments.data:
         for seed in arguments.seeds:
             _compare(arguments, data, seed, found)
     from zoo.figures import percent  # not imported above, because the Python with PyTorch does not have it
 
     for recipe, accuracies in found.items():
-        print(f"| mean | | {recipe} | {percent(statistics.mean(accuracies))} | |")
+        print(f"| mean | | {recipe} | {percent(statistics.mean(accuracies))} | | |")
 
 
 def _compare(arguments: argparse.Namespace, data: Path, seed: int, found: dict[str, list[float]]) -> None:
     from zoo.figures import percent
 
     def run(recipe: str, command: list[str], environment: dict[str, str], accuracy: Callable[[str], float]) -> None:
-        start = time.perf_counter()
+        start, spent = time.perf_counter(), cpu_seconds()
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
         seconds = time.perf_counter() - start
         found.setdefault(recipe, []).append(accuracy(done.stdout))
-        print(f"| {data.name} | {seed} | {recipe} | {percent(found[recipe][-1])} | {seconds:.0f} |", flush=True)
+        print(
+            f"| {data.name} | {seed} | {recipe} | {percent(found[recipe][-1])} | {seconds:.0f} | {cpu_seconds() - spent:.0f} |",
+            flush=True,
+        )
 
     with tempfile.TemporaryDirectory() as folder:
         runs = [Path(folder, str(number)) for number, _ in enumerate(arguments.train)]
@@ -95,6 +99,12 @@ def _compare(arguments: argparse.Namespace, data: Path, seed: int, found: dict[s
             command = [arguments.torch_python, __file__, str(data), "--weights", str(arguments.weights)]
             split = str(runs[0] / "split.csv")
             run(recipe, [*command, "--one", recipe, split, str(seed)], {"GLIBC_TUNABLES": MALLOC}, float)
+
+
+def cpu_seconds() -> float:
+    """Seconds of all processes that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def train(data: Path, split: Path, weights: Path, recipe: str, seed: int) -> float:
