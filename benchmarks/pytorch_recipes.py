@@ -76,12 +76,9 @@ def _compare(arguments: argparse.Namespace, data: Path, seed: int, found: dict[s
     def run(recipe: str, command: list[str], environment: dict[str, str], accuracy: Callable[[str], float]) -> None:
         start, spent = time.perf_counter(), cpu_seconds()
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
-        seconds = time.perf_counter() - start
+        taken = f"{time.perf_counter() - start:.0f} | {cpu_seconds() - spent:.0f}"
         found.setdefault(recipe, []).append(accuracy(done.stdout))
-        print(
-            f"| {data.name} | {seed} | {recipe} | {percent(found[recipe][-1])} | {seconds:.0f} | {cpu_seconds() - spent:.0f} |",
-            flush=True,
-        )
+        print(f"| {data.name} | {seed} | {recipe} | {percent(found[recipe][-1])} | {taken} |", flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
         runs = [Path(folder, str(number)) for number, _ in enumerate(arguments.train)]

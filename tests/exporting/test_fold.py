@@ -400,6 +400,19 @@ def test_a_layer_whose_configuration_makes_other_weights_is_named_and_not_export
     assert "model.quantize()" in (told.value.hint or "")
 
 
+def test_a_dense_layer_over_a_map_becomes_a_convolution() -> None:
+    def body(x: Any) -> Any:
+        x = layers.Dense(6, activation="gelu")(layers.Conv2D(4, 3, strides=2)(x))
+        x = layers.Dense(5, use_bias=False)(layers.LayerNormalization()(x))
+        x = layers.BatchNormalization()(x)
+        return layers.Flatten()(layers.Dense(7, activation="relu", name="row")(layers.Reshape((49, 5))(x)))
+
+    made = folded(classifier(body))
+    assert kinds(made).count("Conv2D") == 3
+    assert isinstance(made.get_layer("row"), layers.Dense)  # a sequence, not a map
+    assert "BatchNormalization" not in kinds(made)
+
+
 def test_tensor_constants_become_arrays() -> None:
     mean = keras.ops.convert_to_tensor([0.1, -0.2, 0.3])
     model = classifier(lambda x: keras.ops.divide(x - mean, keras.ops.convert_to_tensor(0.5)))
