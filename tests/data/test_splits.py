@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from zoo.data.splits import TEST_SHARE, VAL_SHARE, Labelled, assign_splits
+from zoo.data.splits import TEST_SHARE, VAL_SHARE, Labelled, Shares, assign_splits
 
 
 def images(label: str, count: int, given: str | None = None, first: int = 0) -> list[Labelled]:
@@ -54,6 +54,15 @@ def test_small_classes_train_first_then_test_then_validate(count: int) -> None:
         assert counts["train"] >= 1
         assert counts["test"] >= (count >= 2)
         assert counts["val"] >= (count >= 3)
+
+
+@pytest.mark.parametrize("count", range(1, 12))
+def test_test_images_do_not_depend_on_whether_there_is_a_validation_split(count: int) -> None:
+    for number in range(200):
+        data = images(f"{number}/", count)
+        with_val, without = (assign_splits(data, 0, shares) for shares in (Shares(), Shares(val=0)))
+        assert [split == "test" for split in with_val] == [split == "test" for split in without]
+        assert set(without) <= {"train", "test"}
 
 
 def test_given_splits_stand_and_missing_ones_come_out_of_train() -> None:

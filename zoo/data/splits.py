@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from zoo.data.source import TEST, TRAIN, VAL
@@ -47,48 +48,42 @@ def assign_splits(images: Sequence[Labelled], seed: int, shares: Shares | None =
 
     Images without a given split are assigned. If some splits are given and another is missing completely, the missing
     one is taken from the given ``train``. Of each class, at least one image is assigned to ``train``, then one to
-    ``test`` and then one to ``val``, as far as the class has distinct images and these splits are not given.
+    ``test`` and then one to ``val``, as far as the class has distinct images and these splits are not given. The test
+    images do not depend on whether validation images are needed.
     """
     given = {image.given for image in images if image.given}
     shares = shares or Shares()
-    test_share = 0.0 if TEST in given else shares.test
-    val_share = 0.0 if VAL in given else shares.val
-    contents: dict[str, list[str]] = defaultdict(list)
+    contents: dict[str, set[str]] = defaultdict(set)
     for image in images:
         if image.given in (None, TRAIN):
-            contents[image.label].append(image.sha256)
-    decided: dict[str, str] = {}
-    for label in sorted(contents):
-        _assign_class(sorted(set(contents[label])), test_share, val_share, seed, decided)
-    return [image.given if image.given in (VAL, TEST) else decided[image.sha256] for image in images]
+            contents[image.label].add(image.sha256)
+    # Two images remain for training and validation.
+    test = _taken(contents, TEST, 0.0 if TEST in given else shares.test, 2, seed)
+    others = {label: of_class - test for label, of_class in contents.items()}
+    val = _taken(others, VAL, 0.0 if VAL in given else shares.val, 1, seed)
+    made = dict.fromkeys(val, VAL) | dict.fromkeys(test, TEST)
+    return [image.given if image.given in (VAL, TEST) else made.get(image.sha256, TRAIN) for image in images]
 
 
-def _assign_class(
-    contents: Sequence[str], test_share: float, val_share: float, seed: int, decided: dict[str, str]
-) -> None:
-    """Assigns the contents of one class. A content that another class has too, and that was assigned before, keeps its
-    split."""
-    test_rank = {content: unit(content, "test", seed) for content in contents}
-    val_rank = {content: unit(content, "val", seed) for content in contents}
-    for content in contents:
-        if content not in decided:
-            if test_rank[content] < test_share:
-                decided[content] = TEST
-            else:
-                decided[content] = VAL if val_rank[content] < val_share else TRAIN
-    wanted = [TRAIN] + [TEST] * (test_share > 0) + [VAL] * (val_share > 0)
-    rank = {TRAIN: {content: -test_rank[content] for content in contents}, TEST: test_rank, VAL: val_rank}
-    needed = wanted[: len(contents)]
-    for split in needed:
-        if not any(decided[content] == split for content in contents):
-            donor = max(wanted, key=lambda name: _surplus(name, contents, needed, decided))
-            chosen = min((content for content in contents if decided[content] == donor), key=rank[split].__getitem__)
-            decided[chosen] = split
+def _taken(contents: Mapping[str, AbstractSet[str]], split: str, share: float, left: int, seed: int) -> set[str]:
+    """The contents that are assigned to a split: by their hash, but at least one of each class with two or more.
 
-
-def _surplus(split: str, contents: Sequence[str], needed: Sequence[str], decided: Mapping[str, str]) -> int:
-    """Number of images of the class that a split can spare."""
-    return sum(decided[content] == split for content in contents) - (split in needed)
+    ``left`` contents of each class are not assigned, or one if there are fewer. A content that another class has too,
+    and that was assigned before, keeps its split.
+    """
+    taken: set[str] = set()
+    known: set[str] = set()
+    for label in sorted(contents) if share > 0 else ():
+        of_class = contents[label]
+        rank = {content: unit(content, split, seed) for content in of_class}
+        taken |= {content for content in of_class - known if rank[content] < share}
+        known |= of_class
+        least = max(1, min(left, len(of_class) - 1))
+        back = sorted(of_class & taken, key=lambda content: unit(content, TEST, seed))
+        taken -= set(back[max(0, len(of_class) - least) :])
+        if len(of_class) > 1 and not of_class & taken:
+            taken.add(min(of_class, key=rank.__getitem__))
+    return taken
 
 
 def unit(content: str, purpose: str, seed: int) -> float:
