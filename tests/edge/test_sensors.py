@@ -62,11 +62,35 @@ def test_energy_is_counted_by_package_and_over_the_end_of_a_counter(tmp_path: Pa
     assert meter.joules() is None
 
 
+def test_a_package_that_two_interfaces_report_counts_once(tmp_path: Path) -> None:
+    folders = [f"class/powercap/{zone}" for zone in ("intel-rapl:0", "intel-rapl-mmio:0")]
+    for folder in folders:
+        write(tmp_path, **{f"{folder}/name": "package-0", f"{folder}/energy_uj": 1_000_000})
+    meter = EnergyMeter(tmp_path)
+    for folder in folders:
+        write(tmp_path, **{f"{folder}/energy_uj": 11_000_000})
+    assert meter.joules() == pytest.approx(10.0)
+    (tmp_path / folders[0] / "energy_uj").unlink()  # as if it could not be read
+    meter = EnergyMeter(tmp_path)
+    write(tmp_path, **{f"{folders[1]}/energy_uj": 13_000_000})
+    assert meter.joules() == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("name", ["amdgpu", "nvme", "BAT0", "", "corsairpsu"])
+def test_the_power_of_other_devices_is_not_that_of_the_processor(tmp_path: Path, name: str) -> None:
+    write(tmp_path, **{"class/hwmon/hwmon3/name": name, "class/hwmon/hwmon3/power1_average": 25_000_000})
+    meter = EnergyMeter(tmp_path)
+    assert (meter.source, meter.joules()) == (None, None)
+    write(tmp_path, **{"class/hwmon/hwmon4/name": "ina226", "class/hwmon/hwmon4/power1_input": 3_000_000})
+    assert EnergyMeter(tmp_path).source == "power sensor ina226"
+
+
 def test_power_is_the_largest_sensor_times_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, **{"class/hwmon/hwmon1/name": "zenpower"})
     write(tmp_path, **{"class/hwmon/hwmon1/power1_input": 5_000_000, "class/hwmon/hwmon1/power2_average": 2_000_000})
     clock = iter((10.0, 12.0))
     monkeypatch.setattr("zoo.edge.sensors.time", SimpleNamespace(monotonic=lambda: next(clock)))
     meter = EnergyMeter(tmp_path)
-    assert meter.source == "power sensor"
+    assert meter.source == "power sensor zenpower"
     write(tmp_path, **{"class/hwmon/hwmon1/power1_input": 7_000_000})
     assert meter.joules() == pytest.approx(12.0)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from zoo.edge.bundle import Bundle
     from zoo.edge.classify import Classifier, Load
+    from zoo.edge.sensors import EnergyMeter
 
 #: Available measurements: one prediction and its memory; the latency of the model alone; all speeds; or the speed of
 #: several copies over a longer time.
@@ -134,6 +135,8 @@ def _together(
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
     from threading import Event
 
+    from zoo.edge.sensors import EnergyMeter
+
     stop, done = Event(), [0] * len(copies)
 
     def answer(place: int) -> None:
@@ -148,17 +151,20 @@ def _together(
         try:
             if windows == 1:  # no warm-up before a sustained run, which begins with a cold processor
                 wait(answering, _WARM_UP * seconds, FIRST_EXCEPTION)
-            return [_window(answering, done, seconds / windows) for _ in range(windows)]
+            meter = EnergyMeter()  # one for all windows, which then have the same source
+            return [_window(answering, done, seconds / windows, meter) for _ in range(windows)]
         finally:
             stop.set()
 
 
-def _window(answering: Sequence[Future[None]], done: Sequence[int], seconds: float) -> dict[str, Any]:
+def _window(
+    answering: Sequence[Future[None]], done: Sequence[int], seconds: float, meter: EnergyMeter
+) -> dict[str, Any]:
     from concurrent.futures import FIRST_EXCEPTION, wait
 
-    from zoo.edge.sensors import EnergyMeter, frequency_mhz, temperature_c
+    from zoo.edge.sensors import frequency_mhz, temperature_c
 
-    meter, frequencies = EnergyMeter(), []
+    frequencies = []
     energy: float | None = 0.0
     start, before = time.perf_counter(), sum(done)
     while True:

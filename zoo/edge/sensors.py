@@ -13,7 +13,13 @@ _SYS = Path("/sys")
 #: Types of thermal zones and names of sensors that measure the processor.
 _OF_PROCESSOR = re.compile(r"cpu|soc|pkg|coretemp|k10temp|zenpower", re.IGNORECASE)
 
+#: Names of power sensors that measure the processor (``fam15h_power``, ``zenpower``, ``apm_xgene``), the board
+#: (``ina219`` and its relatives) or the whole machine (``power_meter``). Others measure a graphics card or a drive.
+_OF_POWER = re.compile(r"fam15h_power|zenpower|apm_xgene|ina\d+|power_meter")
 _POWER = ("_input", "_average")
+
+#: Interfaces of RAPL, in order of preference. All report the same packages.
+_RAPL = ("intel-rapl", "intel-rapl-tpmi", "intel-rapl-mmio")
 
 
 def temperature_c(root: Path = _SYS) -> float | None:
@@ -38,19 +44,24 @@ def frequency_mhz(root: Path = _SYS) -> float | None:
 class EnergyMeter:
     """Measures the energy that is used from now on, with the counters of RAPL, or else with a power sensor.
 
-    RAPL measures the processor packages. On most systems, only root may read it. A power sensor is read at every call.
-    Of several power sensors, the one with the largest value is used, because others measure parts of the same power.
+    RAPL measures the processor packages. On most systems, only root may read it. A power sensor must measure the
+    processor, the board or the machine, and is read at every call. Of several, the one with the largest value at the
+    start is used, because others measure parts of the same power.
 
     Args:
         root: Where the kernel's files are.
     """
 
     def __init__(self, root: Path = _SYS) -> None:
-        self._root = root
-        self._counters = {path: value for path in self._packages() for value in _numbers([path])}
-        self._time, self._watts = time.monotonic(), None if self._counters else self._power()
-        #: What is measured: ``processor packages``, ``power sensor``, or ``None`` if nothing is known.
-        self.source = "processor packages" if self._counters else None if self._watts is None else "power sensor"
+        self._counters = _counters(root)
+        self._sensor = None if self._counters else _power_sensor(root)
+        self._time, self._watts = time.monotonic(), self._power()
+        #: What is measured: ``processor packages``, ``power sensor`` and its name, or ``None`` if nothing is known.
+        self.source: str | None = None
+        if self._counters:
+            self.source = "processor packages"
+        elif self._sensor:
+            self.source = f"power sensor {_text(self._sensor.with_name('name'))}"
 
     def joules(self) -> float | None:
         """Energy since the last call, in joules. ``None`` if it is not known."""
@@ -73,15 +84,26 @@ class EnergyMeter:
                 used += next(_numbers([path.with_name("max_energy_range_uj")]), 0.0)
         return used / 1e6
 
-    def _packages(self) -> Iterator[Path]:
-        for zone in self._root.glob("class/powercap/*"):
-            if _text(zone / "name").startswith("package"):
-                yield zone / "energy_uj"
-
     def _power(self) -> float | None:
-        sensors = self._root.glob("class/hwmon/hwmon*")
-        found = [path for sensor in sensors for path in sensor.glob("power[0-9]*_*") if path.name.endswith(_POWER)]
-        return max((value / 1e6 for value in _numbers(found) if value > 0), default=None)
+        return next((value / 1e6 for value in _numbers([self._sensor] if self._sensor else [])), None)
+
+
+def _counters(root: Path) -> dict[Path, float]:
+    """The counter of each processor package and its value in microjoules, from the first interface that has any."""
+    for interface in _RAPL:
+        zones = root.glob(f"class/powercap/{interface}:*")
+        paths = [zone / "energy_uj" for zone in zones if _text(zone / "name").startswith("package")]
+        if found := {path: value for path in paths for value in _numbers([path])}:
+            return found
+    return {}
+
+
+def _power_sensor(root: Path) -> Path | None:
+    """The power sensor with the largest value. ``None`` if there is none above 0."""
+    sensors = [sensor for sensor in root.glob("class/hwmon/hwmon*") if _OF_POWER.fullmatch(_text(sensor / "name"))]
+    paths = [path for sensor in sensors for path in sensor.glob("power[0-9]*_*") if path.name.endswith(_POWER)]
+    found = [(value, path) for path in paths for value in _numbers([path]) if value > 0]
+    return max(found)[1] if found else None
 
 
 def _numbers(paths: Iterator[Path] | list[Path]) -> Iterator[float]:
