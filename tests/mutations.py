@@ -413,9 +413,9 @@ FAULTS = (
     ),
     Fault(
         "head-on-less",
-        "zoo/training/trainer.py",
-        "TRAIN if split == VAL else split for split in data.splits",
-        "split for split in data.splits",
+        "zoo/data/dataset.py",
+        "TRAIN if split == VAL else split for split in self.splits",
+        "split for split in self.splits",
         ("tests/training/test_heads.py::test_fine_tuning_that_does_not_pay_leaves_the_model_that_is_had_without_it",),
     ),
     # Several hosts

@@ -443,14 +443,17 @@ def test_a_run_that_chooses_measures_its_learning_curve() -> None:
     assert chosen_of(*drawn(3, slice(0, 20))).info.growth is None
 
 
+@pytest.mark.parametrize("given", [{"": 24}, {"train/": 14, "val/": 6, "test/": 6}])
 def test_fine_tuning_that_does_not_pay_leaves_the_model_that_is_had_without_it(
-    photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
+    given: dict[str, int], photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
     """The validation images, with which the epochs were compared, are then also used to choose and train the head."""
-    common = ["train", "tiny_net", "--data", photo_folder({"a": 24, "b": 24}), "--head", "chosen"]
+    data = photo_folder({f"{split}{label}": count for split, count in given.items() for label in "ab"})
+    common = ["train", "tiny_net", "--data", data, "--head", "chosen"]
     tuning = ["--epochs", "1", "--learning-rate", "100", "--optimizer", "sgd", "--batch-norm-momentum", "0.9"]
     quick = run_zoo(*common, "--epochs", "0", "--runs", "quick")
     assert quick.code == 0, quick.err
+    assert ("The 12 validation images of the data are also used for training" in quick.err) == ("val/" in given)
     tuned = run_zoo(*common, *tuning, "--runs", "tuned")
     assert tuned.code == 0, tuned.err
     assert "No epoch improved on the chosen head by more than the standard error on the validation images." in tuned.err

@@ -166,12 +166,16 @@ def test_photos_without_labels_that_taught_a_teacher_or_its_teachers_are_compare
 
 
 def test_validation_photos_that_trained_a_teacher_are_counted_and_said(data: ImageData, teacher: MakeTeacher) -> None:
-    teaching, listener = prepare(teacher(data.rows()), data)
-    assert teaching.info.teachers[0].validation == 0
-    assert not listener.told
-    chosen = Recipe(head="chosen", epochs=0).as_dict()
+    head = {"method": "ridge", "features": "last features", "strength": 0.1}
+    recipe = Recipe(head="chosen", epochs=8).as_dict()
+    tuned = teacher(data.rows(), "tuned", recipe=recipe, head=head, best_epoch=3)
+    for run in (teacher(data.rows()), tuned):
+        teaching, listener = prepare(run, data)
+        assert teaching.info.teachers[0].validation == 0
+        assert not listener.told
+    refitted = teacher(data.rows(), "refitted", recipe=recipe, head=head, best_epoch=0)
     other = [(path, label, "train" if split == "val" else split, sha256) for path, label, split, sha256 in data.rows()]
-    for run in (teacher(data.rows(), "chosen", recipe=chosen), teacher(other, "other")):
+    for run in (refitted, teacher(other, "other")):
         teaching, listener = prepare(run, data)
         assert teaching.info.teachers[0].validation == 4
         assert "was trained on 4 of the 4 validation images" in listener.told[0]

@@ -20,7 +20,7 @@ from zoo.data.cache import ImageCache, bound_bytes, damage_note
 from zoo.data.ingest import Ingested, Progress, ingest
 from zoo.data.named import find_source
 from zoo.data.reading import Reader, read_here
-from zoo.data.source import SPLITS, TEST, TRAIN, UNLABELLED, Entry, Listing, Skipped, list_source
+from zoo.data.source import SPLITS, TEST, TRAIN, UNLABELLED, VAL, Entry, Listing, Skipped, list_source
 from zoo.data.splits import Labelled, Shares, assign_splits
 from zoo.errors import DataError, quoted
 from zoo.image_spec import ImageSpec
@@ -110,6 +110,10 @@ class ImageData:
             pixels=self.pixels.and_then(others.pixels),
         )
 
+    def with_validation_as_training(self) -> ImageData:
+        """These images, with the validation images as training images."""
+        return replace(self, splits=tuple(TRAIN if split == VAL else split for split in self.splits))
+
     def files(self, indices: NDArray[np.int64]) -> list[OnFile]:
         """The files of the images at ``indices``."""
         paths = self.paths()
@@ -173,7 +177,8 @@ def load_data(
         source: A folder, a CSV file, or the name of a dataset.
         spec: The preprocessing.
         split_seed: Seed of the random split.
-        validation: Whether to take validation images from the training images if the source has none.
+        validation: Whether validation images are needed. If they are, and the source has none, they are taken from the
+            training images. If they are not, those of the source become training images.
         progress: Called with files done and files to do, while files are decoded.
 
     Raises:
@@ -192,6 +197,9 @@ def load_data(
     shares = Shares() if validation else Shares(val=0.0)
     data = _load(name, listing, spec, progress, labels=None, split_seed=split_seed, shares=shares)
     listing.check_still_there()
+    spare = 0 if validation else len(data.indices(VAL))
+    if spare:
+        data = data.with_validation_as_training()
     untrained = [label for label, count in data.counts[TRAIN].items() if count == 0]
     if untrained:
         raise DataError(
@@ -205,7 +213,13 @@ def load_data(
             "Add images. The minimum is two different images per class, and fifty per class are a good start.",
         )
     origin = {split: "given" if split in given else "made" for split in SPLITS}
-    return _with_notes(data, origin)
+    data = _with_notes(data, origin)
+    if not spare:
+        return data
+    note = (
+        f"The {spare} validation images of the data are also used for training: the head is chosen by cross-validation."
+    )
+    return replace(data, notes=(*data.notes, note))
 
 
 def load_for_evaluation(

@@ -255,8 +255,7 @@ def _choose_again(
     model = _build(run, architecture, data, "float32")
     if start_weights:
         start_weights(model)
-    everything = replace(data, splits=tuple(TRAIN if split == VAL else split for split in data.splits))
-    chosen = _choose_head(model, architecture, everything, run, reporter)
+    chosen = _choose_head(model, architecture, data.with_validation_as_training(), run, reporter)
     model = _attach(model, architecture, head_of_first(None, chosen))
     _keep(model, run, epochs_s, best_epoch=0)
     reporter.trained()

@@ -81,8 +81,9 @@ def described(run: Run, data: ImageData, uncompared: int) -> TeacherInfo:
 
 
 def _trained_on(run: Run) -> frozenset[str]:
-    """SHA-256 of the photos that a run was trained on, including validation images if its head was chosen."""
-    splits = ("train",) if run.recipe.validates else ("train", "val")
+    """SHA-256 of the photos that a run was trained on, including validation images that its model did not need."""
+    refitted = run.info.head is not None and run.info.best_epoch == 0  # no epoch was better than the chosen head
+    splits = ("train", "val") if refitted else ("train",)
     return frozenset(row["sha256"] for row in run.split() if row["split"] in splits)
 
 
