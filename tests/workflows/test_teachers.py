@@ -323,6 +323,7 @@ def test_a_head_that_would_be_chosen_trains_by_epochs(teacher: MakeTeacher) -> N
     assert plan.recipe.head_views == plan.recipe.teacher_views > 1
     assert not plan.recipe.ranges.changes_nothing
     assert any("With teachers, the head is trained for" in note for note in plan.notes)
+    assert any("A chosen head without a teacher may be more accurate" in note for note in plan.notes)
     with pytest.raises(UsageError, match="cannot learn from teachers"):
         make_plan(TrainRequest(**{**vars(request), "settings": {"head": "chosen"}}), None)
     views = {"head_epochs": 9, "head_views": 4, "teacher_views": 2}

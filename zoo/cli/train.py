@@ -64,7 +64,9 @@ _GROUPS = {
 @click.option("--data", help="Folder of class folders, CSV file, or a name that `zoo list` shows.  [default: digits]")
 @image_options
 @click.option(
-    "--recipe", help="Name of a recipe (default, article) or a YAML file of recipe fields.  [default: default]"
+    "--recipe",
+    help="Name of a recipe of the architecture (default, finetune, article; `zoo show` lists them) or a YAML file of"
+    " recipe fields.  [default: default]",
 )
 @click.option(
     "--weights", help="Initial weights: imagenet, none, or an .npz or .keras file.  [default: the architecture's first]"

@@ -44,7 +44,8 @@ def taught_recipe(recipe: Recipe, given: Collection[str], inherited: Collection[
         values["head_epochs"] = HEAD_EPOCHS
         notes.append(
             f"With teachers, the head is trained for {HEAD_EPOCHS} epochs, as with --head-epochs {HEAD_EPOCHS}, "
-            "because a head chosen in closed form cannot learn from them."
+            "because a head chosen in closed form cannot learn from them. A chosen head without a teacher may be more "
+            "accurate: train one too, and use `zoo compare`."
         )
     if recipe.teacher_share is None:
         values["teacher_share"] = SHARE
