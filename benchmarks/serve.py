@@ -4,7 +4,8 @@
 
 The baseline uses one thread for each core, each with its own copy of the model, like the service. The service and its
 clients share the cores of this machine. Service and baseline run in turns, so that a slow moment of the machine affects
-both. If the machine is busy with other work, CPU time is more reliable than wall time.
+both. If the machine is busy with other work, CPU time is more reliable than wall time. ``--sustained 600`` adds ten
+minutes of the service alone at the end, with its memory after each tenth.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each turn")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sustained", type=float, default=0.0, metavar="SECONDS", help="of the service at the end")
     arguments = parser.parse_args()
     paths = sorted(path for path in arguments.photos.rglob("*") if path.suffix.lower() in PHOTO_NAMES)
     photos = [path.read_bytes() for path in paths[:: max(1, len(paths) // 50)]]
@@ -57,6 +59,10 @@ def main() -> None:
             if number:  # the first request warms up
                 for found, turn in zip((model, own, served), turns, strict=True):
                     found.append(turn)
+        tenths = []
+        for _ in range(10 if arguments.sustained else 0):
+            tenths.append(post(process.pid, port, photos, expected, arguments.clients, arguments.sustained / 10))
+            tenths[-1]["memory"] = resident_mb(process.pid)
         process.terminate()
     rows = {"model alone": model, "photo to answer": own, f"--serve, {arguments.clients} clients": served}
     print(f"{arguments.bundle.name}: {len(photos)} photos of {sum(map(len, photos)) / len(photos) / 1000:.0f} kB")
@@ -71,6 +77,11 @@ def main() -> None:
     answered, lost = (sum(turn[key] for turn in served) for key in ("photos", "lost"))
     print(f"{answered:.0f} photos predicted, {lost:.0f} lost or wrong.")
     print(f"Memory after each turn, MB: {', '.join(f'{value:.1f}' for value in memory)}")
+    if tenths:
+        answered, lost = (sum(turn[key] for turn in tenths) for key in ("photos", "lost"))
+        print(f"\n{arguments.sustained:g} s of the service: {answered:.0f} photos predicted, {lost:.0f} lost or wrong.")
+        for key, text in (("speed", "Photos/s in each tenth"), ("memory", "Memory after each tenth, MB")):
+            print(f"{text}: {', '.join(f'{turn[key]:.1f}' for turn in tenths)}")
     print(f"The service ended with {process.returncode}.")
 
 
