@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import zoo as library
 from tests.conftest import Zoo, draw_photo
 from zoo.cluster import address
 from zoo.cluster.worker import Worker, as_error, as_failure
+from zoo.data.reading import DECODER
 from zoo.errors import ClusterError, DataError, PluginCodeError, PluginError, UsageError, ZooError
 from zoo.predicting.unfinished import Goal
 from zoo.workflows.predict import PredictRequest
@@ -37,6 +40,16 @@ def test_an_address_where_nobody_listens_is_told_at_once(
     with pytest.raises(ClusterError, match=f"answers at 127.0.0.1:{silent_port}"):
         library.predict("mobilenetv2", "photo.png", out="found.csv", on="ray")
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_ray_client_can_be_the_address_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(address, "find_spec", lambda name: name)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+        for known, used in ((f"ray://{place}", f"ray://{place}"), (place, "ray"), ("", "ray")):
+            monkeypatch.setenv("RAY_ADDRESS", known)
+            assert address.check_cluster("ray") == used
+            assert address.check_cluster(f"ray://{place}") == f"ray://{place}"
 
 
 @pytest.mark.parametrize(
@@ -76,9 +89,13 @@ def test_a_machine_with_another_model_or_version_is_refused(digits_exports: Path
         preprocessing="",
     )
     with pytest.raises(ClusterError, match="has another content on that machine: SHA-256"):
-        open_predictor(PredictRequest(model=str(bundle)), goal, 1)
+        open_predictor(PredictRequest(model=str(bundle)), goal, {}, 1)
     with pytest.raises(UsageError, match="no such file or folder"):
-        open_predictor(PredictRequest(model="/not/mounted/bundle"), goal, 1)
+        open_predictor(PredictRequest(model="/not/mounted/bundle"), goal, {}, 1)
+    (model,) = bundle.glob("*.onnx")
+    same = replace(goal, model=hashlib.sha256(model.read_bytes()).hexdigest())
+    with pytest.raises(ClusterError, match=r"another onnxruntime than the machine of the command: .*, expected 0\.9"):
+        open_predictor(PredictRequest(model=str(bundle)), same, {"decoder": DECODER, "onnxruntime": "0.9"}, 1)
     with pytest.raises(ClusterError, match=r"A worker has zoo 0\.1\.0, and this machine has zoo 9\.9"):
         Worker(b"", "9.9", 1)._made()
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import socket
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -15,14 +18,18 @@ import zoo as library
 from tests.cluster.works import open_small
 from tests.conftest import PhotoFolder, Zoo, draw_photo
 from zoo.audit.facts import facts_of
+from zoo.cluster import address
+from zoo.cluster.worker import Make
 from zoo.data.reading import DECODER, Read, read_files
 from zoo.data.source import Entry
 from zoo.errors import ClusterError, DataError
 from zoo.evaluation import photo_cluster
-from zoo.evaluation.photo_cluster import open_outputs, open_reader, software
+from zoo.evaluation.photo_cluster import PhotoCluster, open_outputs, open_reader, software
 from zoo.evaluation.predict import predict_inputs
 from zoo.evaluation.trained import model_digest
 from zoo.image_spec import ImageSpec
+from zoo.reporter import Reporter
+from zoo.workflows import predict_cluster
 
 SPEC = ImageSpec(height_px=16, width_px=16)
 
@@ -69,6 +76,79 @@ def test_a_file_that_only_this_machine_can_read_is_refused(entries: list[Entry],
     gone = Entry(str(tmp_path / "gone.jpg"), "gone.jpg", "a", None)
     (read,) = again(Read(gone, reason="No such file or directory"))
     assert (read.sha256, read.reason) == (None, "no such file")
+
+
+Disk = Callable[[Path], None]
+
+
+def other_size(photo: Path) -> None:
+    draw_photo(photo, hue=200, seed=7, size=(300, 200))
+
+
+def other_bytes(photo: Path) -> None:
+    data = bytearray(photo.read_bytes())
+    data[-9] ^= 1
+    photo.write_bytes(data)
+
+
+def works_on(monkeypatch: pytest.MonkeyPatch, module: ModuleType, photo: Path, change: Disk) -> None:
+    """Replaces the cluster by this process. Its disk has another file under the path of ``photo``."""
+    original = photo.read_bytes()
+
+    def spread(make: Make, items: Iterable[tuple[int, bytes]], *_: object) -> Iterator[tuple[int, bytes]]:
+        work = make(1)
+        for number, item in list(items):
+            change(photo)
+            result = work(item)
+            photo.write_bytes(original)
+            yield number, result
+
+    monkeypatch.setattr(module, "spread", spread)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (other_size, r"has another file under .*photo_000\.jpg than this machine"),
+        (other_bytes, r"has another file under .*photo_000\.jpg than this machine"),
+        (lambda photo: photo.unlink(), r"cannot read the photo .*photo_000\.jpg, .* can read: no such file"),
+        (lambda photo: os.truncate(photo, 99), r"(has another file under|cannot read the photo) .*photo_000\.jpg"),
+    ],
+)
+def test_a_machine_with_other_photos_is_refused(
+    entries: list[Entry],
+    own_cache: Path,
+    digits_exports: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Disk,
+    said: str,
+) -> None:
+    photo = Path(entries[0].path)
+    works_on(monkeypatch, predict_cluster, photo, change)
+    works_on(monkeypatch, photo_cluster, photo, change)
+    monkeypatch.setattr(address, "check_cluster", lambda on: None)
+    bundle = digits_exports / "simple_cnn-onnx-float32"
+    with pytest.raises(ClusterError, match=said):
+        library.predict(bundle, photo.parent, out=tmp_path / "found.jsonl", on="ray")
+    assert not (tmp_path / "found.jsonl").exists()
+    with pytest.raises(ClusterError, match=said):
+        list(PhotoCluster("ray", Reporter()).read(entries, SPEC, lambda _: False, None))
+
+
+def test_a_photo_that_no_machine_can_read_is_a_row_with_an_error(
+    entries: list[Entry], own_cache: Path, digits_exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = Path(entries[-1].path)
+    works_on(monkeypatch, predict_cluster, photo, lambda _: None)
+    monkeypatch.setattr(address, "check_cluster", lambda on: None)
+    bundle = digits_exports / "simple_cnn-onnx-float32"
+    library.predict(bundle, photo.parent.parent, out=tmp_path / "there.jsonl", on="ray")
+    monkeypatch.undo()
+    library.predict(bundle, photo.parent.parent, out=tmp_path / "here.jsonl")
+    assert (tmp_path / "there.jsonl").read_text() == (tmp_path / "here.jsonl").read_text()
+    rows = [json.loads(line) for line in (tmp_path / "here.jsonl").read_text().splitlines()]
+    assert sum(row["error"] is not None for row in rows) == 1
 
 
 def test_a_copy_of_a_model_has_the_same_outputs(entries: list[Entry]) -> None:

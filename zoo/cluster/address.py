@@ -13,7 +13,7 @@ from zoo.errors import ClusterError, UsageError
 _PATIENCE_S = 10.0
 
 
-def check_cluster(on: str) -> None:
+def check_cluster(on: str) -> str:
     """Checks that Ray is installed, and that a server listens at the address.
 
     Without this check, Ray would wait for minutes, and might end the process.
@@ -21,6 +21,9 @@ def check_cluster(on: str) -> None:
     Args:
         on: ``ray`` for the cluster that Ray finds (that of ``RAY_ADDRESS``, or one that runs on this machine, or a new
             one on this machine), or ``ray://HOST:PORT``, the Ray Client server of a cluster.
+
+    Returns:
+        ``on``, or ``RAY_ADDRESS`` instead of ``ray`` if it is the address of a Ray Client server.
 
     Raises:
         UsageError: The value has another form, or Ray is not installed.
@@ -31,10 +34,12 @@ def check_cluster(on: str) -> None:
             f"--on must be ray or ray://HOST:PORT. Received: {on!r}.",
             "The port of Ray Client is 10001 by default. ray alone uses RAY_ADDRESS, or the cluster on this machine.",
         )
-    _refuse_silent(on if "://" in on else os.environ.get("RAY_ADDRESS", ""))
+    address = on if "://" in on else os.environ.get("RAY_ADDRESS", "")
+    _refuse_silent(address)
     missing = [name for name in ("ray", "pyarrow") if find_spec(name) is None]
     if missing:
         raise UsageError(f"'{missing[0]}' is not installed.", "python -m pip install 'keras-edge-zoo[ray]'")
+    return address if address.startswith("ray://") else on
 
 
 def _refuse_silent(address: str) -> None:

@@ -40,12 +40,12 @@ def spread(make: Make, items: Iterable[tuple[int, bytes]], on: str, reporter: Re
         ClusterError: There is no cluster, the connection was lost, or its workers end repeatedly.
         ZooError: The error of a worker.
     """
-    check_cluster(on)
+    address = check_cluster(on)
     reporter.stage("Connecting to Ray")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "zoo.cluster.driver", on],
+            [sys.executable, "-P", "-m", "zoo.cluster.driver", address],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

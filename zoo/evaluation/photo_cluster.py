@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from zoo.errors import ClusterError, DataError
 from zoo.evaluation.predict import predict_inputs
 from zoo.evaluation.trained import model_digest
 from zoo.image_spec import ImageSpec
+from zoo.images import ImageError, patiently, read_file
 from zoo.images.ahead import ahead
 from zoo.images.listen import Listener, listening
 from zoo.machine import installed
@@ -63,7 +65,8 @@ class PhotoCluster:
         """Reads files like ``read_here``. Workers decode all of them, because they do not know what is known.
 
         Raises:
-            ClusterError: The cluster cannot be reached, or a worker cannot read a file that this machine can read.
+            ClusterError: The cluster cannot be reached, a worker cannot read a file that this machine can read, or a
+                worker has another file under the same path.
         """
         image_bytes = int(np.prod(spec.input_shape))
         size = _size(len(entries), _FEWEST_READ, max(1, min(_MOST_READ, _MOST_BYTES // image_bytes)))
@@ -72,6 +75,12 @@ class PhotoCluster:
         make = partial(open_reader, spec, DECODER, observer.observe if observer else None)
         for _, result in spread(make, items, self.on, self.reporter):
             host, found = pickle.loads(result)
+            usable = [read for read in found if read.state is not None]
+            refuse_other_copies(
+                host,
+                {read.entry.path: read.state.size for read in usable},
+                {read.entry.path: read.sha256 for read in usable[:1]},
+            )
             for read in found:
                 if read.sha256 is None:
                     yield from _read_again(read, host, spec, known, observer)
@@ -128,16 +137,44 @@ def _read_again(
     """Reads a file that a worker could not read. The outcome on this machine must be the same."""
     for here in read_here([read.entry], spec, known, observer):
         if here.sha256 is not None:
-            raise ClusterError(
-                f"{host} cannot read the photo {read.entry.path}, which this machine can read: {read.reason}.",
-                f"{_SHARED_DISK} {_SAME_VERSIONS}",
-            )
+            raise unreadable_there(host, read.entry.path, read.reason)
         yield here
+
+
+def unreadable_there(host: str, path: str, reason: str | None) -> ClusterError:
+    """The error for a photo that a machine of the cluster cannot read, although this machine can."""
+    return ClusterError(
+        f"{host} cannot read the photo {path}, which this machine can read: {reason}.",
+        f"{_SHARED_DISK} {_SAME_VERSIONS}",
+    )
+
+
+def refuse_other_copies(host: str, sizes: Mapping[str, int], contents: Mapping[str, str]) -> None:
+    """Refuses a machine of the cluster that has other photos under the same paths.
+
+    Args:
+        host: Name of that machine.
+        sizes: Its sizes of files in bytes, by path. Files that are not on this machine are not compared.
+        contents: Its SHA-256 of a few of the files. This machine cannot read all of them, because it would become the
+            bottleneck of the cluster.
+
+    Raises:
+        ClusterError: A file has another size or content on this machine.
+    """
+    for path, size in sizes.items():
+        try:
+            same = patiently(os.stat, path).st_size == size
+            if same and path in contents:
+                same = hashlib.sha256(read_file(path)).hexdigest() == contents[path]
+        except (OSError, ImageError):
+            continue
+        if not same:
+            raise ClusterError(f"{host} has another file under {path} than this machine.", _SHARED_DISK)
 
 
 def open_reader(spec: ImageSpec, decoder: str, observe: Observe | None, threads: int) -> Callable[[bytes], bytes]:
     """Returns the function that reads files on a machine of the cluster, for ``PhotoCluster.read``."""
-    _compare({"decoder": DECODER}, {"decoder": decoder})
+    compare_versions({"decoder": DECODER}, {"decoder": decoder})
 
     def read(item: bytes) -> bytes:
         found = read_files(pickle.loads(item), spec, lambda _: False, observe, lambda _: True, threads)
@@ -153,7 +190,7 @@ def open_outputs(
     from zoo.backend import start_keras
 
     start_keras()
-    _compare(software(), versions)
+    compare_versions(software(), versions)
     model = opener()
     if (found := model_digest(model)) != digest:
         raise ClusterError(
@@ -187,7 +224,12 @@ def software() -> dict[str, str]:
     return {"decoder": DECODER, "backend": backend, **installed(["keras", backend])}
 
 
-def _compare(here: dict[str, str], expected: dict[str, str]) -> None:
+def compare_versions(here: Mapping[str, str], expected: Mapping[str, str]) -> None:
+    """Compares the versions on a worker with those on the machine of the command.
+
+    Raises:
+        ClusterError: They differ.
+    """
     for name in sorted(here.keys() | expected.keys()):
         if here.get(name) != expected.get(name):
             raise ClusterError(

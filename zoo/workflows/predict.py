@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ class Answering:
         explain: ``explain(picture, name, label)`` returns the evidence map of a class.
         digest: Returns the SHA-256 of the model's file, or of its weights if they are the pretrained ones of an
             architecture.
+        packages: Names of the packages whose versions determine the predictions, besides zoo and OpenCV.
         notes: Notes on the model, one sentence each.
     """
 
@@ -80,6 +82,7 @@ class Answering:
     ask: Callable[[Iterable[Named], int], Iterator[Answered]]
     explain: Callable[[Path | bytes | NDArray[np.uint8], str, str | None], Explanation]
     digest: Callable[[], str]
+    packages: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -247,6 +250,7 @@ def _in_threads(
             first, map_reader(first.runtime, export_with_map(values)), picture, name, label
         ),
         digest,
+        tuple(re.split(r"[^\w.-]", text)[0] for text in exporters().get(str(values["format"])).requires),
     )
 
 
@@ -265,6 +269,8 @@ def _keras(request: PredictRequest, reporter: Reporter) -> Answering:
     measured = found.run.metrics.as_dict() if found.run else {}
     least = min_confidence(request.min_confidence, measured, found.name)
     start_keras()
+    import keras
+
     model = found.load()
 
     class Runtime:
@@ -293,6 +299,7 @@ def _keras(request: PredictRequest, reporter: Reporter) -> Answering:
         lambda pictures, top: in_batches(classifier, runtime.predict, at_once, pictures, top),
         lambda picture, name, label: explain(classifier, explainer().find, picture, name, label),
         digest,
+        ("keras", str(keras.backend.backend())),
         found.notes,
     )
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from zoo.cluster.spread import spread
+from zoo.data.reading import DECODER
 from zoo.errors import ClusterError
+from zoo.evaluation.photo_cluster import compare_versions, refuse_other_copies, unreadable_there
+from zoo.images import ImageError, look, patiently, read_file
+from zoo.machine import installed
 from zoo.predicting.photos import Photo
 from zoo.predicting.rows import as_line
 from zoo.predicting.unfinished import Goal, Unfinished
@@ -20,30 +26,32 @@ from zoo.workflows.predict import PredictRequest, kind_of, open_model
 
 
 def on_cluster(
-    request: PredictRequest, goal: Goal, unfinished: Unfinished, on: str, reporter: Reporter
+    request: PredictRequest, packages: Sequence[str], goal: Goal, unfinished: Unfinished, on: str, reporter: Reporter
 ) -> Iterator[tuple[int, list[str]]]:
     """Yields the number and the rows of each part, in the order in which they are finished.
 
     Raises:
         ClusterError: The cluster cannot be reached, its connection is lost, or one of its machines does not have the
-            model or the photos.
+            same versions, model and photos.
     """
     items = (
         (part.number, json.dumps([photo.as_json() for photo in part.photos]).encode()) for part in unfinished.parts()
     )
     everywhere = replace(_absolute(request), pictures=unfinished.count)
-    for number, result in spread(partial(open_predictor, everywhere, goal), items, on, reporter):
+    make = partial(open_predictor, everywhere, goal, _versions(packages))
+    for number, result in spread(make, items, on, reporter):
         found = json.loads(result)
-        for path in found["missing"]:
-            if Path(path).exists():
-                raise ClusterError(
-                    f"{found['host']} does not have the photo {path}, which is on this machine.",
-                    "Put the photos on a disk that all machines of the cluster mount under the same path.",
-                )
+        refuse_other_copies(found["host"], found["sizes"], found["contents"])
+        for path, reason in found["refused"]:
+            with suppress(ImageError):
+                look(read_file(path))
+                raise unreadable_there(found["host"], path, reason)
         yield number, found["lines"]
 
 
-def open_predictor(request: PredictRequest, goal: Goal, threads: int) -> Callable[[bytes], bytes]:
+def open_predictor(
+    request: PredictRequest, goal: Goal, versions: Mapping[str, str], threads: int
+) -> Callable[[bytes], bytes]:
     """Loads the model on a machine of the cluster. Returns the function that predicts a part."""
     if kind_of(request) in ("bundle", "archive", "file"):
         request = replace(request, threads=threads)
@@ -54,17 +62,36 @@ def open_predictor(request: PredictRequest, goal: Goal, threads: int) -> Callabl
             f" {goal.model}.",
             "Put the model on a disk that all machines of the cluster mount under the same path.",
         )
+    compare_versions(_versions(answering.packages), versions)
     folder = Path(goal.folder)
 
     def predict(item: bytes) -> bytes:
         photos = [Photo(*values) for values in json.loads(item)]
         pictures = [(photo.name, photo.picture(folder)) for photo in photos]
-        lines = [as_line(name, answer, goal.model) for name, answer in answering.ask(pictures, goal.top)]
-        paths = (folder / photo.path for photo in photos if not photo.reason)
-        missing = [str(path) for path in paths if not os.path.lexists(path)]
-        return json.dumps({"lines": lines, "missing": missing, "host": socket.gethostname()}).encode()
+        lines: list[str] = []
+        refused: list[tuple[str, str]] = []
+        sizes: dict[str, int] = {}
+        for photo, (name, answer) in zip(photos, answering.ask(pictures, goal.top), strict=True):
+            lines.append(as_line(name, answer, goal.model))
+            path = str(folder / photo.path)
+            if not isinstance(answer, ImageError):
+                with suppress(OSError):  # it was removed meanwhile
+                    sizes[path] = patiently(os.stat, path).st_size
+            elif not photo.reason:
+                refused.append((path, answer.reason))
+        contents: dict[str, str] = {}
+        for path in list(sizes)[:1]:
+            with suppress(ImageError):
+                contents[path] = hashlib.sha256(read_file(path)).hexdigest()
+        found = {"lines": lines, "refused": refused, "sizes": sizes, "contents": contents, "host": socket.gethostname()}
+        return json.dumps(found).encode()
 
     return predict
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    """Versions of what determines the predictions for a photo."""
+    return {"decoder": DECODER, **installed(packages)}
 
 
 def _absolute(request: PredictRequest) -> PredictRequest:

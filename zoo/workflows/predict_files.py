@@ -97,7 +97,7 @@ def predict_files(request: PredictFilesRequest, reporter: Reporter) -> Predictio
         if request.on is not None and unfinished.done < unfinished.count:
             from zoo.workflows.predict_cluster import on_cluster
 
-            predicted = on_cluster(request.model, goal, unfinished, request.on, reporter)
+            predicted = on_cluster(request.model, answering.packages, goal, unfinished, request.on, reporter)
         _predict(unfinished, predicted, reporter)
         errors = 0
 
