@@ -492,6 +492,22 @@ def test_damaged_pixels_are_decoded_again_and_said(photo_folder: PhotoFolder, ow
     assert load_data(str(root), SPEC).notes == notes
 
 
+@pytest.mark.parametrize(("most", "said"), [(400, "100 mapped"), (64, "Allow more open files")])
+def test_more_segments_than_the_soft_limit_of_open_files(own_cache: Path, site: Path, most: int, said: str) -> None:
+    code = (
+        "import resource, sys; import numpy as np\n"
+        "from zoo.data.cache import ImageCache, images; from zoo.errors import DataError\n"
+        "images.SEGMENT_BYTES = 3\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, int(sys.argv[1])))\n"
+        "photos = ((str(number), np.full(3, number, np.uint8)) for number in range(100))\n"
+        "try: print(len(ImageCache().write_images('spec', photos, 3)), 'mapped')\n"
+        "except DataError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(most)]
+    done = subprocess.run(command, env=zoo_environment(site), capture_output=True, text=True)
+    assert said in done.stdout, done.stdout + done.stderr
+
+
 def test_a_segment_is_checked_once_a_process(
     photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

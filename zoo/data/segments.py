@@ -6,10 +6,12 @@ page, and is much faster than decoding the same images.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import threading
 import weakref
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,9 @@ class Segment:
         except OSError as error:
             raise DataError(
                 f"The cache segment {path} cannot be read: {error.strerror or error}.",
-                "Make it readable, or set ZOO_CACHE_DIR to another folder.",
+                "Allow more open files (ulimit -n), or lower ZOO_CACHE_GB: each 64 MB need an open file."
+                if error.errno == errno.EMFILE
+                else "Make it readable, or set ZOO_CACHE_DIR to another folder.",
             ) from error
         if len(self._mapped) != size_bytes or self._checksum() != crc32:
             raise DamagedSegmentError(path.name)
@@ -76,6 +80,19 @@ class Segment:
         return crc32
 
 
+def _allow_many_files() -> None:
+    """Raises the limit of open files of this process if mapped segments use half of it, because each needs a file."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != resource.RLIM_INFINITY and len(_MAPPED) >= limit // 2:
+        raised = 2 * limit if most == resource.RLIM_INFINITY else min(2 * limit, most)
+        with suppress(ValueError, OSError):  # macOS allows fewer than it states
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, most))
+
+
 #: Segments that this process has mapped. Each is mapped and checked once, even if several datasets share it.
 _MAPPED: weakref.WeakValueDictionary[tuple[str, int], Segment] = weakref.WeakValueDictionary()
 _LOCK = threading.Lock()
@@ -86,5 +103,6 @@ def map_segment(path: Path, size_bytes: int, crc32: int) -> Segment:
     with _LOCK:
         segment = _MAPPED.get((str(path), crc32))
         if segment is None:
+            _allow_many_files()
             segment = _MAPPED[str(path), crc32] = Segment(path, size_bytes, crc32)
         return segment
