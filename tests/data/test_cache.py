@@ -300,6 +300,20 @@ def test_what_cannot_fit_costs_nothing_that_is_there(own_cache: Path, monkeypatc
     assert len(read_back(cache, 3)) == 3
 
 
+def test_mapped_segments_free_no_space_on_the_disk(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ImageCache()
+    for number in range(4):
+        cache.write_images("spec", [(f"content{number}", np.full((20, 24, 3), number, np.uint8))], IMAGE_BYTES)
+    mapped = cache.rows("spec", ["content0", "content1"], IMAGE_BYTES)
+    spare = 64 * 2**20
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=spare))
+    with pytest.raises(DataError, match="are free"):
+        cache.make_room(3 * IMAGE_BYTES, keep=set())
+    cache.make_room(IMAGE_BYTES, keep=set())
+    assert set(read_back(cache, 4)) == {"content0", "content1", "content3"}
+    assert len(mapped) == 2
+
+
 def test_photos_beyond_the_bound_are_decoded_when_they_are_read(
     photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -98,6 +98,12 @@ _MAPPED: weakref.WeakValueDictionary[tuple[str, int], Segment] = weakref.WeakVal
 _LOCK = threading.Lock()
 
 
+def mapped_segments() -> set[str]:
+    """Names of the segments that this process has mapped. Their space is not freed when their files are removed."""
+    with _LOCK:
+        return {segment.name for segment in _MAPPED.values()}
+
+
 def map_segment(path: Path, size_bytes: int, crc32: int) -> Segment:
     """Maps the segment in a file. Arguments and errors are those of ``Segment``."""
     with _LOCK:

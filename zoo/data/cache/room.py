@@ -13,6 +13,7 @@ from pathlib import Path
 from zoo.data.cache.folder import bound_bytes, images_folder, remove_segments, segment_path, size_bytes, unusable
 from zoo.data.cache.table import SegmentTable
 from zoo.data.database import empty_database
+from zoo.data.segments import mapped_segments
 from zoo.errors import DataError
 
 #: Files that are younger than this may still be written, or are about to be entered into the index.
@@ -52,12 +53,14 @@ def find_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collec
     sizes = table.sizes()
     over = sum(sizes.values()) + granted - bound_bytes()
     short = granted - _free_bytes(folder)
+    mapped = mapped_segments()
     for name, size in sizes.items():
         if max(over, short) <= 0:
             break
-        if name not in keep:
+        if name not in keep and (over > 0 or name not in mapped):
             table.forget(name)
-            over, short = over - size, short - size
+            over -= size
+            short -= size if name not in mapped else 0
     return granted
 
 
@@ -83,11 +86,16 @@ def make_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collec
 
 
 def _largest_room(folder: Path, table: SegmentTable, keep: Collection[str]) -> tuple[int, int]:
-    """Number of bytes that fit into the limit and on the disk if only the segments in ``keep`` remain."""
+    """Number of bytes that fit into the limit and on the disk if only the segments in ``keep`` remain.
+
+    Segments that this process has mapped keep their space on the disk when they are removed.
+    """
     _remove_leftovers(folder, table)
     sizes = table.sizes()
     kept = sum(size for name, size in sizes.items() if name in keep)
-    return bound_bytes() - kept, _free_bytes(folder) + sum(sizes.values()) - kept
+    mapped = mapped_segments()
+    freed = sum(size for name, size in sizes.items() if name not in keep and name not in mapped)
+    return bound_bytes() - kept, _free_bytes(folder) + freed
 
 
 def _free_bytes(folder: Path) -> int:
