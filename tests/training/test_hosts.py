@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import linecache
 import os
 import signal
 import socket
@@ -31,7 +33,7 @@ from zoo.recipe import Recipe
 from zoo.reporter import Reporter
 from zoo.run_folder import open_run
 from zoo.training.hosts import Share
-from zoo.workflows.hosts import refuse_idle_hosts
+from zoo.workflows.hosts import code_of, refuse_idle_hosts
 
 MEMBER = """
 import sys, time
@@ -119,6 +121,25 @@ def test_hosts_that_do_not_do_the_same_are_told_so() -> None:
     assert isinstance(found[0], ClusterError)
     assert "this process is at 'predictions', host 2 at 'end of an epoch'" in found[0].message
     assert isinstance(found[1], ClusterError)
+
+
+def test_another_source_of_an_augmentation_function_is_another_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "own_weather.py"
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = Recipe(augmentation="own_weather:rain")
+    codes = []
+    for drops in (7, 70, 7):
+        module.write_text(f"def rain(images, seed):\n    return images  # {drops} drops\n")
+        sys.modules.pop("own_weather", None)
+        linecache.clearcache()
+        importlib.invalidate_caches()
+        codes.append(code_of("simple_cnn", recipe))
+    sys.modules.pop("own_weather")
+    assert codes[0] == codes[2] != codes[1]
+    assert list(codes[0]) == ["plugin", "source of own_weather:rain"]
+    assert list(code_of("simple_cnn", Recipe())) == ["plugin"]
 
 
 def test_an_error_of_one_host_ends_the_others() -> None:

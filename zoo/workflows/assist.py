@@ -63,11 +63,11 @@ def _assist(request: TrainRequest, plan: Plan | None, group: Group, folder: Path
             reporter.note("The training of the run is finished; there is nothing to do for this host.")
             group.disconnect()
             return
-        hosts = connect(group, request.devices, run.recipe.batch_size, Reporter())
+        hosts = connect(group, request.devices, run.architecture, run.recipe, Reporter())
         data, teaching = _data_of_run(run)
         refuse_other_photos(hosts, data, teaching)
     else:
-        hosts = connect(group, request.devices, plan.recipe.batch_size, Reporter())
+        hosts = connect(group, request.devices, plan.architecture.name, plan.recipe, Reporter())
         data, teaching = _data_of_plan(plan)
         refuse_other_photos(hosts, data, teaching)
         run = receive_run(group, folder)

@@ -58,17 +58,19 @@ def meeting(place: Place, plan: Plan | None, reporter: Reporter) -> Iterator[Gro
         yield group
 
 
-def connect(group: Group, devices: int | str | None, batch_size: int, reporter: Reporter) -> Hosts:
-    """Connects JAX on all hosts, and divides every batch among their devices.
+def connect(group: Group, devices: int | str | None, architecture: str, recipe: Recipe, reporter: Reporter) -> Hosts:
+    """Connects JAX on all hosts, divides every batch among their devices, and compares the code of plugins and users.
 
     Args:
         group: The hosts.
         devices: Number of devices of each host, or ``"all"``. ``None``: one.
-        batch_size: Images per step, on all hosts together.
+        architecture: Name of the architecture.
+        recipe: The recipe. Its batch size is that of all hosts together.
         reporter: Receives a message.
 
     Raises:
-        UsageError: The devices are not possible, the batch cannot be divided, or JAX has computed before.
+        UsageError: The devices are not possible, the batch cannot be divided, JAX has computed before, or the hosts
+            have other versions of the plugin or of the augmentation function.
         ClusterError: A host is lost.
     """
     from zoo.backend import start_keras
@@ -76,12 +78,24 @@ def connect(group: Group, devices: int | str | None, batch_size: int, reporter: 
 
     start_jax(group)
     start_keras()
-    hosts = Hosts(group, devices, batch_size)
+    hosts = Hosts(group, devices, recipe.batch_size)
+    # Not compared before, because the module of the function may use JAX when it is imported.
+    group.refuse_differences("code", code_of(architecture, recipe), UsageError, "Install the same code on all hosts.")
     reporter.stage(
-        f"Every batch of {batch_size} images is divided among {group.place.count} hosts with"
+        f"Every batch of {recipe.batch_size} images is divided among {group.place.count} hosts with"
         f" {hosts.devices_per_host} device(s) each"
     )
     return hosts
+
+
+def code_of(architecture: str, recipe: Recipe) -> dict[str, str]:
+    """What must be the same on all hosts: the version of the plugin, and the source of the augmentation function."""
+    from zoo.training.features import augmentation_digest
+
+    facts = {"plugin": _plugin(architecture)}
+    if recipe.ranges.function:
+        facts[f"source of {recipe.ranges.function}"] = augmentation_digest(recipe.ranges)
+    return facts
 
 
 def refuse_idle_hosts(place: Place, recipe: Recipe) -> None:
@@ -155,12 +169,11 @@ def _settings(plan: Plan | None) -> dict[str, str]:
     facts["image decoder"] = DECODER
     if plan is None:
         return {**facts, "run": "resumed"}
-    offer = architectures().offer(plan.architecture.name)
     return {
         **facts,
         "run": "new",
         "architecture": plan.architecture.name,
-        "plugin": f"{offer.distribution} {offer.version}",
+        "plugin": _plugin(plan.architecture.name),
         "images": str(plan.image),
         "weights": Path(plan.weights).name,
         "seed": str(plan.seed),
@@ -169,6 +182,11 @@ def _settings(plan: Plan | None) -> dict[str, str]:
         **{f"option {name}": str(value) for name, value in plan.options.items()},
         **{name: str(value) for name, value in plan.recipe.settings().items()},
     }
+
+
+def _plugin(architecture: str) -> str:
+    offer = architectures().offer(architecture)
+    return f"{offer.distribution} {offer.version}"
 
 
 def _jax_version() -> str:

@@ -127,7 +127,7 @@ def _begin(request: TrainRequest, reporter: Reporter) -> Trained:
     if request.host is None:
         return _begin_planned(made, None, command, reporter, start)
     with meeting(request.host, made.plan, reporter) as group:
-        hosts = connect(group, request.devices, made.plan.recipe.batch_size, reporter)
+        hosts = connect(group, request.devices, made.plan.architecture.name, made.plan.recipe, reporter)
         return _begin_planned(made, hosts, command, reporter, start)
 
 
@@ -285,7 +285,7 @@ def _resume_on_hosts(run: RunFolder, request: TrainRequest, reporter: Reporter, 
                 run = open_run(run.path)  # opened again, now that no other process writes it
                 if not run.finished:
                     send_run(group, run)
-                    hosts = connect(group, request.devices, run.recipe.batch_size, reporter)
+                    hosts = connect(group, request.devices, run.architecture, run.recipe, reporter)
                     return _resume_alone(run, request, hosts, reporter, start)
         send_run(group, None)
         group.disconnect()
