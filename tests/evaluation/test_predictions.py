@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +116,23 @@ def test_a_missing_file_is_an_error_of_the_run(tmp_path: Path) -> None:
 def test_predictions_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValueError, match="read-only"):
         some().probabilities[0, 0] = 1
+
+
+def test_memory_for_many_classes_is_that_of_the_probabilities(tmp_path: Path) -> None:
+    labels = tuple(f"class {number}" for number in range(1000))
+    drawn = np.random.default_rng(0).dirichlet(np.full(1000, 0.1), 200).astype(np.float32)
+    predictions = Predictions(labels, tuple(f"{row}.jpg" for row in range(200)), drawn.argmax(axis=1), drawn)
+    assert len(predictions.predicted) == 200
+    path = tmp_path / "predictions.csv"
+    tracemalloc.start()
+    try:
+        predictions.write_csv(path)
+        written = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        again = Predictions.read_csv(path)
+        read = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(again.probabilities, drawn)
+    assert written < drawn.nbytes
+    assert read < 4 * drawn.nbytes

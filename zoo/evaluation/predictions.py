@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
+from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.atomic import read_text, write_text
+from zoo.atomic import whole_file
 from zoo.errors import DataError, TrainingError, ZooError
 
 COLUMNS = ("file", "true", "predicted")
 #: Prefix of class names in column names, so that a class can be called ``file``.
 PREFIX = "p:"
+
+#: How the file is opened. A file name that is not valid UTF-8 keeps its bytes.
+_TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +92,13 @@ class Predictions:
         Probabilities are written as the shortest decimals that give the same float32. The encoding is UTF-8; a file
         name that is not valid UTF-8 keeps its bytes.
         """
-        buffer = io.StringIO()
-        # All text is quoted, because csv would not quote a name with a carriage return.
-        writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-        writer.writerow([*COLUMNS, *(PREFIX + label for label in self.labels)])
-        for file, true, predicted, row in zip(self.files, self.true, self.predicted, self.probabilities, strict=True):
-            writer.writerow([file, self.labels[true], self.labels[predicted], *row])
-        write_text(path, buffer.getvalue())
+        with whole_file(path) as aside, aside.open("w", **_TEXT) as file:
+            # All text is quoted, because csv would not quote a name with a carriage return.
+            writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+            writer.writerow([*COLUMNS, *(PREFIX + label for label in self.labels)])
+            rows = zip(self.files, self.true, self.predicted, self.probabilities, strict=True)
+            for name, true, predicted, row in rows:
+                writer.writerow([name, self.labels[true], self.labels[predicted], *row])
 
     @classmethod
     def read_csv(cls, path: Path) -> Predictions:
@@ -106,7 +109,8 @@ class Predictions:
                 the line.
         """
         try:
-            return _parse(list(csv.reader(io.StringIO(read_text(path), newline=""))))
+            with path.open(**_TEXT) as file:
+                return _parse(csv.reader(file))
         except (OSError, csv.Error, UnicodeError, ZooError) as error:
             reason = error.message if isinstance(error, ZooError) else str(error)
             raise TrainingError(f"Could not read {path}: {reason}", "The run is damaged. Train again.") from error
@@ -145,8 +149,8 @@ def _whole_numbers(values: Any) -> npt.NDArray[np.int64]:
     return given.astype(np.int64)
 
 
-def _parse(rows: Sequence[Sequence[str]]) -> Predictions:
-    header = rows[0] if rows else ()
+def _parse(rows: Iterator[list[str]]) -> Predictions:
+    header = next(rows, [])
     names = header[len(COLUMNS) :]
     if tuple(header[: len(COLUMNS)]) != COLUMNS or not all(name.startswith(PREFIX) for name in names):
         raise DataError(f"the first line must be {','.join(COLUMNS)},{PREFIX}<label>,... Received: {list(header)[:5]}.")
@@ -154,20 +158,21 @@ def _parse(rows: Sequence[Sequence[str]]) -> Predictions:
     index = {label: number for number, label in enumerate(labels)}
     files: list[str] = []
     classes: list[list[int]] = []
-    probabilities = np.empty((len(rows) - 1, len(labels)), np.float32)
-    for number, row in enumerate(rows[1:], start=1):
+    probabilities = array("f")  # grows without a copy of the text of all rows
+    for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             raise DataError(f"row {number} has {len(row)} fields, but the header has {len(header)}.")
         try:
             files.append(row[0])
             classes.append([index[label] for label in row[1:3]])
-            probabilities[number - 1] = [float(value) for value in row[3:]]
+            probabilities.extend([float(value) for value in row[3:]])
         except KeyError as error:
             raise DataError(f"row {number} has a class without a column: {error}.") from None
         except ValueError as error:
             raise DataError(f"row {number}: {error}.") from None
     true, predicted = np.array(classes, np.int64).reshape(-1, 2).T
-    found = Predictions(labels, tuple(files), true, probabilities)
+    values = np.frombuffer(probabilities, np.float32) if files else np.empty(0, np.float32)
+    found = Predictions(labels, tuple(files), true, values.reshape(len(files), len(labels)))
     edited = np.flatnonzero(found.predicted != predicted)
     if edited.size:
         raise DataError(f"row {edited[0] + 1}: the predicted class is not the one with the largest probability.")
