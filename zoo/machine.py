@@ -6,9 +6,9 @@ import platform
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
-from zoo.edge.machine import core_count, cpu_name
+from zoo.edge.machine import core_count, cpu_name, usable_memory_bytes
 
-__all__ = ["core_count", "installed", "machine", "versions"]
+__all__ = ["core_count", "installed", "machine", "usable_memory_bytes", "versions"]
 
 _DISTRIBUTIONS = (
     "keras-edge-zoo",

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.audit.conftest import read_image, write_image
-from tests.conftest import PhotoFolder, RunZoo
+from tests.conftest import PhotoFolder, RunZoo, Zoo
+from zoo.audit import audit as audit_module
 
 
 def state(root: Path) -> dict[str, tuple[int, int, bytes]]:
@@ -131,3 +132,15 @@ def test_a_hostile_folder_is_survived(shared_data: Path, run_zoo: RunZoo, tmp_pa
     assert "named pipe" in done.out or "rugby/pipe.jpg" in (tmp_path / "page.html").read_text()
     assert "soccer/duplicate_of_rugby_ok_00.jpg" in done.out
     assert "Traceback" not in done.err
+
+
+def test_a_dataset_that_does_not_fit_in_memory_is_refused_before_it_is_read(
+    zoo: Zoo, photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = photo_folder({"a": 5, "b": 5})
+    monkeypatch.setattr(audit_module, "usable_memory_bytes", lambda: 200_000)
+    for command in (["data", "check", root], ["data", "split", root]):
+        done = zoo(*command)
+        assert done.code == 4
+        assert "has 10 files. To compare them takes about 0.0 GB of memory; this machine has 0.0 GB." in done.err
+    assert not list(own_cache.glob("images/*"))

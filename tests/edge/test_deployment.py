@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.edge.machine import _quotas
+from zoo.edge.machine import _limits, _quotas
 from zoo.edge.main import _parse
 
 PLACE = "/opt/image-classifier"
@@ -94,3 +94,9 @@ def test_a_container_that_may_use_two_cores_of_many_has_two(groups: Path) -> Non
     (groups / "cpu.max").write_text("1 1\n")  # above the mount: no group
     assert list(_quotas(groups / "mount", groups / "cgroup")) == [1.5]
     assert list(_quotas(groups / "mount", groups / "absent")) == []
+
+
+def test_the_memory_limit_of_a_container_is_read(groups: Path) -> None:
+    (groups / "mount" / "a" / "memory.max").write_text("3000000000\n")
+    (groups / "mount" / "a" / "b" / "memory.max").write_text("max\n")
+    assert list(_limits("memory.max", groups / "mount", groups / "cgroup")) == ["max", "3000000000"]

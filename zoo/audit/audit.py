@@ -27,6 +27,7 @@ from zoo.errors import ClusterError, DataError, ZooError
 from zoo.evaluation.photo_cluster import PhotoCluster
 from zoo.figures import percent
 from zoo.interfaces import Architecture
+from zoo.machine import usable_memory_bytes
 from zoo.records import read_object
 from zoo.registry import Offer
 from zoo.reporter import Reporter
@@ -34,6 +35,10 @@ from zoo.terminal import readable
 
 #: Increased whenever the same features lead to other suspects.
 _SUSPECTS_KIND = "suspects-3"
+
+#: Memory in bytes for each photo, measured with 2000 and 4000 drawn photos and 1280 features: to compare photos with
+#: features and without, and to check labels, for the photo and for each class.
+_COMPARED, _COMPARED_WITHOUT_FEATURES, _LABEL, _LABEL_AND_CLASS = 29_000, 40_000, 38_000, 48
 
 #: Types of findings whose labels differ in details that a backbone hardly represents, such as left and right. They are
 #: not reported as label errors.
@@ -134,13 +139,13 @@ def audit(
 
     Raises:
         UsageError: The source or the backbone does not exist.
-        DataError: No file of the source can be used.
+        DataError: No file of the source can be used, or the comparison of so many files does not fit into memory.
         ClusterError: The cluster cannot be reached, or its connection is lost.
     """
     offer = find_backbone(backbone)
     with Records() as records:
         photos, features, near_duplicates = _read(
-            source, offer, backbone is not None, records, start_backend, reporter, cluster
+            source, offer, backbone is not None, records, start_backend, reporter, cluster, checks_labels=True
         )
         group, unmirrored = groups(len(photos), near_duplicates), unmirrored_groups(len(photos), near_duplicates)
         findings = [*file_findings(photos), *shortcut_findings(photos)]
@@ -176,9 +181,18 @@ def _read(
     start_backend: Callable[[], object],
     reporter: Reporter | None,
     cluster: PhotoCluster | None = None,
+    *,
+    checks_labels: bool = False,
 ) -> tuple[Photos, NDArray[np.float32] | None, list[NearDuplicates]]:
+    def refuse(files: int, classes: int) -> None:
+        each = _COMPARED if offer else _COMPARED_WITHOUT_FEATURES
+        if offer and checks_labels:
+            each = max(each, _LABEL + _LABEL_AND_CLASS * classes)
+        _refuse_large(source, files, files * each)
+
     reporter = reporter or Reporter()
-    photos = read_photos(source, records, reporter.counter("reading"), cluster.read if cluster else read_here)
+    reader = cluster.read if cluster else read_here
+    photos = read_photos(source, records, reporter.counter("reading"), reader, refuse)
     if not len(photos):
         raise _nothing(photos)
     features = None
@@ -193,6 +207,16 @@ def _read(
             # The user did not ask for this backbone, and near-duplicates are found without one.
             reporter.note(f"Labels and outliers are not checked: {error.message}")
     return photos, features, find_near_duplicates(photos, features, records, reporter.counter("comparing"))
+
+
+def _refuse_large(source: str, files: int, needed_bytes: int) -> None:
+    usable = usable_memory_bytes()
+    if usable is not None and needed_bytes > usable:
+        raise DataError(
+            f"'{source}' has {files} files. To compare them takes about {needed_bytes / 1e9:.1f} GB of memory; this"
+            f" machine has {usable / 1e9:.1f} GB.",
+            "Use a machine with more memory, or give a part of the photos.",
+        )
 
 
 def _nothing(photos: Photos) -> DataError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,7 +85,13 @@ class Photos:
         return {split: found[split] for split in ("", "train", "val", "test") if split in found}
 
 
-def read_photos(source: str, records: Records, progress: Progress | None = None, reader: Reader = read_here) -> Photos:
+def read_photos(
+    source: str,
+    records: Records,
+    progress: Progress | None = None,
+    reader: Reader = read_here,
+    refuse: Callable[[int, int], None] = lambda files, classes: None,
+) -> Photos:
     """Reads all images of ``source``. Images that were read before come from the cache.
 
     Args:
@@ -93,6 +99,7 @@ def read_photos(source: str, records: Records, progress: Progress | None = None,
         records: Facts of earlier runs.
         progress: Called with files done and files to do.
         reader: Reads and decodes files.
+        refuse: Called with the number of files and of classes before any file is read. It may raise an error.
 
     Raises:
         UsageError: The source does not exist.
@@ -100,6 +107,7 @@ def read_photos(source: str, records: Records, progress: Progress | None = None,
     """
     name, path = find_source(source)
     listing = list_source(path)
+    refuse(len(listing.entries), len({entry.label for entry in listing.entries}))
     with closing(ImageCache()) as cache:
         known = cache.contents.files([entry.path for entry in listing.entries])
         finder = FactFinder(records, {sha256 for _, sha256 in known.values()})

@@ -10,6 +10,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+#: Where Linux mounts the control groups, and the file that names those of this process.
+_GROUPS, _OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+
 
 def describe_machine(name: str | None = None) -> dict[str, Any]:
     """The description of the device in the JSON of a benchmark.
@@ -36,8 +39,23 @@ def core_count() -> int:
     return min([cores, *(max(1, ceil(quota)) for quota in _quotas())])
 
 
-def _quotas(mount: Path = Path("/sys/fs/cgroup"), process: Path = Path("/proc/self/cgroup")) -> Iterator[float]:
+def usable_memory_bytes() -> int | None:
+    """Memory that this process may use: that of the machine, or the limit of its container. ``None`` if unknown."""
+    limits = [int(text) for text in _limits("memory.max") if text.isdecimal()]
+    machine = _memory_bytes()
+    return min(limits + ([machine] if machine else []), default=None)
+
+
+def _quotas(mount: Path = _GROUPS, process: Path = _OWN_GROUP) -> Iterator[float]:
     """Yields the CPU limit in cores of each control group of this process that has a limit."""
+    for text in _limits("cpu.max", mount, process):
+        with suppress(ValueError):
+            quota, period = text.split()
+            yield int(quota) / int(period)
+
+
+def _limits(name: str, mount: Path = _GROUPS, process: Path = _OWN_GROUP) -> Iterator[str]:
+    """Yields the text of a file in each control group of this process that has it."""
     try:
         lines = process.read_text().splitlines()
     except OSError:
@@ -47,9 +65,8 @@ def _quotas(mount: Path = Path("/sys/fs/cgroup"), process: Path = Path("/proc/se
             group = mount / line.removeprefix("0::/")
             for folder in (group, *group.parents):
                 if mount in (folder, *folder.parents):
-                    with suppress(OSError, ValueError):
-                        quota, period = (folder / "cpu.max").read_text().split()
-                        yield int(quota) / int(period)
+                    with suppress(OSError):
+                        yield (folder / name).read_text().strip()
 
 
 def cpu_name() -> str:
