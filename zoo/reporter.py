@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+
+#: Receives a sentence for the user, such as ``Reporter.stage``.
+Say = Callable[[str], None]
 
 #: Reporters that currently show a progress bar.
 drawing: set[Reporter] = set()
@@ -15,6 +19,27 @@ def close_bars() -> None:
     """Removes all progress bars, after an interruption or an error."""
     for reporter in list(drawing):
         reporter.trained()
+
+
+class Slow:
+    """Says how far an operation is that is usually fast: after a second, and then every 15 seconds.
+
+    Args:
+        text: The sentence, with ``{}`` for the number of finished items.
+        say: Receives the sentence. ``None``: nothing is said.
+    """
+
+    def __init__(self, text: str, say: Say | None) -> None:
+        self._text, self._say = text, say
+        self._done = 0
+        self._due = time.monotonic() + 1
+
+    def tick(self) -> None:
+        """Called after each item."""
+        self._done += 1
+        if self._say and time.monotonic() >= self._due:
+            self._due = time.monotonic() + 15
+            self._say(self._text.format(self._done))
 
 
 class Reporter:

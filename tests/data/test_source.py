@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.conftest import PhotoFolder, draw_photo
+from zoo.data import load_data
 from zoo.data.source import list_source
 from zoo.errors import DataError, UsageError
+from zoo.image_spec import ImageSpec
 
 
 def labels_and_splits(path: Path) -> Counter[tuple[str, str | None]]:
@@ -243,3 +247,19 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
         draw_photo(tmp_path / label / "line\nbreak.jpg", 0, 0)
         draw_photo(Path(os.fsdecode(os.fsencode(tmp_path / label) + b"/caf\xe9.jpg")), 0, 1)
     assert labels_and_splits(tmp_path) == {("класс_é", None): 2, ('a,b"c', None): 2}
+
+
+def test_a_slow_listing_and_comparison_says_how_far_it_is(
+    photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = photo_folder({"a": 12, "b": 12})
+    spec = ImageSpec(height_px=8, width_px=8)
+    for path in root.rglob("*.jpg"):
+        os.utime(path, (1e9, 1e9))
+    said: list[str] = []
+    load_data(str(root), spec, say=said.append)
+    assert said == []  # it took less than a second
+    clock = itertools.count(0, 0.25)
+    monkeypatch.setattr("zoo.reporter.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    load_data(str(root), spec, say=said.append)
+    assert said == ["Listing the files: 4 so far", "Comparing files with the cache: 4 of 24"]

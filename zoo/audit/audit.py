@@ -192,7 +192,7 @@ def _read(
 
     reporter = reporter or Reporter()
     reader = cluster.read if cluster else read_here
-    photos = read_photos(source, records, reporter.counter("reading"), reader, refuse)
+    photos = read_photos(source, records, reporter.counter("reading"), reader, refuse, reporter.stage)
     if not len(photos):
         raise _nothing(photos)
     features = None

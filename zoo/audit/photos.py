@@ -17,6 +17,7 @@ from zoo.data.named import find_source
 from zoo.data.reading import Reader, read_here
 from zoo.data.source import Entry, Skipped, list_source
 from zoo.image_spec import ImageSpec
+from zoo.reporter import Say
 
 #: The preprocessing for every check, which is that of most pretrained networks.
 SPEC = ImageSpec()
@@ -91,6 +92,7 @@ def read_photos(
     progress: Progress | None = None,
     reader: Reader = read_here,
     refuse: Callable[[int, int], None] = lambda files, classes: None,
+    say: Say | None = None,
 ) -> Photos:
     """Reads all images of ``source``. Images that were read before come from the cache.
 
@@ -100,19 +102,20 @@ def read_photos(
         progress: Called with files done and files to do.
         reader: Reads and decodes files.
         refuse: Called with the number of files and of classes before any file is read. It may raise an error.
+        say: Receives the number of files that are listed and looked up in the cache, if that takes long.
 
     Raises:
         UsageError: The source does not exist.
         DataError: The source contains no class, or the cache cannot be written.
     """
     name, path = find_source(source)
-    listing = list_source(path)
+    listing = list_source(path, say)
     refuse(len(listing.entries), len({entry.label for entry in listing.entries}))
     with closing(ImageCache()) as cache:
         known = cache.contents.files([entry.path for entry in listing.entries])
         finder = FactFinder(records, {sha256 for _, sha256 in known.values()})
         try:
-            found = ingest(listing.entries, SPEC, cache, progress, finder, reader)
+            found = ingest(listing.entries, SPEC, cache, progress, finder, reader, say)
         finally:
             facts = finder.settle()  # also after an interruption, so that the next run need not decode these files
     listing.check_still_there()

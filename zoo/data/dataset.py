@@ -24,6 +24,7 @@ from zoo.data.source import SPLITS, TEST, TRAIN, UNLABELLED, VAL, Entry, Listing
 from zoo.data.splits import Labelled, Shares, assign_splits
 from zoo.errors import DataError, quoted
 from zoo.image_spec import ImageSpec
+from zoo.reporter import Say
 from zoo.run_folder.info import DataInfo
 
 
@@ -170,6 +171,7 @@ def load_data(
     split_seed: int = 0,
     validation: bool = True,
     progress: Progress | None = None,
+    say: Say | None = None,
 ) -> ImageData:
     """Loads the data of ``--data`` for training: decoded, cached and split.
 
@@ -180,13 +182,14 @@ def load_data(
         validation: Whether validation images are needed. If they are, and the source has none, they are taken from the
             training images. If they are not, those of the source become training images.
         progress: Called with files done and files to do, while files are decoded.
+        say: Receives the number of files that are listed and looked up in the cache, if that takes long.
 
     Raises:
         UsageError: The source does not exist.
         DataError: There are fewer than two classes, or a class has no usable image or no training image.
     """
     name, path = find_source(source)
-    listing = list_source(path)
+    listing = list_source(path, say)
     if len({entry.label for entry in listing.entries}) < 2:
         only = listing.entries[0].label
         raise DataError(
@@ -195,7 +198,7 @@ def load_data(
         )
     given = {entry.split for entry in listing.entries if entry.split}
     shares = Shares() if validation else Shares(val=0.0)
-    data = _load(name, listing, spec, progress, labels=None, split_seed=split_seed, shares=shares)
+    data = _load(name, listing, spec, progress, labels=None, split_seed=split_seed, shares=shares, say=say)
     listing.check_still_there()
     spare = 0 if validation else len(data.indices(VAL))
     if spare:
@@ -230,6 +233,7 @@ def load_for_evaluation(
     aliases: Mapping[str, str] | None = None,
     progress: Progress | None = None,
     reader: Reader = read_here,
+    say: Say | None = None,
 ) -> ImageData:
     """Loads images to evaluate a model: the given test split, or all images if the source has no splits.
 
@@ -240,12 +244,13 @@ def load_for_evaluation(
         aliases: Alternative folder names, each with its class.
         progress: Called with files done and files to do, while files are decoded.
         reader: Reads and decodes files.
+        say: As for ``load_data``.
 
     Raises:
         DataError: The source has a class that the model was not trained on.
     """
     name, path = find_source(source)
-    listing = list_source(path)
+    listing = list_source(path, say)
     if any(entry.split for entry in listing.entries):
         tests = [entry for entry in listing.entries if entry.split == TEST]
         if not tests:
@@ -255,7 +260,7 @@ def load_for_evaluation(
     listing.entries[:] = [
         Entry(entry.path, entry.name, named.get(entry.label, entry.label), TEST) for entry in listing.entries
     ]
-    data = _load(name, listing, spec, progress, labels, reader=reader)
+    data = _load(name, listing, spec, progress, labels, reader=reader, say=say)
     listing.check_still_there()
     return data
 
@@ -316,6 +321,7 @@ def _load(
     split_seed: int = 0,
     shares: Shares | None = None,
     reader: Reader = read_here,
+    say: Say | None = None,
 ) -> ImageData:
     if labels is not None:
         strange = sorted({entry.label for entry in listing.entries} - set(labels))
@@ -325,7 +331,7 @@ def _load(
                 f"Its classes are {quoted(labels)}.",
             )
     with closing(ImageCache()) as cache:
-        ingested = ingest(listing.entries, spec, cache, progress, reader=reader)
+        ingested = ingest(listing.entries, spec, cache, progress, reader=reader, say=say)
     skipped = (*listing.skipped, *ingested.skipped)
     file_notes = (
         *([damage_note(ingested.damaged)] if ingested.damaged else []),

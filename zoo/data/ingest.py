@@ -19,6 +19,7 @@ from zoo.data.cache import ATTEMPTS, FileState, ImageCache
 from zoo.data.reading import DECODER, Observer, Reader, read_here
 from zoo.data.source import Entry, Skipped
 from zoo.image_spec import ImageSpec
+from zoo.reporter import Say, Slow
 
 __all__ = ["DECODER", "Ingested", "Progress", "ingest"]
 
@@ -61,6 +62,7 @@ def ingest(
     progress: Progress | None = None,
     observer: Observer | None = None,
     reader: Reader = read_here,
+    say: Say | None = None,
 ) -> Ingested:
     """Ensures that every usable image can be read, preprocessed with ``spec``: from the cache, as far as it has room.
 
@@ -71,13 +73,14 @@ def ingest(
         progress: Called with files done and files to do.
         observer: Observes every file that is decoded, and requests others if needed.
         reader: Reads and decodes files.
+        say: Receives the number of files that are looked up in the cache, if that takes longer than a second.
 
     Raises:
         DataError: The cache cannot be written.
     """
     key = f"{spec.digest}-{DECODER}"
     image_bytes = int(np.prod(spec.input_shape))
-    contents = _unchanged(entries, cache)
+    contents = _unchanged(entries, cache, say)
     known = list(dict.fromkeys(contents.values()))
     reasons = cache.contents.refusals(known, DECODER)
     places = cache.rows(key, known, image_bytes)
@@ -178,12 +181,14 @@ def ingest(
     )
 
 
-def _unchanged(entries: Iterable[Entry], cache: ImageCache) -> dict[str, str]:
+def _unchanged(entries: Iterable[Entry], cache: ImageCache, say: Say | None) -> dict[str, str]:
     """SHA-256 by path, for files whose size, time and inode have not changed since they were last read."""
     paths = [entry.path for entry in entries]
     known = cache.contents.files(paths)
     found: dict[str, str] = {}
+    slow = Slow(f"Comparing files with the cache: {{}} of {len(known)}", say)
     for path, (state, sha256) in known.items():
+        slow.tick()
         try:
             if FileState.of(os.stat(path)) == state:  # noqa: PTH116
                 found[path] = sha256

@@ -1,6 +1,6 @@
 """Lists the files and labels of ``--data``: a folder of class folders, split folders, or a CSV file.
 
-Only names and file types are read, and no file is opened, so that a list of a million files takes seconds.
+Only names and file types are read, and no file is opened. A million files on a local disk take about ten seconds.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from zoo.errors import DataError, UsageError
 from zoo.images import patiently
 from zoo.images.signatures import SUFFIXES
+from zoo.reporter import Say, Slow
 from zoo.text_files import decode_csv
 
 TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
@@ -67,6 +68,7 @@ class Listing:
         skipped: Files that are left out because of their location or CSV row, before any file is opened.
         notes: Sentences that the user should read.
         recorded: SHA-256 by name, from the column ``sha256`` of a CSV file.
+        slow: Says how many files are listed, if that takes long.
     """
 
     root: Path
@@ -74,6 +76,7 @@ class Listing:
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     recorded: dict[str, str] = field(default_factory=dict)
+    slow: Slow = field(default_factory=lambda: Slow("", None))
 
     def skip(self, path: str | Path, reason: str) -> None:
         self.skipped.append(Skipped(self.name_of(path), reason))
@@ -91,15 +94,19 @@ class Listing:
             raise DataError(f"{self.root} was removed while it was read.", "Run the command again.")
 
 
-def list_source(path: Path) -> Listing:
+def list_source(path: Path, say: Say | None = None) -> Listing:
     """Lists a folder or a CSV file.
+
+    Args:
+        path: The folder or file.
+        say: Receives the number of files that are listed, if that takes longer than a second.
 
     Raises:
         UsageError: ``path`` does not exist, or is neither a folder nor a CSV file.
         DataError: ``path`` contains no class, or the CSV file lacks a column.
     """
     if path.is_dir():
-        listing = _list_folder(path)
+        listing = _list_folder(path, Slow("Listing the files: {} so far", say))
     elif path.is_file() and path.suffix.lower() == ".csv":
         listing = _list_csv(path)
     elif path.exists():
@@ -161,7 +168,7 @@ def list_unlabelled(folder: Path) -> Listing:
     return listing
 
 
-def _list_folder(root: Path) -> Listing:
+def _list_folder(root: Path, slow: Slow) -> Listing:
     try:
         folders = _folders(root)
         split_folders = _split_folders(root)
@@ -169,7 +176,7 @@ def _list_folder(root: Path) -> Listing:
             root /= folders[0]  # the folder Main/ of the original tutorial, above train/ and test/
             folders = _folders(root)
             split_folders = _split_folders(root)
-        listing = Listing(root)
+        listing = Listing(root, slow=slow)
         if split_folders:
             others = [name for name in folders if name not in split_folders]
             if others:
@@ -248,7 +255,10 @@ def _walk(listing: Listing, folder: Path, seen: set[tuple[int, int]]) -> Iterato
             continue
         seen.add(identity)
         waiting += [child.path for child in reversed(children) if _is_folder(child)]
-        yield from (child.path for child in children if not _is_folder(child))
+        for child in children:
+            if not _is_folder(child):
+                listing.slow.tick()
+                yield child.path
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -89,7 +89,13 @@ def _evaluate(request: EvaluateRequest, reporter: Reporter) -> Evaluated:
     counter = reporter.counter("decoding")
     if request.data is not None:
         images = load_for_evaluation(
-            request.data, found.image, found.labels, aliases=found.aliases, progress=counter, reader=reader
+            request.data,
+            found.image,
+            found.labels,
+            aliases=found.aliases,
+            progress=counter,
+            reader=reader,
+            say=reporter.stage,
         )
         parent = found.run.path if found.run else request.runs
         tell_overlap(found, images, TEST, reporter)

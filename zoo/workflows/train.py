@@ -152,6 +152,7 @@ def _begin_planned(made: Planned, hosts: Hosts | None, command: str, reporter: R
         split_seed=plan.split_seed,
         validation=plan.recipe.validates,
         progress=reporter.counter("decoding"),
+        say=reporter.stage,
     )
     load_s = time.perf_counter() - start
     _announce(data, reporter)
@@ -326,6 +327,7 @@ def _resume_alone(
         split_seed=run.info.split_seed,
         validation=run.recipe.validates,
         progress=counter,
+        say=reporter.stage,
     )
     refuse_other_data(run, data)
     teaching = None
