@@ -112,6 +112,11 @@ def of_device(measured: dict[str, Any], name: str, *figures: tuple[float, float,
 def test_devices_come_into_one_table_and_one_picture(measured: dict[str, Any], run_zoo: RunZoo, tmp_path: Path) -> None:
     fast = of_device(measured, "desk <b>", (0.95, 5.0, 9_000_000), (0.95, 5.5, 9_000_000), (0.93, 3.0, 3_000_000))
     slow = of_device(measured, "board", (0.95, 50.0, 9_000_000), (0.95, 40.0, 5_000_000))
+    del slow["results"][0]["threads"][0]["copies"]  # measured by an older zoo
+    window = {"seconds": 60, "images": 700, "images_per_s": 12.5, "temperature_c": None, "frequency_mhz": 2400.0}
+    last = {**window, "images_per_s": 11.25, "temperature_c": 81.0, "frequency_mhz": 1800.0}
+    sustained = {"copies": 4, "seconds": 600.0, "images_per_s": 12.0, "windows": [window, last]}
+    fast["results"][2]["sustained"] = sustained | {"joules_per_image": 0.213, "energy_source": "power sensor ina219"}
     for name, values in (("fast", fast), ("slow", slow)):
         (tmp_path / f"{name}.json").write_text(json.dumps(values))
     done = run_zoo("bench", "--merge", "fast.json", "slow.json", "--out", "devices", env={warm.DRAWN: "1"})
@@ -133,12 +138,24 @@ def test_devices_come_into_one_table_and_one_picture(measured: dict[str, Any], r
         (row["device"], row["fastest_ms"]) for row in rows
     ]
     assert cells[0]["on_front"] in ("true", "false")
+    copies = measured["results"][0]["threads"][0]["copies"]
+    assert [row["copies_images_per_s"] for row in rows].count(None) == 1
+    for row in (next(row for row in found if row["precision"] == "int8") for found in (rows, cells)):
+        assert float(row["copies_images_per_s"]) == copies["images_per_s"]
+        names = ("sustained_s", "sustained_first_images_per_s", "sustained_last_images_per_s", "temperature_c")
+        assert [float(row[name]) for name in names] == [600.0, 12.5, 11.25, 81.0]
+        assert (float(row["frequency_mhz"]), float(row["joules_per_image"])) == (1800.0, 0.213)
+        assert row["energy_source"] == "power sensor ina219"
+    assert re.search(r"sustained img/s +°C +MHz +J/photo\n", done.out)
+    assert re.search(r" 11\.2 +81 +1800 +0\.213\n", done.out)
     assert len(done.out.split("\n\n")[0].splitlines()) == 1 + len(rows)
     picture = cv2.imread(str(folder / "devices.png"))
     assert picture is not None
     assert picture.shape[1] > 1000
     page = (folder / "devices.html").read_text()
     assert "desk &lt;b&gt;" in page
+    for shown in ("energy: power sensor ina219", ">11.2<", ">1800<", ">0.213<"):
+        assert shown in page, shown
     assert "desk <b>" not in page
     assert not re.findall(r"(?:src|href)=[\"'](?!data:)", page)
     assert "<script" not in page

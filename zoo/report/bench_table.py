@@ -24,6 +24,11 @@ _LEGEND = (
     "better in at least one of them (Pareto front)."
 )
 
+_SUSTAINED_LEGEND = (
+    "sustained img/s, °C and MHz: photos per second of all copies, temperature of the processor and its clock "
+    "frequency in the last tenth of the run with --sustained."
+)
+
 _COLUMNS = (
     Column("device", "text"),
     Column("model", "name"),
@@ -40,7 +45,14 @@ _COLUMNS = (
     Column("photo ms", rank=4),
     Column("img/s", rank=6),
     Column("batch", rank=9),
+    Column("copies img/s", rank=9),
     Column("front", rank=2),
+)
+_SUSTAINED = (
+    Column("sustained img/s", rank=10),
+    Column("°C", rank=11),
+    Column("MHz", rank=11),
+    Column("J/photo", rank=10),
 )
 
 
@@ -68,6 +80,14 @@ class Row:
         images_per_s: Highest throughput over all numbers of threads and batch sizes.
         batch: Batch size of that throughput.
         measured: Time of the measurement, in ISO 8601.
+        copies: Number of copies of the model with the highest throughput when they predict at the same time. ``None``,
+            like the next field, in a file of an older zoo.
+        copies_images_per_s: That throughput, from photo to prediction.
+        sustained_s: Duration of the sustained run. ``None``, like all following fields about it: there was none.
+        sustained_copies: Number of copies of the model in that run.
+        sustained_first_images_per_s, sustained_last_images_per_s: Photos per second in its first and last tenth.
+        temperature_c, frequency_mhz: Temperature and clock frequency in its last tenth. ``None`` if unknown.
+        joules_per_image, energy_source: Energy per photo, and what measured it. ``None`` if unknown.
         on_front: Whether the file is on the Pareto front of the device in accuracy, speed and size. ``None`` without an
             accuracy.
     """
@@ -96,6 +116,16 @@ class Row:
     images_per_s: float
     batch: int
     measured: str
+    copies: int | None = None
+    copies_images_per_s: float | None = None
+    sustained_s: float | None = None
+    sustained_copies: int | None = None
+    sustained_first_images_per_s: float | None = None
+    sustained_last_images_per_s: float | None = None
+    temperature_c: float | None = None
+    frequency_mhz: float | None = None
+    joules_per_image: float | None = None
+    energy_source: str | None = None
     on_front: bool | None = None
 
 
@@ -111,9 +141,12 @@ class Merged:
         return {"kind": f"{KIND} --merge", "version": MERGED_VERSION, "notes": list(self.notes), "rows": rows}
 
     def as_text(self, width: int | None = None) -> str:
-        """A table within ``width`` columns, and what "front" means."""
-        shown = table(_COLUMNS, [_cells(row) for row in self.rows], width)
-        return "\n".join([shown, "", *wrap(_LEGEND, width)])
+        """A table within ``width`` columns, and what its columns mean. Sustained runs have columns if there are any."""
+        columns, legends = [*_COLUMNS], [_LEGEND]
+        if any(row.sustained_s is not None for row in self.rows):
+            columns, legends = [*_COLUMNS, *_SUSTAINED], [_SUSTAINED_LEGEND, _LEGEND]
+        shown = table(columns, [_cells(row)[: len(columns)] for row in self.rows], width)
+        return "\n".join([shown, "", *(line for legend in legends for line in wrap(legend, width))])
 
 
 def merged(paths: Sequence[Path]) -> Merged:
@@ -240,7 +273,38 @@ def _row(values: dict[str, Any], result: dict[str, Any]) -> Row:
         images_per_s=float(most["images_per_s"]),
         batch=_whole(most["size"]),
         measured=str(values["measured"]),
+        **_of_copies(speeds),
+        **_of_sustained(result.get("sustained")),
     )
+
+
+def _of_copies(speeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    found = [speed["copies"] for speed in speeds if "copies" in speed]
+    if not found:
+        return {}
+    most = max(found, key=lambda copies: copies["images_per_s"])
+    return {"copies": _whole(most["copies"]), "copies_images_per_s": float(most["images_per_s"])}
+
+
+def _of_sustained(run: dict[str, Any] | None) -> dict[str, Any]:
+    if run is None:
+        return {}
+    first, last = run["windows"][0], run["windows"][-1]
+    source = run["energy_source"]
+    return {
+        "sustained_s": float(run["seconds"]),
+        "sustained_copies": _whole(run["copies"]),
+        "sustained_first_images_per_s": float(first["images_per_s"]),
+        "sustained_last_images_per_s": float(last["images_per_s"]),
+        "temperature_c": _known(last["temperature_c"]),
+        "frequency_mhz": _known(last["frequency_mhz"]),
+        "joules_per_image": _known(run["joules_per_image"]),
+        "energy_source": None if source is None else str(source),
+    }
+
+
+def _known(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _whole(value: Any) -> int:
@@ -267,5 +331,14 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.photo_ms:.2f}",
         f"{row.images_per_s:.0f}",
         str(row.batch),
+        _shown(row.copies_images_per_s, 1),
         {True: "yes", False: "no", None: _MISSING}[row.on_front],
+        _shown(row.sustained_last_images_per_s, 1),
+        _shown(row.temperature_c, 0),
+        _shown(row.frequency_mhz, 0),
+        _MISSING if row.joules_per_image is None else f"{row.joules_per_image:.3g}",
     )
+
+
+def _shown(value: float | None, digits: int) -> str:
+    return _MISSING if value is None else f"{value:.{digits}f}"

@@ -225,6 +225,7 @@ def _write_page(path: Path, found: Merged, shown: Sequence[Row], picture: Path) 
         notes=found.notes,
         fastest=[min((row for row in found.rows if row.device == device), key=_latency) for device in devices],
         shown=shown,
+        together=[row for row in found.rows if row.copies is not None or row.sustained_s is not None],
         chart_of_rows=draw_chart(draw, picture, partial(draw, narrow=True)) if shown else None,
     )
 
