@@ -20,7 +20,7 @@ from zoo.cli.verify import command
 from zoo.edge.bundle import fingerprint, read_bundle, seal
 from zoo.emulation import EmulatedDevice, fetch_emulator, find_emulator
 from zoo.emulation import fetch as fetching
-from zoo.emulation.place import folder
+from zoo.emulation.place import find_program, folder
 from zoo.errors import ExportError, UsageError
 from zoo.exporting import processors
 from zoo.exporting.place import replacing
@@ -93,6 +93,60 @@ def test_a_new_emulator_in_the_cache_is_used_instead_of_an_old_one(
     fake_emulator(onnx_bundle, version="7.2.0")
     found = find_emulator(read_bundle(onnx_bundle).requires, "")
     assert (found.program, found.version) == (newer, "10.0.2")
+
+
+def test_an_emulator_that_cannot_start_is_passed_over(fake_emulator: FakeEmulator, onnx_bundle: Path) -> None:
+    newer = fake_emulator(onnx_bundle).rename(folder() / "qemu-aarch64")
+    broken = fake_emulator(onnx_bundle)
+    broken.write_bytes(b"\x7fELF of another processor")
+    assert find_emulator(read_bundle(onnx_bundle).requires, "").program == newer
+    newer.unlink()
+    with pytest.raises(UsageError, match=rf"The emulator {broken} does not run"):
+        find_program()
+
+
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="this system has no apt-get")
+@pytest.mark.parametrize(
+    ("system", "lists", "mirror"),
+    [
+        ("debian", True, "http://mirror.example/linux/debian-copy/"),  # the origin in the lists says what it is
+        ("ubuntu", True, "http://mirror.example/linux/debian-copy/"),
+        ("debian", False, "http://deb.example/debian/"),  # no lists, as in a container image
+        ("ubuntu", False, None),
+    ],
+)
+def test_the_mirror_of_debian_is_found_among_other_repositories(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, system: str, lists: bool, mirror: str | None
+) -> None:
+    suites = {
+        "http://chrome.example/linux/deb stable": "Google LLC",
+        "http://mirror.example/linux/debian-copy bookworm": "Debian",
+        "http://deb.example/debian bookworm": "Raspberry Pi Foundation",
+        "http://deb.example/debian-security bookworm-security": "Debian",
+    }
+    state = tmp_path / "lists"
+    (state / "partial").mkdir(parents=True)
+    (tmp_path / "sources.list").write_text("".join(f"deb [trusted=yes] {suite} main\n" for suite in suites))
+    (tmp_path / "apt.conf").write_text(
+        f'Dir::Etc::sourcelist "{tmp_path}/sources.list"; Dir::Etc::sourceparts "/dev/null";'
+        f'Dir::State::lists "{state}"; APT::Architecture "amd64"; APT::Architectures {{ "amd64"; }};'
+    )
+    for suite, origin in suites.items() if lists else ():
+        uri, name = suite.removeprefix("http://").split()
+        label = "Debian-Security" if "security" in name else origin
+        start = f"{uri.replace('/', '_')}_dists_{name}"
+        (state / f"{start}_main_binary-amd64_Packages").touch()
+        (state / f"{start}_Release").write_text(
+            f"Origin: {origin}\nLabel: {label}\nSuite: x\nCodename: x\nArchitectures: amd64\nComponents: main\n"
+            f"Date: Sat, 11 Jan 2025 10:00:00 UTC\nSHA256:\n {'0' * 64} 0 main/binary-amd64/Packages\n"
+        )
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    monkeypatch.setattr("platform.freedesktop_os_release", lambda: {"ID": system})
+    if mirror is None:
+        with pytest.raises(UsageError, match="names no package source of Debian"):
+            fetching._source()
+    else:
+        assert fetching._source().split()[-1] == mirror
 
 
 def test_missing_wheels_are_named(zoo: Zoo, digits_run: Path, onnx_bundle: Path, fake_emulator: FakeEmulator) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -109,16 +110,35 @@ class _Apt:
 
 
 def _source() -> str:
-    """Address of the mirror of this machine and its keyring, in the format of ``sources.list``."""
-    said = _run("apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Created-By: Packages")
-    found = [line.split() for line in said.splitlines()]
-    mirrors = [
-        words[2] for words in found if len(words) == 3 and words[1] == "main" and re.fullmatch("[a-z]+", words[0])
-    ]
+    """Address of the Debian mirror of this machine and its keyring, in the format of ``sources.list``.
+
+    Raises:
+        UsageError: The system is not Debian and has no package source of Debian.
+    """
+    mirrors = [uri for origin, label, _, uri in _repositories() if origin == label == "Debian"]
+    if not mirrors and _is_debian():
+        # The origin is part of the package lists, which container images do not have.
+        mirrors = [uri for _, _, suite, uri in _repositories("--no-release-info") if re.fullmatch("[a-z]+", suite)]
+        mirrors.sort(key=lambda uri: not uri.endswith("/debian/"))  # most mirrors have this path
     if not mirrors:
         raise UsageError("apt-get names no package source of Debian.", "This needs Debian. Use a container with it.")
     keyring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
     return f"[signed-by={keyring}] {mirrors[0]}" if keyring.is_file() else mirrors[0]
+
+
+def _repositories(*options: str) -> list[list[str]]:
+    """Origin, label, suite and address of each repository of this machine that has a component ``main``."""
+    form = "|".join(f"$({name})" for name in ("COMPONENT", "ORIGIN", "LABEL", "RELEASE", "REPO_URI"))
+    said = _run("apt-get", "indextargets", *options, "--format", form, "Created-By: Packages")
+    found = [line.split("|") for line in said.splitlines()]
+    return [words[1:] for words in found if len(words) == 5 and words[0] == "main"]
+
+
+def _is_debian() -> bool:
+    try:
+        return platform.freedesktop_os_release()["ID"] == "debian"
+    except OSError:
+        return False
 
 
 def _architecture() -> str:

@@ -72,14 +72,18 @@ def find_program() -> tuple[Path, str]:
     """The emulator and its version: the installed one, or the one that was downloaded.
 
     Raises:
-        UsageError: There is no emulator that is new enough.
+        UsageError: There is no emulator that runs and is new enough.
     """
     on_path = shutil.which(PROGRAM)
-    old = ""
+    old, broken = "", None
     for path in (*([Path(on_path)] if on_path else []), folder() / PROGRAM):
         if not path.is_file():
             continue
-        version = _version(path)
+        try:
+            version = _version(path)
+        except UsageError as error:
+            broken = broken or error
+            continue
         if tuple(int(part) for part in version.split(".")[:2]) >= LEAST_VERSION:
             return path, version
         old = old or f"{path} is version {version or 'unknown'}"
@@ -88,6 +92,8 @@ def find_program() -> tuple[Path, str]:
         raise UsageError(
             f"The emulator is too old: {old}. Expected: {least} or later, because older versions crash in ONNX Runtime."
         )
+    if broken:
+        raise broken
     raise UsageError(f"There is no emulator: neither {PROGRAM} on the PATH nor {folder() / PROGRAM}.")
 
 
