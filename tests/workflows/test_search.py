@@ -283,6 +283,7 @@ def test_one_photo_a_class_is_told(photo_folder: PhotoFolder, zoo: Zoo) -> None:
     assert done.code == 4
     assert "Too few images in class(es) 'a'" in done.err
     assert not Path("runs").exists()
+        (("--name", "mobilenetv2"), "--name cannot be 'mobilenetv2', because an architecture has that name"),
 
 
 @pytest.mark.parametrize(("weights", "said"), [((), "Install a plugin"), (("far",), "downloaded: any")])

@@ -181,7 +181,9 @@ def search(request: SearchRequest, reporter: Reporter) -> Found:
 
         check_cluster(request.on)
     if not request.folder.is_dir():
-        refuse_name(request.runs, request.run_name)
+        from zoo.workflows.train import refuse_run_name
+
+        refuse_run_name(request.runs, request.run_name)
     with host_kept():
         try:
             return _search(request, exporter, names, benchmark, reporter)

@@ -114,7 +114,7 @@ def planned(request: TrainRequest, reporter: Reporter) -> Planned:
     elif request.repeat is not None:
         repeated = open_run(_run_folder(request.repeat))
     if request.name is not None:
-        _refuse_name(request.runs, request.name)
+        refuse_run_name(request.runs, request.name)
     if request.architecture is None and repeated is None and request.data is not None:
         request = _with_best(request, reporter)
     return Planned(request, make_plan(request, repeated), repeated)
@@ -225,7 +225,8 @@ def _with_best(request: TrainRequest, reporter: Reporter) -> TrainRequest:
     return replace(request, architecture=name)
 
 
-def _refuse_name(runs: Path, name: str) -> None:
+def refuse_run_name(runs: Path, name: str) -> None:
+    """Raises ``UsageError`` if a new run cannot have that name."""
     refuse_name(runs, name)
     if name in architectures():
         raise UsageError(
