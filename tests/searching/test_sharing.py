@@ -9,13 +9,18 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.searching.shares import CANDIDATES, brier_score, judged_keys, make_engine, own_rule
 from zoo.errors import TrainingError, UsageError
+from zoo.reporter import Reporter
 from zoo.searching.candidate import Limits, ranked
+from zoo.searching.engine import Engine
 from zoo.searching.folder import read_outcomes
+from zoo.workflows import search
+from zoo.workflows.search import SearchRequest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -69,9 +74,44 @@ def test_a_candidate_that_kills_its_process_twice_is_left_out(folder: Path) -> N
     for _ in range(2):
         killed_at(folder, own_rule("small").key)
     make_engine(folder).run()
-    tried = {outcome.candidate.key for outcome in read_outcomes(folder)}
-    assert own_rule("small").key not in tried
-    assert own_rule("large").key in tried
+    errors = {outcome.candidate.key: outcome.error for outcome in read_outcomes(folder)}
+    assert errors[own_rule("small").key].startswith("2 processes ended while they tried it.")
+    assert errors[own_rule("large").key] == ""
+    assert judged_keys(folder).count(own_rule("small").key) == 2
+
+
+def test_a_journal_that_another_process_closed_gives_no_candidate(folder: Path) -> None:
+    engine = make_engine(folder)
+    make_engine(folder).close()
+    assert engine.step() is None
+    assert not (folder / "judged.txt").exists()
+
+
+def test_a_search_with_more_time_goes_on_after_another_process_finished_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(folder)
+    other = make_engine(folder)
+    engine.step()
+    other.close()
+    request = SearchRequest(data="photos", runs=folder.parent, name="search")
+    (folder.parent / "search.search").symlink_to(folder)
+    finished: list[int] = []
+    work = SimpleNamespace(engine=lambda journal: engine, finish=lambda: finished.append(len(judged_keys(folder))))
+    reopened: list[bool] = []
+    run = type(engine).run
+
+    def interrupted(self: Engine) -> None:
+        if not reopened:
+            other.close()  # while this process was between two candidates
+        reopened.append(True)
+        run(self)
+
+    monkeypatch.setattr(Engine, "run", interrupted)
+    monkeypatch.setattr(search, "_open", lambda *about: (work, engine.journal, engine.clock))
+    search._search(request, None, (), None, Reporter())  # type: ignore[arg-type]
+    assert finished == [CANDIDATES]
+    assert len(reopened) == 2
 
 
 def test_the_best_is_found_before_all_are_tried(folder: Path) -> None:

@@ -65,7 +65,8 @@ class Engine:
         """Tries one candidate. If none is left, waits for other processes, whose outcomes may lead to others.
 
         Returns:
-            The outcome. ``None`` if no candidate is left or being tried, or there is no time for another.
+            The outcome. ``None`` if no candidate is left or being tried, there is no time for another, or another
+            process has closed the journal.
 
         Raises:
             UsageError: There is no time for a single candidate.
@@ -89,7 +90,7 @@ class Engine:
             time.sleep(ASK_AGAIN_S)
 
     def _claim(self) -> Claim | None:
-        while True:
+        while not self.journal.closed:
             known = self.known()
             candidate = self._next(known, self.journal.read())
             if candidate is None:
@@ -104,6 +105,7 @@ class Engine:
                 return claim
 
     def _next(self, known: Known, claimed: Claimed) -> Candidate | None:
+        return None
         tried = claimed.taken | self._excluded
         for stage in self.stages:
             left = {candidate.key: candidate for candidate in stage.propose(known) if candidate.key not in tried}

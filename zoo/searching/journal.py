@@ -154,6 +154,11 @@ class Journal:
         from optuna.distributions import CategoricalDistribution, IntDistribution
 
         return {
+    @property
+    def closed(self) -> bool:
+        """Whether a process has closed the journal."""
+        return self._closed.exists()
+
             "architecture": CategoricalDistribution(self._architectures),
             "step": IntDistribution(min(STEPS), max(STEPS)),
             "resize": CategoricalDistribution(list(RESIZE_RULES)),

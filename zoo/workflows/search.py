@@ -225,18 +225,21 @@ def _search(
 
     finishing = "Waiting for another process to finish this search"
     work, journal, clock = _open(request, exporter, names, benchmark, reporter)
-    with patiently_locked(request.folder / "finish.lock", reporter, finishing):
-        journal.reopen()
     try:
         engine = work.engine(journal)
-        if request.on is not None:
-            from zoo.workflows.search_cluster import try_on_cluster
+        while True:
+            with patiently_locked(request.folder / "finish.lock", reporter, finishing):
+                journal.reopen()
+            if request.on is not None:
+                from zoo.workflows.search_cluster import try_on_cluster
 
-            try_on_cluster(request, len(names), reporter)
-        engine.run()
-        engine.close()
-        with patiently_locked(request.folder / "finish.lock", reporter, finishing):
-            return work.finish()
+                try_on_cluster(request, len(names), reporter)
+            engine.run()
+            with patiently_locked(request.folder / "finish.lock", reporter, finishing):
+                if not journal.closed:
+                    engine.close()
+                    return work.finish()
+            # Another process, perhaps with a shorter --time, has finished the search. This one may have time left.
     finally:
         clock.keep()
 
