@@ -68,16 +68,24 @@ class Cost:
 
     latency_ms: float
     size_bytes: int
+        float_ms: Latency of the model in float32 on this machine, from which the duration of its training is estimated.
+            ``None``: ``latency_ms``.
     source: Literal["here", "device", "estimated"] = "here"
 
     @property
     def size_mb(self) -> float:
         return self.size_bytes / 1e6
+    float_ms: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """Limits of the cost of an exported file. ``None`` means no limit."""
+    @property
+    def float_here_ms(self) -> float:
+        """Latency of the model in float32 on this machine, measured or estimated."""
+        return self.latency_ms if self.float_ms is None else self.float_ms
+
 
     max_latency_ms: float | None = None
     max_size_mb: float | None = None

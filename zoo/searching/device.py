@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,12 +14,11 @@ from zoo.searching.candidate import Cost
 
 @dataclass(frozen=True)
 class Timed:
-    """A file that was timed on the device."""
+    """A file that was timed on the device, on one thread."""
 
     architecture: str
     image: ImageSpec
     latency_ms: float
-    threads: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Device:
             architecture, image: Architecture and image specification of the file.
             here: Its cost on this machine.
         """
+        here = replace(here, float_ms=here.float_here_ms)
         own = [(file, ratio) for file, ratio in zip(self.files, self.ratios, strict=True)]
         own = [pair for pair in own if pair[0].architecture == architecture]
         for file, _ in own:
@@ -86,20 +86,23 @@ def read_device(
             measured.
 
     Raises:
-        UsageError: The benchmark has no file of that format and precision that can also be timed here.
+        UsageError: The benchmark has no file of that format and precision that was timed on one thread and can also be
+            timed here.
     """
     models = [(result["model"], result["threads"]) for result in values["results"]]
-    files = [
-        _timed(model, speeds)
-        for model, speeds in models
-        if model["format"] == format and model["precision"] == precision
-    ]
+    asked = [pair for pair in models if pair[0]["format"] == format and pair[0]["precision"] == precision]
     name = str(values["device"]["name"])
-    if not files:
+    if not asked:
         held = sorted({f"{model['format']} {model['precision']}" for model, _ in models})
         raise UsageError(
             f"The benchmark of {name} contains no {format} {precision} file; it contains {', '.join(held)}.",
             f"Export a {format} {precision} file, and time it on the device: python run.py --bench --json > board.json",
+        )
+    files = [_timed(model, speed) for model, speeds in asked for speed in speeds if speed["threads"] == 1]
+    if not files:
+        raise UsageError(
+            f"The benchmark of {name} times no {format} {precision} file on one thread, to which the limits refer.",
+            "Time it on the device: python run.py --bench --threads 1 --json > board.json",
         )
     compared = [(file, cost) for file in files if (cost := here(file.architecture, file.image)) is not None]
     if not compared:
@@ -114,11 +117,5 @@ def read_device(
     )
 
 
-def _timed(model: dict[str, Any], speeds: Sequence[dict[str, Any]]) -> Timed:
-    fewest = min(speeds, key=lambda speed: speed["threads"])
-    return Timed(
-        str(model["architecture"]),
-        ImageSpec.from_dict(model["image"]),
-        float(fewest["model"]["p50_ms"]),
-        int(fewest["threads"]),
-    )
+def _timed(model: dict[str, Any], speed: dict[str, Any]) -> Timed:
+    return Timed(str(model["architecture"]), ImageSpec.from_dict(model["image"]), float(speed["model"]["p50_ms"]))
