@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
+from decimal import Decimal
 
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture
@@ -99,14 +100,14 @@ class Limits:
         """A description of every limit that is not met."""
         said = []
         if self.max_latency_ms is not None and cost.latency_ms > self.max_latency_ms:
-            said.append(f"{cost.latency_ms:.2f} ms of at most {self.max_latency_ms:g} ms")
+            said.append(f"{cost.latency_ms:.2f} ms of at most {exact(self.max_latency_ms)} ms")
         if self.max_size_mb is not None and cost.size_mb > self.max_size_mb:
-            said.append(f"{cost.size_mb:.2f} MB of at most {self.max_size_mb:g} MB")
+            said.append(f"{cost.size_mb:.2f} MB of at most {exact(self.max_size_mb)} MB")
         return " and ".join(said)
 
     def __str__(self) -> str:
-        said = [f"{self.max_latency_ms:g} ms"] if self.max_latency_ms is not None else []
-        said += [f"{self.max_size_mb:g} MB"] if self.max_size_mb is not None else []
+        said = [f"{exact(self.max_latency_ms)} ms"] if self.max_latency_ms is not None else []
+        said += [f"{exact(self.max_size_mb)} MB"] if self.max_size_mb is not None else []
         return " and ".join(said) or "none"
 
 
@@ -155,6 +156,33 @@ def ranked(outcomes: Iterable[Outcome]) -> list[tuple[Outcome, Judged]]:
     """The candidates that did not fail: the winner, then the others by Brier score. If equal, the faster comes first.
 
     The winner has the best Brier score of the candidates on the Pareto front of accuracy, latency and size.
+def exact(value: float) -> str:
+    """A number without rounding and exponent, so that an option that shows it is read as the same value.
+
+    >>> exact(5.0), exact(1000 / 30), exact(1.5e6)
+    ('5', '33.333333333333336', '1500000')
+    """
+    return f"{Decimal(repr(float(value))).normalize():f}"
+
+
+def failure_of(error: Exception) -> str:
+    """The reason why a candidate failed, for ``Outcome.error``.
+
+    Raises:
+        ZooError: A disk is full or a file of the search cannot be written, which does not concern the candidate alone.
+    """
+    # The message is compared, because TensorFlow and plugins report a full disk with errors of their own.
+    full = any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+    unwritten = isinstance(error, TrainingError) and isinstance(error.__cause__, OSError)
+    if isinstance(error, ZooError):
+        if full or unwritten:
+            raise error
+        return str(error)
+    if full:
+        raise TrainingError(f"The search could not write a file: {error}", "Free some space.") from error
+    return f"{type(error).__name__}: {error}"
+
+
     """
     judged = [(outcome, outcome.judged) for outcome in outcomes if outcome.judged is not None]
     judged.sort(key=lambda pair: (pair[1].brier_score, pair[0].cost.latency_ms, pair[0].candidate.key))

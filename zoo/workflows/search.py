@@ -17,8 +17,8 @@ from zoo.errors import UsageError
 from zoo.interfaces import Exporter
 from zoo.registry import architectures
 from zoo.reporter import Reporter
-from zoo.run_folder import DEFAULT_ROOT, refuse_name
-from zoo.searching.candidate import Cost, Judged, Limits, Outcome, ranked
+from zoo.run_folder import DEFAULT_ROOT
+from zoo.searching.candidate import Cost, Judged, Limits, Outcome, exact, ranked
 from zoo.searching.folder import Goal, same_goal
 from zoo.workflows.host import host_kept
 from zoo.workflows.models import Run
@@ -83,14 +83,14 @@ class SearchRequest:
 
     def _arguments(self) -> Iterator[str]:
         given: dict[str, Any] = {"data": self.data}
-        given |= {"time": None if self.time_s == SearchRequest.time_s else f"{self.time_s:g}s"}
+        given |= {"time": None if self.time_s == SearchRequest.time_s else f"{exact(self.time_s)}s"}
         given |= {"max-latency-ms": self.max_latency_ms, "max-size-mb": self.max_size_mb, "format": self.format}
         given |= {"precision": None if self.precision == "float32" else self.precision, "device": self.device}
         given |= {"runs": None if self.runs == DEFAULT_ROOT else self.runs, "name": self.name}
         given |= {"on": self.on}
         for name, value in given.items():
             if value is not None:
-                yield from (f"--{name}", f"{value:g}" if isinstance(value, float) else str(value))
+                yield from (f"--{name}", exact(value) if isinstance(value, float) else str(value))
         for architecture in self.architectures:
             yield from ("--arch", architecture)
 
@@ -199,7 +199,7 @@ def _refuse_odd_figures(request: SearchRequest) -> None:
     figures = {"--max-latency-ms": request.max_latency_ms, "--max-size-mb": request.max_size_mb}
     for option, value in {**figures, "--time": request.time_s}.items():
         if value is not None and not 0 < value < 1e9:
-            raise UsageError(f"{option} must be above 0. Received: {value:g}.")
+            raise UsageError(f"{option} must be above 0. Received: {exact(value)}.")
 
 
 def _read_benchmark(path: Path | None) -> Mapping[str, Any] | None:
