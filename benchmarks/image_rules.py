@@ -11,6 +11,7 @@ the Brier score is over all photos.
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +69,8 @@ def judge(name: str, image: object, folder: Path, most: int) -> object:
         for index in kept:
             splits[index] = "train"
         data = replace(data, splits=tuple(splits))
-    return judge(Candidate(architecture=name, image=image), choosing_photos(data), Reporter()).judged
+    candidate = Candidate(architecture=name, image=image)
+    return judge(candidate, choosing_photos(data), Reporter(), time.perf_counter()).judged
 
 
 def imagenet(name: str, image: object, shared: Path) -> tuple[int, int]:

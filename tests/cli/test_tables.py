@@ -167,8 +167,8 @@ def searched(runs: list[Run]) -> None:
     outcome = SimpleNamespace(cost=cost, candidate=SimpleNamespace(key="a"))
     judged = SimpleNamespace(accuracy=0.941, accuracy_interval=(0.89, 0.968), brier_score=0.0921)
     found: Any = SimpleNamespace(
-        ranked=[(outcome, judged)], front=("a",), device="", outcomes=[outcome], run=runs[0], file=None, second="",
-        trouble="", page="page",
+        ranked=[(outcome, judged)], front=("a",), device="", outcomes=[outcome], run=runs[0], file="file", second="",
+        form="onnx float32", cost=cost, page="page",
     )  # fmt: skip
     print(search.told(found)[1])
 

@@ -125,7 +125,6 @@ def _search(run: Run, photos: Path, folder: Path) -> None:
         limits=Limits(max_latency_ms=15, max_size_mb=20),
         form="tflite, float32",
         device="",
-        trouble="",
         notes=["Labels were not checked."],
         elapsed_s=312.0,
         command="zoo search --data photos --max-latency-ms 15 --max-size-mb 20",

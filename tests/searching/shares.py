@@ -20,7 +20,7 @@ from zoo.searching.candidate import Candidate, Cost, Judged, Limits, Outcome, si
 from zoo.searching.clock import Clock
 from zoo.searching.engine import Engine
 from zoo.searching.folder import keep_outcome, read_outcome, read_outcomes
-from zoo.searching.journal import Journal
+from zoo.searching.journal import Claim, Journal
 from zoo.searching.stages import STAGES, Known
 
 ARCHITECTURES = {
@@ -53,9 +53,13 @@ def brier_score(candidate: Candidate) -> float:
 
 
 def make_engine(folder: Path, waits_at: str = "", time_s: float = 1000.0, limits: Limits | None = None) -> Engine:
-    def judge(candidate: Candidate) -> Outcome:
+    def judge(claim: Claim) -> Outcome:
+        candidate = claim.candidate
         if known := read_outcome(folder, candidate.key):
             return known
+        if claim.hopeless:
+            keep_outcome(folder, Outcome(candidate=candidate, cost=cost(candidate), error=claim.hopeless))
+            return read_outcome(folder, candidate.key)  # type: ignore[return-value]
         with (folder / "judged.txt").open("a") as file:
             file.write(f"{candidate.key} {os.getpid()}\n")
         if candidate.key == waits_at and not (folder / "waiting").exists():

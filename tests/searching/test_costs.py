@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from zoo import Architecture, ImageSpec, UsageError
-from zoo.registry import exporters
+from zoo.atomic import unwritable
+from zoo.errors import TrainingError
+from zoo.registry import architectures, exporters
 from zoo.reporter import Reporter
-from zoo.searching import costs
+from zoo.searching import cost, costs
 from zoo.searching.candidate import Candidate, Cost, Judged, Limits, Outcome, front, ranked, sized
 from zoo.searching.clock import read_time
 from zoo.searching.cost import Form
 from zoo.searching.device import read_device
+from zoo.searching.engine import fine_tuning_s, pace_of
+from zoo.workflows.search import SearchRequest
 
 SQUARE = ImageSpec(height_px=224, width_px=224)
 
@@ -92,9 +102,9 @@ def test_a_device_is_measured_or_estimated_and_never_both() -> None:
     device = read_device(values, "tflite", "int8", here)
     assert device.name == "board"
     known = device.cost("a", SQUARE, Cost(latency_ms=11.0, size_bytes=7))
-    assert known == Cost(latency_ms=30.0, size_bytes=7, source="device")
+    assert known == Cost(latency_ms=30.0, size_bytes=7, source="device", float_ms=11.0)
     larger = device.cost("a", ImageSpec(height_px=448, width_px=448), Cost(latency_ms=40.0, size_bytes=7))
-    assert larger == Cost(latency_ms=120.0, size_bytes=7, source="estimated")
+    assert larger == Cost(latency_ms=120.0, size_bytes=7, source="estimated", float_ms=40.0)
     other = device.cost("c", SQUARE, Cost(latency_ms=5.0, size_bytes=7))
     assert other.source == "estimated"
     assert other.latency_ms == pytest.approx(5.0 * (3 * 4) ** 0.5)
@@ -110,6 +120,89 @@ def test_a_device_without_such_a_file_says_what_it_has() -> None:
 def test_a_device_that_timed_nothing_that_is_installed_is_refused() -> None:
     with pytest.raises(UsageError, match="times gone, which cannot be built on this machine"):
         read_device(benchmark(("gone", 224, "int8", 9.0)), "tflite", "int8", here)
+
+
+def test_only_latencies_on_one_thread_are_used() -> None:
+    values = benchmark(("a", 224, "int8", 30.0), ("b", 224, "int8", 80.0))
+    del values["results"][0]["threads"][1]
+    assert [file.architecture for file in read_device(values, "tflite", "int8", here).files] == ["b"]
+    del values["results"][1]["threads"][1]
+    with pytest.raises(UsageError, match="The benchmark of board times no tflite int8 file on one thread") as error:
+        read_device(values, "tflite", "int8", here)
+    assert "--threads 1" in str(error.value)
+
+
+def test_times_are_estimated_from_float32_on_this_machine() -> None:
+    measured = Cost(latency_ms=4.5, size_bytes=1)
+    # Decision 20: 0.13 s of CPU time per image and epoch on two cores.
+    assert fine_tuning_s(measured, 500, 8, 1.0) == pytest.approx(500 * 8 * 0.13 / 2, rel=0.05)
+    slow = read_device(benchmark(("a", 224, "int8", 300.0)), "tflite", "int8", here).cost("a", SQUARE, measured)
+    assert slow.latency_ms == 300.0
+    assert fine_tuning_s(slow, 500, 8, 1.0) == fine_tuning_s(measured, 500, 8, 1.0)
+    tried = outcome("a", 0.9, 4.5, 1.0, 0.1)
+    assert pace_of([replace(tried, cost=slow)], 500) == pace_of([replace(tried, cost=measured)], 500)
+
+
+def test_an_int8_file_is_expected_to_take_as_long_to_train_as_a_float32_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "time_file", lambda path: 2.5)
+    monkeypatch.setattr(cost, "_prepared", lambda *about: None)
+    exporter: Any = SimpleNamespace(
+        name="any", suffix=".any", convert=lambda model, file, precision: file.touch(),
+        write_metadata=print, files=lambda file: (file,),
+    )  # fmt: skip
+    for precision, float_ms in (("float32", 2.5), ("int8", 5.0)):
+        form = Form(exporter=exporter, precision=precision, labels=("a", "b"))
+        assert cost._measure(architectures().get("mobilenetv2"), SQUARE, form).float_here_ms == float_ms
+
+
+def test_the_command_to_continue_has_the_same_limits_and_time() -> None:
+    asked = SearchRequest(data="photos", time_s=1.5e6, max_latency_ms=1000 / 30, max_size_mb=5.0)
+    words = shlex.split(asked.command())
+    given = dict(zip(words[2::2], words[3::2], strict=True))
+    assert read_time(given["--time"]) == asked.time_s
+    assert float(given["--max-latency-ms"]) == asked.max_latency_ms
+    assert given["--max-size-mb"] == "5"
+    assert str(asked.limits) == "33.333333333333336 ms and 5 MB"
+
+
+class OddError(Exception):
+    """As ``tf.errors.OpError``, it is no ``RuntimeError``."""
+
+
+def full_disk() -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("error", [OddError("no memory"), OSError(errno.ENOENT, "gone"), MemoryError("no memory")])
+def test_any_exception_of_an_export_leaves_out_only_its_candidate(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes: list[str] = []
+    form = Form(exporter=exporters().get("onnx"), precision="float32", labels=("a", "b"))
+    monkeypatch.setattr(costs, "measure_cost", raising(error))
+    found = costs.Costs(form, tmp_path, None, notes.append, Reporter())
+    assert found(Candidate(architecture="mobilenetv2", image=SQUARE)) is None
+    assert f"left out, because it cannot be exported: {type(error).__name__}" in notes[-1]
+
+
+@pytest.mark.parametrize("error", [full_disk(), unwritable(Path("costs"), PermissionError(13, "denied"))])
+def test_a_disk_that_cannot_be_written_ends_the_search(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = Form(exporter=exporters().get("onnx"), precision="float32", labels=("a", "b"))
+    monkeypatch.setattr(costs, "measure_cost", raising(error))
+    found = costs.Costs(form, tmp_path, None, print, Reporter())
+    with pytest.raises(TrainingError, match="ould not write"):
+        found(Candidate(architecture="mobilenetv2", image=SQUARE))
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*about: object) -> None:
+        if isinstance(error, TrainingError):
+            raise error from OSError()
+        raise error
+
+    return fail
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("10m", 600), ("90s", 90), ("1h30m", 5400), ("0.5h", 1800)])

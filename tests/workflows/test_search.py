@@ -51,7 +51,7 @@ KILLER = (
     "Path.write_bytes = write\n"
 )
 ARCHITECTURES = ("--arch", "tiny_net", "--arch", "broken_net")
-COMMAND = ("search", "--data", "photos", "--format", "onnx", "--time", "20m", *ARCHITECTURES)
+COMMAND = ("search", "--data", "photos", "--format", "onnx", "--time", "20m", "--max-size-mb", "5", *ARCHITECTURES)
 
 
 def draw_photos(root: Path, each: int = 14) -> None:
@@ -200,10 +200,27 @@ def test_a_finished_search_gives_the_same_again(searched: tuple[Path, Result], t
     assert "The second best is tiny_net at 8x8" in again.out
 
 
+def test_a_winner_whose_file_exceeds_a_limit_is_replaced_by_the_next_best(
+    searched: tuple[Path, Result], found: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(searched[0], tmp_path / "copy"))
+    record = folder / "runs" / "best-photos.search" / "winner.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "size_bytes": 6_000_000, "recipe": ""}))
+    done = run_command(*COMMAND, "--json", cwd=folder, environment=zoo_environment(folder / "site"))
+    assert done.code == 0, done.err
+    now = json.loads(done.out)
+    assert now["winner"] == found["second"]
+    assert now["run"] == "runs/best-photos-2"
+    assert json.loads((folder / now["file"]).with_name("verify.json").read_text())["passed"] is True
+    reason = "cannot be the winner: The exported file takes 6.00 MB of at most 5 MB"
+    assert any(reason in note for note in now["notes"])
+    assert reason in (folder / now["page"]).read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "kind"),
     [
-        (("--max-size-mb", "5"), "other limits: none. Received: 5 MB"),
+        (("--max-size-mb", "4"), "other limits: 5 MB. Received: 4 MB"),
         (("--precision", "float16"), "another --precision: float32. Received: float16"),
         (("--arch", "simple_net"), None),
     ],
@@ -266,6 +283,7 @@ def test_limits_that_nothing_meets_name_the_nearest(photo_folder: PhotoFolder, s
         (("--format", "tflit"), "Did you mean 'tflite'?"),
         (("--arch", "simple_cnn"), "has no pretrained weights"),
         (("--name", "../x"), "--name must be the name of a folder"),
+        (("--name", "mobilenetv2"), "--name cannot be 'mobilenetv2', because an architecture has that name"),
         (("--device", "photos.json"), "'photos.json' is JSON, but not a benchmark"),
     ],
 )
@@ -283,7 +301,6 @@ def test_one_photo_a_class_is_told(photo_folder: PhotoFolder, zoo: Zoo) -> None:
     assert done.code == 4
     assert "Too few images in class(es) 'a'" in done.err
     assert not Path("runs").exists()
-        (("--name", "mobilenetv2"), "--name cannot be 'mobilenetv2', because an architecture has that name"),
 
 
 @pytest.mark.parametrize(("weights", "said"), [((), "Install a plugin"), (("far",), "downloaded: any")])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,15 +115,9 @@ def told(found: Found) -> list[str]:
         f"{len(found.outcomes)} candidates were tried. The winner on the test images, which were not used to choose it:"
     )
     lines += [f"  {line}" for line in told_of_run(found.run)]
-    if found.file is not None:
-        about = "about " if found.cost.source == "estimated" else ""
-        lines.append(f"  {found.form}: {about}{found.cost.latency_ms:.2f} ms{where}, {found.cost.size_mb:.2f} MB")
+    about = "about " if found.cost.source == "estimated" else ""
+    lines.append(f"  {found.form}: {about}{found.cost.latency_ms:.2f} ms{where}, {found.cost.size_mb:.2f} MB")
     if found.second:
         lines.append(found.second)
-    if found.trouble:
-        lines.append(f"WARNING: {found.trouble}")
-    lines += [f"  run     {found.run.path}", f"  page    {found.page}"]
-    lines.append(
-        f"  next    zoo export {shlex.quote(found.run.name)}" if found.file is None else f"  file    {found.file}"
-    )
+    lines += [f"  run     {found.run.path}", f"  page    {found.page}", f"  file    {found.file}"]
     return lines

@@ -23,13 +23,12 @@ class SearchPage:
 
     Args:
         run: The winner's run.
-        outcomes: Candidates, the best first, then those that failed.
+        outcomes: Candidates, the best first, then those that were left out.
         front: Keys of the candidates on the Pareto front of accuracy, latency and size.
         cost: Cost of the winner's exported file.
         limits: The limits for the file.
         form: Format and precision of the exported files, in words.
         device: Name of the device on which latencies were measured. Empty for the machine of the search.
-        trouble: A problem of the winner's file. Empty if there is none.
         notes: Notes, one sentence each.
         elapsed_s: Duration of the search in seconds.
         command: The command line.
@@ -43,7 +42,6 @@ class SearchPage:
     limits: Limits
     form: str
     device: str
-    trouble: str
     notes: Sequence[str]
     elapsed_s: float
     command: str
@@ -68,7 +66,7 @@ def write_search_page(path: Path, told: SearchPage) -> None:
         data=PurePath(told.run.info.data.source).name or told.run.info.data.source,
         href=partial(_href, told, judged[0][0]),
         more_accurate=most[0].candidate if most[1].accuracy > judged[0][1].accuracy else None,
-        failed=[outcome for outcome in told.outcomes if outcome.judged is None],
+        left_out=[outcome for outcome in told.outcomes if outcome.error],
         charts={
             "Accuracy and latency": pareto(
                 _points(told, judged, "latency_ms"),

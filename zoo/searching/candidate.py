@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
-from decimal import Decimal
 
+from zoo.errors import TrainingError, ZooError
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture
 
@@ -65,28 +68,28 @@ class Cost:
         size_bytes: Size of the file and its parts.
         source: ``here``: measured on this machine. ``device``: measured on the device by ``zoo bench``. ``estimated``:
             measured here and multiplied by the latency ratio of other files on the device.
+        float_ms: Latency of the model in float32 on this machine, from which the duration of its training is estimated.
+            ``None``: ``latency_ms``.
     """
 
     latency_ms: float
     size_bytes: int
-        float_ms: Latency of the model in float32 on this machine, from which the duration of its training is estimated.
-            ``None``: ``latency_ms``.
     source: Literal["here", "device", "estimated"] = "here"
+    float_ms: float | None = None
 
     @property
     def size_mb(self) -> float:
         return self.size_bytes / 1e6
-    float_ms: float | None = None
 
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Limits of the cost of an exported file. ``None`` means no limit."""
     @property
     def float_here_ms(self) -> float:
         """Latency of the model in float32 on this machine, measured or estimated."""
         return self.latency_ms if self.float_ms is None else self.float_ms
 
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Limits of the cost of an exported file. ``None`` means no limit."""
 
     max_latency_ms: float | None = None
     max_size_mb: float | None = None
@@ -139,8 +142,9 @@ class Outcome:
     Args:
         candidate: The candidate.
         cost: Cost of its exported file.
-        judged: Its result. ``None`` if it failed.
-        error: Why it failed. Empty if it did not.
+        judged: Its result. ``None`` if its evaluation failed.
+        error: Why it is left out: its evaluation failed, or, as the winner, its training, its exported file or a limit.
+            Empty if it can win.
     """
 
     candidate: Candidate
@@ -152,10 +156,6 @@ class Outcome:
         return {"key": self.candidate.key, **asdict(self)}
 
 
-def ranked(outcomes: Iterable[Outcome]) -> list[tuple[Outcome, Judged]]:
-    """The candidates that did not fail: the winner, then the others by Brier score. If equal, the faster comes first.
-
-    The winner has the best Brier score of the candidates on the Pareto front of accuracy, latency and size.
 def exact(value: float) -> str:
     """A number without rounding and exponent, so that an option that shows it is read as the same value.
 
@@ -183,8 +183,12 @@ def failure_of(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def ranked(outcomes: Iterable[Outcome]) -> list[tuple[Outcome, Judged]]:
+    """The candidates that did not fail: the winner, then the others by Brier score. If equal, the faster comes first.
+
+    The winner has the best Brier score of the candidates on the Pareto front of accuracy, latency and size.
     """
-    judged = [(outcome, outcome.judged) for outcome in outcomes if outcome.judged is not None]
+    judged = [(outcome, outcome.judged) for outcome in outcomes if outcome.judged is not None and not outcome.error]
     judged.sort(key=lambda pair: (pair[1].brier_score, pair[0].cost.latency_ms, pair[0].candidate.key))
     unbeaten = front(judged)
     first = next((pair for pair in judged if pair[0].candidate.key in unbeaten), None)

@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import ZooError
 from zoo.image_spec import ImageSpec
 from zoo.machine import core_count
 from zoo.registry import architectures
 from zoo.reporter import Reporter
-from zoo.searching.candidate import Candidate, Cost
+from zoo.searching.candidate import Candidate, Cost, failure_of
 from zoo.searching.cost import Form, kept_cost, measure_cost
 from zoo.searching.device import Device, read_device
 from zoo.searching.waiting import patiently_locked
@@ -75,21 +74,18 @@ class Costs:
         what = f"{name} at {image.width_px}x{image.height_px}, {self.form}"
         if (kept := kept_cost(file)) is not None:
             return kept
-        try:
-            # One at a time, because two measurements would disturb each other.
-            told = "Waiting for another process that measures latencies"
-            with patiently_locked(self._folder / "costs.lock", self._reporter, told):
-                if (kept := kept_cost(file)) is not None:
-                    return kept
-                self._reporter.stage(f"Latency and size of {what}")
-                self._tell_busy()
+        # One at a time, because two measurements would disturb each other.
+        told = "Waiting for another process that measures latencies"
+        with patiently_locked(self._folder / "costs.lock", self._reporter, told):
+            if (kept := kept_cost(file)) is not None:
+                return kept
+            self._reporter.stage(f"Latency and size of {what}")
+            self._tell_busy()
+            try:
                 return measure_cost(name, image, self.form, file)
-        except ZooError as error:
-            self._note(f"{what} is left out, because it cannot be exported: {error}")
-        except (MemoryError, RuntimeError, ValueError, ArithmeticError, LookupError, TypeError) as error:
-            # A network that a backend cannot build must not prevent the others from being tried.
-            self._note(f"{what} is left out, because it cannot be exported: {type(error).__name__}: {error}")
-        return None
+            except Exception as error:  # a network that a backend cannot build must not prevent the others
+                self._note(f"{what} is left out, because it cannot be exported: {failure_of(error)}")
+                return None
 
     def _tell_busy(self) -> None:
         """Notes once if other processes use the machine, because measured latencies are then too high."""

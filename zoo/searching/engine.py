@@ -36,7 +36,8 @@ class Engine:
         journal: The journal of claimed candidates.
         stages: Stages that propose candidates, cheapest first.
         known: Returns the current state.
-        judge: Evaluates a candidate and stores the outcome. A stored outcome is returned unchanged.
+        judge: Evaluates a claimed candidate and stores the outcome. A stored outcome is returned unchanged. The outcome
+            of a ``hopeless`` claim is a failure.
         clock: Keeps track of the remaining time.
         images: Number of images for cross-validation.
         reserve_s: Returns the estimated seconds for the winner, given the ratio of actual to expected time so far.
@@ -46,7 +47,7 @@ class Engine:
     journal: Journal
     stages: Sequence[Stage]
     known: Callable[[], Known]
-    judge: Callable[[Candidate], Outcome]
+    judge: Callable[[Claim], Outcome]
     clock: Clock
     images: int
     reserve_s: Callable[[float], float]
@@ -104,9 +105,9 @@ class Engine:
             claim = self.journal.claim(lambda claimed, pick=candidate: None if pick.key in claimed.taken else pick)  # type: ignore[misc]
             if claim is not None:
                 return claim
+        return None
 
     def _next(self, known: Known, claimed: Claimed) -> Candidate | None:
-        return None
         tried = claimed.taken | self._excluded
         for stage in self.stages:
             left = {candidate.key: candidate for candidate in stage.propose(known) if candidate.key not in tried}
@@ -150,7 +151,7 @@ class Engine:
         left = as_minutes(self.clock.left_s)
         self.reporter.stage(f"{tried} candidates tried, {left} min left. Trying {claim.candidate}")
         try:
-            outcome = self.judge(claim.candidate)
+            outcome = self.judge(claim)
         except BaseException:
             self.journal.give_back(claim)
             raise

@@ -58,17 +58,19 @@ class Winner:
     Args:
         key: Key of the candidate.
         run: Name of the run.
-        file: Exported file, relative to the run. Empty if it was refused or could not be written.
+        recipe: Name of the recipe with which its layers are fine-tuned. Empty if they are not.
+        untuned: Why its layers are not fine-tuned although there was time: it was tried and failed. Otherwise empty.
+        file: Exported file, relative to the run. Empty before the export.
         latency_ms, size_bytes: Latency and size of that file.
-        trouble: Why there is no file.
     """
 
     key: str
     run: str
+    recipe: str = ""
+    untuned: str = ""
     file: str = ""
     latency_ms: float = 0.0
     size_bytes: int = 0
-    trouble: str = ""
 
 
 #: Fields of a goal, with their names in messages on differences.

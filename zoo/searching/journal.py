@@ -37,10 +37,24 @@ class _HeldError(TrainingError):
 
 @dataclass(frozen=True)
 class Claim:
-    """A candidate claimed by this process, and the number of its trial."""
+    """A candidate claimed by this process.
+
+    Args:
+        candidate: The candidate.
+        trial: Number of its trial.
+        deaths: Number of processes that died while they tried it.
+    """
 
     candidate: Candidate
     trial: int
+    deaths: int = 0
+
+    @property
+    def hopeless(self) -> str:
+        """Why the candidate must not be tried again. Empty if it may be tried."""
+        if self.deaths < _MOST_DEATHS:
+            return ""
+        return f"{self.deaths} processes ended while they tried it. The memory may have been too small."
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,7 @@ class Claimed:
 
     Args:
         finished: Brier scores by key.
-        failed: Keys of candidates that failed, or during which processes died repeatedly.
+        failed: Keys of candidates that failed.
         running: Keys of candidates that are being tried by running processes.
         trials: All trials.
     """
@@ -112,7 +126,8 @@ class Journal:
                     user_attrs=attributes,
                 )
             )
-            return Claim(candidate, self._study.trials[-1].number)
+            deaths = Counter(path.stem for path in (self._folder / "deaths").iterdir())
+            return Claim(candidate, self._study.trials[-1].number, deaths[candidate.key])
 
     def finish(self, claim: Claim, brier_score: float | None) -> None:
         """Records the result of a claim. ``None``: it failed."""
@@ -139,6 +154,11 @@ class Journal:
             self._closed.touch()
             return True
 
+    @property
+    def closed(self) -> bool:
+        """Whether a process has closed the journal."""
+        return self._closed.exists()
+
     def reopen(self) -> None:
         """Allows claims again."""
         with self._alone():
@@ -154,11 +174,6 @@ class Journal:
         from optuna.distributions import CategoricalDistribution, IntDistribution
 
         return {
-    @property
-    def closed(self) -> bool:
-        """Whether a process has closed the journal."""
-        return self._closed.exists()
-
             "architecture": CategoricalDistribution(self._architectures),
             "step": IntDistribution(min(STEPS), max(STEPS)),
             "resize": CategoricalDistribution(list(RESIZE_RULES)),
@@ -229,8 +244,6 @@ class Journal:
                 failed.add(key)
             elif trial.value is not None:
                 finished[key] = trial.value
-        deaths = Counter(path.stem for path in (self._folder / "deaths").iterdir())
-        failed |= {key for key, count in deaths.items() if count >= _MOST_DEATHS}
         return Claimed(finished, frozenset(failed), frozenset(running), tuple(self._study.trials))
 
     def _is_alive(self, worker: str) -> bool:

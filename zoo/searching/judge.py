@@ -58,20 +58,19 @@ class Judgement:
     predictions: Predictions
 
 
-def judge(candidate: Candidate, photos: ImageData, reporter: Reporter) -> Judgement:
+def judge(candidate: Candidate, data: ImageData, reporter: Reporter, start: float) -> Judgement:
     """Cross-validates the candidate heads of ``zoo train`` on the features of a candidate's frozen backbone.
 
     Args:
         candidate: The candidate.
-        photos: The images for cross-validation, with any image specification.
+        data: The images for cross-validation, with the image specification of the candidate.
         reporter: Receives the progress.
+        start: Value of ``time.perf_counter()`` when the candidate was begun.
 
     Raises:
-        DataError: A class has too few dissimilar images, or files have changed.
+        DataError: A class has too few images that are dissimilar for this backbone.
         PluginError: The plugin fails.
     """
-    start = time.perf_counter()
-    data = photos.seen_as(candidate.image, reporter.counter("decoding"))
     chosen = _choose(architectures().get(candidate.architecture), data, reporter)
     info = chosen.info
     if info.accuracy is None or info.brier_score is None:

@@ -101,10 +101,9 @@ class Found:
 
     Args:
         run: The run of the winner.
-        file: The exported file of the winner. ``None`` if it was refused or could not be written; see ``trouble``.
+        file: The exported file of the winner, which is verified and meets the limits.
         cost: Latency and size of that file.
-        trouble: Why there is no file, or which limit it exceeds. Empty if there is no problem.
-        outcomes: All candidates, the best first, followed by those that failed.
+        outcomes: All candidates, the best first, followed by those that were left out.
         front: Keys of the candidates on the Pareto front of accuracy, latency and size.
         second: A sentence that compares the second best candidate with the winner. Empty if there is none.
         limits: The limits of the device.
@@ -115,9 +114,8 @@ class Found:
     """
 
     run: Run
-    file: Path | None
+    file: Path
     cost: Cost
-    trouble: str
     outcomes: tuple[Outcome, ...]
     front: frozenset[str]
     second: str
@@ -129,7 +127,7 @@ class Found:
 
     @property
     def ranked(self) -> list[tuple[Outcome, Judged]]:
-        """The candidates that did not fail, best first."""
+        """The candidates that were not left out, best first."""
         return ranked(self.outcomes)
 
     def as_dict(self) -> dict[str, Any]:
@@ -137,8 +135,7 @@ class Found:
         keys = [outcome.candidate.key for outcome, _ in self.ranked]
         return {
             "run": str(self.run.path),
-            "file": None if self.file is None else str(self.file),
-            "trouble": self.trouble,
+            "file": str(self.file),
             "cost": asdict(self.cost),
             "test_accuracy": self.run.metrics.accuracy,
             "test_accuracy_interval": list(self.run.metrics.accuracy_interval),
@@ -163,9 +160,11 @@ def search(request: SearchRequest, reporter: Reporter) -> Found:
         reporter: Receives the progress.
 
     Raises:
-        UsageError: The options cannot be met or contradict each other, or the folder belongs to another search.
+        UsageError: The options cannot be met or contradict each other, the folder belongs to another search, or no
+            exported file meets the limits.
         DataError: The images cannot be used.
         PluginError: All candidates failed.
+        ExportError: No candidate could be trained, exported and verified.
         TrainingError: A file of the search is damaged or cannot be written.
         ClusterError: The cluster cannot be reached, or its connection is lost.
     """

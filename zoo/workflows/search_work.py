@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from zoo.atomic import make_folder
 from zoo.data import ImageData
-from zoo.errors import PluginError, UsageError, ZooError
+from zoo.errors import DataError, ExportError, PluginError, UsageError, ZooError
 from zoo.evaluation.paired import paired_test
 from zoo.evaluation.predictions import Predictions
 from zoo.figures import points
 from zoo.interfaces import Exporter
 from zoo.registry import architectures
 from zoo.reporter import Reporter
+from zoo.run_folder import Run as RunFolder
 from zoo.run_folder import open_run
-from zoo.searching.candidate import STEPS, Candidate, Cost, Judged, Outcome, front, ranked, sized
+from zoo.searching.candidate import STEPS, Candidate, Cost, Judged, Outcome, failure_of, front, ranked, sized
 from zoo.searching.clock import Clock, as_minutes
 from zoo.searching.cost import Form, time_file
 from zoo.searching.costs import Costs
@@ -31,7 +33,7 @@ from zoo.searching.folder import (
     read_outcomes,
     read_winner,
 )
-from zoo.searching.journal import Journal
+from zoo.searching.journal import Claim, Journal
 from zoo.searching.judge import WAYS, judge
 from zoo.searching.stages import STAGES, Known, largest_fitting
 from zoo.workflows.export import ExportRequest, export
@@ -47,6 +49,9 @@ FINE_TUNING = "finetune"
 #: Estimated seconds for training, export and verification of the winner on two free cores, without the computation of
 #: its features, and additional seconds for 8 bits.
 _WINNER_S, _IN_8_BITS_S = 20.0, 60.0
+
+#: Why a candidate cannot be the winner after its plugin was removed.
+_GONE = "Its architecture is no longer installed."
 
 
 class SearchWork:
@@ -90,7 +95,8 @@ class SearchWork:
         Raises:
             UsageError: No architecture meets the limits.
         """
-        self._refuse_impossible()
+        if not any(outcome.judged for outcome in read_outcomes(self._folder)):
+            self._refuse_impossible()
         return Engine(
             journal=journal,
             stages=STAGES,
@@ -103,37 +109,40 @@ class SearchWork:
         )
 
     def finish(self) -> Found:
-        """Trains, evaluates and exports the best candidate, and writes the page."""
+        """Trains, evaluates and exports the best candidate, and writes the page.
+
+        If that fails, or the exported file is refused or exceeds a limit, the next best candidate is the winner.
+
+        Raises:
+            UsageError: No exported file meets the limits.
+            DataError: The images cannot be used.
+            PluginError: No candidate could be evaluated.
+            ExportError: No candidate could be trained, exported and verified.
+            TrainingError: A file cannot be written.
+        """
         from zoo.report.search import SearchPage, write_search_page
 
-        outcomes = read_outcomes(self._folder)
-        judged = ranked(outcomes)
-        if not judged:
-            causes = "\n  ".join(f"{outcome.candidate}: {outcome.error}" for outcome in outcomes)
-            raise PluginError(f"All {len(outcomes)} candidates failed.", causes)
-        best, _ = judged[0]
-        winner = read_winner(self._folder)
-        if winner is None or winner.key != best.candidate.key or self._has_time_now(best, winner):
-            winner = Winner(key=best.candidate.key, run=self._free_name())
-            keep_winner(self._folder, winner)
-        run = self._train(best, self._request.runs / winner.run)
-        if not winner.file and not winner.trouble:
-            winner = self._export(run, winner)
-            keep_winner(self._folder, winner)
-        cost, trouble = best.cost, winner.trouble
-        if winner.file:
-            here = Cost(latency_ms=winner.latency_ms, size_bytes=winner.size_bytes)
-            cost = self._costs.on_device(best.candidate, here)
-            if exceeded := self._request.limits.exceeded(cost):
-                trouble = f"The exported file takes {exceeded}; {best.cost.latency_ms:.2f} ms and"
-                trouble += f" {best.cost.size_mb:.2f} MB were measured on the untrained model."
+        noted: set[str] = set()
+        made = None
+        while made is None:
+            outcomes = self._outcomes()
+            for outcome in outcomes:
+                if outcome.judged and outcome.error not in ("", _GONE) and outcome.candidate.key not in noted:
+                    noted.add(outcome.candidate.key)
+                    self._note(f"{outcome.candidate} cannot be the winner: {outcome.error}")
+            judged = ranked(outcomes)
+            if not judged:
+                raise self._none_left(outcomes)
+            made = self._make(judged[0][0])
+        run, winner, cost = made
+        self._note_what_is_gone(outcomes, judged[0][1])
+        self._note_training(run)
         device = self._costs.device
         found = Found(
             run=run,
-            file=run.path / winner.file if winner.file else None,
+            file=run.path / winner.file,
             cost=cost,
-            trouble=trouble,
-            outcomes=(*(outcome for outcome, _ in judged), *(item for item in outcomes if item.judged is None)),
+            outcomes=(*(outcome for outcome, _ in judged), *(outcome for outcome in outcomes if outcome.error)),
             front=front(judged),
             second=self._second(judged),
             limits=self._request.limits,
@@ -150,7 +159,6 @@ class SearchWork:
             limits=found.limits,
             form=found.form,
             device=found.device,
-            trouble=found.trouble,
             notes=found.notes,
             elapsed_s=self._clock.elapsed_s,
             command=self._request.command(),
@@ -171,21 +179,40 @@ class SearchWork:
         known = self._known()
         if any(largest_fitting(known, record) for record in self._records.values()):
             return
-        limits = self._request.limits
-        nearest: tuple[float, str] | None = None
-        for name, record in self._records.items():
-            for step in (0, min(STEPS)):
-                candidate = Candidate(architecture=name, image=sized(record, step), step=step)
-                cost = self._costs(candidate)
-                if cost is not None and (nearest is None or limits.excess(cost) < nearest[0]):
-                    nearest = (limits.excess(cost), f"{candidate}, {limits.exceeded(cost)}")
-        if nearest is None:
+        smallest = [
+            Candidate(architecture=name, image=sized(record, step), step=step)
+            for name, record in self._records.items()
+            for step in (0, min(STEPS))
+        ]
+        costs = [(candidate, cost) for candidate in smallest if (cost := self._costs(candidate)) is not None]
+        if not costs:
             raise PluginError("No architecture could be exported.", "\n  ".join(self._notes))
-        raise UsageError(
-            f"No architecture meets the limits as {self._form}. The nearest is {nearest[1]}: {nearest[0]:.2f} times"
-            " the limit.",
+        raise self._too_costly("architecture", costs)
+
+    def _too_costly(self, kind: str, costs: Sequence[tuple[Candidate, Cost]]) -> UsageError:
+        """The error that names the candidate whose cost is nearest to the limits."""
+        limits = self._request.limits
+        candidate, cost = min(costs, key=lambda pair: limits.excess(pair[1]))
+        return UsageError(
+            f"No {kind} meets the limits as {self._form}. The nearest is {candidate}, {limits.exceeded(cost)}:"
+            f" {limits.excess(cost):.2f} times the limit.",
             "Raise the limit accordingly, or try another --precision.",
         )
+
+    def _none_left(self, outcomes: Sequence[Outcome]) -> ZooError:
+        """The error if no candidate can be the winner."""
+        from zoo.report.text import plural
+
+        limits = self._request.limits
+        costs = [(outcome.candidate, outcome.cost) for outcome in outcomes if limits.excess(outcome.cost) > 1]
+        for outcome in outcomes:
+            if outcome.judged and limits.excess(outcome.cost) <= 1:
+                keep_outcome(self._folder, replace(outcome, error=""))  # the same command tries them again
+        if costs:
+            return self._too_costly("candidate", costs)
+        kind = ExportError if any(outcome.judged for outcome in outcomes) else PluginError
+        causes = "\n  ".join(f"{outcome.candidate}: {outcome.error}" for outcome in outcomes)
+        return kind(f"{plural(len(outcomes), 'candidate')} failed, and none is left.", causes)
 
     def _reserve_s(self, pace: float) -> float:
         """Estimated seconds for the winner, on a machine that takes ``pace`` times as long as an idle one."""
@@ -193,25 +220,30 @@ class SearchWork:
         in_8_bits = _IN_8_BITS_S if self._form.precision == "int8" else 0.0
         return (_WINNER_S + in_8_bits) * pace + max(judged, default=0.0) / 2
 
-    def _judge(self, candidate: Candidate) -> Outcome:
+    def _judge(self, claim: Claim) -> Outcome:
         """Evaluates a candidate and stores its outcome in the folder. A stored outcome is returned unchanged."""
         from zoo.report.candidate import write_candidate_page
 
+        candidate = claim.candidate
         if (known := read_outcome(self._folder, candidate.key)) is not None:
             return known
         cost = self._costs(candidate)
         assert cost is not None
+        if claim.hopeless:
+            outcome = Outcome(candidate=candidate, cost=cost, error=claim.hopeless)
+            keep_outcome(self._folder, outcome)
+            return outcome
+        start = time.perf_counter()
+        # An error of the images is not caught, because it concerns all candidates.
+        data = self._photos.seen_as(candidate.image, self._reporter.counter("decoding"))
         try:
-            found = judge(candidate, self._photos, self._reporter)
-        except ZooError as error:
-            outcome = Outcome(candidate=candidate, cost=cost, error=str(error))
-        except (MemoryError, RuntimeError, ValueError, ArithmeticError, LookupError, TypeError) as error:
-            # A network that a backend cannot compute must not prevent the others from being tried.
-            outcome = Outcome(candidate=candidate, cost=cost, error=f"{type(error).__name__}: {error}")
+            found = judge(candidate, data, self._reporter, start)
+        except Exception as error:  # a network that a backend cannot compute must not prevent the others
+            outcome = Outcome(candidate=candidate, cost=cost, error=failure_of(error))
         else:
             outcome = Outcome(candidate=candidate, cost=cost, judged=found.judged)
             place = candidate_folder(self._folder, candidate.key)
-            place.mkdir(parents=True, exist_ok=True)
+            make_folder(place)
             found.predictions.write_csv(place / "predictions.csv")
             write_candidate_page(outcome, found.predictions, self._photos, place / "report.html")
         keep_outcome(self._folder, outcome)
@@ -237,16 +269,78 @@ class SearchWork:
 
     def _free_name(self) -> str:
         name, number = self._request.run_name, 1
-        while (self._request.runs / name).exists():
+        while (self._request.runs / name).exists() or name in architectures():
             number += 1
             name = f"{self._request.run_name}-{number}"
         return name
 
-    def _train(self, best: Outcome, path: Path) -> Run:
+    def _outcomes(self) -> list[Outcome]:
+        """The outcomes in the folder. Those whose architecture is gone cannot win, unless the run is finished."""
+        winner = read_winner(self._folder)
+        finished = winner.key if winner is not None and self._finished(winner) is not None else ""
+        return [
+            replace(outcome, error=_GONE)
+            if not outcome.error
+            and outcome.candidate.architecture not in self._records
+            and outcome.candidate.key != finished
+            else outcome
+            for outcome in read_outcomes(self._folder)
+        ]
+
+    def _note_what_is_gone(self, outcomes: Sequence[Outcome], best: Judged) -> None:
+        gone = {
+            outcome.candidate.architecture
+            for outcome in outcomes
+            if outcome.error == _GONE and outcome.judged and outcome.judged.brier_score < best.brier_score
+        }
+        if gone:
+            self._note(f"No longer installed, although they were better than the winner: {', '.join(sorted(gone))}.")
+
+    def _make(self, best: Outcome) -> tuple[Run, Winner, Cost] | None:
+        """Trains and exports a candidate.
+
+        Returns:
+            Its run, the record of it, and the cost of the exported file. ``None`` if it failed. Then it is recorded
+            that its layers are not fine-tuned or, if they were not, that it is left out.
+        """
+        winner, cost = self._begun(best), best.cost
+        if winner.untuned:
+            self._note(f"{best.candidate} is not fine-tuned, because the fine-tuned model failed: {winner.untuned}")
+        try:
+            run = self._train(best, winner)
+            if not (run.path / winner.file).is_file():
+                winner = self._export(best, run, winner)
+                keep_winner(self._folder, winner)
+            cost = self._cost_of(best, winner)
+            trouble = ""
+            if exceeded := self._request.limits.exceeded(cost):
+                trouble = f"The exported file takes {exceeded}; {best.cost.latency_ms:.2f} ms and"
+                trouble += f" {best.cost.size_mb:.2f} MB were measured on the untrained model."
+        except (UsageError, DataError):
+            raise  # the options or the images, which are the same for all candidates
+        except Exception as error:  # the next best must be tried
+            trouble = failure_of(error)
+        if not trouble:
+            return run, winner, cost
+        if winner.recipe:
+            keep_winner(self._folder, Winner(key=winner.key, run=self._free_name(), untuned=trouble))
+        else:
+            keep_outcome(self._folder, replace(best, cost=cost, error=trouble))
+        return None
+
+    def _begun(self, best: Outcome) -> Winner:
+        """The record of the winner, or a new one if another candidate is now the best or there is time to tune it."""
+        winner = read_winner(self._folder)
+        if winner is None or winner.key != best.candidate.key or self._has_time_now(best, winner):
+            winner = Winner(key=best.candidate.key, run=self._free_name(), recipe=self._fine_tuning(best) or "")
+            keep_winner(self._folder, winner)
+        return winner
+
+    def _train(self, best: Outcome, winner: Winner) -> Run:
         """Trains the winner, or resumes its interrupted run."""
         from zoo.progress import make_reporter
 
-        candidate, recipe = best.candidate, self._fine_tuning(best)
+        candidate, recipe, path = best.candidate, winner.recipe or None, self._request.runs / winner.run
         image = {name: value for name, value in candidate.image.as_dict().items() if name != "version"}
         asked = TrainRequest(
             architecture=candidate.architecture,
@@ -266,7 +360,10 @@ class SearchWork:
         left = f"{as_minutes(self._clock.left_s)} left" if self._clock.left_s > 0 else "No time left"
         then = " Its layers are fine-tuned in the time that is left." if recipe and not asked.resume else ""
         self._reporter.stage(f"{left}; the winner is {candidate}.{then}")
-        run = train(asked, self._reporter).run
+        return Run(train(asked, self._reporter).run, lambda quiet: make_reporter())
+
+    def _note_training(self, run: Run) -> None:
+        """Notes whether the winner was fine-tuned, and whether its test images were used to choose it."""
         if run.recipe.epochs:
             kept = "is" if run.info.best_epoch else "is not"
             self._note(
@@ -280,7 +377,6 @@ class SearchWork:
             self._note(
                 f"{seen} test images of the winner's run were also used to choose it: its accuracy on them is too high."
             )
-        return Run(run, lambda quiet: make_reporter())
 
     def _fine_tuning(self, best: Outcome) -> str | None:
         """Name of the recipe that also fine-tunes the winner, if its architecture has one and enough time is left.
@@ -288,7 +384,8 @@ class SearchWork:
         The recipe keeps the result only if it is better on validation images. Otherwise the model is the same as
         without fine-tuning.
         """
-        recipe = self._records[best.candidate.architecture].recipes.get(FINE_TUNING)
+        record = self._records.get(best.candidate.architecture)
+        recipe = record.recipes.get(FINE_TUNING) if record else None
         if recipe is None or recipe.head != "chosen" or not recipe.epochs:
             return None
         images = len(self._photos.names)
@@ -298,18 +395,33 @@ class SearchWork:
 
     def _has_time_now(self, best: Outcome, winner: Winner) -> bool:
         """Whether the winner was finished without fine-tuning, and there is now enough time for it."""
+        run = self._finished(winner)
+        tuned = run is not None and not run.recipe.epochs and not winner.untuned and self._fine_tuning(best)
+        return bool(tuned)
+
+    def _finished(self, winner: Winner) -> RunFolder | None:
+        """The winner's run, if it is finished."""
         path = self._request.runs / winner.run
         if not (path / "run.json").is_file():
-            return False
+            return None
         run = open_run(path)
-        return run.finished and not run.recipe.epochs and self._fine_tuning(best) is not None
+        return run if run.finished else None
 
-    def _export(self, run: Run, winner: Winner) -> Winner:
+    def _export(self, best: Outcome, run: Run, winner: Winner) -> Winner:
+        """Exports, verifies and times the winner. Raises ``ZooError`` if there is no file, or if it is refused."""
         exporter, precision = self._form.exporter, self._form.precision
         request = ExportRequest(model=str(run.path), formats=(exporter.name,), precisions=(precision,))
-        (made,) = export(request, self._reporter).targets
-        if not made.kept:
-            failures = made.verification.failures if made.verification else ()
-            return replace(winner, trouble=f"There is no exported file: {made.error or ' '.join(failures)}")
+        exported = export(request, self._reporter)
+        exported.refuse()
+        (made,) = exported.targets
         file = made.path.relative_to(run.path).as_posix()
-        return replace(winner, file=file, latency_ms=time_file(made.path), size_bytes=made.size_bytes)
+        winner = replace(winner, file=file, latency_ms=time_file(made.path), size_bytes=made.size_bytes)
+        if self._request.limits.exceeded(self._cost_of(best, winner)):
+            # It is timed again, because other processes may have slowed it down.
+            winner = replace(winner, latency_ms=min(winner.latency_ms, time_file(made.path)))
+        return winner
+
+    def _cost_of(self, best: Outcome, winner: Winner) -> Cost:
+        """The cost of the winner's exported file on the device."""
+        here = Cost(latency_ms=winner.latency_ms, size_bytes=winner.size_bytes, float_ms=best.cost.float_here_ms)
+        return self._costs.on_device(best.candidate, here)

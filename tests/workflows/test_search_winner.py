@@ -1,0 +1,242 @@
+"""The winner of ``zoo search`` if its training, its file or its plugin fails. Training and export are replaced."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from zoo import DataError, ExportError, ImageSpec, PluginError, UsageError
+from zoo.errors import TrainingError, VerificationError
+from zoo.registry import architectures, exporters
+from zoo.reporter import Reporter
+from zoo.searching.candidate import Candidate, Cost, Judged, Outcome
+from zoo.searching.clock import Clock
+from zoo.searching.folder import Winner, keep_outcome, keep_winner, read_outcome, read_winner
+from zoo.searching.journal import Claim
+from zoo.workflows import search_work
+from zoo.workflows.search import Found, SearchRequest
+from zoo.workflows.search_work import SearchWork
+
+LIMIT_MB = 2.0
+
+
+def outcome(side: int, brier_score: float, architecture: str = "mobilenetv2") -> Outcome:
+    judged = Judged(
+        accuracy=1 - brier_score,
+        accuracy_interval=(0.0, 1.0),
+        brier_score=brier_score,
+        n=10,
+        folds=5,
+        repeats=1,
+        seconds=1.0,
+    )
+    image = ImageSpec(height_px=side, width_px=side)
+    return Outcome(
+        candidate=Candidate(architecture=architecture, image=image),
+        cost=Cost(latency_ms=side / 100, size_bytes=1_000_000),
+        judged=judged,
+    )
+
+
+#: The best is the first.
+BEST, SECOND, THIRD = outcome(224, 0.1), outcome(192, 0.2), outcome(160, 0.3)
+
+
+class Work(SearchWork):
+    """Makes a run of an empty file for a candidate. ``faults`` are raised instead, the training's before the export's.
+
+    A fault that is a number is the size of the exported file in bytes.
+    """
+
+    def __init__(self, root: Path, faults: dict[str, Any], names: tuple[str, ...] = ("mobilenetv2",)) -> None:
+        request = SearchRequest(data="photos", runs=root, name="best", max_size_mb=LIMIT_MB)
+        self.made: list[str] = []
+        self.faults = faults
+        photos: Any = SimpleNamespace(labels=("a", "b"), names=["1"] * 10, contents=())
+        clock = Clock(request.folder / "time.json", 1000.0)
+        super().__init__(request, exporters().get("onnx"), names, photos, None, clock, [], Reporter())
+
+    def _train(self, best: Outcome, winner: Winner) -> Any:
+        path = self._request.runs / winner.run
+        if not path.is_dir():
+            fault = self.faults.get(winner.recipe or best.candidate.key)
+            if isinstance(fault, Exception):
+                raise fault
+            self.made.append(winner.run)
+            path.mkdir()
+            (path / "run.json").touch()
+        return SimpleNamespace(path=path)
+
+    def _export(self, best: Outcome, run: Any, winner: Winner) -> Winner:
+        (run.path / "file.onnx").touch()
+        size = self.faults.get(best.candidate.key, 1_000_000)
+        return replace(winner, file="file.onnx", latency_ms=1.0, size_bytes=size)
+
+    def _second(self, judged: object) -> str:
+        return ""
+
+    def _note_training(self, run: object) -> None:
+        pass
+
+    def _fine_tuning(self, best: Outcome) -> str | None:
+        return "finetune" if "finetune" in self.faults else None
+
+
+Make = Callable[..., Work]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    monkeypatch.setattr("zoo.report.search.write_search_page", lambda path, told: None)
+    monkeypatch.setattr(
+        search_work, "open_run", lambda path: SimpleNamespace(finished=True, recipe=SimpleNamespace(epochs=0))
+    )
+    for each in (BEST, SECOND, THIRD):
+        keep_outcome(tmp_path / "best.search", each)
+    return lambda faults=None, **more: Work(tmp_path, faults or {}, **more)
+
+
+def winner_of(found: Found) -> Candidate:
+    assert found.file.is_file()
+    return found.ranked[0][0].candidate
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (3_000_000, "The exported file takes 3.00 MB of at most 2 MB; 2.24 ms and 1.00 MB were measured"),
+        (VerificationError("It does not agree with Keras."), "It does not agree with Keras."),
+        (OSError(errno.ENOENT, "gone"), "FileNotFoundError: [Errno 2] gone"),
+        (MemoryError("none left"), "MemoryError: none left"),
+        (TrainingError("The loss is not finite."), "The loss is not finite."),
+    ],
+)
+def test_the_next_best_takes_the_place_of_a_winner_that_fails(make: Make, fault: Any, reason: str) -> None:
+    work = make({BEST.candidate.key: fault})
+    found = work.finish()
+    assert winner_of(found) == SECOND.candidate
+    assert any(f"{BEST.candidate} cannot be the winner: {reason}" in note for note in found.notes)
+    (left_out,) = (each for each in found.outcomes if each.error)
+    assert left_out.candidate == BEST.candidate
+    again = make()
+    assert winner_of(again.finish()) == SECOND.candidate
+    assert again.made == []
+    assert any("cannot be the winner" in note for note in again._notes)
+
+
+@pytest.mark.parametrize(
+    "fault", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), DataError("Photos have changed."), UsageError("Busy.")]
+)
+def test_a_fault_that_concerns_all_candidates_ends_the_search(make: Make, fault: Exception) -> None:
+    work = make({BEST.candidate.key: fault})
+    with pytest.raises((TrainingError, DataError, UsageError)):
+        work.finish()
+    assert work.made == []
+    assert winner_of(make().finish()) == BEST.candidate
+
+
+def test_limits_that_no_file_meets_name_the_nearest(make: Make) -> None:
+    sizes = {BEST.candidate.key: 4_000_000, SECOND.candidate.key: 3_000_000, THIRD.candidate.key: 5_000_000}
+    for _ in range(2):
+        with pytest.raises(
+            UsageError, match=r"No candidate meets the limits as onnx float32\. The nearest is"
+        ) as error:
+            make(sizes).finish()
+        assert f"{SECOND.candidate}, 3.00 MB of at most 2 MB: 1.50 times the limit." in str(error.value)
+
+
+def test_if_all_fail_the_causes_are_listed_and_the_same_command_tries_them_again(make: Make) -> None:
+    fault = RuntimeError("broken")
+    with pytest.raises(ExportError, match="3 candidates failed, and none is left") as error:
+        make({each.candidate.key: fault for each in (BEST, SECOND, THIRD)}).finish()
+    assert str(error.value).count("RuntimeError: broken") == 3
+    assert winner_of(make().finish()) == BEST.candidate
+
+
+def test_a_fine_tuning_that_fails_is_left_out(make: Make) -> None:
+    work = make({"finetune": MemoryError("none left")})
+    for attempt in (work, make({"finetune": MemoryError("none left")})):
+        found = attempt.finish()
+        assert winner_of(found) == BEST.candidate
+        assert found.notes == (
+            f"{BEST.candidate} is not fine-tuned, because the fine-tuned model failed: MemoryError: none left",
+        )
+    assert work.made == ["best"]
+
+
+def test_a_run_that_was_deleted_is_trained_and_exported_again(make: Make, tmp_path: Path) -> None:
+    first = make().finish()
+    shutil.rmtree(first.run.path)
+    again = make()
+    assert winner_of(again.finish()) == BEST.candidate
+    assert again.made == ["best"]
+    first.file.unlink()
+    assert winner_of(make().finish()) == BEST.candidate
+
+
+def test_without_its_plugin_a_winner_is_shown_if_its_run_is_finished(make: Make, tmp_path: Path) -> None:
+    removed = outcome(224, 0.05, "removed_net")
+    keep_outcome(tmp_path / "best.search", removed)
+    keep_winner(tmp_path / "best.search", Winner(key=removed.candidate.key, run="old", file="file.onnx"))
+    found = make().finish()
+    assert winner_of(found) == BEST.candidate
+    assert "No longer installed, although they were better than the winner: removed_net." in found.notes
+    (left_out,) = (each for each in found.outcomes if each.error)
+    assert left_out.error == "Its architecture is no longer installed."
+    finished = Winner(key=removed.candidate.key, run="old", file="file.onnx", latency_ms=1.0, size_bytes=1)
+    keep_winner(tmp_path / "best.search", finished)
+    (tmp_path / "old").mkdir()
+    for name in ("run.json", "file.onnx"):
+        (tmp_path / "old" / name).touch()
+    work = make()
+    assert winner_of(work.finish()) == removed.candidate
+    assert work.made == []
+    assert read_winner(tmp_path / "best.search") == finished
+
+
+def test_without_any_plugin_of_a_candidate_the_error_says_so(make: Make) -> None:
+    with pytest.raises(ExportError, match="3 candidates failed") as error:
+        make(names=()).finish()
+    assert str(error.value).count("Its architecture is no longer installed.") == 3
+
+
+@pytest.mark.parametrize("error", [type("OpError", (Exception,), {})("no memory"), OSError(errno.EIO, "broken")])
+def test_any_exception_of_a_candidate_is_its_outcome(
+    make: Make, error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*about: object) -> None:
+        raise error
+
+    monkeypatch.setattr(search_work, "judge", fail)
+    work = make()
+    monkeypatch.setattr(work, "_costs", lambda candidate: BEST.cost)
+    work._photos.seen_as = lambda *about: work._photos  # type: ignore[method-assign,assignment]
+    candidate = outcome(96, 0.1).candidate
+    assert work._judge(Claim(candidate, 0)).error == f"{type(error).__name__}: {error}"
+    assert read_outcome(tmp_path / "best.search", candidate.key) is not None
+
+
+def test_a_candidate_that_ended_two_processes_is_listed(make: Make, tmp_path: Path, monkeypatch: Any) -> None:
+    work = make()
+    monkeypatch.setattr(work, "_costs", lambda candidate: BEST.cost)
+    shutil.rmtree(tmp_path / "best.search" / "candidates")
+    candidate = outcome(96, 0.1).candidate
+    work._judge(Claim(candidate, 0, deaths=2))
+    with pytest.raises(PluginError, match="1 candidate failed") as error:
+        work.finish()
+    assert f"{candidate}: 2 processes ended while they tried it." in str(error.value)
+
+
+def test_the_run_of_a_winner_never_has_the_name_of_an_architecture(make: Make, tmp_path: Path) -> None:
+    work = make()
+    work._request = replace(work._request, name="mobilenetv2")
+    assert "mobilenetv2" in architectures()
+    assert work._free_name() == "mobilenetv2-2"
