@@ -18,6 +18,9 @@ from zoo.terminal import readable
 #: Seconds between two lines of a counted stage in a log.
 _LOG_EVERY_S = 15.0
 
+#: Seconds after which the pace of a counted stage is known well enough to show the remaining time.
+_PACE_AFTER_S = 2.0
+
 #: Style of warnings on a terminal.
 _WARNING = "bold red"
 
@@ -60,12 +63,14 @@ class LogReporter(QuietReporter):
 
     def counter(self, text: str) -> Callable[[int, int], None]:
         last = time.monotonic()
+        pace = _Pace()
 
         def count(done: int, total: int) -> None:
             nonlocal last
+            left = pace.left(done, total)
             if time.monotonic() - last >= _LOG_EVERY_S:
                 last = time.monotonic()
-                _say(f"{text}: {done} of {total}")
+                _say(f"{text}: {done} of {total}{left}")
 
         return count
 
@@ -111,8 +116,10 @@ class LiveReporter(Reporter):
         self.say(f"WARNING: {readable(text)}", _WARNING)
 
     def counter(self, text: str) -> Callable[[int, int], None]:
+        pace = _Pace()
+
         def count(done: int, total: int) -> None:
-            self._draw(done, total, f"{readable(text)} {done}/{total}")
+            self._draw(done, total, f"{readable(text)} {done}/{total}{pace.left(done, total)}")
             if done >= total:
                 self._close()
 
@@ -218,6 +225,24 @@ class NotebookReporter(LiveReporter):
             self._shown = sys.modules["IPython"].display.display(bundle, raw=True, display_id=True)
         else:
             self._shown.update(bundle, raw=True)
+
+
+class _Pace:
+    """Remaining time of a counted stage, from the steps after the first one: an earlier command may have done some, and
+    the first step may need preparation."""
+
+    def __init__(self) -> None:
+        self._first = 0
+        self._start: float | None = None
+
+    def left(self, done: int, total: int) -> str:
+        """Such as ``, 1:05 left``; empty in the first seconds and at the end."""
+        if self._start is None:
+            self._first, self._start = done, time.monotonic()
+        elapsed = time.monotonic() - self._start
+        if elapsed < _PACE_AFTER_S or not self._first < done < total:
+            return ""
+        return f", {_duration(elapsed / (done - self._first) * (total - done))} left"
 
 
 class _Clock:

@@ -14,7 +14,7 @@ import pytest
 
 from tests import warm
 from tests.conftest import Zoo, zoo_environment
-from zoo.progress import TerminalReporter
+from zoo.progress import LogReporter, TerminalReporter
 from zoo.reporter import drawing
 from zoo.workflows.host import host_kept
 
@@ -145,3 +145,24 @@ def test_the_help_of_train_has_groups_and_defaults(zoo: Zoo) -> None:
     assert "[default: runs]" in words
     assert ">>>" not in text
     assert text.split("Other options:")[1].split() == ["-h,", "--help", "Show", "this", "message", "and", "exit."]
+
+
+def test_a_counted_stage_shows_the_time_left_by_its_own_pace(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    count = LogReporter().counter("learning")
+    lines = []
+    # An earlier command did 100 of 200, and the first step took a minute to prepare.
+    for at, done in ((1060, 101), (1061, 102), (1080, 121), (1140, 199), (1160, 200)):
+        now[0] = float(at)
+        count(done, 200)
+        lines.append(capsys.readouterr().err)
+    assert lines == [
+        "learning: 101 of 200\n",
+        "",
+        "learning: 121 of 200, 1:19 left\n",
+        "learning: 199 of 200, 0:01 left\n",
+        "learning: 200 of 200\n",
+    ]
