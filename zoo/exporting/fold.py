@@ -30,10 +30,10 @@ def fold(model: keras.Model) -> keras.Model:
     """Returns a model that computes the same function with fewer layers.
 
     Layers that are active only in training are removed. Activations of a convolution or dense layer become separate
-    layers. A dense layer over a feature map becomes a 1x1 convolution, which runtimes compute in 8 bits. Recurrent layers
-    are unrolled, because runtimes differ most in loops. Normalisation to unit length avoids
-    the inverse square root of zero, for which a runtime may return NaN. BatchNorm after a convolution is folded into
-    the kernel and bias of the convolution. Normalisation of the pixels is folded into the first convolution.
+    layers. A dense layer over a feature map becomes a 1x1 convolution, which runtimes also compute in 8 bits. Recurrent
+    layers are unrolled, because runtimes differ most in loops. Normalisation to unit length avoids the inverse square
+    root of zero, for which a runtime may return NaN. BatchNorm after a convolution is folded into the convolution's
+    kernel and bias. Normalisation of the pixels is folded into the first convolution.
 
     Args:
         model: Functional model that maps raw pixels to probabilities. It is not changed.
