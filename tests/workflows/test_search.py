@@ -217,6 +217,29 @@ def test_a_winner_whose_file_exceeds_a_limit_is_replaced_by_the_next_best(
     assert reason in (folder / now["page"]).read_text()
 
 
+def test_a_finished_search_is_shown_after_the_plugin_of_its_winner_was_removed(
+    searched: tuple[Path, Result], found: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(searched[0], tmp_path / "copy"))
+    search = folder / "runs" / "best-photos.search"
+    goal = json.loads((search / "search.json").read_text())
+    goal |= {"asked": [], "architectures": [*goal["architectures"], "mobilenetv2"]}
+    (search / "search.json").write_text(json.dumps(goal))
+    large = {**found["cost"], "size_bytes": 6_000_000}  # so that mobilenetv2 exceeds the limit and is not tried
+    (search / "costs" / "mobilenetv2-224x224.json").write_text(json.dumps(large))
+    shutil.rmtree(folder / "site")
+    command = COMMAND[: -len(ARCHITECTURES)]
+    done = run_command(*command, "--json", cwd=folder, environment=zoo_environment(folder / "site"))
+    assert done.code == 0, done.err
+    now = json.loads(done.out)
+    assert (now["winner"], now["run"], now["file"]) == (found["winner"], found["run"], found["file"])
+    assert "No longer installed, and therefore not tried any more: broken_net, tiny_net." in now["notes"]
+    shutil.rmtree(folder / "runs" / "best-photos")
+    done = run_command(*command, cwd=folder, environment=zoo_environment(folder / "site"))
+    assert done.code == 5
+    assert "Its architecture is no longer installed." in done.err
+
+
 @pytest.mark.parametrize(
     ("options", "kind"),
     [

@@ -360,7 +360,10 @@ class SearchWork:
         left = f"{as_minutes(self._clock.left_s)} left" if self._clock.left_s > 0 else "No time left"
         then = " Its layers are fine-tuned in the time that is left." if recipe and not asked.resume else ""
         self._reporter.stage(f"{left}; the winner is {candidate}.{then}")
-        return Run(train(asked, self._reporter).run, lambda quiet: make_reporter())
+        run = self._finished(winner)  # shown without its architecture, which may be no longer installed
+        if run is None or not (path / "report.html").is_file():
+            run = train(asked, self._reporter).run
+        return Run(run, lambda quiet: make_reporter())
 
     def _note_training(self, run: Run) -> None:
         """Notes whether the winner was fine-tuned, and whether its test images were used to choose it."""
