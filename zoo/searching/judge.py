@@ -23,17 +23,17 @@ def choosing_photos(data: ImageData) -> ImageData:
     """The images of ``data`` for cross-validation, all marked as training images.
 
     Raises:
-        DataError: A class has too few images for cross-validation.
+        DataError: Fewer than two classes, or fewer than half of them, have enough images for cross-validation.
     """
     rows = [(*row[:2], TRAIN, row[3]) for row in data.rows() if row[2] != TEST]
     different: dict[str, set[str]] = defaultdict(set)
     for _, label, _, sha256 in rows:
         different[label].add(sha256)
     few = [label for label in data.labels if len(different[label]) < 2]
-    if few:
+    if len(data.labels) - len(few) < max(2, len(data.labels) / 2):
         raise DataError(
-            f"Too few images in class(es) {quoted(few)}: cross-validation needs two different training images of each"
-            " class, in addition to the test images.",
+            f"Too few images in class(es) {quoted(few)}: cross-validation needs two different training images of two"
+            " classes, and of at least half of all classes, in addition to the test images.",
             "Add images. The minimum is five per class, and fifty per class are a good start.",
         )
     named = [dict(zip(("path", "label", "split", "sha256"), row, strict=True)) for row in rows]
@@ -75,7 +75,7 @@ def judge(candidate: Candidate, data: ImageData, reporter: Reporter, start: floa
     info = chosen.info
     if info.accuracy is None or info.brier_score is None:
         raise DataError(
-            "Cross-validation needs two different training images of each class, and a class has fewer.",
+            "Cross-validation needs two different training images of two classes, and of at least half of all.",
             "Add images. The minimum is five per class, and fifty per class are a good start.",
         )
     count = len(chosen.positions)

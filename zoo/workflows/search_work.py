@@ -367,13 +367,8 @@ class SearchWork:
 
     def _note_training(self, run: Run) -> None:
         """Notes whether the winner was fine-tuned, and whether its test images were used to choose it."""
-        if run.recipe.epochs:
-            kept = "is" if run.info.best_epoch else "is not"
-            self._note(
-                f"All layers of the winner were fine-tuned in the time that was left. The result {kept} kept, because"
-                f" it {kept} better than the head on the frozen backbone by more than the standard error on validation"
-                " images."
-            )
+        if run.info.tuning:
+            self._note(f"All layers of the winner were fine-tuned in the time that was left. {run.info.tuning}")
         chose = set(self._photos.contents)
         seen = sum(row["split"] == "test" and row["sha256"] in chose for row in run.split())
         if seen:
