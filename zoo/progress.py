@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -232,17 +233,19 @@ class _Pace:
     the first step may need preparation."""
 
     def __init__(self) -> None:
-        self._first = 0
-        self._start: float | None = None
+        self._first = self._last = 0
+        self._start = math.inf
 
     def left(self, done: int, total: int) -> str:
-        """Such as ``, 1:05 left``; empty in the first seconds and at the end."""
-        if self._start is None:
+        """Such as ``, 1:05 left``. Empty in the first seconds, in the last one, and while the total is not known."""
+        if done < self._last or self._start == math.inf:  # the first call, or the same counter for another pass
             self._first, self._start = done, time.monotonic()
+        self._last = done
         elapsed = time.monotonic() - self._start
-        if elapsed < _PACE_AFTER_S or not self._first < done < total:
+        if elapsed < _PACE_AFTER_S or done == self._first:
             return ""
-        return f", {_duration(elapsed / (done - self._first) * (total - done))} left"
+        left_s = elapsed / (done - self._first) * (total - done)
+        return f", {_duration(left_s)} left" if left_s >= 1 else ""
 
 
 class _Clock:

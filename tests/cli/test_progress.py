@@ -155,7 +155,9 @@ def test_a_counted_stage_shows_the_time_left_by_its_own_pace(
     count = LogReporter().counter("learning")
     lines = []
     # An earlier command did 100 of 200, and the first step took a minute to prepare.
-    for at, done in ((1060, 101), (1061, 102), (1080, 121), (1140, 199), (1160, 200)):
+    # At the end, the same counter is used for a second pass.
+    steps = ((1060, 101), (1061, 102), (1080, 121), (1140, 199), (1160, 200), (1180, 1), (1200, 11))
+    for at, done in steps:
         now[0] = float(at)
         count(done, 200)
         lines.append(capsys.readouterr().err)
@@ -163,6 +165,8 @@ def test_a_counted_stage_shows_the_time_left_by_its_own_pace(
         "learning: 101 of 200\n",
         "",
         "learning: 121 of 200, 1:19 left\n",
-        "learning: 199 of 200, 0:01 left\n",
+        "learning: 199 of 200\n",
         "learning: 200 of 200\n",
+        "learning: 1 of 200\n",
+        "learning: 11 of 200, 6:18 left\n",
     ]

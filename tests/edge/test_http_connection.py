@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import threading
 import time
@@ -135,14 +136,14 @@ def test_half_a_request_is_given_up_however_slowly_it_drips(
 def test_a_large_photo_may_take_longer_as_long_as_it_arrives(
     model: Gate, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_connection, "HEAD_S", 0.3)
-    monkeypatch.setattr(http_connection, "MIN_BODY_BYTES_PER_S", 100)  # 500 bytes may take 5 s, on a slow machine too
+    monkeypatch.setattr(http_connection, "HEAD_S", 2.0)
+    monkeypatch.setattr(http_connection, "MIN_BODY_BYTES_PER_S", 100)
     model.open.set()
     with listening(model) as (port, _):
         connection = connect(port)
-        connection.sendall(post(PHOTO, len(PHOTO) + 2000))
-        for _ in range(4):
-            time.sleep(0.1)
+        connection.sendall(post(PHOTO, len(PHOTO) + 5000))
+        for _ in range(10):
+            time.sleep(0.25)
             connection.sendall(bytes(500))
         assert answer_of(connection)[0] == 200
 
@@ -311,7 +312,7 @@ def test_a_model_that_hangs_is_not_healthy(model: Gate, connect: Connect, monkey
         health.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         status, answer = answer_of(health)
         assert (status, answer["status"], answer["waiting"]) == (503, "stuck", 0)
-        assert answer["error"] == "The model has been working on a photo for 0 s."
+        assert re.fullmatch(r"The model has been working on a photo for \d+ s\.", answer["error"])
         model.open.set()
         assert answer_of(asking)[0] == 200
         health.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")

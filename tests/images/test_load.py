@@ -82,6 +82,29 @@ def test_a_temporary_error_of_a_network_disk_is_survived(
     assert len(pauses) == 5
 
 
+def test_a_lost_disk_is_not_waited_for_again_and_again(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    lost = [True]
+
+    def gone(path: Path) -> bytes:
+        if lost:
+            raise OSError(errno.EIO, "the disk is gone")
+        return b"read"
+
+    monkeypatch.setattr(load.time, "sleep", pauses.append)
+    monkeypatch.setattr(load, "_failed", 0)
+    for _ in range(30):
+        with pytest.raises(OSError, match="the disk is gone"):
+            load.patiently(gone, photo)
+    assert len(pauses) == 3 * 16
+    lost.clear()
+    assert load.patiently(gone, photo) == b"read"
+    lost.append(True)
+    with pytest.raises(OSError, match="the disk is gone"):
+        load.patiently(gone, photo)
+    assert len(pauses) == 3 * 17
+
+
 def test_named_pipe_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     assert reason(tmp_path / "pipe.jpg") == "named pipe"

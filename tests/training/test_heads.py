@@ -475,14 +475,13 @@ def test_fine_tuning_that_does_not_pay_leaves_the_model_that_is_had_without_it(
     assert figures[0] | {"per_class": None} == figures[1] | {"per_class": None}  # has numbers of training images
 
 
-def test_a_kept_fine_tuning_tells_what_it_gained_and_is_saved_in_float32(
+def test_a_kept_fine_tuning_tells_what_it_gained(
     photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
 ) -> None:
-    import keras
-
     command = ["train", "tiny_net", "--data", photo_folder({"a": 40, "b": 40}), "--head", "chosen", "--epochs", "6"]
     command += ["--learning-rate", "1e-3", "--unfreeze", "1", "--batch-norm-momentum", "0.9", "--augmentation", "none"]
-    done = run_zoo(*command, "--precision", "mixed_bfloat16", "--name", "tuned")
+    # In float32, because processors round bfloat16 differently.
+    done = run_zoo(*command, "--precision", "float32", "--name", "tuned")
     assert done.code == 0, done.err
     run = open_run(tmp_path / "runs/tuned")
     tuning = run.info.tuning
@@ -496,7 +495,16 @@ def test_a_kept_fine_tuning_tells_what_it_gained_and_is_saved_in_float32(
     report = (run.path / "report.html").read_text(encoding="utf-8")
     assert str(tuning) in report
     assert "The weights of the backbone were not trained." not in report
-    model = keras.models.load_model(run.model_path)
+
+
+def test_a_fine_tuned_model_is_saved_in_float32(
+    photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
+) -> None:
+    import keras
+
+    command = ["train", "tiny_net", "--data", photo_folder({"a": 20, "b": 20}), "--head", "chosen", "--epochs", "1"]
+    assert run_zoo(*command, "--precision", "mixed_bfloat16", "--name", "tuned").code == 0
+    model = keras.models.load_model(open_run(tmp_path / "runs/tuned").model_path)
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
 
 

@@ -54,7 +54,7 @@ class Segment:
         except OSError as error:
             raise DataError(
                 f"The cache segment {path} cannot be read: {error.strerror or error}.",
-                "Allow more open files (ulimit -n), or lower ZOO_CACHE_GB: each 64 MB need an open file."
+                "Allow more open files (ulimit -n), or lower ZOO_CACHE_GB: every 64 MB of the cache need one."
                 if error.errno == errno.EMFILE
                 else "Make it readable, or set ZOO_CACHE_DIR to another folder.",
             ) from error

@@ -160,7 +160,7 @@ class PhotoService:
         data = b""
         try:
             name, data = photo_of(photo.head, photo.body)
-            return Response(200, self._classify(classifier, name, data))
+            return Response(200, self._classify(classifier, name, data, photo.connection))
         except RefusedError as error:
             return error.response
         except ImageError as error:
@@ -169,9 +169,11 @@ class PhotoService:
             traceback.print_exc()
             return Response(500, {"error": "The service failed on this photo. See its log."})
 
-    def _classify(self, classifier: Classifier, name: str, data: bytes) -> dict[str, Any]:
+    def _classify(self, classifier: Classifier, name: str, data: bytes, client: Connection) -> dict[str, Any]:
         header = probe(data, MAX_PIXELS)
         with self._large if header.width_px * header.height_px > _LARGE_PIXELS else nullcontext():
+            with self._changed:
+                self._begun[client] = time.monotonic()  # waiting for other large photos is not work
             answer = classifier.classify(data, self._top)
         return as_record(name, answer) | ({"note": answer.remark} if answer.remark else {})
 

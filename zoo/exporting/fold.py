@@ -84,10 +84,12 @@ def _take_apart(model: keras.Model) -> keras.Model:
 
 
 def _pointwise(dense: layers.Dense, **settings: Any) -> layers.Conv2D:
-    convolution = layers.Conv2D(dense.units, 1, use_bias=dense.use_bias, dtype="float32", **settings)
+    convolution = layers.Conv2D(
+        dense.units, 1, use_bias=dense.use_bias, data_format="channels_last", dtype="float32", **settings
+    )
     convolution.build((None, None, None, dense.kernel.shape[0]))
-    kernel, *bias = (to_array(weight) for weight in dense.weights)
-    convolution.set_weights([kernel[None, None], *bias])
+    bias = [to_array(dense.bias)] if dense.use_bias else []
+    convolution.set_weights([to_array(dense.kernel)[None, None], *bias])
     return convolution
 
 

@@ -29,6 +29,10 @@ MAX_FILE_BYTES = 2**30
 _TEMPORARY = (errno.EIO, errno.ETIMEDOUT, getattr(errno, "ESTALE", errno.EIO))
 _READ_AGAIN_AFTER_S = (0.2, 1.0, 4.0)
 
+#: Number of files in a row that may fail before files are read only once, because the disk is probably lost.
+_MOST_FAILURES = 16
+_failed = 0
+
 _SPECIAL_FILES = (
     (stat.S_ISDIR, "folder"),
     (stat.S_ISFIFO, "named pipe"),
@@ -114,19 +118,27 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 
 def patiently(read: Callable[[_Path], _Result], path: _Path) -> _Result:
     """Returns ``read(path)``. It is called again, up to three times within about five seconds, after an error that is
-    often temporary on network disks (``EIO``, ``ESTALE``, ``ETIMEDOUT``).
+    often temporary on network disks (``EIO``, ``ESTALE``, ``ETIMEDOUT``). After many such files in a row, each is read
+    only once, until one can be read.
 
     Raises:
         OSError: Another error, or such an error again.
     """
-    for pause_s in _READ_AGAIN_AFTER_S:
+    global _failed
+    for pause_s in _READ_AGAIN_AFTER_S if _failed < _MOST_FAILURES else ():
         try:
             return read(path)
         except OSError as error:
             if error.errno not in _TEMPORARY:
                 raise
             time.sleep(pause_s)
-    return read(path)
+    try:
+        result = read(path)
+    except OSError as error:
+        _failed += error.errno in _TEMPORARY
+        raise
+    _failed = 0
+    return result
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:

@@ -204,14 +204,15 @@ class TuningInfo:
         images: Number of validation images.
         kept: Whether the weights of ``epoch`` were kept. If not, no epoch was better than the head by more than the
             standard error.
-        head_accuracy, head_brier_score: Accuracy and Brier score (after calibration) of the chosen head.
+        head_accuracy, head_brier_score: Accuracy and Brier score (after calibration) of the chosen head. The accuracy
+            is ``None`` if an older version began the training.
         epoch: The epoch that was kept, or else the one with the lowest Brier score, from 1. 0 if there is none.
         accuracy, brier_score: Its accuracy and Brier score. ``None`` if there is no epoch.
     """
 
     images: int
     kept: bool
-    head_accuracy: float
+    head_accuracy: float | None
     head_brier_score: float
     epoch: int = 0
     accuracy: float | None = None
@@ -222,7 +223,7 @@ class TuningInfo:
             said = f"Epoch {self.epoch} improved on the chosen head by more than the standard error, and was kept."
         else:
             said = "No epoch improved on the chosen head by more than the standard error on the validation images."
-        if self.accuracy is None or self.brier_score is None:
+        if self.head_accuracy is None or self.accuracy is None or self.brier_score is None:
             return said
         return (
             f"{said} On {self.images} validation images, the accuracy was {percent(self.head_accuracy)} with the head"

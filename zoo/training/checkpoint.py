@@ -36,7 +36,7 @@ class Progress:
         head_errors: Squared error of the chosen head on each validation image. Epochs are kept only if they improve on
             it. Empty without a chosen head.
         best_error: Mean squared error of the kept weights on the same images, from 0 to 2.
-        head_accuracy: Validation accuracy of the chosen head.
+        head_accuracy: Validation accuracy of the chosen head. ``None`` in checkpoints of older versions.
         lowest: Mean squared error, accuracy and number of the epoch with the lowest error, kept or not. Empty before
             the first epoch, and without a chosen head.
         history: One row per epoch, as in ``history.csv``.
@@ -52,7 +52,7 @@ class Progress:
     best_loss: float = float("inf")
     head_errors: tuple[float, ...] = ()
     best_error: float = 2.0
-    head_accuracy: float = 0.0
+    head_accuracy: float | None = None
     lowest: tuple[float, ...] = ()
     history: list[dict[str, float]] = field(default_factory=list)
     callbacks: dict[str, Any] = field(default_factory=dict)

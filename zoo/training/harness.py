@@ -182,7 +182,9 @@ class Harness(keras.callbacks.Callback):
             if self.progress.head_errors:
                 errors = calibrated_errors(probabilities, true)
                 error = float(errors.mean())
-                self.progress.lowest = min(self.progress.lowest or (math.inf,), (error, accuracy, float(epoch + 1)))
+                if math.isfinite(error):
+                    found = (error, accuracy, float(epoch + 1))
+                    self.progress.lowest = min(self.progress.lowest or found, found)
                 best = self._improves(errors)
             else:
                 # By the loss alone, an early epoch would be best, because one confident mistake outweighs many correct

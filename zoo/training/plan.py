@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,9 +208,13 @@ def refuse_other_data(run: Run, data: ImageData) -> None:
         "in another split": {name for name in common if before[name][1] != now[name][1]},
     }
     told = [f"{len(names)} {what} ({_some(names)})" for what, names in differences.items() if names]
+    hint = f"Restore {data.source}, or start a new run."
+    if not any(names for what, names in differences.items() if what != "in another split"):
+        repeat = shlex.join(["zoo", "train", "--repeat", str(run.path)])
+        hint += f" If you have moved no image, this version of zoo splits images differently: {repeat}"
     raise TrainingError(
         f"The data of {run.path} has changed: {', '.join(told) or 'it is split differently'}.",
-        f"Restore {data.source}, or start a new run.",
+        hint,
     )
 
 

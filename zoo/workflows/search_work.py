@@ -204,13 +204,14 @@ class SearchWork:
         from zoo.report.text import plural
 
         limits = self._request.limits
-        costs = [(outcome.candidate, outcome.cost) for outcome in outcomes if limits.excess(outcome.cost) > 1]
-        for outcome in outcomes:
-            if outcome.judged and limits.excess(outcome.cost) <= 1:
+        judged = [outcome for outcome in outcomes if outcome.judged]
+        costs = [(outcome.candidate, outcome.cost) for outcome in judged if limits.excess(outcome.cost) > 1]
+        for outcome in judged:
+            if replace(limits, max_latency_ms=None).excess(outcome.cost) <= 1:  # a busy machine is slower
                 keep_outcome(self._folder, replace(outcome, error=""))  # the same command tries them again
-        if costs:
+        if costs and len(costs) == len(judged):
             return self._too_costly("candidate", costs)
-        kind = ExportError if any(outcome.judged for outcome in outcomes) else PluginError
+        kind = ExportError if judged else PluginError
         causes = "\n  ".join(f"{outcome.candidate}: {outcome.error}" for outcome in outcomes)
         return kind(f"{plural(len(outcomes), 'candidate')} failed, and none is left.", causes)
 
@@ -234,11 +235,13 @@ class SearchWork:
             keep_outcome(self._folder, outcome)
             return outcome
         start = time.perf_counter()
-        # An error of the images is not caught, because it concerns all candidates.
-        data = self._photos.seen_as(candidate.image, self._reporter.counter("decoding"))
+        data = None
         try:
+            data = self._photos.seen_as(candidate.image, self._reporter.counter("decoding"))
             found = judge(candidate, data, self._reporter, start)
         except Exception as error:  # a network that a backend cannot compute must not prevent the others
+            if data is None and isinstance(error, DataError):
+                raise  # the images, which are the same for all candidates
             outcome = Outcome(candidate=candidate, cost=cost, error=failure_of(error))
         else:
             outcome = Outcome(candidate=candidate, cost=cost, judged=found.judged)
@@ -303,7 +306,7 @@ class SearchWork:
             Its run, the record of it, and the cost of the exported file. ``None`` if it failed. Then it is recorded
             that its layers are not fine-tuned or, if they were not, that it is left out.
         """
-        winner, cost = self._begun(best), best.cost
+        winner, cost, exceeded = self._begun(best), best.cost, ""
         if winner.untuned:
             self._note(f"{best.candidate} is not fine-tuned, because the fine-tuned model failed: {winner.untuned}")
         try:
@@ -313,7 +316,8 @@ class SearchWork:
                 keep_winner(self._folder, winner)
             cost = self._cost_of(best, winner)
             trouble = ""
-            if exceeded := self._request.limits.exceeded(cost):
+            exceeded = self._request.limits.exceeded(cost)
+            if exceeded:
                 trouble = f"The exported file takes {exceeded}; {best.cost.latency_ms:.2f} ms and"
                 trouble += f" {best.cost.size_mb:.2f} MB were measured on the untrained model."
         except (UsageError, DataError):
@@ -322,7 +326,7 @@ class SearchWork:
             trouble = failure_of(error)
         if not trouble:
             return run, winner, cost
-        if winner.recipe:
+        if winner.recipe and not exceeded:  # without fine-tuning, the file has the same cost
             keep_winner(self._folder, Winner(key=winner.key, run=self._free_name(), untuned=trouble))
         else:
             keep_outcome(self._folder, replace(best, cost=cost, error=trouble))
@@ -369,6 +373,9 @@ class SearchWork:
         """Notes whether the winner was fine-tuned, and whether its test images were used to choose it."""
         if run.info.tuning:
             self._note(f"All layers of the winner were fine-tuned in the time that was left. {run.info.tuning}")
+        elif run.recipe.epochs:  # a run of an older version, or without validation images
+            kept = "is" if run.info.best_epoch else "is not"
+            self._note(f"The winner was trained to be fine-tuned in the time that was left. The result {kept} kept.")
         chose = set(self._photos.contents)
         seen = sum(row["split"] == "test" and row["sha256"] in chose for row in run.split())
         if seen:

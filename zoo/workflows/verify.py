@@ -98,7 +98,7 @@ def verify(request: VerifyRequest, reporter: Reporter) -> Verified:
         UsageError: The file or the model does not exist.
         DataError: The images cannot be used, or all of them calibrated the file.
         ExportError: The file cannot be read or executed, the emulator ended early, or the bundle was changed during an
-            emulation. Then nothing was verified.
+            emulation. Then nothing is recorded.
     """
     if request.processor is None:
         if request.fetch:
