@@ -91,3 +91,35 @@ def test_a_service_returns_large_blocks() -> None:
         assert was_set == str(way == "set")
         grown[way] = int(megabytes)
     assert grown["set"] < 10 < grown["default"]
+
+
+#: Allocates and frees 4 MB twenty times in a thread, like a service that decodes photos, and counts the page faults.
+_PHOTOS = """
+import resource, threading
+from zoo.memory import return_large_blocks
+print(return_large_blocks())
+import numpy as np
+
+def work():
+    global before
+    np.ones(2**22, np.uint8)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        np.ones(2**22, np.uint8)
+
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the GNU C library is that of Linux")
+def test_a_service_uses_smaller_blocks_again() -> None:
+    if os.confstr("CS_GNU_LIBC_VERSION") is None:
+        pytest.skip("this is not the GNU C library")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    done = subprocess.run([sys.executable, "-c", _PHOTOS], env=inherited, capture_output=True, text=True, check=True)
+    was_set, faults = done.stdout.split()
+    assert was_set == "True"
+    assert int(faults) < 2048  # each 4 MB are 1024 pages

@@ -33,7 +33,8 @@ def return_large_blocks() -> bool:
     memory depends only on the images that are being decoded (docs/decisions/0024-serving-over-http.md). Existing
     settings of the user are kept.
     """
-    return _set_up((_MMAP_THRESHOLD, _LARGE_BYTES))
+    # The library would set both by itself, but no longer does so for one if the other is set.
+    return _set_up((_MMAP_THRESHOLD, _LARGE_BYTES), (_TRIM_THRESHOLD, 2 * _LARGE_BYTES))
 
 
 def _set_up(*options: tuple[int, int]) -> bool:
