@@ -98,6 +98,7 @@ def test_ten_thousand_pictures_take_no_more_memory_than_a_thousand(photos: list[
         gc.collect()
         held.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    # 6000 more images. An image has 20 kB, and up to 20 of them may be read ahead.
-    assert held[2] - held[0] < 400_000
+    # 6000 more images. An image has 20 kB, and at either moment, none or up to 20 of them may be read ahead, besides
+    # those that are being decoded, with their files. Even 200 bytes of each image would be 1.2 MB.
+    assert held[2] - held[0] < 800_000
     assert taken < 10_020
