@@ -8,19 +8,20 @@ import sys
 
 import pytest
 
-#: Allocates 64 MB five times in a thread, like TensorFlow, and counts the page faults.
+#: Allocates and frees blocks in a thread after a function of ``zoo.memory``, and counts the page faults.
 _SCRIPT = """
-import resource, threading
-from zoo.memory import keep_freed_memory
-print(keep_freed_memory())
+import resource, sys, threading
+import zoo.memory
+print(getattr(zoo.memory, sys.argv[1])())
 import numpy as np
+size, count = map(int, sys.argv[2:])
 
 def work():
     global before
-    np.ones(2**26, np.uint8)
+    np.ones(size, np.uint8)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(5):
-        np.ones(2**26, np.uint8)
+    for _ in range(count):
+        np.ones(size, np.uint8)
 
 thread = threading.Thread(target=work)
 thread.start()
@@ -29,9 +30,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def _run(**environment: str) -> tuple[bool, int]:
+def _run(function: str, size_bytes: int, count: int, **environment: str) -> tuple[bool, int]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    command = [sys.executable, "-c", _SCRIPT]
+    command = [sys.executable, "-c", _SCRIPT, function, str(size_bytes), str(count)]
     done = subprocess.run(command, env=inherited | environment, capture_output=True, text=True, check=True)
     kept, faults = done.stdout.split()
     return kept == "True", int(faults)
@@ -41,13 +42,13 @@ def _run(**environment: str) -> tuple[bool, int]:
 def test_freed_memory_is_used_again() -> None:
     if os.confstr("CS_GNU_LIBC_VERSION") is None:
         pytest.skip("this is not the GNU C library")
-    kept, faults = _run()
+    kept, faults = _run("keep_freed_memory", 2**26, 5)  # like TensorFlow
     assert kept
     assert faults < 1000
 
 
 def test_whoever_has_set_the_allocator_up_keeps_that() -> None:
-    kept, _ = _run(MALLOC_ARENA_MAX="2")
+    kept, _ = _run("keep_freed_memory", 2**26, 5, MALLOC_ARENA_MAX="2")
     assert not kept
 
 
@@ -93,33 +94,10 @@ def test_a_service_returns_large_blocks() -> None:
     assert grown["set"] < 10 < grown["default"]
 
 
-#: Allocates and frees 4 MB twenty times in a thread, like a service that decodes photos, and counts the page faults.
-_PHOTOS = """
-import resource, threading
-from zoo.memory import return_large_blocks
-print(return_large_blocks())
-import numpy as np
-
-def work():
-    global before
-    np.ones(2**22, np.uint8)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
-        np.ones(2**22, np.uint8)
-
-thread = threading.Thread(target=work)
-thread.start()
-thread.join()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the GNU C library is that of Linux")
 def test_a_service_uses_smaller_blocks_again() -> None:
     if os.confstr("CS_GNU_LIBC_VERSION") is None:
         pytest.skip("this is not the GNU C library")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    done = subprocess.run([sys.executable, "-c", _PHOTOS], env=inherited, capture_output=True, text=True, check=True)
-    was_set, faults = done.stdout.split()
-    assert was_set == "True"
-    assert int(faults) < 2048  # each 4 MB are 1024 pages
+    was_set, faults = _run("return_large_blocks", 2**22, 20)
+    assert was_set
+    assert faults < 2048  # each 4 MB are 1024 pages

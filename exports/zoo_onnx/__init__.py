@@ -26,7 +26,7 @@ EXPORTER = Exporter(
     notes={
         "int8": "On x86 processors without VNNI, the 8-bit kernels of ONNX Runtime overflow and predictions change. "
         "Programs other than zoo and its runner must set the session option session.x64quantprecision to 1 there, and "
-        "only there, because it makes the file slower. "
+        "only there, because it makes the file slower elsewhere. "
         "WebAssembly does not overflow."
     },
 )

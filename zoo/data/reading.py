@@ -50,8 +50,8 @@ class Read:
     Args:
         entry: The file.
         state: State of the file at that time.
-        sha256: SHA-256 of its content. ``None`` if it could not be read, or a decoder or memory is
-            missing on this machine.
+        sha256: SHA-256 of its content. ``None`` if it could not be read, or a decoder or memory is missing
+            on this machine.
         pixels: The preprocessed image, uint8. ``None`` if it is known, or there is none.
         reason: The reason why there is no image.
         remark: Remark on the image.

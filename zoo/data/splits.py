@@ -79,6 +79,7 @@ def _taken(contents: Mapping[str, AbstractSet[str]], split: str, share: float, l
         taken |= {content for content in of_class - known if rank[content] < share}
         known |= of_class
         least = max(1, min(left, len(of_class) - 1))
+        # If too few remain, those with the largest rank for the test split go back to the training images.
         back = sorted(of_class & taken, key=lambda content: unit(content, TEST, seed))
         taken -= set(back[max(0, len(of_class) - least) :])
         if len(of_class) > 1 and not of_class & taken:

@@ -68,7 +68,7 @@ def judge(candidate: Candidate, data: ImageData, reporter: Reporter, start: floa
         start: Value of ``time.perf_counter()`` when the candidate was begun.
 
     Raises:
-        DataError: A class has too few images that are dissimilar for this backbone.
+        DataError: Too few classes have images that are dissimilar for this backbone.
         PluginError: The plugin fails.
     """
     chosen = _choose(architectures().get(candidate.architecture), data, reporter)

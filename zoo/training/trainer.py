@@ -218,9 +218,8 @@ def _choose_head(
     with timed(run, "head_s"):
         chosen = choose_for(features, images, recipe, run.seed, reporter.counter("choosing"))
     used = tuple(name for name, uses in zip(depths, chosen.uses(features.widths), strict=False) if uses)
-    judged = set(images.classes[chosen.positions].tolist())
-    unjudged = tuple(label for index, label in enumerate(data.labels) if judged and index not in judged)
     true = images.classes[chosen.positions]
+    unjudged = tuple(label for index, label in enumerate(data.labels) if true.size and index not in true)
     counts = np.bincount(images.classes, minlength=len(data.labels))
     lacking = find_lacking(data.labels, counts, true, chosen.probabilities.argmax(1) == true)
     info = replace(chosen.info, depths=used, unjudged=unjudged, lacking=lacking)

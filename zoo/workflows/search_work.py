@@ -375,7 +375,7 @@ class SearchWork:
             self._note(f"All layers of the winner were fine-tuned in the time that was left. {run.info.tuning}")
         elif run.recipe.epochs:  # a run of an older version, or without validation images
             kept = "is" if run.info.best_epoch else "is not"
-            self._note(f"The winner was trained to be fine-tuned in the time that was left. The result {kept} kept.")
+            self._note(f"Fine-tuning of the winner was tried in the time that was left. Its result {kept} kept.")
         chose = set(self._photos.contents)
         seen = sum(row["split"] == "test" and row["sha256"] in chose for row in run.split())
         if seen:

@@ -94,11 +94,11 @@ class Teacher:
         channels: dict[Call, Channels],
         progress: Progress = lambda done, total: None,
     ) -> None:
-        # Mirrored images can be used for all classes, because the target is the prediction of the float model, not a
-        # label.
         # At random, because the classes alternate: every fifth image of five classes would be one class.
         held = np.random.default_rng(0).permutation(len(images)) % _HELD_OUT == 0
         own = images[~held]
+        # Mirrored images can be used for all classes, because the target is the prediction of the float model, not a
+        # label.
         self.images = np.concatenate([own, own[:, :, ::-1]])[:_MOST_IMAGES]
         self.held_out = images[held]
         taught, total = len(self.images), len(self.images) + len(self.held_out)
