@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from zoo.reporter import Reporter
 from zoo.searching.candidate import Limits, ranked
 from zoo.searching.engine import Engine
 from zoo.searching.folder import read_outcomes
+from zoo.searching.stages import Known
 from zoo.workflows import search
 from zoo.workflows.search import SearchRequest
 
@@ -58,6 +60,21 @@ def test_two_processes_share_a_search(folder: Path) -> None:
     workers = {line.split()[1] for line in (folder / "judged.txt").read_text().splitlines()}
     assert len(workers) == 2
     assert list((folder / "workers").iterdir()) == []
+
+
+def test_an_outcome_of_another_process_is_seen_while_the_next_candidate_is_chosen(folder: Path) -> None:
+    other, mine = make_engine(folder), make_engine(folder)
+
+    def known() -> Known:
+        seen = mine.known()
+        if not seen.outcomes:
+            assert other.step()
+            assert other.step()
+        return seen
+
+    outcome = replace(mine, known=known).step()
+    assert outcome
+    assert outcome.candidate not in (own_rule("small"), own_rule("large"))
 
 
 def test_a_killed_search_goes_on_and_repeats_nothing_that_is_finished(folder: Path) -> None:

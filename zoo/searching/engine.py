@@ -74,9 +74,13 @@ class Engine:
             UsageError: There is no time for a single candidate.
         """
         with self.journal.at_work():
+            before = self.journal.read()
             while (claim := self._claim()) is None:
-                if not self.journal.read().running:
+                now = self.journal.read()
+                # An outcome that another process recorded since `before` may not have been known to `_claim`.
+                if not now.running and now.taken == before.taken:
                     return None
+                before = now
                 time.sleep(ASK_AGAIN_S)
             outcome = self._try(claim)
             self.clock.keep()
@@ -137,7 +141,8 @@ class Engine:
         needed = pace * _expected_s(self.images, cost) + self.reserve_s(pace)
         if self.clock.left_s >= needed:
             return True
-        if not any(outcome.judged for outcome in known.outcomes) and not self.journal.read().running:
+        claimed = self.journal.read()
+        if not (any(outcome.judged for outcome in known.outcomes) or claimed.finished or claimed.running):
             raise UsageError(
                 f"The time is too short for one candidate: {as_minutes(self.clock.left_s)} are left, and {candidate}"
                 f" takes about {as_minutes(needed)}, including the training and export of the winner.",
