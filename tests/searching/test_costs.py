@@ -15,11 +15,12 @@ import pytest
 
 from zoo import Architecture, ImageSpec, UsageError
 from zoo.atomic import unwritable
-from zoo.errors import TrainingError
+from zoo.data.cache import ImageCache
+from zoo.errors import DataError, TrainingError
 from zoo.registry import architectures, exporters
 from zoo.reporter import Reporter
 from zoo.searching import cost, costs
-from zoo.searching.candidate import Candidate, Cost, Judged, Limits, Outcome, front, ranked, sized
+from zoo.searching.candidate import Candidate, Cost, Judged, Limits, Outcome, failure_of, front, ranked, sized
 from zoo.searching.clock import read_time
 from zoo.searching.cost import Form
 from zoo.searching.device import read_device
@@ -194,6 +195,15 @@ def test_a_disk_that_cannot_be_written_ends_the_search(
     found = costs.Costs(form, tmp_path, None, print, Reporter())
     with pytest.raises(TrainingError, match="ould not write"):
         found(Candidate(architecture="mobilenetv2", image=SQUARE))
+
+
+def test_a_cache_on_a_full_disk_ends_the_search(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ImageCache()
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(DataError, match="are free") as full:
+        cache.make_room(1000, keep=set())
+    with pytest.raises(DataError, match="are free"):
+        failure_of(full.value)
 
 
 def raising(error: Exception) -> Callable[..., None]:

@@ -172,7 +172,8 @@ def failure_of(error: Exception) -> str:
         ZooError: A disk is full or a file of the search cannot be written, which does not concern the candidate alone.
     """
     # The message is compared, because TensorFlow and plugins report a full disk with errors of their own.
-    full = any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+    told = f"{error} {error.__cause__}"
+    full = any(os.strerror(code) in told for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
     unwritten = isinstance(error, TrainingError) and isinstance(error.__cause__, OSError)
     if isinstance(error, ZooError):
         if full or unwritten:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 import sqlite3
 import time
@@ -81,7 +83,7 @@ def make_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collec
         raise DataError(
             f"The cache needs {wanted_bytes / 1e9:.2f} GB in {folder}; {max(0, on_disk) / 1e9:.2f} GB are free.",
             "Free some space (`zoo cache --clear`), or set ZOO_CACHE_DIR to a larger disk.",
-        )
+        ) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     find_room(folder, table, wanted_bytes, keep)
 
 
