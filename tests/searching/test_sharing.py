@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.clocks import wrong_clock
 from tests.searching.shares import CANDIDATES, brier_score, judged_keys, make_engine, own_rule
 from zoo.errors import TrainingError, UsageError
 from zoo.reporter import Reporter
@@ -34,8 +36,9 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def start(folder: Path, *more: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "tests.searching.shares", str(folder), *more], cwd=REPOSITORY)
+def start(folder: Path, *more: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.searching.shares", str(folder), *more]
+    return subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, **(env or {})})
 
 
 def killed_at(folder: Path, key: str) -> None:
@@ -51,8 +54,9 @@ def killed_at(folder: Path, key: str) -> None:
     process.wait()
 
 
-def test_two_processes_share_a_search(folder: Path) -> None:
-    both = [start(folder, "", "2"), start(folder, "", "2")]
+@pytest.mark.parametrize("clocks_differ", [False, True])
+def test_two_processes_share_a_search(folder: Path, clocks_differ: bool, tmp_path: Path) -> None:
+    both = [start(folder, "", "2"), start(folder, "", "2", env=wrong_clock(tmp_path, -7200) if clocks_differ else {})]
     assert [process.wait(120) for process in both] == [0, 0]
     judged = Counter(judged_keys(folder))
     assert len(judged) == CANDIDATES
@@ -60,6 +64,9 @@ def test_two_processes_share_a_search(folder: Path) -> None:
     workers = {line.split()[1] for line in (folder / "judged.txt").read_text().splitlines()}
     assert len(workers) == 2
     assert list((folder / "workers").iterdir()) == []
+    best, _ = ranked(read_outcomes(folder))[0]
+    assert (best.candidate.architecture, best.candidate.image.height_px) == ("large", 144)
+    assert make_engine(folder).clock.elapsed_s < 600
 
 
 def test_an_outcome_of_another_process_is_seen_while_the_next_candidate_is_chosen(folder: Path) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.clocks import wrong_clock
 from tests.conftest import FakePlugin, PhotoFolder, Zoo, zoo_command, zoo_environment
 from tests.training.test_devices import KILLER
 from tests.training.test_transfer import weights
@@ -257,13 +258,13 @@ def test_a_relay_keeps_a_lost_connection_open_only_after_an_answer(answered: boo
 
 
 @pytest.fixture
-def member() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+def member() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts a host in a process of its own, which joins and then sleeps."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(place: str) -> subprocess.Popen[str]:
+    def start(place: str, **environment: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", MEMBER, place, "given"]
-        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}))
         return started[-1]
 
     yield start
@@ -296,6 +297,19 @@ def test_a_host_that_is_killed_or_frozen_is_noticed(
     assert time.monotonic() - start < 15
     assert told in error.value.message
     assert "--resume" in str(error.value.hint)
+
+
+def test_hosts_whose_clocks_differ_are_not_lost(
+    member: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("zoo.hosts.group.SILENCE_S", 3.0)
+    port = free_port()
+    other = member(f"2/2@127.0.0.1:{port}", **wrong_clock(tmp_path, -7200))
+    with joined(Place(1, 2, "127.0.0.1", port), Reporter()) as group:
+        assert group.gather("hello") == [b"", b"given"]
+        time.sleep(5)
+        assert group.lost is None
+    assert other.poll() is None
 
 
 STUCK = """
