@@ -40,6 +40,12 @@ def onnx_bundle(digits_exports: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def no_emulator(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty cache, and no emulator on the PATH."""
+    monkeypatch.setattr("shutil.which", lambda name: None)
+
+
+@pytest.fixture
 def fake_emulator(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEmulator:
     """``fake_emulator(bundle, version="10.0.2", fault="")`` adds it to the PATH, with all files that a bundle needs.
 

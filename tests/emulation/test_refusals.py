@@ -18,14 +18,12 @@ from tests.conftest import Zoo
 from tests.emulation.conftest import FakeEmulator
 from zoo.cli.verify import command
 from zoo.edge.bundle import fingerprint, read_bundle, seal
-from zoo.emulation import EmulatedDevice, fetch_emulator, find_emulator
-from zoo.emulation import fetch as fetching
+from zoo.emulation import EmulatedDevice, find_emulator
 from zoo.emulation.place import find_program, folder
 from zoo.errors import ExportError, UsageError
 from zoo.exporting import processors
 from zoo.exporting.place import replacing
 from zoo.parity import Verification
-from zoo.reporter import Reporter
 
 #: Predicts another class: the last one instead of the first.
 MIRRORED = """
@@ -34,11 +32,6 @@ right = onnxruntime.InferenceSession.run
 onnxruntime.InferenceSession.run = lambda *given: [found[:, ::-1].copy() for found in right(*given)]
 """
 READY = """{"machine": "aarch64", "python": "3.13", "inputs": [], "outputs": [], "arrays": []}"""
-
-
-@pytest.fixture
-def no_emulator(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda name: None)
 
 
 def fetching_line(said: str) -> list[str]:
@@ -103,50 +96,6 @@ def test_an_emulator_that_cannot_start_is_passed_over(fake_emulator: FakeEmulato
     newer.unlink()
     with pytest.raises(UsageError, match=rf"The emulator {broken} does not run"):
         find_program()
-
-
-@pytest.mark.skipif(shutil.which("apt-get") is None, reason="this system has no apt-get")
-@pytest.mark.parametrize(
-    ("system", "lists", "mirror"),
-    [
-        ("debian", True, "http://mirror.example/linux/debian-copy/"),  # the origin in the lists says what it is
-        ("ubuntu", True, "http://mirror.example/linux/debian-copy/"),
-        ("debian", False, "http://deb.example/debian/"),  # no lists, as in a container image
-        ("ubuntu", False, None),
-    ],
-)
-def test_the_mirror_of_debian_is_found_among_other_repositories(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, system: str, lists: bool, mirror: str | None
-) -> None:
-    suites = {
-        "http://chrome.example/linux/deb stable": "Google LLC",
-        "http://mirror.example/linux/debian-copy bookworm": "Debian",
-        "http://deb.example/debian bookworm": "Raspberry Pi Foundation",
-        "http://deb.example/debian-security bookworm-security": "Debian",
-    }
-    state = tmp_path / "lists"
-    (state / "partial").mkdir(parents=True)
-    (tmp_path / "sources.list").write_text("".join(f"deb [trusted=yes] {suite} main\n" for suite in suites))
-    (tmp_path / "apt.conf").write_text(
-        f'Dir::Etc::sourcelist "{tmp_path}/sources.list"; Dir::Etc::sourceparts "/dev/null";'
-        f'Dir::State::lists "{state}"; APT::Architecture "amd64"; APT::Architectures {{ "amd64"; }};'
-    )
-    for suite, origin in suites.items() if lists else ():
-        uri, name = suite.removeprefix("http://").split()
-        label = "Debian-Security" if "security" in name else origin
-        start = f"{uri.replace('/', '_')}_dists_{name}"
-        (state / f"{start}_main_binary-amd64_Packages").touch()
-        (state / f"{start}_Release").write_text(
-            f"Origin: {origin}\nLabel: {label}\nSuite: x\nCodename: x\nArchitectures: amd64\nComponents: main\n"
-            f"Date: Sat, 11 Jan 2025 10:00:00 UTC\nSHA256:\n {'0' * 64} 0 main/binary-amd64/Packages\n"
-        )
-    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
-    monkeypatch.setattr("platform.freedesktop_os_release", lambda: {"ID": system})
-    if mirror is None:
-        with pytest.raises(UsageError, match="names no package source of Debian"):
-            fetching._source()
-    else:
-        assert fetching._source().split()[-1] == mirror
 
 
 def test_missing_wheels_are_named(zoo: Zoo, digits_run: Path, onnx_bundle: Path, fake_emulator: FakeEmulator) -> None:
@@ -333,20 +282,3 @@ def test_two_verifications_at_once_are_both_recorded(
         one.result()
     assert sorted(json.loads((onnx_bundle / "verify.json").read_text())["processors"]) == ["cortex-a72", "max"]
     assert not read_bundle(onnx_bundle).altered()
-
-
-@pytest.mark.usefixtures("own_cache", "no_emulator")
-def test_a_download_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*command: str, **options: object) -> str:
-        raise UsageError(f"{command[0]} failed: no network")
-
-    monkeypatch.setattr(fetching, "_run", run)
-    with pytest.raises(UsageError, match=r"failed: no network"):
-        fetch_emulator(("numpy>=2.1",), Reporter())
-
-
-@pytest.mark.parametrize("line", ["--index-url=x", "-r more.txt", "numpy>="])
-@pytest.mark.usefixtures("own_cache")
-def test_requirements_that_are_none_never_reach_pip(line: str) -> None:
-    with pytest.raises(UsageError, match="pip cannot install"):
-        fetching._fetch_wheels((line,), folder() / "wheels")

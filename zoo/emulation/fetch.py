@@ -6,7 +6,6 @@ Downloaded packages are kept until they are unpacked.
 
 from __future__ import annotations
 
-import getpass
 import os
 import platform
 import re
@@ -101,7 +100,8 @@ class _Apt:
             "Dir::State::lists": self.downloads / "lists",
             "Dir::State::status": self.downloads / "status",
             "Dir::Cache": self.downloads,
-            "APT::Sandbox::User": getpass.getuser(),  # the user _apt could not write here
+            "APT::Sandbox::User": "root",  # started by root, it would otherwise become _apt, which may not write here
+            "APT::Update::Error-Mode": "any",  # otherwise a mirror that cannot be reached is only a warning
             "APT::Architectures::": "arm64",
         }
         values = [f"{name}={value}" for name, value in own.items()]
@@ -205,5 +205,5 @@ def _run(*command: str, cwd: Path | None = None, environment: dict[str, str] | N
     if done.returncode:
         lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
         told = [line for line in lines if line.startswith(("E:", "ERROR:"))] or lines or ["no message"]
-        raise UsageError(f"{name} failed: {readable(told[-1].removeprefix('ERROR:').removeprefix('E:').strip())}")
+        raise UsageError(f"{name} failed: {readable(told[0].removeprefix('ERROR:').removeprefix('E:').strip())}")
     return done.stdout.decode(errors="replace")
