@@ -36,7 +36,7 @@ LONGEST = (
     *("test_quantize.py", "test_html.py", "test_matrix.py", "test_page.py", "test_transfer.py", "test_onnx.py"),
     *("test_efficientnet_lite.py", "test_mobilenetv2.py", "test_api.py", "test_run.py", "test_zoo_mlflow.py"),
     *("test_applications_weights.py", "test_heads.py", "test_applications_model.py", "test_backends.py"),
-    *("test_notebooks.py", "test_search.py", "test_every_page.py"),
+    *("test_notebooks.py", "test_search.py", "test_every_page.py", "test_arm.py"),
 )
 
 
