@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -348,6 +348,52 @@ def test_photos_beyond_the_bound_are_decoded_when_they_are_read(
     data = load_data(str(root), SPEC)
     assert not any("room" in note for note in data.notes)
     assert np.array_equal(data.pixels.read(range(20)), expected)
+
+
+def test_renamed_photos_beyond_the_bound_are_not_decoded_again(
+    photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = photo_folder({"a": 10, "b": 10})
+    make_old(root)
+    monkeypatch.setenv("ZOO_CACHE_GB", str(8 * IMAGE_BYTES / 1e9))
+    with contextlib.closing(ImageCache()) as cache:
+        assert ingest(list_source(root).entries, SPEC, cache).decoded == 20
+    (root / "b").rename(root / "c")  # the cache has photos of the other class
+    with contextlib.closing(ImageCache()) as cache:
+        found = ingest(list_source(root).entries, SPEC, cache)
+        assert (found.decoded, found.on_file, len(found.entries)) == (0, 13, 20)
+    monkeypatch.setenv("ZOO_CACHE_GB", str(16 * IMAGE_BYTES / 1e9))
+    with contextlib.closing(ImageCache()) as cache:
+        found = ingest(list_source(root).entries, SPEC, cache)
+        assert found.on_file == 6  # with more room, more are decoded once
+        expected = np.stack([load_image(entry.path, SPEC) for entry in found.entries])
+        assert np.array_equal(found.pixels.read(range(20)), expected)
+
+
+def test_images_beyond_the_bound_and_features_do_not_evict_each_other_in_turn(
+    photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = photo_folder({"a": 10, "b": 10})
+    make_old(root)
+    monkeypatch.setattr(cache_module, "SEGMENT_BYTES", IMAGE_BYTES)
+    monkeypatch.setenv("ZOO_CACHE_GB", str(16 * IMAGE_BYTES / 1e9))
+    computed: list[str] = []
+
+    def features(contents: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        for sha256 in contents:
+            computed.append(sha256)
+            yield sha256, np.zeros(IMAGE_BYTES // 16, np.float32)
+
+    decoded = []
+    for _ in range(3):
+        with contextlib.closing(ImageCache()) as cache:
+            found = ingest(list_source(root).entries, SPEC, cache)
+            decoded.append(found.decoded)
+            del found
+            cache.filled("features-test", [f"content{n}" for n in range(20)], IMAGE_BYTES // 4, features)
+    assert len(computed) == 20
+    assert decoded[0] == 20
+    assert decoded[2] == 0
 
 
 def test_a_photo_beyond_the_bound_that_is_changed_or_removed_is_named(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,8 @@ Progress = Callable[[int, int], None]
 
 #: Number of files after which what was found out about them is stored, so that an interruption loses little.
 _STORE_EVERY = 256
+#: Number of files that are looked up in the cache at once. What the cache knows about one takes 500 bytes of memory.
+_LOOKED_UP = 10_000
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def ingest(
     key = f"{spec.digest}-{DECODER}"
     image_bytes = int(np.prod(spec.input_shape))
     contents = _unchanged(entries, cache, say)
-    known = list(dict.fromkeys(contents.values()))
+    looked_up = dict.fromkeys(contents.values())
+    known = list(looked_up)
     reasons = cache.contents.refusals(known, DECODER)
     places = cache.rows(key, known, image_bytes)
     on_file: dict[str, OnFile] = {}
@@ -137,6 +140,18 @@ def ingest(
         settled = places.keys() | reasons.keys() | on_file.keys()
         return [entry for entry in entries if entry.path not in failed and contents.get(entry.path) not in settled]
 
+    def knows(sha256: str, *, beyond: bool) -> bool:
+        # A file that was renamed is recognised by its content. Beyond the room of the cache, it is not decoded again.
+        return cache.knows(key, DECODER, sha256, remarks=beyond and sha256 not in looked_up)
+
+    def leave_on_file(some: Sequence[Entry]) -> None:
+        """Leaves images on file that are known to be decodable, so that they are not decoded in advance."""
+        known = [entry for entry in some if entry.path in contents]
+        decodable = cache.contents.decodable([contents[entry.path] for entry in known], DECODER)
+        for entry in known:
+            if (sha256 := contents[entry.path]) in decodable:
+                on_file[sha256] = OnFile(entry.path, sha256, spec)
+
     for attempt in range(ATTEMPTS):
         todo = unsettled()
         wanted: set[str] = set()
@@ -149,17 +164,20 @@ def ingest(
         new = [entry for entry in todo if contents.get(entry.path) not in places]
         room = cache.find_room(len(new) * image_bytes, keep=places.values()) // image_bytes
         if room < len(new):
-            for entry in _decoded_before(new[room:], contents, cache):
-                on_file[contents[entry.path]] = OnFile(entry.path, contents[entry.path], spec)
+            leave_on_file(new[room:])
             todo = [entry for entry in todo if (sha256 := contents.get(entry.path)) not in on_file or sha256 in wanted]
         # Images in the index may be evicted before they are looked up. On the second attempt, only mapped images count.
-        in_cache = functools.partial(cache.knows, key, DECODER) if attempt == 0 else places.__contains__
+        in_cache: Callable[[str], bool] = places.__contains__
+        if attempt == 0:
+            in_cache = functools.partial(knows, beyond=room < len(new))
         # Closed here, because after an error in `write_images` it must store its last files before the index is closed.
         with closing(new_images(todo, in_cache, room)) as images:
             places |= cache.write_images(key, images, image_bytes)
         unknown = [sha256 for sha256 in dict.fromkeys(contents.values()) if sha256 not in places]
         reasons |= cache.contents.refusals(unknown, DECODER)
         places |= cache.rows(key, unknown, image_bytes)
+        if room < len(new):
+            leave_on_file(unsettled())
     if unsettled():
         raise cache.unkept()
     found: dict[str, Place] = {**on_file, **places}
@@ -181,23 +199,16 @@ def ingest(
     )
 
 
-def _unchanged(entries: Iterable[Entry], cache: ImageCache, say: Say | None) -> dict[str, str]:
+def _unchanged(entries: Sequence[Entry], cache: ImageCache, say: Say | None) -> dict[str, str]:
     """SHA-256 by path, for files whose size, time and inode have not changed since they were last read."""
-    paths = [entry.path for entry in entries]
-    known = cache.contents.files(paths)
     found: dict[str, str] = {}
-    slow = Slow(f"Comparing files with the cache: {{}} of {len(known)}", say)
-    for path, (state, sha256) in known.items():
-        slow.tick()
-        try:
-            if FileState.of(os.stat(path)) == state:  # noqa: PTH116
-                found[path] = sha256
-        except OSError:
-            continue
+    slow = Slow(f"Comparing files with the cache: {{}} of {len(entries)}", say)
+    for start in range(0, len(entries), _LOOKED_UP):
+        paths = [entry.path for entry in entries[start : start + _LOOKED_UP]]
+        known = cache.contents.files(paths)
+        for path in paths:
+            slow.tick()
+            with suppress(OSError):
+                if path in known and FileState.of(os.stat(path)) == known[path][0]:  # noqa: PTH116
+                    found[path] = known[path][1]
     return found
-
-
-def _decoded_before(entries: Sequence[Entry], contents: Mapping[str, str], cache: ImageCache) -> list[Entry]:
-    """The files that are known to be decodable, and therefore are not decoded in advance."""
-    known = cache.contents.decodable([contents[entry.path] for entry in entries if entry.path in contents], DECODER)
-    return [entry for entry in entries if contents.get(entry.path) in known]

@@ -33,7 +33,7 @@ _SYSTEM_NAMES = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One file that may be an image.
 
@@ -50,7 +50,7 @@ class Entry:
     split: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A file that is not used, and the reason."""
 

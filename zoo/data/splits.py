@@ -34,7 +34,7 @@ class Shares:
     val: float = VAL_SHARE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Labelled:
     """The input of a split: the label, the content, and the given split, if there is one."""
 

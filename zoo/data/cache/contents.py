@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from zoo.data.cache.index import Index, chunks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileState:
     """The properties that show that a file is unchanged since it was read, as in git's index.
 

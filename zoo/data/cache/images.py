@@ -58,8 +58,14 @@ class ImageCache:
     def close(self) -> None:
         self._index.close()
 
-    def knows(self, spec: str, decoder: str, sha256: str) -> bool:
-        """Whether an image file has been decoded for ``spec`` or refused by ``decoder``. Thread-safe."""
+    def knows(self, spec: str, decoder: str, sha256: str, *, remarks: bool = False) -> bool:
+        """Whether an image file has been decoded for ``spec`` or refused by ``decoder``. Thread-safe.
+
+        Args:
+            spec, decoder: Keys.
+            sha256: Content of the file.
+            remarks: Whether a remark of ``decoder`` is enough, which shows that it can decode the file.
+        """
         if not hasattr(self._local, "index"):
             self._local.index = sqlite3.connect(self._index.path, timeout=60)
         index = self._local.index
@@ -70,8 +76,10 @@ class ImageCache:
         place = index.execute(query, (spec, sha256)).fetchone()
         if place:
             return bool(size_bytes(segment_path(self.folder, place[0])) == place[1])
-        refused = "SELECT 1 FROM rejects WHERE sha256 = ? AND decoder = ?"
-        return index.execute(refused, (sha256, decoder)).fetchone() is not None
+        return any(
+            index.execute(f"SELECT 1 FROM {table} WHERE sha256 = ? AND decoder = ?", (sha256, decoder)).fetchone()
+            for table in ("rejects", *(("remarks",) if remarks else ()))
+        )
 
     def rows(self, spec: str, contents: Sequence[str], row_bytes: int) -> dict[str, Row]:
         """Segment and row of each content that is cached for ``spec``.

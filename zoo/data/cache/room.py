@@ -8,7 +8,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,12 +46,16 @@ def find_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collec
 
     Returns:
         Number of bytes that fit, ``wanted_bytes`` at most. If not all fit, an eighth of the limit stays free for the
-        features of the same images.
+        features of the same images. Features that are there stay, up to half of the limit, because computing them again
+        takes longer than decoding the images that would replace them.
     """
     in_limit, on_disk = _largest_room(folder, table, keep)
     granted = wanted_bytes
     if wanted_bytes > min(in_limit, on_disk):
-        granted = max(0, min(in_limit - bound_bytes() // 8, on_disk))
+        features = _recent(table.feature_sizes(), bound_bytes() // 2)
+        keep = {*keep, *features}
+        in_limit, on_disk = _largest_room(folder, table, keep)
+        granted = max(0, min(in_limit - max(0, bound_bytes() // 8 - sum(features.values())), on_disk))
     sizes = table.sizes()
     over = sum(sizes.values()) + granted - bound_bytes()
     short = granted - _free_bytes(folder)
@@ -64,6 +68,18 @@ def find_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collec
             over -= size
             short -= size if name not in mapped else 0
     return granted
+
+
+def _recent(sizes: Mapping[str, int], most_bytes: int) -> dict[str, int]:
+    """The most recently used segments, of which the names are last, that have at most ``most_bytes`` together."""
+    total = 0
+    found = {}
+    for name, size in reversed(list(sizes.items())):
+        total += size
+        if total > most_bytes:
+            break
+        found[name] = size
+    return found
 
 
 def make_room(folder: Path, table: SegmentTable, wanted_bytes: int, keep: Collection[str]) -> None:

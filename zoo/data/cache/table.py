@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from zoo.data.cache.folder import remove, segment_path
 from zoo.data.cache.index import Index, chunks
 
+#: A part of the keys of all features, but not of those of images.
+FEATURES = "features-"
+
 
 @dataclass(frozen=True)
 class SegmentRow:
@@ -63,6 +66,11 @@ class SegmentTable:
     def sizes(self) -> dict[str, int]:
         """Size of each segment by name, least recently used first."""
         return dict(self._index.connection.execute("SELECT name, bytes FROM segments ORDER BY used_at").fetchall())
+
+    def feature_sizes(self) -> dict[str, int]:
+        """Size of each segment of features by name, least recently used first."""
+        query = "SELECT name, bytes FROM segments WHERE instr(spec, ?) ORDER BY used_at"
+        return dict(self._index.connection.execute(query, (FEATURES,)).fetchall())
 
     def row_bytes(self, spec: str) -> int:
         """Size of one row stored for ``spec`` in bytes. 0 if nothing is stored."""
