@@ -97,7 +97,7 @@ def read_findings(run: Run) -> Findings:
         raise UsageError(f"{run.path} is not finished: it has no metrics.json.", "Complete it with --resume.")
     predictions = Predictions.read_csv(run.path / "predictions.csv")
     split = run.split() if (run.path / "split.csv").is_file() else []
-    pictures = read_pictures(run)
+    pictures = _pictures(run, split)
     counts = run.info.data.counts
     return Findings(
         run=run,
@@ -113,7 +113,10 @@ def read_findings(run: Run) -> Findings:
 
 def read_pictures(run: Run) -> Pictures:
     """The images of a run that still exist and are unchanged."""
-    split = run.split() if (run.path / "split.csv").is_file() else []
+    return _pictures(run, run.split() if (run.path / "split.csv").is_file() else [])
+
+
+def _pictures(run: Run, split: list[dict[str, str]]) -> Pictures:
     return Pictures(run, {row["path"]: row.get("sha256") or "" for row in split})
 
 
