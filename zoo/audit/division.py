@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from zoo.audit.duplicates import NearDuplicates, groups
@@ -89,10 +90,15 @@ def divide(
         side = {key: fixed.get(key) or _by_hash(key, shares, seed) for key in keys}
     else:
         side = dict(zip(keys, assign_splits(labelled, seed, shares), strict=True))
-    for label in sorted({photo.label for photo in photos}):
+    sizes: dict[str, Counter[str]] = {}
+    for photo in labelled:
+        sizes.setdefault(photo.label, Counter())[photo.sha256] += 1
+    classes_of = Counter(key for of_class in sizes.values() for key in of_class)
+    for _, of_class in sorted(sizes.items()):
         if fixed:
-            _fill(label, labelled, side, fixed, wanted, seed)
-        _even_out(label, labelled, side, fixed, shares, seed)
+            _fill(of_class, side, fixed, wanted, seed)
+        movable = {key for key in of_class if classes_of[key] == 1 and key not in fixed}
+        _even_out(of_class, movable, side, shares, seed)
     splits = [side[key] for key in keys]
     _refuse_empty(photos, splits, wanted, bool(fixed))
     whole, torn = [], []
@@ -125,16 +131,17 @@ def _by_hash(key: str, shares: Shares, seed: int) -> str:
     return VAL if unit(key, VAL, seed) < shares.val else TRAIN
 
 
-def _fill(
-    label: str,
-    photos: Sequence[Labelled],
-    side: dict[str, str],
-    fixed: Container[str],
-    wanted: Sequence[str],
-    seed: int,
-) -> None:
-    """Gives a class photos in every split, as far as photos are not fixed and can be spared in other splits."""
-    mine = sorted({photo.sha256 for photo in photos if photo.label == label})
+def _fill(sizes: Counter[str], side: dict[str, str], fixed: Container[str], wanted: Sequence[str], seed: int) -> None:
+    """Gives a class photos in every split, as far as photos are not fixed and can be spared in other splits.
+
+    Args:
+        sizes: Number of photos of the class in each group.
+        side: Split of each group.
+        fixed: Groups that keep their split.
+        wanted: Splits that need photos.
+        seed: Seed of the split.
+    """
+    mine = sorted(sizes)
     for split in wanted:
         counts = Counter(side[key] for key in mine)
         spare = [key for key in mine if key not in fixed and counts[side[key]] > 1]
@@ -143,16 +150,19 @@ def _fill(
             side[min(spare, key=rank.__getitem__)] = split
 
 
-def _even_out(
-    label: str, photos: Sequence[Labelled], side: dict[str, str], fixed: Iterable[str], shares: Shares, seed: int
-) -> None:
+def _even_out(sizes: Counter[str], movable: AbstractSet[str], side: dict[str, str], shares: Shares, seed: int) -> None:
     """Moves photos until each split has 0.5 to 1.5 times its share of a class, or is as near to that as possible.
 
     Groups change their split in the order of their hashes, those nearest to the other split first. An added photo can
     move another one only here, and where a class would otherwise have no photo in a split.
+
+    Args:
+        sizes: Number of photos of the class in each group.
+        movable: Groups that have no other class and may change their split.
+        side: Split of each group.
+        shares: Shares of the splits.
+        seed: Seed of the split.
     """
-    sizes = Counter(photo.sha256 for photo in photos if photo.label == label)
-    movable = set(sizes) - {photo.sha256 for photo in photos if photo.label != label} - set(fixed)
     for split, share in ((TEST, shares.test), (VAL, (1 - shares.test) * shares.val)):
         wanted = share * sizes.total()
         ranked = sorted(movable, key=lambda key: unit(key, split, seed))
