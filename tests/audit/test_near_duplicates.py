@@ -11,9 +11,12 @@ import pytest
 
 from tests.audit.conftest import read_image, write_image
 from tests.conftest import PhotoFolder
+from zoo.audit import duplicates
 from zoo.audit.duplicates import NearDuplicates, find_near_duplicates, groups
+from zoo.audit.fingerprints import likest
 from zoo.audit.photos import Photos, read_photos
 from zoo.audit.records import Records
+from zoo.data.ingest import Progress
 
 
 def near_duplicates_in(root: Path) -> tuple[Photos, set[tuple[str, str, str]]]:
@@ -92,11 +95,64 @@ def test_what_was_judged_is_looked_up(photo_folder: PhotoFolder, own_cache: Path
     write_image(root / "b" / "larger.jpg", cv2.resize(read_image(root / "a" / "photo_000.jpg"), None, fx=2, fy=2))
     _, first = near_duplicates_in(root)
     assert first == {("a/photo_000.jpg", "b/larger.jpg", "near")}
-    told: list[int] = []
+    told: set[str] = set()
     with Records() as records:
         photos = read_photos(str(root), records)
-        find_near_duplicates(photos, None, records, lambda done, total: told.append(total))
-    assert told == []
+        find_near_duplicates(photos, None, records, lambda text: lambda done, total: told.add(text))
+        assert told == set()
+        write_image(root / "a" / "another.jpg", np.full((60, 60, 3), np.arange(60, dtype=np.uint8)[:, None]))
+        photos = read_photos(str(root), records)
+        find_near_duplicates(photos, None, records, lambda text: lambda done, total: told.add(text))
+        assert told >= {"computing fingerprints", "searching candidates"}
+
+
+def test_pairs_that_were_compared_before_an_interruption_are_kept(
+    photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = photo_folder({"a": 12, "b": 12})
+    compared: list[int] = []
+    monkeypatch.setattr(duplicates, "_PART", 2)
+
+    def counter(text: str) -> Progress:
+        def count(done: int, total: int) -> None:
+            if text == "comparing":
+                compared.append(done)
+                if len(compared) == 3:
+                    raise KeyboardInterrupt
+
+        return count
+
+    with Records() as records:
+        photos = read_photos(str(root), records)
+        with pytest.raises(KeyboardInterrupt):
+            find_near_duplicates(photos, None, records, counter)
+        assert compared == [2, 4, 6]
+        find_near_duplicates(photos, None, records, counter)
+    assert compared[3] == 8  # the first six pairs were not compared again
+
+
+def test_without_features_crops_among_many_images_are_not_searched(
+    shared_data: Path, tmp_path: Path, changes: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, source in enumerate(sorted((shared_data / "ccby_coarse" / "bird").iterdir())[:6]):
+        image = read_image(source)
+        height, width = image.shape[:2]
+        write_image(tmp_path / "a" / f"{number}.jpg", image)
+        write_image(tmp_path / "b" / f"{number}.jpg", image[: height * 9 // 10, : width * 9 // 10])
+        write_image(tmp_path / "b" / f"smaller{number}.jpg", cv2.resize(image, None, fx=0.5, fy=0.5))
+    resized = {(f"a/{number}.jpg", f"b/smaller{number}.jpg", "near") for number in range(6)}
+    _, found = near_duplicates_in(tmp_path)
+    assert found > resized
+    monkeypatch.setattr(duplicates, "MOST_WITH_CROPS", 17)
+    searched: list[int] = []
+    monkeypatch.setattr(
+        duplicates,
+        "likest",
+        lambda *some: searched.append(some[5]) or likest(*some),  # type: ignore[func-returns-value]
+    )
+    _, found = near_duplicates_in(tmp_path)
+    assert searched == [1]
+    assert found >= resized
 
 
 def test_other_names_change_no_verdict(shared_data: Path, tmp_path: Path, changes: ModuleType, own_cache: Path) -> None:

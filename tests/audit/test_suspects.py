@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from zoo.audit import suspects
 from zoo.audit.audit import audit
 from zoo.audit.features import backbone_features, find_backbone
 from zoo.audit.photos import read_photos
@@ -62,15 +64,15 @@ def test_a_near_duplicate_does_not_vouch_for_a_wrong_label() -> None:
     assert {suspect.index for suspect in label_suspects(features, labels, together)} == {0, 1, 2, 3}
 
 
-def test_leaving_out_in_closed_form_is_leaving_out() -> None:
+@pytest.mark.parametrize("each", [8, 30], ids=["fewer images than features", "more images than features"])
+def test_leaving_out_in_closed_form_is_leaving_out(each: int) -> None:
     """Compares with the same regression that was fitted again without the picture."""
-    from zoo.audit.suspects import _directions, _left_out
+    from zoo.audit.suspects import _Regression
 
-    features, true = clusters(8, 3)
+    features, true = clusters(each, 3)
     targets = np.eye(3)[true]
-    left, strength = _directions(features)
     ridge = 0.5
-    found = _left_out(left, strength / (strength + ridge), targets, [np.array([1, 2])])
+    (found,) = _Regression(features, true).left_out(np.arange(len(true)), [slice(1, 3)], [ridge])
     centred = features - features.mean(0)
     for rows in ([0], [1, 2]):
         kept = np.setdiff1d(np.arange(len(true)), rows)
@@ -80,6 +82,37 @@ def test_leaving_out_in_closed_form_is_leaving_out() -> None:
         weights = np.linalg.solve(known.T @ known + penalty, known.T @ targets[kept])
         expected = np.hstack([centred[rows], np.ones((len(rows), 1))]) @ weights
         np.testing.assert_allclose(found[rows], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("each", [12, 30], ids=["fewer images than features", "more images than features"])
+def test_blocks_change_no_result(each: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, true = clusters(each, 3)
+    labels = true.copy()
+    labels[[3, 20]] = [1, 2]
+    group = np.arange(len(labels))
+    group[5:17] = 5  # larger than a block
+    group[[1, 30]] = 1
+    whole, far = held_out(features, labels, group), outliers(features, labels, group)
+    monkeypatch.setattr(suspects, "_BLOCK", 7)
+    told: list[tuple[int, int]] = []
+    parts = held_out(features, labels, group, lambda *counts: told.append(counts))
+    np.testing.assert_allclose(parts.probabilities, whole.probabilities, atol=1e-6)
+    np.testing.assert_allclose(parts.evidence, whole.evidence, atol=1e-6)
+    assert abs(parts.wrong_share - whole.wrong_share) < 1e-6
+    assert told[-1] == (2 * len(labels), 2 * len(labels))
+    assert outliers(features, labels, group) == far
+
+
+def test_a_large_duplicate_group_needs_no_matrix_of_its_pairs() -> None:
+    features, true = clusters(3500, 2)
+    group = np.zeros(7000, np.int64)
+    group[::1000] = np.arange(7)
+    tracemalloc.start()
+    said = held_out(features, true, group)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6  # a matrix of all pairs has 400 MB
+    assert np.isfinite(said.probabilities).all()
 
 
 def test_small_classes_are_not_judged() -> None:

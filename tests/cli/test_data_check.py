@@ -138,7 +138,7 @@ def test_a_dataset_that_does_not_fit_in_memory_is_refused_before_it_is_read(
     zoo: Zoo, photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = photo_folder({"a": 5, "b": 5})
-    monkeypatch.setattr(audit_module, "usable_memory_bytes", lambda: 200_000)
+    monkeypatch.setattr(audit_module, "usable_memory_bytes", lambda: 40_000)
     for command in (["data", "check", root], ["data", "split", root]):
         done = zoo(*command)
         assert done.code == 4

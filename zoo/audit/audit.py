@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.audit.composition import parts, shortcut_findings, sizes
-from zoo.audit.duplicates import NearDuplicates, find_near_duplicates, groups, unmirrored_groups
-from zoo.audit.features import backbone_features, features_key, find_backbone
+from zoo.audit.duplicates import MOST_WITH_CROPS, NearDuplicates, find_near_duplicates, groups, unmirrored_groups
+from zoo.audit.features import Features, backbone_features, features_key, find_backbone
 from zoo.audit.files import file_findings
 from zoo.audit.findings import KINDS, Finding
 from zoo.audit.photos import Photos, read_photos
@@ -36,9 +36,9 @@ from zoo.terminal import readable
 #: Increased whenever the same features lead to other suspects.
 _SUSPECTS_KIND = "suspects-3"
 
-#: Memory in bytes for each photo, measured with 2000 and 4000 drawn photos and 1280 features: to compare photos with
-#: features and without, and to check labels, for the photo and for each class.
-_COMPARED, _COMPARED_WITHOUT_FEATURES, _LABEL, _LABEL_AND_CLASS = 29_000, 40_000, 38_000, 48
+#: Memory in bytes for each photo, measured with 1000 and 2000 drawn photos: the photo with everything that is known
+#: about it, its fingerprints if crops are searched without features, and the probability of a class.
+_PHOTO, _FINGERPRINTS, _PROBABILITY = 5_000, 11_000, 8
 
 #: Types of findings whose labels differ in details that a backbone hardly represents, such as left and right. They are
 #: not reported as label errors.
@@ -152,7 +152,7 @@ def audit(
         findings += near_duplicate_findings(photos, near_duplicates, group, unmirrored)
         if offer and features is not None:
             told_apart = {file for finding in findings if finding.kind in _TOLD_APART for file in finding.files}
-            suspects = _suspect_findings(photos, features, group, features_key(offer), records)
+            suspects = _suspect_findings(photos, features, group, features_key(offer), records, reporter)
             findings += [item for item in suspects if item.kind != "label" or item.files[0] not in told_apart]
     order = list(KINDS)
     findings.sort(key=lambda finding: (order.index(finding.kind), -finding.score))
@@ -183,11 +183,13 @@ def _read(
     cluster: PhotoCluster | None = None,
     *,
     checks_labels: bool = False,
-) -> tuple[Photos, NDArray[np.float32] | None, list[NearDuplicates]]:
+) -> tuple[Photos, Features | None, list[NearDuplicates]]:
     def refuse(files: int, classes: int) -> None:
-        each = _COMPARED if offer else _COMPARED_WITHOUT_FEATURES
+        each = _PHOTO
+        if offer is None and files <= MOST_WITH_CROPS:
+            each += _FINGERPRINTS
         if offer and checks_labels:
-            each = max(each, _LABEL + _LABEL_AND_CLASS * classes)
+            each += _PROBABILITY * classes
         _refuse_large(source, files, files * each)
 
     reporter = reporter or Reporter()
@@ -206,7 +208,11 @@ def _read(
                 raise
             # The user did not ask for this backbone, and near-duplicates are found without one.
             reporter.note(f"Labels and outliers are not checked: {error.message}")
-    return photos, features, find_near_duplicates(photos, features, records, reporter.counter("comparing"))
+    if features is None and len(photos) > MOST_WITH_CROPS:
+        reporter.note(f"Cropped copies are not searched: there are more than {MOST_WITH_CROPS} images and no features.")
+    key = features_key(offer) if offer and features is not None else ""
+    found = find_near_duplicates(photos, features, records, reporter.counter, features_key=key)
+    return photos, features, found
 
 
 def _refuse_large(source: str, files: int, needed_bytes: int) -> None:
@@ -229,7 +235,12 @@ def _nothing(photos: Photos) -> DataError:
 
 
 def _suspect_findings(
-    photos: Photos, features: NDArray[np.float32], group: NDArray[np.int64], key: str, records: Records
+    photos: Photos,
+    features: Features,
+    group: NDArray[np.int64],
+    key: str,
+    records: Records,
+    reporter: Reporter | None,
 ) -> list[Finding]:
     position = {label: index for index, label in enumerate(photos.labels)}
     classes = np.array([position[photo.label] for photo in photos.photos], np.int64)
@@ -237,7 +248,9 @@ def _suspect_findings(
     state.update(repr((photos.contents, classes.tolist(), group.tolist())).encode())
     known = records.read(_SUSPECTS_KIND, [state.hexdigest()]).get(state.hexdigest())
     if known is None:
-        wrong, far = label_suspects(features, classes, group), outliers(features, classes, group)
+        counter = (reporter or Reporter()).counter
+        wrong = label_suspects(features, classes, group, counter("checking labels"))
+        far = outliers(features, classes, group, counter("searching outliers"))
         found = {"labels": [asdict(item) for item in wrong], "outliers": [asdict(item) for item in far]}
         records.write(_SUSPECTS_KIND, {state.hexdigest(): json.dumps(found)})
     else:

@@ -5,8 +5,10 @@ These are files with the same bytes, the same pixels, or the same photograph in 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -16,12 +18,14 @@ from numpy.typing import NDArray
 
 from zoo.audit.alignment import VERSION, Canvas, similarity
 from zoo.audit.fingerprints import WINDOWS, Fingerprints, Overlap, fingerprints, likest, overlaps
-from zoo.audit.photos import Photo, Photos
+from zoo.audit.nearest import Pairs, Vectors, merged, nearest, pairs_above
+from zoo.audit.photos import SPEC, Photo, Photos
 from zoo.audit.records import Records
 from zoo.data.arrays import CachedArrays
 from zoo.data.ingest import DECODER, Progress
 from zoo.images.ahead import ahead
 from zoo.machine import core_count
+from zoo.records import read_json
 
 Kind = Literal["bytes", "pixels", "near"]
 
@@ -33,7 +37,10 @@ NEAR_DUPLICATES_FROM = 0.66
 SMALLEST_PX = 48
 
 _KIND = f"similarity-{VERSION}-{DECODER}"
-_PART = 16  # pairs per task of a thread
+#: Its number is increased whenever the same images lead to other candidates.
+_FOUND_KIND = f"near-duplicates-1-{NEAR_DUPLICATES_FROM}-{_KIND}"
+_PART = 16  # images or pairs per task of a thread
+_STORED = 4096  # pairs after which the results are stored
 _WAYS, _LEAST_WAY = 3, 0.4  # number of overlaps that are tried, and their minimum correlation
 
 # Candidates. For 7 versions of each of 1081 photos, the original was the nearest photo by the features of MobileNetV2
@@ -41,6 +48,13 @@ _WAYS, _LEAST_WAY = 3, 0.4  # number of overlaps that are tried, and their minim
 _NEAREST_BY_FEATURES, _LEAST_COSINE = 4, 0.65
 _NEAREST_BY_PRINT, _LEAST_CORRELATION = 4, 0.5
 _NEAREST_BESIDE_FEATURES, _LEAST_BESIDE_FEATURES = 2, 0.75
+
+#: With more images and without features, cropped copies are not searched. With as many, their fingerprints take 0.6 GB,
+#: and the search takes some minutes.
+MOST_WITH_CROPS = 50_000
+
+#: Returns a function that receives the progress of a stage, as ``Reporter.counter``.
+Counter = Callable[[str], Progress]
 
 
 @dataclass(frozen=True)
@@ -78,98 +92,136 @@ class Judgement:
 
 
 def find_near_duplicates(
-    photos: Photos, features: NDArray[np.float32] | None, records: Records, progress: Progress | None = None
+    photos: Photos,
+    features: Vectors | None,
+    records: Records,
+    counter: Counter = lambda text: lambda done, total: None,
+    *,
+    features_key: str = "",
 ) -> list[NearDuplicates]:
     """Finds all near-duplicates among the images. Of n exact copies, the n - 1 pairs with the first are returned.
+
+    Without features, cropped copies are searched only if there are at most ``MOST_WITH_CROPS`` images.
 
     Args:
         photos: The images.
         features: Features of each image, normalised to length 1. ``None`` uses only fingerprints.
-        records: Pairs compared in earlier runs.
-        progress: Called with pairs compared and pairs to compare.
+        records: Results for the same images, and pairs compared in earlier runs.
+        counter: Receives the progress of each stage.
+        features_key: Everything that determines the features, except the images.
     """
     exact, first_of = _exact(photos.photos)
     alone = [index for index in first_of.values() if _telling(photos.photos[index])]
-    prints = compute_fingerprints(photos.pixels, alone)
-    if not alone:
-        return exact
-    if features is None:
-        places = likest(range(len(alone)), range(len(alone)), prints, _LEAST_CORRELATION, _NEAREST_BY_PRINT)
-    else:
-        places = _nearest(features[alone])
-        places |= likest(
-            range(len(alone)), range(len(alone)), prints, _LEAST_BESIDE_FEATURES, _NEAREST_BESIDE_FEATURES, windows=1
-        )
     keys = [photos.photos[index].facts.pixels_sha256 for index in alone]
-    found = judge(sorted(places), keys, photos.pixels, alone, prints, records, progress)
-    near = [
-        NearDuplicates(alone[i], alone[j], "near", judged.similarity, judged.mirrored)
-        for (i, j), judged in found.items()
-        if judged.similarity >= NEAR_DUPLICATES_FROM
-    ]
-    return exact + near
+    windows = len(WINDOWS) if features is None and len(photos) <= MOST_WITH_CROPS else 1
+    state = hashlib.sha256(f"{SPEC.digest} {features_key} {windows} {keys}".encode()).hexdigest()
+    known = records.read(_FOUND_KIND, [state]).get(state)
+    if known is None:
+        pairs = _candidates(photos, features, alone, windows, counter)
+        judged = judge(pairs, keys, photos.pixels, alone, records, counter("comparing"))
+        found = [(*pair, str(said)) for pair, said in judged if said.similarity >= NEAR_DUPLICATES_FROM]
+        records.write(_FOUND_KIND, {state: json.dumps(found)})
+    else:
+        found = read_json(known)
+    near = [(alone[i], alone[j], Judgement.of_text(said)) for i, j, said in found]
+    return exact + [NearDuplicates(i, j, "near", said.similarity, said.mirrored) for i, j, said in near]
 
 
-def compute_fingerprints(pixels: CachedArrays, chosen: Sequence[int]) -> Fingerprints:
-    """Fingerprints of the images with the indices ``chosen``, ``(len(chosen), len(WINDOWS), 144)``."""
-    found = np.empty((len(chosen), len(WINDOWS), 144), np.float32)
-    for row, index in enumerate(chosen):
-        found[row] = fingerprints(pixels.read([index])[0])
+def _candidates(
+    photos: Photos, features: Vectors | None, chosen: Sequence[int], windows: int, counter: Counter
+) -> Pairs:
+    """Pairs of positions in ``chosen`` that may be near-duplicates."""
+    prints = compute_fingerprints(photos.pixels, chosen, windows, counter("computing fingerprints"))
+    places, search = range(len(chosen)), counter("searching candidates")
+    if features is None:
+        return likest(places, places, prints, _LEAST_CORRELATION, _NEAREST_BY_PRINT, windows, search)
+    pairs = likest(places, places, prints, _LEAST_BESIDE_FEATURES, _NEAREST_BESIDE_FEATURES, windows, search)
+    return merged(np.concatenate([pairs, _nearest(features, np.array(chosen, np.intp), search)]))
+
+
+def compute_fingerprints(
+    pixels: CachedArrays, chosen: Sequence[int], windows: int, progress: Progress | None = None
+) -> Fingerprints:
+    """Fingerprints of the first windows of the images with the indices ``chosen``, ``(len(chosen), windows, 144)``.
+
+    Args:
+        pixels: All images.
+        chosen: Indices of images.
+        windows: Number of windows, ``len(WINDOWS)`` at most. With 1, an image takes 576 bytes.
+        progress: Called with images done and images to do.
+    """
+
+    def compute(some: Sequence[int]) -> list[Fingerprints]:
+        return [fingerprints(image)[:windows] for image in pixels.read(some)]
+
+    found = np.empty((len(chosen), windows, 144), np.float32)
+    parts = [chosen[start : start + _PART] for start in range(0, len(chosen), _PART)]
+    done = 0
+    for part in ahead(compute, parts, min(4, core_count())):
+        found[done : done + len(part)] = part
+        done += len(part)
+        if progress:
+            progress(done, len(chosen))
     return found
 
 
 def judge(
-    pairs: Sequence[tuple[int, int]],
+    pairs: Pairs,
     keys: Sequence[str],
     pixels: CachedArrays,
     indices: Sequence[int],
-    prints: Fingerprints,
     records: Records,
     progress: Progress | None = None,
-) -> dict[tuple[int, int], Judgement]:
-    """The similarity of each pair of images. Pairs compared before are looked up.
+) -> Iterator[tuple[tuple[int, int], Judgement]]:
+    """Each pair of images and its similarity. Pairs compared before are looked up.
+
+    After an interruption, only the last few thousand pairs are compared again.
 
     Args:
-        pairs: Positions in ``keys``, ``indices`` and ``prints``.
+        pairs: Positions in ``keys`` and ``indices``, ``(n, 2)``.
         keys: Key of each image in ``records``. The image with the smaller key is the first argument of
             ``similarity``, so that results do not depend on file names and order.
         pixels: All images.
         indices: Indices of the images to compare.
-        prints: Their fingerprints.
         records: Pairs compared before.
-        progress: Called with pairs done and pairs to do.
+        progress: Called with pairs done and all pairs, while pairs are compared.
     """
-    ordered = {(i, j): (i, j) if keys[i] <= keys[j] else (j, i) for i, j in pairs}
-    names = {pair: f"{keys[first][:32]}-{keys[second][:32]}" for pair, (first, second) in ordered.items()}
-    known = records.read(_KIND, names.values())
-    todo = [pair for pair in pairs if names[pair] not in known]
 
     @lru_cache(maxsize=1000)
-    def canvas(place: int) -> Canvas:
-        return Canvas.of(pixels.read([indices[place]])[0])
+    def look(place: int) -> tuple[Canvas, Fingerprints]:
+        image = pixels.read([indices[place]])[0]
+        return Canvas.of(image), fingerprints(image)
 
     def compare(some: Sequence[tuple[int, int]]) -> list[Judgement]:
         found = []
-        for first, second in (ordered[pair] for pair in some):
-            ways = overlaps(prints[first], prints[second])
-            value, mirrored = similarity(canvas(first), canvas(second), _likeliest(ways))
+        for first, second in some:
+            (canvas, prints), (other, other_prints) = look(first), look(second)
+            ways = overlaps(prints, other_prints)
+            value, mirrored = similarity(canvas, other, _likeliest(ways))
             if mirrored and value >= NEAR_DUPLICATES_FROM:  # a symmetric picture may also match without mirroring
-                plain, _ = similarity(
-                    canvas(first), canvas(second), _likeliest([way for way in ways if not way.mirror])
-                )
+                plain, _ = similarity(canvas, other, _likeliest([way for way in ways if not way.mirror]))
                 value, mirrored = max(value, plain), plain < NEAR_DUPLICATES_FROM
             found.append(Judgement(value, mirrored))
         return found
 
-    fresh: dict[str, str] = {}
-    parts = [todo[start : start + _PART] for start in range(0, len(todo), _PART)]
-    for part, values in zip(parts, ahead(compare, parts, min(4, core_count())), strict=True):
-        fresh |= {names[pair]: str(value) for pair, value in zip(part, values, strict=True)}
-        if progress:
-            progress(len(fresh), len(todo))
-    records.write(_KIND, fresh)
-    known |= fresh
-    return {pair: Judgement.of_text(known[names[pair]]) for pair in pairs}
+    for start in range(0, len(pairs), _STORED):
+        some = [(first, second) for first, second in pairs[start : start + _STORED].tolist()]
+        ordered = {(i, j): (i, j) if keys[i] <= keys[j] else (j, i) for i, j in some}
+        names = {pair: f"{keys[first][:32]}-{keys[second][:32]}" for pair, (first, second) in ordered.items()}
+        known = records.read(_KIND, names.values())
+        todo = [pair for pair in some if names[pair] not in known]
+        fresh: dict[str, str] = {}
+        parts = [todo[first : first + _PART] for first in range(0, len(todo), _PART)]
+        compared = ahead(compare, ([ordered[pair] for pair in part] for part in parts), min(4, core_count()))
+        try:
+            for part, values in zip(parts, compared, strict=True):
+                fresh |= {names[pair]: str(value) for pair, value in zip(part, values, strict=True)}
+                if progress:
+                    progress(start + len(some) - len(todo) + len(fresh), len(pairs))
+        finally:
+            records.write(_KIND, fresh)
+        known |= fresh
+        yield from ((pair, Judgement.of_text(known[names[pair]])) for pair in some)
 
 
 def _likeliest(ways: Sequence[Overlap]) -> list[Overlap]:
@@ -221,17 +273,18 @@ def _telling(photo: Photo) -> bool:
     return not photo.facts.blank and min(photo.facts.width_px, photo.facts.height_px) >= SMALLEST_PX
 
 
-def _nearest(features: NDArray[np.float32]) -> set[tuple[int, int]]:
-    pairs: set[tuple[int, int]] = set()
-    for start in range(0, len(features), 256):
-        cosine = features[start : start + 256] @ features.T
-        cosine[np.arange(len(cosine)), np.arange(start, start + len(cosine))] = -1
-        most = min(_NEAREST_BY_FEATURES, len(features) - 1)
-        for row, columns in enumerate(np.argpartition(-cosine, most, axis=1)[:, :most] if most else ()):
-            for column in columns:
-                if cosine[row, column] >= _LEAST_COSINE:
-                    pairs.add((min(start + row, int(column)), max(start + row, int(column))))
-    return pairs
+def _nearest(features: Vectors, chosen: NDArray[np.intp], progress: Progress) -> Pairs:
+    """Pairs of positions in ``chosen`` whose features are near each other."""
+
+    def cosines(some: slice, with_others: slice) -> NDArray[np.float32]:
+        cosine: NDArray[np.float32] = features[chosen[some]] @ features[chosen[with_others]].T
+        rows, columns = places[some], places[with_others]
+        cosine[rows[:, None] == columns[None, :]] = -1
+        return cosine
+
+    places = np.arange(len(chosen))
+    found = nearest(cosines, len(chosen), len(chosen), _NEAREST_BY_FEATURES, progress)
+    return pairs_above(found, _LEAST_COSINE, places, places)
 
 
 def members(group: NDArray[np.int64]) -> dict[int, list[int]]:

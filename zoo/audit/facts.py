@@ -24,11 +24,14 @@ Mode = Literal["gray", "RGB", "palette", "CMYK"]
 #: Increased whenever the facts of the same content change.
 FACTS_KIND = f"facts-3-{DECODER}"
 
+#: Number of contents after which facts are stored, so that a command that is killed loses few.
+_STORE_EVERY = 1000
+
 #: Standard deviation of the pixels, in gray levels of 255, below which a picture is blank.
 _BLANK_BELOW = 2.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
     """Facts about one file content.
 
@@ -149,6 +152,7 @@ class FactFinder:
         self._records = records
         self._known = _read(records, contents)
         self._found: dict[str, Facts] = {}
+        self._unstored: dict[str, Facts] = {}
 
     @property
     def observe(self) -> Observe:
@@ -159,11 +163,19 @@ class FactFinder:
 
     def keep(self, sha256: str, observed: Facts) -> None:
         self._found[sha256] = observed
+        self._unstored[sha256] = observed
+        if len(self._unstored) >= _STORE_EVERY:
+            self._store()
 
     def settle(self) -> dict[str, Facts]:
-        """Stores the facts for the next run, and returns them by content."""
-        self._records.write(FACTS_KIND, {sha256: json.dumps(asdict(facts)) for sha256, facts in self._found.items()})
+        """Stores the last facts for the next run, and returns all by content."""
+        self._store()
         return self._known | self._found
+
+    def _store(self) -> None:
+        values = {sha256: json.dumps(asdict(facts)) for sha256, facts in self._unstored.items()}
+        self._records.write(FACTS_KIND, values)
+        self._unstored.clear()
 
 
 def _read(records: Records, contents: set[str]) -> dict[str, Facts]:

@@ -58,14 +58,35 @@ def features_key(offer: Offer[Architecture]) -> str:
     return f"audit-features-{backbone}-{SPEC.digest}-{DECODER}"
 
 
+class Features:
+    """Feature vectors of length 1, ``(n, features)`` float32. They stay in the cache, and rows are read when needed.
+
+    Args:
+        vectors: Feature vectors of any length.
+    """
+
+    def __init__(self, vectors: CachedArrays) -> None:
+        self.shape = (len(vectors), *vectors.shape)
+        self._vectors = vectors
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> NDArray[np.float32]:
+        chosen = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
+        vectors = self._vectors.read(chosen.tolist())
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return np.asarray(vectors, np.float32)
+
+
 def backbone_features(
     photos: Photos,
     offer: Offer[Architecture],
     start_backend: Callable[[], object],
     progress: Progress | None = None,
     cluster: PhotoCluster | None = None,
-) -> NDArray[np.float32]:
-    """Feature vectors of length 1, ``(len(photos), features)``.
+) -> Features:
+    """The features of all images.
 
     Args:
         photos: The images.
@@ -93,8 +114,7 @@ def backbone_features(
 
             known |= cache.filled(key, list(missing), 4 * width, make)
     places = [known[sha256] for sha256 in photos.contents]
-    vectors = CachedArrays(places, (width,), "float32").read(range(len(photos)))
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
+    return Features(CachedArrays(places, (width,), "float32"))
 
 
 def _known_width(cache: ImageCache, key: str) -> int:

@@ -14,6 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.audit.nearest import Pairs, nearest, pairs_above
+from zoo.data.ingest import Progress
+
 Fingerprints = NDArray[np.float32]
 
 _SIDE = 12
@@ -101,35 +104,30 @@ def likest(
     least: float,
     most: int,
     windows: int = len(WINDOWS),
-) -> set[tuple[int, int]]:
+    progress: Progress | None = None,
+) -> Pairs:
     """Pairs ``(i, j)``, ``i < j``, of one image of ``queries`` and one of ``others`` that may overlap.
 
     Args:
         queries, others: Indices into ``prints``. Both may contain the same index.
-        prints: Fingerprints, ``(n, len(WINDOWS), 144)``.
+        prints: Fingerprints, ``(n, windows or more, 144)``.
         least: Minimum correlation.
         most: Maximum number of pairs per query; the most similar are kept.
         windows: Number of windows to compare. With 1, no crops are found, and the search takes a twentieth of the time.
+        progress: Called with queries done and queries to do.
     """
-    pairs: set[tuple[int, int]] = set()
-    if len(others) == 0:
-        return pairs
-    rows = np.asarray(others)
-    sides = [prints[rows, :windows]]
-    sides.append(mirrored(sides[0]))
-    for start in range(0, len(queries), 256):
-        block = np.asarray(queries[start : start + 256])
-        correlation = np.full((len(block), len(rows)), -1, np.float32)
-        for side in sides:
+    rows, columns = np.asarray(queries, np.intp), np.asarray(others, np.intp)
+
+    def correlations(some: slice, with_others: slice) -> NDArray[np.float32]:
+        block, chosen = rows[some], columns[with_others]
+        correlation = np.full((len(block), len(chosen)), -1, np.float32)
+        plain = prints[chosen, :windows]
+        for side in (plain, mirrored(plain)):
             for window in range(windows):
                 np.maximum(correlation, prints[block, 0] @ side[:, window].T, out=correlation)
                 if window:
                     np.maximum(correlation, prints[block, window] @ side[:, 0].T, out=correlation)
-        correlation[block[:, None] == rows[None, :]] = -1
-        nearest = np.argpartition(-correlation, min(most, len(rows) - 1), axis=1)[:, :most]
-        for row, columns in enumerate(nearest):
-            for column in columns:
-                if correlation[row, column] >= least:
-                    first, second = int(block[row]), int(rows[column])
-                    pairs.add((min(first, second), max(first, second)))
-    return pairs
+        correlation[block[:, None] == chosen[None, :]] = -1
+        return correlation
+
+    return pairs_above(nearest(correlations, len(rows), len(columns), most, progress), least, rows, columns)

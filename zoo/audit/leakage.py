@@ -35,7 +35,7 @@ _CANDIDATES = 2
 #: With more pairs of images, crops are not searched for, because comparing only whole images takes a twentieth of the
 #: time.
 _PAIRS_WITH_CROPS = 4_000_000
-#: With more images, only equal files are searched for, because the fingerprints of an image take 11 kB.
+#: With more images, only equal files are searched for, so that the search takes a small part of the training time.
 _IMAGES = 20_000
 
 
@@ -190,14 +190,13 @@ def _near(
 ) -> dict[int, tuple[int, float]]:
     """For each test image, its near-duplicate among the others and their similarity."""
     chosen = [*tests, *others]
-    prints = compute_fingerprints(data.pixels, chosen)
     windows = len(WINDOWS) if len(tests) * len(others) <= _PAIRS_WITH_CROPS else 1
+    prints = compute_fingerprints(data.pixels, chosen, windows, progress)
     places = np.arange(len(chosen)).tolist()
     pairs = likest(places[: len(tests)], places[len(tests) :], prints, _LEAST_CORRELATION, _CANDIDATES, windows)
     keys = [f"{data.contents[index][:20]}{data.spec.digest}" for index in chosen]
     best: dict[int, tuple[int, float]] = {}
-    judged = judge(sorted(pairs), keys, data.pixels, chosen, prints, records, progress)
-    for (test, other), found in judged.items():
+    for (test, other), found in judge(pairs, keys, data.pixels, chosen, records, progress):
         index, near_duplicate = chosen[test], chosen[other]
         if found.similarity < NEAR_DUPLICATES_FROM or (index in best and found.similarity <= best[index][1]):
             continue

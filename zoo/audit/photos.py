@@ -23,7 +23,7 @@ from zoo.reporter import Say
 SPEC = ImageSpec()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Photo:
     """One usable image.
 
@@ -112,8 +112,9 @@ def read_photos(
     listing = list_source(path, say)
     refuse(len(listing.entries), len({entry.label for entry in listing.entries}))
     with closing(ImageCache()) as cache:
-        known = cache.contents.files([entry.path for entry in listing.entries])
-        finder = FactFinder(records, {sha256 for _, sha256 in known.values()})
+        known = cache.contents.files([entry.path for entry in listing.entries]).values()
+        finder = FactFinder(records, {sha256 for _, sha256 in known})
+        del known
         try:
             found = ingest(listing.entries, SPEC, cache, progress, finder, reader, say)
         finally:

@@ -12,11 +12,16 @@ labels is fitted together with the calibration instead of being derived from thr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
+
+from zoo.audit.nearest import Vectors, nearest
+from zoo.data.ingest import Progress
 
 #: Classes with fewer different pictures are not checked, because there is too little data.
 FEWEST_IN_CLASS = 5
@@ -34,6 +39,10 @@ _SUSPECT_FROM = 0.7
 
 #: Precision in the same benchmark, for the text of the findings.
 MEASURED = "In tests with deliberately wrong labels, 9 of 10 such findings were right."
+
+_NEGLIGIBLE = 1e-18  # weight of a setting, below the precision of the sum
+_MORE_THAN_1 = 1 + 1e-9  # keeps matrices regular
+_BLOCK = 4096  # rows that are processed at once
 
 _NEIGHBOURS = 5
 _FEWEST_FOR_OUTLIERS = 20
@@ -83,7 +92,7 @@ class Outlier:
 
 
 def label_suspects(
-    features: NDArray[np.float32], classes: NDArray[np.int64], group: NDArray[np.int64]
+    features: Vectors, classes: NDArray[np.int64], group: NDArray[np.int64], progress: Progress | None = None
 ) -> list[LabelSuspect]:
     """Labels to look at, those with the most evidence against them first.
 
@@ -91,10 +100,11 @@ def label_suspects(
         features: Features, ``(n, features)``.
         classes: Index of the class of each image.
         group: Number of the duplicate group of each image. Images of one group are not used to judge each other.
+        progress: Called with images done and images to do, twice the number of images.
     """
     if len(classes) < 2 * FEWEST_IN_CLASS or len(np.unique(classes)) < 2:
         return []
-    said = held_out(features, classes, group)
+    said = held_out(features, classes, group, progress)
     different = [len(np.unique(group[classes == index])) for index in range(said.probabilities.shape[1])]
     known = np.array(different) >= FEWEST_IN_CLASS
     likeliest = said.probabilities.argmax(1)
@@ -112,38 +122,52 @@ def label_suspects(
     return sorted(found, key=lambda suspect: -suspect.evidence)
 
 
-def held_out(features: NDArray[np.float32], classes: NDArray[np.int64], group: NDArray[np.int64]) -> HeldOut:
+def held_out(
+    features: Vectors, classes: NDArray[np.int64], group: NDArray[np.int64], progress: Progress | None = None
+) -> HeldOut:
     """Predicts every image with a linear classifier that was fitted without it.
+
+    The images are processed in blocks: first to find the likelihood of each setting, then to average over the settings.
 
     Arguments are those of ``label_suspects``.
     """
-    targets: NDArray[np.float64] = np.eye(int(classes.max()) + 1)[classes]
+    regression = _Regression(features, classes)
+    blocks = _blocks(group)
     others = max(len(np.unique(classes)) - 1, 1)
-    left, strength = _directions(features)
-    together = [np.flatnonzero(group == name) for name in np.unique(group[_repeated(group)])]
-    # Sums over all settings, weighted by the likelihood of the labels, relative to the highest likelihood so far.
-    likeliest, weight = -np.inf, 0.0
-    probabilities, evidence, share = np.zeros_like(targets), np.zeros(len(classes)), 0.0
-    for ridge in _RIDGES:
-        left_out = _left_out(left, strength / (strength + ridge), targets, together)
-        for sharpness in _SHARPNESSES:
-            said = _softmax(sharpness * left_out)
-            own = said[np.arange(len(classes)), classes]
-            wrong = np.outer(_SHARES / others, 1 - own)
-            given = np.outer(1 - _SHARES, own) + wrong + 1e-12
-            log_likelihood = np.log(given).sum(1) + _LOG_PRIOR
-            if log_likelihood.max() > likeliest:
-                fade = np.exp(likeliest - log_likelihood.max())
-                likeliest = log_likelihood.max()
-                weight, share, probabilities, evidence = (
-                    value * fade for value in (weight, share, probabilities, evidence)
-                )
-            weights = np.exp(log_likelihood - likeliest)
-            weight += weights.sum()
-            share += float(weights @ _SHARES)
-            probabilities += weights.sum() * said
-            evidence += weights @ (wrong / given)
-    return HeldOut(probabilities / weight, share / weight, evidence / weight)
+    progress = progress or (lambda done, total: None)
+    done = 0
+
+    def given(own: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Probability of each label, and of each label being wrong, for every share of wrong labels."""
+        wrong = np.outer(_SHARES / others, 1 - own)
+        return np.outer(1 - _SHARES, own) + wrong + 1e-12, wrong
+
+    likelihood = np.tile(_LOG_PRIOR, (len(_RIDGES), len(_SHARPNESSES), 1))
+    for rows, together in blocks:
+        own = np.arange(len(rows)), classes[rows]
+        for ridge, scores in enumerate(regression.left_out(rows, together, _RIDGES)):
+            for place, sharpness in enumerate(_SHARPNESSES):
+                likelihood[ridge, place] += np.log(given(_softmax(sharpness * scores)[own])[0]).sum(1)
+        done += len(rows)
+        progress(done, 2 * len(classes))
+    weights = np.exp(likelihood - likelihood.max())
+    weights /= weights.sum()
+    weights[weights.sum(2) < _NEGLIGIBLE] = 0
+    ridges = np.flatnonzero(weights.sum((1, 2))).tolist()
+    probabilities, evidence = np.zeros((len(classes), regression.classes)), np.zeros(len(classes))
+    for rows, together in blocks:
+        own = np.arange(len(rows)), classes[rows]
+        for ridge, scores in zip(
+            ridges, regression.left_out(rows, together, [_RIDGES[ridge] for ridge in ridges]), strict=True
+        ):
+            for place in np.flatnonzero(weights[ridge].sum(1)).tolist():
+                said = _softmax(_SHARPNESSES[place] * scores)
+                label, wrong = given(said[own])
+                probabilities[rows] += weights[ridge, place].sum() * said
+                evidence[rows] += weights[ridge, place] @ (wrong / label)
+        done += len(rows)
+        progress(done, 2 * len(classes))
+    return HeldOut(probabilities, float(weights.sum((0, 1)) @ _SHARES), evidence)
 
 
 def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -151,71 +175,166 @@ def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(found / found.sum(1, keepdims=True), np.float64)
 
 
-def _directions(features: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Left singular vectors of the features, ``(n, directions)``, and the squared singular values."""
-    centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
-    wide = centred.shape[0] < centred.shape[1]
-    squared, vectors = np.linalg.eigh(centred @ centred.T if wide else centred.T @ centred)
-    kept = squared > squared[-1] * 1e-10
-    squared, vectors = squared[kept], vectors[:, kept]
-    return np.asarray(vectors if wide else centred @ vectors / np.sqrt(squared)), squared
+def _blocks(group: NDArray[np.int64]) -> list[tuple[NDArray[np.intp], list[slice]]]:
+    """Rows of whole duplicate groups, and where groups of several rows are among them.
 
-
-def _left_out(
-    left: NDArray[np.float64],
-    shrink: NDArray[np.float64],
-    targets: NDArray[np.float64],
-    together: Sequence[NDArray[np.intp]],
-) -> NDArray[np.float64]:
-    """Predictions of a ridge regression with intercept that leaves out each image (or duplicate group) in turn.
-
-    The hat matrix is ``left diag(shrink) left.T + 1/n``; leaving out the rows g turns their residuals r into
-    ``(I - H[g, g])^-1 r``.
+    A block has at most ``_BLOCK`` rows, or is one group with more.
     """
-    count = len(targets)
-    residuals = targets - targets.mean(0) - (left * shrink) @ (left.T @ targets)
-    own = (left**2 * shrink).sum(1) + 1 / count
-    found: NDArray[np.float64] = targets - residuals / np.maximum(1 - own, 1e-6)[:, None]
-    for rows in together:
-        hat = (left[rows] * shrink) @ left[rows].T + 1 / count
-        found[rows] = targets[rows] - np.linalg.solve(np.eye(len(rows)) * (1 + 1e-9) - hat, residuals[rows])
-    return found
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1)).tolist()
+    blocks: list[tuple[NDArray[np.intp], list[slice]]] = []
+    first, together = 0, list[slice]()
+    for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+        if stop - first > _BLOCK and start > first:
+            blocks.append((order[first:start], together))
+            first, together = start, []
+        if stop - start > 1:
+            together.append(slice(start - first, stop - first))
+    return [*blocks, (order[first:], together)]
 
 
-def _repeated(group: NDArray[np.int64]) -> NDArray[np.bool_]:
-    _, inverse, counts = np.unique(group, return_inverse=True, return_counts=True)
-    return np.asarray(counts[inverse] > 1, np.bool_)
+class _Regression:
+    """Ridge regressions with intercept of one-hot labels on features, by blocks of rows.
+
+    Args:
+        features: Features, ``(n, features)``.
+        labels: Index of the class of each row.
+    """
+
+    def __init__(self, features: Vectors, labels: NDArray[np.int64]) -> None:
+        self._features, self._labels = features, labels
+        self.classes = int(labels.max()) + 1
+        self._count = len(labels)
+        blocks = _parts(np.arange(self._count))
+        self._mean = _total(features[rows].sum(0, dtype=np.float64) for rows in blocks) / self._count
+        self._share = _total(self._targets(rows).sum(0) for rows in blocks) / self._count
+        # With fewer rows than features, the vectors are the left singular ones, otherwise the right singular ones.
+        self._wide = self._count < features.shape[1]
+        if self._wide:
+            centred = self._centred(np.arange(self._count))
+            squared, vectors = np.linalg.eigh(centred @ centred.T)
+        else:
+            squared, vectors = np.linalg.eigh(_total((part := self._centred(rows)).T @ part for rows in blocks))
+        kept = squared > squared[-1] * 1e-10
+        self._strength, self._vectors = squared[kept], vectors[:, kept]
+        self._fitted = _total(self._left(rows).T @ self._targets(rows) for rows in blocks)
+
+    def left_out(
+        self, rows: NDArray[np.intp], together: Sequence[slice], ridges: Sequence[float]
+    ) -> Iterator[NDArray[np.float64]]:
+        """Predictions of the regression for each ridge that leaves out each row (or duplicate group) in turn.
+
+        The hat matrix is ``left diag(shrink) left.T + 1/n``; leaving out the rows g turns their residuals r into
+        ``(I - H[g, g])^-1 r``.
+
+        Args:
+            rows: Rows of a block.
+            together: The duplicate groups of several rows, as positions in ``rows``.
+            ridges: Penalties.
+        """
+        if len(rows) > _BLOCK:
+            yield from self._group_left_out(rows, ridges)
+            return
+        left, targets = self._left(rows), self._targets(rows)
+        for shrink in (self._strength / (self._strength + ridge) for ridge in ridges):
+            residuals = targets - self._share - (left * shrink) @ self._fitted
+            own = (left**2 * shrink).sum(1) + 1 / self._count
+            found: NDArray[np.float64] = targets - residuals / np.maximum(1 - own, 1e-6)[:, None]
+            for some in together:
+                hat = (left[some] * shrink) @ left[some].T + 1 / self._count
+                solved = np.linalg.solve(np.eye(len(hat)) * _MORE_THAN_1 - hat, residuals[some])
+                found[some] = targets[some] - solved
+            yield found
+
+    def _group_left_out(self, rows: NDArray[np.intp], ridges: Sequence[float]) -> Iterator[NDArray[np.float64]]:
+        """Like ``left_out``, for one duplicate group of any size.
+
+        The hat matrix is ``U U.T`` with fewer columns than rows, so the Woodbury identity replaces
+        ``(I - U U.T)^-1`` by ``I + U (I - U.T U)^-1 U.T``.
+        """
+
+        def factor_and_residuals(
+            part: NDArray[np.intp], shrink: NDArray[np.float64]
+        ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            left = self._left(part)
+            residuals = self._targets(part) - self._share - (left * shrink) @ self._fitted
+            return np.hstack([left * np.sqrt(shrink), np.full((len(part), 1), self._count**-0.5)]), residuals
+
+        parts = _parts(rows)
+        for shrink in (self._strength / (self._strength + ridge) for ridge in ridges):
+            inner = np.eye(len(shrink) + 1) * _MORE_THAN_1
+            right = np.zeros((len(shrink) + 1, self.classes))
+            for part in parts:
+                factor, residuals = factor_and_residuals(part, shrink)
+                inner -= factor.T @ factor
+                right += factor.T @ residuals
+            solved = np.linalg.solve(inner, right)
+            found = []
+            for part in parts:
+                factor, residuals = factor_and_residuals(part, shrink)
+                found.append(self._targets(part) - (residuals + factor @ solved) / _MORE_THAN_1)
+            yield np.concatenate(found)
+
+    def _targets(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        targets = np.zeros((len(rows), self.classes))
+        targets[np.arange(len(rows)), self._labels[rows]] = 1
+        return targets
+
+    def _centred(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        return np.asarray(self._features[rows].astype(np.float64) - self._mean)
+
+    def _left(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Rows of the left singular vectors of the features, ``(rows, directions)``."""
+        if self._wide:
+            return np.asarray(self._vectors[rows])
+        return np.asarray(self._centred(rows) @ self._vectors / np.sqrt(self._strength))
 
 
-def outliers(features: NDArray[np.float32], classes: NDArray[np.int64], group: NDArray[np.int64]) -> list[Outlier]:
+def _total(parts: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return reduce(operator.add, parts)
+
+
+def _parts(rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
+
+
+def outliers(
+    features: Vectors, classes: NDArray[np.int64], group: NDArray[np.int64], progress: Progress | None = None
+) -> list[Outlier]:
     """Images unlike their class, farthest first, by the distance to their five nearest neighbours in the class.
 
     Args:
         features: Features normalised to length 1, ``(n, features)``.
         classes: Index of the class of each image.
         group: Number of the duplicate group of each image. Images of one group are not neighbours of each other.
+        progress: Called with images done and images to do.
     """
     found = []
+    done = 0
     for label in np.unique(classes):
         rows = np.flatnonzero(classes == label)
+        done += len(rows)
         if len(rows) < _FEWEST_FOR_OUTLIERS:
             continue
-        distance = _to_neighbours(features[rows], group[rows])
+        distance = _to_neighbours(features, rows, group)
         quarter, middle, three_quarters = np.percentile(distance, [25, 50, 75])
         limit = three_quarters + _FAR_OUT * (three_quarters - quarter)
         found += [
             Outlier(int(rows[place]), float(distance[place] / max(middle, 1e-9)))
             for place in np.flatnonzero(distance > limit)
         ]
+        if progress:
+            progress(done, len(classes))
     return sorted(found, key=lambda outlier: -outlier.distance)
 
 
-def _to_neighbours(features: NDArray[np.float32], group: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean cosine distance to the nearest images of the same class."""
-    most = min(_NEIGHBOURS, len(features) - 1)
-    found = np.empty(len(features))
-    for start in range(0, len(features), 512):
-        correlation = features[start : start + 512] @ features.T
-        correlation[group[start : start + 512, None] == group[None, :]] = -1
-        found[start : start + 512] = 1 - np.partition(correlation, -most, axis=1)[:, -most:].mean(1)
-    return found
+def _to_neighbours(features: Vectors, rows: NDArray[np.intp], group: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean cosine distance to the nearest of the images in ``rows``."""
+
+    def cosines(some: slice, with_others: slice) -> NDArray[np.float32]:
+        cosine: NDArray[np.float32] = features[rows[some]] @ features[rows[with_others]].T
+        cosine[group[rows[some], None] == group[None, rows[with_others]]] = -1
+        return cosine
+
+    found = nearest(cosines, len(rows), len(rows), min(_NEIGHBOURS, len(rows) - 1))
+    return np.concatenate([1 - block.similarity.mean(1) for block in found])
