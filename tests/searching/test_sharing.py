@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.clocks import wrong_clock
-from tests.searching.shares import CANDIDATES, brier_score, judged_keys, make_engine, own_rule
+from tests.searching import shares
+from tests.searching.shares import CANDIDATES, brier_score, cost, judged_keys, make_engine, own_rule
 from zoo.errors import TrainingError, UsageError
 from zoo.reporter import Reporter
 from zoo.searching.candidate import Limits, ranked
@@ -109,6 +111,61 @@ def test_a_journal_that_another_process_closed_gives_no_candidate(folder: Path) 
     make_engine(folder).close()
     assert engine.step() is None
     assert not (folder / "judged.txt").exists()
+
+
+def test_closing_waits_only_for_candidates_that_are_being_tried(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process with a longer --time would otherwise claim one candidate after the other."""
+    told: list[str] = []
+    reporter = Reporter()
+    monkeypatch.setattr(reporter, "stage", told.append)
+    engine, other = replace(make_engine(folder), reporter=reporter), make_engine(folder)
+    with other.journal.at_work():
+        claim = other.journal.claim(lambda claimed: own_rule("small"))
+        assert claim is not None
+        waits: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            assert other.journal.claim(lambda claimed: own_rule("large")) is None
+            if len(waits) == 2:
+                other.journal.finish(claim, 0.5)
+
+        monkeypatch.setattr(time, "sleep", sleep)
+        engine.close()
+    assert len(waits) == 2
+    assert told == [f"Waiting for another process of this search, which tries {own_rule('small').key}"]
+
+
+def test_without_time_a_process_does_not_wait_for_others(folder: Path) -> None:
+    other = make_engine(folder)
+    other.step()
+    with other.journal.at_work():
+        assert other.journal.claim(lambda claimed: own_rule("large")) is not None
+        (folder / "time.json").write_text('{"elapsed_s": 1000.0}')
+        assert make_engine(folder, time_s=999.0).step() is None
+        assert make_engine(folder, time_s=1000.001).step() is None
+
+
+def test_a_removed_result_is_made_again(folder: Path) -> None:
+    make_engine(folder).run()
+    shutil.rmtree(folder / "candidates" / own_rule("small").key)
+    make_engine(folder).run()
+    judged = Counter(judged_keys(folder))
+    assert judged.pop(own_rule("small").key) == 2
+    assert set(judged.values()) == {1}
+    assert len(read_outcomes(folder)) == CANDIDATES
+
+
+def test_a_candidate_is_tried_if_a_second_measurement_meets_the_limit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(folder, limits=Limits(max_latency_ms=10.0))
+    engine.run()
+    assert own_rule("large").key not in judged_keys(folder)
+    monkeypatch.setattr(shares, "cost", lambda candidate: replace(cost(candidate), latency_ms=9.0))
+    engine.run()
+    assert own_rule("large").key in judged_keys(folder)
+    assert len(set(judged_keys(folder))) == len(judged_keys(folder)) == CANDIDATES
 
 
 def test_a_search_with_more_time_goes_on_after_another_process_finished_it(

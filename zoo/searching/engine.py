@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from zoo.errors import UsageError
@@ -52,7 +53,7 @@ class Engine:
     images: int
     reserve_s: Callable[[float], float]
     reporter: Reporter
-    _excluded: set[str] = field(default_factory=set)
+    _excluded: dict[str, Candidate] = field(default_factory=dict)
 
     def run(self) -> None:
         """Tries candidates until none is left, or there is no time for another.
@@ -73,46 +74,45 @@ class Engine:
         Raises:
             UsageError: There is no time for a single candidate.
         """
+        waiting = False
         with self.journal.at_work():
-            before = self.journal.read()
-            while (claim := self._claim()) is None:
-                now = self.journal.read()
-                # An outcome that another process recorded since `before` may not have been known to `_claim`.
-                if not now.running and now.taken == before.taken:
+            while not self.journal.closed:
+                claimed = self.journal.read()
+                known = self.known()  # after the journal, so that it has the outcomes of all finished candidates
+                if self.clock.left_s <= 0 and any(outcome.judged for outcome in known.outcomes):
                     return None
-                before = now
-                time.sleep(ASK_AGAIN_S)
-            outcome = self._try(claim)
-            self.clock.keep()
-            return outcome
-
-    def close(self) -> None:
-        """Waits until no other process tries a candidate, and prevents new ones."""
-        told = False
-        while not self.journal.close():
-            if not told:
-                self.reporter.stage("Waiting for another process that tries a candidate of this search")
-                told = True
-            time.sleep(ASK_AGAIN_S)
-
-    def _claim(self) -> Claim | None:
-        while not self.journal.closed:
-            known = self.known()
-            candidate = self._next(known, self.journal.read())
-            if candidate is None:
-                return None
-            if not known.fits(candidate):
-                self._excluded.add(candidate.key)
-                continue
-            if not self._in_time(known, candidate):
-                return None
-            claim = self.journal.claim(lambda claimed, pick=candidate: None if pick.key in claimed.taken else pick)  # type: ignore[misc]
-            if claim is not None:
-                return claim
+                candidate = self._next(known, claimed)
+                if candidate is None:
+                    if not claimed.running:
+                        return None
+                    waiting = self._wait(claimed.running, waiting)
+                elif not known.fits(candidate):
+                    self._excluded[candidate.key] = candidate
+                elif not self._in_time(known, candidate):
+                    return None
+                elif (claim := self.journal.claim(partial(_unless_taken, candidate))) is not None:
+                    outcome = self._try(claim)
+                    self.clock.keep()
+                    return outcome
         return None
 
+    def close(self) -> None:
+        """Prevents new candidates, and waits until no other process tries one."""
+        waiting = False
+        while running := self.journal.close():
+            waiting = self._wait(running, waiting)
+
+    def _wait(self, running: frozenset[str], told: bool) -> bool:
+        """Waits for other processes, which is reported once. Returns that it was reported."""
+        if not told:
+            self.reporter.stage(f"Waiting for another process of this search, which tries {', '.join(sorted(running))}")
+        time.sleep(ASK_AGAIN_S)
+        return True
+
     def _next(self, known: Known, claimed: Claimed) -> Candidate | None:
-        tried = claimed.taken | self._excluded
+        # The latency of an excluded candidate may have been measured again.
+        excluded = {key for key, candidate in self._excluded.items() if not known.fits(candidate)}
+        tried = claimed.taken | excluded
         for stage in self.stages:
             left = {candidate.key: candidate for candidate in stage.propose(known) if candidate.key not in tried}
             if left:
@@ -207,6 +207,10 @@ def describe(judged: Judged) -> str:
         f"accuracy {percent(judged.accuracy)} (95 % interval {low} to {high}), Brier score"
         f" {judged.brier_score:.4f}, in {judged.seconds:.0f} s"
     )
+
+
+def _unless_taken(candidate: Candidate, claimed: Claimed) -> Candidate | None:
+    return None if candidate.key in claimed.taken else candidate
 
 
 def _frozen(point: dict[str, Any]) -> tuple[tuple[str, Any], ...]:

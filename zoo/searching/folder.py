@@ -122,7 +122,8 @@ def _shown(value: Any) -> str:
 
 
 def read_outcomes(folder: Path) -> list[Outcome]:
-    """The outcomes of all candidates, by key. Damaged results are ignored, and their candidates are tried again."""
+    """The outcomes of all candidates, by key. Damaged results are ignored. If a result is removed, its candidate is
+    tried again."""
     return [found for path in sorted((folder / "candidates").glob("*/result.json")) if (found := _outcome(path))]
 
 
@@ -135,6 +136,10 @@ def _outcome(path: Path) -> Outcome | None:
         return read_record(Outcome, read_object(path.read_bytes()))
     except (OSError, ValueError, UsageError):
         return None
+
+
+def has_outcome(folder: Path, key: str) -> bool:
+    return (candidate_folder(folder, key) / "result.json").is_file()
 
 
 def candidate_folder(folder: Path, key: str) -> Path:

@@ -21,6 +21,7 @@ from zoo.errors import TrainingError
 from zoo.image_spec import RESIZE_RULES
 from zoo.locks import locked
 from zoo.searching.candidate import STEPS, Candidate
+from zoo.searching.folder import has_outcome
 
 if TYPE_CHECKING:
     import optuna
@@ -146,13 +147,11 @@ class Journal:
         with self._alone():
             self._study.tell(claim.trial, state=optuna.trial.TrialState.FAIL)
 
-    def close(self) -> bool:
-        """Prevents further claims, unless a candidate is being tried. Returns whether the journal is closed."""
+    def close(self) -> frozenset[str]:
+        """Prevents further claims. Returns the keys of the candidates that are still being tried."""
         with self._alone():
-            if self._read().running:
-                return False
             self._closed.touch()
-            return True
+            return self._read().running
 
     @property
     def closed(self) -> bool:
@@ -240,6 +239,8 @@ class Journal:
                 else:
                     (self._folder / "deaths" / f"{key}.{trial.number}").touch()
                     self._study.tell(trial.number, state=states.FAIL)
+            elif not has_outcome(self._folder, key):
+                continue  # its result was removed, so that it is tried again
             elif trial.state == states.PRUNED:
                 failed.add(key)
             elif trial.value is not None:

@@ -43,9 +43,10 @@ def try_on_cluster(request: SearchRequest, architectures: int, reporter: Reporte
     most = architectures * len(STEPS) * len(RESIZE_RULES)
     trials = ((number, b"") for number in range(most))
     for _, outcome in spread(partial(open_worker, everywhere), trials, request.on, reporter):
-        if not outcome:
-            return  # no candidate is left, and none is being tried
-        reporter.stage(outcome.decode())
+        # An empty outcome does not end the loop, which would interrupt the other workers: one worker may have no time
+        # for another candidate while others are still trying theirs.
+        if outcome:
+            reporter.stage(outcome.decode())
 
 
 def open_worker(request: SearchRequest, threads: int) -> Callable[[bytes], bytes]:
@@ -54,7 +55,7 @@ def open_worker(request: SearchRequest, threads: int) -> Callable[[bytes], bytes
 
 
 def trials_of(engine: Engine) -> Callable[[bytes], bytes]:
-    """The function that tries one candidate. It returns a line on the outcome, or nothing if no candidate is left."""
+    """The function that tries one candidate. It returns a line on the outcome, or nothing without another candidate."""
 
     def try_one(item: bytes) -> bytes:
         outcome = engine.step()
