@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from zoo import Architecture, ImageSpec, UsageError
+from zoo import Architecture, ExportError, ImageSpec, PluginError, UsageError, Weights
 from zoo.atomic import unwritable
 from zoo.data.cache import ImageCache
 from zoo.errors import DataError, TrainingError
@@ -25,6 +25,7 @@ from zoo.searching.clock import read_time
 from zoo.searching.cost import Form
 from zoo.searching.device import read_device
 from zoo.searching.engine import fine_tuning_s, pace_of
+from zoo.searching.judge import load_pretrained
 from zoo.workflows.search import SearchRequest
 
 SQUARE = ImageSpec(height_px=224, width_px=224)
@@ -174,7 +175,7 @@ def full_disk() -> OSError:
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("error", [OddError("no memory"), OSError(errno.ENOENT, "gone"), MemoryError("no memory")])
+@pytest.mark.parametrize("error", [OddError("no memory"), PluginError("gone"), MemoryError("no memory")])
 def test_any_exception_of_an_export_leaves_out_only_its_candidate(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,17 +184,27 @@ def test_any_exception_of_an_export_leaves_out_only_its_candidate(
     monkeypatch.setattr(costs, "measure_cost", raising(error))
     found = costs.Costs(form, tmp_path, None, notes.append, Reporter())
     assert found(Candidate(architecture="mobilenetv2", image=SQUARE)) is None
-    assert f"left out, because it cannot be exported: {type(error).__name__}" in notes[-1]
+    assert "left out, because it cannot be exported: " in notes[-1]
+    assert str(error) in notes[-1]
 
 
-@pytest.mark.parametrize("error", [full_disk(), unwritable(Path("costs"), PermissionError(13, "denied"))])
-def test_a_disk_that_cannot_be_written_ends_the_search(
-    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (full_disk(), TrainingError, "could not read or write a file"),
+        (FileNotFoundError(errno.ENOENT, "no temporary folder"), TrainingError, "no temporary folder"),
+        (unwritable(Path("costs"), PermissionError(13, "denied")), TrainingError, "Could not write costs: denied"),
+        (ExportError("Could not copy a to b: denied."), ExportError, "Could not copy a to b: denied"),
+        (UsageError("'onnx' is not installed."), UsageError, "'onnx' is not installed"),
+    ],
+)
+def test_an_error_that_does_not_concern_one_candidate_ends_the_search(
+    error: Exception, kind: type[Exception], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     form = Form(exporter=exporters().get("onnx"), precision="float32", labels=("a", "b"))
     monkeypatch.setattr(costs, "measure_cost", raising(error))
     found = costs.Costs(form, tmp_path, None, print, Reporter())
-    with pytest.raises(TrainingError, match="ould not write"):
+    with pytest.raises(kind, match=said):
         found(Candidate(architecture="mobilenetv2", image=SQUARE))
 
 
@@ -206,9 +217,19 @@ def test_a_cache_on_a_full_disk_ends_the_search(own_cache: Path, monkeypatch: py
         failure_of(full.value)
 
 
+def test_weights_that_cannot_be_used_concern_one_architecture() -> None:
+    def load(model: object, with_head: bool) -> None:
+        raise UsageError("It has values that are not finite.")
+
+    weights = Weights(name="any", summary="", labels=tuple, load=load)
+    with pytest.raises(PluginError, match="not finite") as error:
+        load_pretrained(None, Architecture(name="any", summary="", build=print, backbone="end", weights=(weights,)))
+    assert failure_of(error.value) == "It has values that are not finite."
+
+
 def raising(error: Exception) -> Callable[..., None]:
     def fail(*about: object) -> None:
-        if isinstance(error, TrainingError):
+        if isinstance(error, TrainingError | ExportError):
             raise error from OSError()
         raise error
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from zoo import DataError, ExportError, ImageSpec, PluginError, UsageError
-from zoo.errors import TrainingError, VerificationError
+from zoo.errors import TrainingError, VerificationError, ZooError
+from zoo.images import ImageMemoryError
 from zoo.registry import architectures, exporters
 from zoo.reporter import Reporter
 from zoo.searching.candidate import Candidate, Cost, Judged, Outcome
@@ -114,7 +115,8 @@ def winner_of(found: Found) -> Candidate:
     [
         (3_000_000, "The exported file takes 3.00 MB of at most 2 MB; 2.24 ms and 1.00 MB were measured"),
         (VerificationError("It does not agree with Keras."), "It does not agree with Keras."),
-        (OSError(errno.ENOENT, "gone"), "FileNotFoundError: [Errno 2] gone"),
+        (PluginError("The plugin 'zoo-any' failed."), "The plugin 'zoo-any' failed."),
+        (ZeroDivisionError("none"), "ZeroDivisionError: none"),
         (MemoryError("none left"), "MemoryError: none left"),
         (TrainingError("The loss is not finite."), "The loss is not finite."),
     ],
@@ -132,14 +134,37 @@ def test_the_next_best_takes_the_place_of_a_winner_that_fails(make: Make, fault:
     assert any("cannot be the winner" in note for note in again._notes)
 
 
+def caused(error: Exception, code: int) -> Exception:
+    error.__cause__ = OSError(code, os.strerror(code))
+    return error
+
+
 @pytest.mark.parametrize(
-    "fault", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), DataError("Photos have changed."), UsageError("Busy.")]
+    ("fault", "exit_code", "said"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 4, "No space left on device"),
+        (PermissionError(errno.EACCES, os.strerror(errno.EACCES), "runs/best"), 4, "Permission denied: 'runs/best'"),
+        (FileNotFoundError("No usable temporary directory found"), 4, "No usable temporary directory found"),
+        (caused(TrainingError("Could not write runs/best: denied."), errno.EACCES), 4, "Could not write runs/best"),
+        (caused(ExportError("Could not write exports: denied."), errno.EACCES), 5, "Could not write exports"),
+        (ExportError("Could not finish converting: No space left on device."), 5, "No space left on device"),
+        (UsageError("'onnx' is not installed."), 2, "'onnx' is not installed"),
+        (DataError("Photos have changed."), 4, "Photos have changed"),
+        (ImageMemoryError("does not fit in memory"), 4, "does not fit in memory"),
+    ],
 )
-def test_a_fault_that_concerns_all_candidates_ends_the_search(make: Make, fault: Exception) -> None:
-    work = make({BEST.candidate.key: fault})
-    with pytest.raises((TrainingError, DataError, UsageError)):
-        work.finish()
-    assert work.made == []
+def test_a_fault_that_concerns_all_candidates_ends_the_search(
+    make: Make, fault: Exception, exit_code: int, said: str, tmp_path: Path
+) -> None:
+    for faults in ({BEST.candidate.key: fault}, {BEST.candidate.key: fault, "finetune": fault}):
+        (tmp_path / "best.search" / "winner.json").unlink(missing_ok=True)
+        work = make(faults)
+        with pytest.raises(ZooError, match=said) as error:
+            work.finish()
+        assert error.value.exit_code == exit_code
+        assert work.made == []
+        outcomes = [read_outcome(tmp_path / "best.search", each.candidate.key) for each in (BEST, SECOND, THIRD)]
+        assert outcomes == [BEST, SECOND, THIRD]
     assert winner_of(make().finish()) == BEST.candidate
 
 
@@ -208,7 +233,7 @@ def test_without_any_plugin_of_a_candidate_the_error_says_so(make: Make) -> None
     assert str(error.value).count("Its architecture is no longer installed.") == 3
 
 
-@pytest.mark.parametrize("error", [type("OpError", (Exception,), {})("no memory"), OSError(errno.EIO, "broken")])
+@pytest.mark.parametrize("error", [type("OpError", (Exception,), {})("no memory"), MemoryError("none left")])
 def test_any_exception_of_a_candidate_is_its_outcome(
     make: Make, error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

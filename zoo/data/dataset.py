@@ -143,7 +143,10 @@ class ImageData:
             present = dict(zip((entry.name for entry in found.entries), found.contents, strict=True))
             known = zip(self.names, self.contents, strict=True)
             first = next(name for name, sha256 in known if present.get(name) != sha256)
-            raise DataError(f"'{first}' was removed or changed while it was read.", "Run the command again.")
+            reasons = {item.name: item.reason for item in found.skipped}
+            raise DataError(
+                f"'{first}' could not be read again: {reasons.get(first, 'it has changed')}.", "Run the command again."
+            )
         return replace(self, spec=spec, pixels=found.pixels)
 
     def rows(self) -> list[tuple[str, str, str, str]]:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
 
-from zoo.errors import TrainingError, ZooError
+from zoo.errors import PluginError, TrainingError, UsageError, ZooError
 from zoo.image_spec import ImageSpec
 from zoo.interfaces import Architecture
 
@@ -169,18 +169,22 @@ def failure_of(error: Exception) -> str:
     """The reason why a candidate failed, for ``Outcome.error``.
 
     Raises:
-        ZooError: A disk is full or a file of the search cannot be written, which does not concern the candidate alone.
+        ZooError: The error does not concern this candidate alone: an option cannot be used, a package is missing, the
+            disk is full, or a file cannot be read or written. An unreadable file of a plugin concerns the candidate.
     """
     # The message is compared, because TensorFlow and plugins report a full disk with errors of their own.
     told = f"{error} {error.__cause__}"
     full = any(os.strerror(code) in told for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
-    unwritten = isinstance(error, TrainingError) and isinstance(error.__cause__, OSError)
     if isinstance(error, ZooError):
-        if full or unwritten:
+        on_file = isinstance(error.__cause__, OSError) and not isinstance(error, PluginError)
+        if full or on_file or isinstance(error, UsageError):
             raise error
         return str(error)
-    if full:
-        raise TrainingError(f"The search could not write a file: {error}", "Free some space.") from error
+    if full or isinstance(error, OSError):
+        raise TrainingError(
+            f"The search could not read or write a file: {error}.",
+            "Check the free space and the permissions. The same command continues the search.",
+        ) from error
     return f"{type(error).__name__}: {error}"
 
 

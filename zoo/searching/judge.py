@@ -6,10 +6,11 @@ import gc
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from zoo.data import TEST, TRAIN, ImageData
 from zoo.data.dataset import load_recorded
-from zoo.errors import DataError, quoted
+from zoo.errors import DataError, PluginError, UsageError, quoted
 from zoo.evaluation.intervals import wilson_interval
 from zoo.evaluation.predictions import Predictions
 from zoo.interfaces import Architecture
@@ -17,6 +18,9 @@ from zoo.registry import architectures
 from zoo.reporter import Reporter
 from zoo.searching.candidate import Candidate, Judged
 from zoo.training.heads.choose import ChosenHead
+
+if TYPE_CHECKING:
+    import keras
 
 
 def choosing_photos(data: ImageData) -> ImageData:
@@ -92,6 +96,18 @@ def judge(candidate: Candidate, data: ImageData, reporter: Reporter, start: floa
     return Judgement(judged, Predictions(data.labels, files, data.classes[chosen.positions], chosen.probabilities))
 
 
+def load_pretrained(model: keras.Model, architecture: Architecture) -> None:
+    """Loads an architecture's first pretrained weights, without the head.
+
+    Raises:
+        PluginError: The weights cannot be used. Unlike a ``UsageError``, it concerns only this architecture.
+    """
+    try:
+        architecture.weights[0].load(model, False)
+    except UsageError as error:
+        raise PluginError(error.message, error.hint) from error
+
+
 def _choose(architecture: Architecture, data: ImageData, reporter: Reporter) -> ChosenHead:
     import keras
 
@@ -99,7 +115,7 @@ def _choose(architecture: Architecture, data: ImageData, reporter: Reporter) -> 
     from zoo.training.model import build_model
 
     model = build_model(architecture, data.spec.input_shape, len(data.labels))
-    architecture.weights[0].load(model, False)
+    load_pretrained(model, architecture)
     recipe = architecture.recipes["default"].with_values({**WAYS["head"], "augmentation": "none"})
     features, _ = features_of_depths(model, architecture, data, recipe, reporter.counter("features"))
     del model

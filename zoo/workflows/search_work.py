@@ -335,6 +335,9 @@ class SearchWork:
     def _begun(self, best: Outcome) -> Winner:
         """The record of the winner, or a new one if another candidate is now the best or there is time to tune it."""
         winner = read_winner(self._folder)
+        path = self._request.runs / (winner.run if winner else "")
+        if winner is not None and path.exists() and not (path / "run.json").is_file():
+            winner = None  # its run could not be created or removed completely, so the name is taken
         if winner is None or winner.key != best.candidate.key or self._has_time_now(best, winner):
             winner = Winner(key=best.candidate.key, run=self._free_name(), recipe=self._fine_tuning(best) or "")
             keep_winner(self._folder, winner)
