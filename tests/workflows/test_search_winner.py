@@ -77,8 +77,10 @@ class Work(SearchWork):
         return SimpleNamespace(path=path)
 
     def _export(self, best: Outcome, run: Any, winner: Winner) -> Winner:
-        (run.path / "file.onnx").touch()
         size = self.faults.get(best.candidate.key, 1_000_000)
+        if isinstance(size, Exception):
+            raise size
+        (run.path / "file.onnx").touch()
         return replace(winner, file="file.onnx", latency_ms=1.0, size_bytes=size)
 
     def _second(self, judged: object) -> str:
@@ -219,12 +221,24 @@ def test_without_its_plugin_a_winner_is_shown_if_its_run_is_finished(make: Make,
     finished = Winner(key=removed.candidate.key, run="old", file="file.onnx", latency_ms=1.0, size_bytes=1)
     keep_winner(tmp_path / "best.search", finished)
     (tmp_path / "old").mkdir()
-    for name in ("run.json", "file.onnx"):
+    for name in ("run.json", "report.html", "file.onnx"):
         (tmp_path / "old" / name).touch()
     work = make()
     assert winner_of(work.finish()) == removed.candidate
     assert work.made == []
     assert read_winner(tmp_path / "best.search") == finished
+
+
+def test_a_former_winner_is_considered_again_after_its_plugin_was_installed_again(make: Make, tmp_path: Path) -> None:
+    other = outcome(224, 0.5, "simple_cnn")
+    keep_outcome(tmp_path / "best.search", other)
+    keep_winner(tmp_path / "best.search", Winner(key=BEST.candidate.key, run="old"))  # trained, but not exported
+    (tmp_path / "old").mkdir()
+    for name in ("run.json", "report.html"):
+        (tmp_path / "old" / name).touch()
+    without = make({BEST.candidate.key: PluginError("Its layers are not installed.")}, names=("simple_cnn",))
+    assert winner_of(without.finish()) == other.candidate
+    assert winner_of(make(names=("simple_cnn", "mobilenetv2")).finish()) == BEST.candidate
 
 
 def test_without_any_plugin_of_a_candidate_the_error_says_so(make: Make) -> None:

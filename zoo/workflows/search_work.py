@@ -278,9 +278,9 @@ class SearchWork:
         return name
 
     def _outcomes(self) -> list[Outcome]:
-        """The outcomes in the folder. Those whose architecture is gone cannot win, unless the run is finished."""
+        """The outcomes in the folder. Those whose architecture is gone cannot win, unless the run and file exist."""
         winner = read_winner(self._folder)
-        finished = winner.key if winner is not None and self._finished(winner) is not None else ""
+        finished = winner.key if winner is not None and self._is_complete(winner) else ""
         return [
             replace(outcome, error=_GONE)
             if not outcome.error
@@ -414,6 +414,12 @@ class SearchWork:
             return None
         run = open_run(path)
         return run if run.finished else None
+
+    def _is_complete(self, winner: Winner) -> bool:
+        """Whether the run of the winner has its report and its exported file, so that it needs no plugin any more."""
+        path = self._request.runs / winner.run
+        made = bool(winner.file) and (path / winner.file).is_file() and (path / "report.html").is_file()
+        return made and self._finished(winner) is not None
 
     def _export(self, best: Outcome, run: Run, winner: Winner) -> Winner:
         """Exports, verifies and times the winner. Raises ``ZooError`` if there is no file, or if it is refused."""
