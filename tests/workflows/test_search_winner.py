@@ -170,6 +170,36 @@ def test_a_fault_that_concerns_all_candidates_ends_the_search(
     assert winner_of(make().finish()) == BEST.candidate
 
 
+def test_a_run_folder_that_could_not_be_completed_or_removed_does_not_stop_the_search(
+    make: Make, tmp_path: Path
+) -> None:
+    keep_winner(tmp_path / "best.search", Winner(key=BEST.candidate.key, run="best"))
+    (tmp_path / "best").mkdir()
+    assert make().finish().run.path.name == "best-2"
+
+
+def test_a_winner_that_was_slow_for_a_moment_is_timed_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = [9.0, 8.0, 4.0, 3.0]
+    monkeypatch.setattr(search_work, "time_file", lambda path: times.pop(0))
+    monkeypatch.setattr(search_work, "_PAUSE_S", 0.0)
+    run: Any = SimpleNamespace(path=Path("best"))
+    made = SimpleNamespace(path=Path("best", "file.onnx"), size_bytes=3_000_000)
+    exported = SimpleNamespace(refuse=lambda: None, targets=(made,))
+    monkeypatch.setattr(search_work, "export", lambda *about: exported)
+    work = make()
+    work._request = replace(work._request, max_latency_ms=5.0)
+    winner = SearchWork._export(work, BEST, run, Winner(key=BEST.candidate.key, run="best"))
+    assert (winner.file, winner.latency_ms, winner.size_bytes) == ("file.onnx", 4.0, 3_000_000)
+    assert times == [3.0]
+    times += [9.0] * 9
+    winner = SearchWork._export(work, BEST, run, Winner(key=BEST.candidate.key, run="best"))
+    assert winner.latency_ms == 3.0
+    del times[6:]
+    work._request = replace(work._request, max_latency_ms=2.0)
+    assert SearchWork._export(work, BEST, run, winner).latency_ms == 9.0
+    assert len(times) == 0
+
+
 def test_limits_that_no_file_meets_name_the_nearest(make: Make) -> None:
     sizes = {BEST.candidate.key: 4_000_000, SECOND.candidate.key: 3_000_000, THIRD.candidate.key: 5_000_000}
     for _ in range(2):

@@ -70,12 +70,14 @@ class Cost:
             measured here and multiplied by the latency ratio of other files on the device.
         float_ms: Latency of the model in float32 on this machine, from which the duration of its training is estimated.
             ``None``: ``latency_ms``.
+        measured: Number of times at which the latency on this machine was measured. ``latency_ms`` is the lowest.
     """
 
     latency_ms: float
     size_bytes: int
     source: Literal["here", "device", "estimated"] = "here"
     float_ms: float | None = None
+    measured: int = 1
 
     @property
     def size_mb(self) -> float:
