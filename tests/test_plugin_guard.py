@@ -39,6 +39,7 @@ EXPORTER = Exporter(
     read_metadata=nothing,
     load=nothing,
     stored=nothing,
+    float_operators=nothing,
     requires=("frail-runtime>=1.2", "other>=1"),
     app=APP,
 )
@@ -87,6 +88,10 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "load": (lambda raises: of_exporter(load=raises).load(FILE, 1), "loading model.frail"),
     "parts": (lambda raises: of_exporter(parts=raises).files(FILE), "naming the parts of model.frail"),
     "stored": (lambda raises: of_exporter(stored=raises).stored(FILE), "counting what model.frail stores"),
+    "float_operators": (
+        lambda raises: of_exporter(float_operators=raises).float_operators(FILE),
+        "counting the float operators of model.frail",
+    ),
     "predict": (lambda raises: loading(predict=raises).predict(None), "predicting with model.frail"),
     "inputs": (lambda raises: loading(inputs=property(raises)).inputs, "predicting with model.frail"),
     "outputs": (lambda raises: loading(outputs=property(raises)).outputs, "predicting with model.frail"),

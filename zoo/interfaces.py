@@ -245,6 +245,10 @@ class Exporter:
         stored: ``stored(path)`` counts the numbers in the file's constants by the NumPy name of their type, such as
             ``{"int8": 2200000, "float32": 40000}``. An ``int8`` or ``float16`` file that stores float32 weights is
             refused. Without this function, the size of the file is checked.
+        float_operators: ``float_operators(path)`` counts the operators of an ``int8`` file that the runtime computes in
+            floating point, by their name in the format, such as ``{"Elu": 3}``. Conversions between types and the
+            softmax that computes an output are not counted. The export names these operators. Without this function,
+            it names none.
         runtime_module: Name of the module whose source is copied to the device, such as ``zoo_onnx.runtime``. Empty if
             there is none; bundles then have no runner. The module defines ``load(path, threads)``, which returns the
             same as ``load`` above and raises ``ValueError`` on failure. It may import only the standard library, NumPy
@@ -292,6 +296,9 @@ class Exporter:
     versions: tuple[str, ...] = ()
     stored: Callable[[Path], Mapping[str, int]] | Named | None = field(
         default=None, metadata={"does": "counting what {args[0]} stores", "returns": (Mapping,)}
+    )
+    float_operators: Callable[[Path], Mapping[str, int]] | Named | None = field(
+        default=None, metadata={"does": "counting the float operators of {args[0]}", "returns": (Mapping,)}
     )
     runtime_module: str = ""
     requires: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ EXPORTER = Exporter(
     load="zoo_onnx.loading:load",
     versions=("tensorflow", "tf2onnx", "onnx", "onnxruntime"),
     stored="zoo_onnx.metadata:stored",
+    float_operators="zoo_onnx.quantized:float_operators",
     runtime_module="zoo_onnx.runtime",
     requires=("onnxruntime>=1.23",),
     maps=True,

@@ -7,6 +7,9 @@ operations that only move values move stored values.
 
 from __future__ import annotations
 
+import tempfile
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +19,13 @@ from onnx import NodeProto, helper
 
 from zoo import ExportError
 from zoo_onnx.editor import Editor, attribute
+from zoo_onnx.metadata import read_model
+from zoo_onnx.runtime import onnxruntime
 
 #: Operations that move values without changing them.
 _MOVING = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "MaxPool", "Pad", "Slice", "Identity")
+#: Operations that change the type of values.
+_CONVERTING = ("QuantizeLinear", "DequantizeLinear", "Cast")
 _LARGEST = 127
 #: Largest stored bias: half of the range of 32 bits. The other half remains for the products.
 _LARGEST_BIAS = 2**30
@@ -160,3 +167,44 @@ def _stored(editor: Editor, node: NodeProto, name: str, values: Array, scales: A
         inputs.append(editor.add_constant(f"{name}_zero", np.zeros(len(scales), np.int8)))
     editor.insert_before(node, helper.make_node("DequantizeLinear", inputs, [name], axis=axis))
     return name
+
+
+def float_operators(path: Path) -> dict[str, int]:
+    """Counts the operators of an int8 file that ONNX Runtime computes in float32, by their name.
+
+    ONNX Runtime decides while it loads a file which operators it computes in integers. Therefore the graph that it then
+    runs is counted, without the optimisations that depend on the processor. Conversions between types are not counted,
+    nor is the softmax that computes an output.
+
+    Raises:
+        ExportError: The file is not an ONNX file.
+    """
+    levels = onnxruntime.GraphOptimizationLevel
+    with tempfile.TemporaryDirectory() as folder:
+        optimized = Path(folder, "optimized.onnx")
+        _load(read_model(path), levels.ORT_ENABLE_EXTENDED, str(optimized))
+        model = onnx.load(str(optimized))
+    graph = model.graph
+    outputs = {value.name for value in graph.output}
+    # Loaded again with all values as outputs, because only ONNX Runtime knows the types of its own operators.
+    made = {name for node in graph.node for name in node.output if name} - outputs
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(made))
+    session = _load(model, levels.ORT_DISABLE_ALL)
+    in_float = {value.name for value in session.get_outputs() if value.type == "tensor(float)"}
+    return Counter(
+        node.op_type
+        for node in graph.node
+        if in_float.intersection(node.input)
+        and in_float.intersection(node.output)
+        and node.op_type not in _CONVERTING
+        and not (node.op_type == "Softmax" and outputs.intersection(node.output))
+    )
+
+
+def _load(model: onnx.ModelProto, level: Any, optimized: str = "") -> Any:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = level
+    options.optimized_model_filepath = optimized
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

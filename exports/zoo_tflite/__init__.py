@@ -21,6 +21,7 @@ EXPORTER = Exporter(
     load="zoo_tflite.loading:load",
     versions=("tensorflow", "ai-edge-litert"),
     stored="zoo_tflite.model_file:stored",
+    float_operators="zoo_tflite.operators:float_operators",
     runtime_module="zoo_tflite.runtime",
     requires=("ai-edge-litert>=2.3",),
     maps=True,

@@ -160,6 +160,16 @@ def test_every_file_stores_what_its_precision_says(exported: Result, newest: Pat
         assert stored_problem(exporter, file_of(newest, name, "float32"), precision, model)
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_network_with_8_bit_kernels_only_names_no_operator_in_float32(
+    exported: Result, newest: Path, name: str
+) -> None:
+    folder = folder_of(newest, name, "int8")
+    assert json.loads((folder / "quantization.json").read_text())["float_operators"] == {}
+    for text in (exported.err, (folder / "README.md").read_text(), (folder / "verify.html").read_text()):
+        assert "in float32, because" not in text
+
+
 def test_an_exporter_that_ignores_int8_is_named(
     newest: Path, zoo: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:

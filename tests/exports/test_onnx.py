@@ -275,6 +275,11 @@ def test_onnx_runtime_leaves_no_convolution_in_float(which, request, tmp_path):
     assert found["QLinearConv"] == steps(path)["Conv"]
 
 
+@pytest.mark.parametrize("which", WHICH)
+def test_onnx_runtime_computes_nothing_but_the_softmax_in_float(which, request):
+    assert ONNX.float_operators(request.getfixturevalue(which)["int8"]) == {}
+
+
 @pytest.mark.parametrize("smallness", [0, 1e-6])
 def test_int8_keeps_the_bias_of_a_channel_without_weights(model, smallness, tmp_path):
     """Weight decay creates such channels. Their bias was lost because it shared the step of the weights."""

@@ -121,6 +121,7 @@ QUANTIZATION = {
     "calibrated": {"agreement": 0.995, "divergence": 0.001},
     "distilled": {"images": 512, "before": 0.0275, "after": 0.0201, "kept": True},
     "in_float": [{"name": "<b>stem</b>", "extra_bytes": 999}],
+    "float_operators": {"Conv": 2, "<b>Elu</b>": 1},
     "noise": [{"name": f"block_{number}", "before": 0.04, "after": 0.0001 * number} for number in range(1, 23)],
 }
 
@@ -130,6 +131,8 @@ def test_the_page_of_an_int8_file_tells_the_cost_of_each_tensor(subject: Subject
     page = Page(write_verification_page(found, subject.data.root, tmp_path / "page.html", QUANTIZATION))
     assert "on images held out from this training, from 0.0275 to 0.0201" in page.words
     assert "<b>stem</b> (999 bytes more)" in page.text
+    assert "3 operators run in float32" in page.text
+    assert "Conv (2), <b>Elu</b> (1)." in page.text
     assert "block_220.20.04698.7 %" in page.words  # the square roots, and 22 of 253 ten-thousandths
     assert "All together: 0.938 before, 0.159 after. The other 2 tensors" in page.words
     assert page.words.index("block_220.2") < page.words.index("block_210.2")
@@ -138,10 +141,12 @@ def test_the_page_of_an_int8_file_tells_the_cost_of_each_tensor(subject: Subject
 
 def test_the_page_of_an_int8_file_of_an_earlier_version(subject: Subject, tmp_path: Path) -> None:
     found = subject.verify(tmp_path, subject.file)
-    old = {name: value for name, value in QUANTIZATION.items() if name != "noise"} | {"distilled": None, "in_float": []}
+    kept = {name: value for name, value in QUANTIZATION.items() if name not in ("noise", "float_operators")}
+    old = kept | {"distilled": None, "in_float": []}
     page = Page(write_verification_page(found, subject.data.root, tmp_path / "page.html", old))
     assert "There were too few calibration images to train its weights." in page.words
     assert "Standard deviation" not in page.words
+    assert "in float32, because" not in page.words
 
 
 @pytest.mark.parametrize("width_px", [320, 1280])

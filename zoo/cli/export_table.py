@@ -36,7 +36,9 @@ def as_dict(item: Exported) -> dict[str, Any]:
         "status": _status(item),
         "verification": item.verification.summary() if item.verification else None,
         "latency_ms": item.latency_ms,
-    } | ({"error": str(item.error)} if item.error else {})
+        **({"float_operators": item.quantization.get("float_operators")} if item.quantization else {}),
+        **({"error": str(item.error)} if item.error else {}),
+    }
 
 
 def _status(item: Exported) -> str:

@@ -14,6 +14,7 @@ The same inputs give the same bytes, where Keras predicts the same bits: no file
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -49,6 +50,7 @@ class Contents:
         trained: The Keras model from which it was exported.
         photos: Photos to include.
         verification: The verification. ``None`` if the file was not verified.
+        quantization: The content of ``quantization.json``, for an int8 file.
     """
 
     exporter: Exporter
@@ -57,6 +59,7 @@ class Contents:
     trained: TrainedModel
     photos: list[Sample]
     verification: Verification | None
+    quantization: Mapping[str, Any] | None = None
 
 
 def complete_bundle(contents: Contents) -> None:

@@ -12,7 +12,7 @@ from zoo.data.card import markdown_text
 from zoo.evaluation.metric import defined
 from zoo.exporting.runner import requirements
 from zoo.figures import percent
-from zoo.parity.text import gate_figures, gate_interval, gate_name, thin_evidence
+from zoo.parity.text import float_operators_text, gate_figures, gate_interval, gate_name, thin_evidence
 
 if TYPE_CHECKING:
     import jinja2
@@ -51,6 +51,7 @@ def card(contents: Contents) -> str:
             f"{sum(finished.info.data.counts.get(split, {}).values()) if finished else 0} {word} images"
             for split, word in _SPLITS.items()
         ],
+        float_operators=float_operators_text(contents.quantization),
         found=found,
         gates=[(gate, gate_figures(gate)) for gate in found.gates] if found else (),
         thin=thin_evidence(found) if found else (),

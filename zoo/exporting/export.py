@@ -123,7 +123,7 @@ def _prepare(
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A model ready to convert, and the content of ``quantization.json``."""
+    """A model ready to convert, and the content of ``quantization.json`` that is the same in every format."""
 
     model: keras.Model
     quantization: dict[str, Any] | None = None
@@ -183,6 +183,7 @@ def _export_one(
             raise stored_error(problem, target.precision, prepared.model)
         metadata = _metadata(job, target, digest)
         target.exporter.write_metadata(file, metadata)
+        quantization = _with_float_operators(target, file, prepared.quantization)
         verification = None
         if job.data is not None:
             stage(f"Verifying {target} on {len(job.data.indices(job.split))} {job.split} images")
@@ -200,20 +201,20 @@ def _export_one(
             )
             verification = _stamp(target, file, metadata, verification)
             write_json(aside / "verify.json", verification.as_dict())
-            draw(verification, aside / "verify.html", prepared.quantization)
+            draw(verification, aside / "verify.html", quantization)
         refused = verification is not None and not verification.passed
         size = size_bytes(files)
         latency = 0.0 if refused else _latency_ms(target.exporter.load(file, 1), job.trained.image.input_shape)
         write_text(aside / "labels.txt", label_lines(job.trained.labels))
         if job.calibration and target.precision == "int8":
             write_csv(aside / "calibration.csv", ("path", "label", "sha256"), job.calibration.rows)
-            write_json(aside / "quantization.json", prepared.quantization)
+            write_json(aside / "quantization.json", quantization)
         if refused:
             for path in files:
                 path.unlink()
         else:
             stage(f"Bundling {target}")
-            _complete(job, target, file, asked.expected, verification)
+            _complete(job, target, file, asked.expected, verification, quantization)
         final = rejected if refused else kept
         if refused:
             put(aside, final)
@@ -222,7 +223,14 @@ def _export_one(
                 write_archive(aside, archive, kept.name)
                 put(aside, final)
             shutil.rmtree(rejected, ignore_errors=True)  # its reports do not describe the new file
-    return Exported(target, final / ("verify.html" if refused else file.name), size, verification, latency)
+    path = final / ("verify.html" if refused else file.name)
+    return Exported(target, path, size, verification, latency, quantization=quantization)
+
+
+def _with_float_operators(target: Target, file: Path, quantization: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The content of ``quantization.json``, with the operators of the file that compute in float32."""
+    count = target.exporter.float_operators
+    return quantization | {"float_operators": dict(count(file))} if quantization and count else quantization
 
 
 def _written(target: Target, file: Path) -> tuple[Path, ...]:
@@ -249,7 +257,12 @@ def _written(target: Target, file: Path) -> tuple[Path, ...]:
 
 
 def _complete(
-    job: Job, target: Target, file: Path, expected: NDArray[np.float32] | None, verification: Verification | None
+    job: Job,
+    target: Target,
+    file: Path,
+    expected: NDArray[np.float32] | None,
+    verification: Verification | None,
+    quantization: dict[str, Any] | None,
 ) -> None:
     metadata = target.exporter.read_metadata(file)
     if metadata is None:
@@ -265,6 +278,7 @@ def _complete(
             trained=job.trained,
             photos=photos,
             verification=verification,
+            quantization=quantization,
         )
     )
 

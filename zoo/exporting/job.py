@@ -43,6 +43,7 @@ class Exported:
         verification: The verification. ``None`` if it was not requested.
         latency_ms: Median latency of one image on one thread of this machine.
         error: The error because of which the file could not be written.
+        quantization: The content of ``quantization.json``, for an int8 file.
     """
 
     target: Target
@@ -51,6 +52,7 @@ class Exported:
     verification: Verification | None
     latency_ms: float
     error: ZooError | None = None
+    quantization: Mapping[str, Any] | None = None
 
     @property
     def refused(self) -> bool:

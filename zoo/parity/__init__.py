@@ -13,7 +13,7 @@ from zoo.parity.images import verification_images
 from zoo.parity.maps import ExpectedMaps
 from zoo.parity.result import Verification
 from zoo.parity.stored import stored_problem
-from zoo.parity.text import render, thin_evidence
+from zoo.parity.text import float_operators_text, render, thin_evidence
 from zoo.parity.unused import Unused, ask_unused, unused_images
 from zoo.parity.verify import keras_predictions, verify
 
@@ -28,6 +28,7 @@ __all__ = [
     "check_contract",
     "default_gates",
     "exporter_of",
+    "float_operators_text",
     "keras_predictions",
     "precision_of",
     "render",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from zoo.figures import percent, points
 from zoo.parity.ask import TensorError
@@ -114,6 +115,26 @@ def _thin(gate: GateResult) -> str:
     return (
         f"Accuracy passed on thin evidence: {images_text(gate)} cannot distinguish a loss of {allowed} points from one "
         f"of {bad_loss} points {seen}."
+    )
+
+
+def float_operators_text(quantization: Mapping[str, Any] | None) -> str:
+    """A sentence that names the operators of an int8 file that run in float32. Empty if there are none.
+
+    Args:
+        quantization: The content of ``quantization.json``. ``None`` for other precisions. Files of earlier versions do
+            not list operators.
+    """
+    counts = quantization.get("float_operators", {}) if quantization else {}
+    if not quantization or not counts:
+        return ""
+    number = sum(counts.values())
+    verb, them = ("operator runs", "it") if number == 1 else ("operators run", "them")
+    named = [f"{name} ({count})" for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+    spared = ", or because 8 bits would change too many predictions" if quantization["in_float"] else ""
+    return (
+        f"{number} {verb} in float32, because the runtime or the quantisation does not support {them} in 8 bits"
+        f"{spared}: {', '.join(named)}."
     )
 
 

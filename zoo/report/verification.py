@@ -12,7 +12,7 @@ from zoo.images import ImageError, load_image
 from zoo.parity import Verification
 from zoo.parity.contract import shape_text
 from zoo.parity.gates import GateResult
-from zoo.parity.text import gate_figures, gate_interval, gate_name, thin_evidence
+from zoo.parity.text import float_operators_text, gate_figures, gate_interval, gate_name, thin_evidence
 from zoo.parity.values import DECADES, Flip, Values
 from zoo.report.grids import Picture
 from zoo.report.page import write_page
@@ -92,6 +92,7 @@ class _EightBits:
     calibrated: Mapping[str, float]
     distilled: Mapping[str, Any] | None
     in_float: tuple[Mapping[str, Any], ...]
+    float_operators: str
 
 
 def _eight_bits(quantization: Mapping[str, Any]) -> _EightBits:
@@ -114,6 +115,7 @@ def _eight_bits(quantization: Mapping[str, Any]) -> _EightBits:
         calibrated=quantization["calibrated"],
         distilled=quantization["distilled"],
         in_float=tuple(quantization["in_float"]),
+        float_operators=float_operators_text(quantization),
     )
 
 

@@ -139,7 +139,7 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
         tell_pixels(trained, images, split, request.pixels, reporter)
     from zoo.exporting.export import export as make
     from zoo.exporting.job import Job
-    from zoo.parity import default_gates
+    from zoo.parity import default_gates, float_operators_text
     from zoo.report.verification import write_verification_page
 
     job = Job(
@@ -164,6 +164,9 @@ def _export(request: ExportRequest, reporter: Reporter) -> Exported:
     made = make(job, targets, draw, reporter.stage, reporter.counter)
     for sentence in dict.fromkeys(text for item in made if item.verification for text in item.verification.warnings):
         reporter.warning(sentence)
+    for item in made:
+        if text := float_operators_text(item.quantization):
+            reporter.note(f"{item.target}: {text}")
     return Exported(trained, tuple(made), request.int8_effort == "quick")
 
 

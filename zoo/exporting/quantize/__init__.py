@@ -102,7 +102,7 @@ class Quantized:
     noise: tuple[Noise, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The content of ``quantization.json``."""
+        """The content of ``quantization.json`` that is the same in every format."""
         return {
             "calibrated": asdict(self.calibrated),
             "distilled": self.distilled and asdict(self.distilled) | {"kept": self.distilled.kept},

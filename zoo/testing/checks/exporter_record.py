@@ -14,7 +14,15 @@ from zoo.testing.exporter import ExporterSubject
 from zoo.testing.result import CheckError
 
 #: Number of arguments of each function.
-_ARGUMENTS = {"convert": 3, "write_metadata": 2, "read_metadata": 1, "load": 2, "parts": 1, "stored": 1}
+_ARGUMENTS = {
+    "convert": 3,
+    "write_metadata": 2,
+    "read_metadata": 1,
+    "load": 2,
+    "parts": 1,
+    "stored": 1,
+    "float_operators": 1,
+}
 
 
 def check_record(subject: ExporterSubject) -> str:
