@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shlex
 import shutil
@@ -10,13 +11,16 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import FakePlugin, PhotoFolder, Result, RunZoo, zoo_command, zoo_environment
 from zoo.errors import ExportError
 from zoo.evaluation.trained import of_run
 from zoo.exporting.calibration import EFFORTS
+from zoo.images import load_image
 from zoo.parity import stored_problem
 from zoo.registry import Offer, Registry, exporters
 from zoo.run_folder import open_run
@@ -412,6 +416,47 @@ def test_int8_is_calibrated_on_the_training_images_that_are_left(
     assert len(listed.read_text().splitlines()) - 1 == len(training) - 2
     made = json.loads((listed.parent / "quantization.json").read_text())
     assert made["distilled"]["steps"] == EFFORTS["quick"].steps
+
+
+def test_photos_of_a_folder_calibrate_int8_and_test_photos_among_them_do_not(
+    newest: Path, zoo: Callable[..., Result], photo_folder: PhotoFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoo.exporting.quantize import quantize
+
+    run = open_run(newest)
+    tested = [row for row in run.split() if row["split"] == "test"]
+    folder = photo_folder({"new": 6}, "device")
+    new = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in folder.rglob("*.jpg")}
+    shutil.copy(Path(run.info.data.root) / tested[0]["path"], folder / Path(tested[0]["path"]).name)
+    (folder / "broken.jpg").write_bytes(next(iter(new.values())).read_bytes()[:60])
+    calibrating = []
+
+    def watched(model: object, images: Any, *options: Any) -> Any:
+        calibrating.append(images)
+        return quantize(model, images, *options)
+
+    monkeypatch.setattr("zoo.exporting.quantize.quantize", watched)
+    options = ("--precision", "int8", "--int8-effort", "quick", "--calibration", folder, "--min-agreement", "0.9")
+    done = zoo("export", newest, "--format", "onnx", *options, "--out", "out")
+    assert done.code == 0, done.err
+    said = " ".join(done.err.split())
+    left_out = "near-duplicates of images for verification: 1; unusable files: 1."
+    assert f"6 photo(s) calibrate int8. Left out: {left_out}" in said
+    made = Path("out", "simple_cnn-onnx-int8")
+    with (made / "calibration.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    listed = [row["sha256"] for row in rows]
+    assert len(listed) == EFFORTS["quick"].images
+    assert {row["sha256"] for row in rows if not row["label"]} == new.keys()
+    assert not {row["sha256"] for row in tested} & set(listed)
+    (images,) = calibrating  # the pixels of the new photos are among those that the quantisation received
+    for sha256, path in new.items():
+        np.testing.assert_array_equal(images[listed.index(sha256)], load_image(path, run.image_spec))
+    assert json.loads((made / "quantization.json").read_text())["distilled"]["steps"] == EFFORTS["quick"].steps
+    record = json.loads((made / "verify.json").read_text())
+    assert record["passed"]
+    assert (record["split"], record["n"]) == ("test", len(tested))
+    assert record["metadata"]["calibration_digest"] == hashlib.sha256("".join(listed).encode()).hexdigest()
 
 
 def test_a_damaged_model_is_told(newest: Path, zoo: Callable[..., Result], tmp_path: Path) -> None:
