@@ -6,13 +6,16 @@ import inspect
 import re
 import shlex
 import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import pytest
+import yaml
 
 import zoo
 from tests.docs.pages import PAGES, REPOSITORY, code_blocks, commands, name_of
@@ -72,6 +75,31 @@ def taken(words: list[str]) -> bool:
     except SystemExit:
         return False
     return True
+
+
+def test_shell_scripts_and_manifests_can_be_parsed() -> None:
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    scripts = [block for text in texts for language in ("bash", "sh") for block in code_blocks(text, language)]
+    assert sum("#SBATCH" in script for script in scripts) >= 3
+    for script in scripts:
+        checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
+        assert not checked.stderr, f"{script}\n{checked.stderr}"
+    documents = [yaml.safe_load(block) for text in texts for block in code_blocks(text, "yaml")]
+    pods = [pod for document in documents if "apiVersion" in document for pod in pods_of(document["spec"])]
+    assert len(pods) >= 3
+    for pod in pods:
+        volumes = {volume["name"] for volume in pod.get("volumes", ())}
+        for container in pod["containers"]:
+            assert {mount["name"] for mount in container.get("volumeMounts", ())} <= volumes
+
+
+def pods_of(value: Any) -> Iterator[dict[str, Any]]:
+    """The specifications of pods in a Kubernetes object."""
+    if isinstance(value, dict) and "containers" in value:
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from pods_of(each)
 
 
 def test_many_commands_are_found() -> None:
