@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.searching.shares import make_engine
-from zoo.errors import UsageError
+from zoo.errors import DataError, UsageError
+from zoo.reporter import Reporter
 from zoo.workflows.search_cluster import trials_of
 
 if TYPE_CHECKING:
@@ -44,3 +46,18 @@ def open_small(seed: int) -> keras.Model:
     inputs = keras.Input((16, 16, 3))
     hidden = keras.layers.Conv2D(8, 3, activation="relu")(keras.layers.Rescaling(1 / 255)(inputs))
     return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(hidden)))
+
+
+def report_place(place: str | None, reporter: Reporter) -> tuple[str | None, str, str]:
+    """The place of a process, its folder and its backend. Host 9 raises an error, and host 8 waits."""
+    reporter.stage(f"this is {place}")
+    count = reporter.counter("counting")
+    for done in (1, 2, 3):
+        count(done, 3)
+    number = (place or "").partition("/")[0]
+    if number == "9":
+        raise DataError("The disk is empty.", "Fill it.")
+    if number == "8":
+        time.sleep(60)
+    print("not a result")
+    return place, str(Path.cwd()), os.environ["KERAS_BACKEND"]

@@ -50,7 +50,7 @@ _HEAD = [name for name in FIELDS if name.startswith("head")]
 _PICTURES = ["augmentation", *RANGES, "mixup_alpha"]
 _GROUPS = {
     "Data": ["data", "split_seed", "size", "resize", "interpolation"],
-    "Run": ["name", "seed", "runs", "resume", "repeat", "devices", "host"],
+    "Run": ["name", "seed", "runs", "resume", "repeat", "devices", "host", "on"],
     "Model": ["weights", "options", "recipe", "teachers", "unlabelled"],
     "Output": ["quiet", "as_json", "tensorboard"],
     "Recipe": [name for name in FIELDS if name not in {*_HEAD, *_PICTURES}],
@@ -115,6 +115,12 @@ _GROUPS = {
     help="Train with N processes, of which this is number I. Give the same command with another I on each host. Host 1"
     " runs at ADDRESS and writes the run. It listens on PORT on all interfaces, or only on ADDRESS if that is a"
     " loopback address. Needs KERAS_BACKEND=jax.",
+)
+@click.option(
+    "--on",
+    metavar="ray|ray://HOST:PORT",
+    help="Train with one process on each machine of a Ray cluster, with Keras on JAX: ray for the cluster of this"
+    " machine, or the address of another cluster.",
 )
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run folder.")
 @click.option("--quiet", is_flag=True, help="Print only the result and warnings.")

@@ -2,7 +2,8 @@
 
 Ray prints to standard output, replaces signal handlers, and ends the process if its cluster disappears. Therefore it
 runs in a process of its own. This process reads pickles from standard input: the job, pairs of number and item, and
-``None``. It writes pickles to standard output: the frames that ``frames`` yields.
+``None``. It writes pickles to standard output: the frames that ``frames`` yields, or those of ``hosts.frames`` if the
+job is one process on each machine. Such processes are ended when standard input is closed.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import logging
 import os
 import pickle
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from zoo.cluster.worker import Worker, as_failure
+from zoo.cluster import hosts
+from zoo.cluster.worker import Worker, as_failure, last_line
 from zoo.errors import ClusterError
 
 #: Maximum number of cores of a worker. Each worker loads the model once.
@@ -49,26 +52,43 @@ def _connected(address: str, job: dict[str, Any], items: dict[int, bytes]) -> It
         ray.init(address) if client else ray.init(include_dashboard=False, **options)
     except Exception as error:  # Ray raises errors of many types if it cannot connect
         raise ClusterError(
-            f"Could not connect to Ray: {_last_line(error)}",
+            f"Could not connect to Ray: {last_line(error)}",
             "`ray status` on a machine of the cluster shows whether it runs.",
         ) from error
     if not client:
-        yield from frames(job, items)
+        here = Remote(job, items)
+        _when_input_ends(here.stop)
+        yield from iter(here.next, None)
         return
     # Ray Data does not work through Ray Client: only an actor next to the client's server can read its results.
-    actor = ray.remote(num_cpus=0, resources=_HEAD)(Remote).remote(job, items)
+    threads = 2 if hosts.is_job(job) else 1  # `stop` is called while `next` waits
+    actor = ray.remote(num_cpus=0, resources=_HEAD, max_concurrency=threads)(Remote).remote(job, items)
+    if threads > 1:
+        _when_input_ends(lambda: actor.stop.remote())
     try:
         while (frame := ray.get(actor.next.remote())) is not None:
             yield frame
     except (ConnectionError, ray.exceptions.RayError) as error:
-        raise ClusterError(f"The connection to the Ray cluster was lost: {_last_line(error)}") from error
+        raise ClusterError(f"The connection to the Ray cluster was lost: {last_line(error)}") from error
+
+
+def _when_input_ends(act: Callable[[], object]) -> None:
+    """Calls a function when the process of the command closes the connection, or ends."""
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        act()
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class Remote:
-    """An actor that reads the frames on the cluster."""
+    """Yields the frames one by one. With Ray Client, it is an actor on the cluster."""
 
     def __init__(self, job: dict[str, Any], items: dict[int, bytes]) -> None:
-        self._frames = frames(job, items)
+        self._stopped = threading.Event()
+        self._frames = hosts.frames(job, self._stopped) if hosts.is_job(job) else frames(job, items)
 
     def next(self) -> Frame | None:
         """The next frame, or ``None`` at the end."""
@@ -76,6 +96,10 @@ class Remote:
             return next(self._frames, None)
         except ClusterError as error:
             return ("failed", as_failure(error))
+
+    def stop(self) -> None:
+        """Ends the processes on all machines, and then the frames. Other work is not stopped."""
+        self._stopped.set()
 
 
 def frames(job: dict[str, Any], items: dict[int, bytes]) -> Iterator[Frame]:
@@ -114,7 +138,7 @@ def frames(job: dict[str, Any], items: dict[int, bytes]) -> Iterator[Frame]:
         idle = 0 if len(items) < left else idle + 1
         if idle and strict:
             raise ClusterError(
-                f"The cluster did not finish the last {left} item(s) of work: {_last_line(cause)}",
+                f"The cluster did not finish the last {left} item(s) of work: {last_line(cause)}",
                 "If workers run out of memory, give the machines more, or fewer cores: ray start --num-cpus=N.",
             ) from cause
     yield ("done",)
@@ -160,11 +184,6 @@ def _pass(
     )
     for batch in found.iter_batches(batch_size=1, prefetch_batches=0, batch_format="pyarrow"):
         yield tuple(batch[name][0].as_py() for name in ("number", "result", "failure"))
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else ''}"
 
 
 if __name__ == "__main__":

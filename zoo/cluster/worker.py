@@ -50,13 +50,18 @@ class Worker:
         return pyarrow.table({"number": batch["number"], "result": [result], "failure": [failure]})
 
     def _made(self) -> Callable[[bytes], bytes]:
-        if zoo.__version__ != self._version:
-            raise ClusterError(
-                f"A worker has zoo {zoo.__version__}, and this machine has zoo {self._version}.",
-                "Install the same version on all machines of the cluster.",
-            )
+        refuse_other_version(self._version)
         make: Make = pickle.loads(self._make)
         return make(self._threads)
+
+
+def refuse_other_version(version: str) -> None:
+    """Raises ``ClusterError`` if the machine of the command has another version of zoo."""
+    if zoo.__version__ != version:
+        raise ClusterError(
+            f"A worker has zoo {zoo.__version__}, and this machine has zoo {version}.",
+            "Install the same version on all machines of the cluster.",
+        )
 
 
 def as_failure(error: ZooError) -> str:
@@ -74,3 +79,9 @@ def as_error(failure: str) -> ZooError:
     name, message, hint = json.loads(failure)
     error: ZooError = getattr(errors, name, ZooError)(message, hint)
     return error
+
+
+def last_line(error: BaseException) -> str:
+    """The type of an error, and the last line of its message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}"

@@ -56,6 +56,7 @@ def train(
     unlabelled: AnyPath | None = None,
     devices: int | str | None = None,
     host: None = None,
+    on: str | None = None,
     runs: AnyPath = DEFAULT_ROOT,
     quiet: bool = False,
     **settings: Any,
@@ -88,6 +89,7 @@ def train(
     unlabelled: AnyPath | None = None,
     devices: int | str | None = None,
     host: str | None = None,
+    on: str | None = None,
     runs: AnyPath = DEFAULT_ROOT,
     quiet: bool = False,
     **settings: Any,
@@ -119,6 +121,8 @@ def train(
             address and listens on that port. Needs Keras on JAX, which must not have been used in this process before.
             After an error, such as a lost host, this process ends with the exit code of the error as soon as its main
             thread ends. If JAX waits for a lost host, the process ends after ten seconds without an exception.
+        on: The Ray cluster that trains the model with one process on each of its machines: ``ray`` or
+            ``ray://HOST:PORT``. Needs JAX on all machines, but this process may use any backend of Keras.
         runs: Folder of runs.
         quiet: Whether to print only warnings.
         settings: Fields of the ``Recipe`` and ranges of its ``Augmentation``, such as ``epochs=4`` or ``flip="none"``.
@@ -159,6 +163,7 @@ def train(
         unlabelled=None if unlabelled is None else Path(unlabelled),
         devices=devices,
         host=None if host is None else Place.parse(host),
+        on=on,
     )
     trained = train_or_assist(request, reporter)
     return Run(trained.run, _reporter) if trained else None

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 
 def train_or_assist(request: TrainRequest, reporter: Reporter) -> Trained | None:
-    """Trains like ``train``. On other hosts than host 1, it assists host 1 and returns ``None``."""
+    """Trains like ``train``, or on a cluster. On other hosts than host 1, it assists host 1 and returns ``None``."""
+    if request.on is not None:
+        from zoo.workflows.train_cluster import train_on_cluster
+
+        return train_on_cluster(request, reporter)
     if request.host is None or request.host.first:
         return train(request, reporter)
     assist(request, reporter)

@@ -98,17 +98,22 @@ def code_of(architecture: str, recipe: Recipe) -> dict[str, str]:
     return facts
 
 
+def refuse_idle_recipe(given: str, recipe: Recipe) -> None:
+    """Raises ``UsageError`` for a recipe without epochs. ``given`` is the option for several hosts and its value."""
+    if not recipe.epochs and (recipe.head == "chosen" or not recipe.head_epochs):
+        raise UsageError(
+            f"{given} has no effect: the recipe chooses a head in closed form and trains no epochs.",
+            f"Leave {given.split()[0]} out, or set --epochs or --recipe finetune to train layers.",
+        )
+
+
 def refuse_idle_hosts(place: Place, recipe: Recipe) -> None:
     """Refuses a recipe without epochs, or a batch that cannot be divided among the hosts.
 
     Raises:
         UsageError: See above.
     """
-    if not recipe.epochs and (recipe.head == "chosen" or not recipe.head_epochs):
-        raise UsageError(
-            f"--host {place} has no effect: the recipe chooses a head in closed form and trains no epochs.",
-            "Leave --host out, or set --epochs or --recipe finetune to train layers.",
-        )
+    refuse_idle_recipe(f"--host {place}", recipe)
     if recipe.batch_size % place.count:
         larger = -(-recipe.batch_size // place.count) * place.count
         raise UsageError(

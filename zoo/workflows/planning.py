@@ -56,6 +56,8 @@ class TrainRequest:
             resumed.
         host: The place of this process, if several processes train the model together. It may differ when a run is
             resumed.
+        on: The Ray cluster that starts one process on each of its machines: ``ray`` or ``ray://HOST:PORT``. Each of
+            them has its place in ``host``.
     """
 
     architecture: str | None = None
@@ -78,6 +80,7 @@ class TrainRequest:
     unlabelled: Path | None = None
     devices: int | str | None = None
     host: Place | None = None
+    on: str | None = None
 
     def asked(self) -> dict[str, Any]:
         """The values that are set, by name, including the fields of image and recipe."""
@@ -102,7 +105,7 @@ class TrainRequest:
         given |= {"seed": self.seed, "split_seed": self.split_seed}
         given |= {"runs": None if self.runs == DEFAULT_ROOT else self.runs}
         given |= {"resume": self.resume, "repeat": self.repeat, "name": self.name, "devices": self.devices}
-        given |= {"host": self.host}
+        given |= {"host": None if self.on else self.host, "on": self.on}
         for name, value in given.items():
             if value is not None:
                 yield from (_flag(name), str(value))

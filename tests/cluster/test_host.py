@@ -1,0 +1,147 @@
+"""The process that a machine of a cluster starts for a training, and what it refuses. No test starts Ray."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.conftest import Notes
+from tests.cluster.works import report_place
+from tests.conftest import PhotoFolder, Zoo
+from zoo import __version__
+from zoo.cluster.connection import Frame
+from zoo.cluster.host import Host
+from zoo.cluster.reports import Forwarded, Shown
+from zoo.cluster.worker import as_error
+from zoo.errors import ClusterError, DataError
+from zoo.reporter import Reporter
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Host]:
+    monkeypatch.syspath_prepend(REPOSITORY)
+    started = Host(str(tmp_path))
+    yield started
+    if started._process:
+        started._process.kill()
+
+
+def all_frames(host: Host) -> list[Frame]:
+    found: list[Frame] = []
+    deadline = time.monotonic() + 60
+    while not found or found[-1][0] != "ended":
+        assert time.monotonic() < deadline
+        found += host.next()
+    return found
+
+
+def test_a_process_reports_its_progress_and_its_result(host: Host, tmp_path: Path) -> None:
+    host.start(pickle.dumps(report_place), "1/2@node:5000")
+    found = all_frames(host)
+    assert found[0] == ("report", ("stage", "this is 1/2@node:5000"))
+    assert ("report", ("count", "counting", 3, 3)) in found
+    assert found[-2] == ("result", ("1/2@node:5000", str(tmp_path), "jax"))
+    assert "ended with exit code 0" in as_error(found[-1][1]).message
+
+
+def test_the_error_of_a_process_keeps_its_type(host: Host) -> None:
+    host.start(pickle.dumps(report_place), "9/9@node:5000")
+    name, failure = all_frames(host)[-2]
+    error = as_error(failure)
+    assert (name, type(error), error.message) == ("failed", DataError, "The disk is empty.")
+
+
+@pytest.mark.parametrize("end", ["stop", "close"])
+def test_a_process_ends_with_its_actor(host: Host, end: str) -> None:
+    host.start(pickle.dumps(report_place), "8/9@node:5000")
+    assert host._process
+    assert host._process.stdin
+    while not host.next():
+        pass
+    if end == "stop":
+        host.stop()
+    else:
+        host._process.stdin.close()  # as if the actor was killed
+    assert host._process.wait(8) == 128 + signal.SIGTERM
+    assert "ended with exit code 143" in as_error(all_frames(host)[-1][1]).message
+
+
+def test_a_machine_without_the_folders_of_the_command_is_refused(host: Host, tmp_path: Path) -> None:
+    def refused(host: Host, version: str, marker: str | None) -> ClusterError:
+        error = as_error(host.prepare(version, marker)[0])
+        assert isinstance(error, ClusterError)
+        return error
+
+    assert "A worker has zoo" in refused(host, "0.0.1", None).message
+    assert f"another folder {tmp_path} than" in refused(host, __version__, str(tmp_path / "marker")).message
+    missing = Host(str(tmp_path / "missing"))
+    assert (
+        f"The working directory of the command, {tmp_path / 'missing'}, does"
+        in refused(missing, __version__, None).message
+    )
+
+
+def test_progress_arrives_at_the_reporter_of_the_command() -> None:
+    class Seen(Notes):
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls: list[tuple[Any, ...]] = []
+
+        def counter(self, text: str) -> Any:
+            return lambda done, total: self.calls.append((text, done, total))
+
+        def training(self, *values: Any) -> None:
+            self.calls.append(values)
+
+        def batch(self, *values: Any) -> None:
+            self.calls.append(values)
+
+        def epoch(self, *values: Any) -> None:
+            self.calls.append(values)
+
+        def trained(self) -> None:
+            self.calls.append(("trained",))
+
+    seen = Seen()
+    shown = Shown(seen)
+    far: Reporter = Forwarded(lambda report: shown(pickle.loads(pickle.dumps(report))))
+    far.stage("a stage")
+    far.note("a note")
+    far.warning("a warning")
+    count = far.counter("decoding")
+    for done in range(1, 10001):
+        count(done, 10000)
+    assert len(seen.calls) < 100
+    assert seen.calls[-1] == ("decoding", 10000, 10000)
+    seen.calls.clear()
+    time.sleep(0.2)
+    far.training(3, 5, 60, 0)
+    far.batch(1, {"loss": 0.5})
+    far.epoch(1, {"loss": 0.5}, True)
+    far.trained()
+    assert seen.calls == [(3, 5, 60, 0, False), (1, {"loss": 0.5}), (1, {"loss": 0.5}, True), ("trained",)]
+    assert seen.told == ["a stage", "a note"]
+
+
+def test_options_of_a_training_that_do_not_go_together(zoo: Zoo, photo_folder: PhotoFolder, tmp_path: Path) -> None:
+    import zoo as library
+
+    photos = photo_folder({"a": 3, "b": 3})
+    done = zoo("train", "simple_cnn", "--data", photos, "--on", "ray", "--host", "1/2@node:5000")
+    assert (done.code, "--on ray cannot be combined with --host" in done.err) == (2, True)
+    done = zoo("train", "mobilenetv2", "--data", photos, "--on", "ray")
+    assert (done.code, "--on ray has no effect: the recipe chooses a head" in done.err) == (2, True)
+    assert "Leave --on out, or set --epochs" in done.err
+    done = zoo("train", "simple_cnn", "--data", photos, "--on", "dask")
+    assert (done.code, "--on must be ray or ray://HOST:PORT" in done.err) == (2, True)
+    with pytest.raises(library.UsageError, match="callbacks cannot be combined with on"):
+        library.train("simple_cnn", data=photos, on="ray", callbacks=[object()])
+    assert not list(tmp_path.glob("runs/*"))
