@@ -16,7 +16,7 @@ from tests.conftest import draw_photo
 from tests.exporting.models import Pixels, answers, classifier, randomise
 from zoo.exporting.fold import fold
 from zoo.exporting.graph import Graph
-from zoo.exporting.quantize import FakeQuantize, Quantized, quantize
+from zoo.exporting.quantize import FakeQuantize, Quantized, quantize, round_weights
 from zoo.exporting.quantize.center import center
 from zoo.exporting.quantize.distill import Teacher, distill
 from zoo.exporting.quantize.ending import find_ending, trained_calls
@@ -24,7 +24,15 @@ from zoo.exporting.quantize.equalize import Space, best_scale, equalize
 from zoo.exporting.quantize.forward import rounded_calls, run
 from zoo.exporting.quantize.influence import measure_influence
 from zoo.exporting.quantize.ranges import Channels, best_range, choose_ranges, measure_channels, share_steps
-from zoo.exporting.quantize.rounding import round_matrix, round_nearest, round_to_inputs, round_wide_matrix, steps
+from zoo.exporting.quantize.rounding import (
+    fake_quantize,
+    fake_quantize_scaled,
+    round_matrix,
+    round_nearest,
+    round_to_inputs,
+    round_wide_matrix,
+    steps,
+)
 from zoo.image_spec import ImageSpec
 from zoo.images import load_image
 from zoo.interfaces import Exporter
@@ -480,7 +488,7 @@ def test_learning_from_the_float_model_makes_up_for_what_rounding_shifted(
         low, high = ranges.get(call) or ranges[call.users[0]]
         layer.bias.assign_add(np.full(layer.bias.shape, 0.5 * (high - low) / 255, np.float32))
     kernels = [np.array(call.operation.kernel) for call in trained_calls(graph)]
-    learnt = distill(graph, teacher, ranges, 150)
+    learnt, _ = distill(graph, teacher, ranges, 150)
     assert learnt.kept
     assert learnt.after < 0.5 * learnt.before  # on the held-out photos
     moved = 0.0
@@ -489,6 +497,67 @@ def test_learning_from_the_float_model_makes_up_for_what_rounding_shifted(
         np.testing.assert_allclose(changed, np.round(changed), atol=1e-3)  # multiples of a step
         moved += float(np.abs(changed).sum())
     assert moved > 0
+
+
+def test_ranges_are_learnt_except_those_that_depend_on_others(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    images = photos[0][::2]
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = layers.ReLU(name="stem")(layers.Conv2D(8, 3, strides=2)(layers.Rescaling(1 / 127.5, -1)(image)))
+    both = layers.Concatenate(name="both")(
+        [layers.Conv2D(4, 1, name="left")(x), layers.MaxPooling2D(1)(layers.Conv2D(4, 1, name="right")(x))]
+    )
+    x = layers.ReLU(name="behind")(layers.Conv2D(8, 3)(both))
+    x = layers.AveragePooling2D(2, name="average")(layers.Conv2D(8, 3, name="averaged")(x))
+    x = layers.GlobalAveragePooling2D(name="features")(x)
+    graph = Graph(fold(randomise(keras.Model(image, layers.Dense(4, activation="softmax", name="scores")(x)))))
+    channels = measure_channels(graph, images, rounded_calls(graph))
+    ranges = choose_ranges(graph, images, channels)
+    teacher = Teacher(graph, images, channels)
+    # The steps are twice as wide as they were chosen.
+    wide = {call: (low, high) if call is graph.input else (2 * low, 2 * high) for call, (low, high) in ranges.items()}
+    round_weights(graph, images[:16], wide)
+    learnt, found = distill(graph, teacher, wide, 60)
+    assert learnt.after < 0.8 * learnt.before
+    changed = {call.name for call in wide if found[call] != wide[call]}
+    assert changed == {"stem", "behind", "features"} | ({"scores"} & {call.name for call in wide})
+    for call in wide:
+        (low, high), (old_low, old_high) = found[call], wide[call]
+        assert round(-255 * low / (high - low)) == round(-255 * old_low / (old_high - old_low))  # zero's level
+        if call.name in ("stem", "behind"):
+            assert high - low < old_high - old_low
+
+
+def test_no_range_exceeds_the_cap_of_its_relu(
+    photos: tuple[Pixels, NDArray[np.int64]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = photos[0][:48]
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = layers.Conv2D(4, 3, strides=8)(layers.Rescaling(1 / 127.5, -1)(image))  # so few values that a range has room
+    x = layers.GlobalAveragePooling2D()(layers.ReLU(0.2, name="capped")(x))
+    graph = Graph(fold(randomise(keras.Model(image, layers.Dense(4, activation="softmax")(x)))))
+    channels = measure_channels(graph, images, rounded_calls(graph))
+    teacher = Teacher(graph, images, channels)
+    ranges = choose_ranges(graph, images, channels)
+    (capped,) = (call for call in ranges if call.name == "capped")
+    assert ranges[capped] == pytest.approx((0.0, 0.2), abs=1e-5)
+    round_weights(graph, images, ranges)
+    monkeypatch.setattr(import_module("zoo.exporting.quantize.distill"), "_RATE_OF_STEPS", 20.0)
+    _, found = distill(graph, teacher, ranges | {capped: (0.0, 0.1)}, 30)
+    assert 0.1 < found[capped][1] <= 0.2 + 2e-6
+
+
+def test_the_gradient_of_a_step_is_the_rounding_error_or_the_limit() -> None:
+    import tensorflow as tf
+
+    values = tf.constant([-9.0, -0.3, 0.2, 0.9, 200.0])
+    step = tf.Variable(0.5)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(values)
+        rounded = fake_quantize_scaled(values, step, 10)
+    np.testing.assert_allclose(rounded, [-5.0, -0.5, 0.0, 1.0, 122.5])
+    np.testing.assert_array_equal(rounded, fake_quantize(values, -5.0, 122.5))
+    np.testing.assert_array_equal(tape.gradient(rounded, values), [0, 1, 1, 1, 0])
+    assert float(tape.gradient(rounded, step)) == pytest.approx(-10 + (-0.2 - 0.2 + 0.1) / 0.5 + 245)
 
 
 def test_what_was_learnt_is_recorded(found: Quantized) -> None:
@@ -515,8 +584,9 @@ def test_every_part_of_alternating_classes_has_all_of_them(classes: int, monkeyp
     def see_rounded(graph: Graph, images: Pixels, ranges: Any) -> None:
         seen["rounded"] = images
 
-    def see_learnt(graph: Graph, teacher: Teacher, *rest: Any) -> None:
+    def see_learnt(graph: Graph, teacher: Teacher, ranges: Any, *rest: Any) -> tuple[None, Any]:
         seen.update(taught=teacher.images, held_out=teacher.held_out)
+        return None, ranges
 
     monkeypatch.setattr(import_module("zoo.exporting.quantize"), "round_weights", see_rounded)
     monkeypatch.setattr(import_module("zoo.exporting.quantize"), "distill", see_learnt)
@@ -546,7 +616,9 @@ def test_a_lesson_that_does_not_help_is_forgotten(
     assert spoilt.distilled is not None
     assert spoilt.distilled.images == 64  # 40 photos are enough for distillation
     assert not spoilt.distilled.kept
-    monkeypatch.setattr(import_module("zoo.exporting.quantize.distill"), "_train", lambda *given: None)
+    monkeypatch.setattr(
+        import_module("zoo.exporting.quantize.distill"), "_train", lambda graph, teacher, ranges, *rest: ranges
+    )
     for one, other in zip(spoilt.model.get_weights(), quantize(fold(trained), images).model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -152,7 +152,7 @@ def quantize(
     distilled = None
     if teacher is not None:
         stage("learning from the float model")
-        distilled = distill(graph, teacher, ranges, steps, progress("learning from the float model"))
+        distilled, ranges = distill(graph, teacher, ranges, steps, progress("learning from the float model"))
     ranges, reached, spared = spare(graph, measured, expected, ranges, channels, min_agreement, stage)
     for tensor in spared:
         stage(f"{tensor.name} stays in float32, {tensor.extra_bytes / 1e6:.2f} MB more")

@@ -1,11 +1,12 @@
 """Distillation: the rounded model learns to reproduce the predictions of the float model.
 
 Rounding works on each layer separately. The remaining errors, including those of early layers, are visible only at the
-end. Therefore weights and biases are trained on a few hundred images with the float model as teacher. The targets are
-the inputs and outputs of the last layer, with all rounding active. Rounding has no useful gradient; the gradient of the
-identity is used (Bengio et al. 2013, straight-through). Weights are trained in units of their own quantisation step,
-and biases in units of the quantisation step of the layer's output. The changes are so small that most weights still
-round to the same value.
+end. Therefore weights, biases and the ranges of tensors are trained on a few hundred images with the float model as
+teacher. The targets are the inputs and outputs of the last layer, with all rounding active. Rounding has no useful
+gradient; the gradient of the identity is used (Bengio et al. 2013, straight-through). Weights are trained in units of
+their own quantisation step, and biases in units of the quantisation step of the layer's output. The changes are so
+small that most weights still round to the same value. Of a range, the step is trained (Esser et al. 2020, Learned Step
+Size Quantization): a smaller step rounds less, and clips more.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from numpy.typing import NDArray
 from zoo.exporting.graph import Call, Graph
 from zoo.exporting.quantize.ending import find_ending, trained_calls
 from zoo.exporting.quantize.forward import Pixels, channel_axes, passes_through, run, run_compiled
-from zoo.exporting.quantize.ranges import Channels, Range
-from zoo.exporting.quantize.rounding import LARGEST, fake_quantize, steps
+from zoo.exporting.quantize.ranges import Channels, Range, free_calls, highest
+from zoo.exporting.quantize.rounding import LARGEST, LEVELS, fake_quantize, fake_quantize_scaled, steps
 
 _BATCH = 8
 #: Initial learning rate of Adam, in units of the quantisation step. It falls to zero along a cosine.
 _LEARNING_RATE = 0.01
+#: Rate for the logarithm of the step of a tensor, relative to the one above. docs/decisions/0006-int8.md
+_RATE_OF_STEPS = 0.4
 #: Number of images for the training, including mirrored ones.
 _MOST_IMAGES = 512
 #: One in this many images is held out, to decide whether the result is kept.
@@ -35,6 +38,8 @@ _HELD_OUT = 5
 
 Values = NDArray[np.float32]
 Progress = Callable[[int, int], None]
+#: Rounds the value of a call to 8 bits, if it is stored in them.
+Round = Callable[[Call, Any], Any]
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def distill(
     ranges: dict[Call, Range],
     count: int,
     progress: Progress = lambda done, total: None,
-) -> Distilled:
+) -> tuple[Distilled, dict[Call, Range]]:
     """Trains the weights and biases of a rounded model in place; weights stay multiples of their step.
 
     Args:
@@ -146,24 +151,32 @@ def distill(
         ranges: Range of every tensor in 8 bits.
         count: Number of steps.
         progress: Called with steps done and steps to do.
+
+    Returns:
+        The result, and the trained ranges.
     """
     expected = teacher.expected
     before = _error(expected, _ask(graph, teacher.held_out, ranges))
     old = [(call.operation, call.operation.get_weights()) for call in trained_calls(graph)]
-    _train(graph, teacher, ranges, count, progress)
-    after = _error(expected, _ask(graph, teacher.held_out, ranges))
+    trained = _train(graph, teacher, ranges, count, progress)
+    after = _error(expected, _ask(graph, teacher.held_out, trained))
     found = Distilled(len(teacher.images), count, before, after)
-    if not found.kept:
-        for layer, weights in old:
-            layer.set_weights(weights)
-    return found
+    if found.kept:
+        return found, trained
+    for layer, weights in old:
+        layer.set_weights(weights)
+    return found, ranges
 
 
-def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], count: int, progress: Progress) -> None:
+def _train(
+    graph: Graph, teacher: Teacher, ranges: dict[Call, Range], count: int, progress: Progress
+) -> dict[Call, Range]:
+    """Trains the model, and returns the trained ranges."""
     import tensorflow as tf
 
     students = [_Student(call, ranges) for call in trained_calls(graph)]
-    learnt = [variable for student in students for variable in student.variables]
+    scales = _Scales(ranges)
+    learnt = [variable for student in students for variable in student.variables] + scales.variables
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, count), beta_2=0.99)
     optimizer.build(learnt)
     taught = teacher.taught
@@ -174,7 +187,7 @@ def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], count: int
         with tf.GradientTape() as tape:
             current = [pair for student in students for pair in student.current()]
             with keras.StatelessScope(state_mapping=current):
-                found_features, found_logits, _ = _end(graph, images, ranges)
+                found_features, found_logits, _ = _end(graph, images, scales.round)
             loss = ops.mean(ops.square(found_features - features)) / feature_spread
             loss += ops.mean(ops.square(found_logits - logits)) / logit_spread
         optimizer.apply(tape.gradient(loss, learnt), learnt)
@@ -191,6 +204,42 @@ def _train(graph: Graph, teacher: Teacher, ranges: dict[Call, Range], count: int
     for student in students:
         for variable, value in student.current():
             variable.assign(value)
+    return scales.ranges
+
+
+class _Scales:
+    """The steps of all tensors whose range may change. Their zero stays the same integer."""
+
+    def __init__(self, ranges: dict[Call, Range]) -> None:
+        import tensorflow as tf
+
+        self._before = ranges
+        self._changes = {call: tf.Variable(0.0) for call in free_calls(ranges)}
+        self.variables = list(self._changes.values())
+
+    def round(self, call: Call, value: Any) -> Any:
+        """Rounds the value of a call, if it is stored in 8 bits."""
+        if call in self._changes:
+            return fake_quantize_scaled(value, *self._step_and_zero(call))
+        return _round_in(self._before)(call, value)
+
+    @property
+    def ranges(self) -> dict[Call, Range]:
+        """The trained ranges, and those that may not change."""
+        found = dict(self._before)
+        for call in self._changes:
+            step, zero = self._step_and_zero(call)
+            found[call] = -zero * float(step), (LEVELS - zero) * float(step)
+        return found
+
+    def _step_and_zero(self, call: Call) -> tuple[Any, int]:
+        """The current step, and the level that stores zero."""
+        low, high = self._before[call]
+        step = (high - low) / LEVELS
+        trained = step * ops.exp(_RATE_OF_STEPS * self._changes[call])
+        limited = ops.minimum(trained, highest(call) / LEVELS)
+        # The gradient ignores the limit, so that the step can become smaller again.
+        return trained + ops.stop_gradient(limited - trained), round(-low / step)
 
 
 class _Student:
@@ -208,7 +257,7 @@ class _Student:
         self.variables = [self.kernel]
         stored_in = ranges.get(call) or (ranges.get(call.only_user) if call.only_user else None)
         if self.layer.use_bias and stored_in:
-            self.unit = np.float32((stored_in[1] - stored_in[0]) / 255)
+            self.unit = np.float32((stored_in[1] - stored_in[0]) / LEVELS)
             self.bias = np.array(self.layer.bias)
             self.shift = tf.Variable(np.zeros_like(self.bias))
             self.variables.append(self.shift)
@@ -224,8 +273,13 @@ class _Student:
         return found
 
 
+def _round_in(ranges: dict[Call, Range]) -> Round:
+    """Rounds values to fixed ranges."""
+    return lambda call, value: fake_quantize(value, *ranges[call]) if call in ranges else value
+
+
 def _end(
-    graph: Graph, image: Any, ranges: dict[Call, Range], watched: Collection[Call] = ()
+    graph: Graph, image: Any, rounded: Round, watched: Collection[Call] = ()
 ) -> tuple[Any, Any, list[tuple[Any, Any]]]:
     """Inputs of the last layer with weights, the logits around their mean, and the limits of the watched channels."""
     last, logits = find_ending(graph)
@@ -238,7 +292,7 @@ def _end(
         value = call.invoke(call.operation, values)
         if call in watched:
             limits[call] = ops.min(value, axis=channel_axes(value)), ops.max(value, axis=channel_axes(value))
-        value = fake_quantize(value, *ranges[call]) if call in ranges else value
+        value = rounded(call, value)
         if call is logits:
             found["logits"] = value - ops.mean(value, axis=-1, keepdims=True)
         return value
@@ -257,7 +311,9 @@ def _ask(
     """The last values of all images. The ranges of ``channels`` are extended to these images."""
     extended = {call: seen for call, seen in (channels or {}).items() if call is not graph.input}
     ends, done = [], 0
-    for count, (features, logits, limits) in run_compiled(images, lambda image: _end(graph, image, ranges, extended)):
+    for count, (features, logits, limits) in run_compiled(
+        images, lambda image: _end(graph, image, _round_in(ranges), extended)
+    ):
         for seen, (low, high) in zip(extended.values(), limits, strict=True):
             seen.include(low, high)
         ends.append((features, logits))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from zoo.exporting.fold import LINEAR
 from zoo.exporting.graph import Call, Graph
 from zoo.exporting.quantize.forward import Pixels, cap, channel_axes, is_relu, passes_through, run, run_compiled
-from zoo.exporting.quantize.rounding import steps
+from zoo.exporting.quantize.rounding import LEVELS, steps
 
 #: Smallest and largest value of an 8-bit range, which always includes zero.
 Range = tuple[float, float]
@@ -24,7 +24,6 @@ Array = NDArray[np.float64]
 #: others coarse.
 _OUTLIER = 10.0
 _BINS = 2048
-_LEVELS = 255
 #: If fewer values of a tensor were measured, as for the scores of a head, no value is clipped. Instead, the range is
 #: extended at each end by this share of its width.
 _ENOUGH_VALUES, _ROOM = 10_000, 0.05
@@ -141,7 +140,7 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
 
     limits = {
         # Equalisation may have scaled an outlier beyond the limit of a ReLU.
-        call: (float(min(seen.low.min(), 0.0)), min(float(max(seen.high.max(), 0.0)), cap(call.operation)) + 1e-6)
+        call: (float(min(seen.low.min(), 0.0)), min(float(max(seen.high.max(), 0.0)) + 1e-6, highest(call)))
         for call, seen in channels.items()
     }
     watched = [call for call in limits if call is not graph.input]
@@ -162,19 +161,24 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
     chosen = {graph.input: (0.0, 255.0)}
     for call, histogram in zip(watched, histograms, strict=True):
         enough = histogram.sum() >= _ENOUGH_VALUES
-        chosen[call] = best_range(histogram, *limits[call]) if enough else _with_room(limits[call])
+        chosen[call] = best_range(histogram, *limits[call]) if enough else _with_room(limits[call], highest(call))
     for call in chosen:  # in the order of the graph
         low, high = chosen[call]
-        if (finest := _LEVELS * _finest_step(call, chosen)) > high - low:
+        if (finest := LEVELS * _finest_step(call, chosen)) > high - low:
             chosen[call] = (low, low + finest)
         _keep_steps_of_average(call, chosen)
     return chosen
 
 
-def _with_room(limits: Range) -> Range:
+def highest(call: Call) -> float:
+    """The largest end of a range from which converters conclude that it implies the ReLU of the call."""
+    return cap(call.operation) + 1e-6
+
+
+def _with_room(limits: Range, most: float) -> Range:
     low, high = limits
     room = _ROOM * (high - low)
-    return (low - room if low < 0 else low), high + room
+    return (low - room if low < 0 else low), min(high + room, most)
 
 
 def _finest_step(call: Call, ranges: dict[Call, Range]) -> float:
@@ -189,10 +193,10 @@ def _finest_step(call: Call, ranges: dict[Call, Range]) -> float:
     if len(read) != len(maker.sources) or not read:
         return 0.0
     if isinstance(maker.operation, LINEAR):
-        return read[0] / _LEVELS * float(steps(maker.operation).max())
+        return read[0] / LEVELS * float(steps(maker.operation).max())
     if isinstance(maker.operation, layers.Multiply):
-        return float(np.prod([width / _LEVELS for width in read]))
-    return min(read) / _LEVELS if isinstance(maker.operation, layers.Add) else 0.0
+        return float(np.prod([width / LEVELS for width in read]))
+    return min(read) / LEVELS if isinstance(maker.operation, layers.Add) else 0.0
 
 
 def share_steps(ranges: dict[Call, Range]) -> dict[Call, Range]:
@@ -214,6 +218,15 @@ def share_steps(ranges: dict[Call, Range]) -> dict[Call, Range]:
     for call in shared:  # in the order of the graph
         _keep_steps_of_average(call, shared)
     return shared
+
+
+def free_calls(ranges: dict[Call, Range]) -> list[Call]:
+    """The calls whose range does not depend on that of another call: no pixels, concatenations and averages."""
+    fixed: set[Call] = set()
+    for call in ranges:
+        if joins(call) or isinstance(call.operation, layers.AveragePooling2D):
+            fixed |= {call, *stored_sources(call)}
+    return [call for call in ranges if call.sources and call not in fixed]
 
 
 def _keep_steps_of_average(call: Call, ranges: dict[Call, Range]) -> None:
@@ -276,7 +289,7 @@ def best_range(counts: NDArray[np.int64], low: float, high: float) -> Range:
     shares = counts / max(counts.sum(), 1)
 
     def error(low: float, high: float) -> float:
-        step = (high - low) / _LEVELS
+        step = (high - low) / LEVELS
         beyond = np.maximum(low - centres, 0) + np.maximum(centres - high, 0)
         # The rounding error is uniform within a step. Beyond the range, the error is the distance to it.
         return float((shares * np.where(beyond > 0, beyond**2, step**2 / 12)).sum())

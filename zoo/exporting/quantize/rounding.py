@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 
 #: Largest stored weight. -128 is not used, because runtimes require a symmetric range.
 LARGEST = 127
+#: Number of steps between the ends of an 8-bit range.
+LEVELS = 255
 #: Maximum number of rows of inputs that are used.
 _ROWS = 6_000
 #: Share of the mean diagonal added to the inputs' second moments, so that they can be inverted.
@@ -38,6 +40,34 @@ def fake_quantize(values: Any, low: float, high: float) -> Any:
     import tensorflow as tf
 
     return tf.quantization.fake_quant_with_min_max_args(values, low, high)
+
+
+def fake_quantize_scaled(values: Any, step: Any, zero: int) -> Any:
+    """Rounds values to 256 levels with a step that can be trained.
+
+    The gradient of the step is that of Learned Step Size Quantization (Esser et al. 2020): the rounding error of a
+    value within the range, and the limit of the range for a value beyond it, divided by the step.
+
+    Args:
+        values: A tensor.
+        step: A scalar tensor.
+        zero: Level that stores zero, 0 to 255.
+    """
+    import tensorflow as tf
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def rounded_by(values: Any, step: Any) -> Any:
+        low, high = -zero * step, (LEVELS - zero) * step
+        rounded = tf.quantization.fake_quant_with_min_max_vars(values, low, high)
+
+        def gradient(upstream: Any) -> tuple[Any, Any]:
+            inside = (values >= low) & (values <= high)
+            of_step = tf.reduce_sum(upstream * tf.where(inside, rounded - values, rounded)) / step
+            return tf.where(inside, upstream, 0.0), of_step
+
+        return rounded, gradient
+
+    return rounded_by(values, step)
 
 
 def steps(layer: Any) -> Array:
@@ -183,7 +213,7 @@ class _Store:
 
 def _importance(rows: NDArray[np.float32]) -> Array:
     """Mean square of each input, plus that of its rounding error, because an input stored as 0 may differ from 0."""
-    step = float(max(rows.max(), 0.0) - min(rows.min(), 0.0)) / 255
+    step = float(max(rows.max(), 0.0) - min(rows.min(), 0.0)) / LEVELS
     return np.asarray(np.square(rows, dtype=np.float64).mean(axis=0) + step**2 / 12)
 
 
