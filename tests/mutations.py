@@ -275,8 +275,8 @@ FAULTS = (
     Fault(
         "steps-of-nothing",
         "zoo/exporting/quantize/ranges.py",
-        "if (finest := _LEVELS * _finest_step(call, chosen)) > high - low:",
-        "if (finest := _LEVELS * _finest_step(call, chosen)) > 1e9:",
+        "if (finest := LEVELS * _finest_step(call, chosen)) > high - low:",
+        "if (finest := LEVELS * _finest_step(call, chosen)) > 1e9:",
         (
             "tests/exporting/test_quantize.py::test_a_tensor_that_all_but_vanishes_has_no_finer_steps_than_what_is_summed",
         ),
