@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +73,15 @@ def _translate(model: keras.Model) -> Editor:
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # its messages are part of zoo's error
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
     function = tf.function(lambda image: model(image, training=False))
+    translate = partial(tf2onnx.convert.from_function, function, signature, opset=OPSET, custom_op_handlers=_HANDLERS)
     try:
         with warnings.catch_warnings(), _grouped_by_tensorflow(model):
             warnings.simplefilter("ignore")  # warnings of onnx and NumPy about calls in tf2onnx
-            translated, _ = tf2onnx.convert.from_function(
-                function, signature, opset=OPSET, custom_op_handlers=_HANDLERS
-            )
+            try:
+                with _without_copies():
+                    translated, _ = translate()
+            except Exception:
+                translated, _ = translate()  # leaves out optimisations that fail
             traced = function.get_concrete_function(*signature)
     except Exception as error:  # tf2onnx raises ValueError, KeyError, AssertionError and others
         raise ExportError(
@@ -100,6 +105,25 @@ def _translate(model: keras.Model) -> Editor:
     editor = Editor(translated)
     _hold_tensors(editor, traced)
     return editor
+
+
+@contextlib.contextmanager
+def _without_copies() -> Iterator[None]:
+    """Makes tf2onnx optimise the graph in place within the block. An optimisation that fails is then an error.
+
+    Otherwise, it copies the graph with all weights before each of its optimisations, and the copies stay until the
+    garbage collector finds them: 2 GB for EfficientNet-Lite2.
+    """
+    name = "TF2ONNX_CATCH_ERRORS"
+    before = os.environ.get(name)
+    os.environ[name] = "FALSE"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 @contextlib.contextmanager

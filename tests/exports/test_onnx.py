@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -120,6 +121,34 @@ def steps(path):
 
 
 # The file
+
+
+def test_the_graph_is_optimised_without_copies_unless_an_optimisation_fails(tmp_path, monkeypatch):
+    import tf2onnx.optimizer
+
+    model, copies = fold(build()), []
+
+    def counted(value):
+        if isinstance(value, tf2onnx.graph.Graph):
+            copies.append(value)
+        return deepcopy(value)
+
+    def fails(self, graph, iteration):
+        raise ValueError
+
+    monkeypatch.setattr(tf2onnx.optimizer, "copy", SimpleNamespace(deepcopy=counted))
+    ONNX.convert(model, tmp_path / "model.onnx", "float32")
+    assert copies == []
+    assert "TF2ONNX_CATCH_ERRORS" not in os.environ
+    monkeypatch.setattr(tf2onnx.optimizer.MergeDuplicatedNodesOptimizer, "optimize", fails)
+    ONNX.convert(model, tmp_path / "other.onnx", "float32")
+    assert len(copies) > 12
+    image = np.zeros((1, *model.input_shape[1:]), np.float32)
+    found, other = (
+        onnxruntime.InferenceSession(tmp_path / name).run(None, {"image": image})[0]
+        for name in ("model.onnx", "other.onnx")
+    )
+    np.testing.assert_allclose(found, other, atol=1e-6)
 
 
 @pytest.mark.parametrize(
