@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pickle
 import signal
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from tests.conftest import PhotoFolder, Zoo
 from zoo import __version__
 from zoo.cluster.connection import Frame
 from zoo.cluster.host import Host
+from zoo.cluster.hosts import _watched
 from zoo.cluster.reports import Forwarded, Shown
 from zoo.cluster.worker import as_error
 from zoo.errors import ClusterError, DataError
@@ -50,6 +54,14 @@ def test_a_process_reports_its_progress_and_its_result(host: Host, tmp_path: Pat
     assert ("report", ("count", "counting", 3, 3)) in found
     assert found[-2] == ("result", ("1/2@node:5000", str(tmp_path), "jax"))
     assert "ended with exit code 0" in as_error(found[-1][1]).message
+
+
+def test_a_result_that_arrives_with_the_end_of_its_process_is_the_last_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [("report", ("stage", "Evaluating")), ("result", "the run"), ("ended", "an error")]
+    ray = SimpleNamespace(wait=lambda waiting, timeout: (waiting, []), get=lambda asked: frames)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    first = SimpleNamespace(next=SimpleNamespace(remote=lambda: "asked"))
+    assert list(_watched([first], ["node"], threading.Event())) == [*frames[:2], ("done",)]
 
 
 def test_the_error_of_a_process_keeps_its_type(host: Host) -> None:

@@ -69,12 +69,12 @@ class Host:
                 raise ClusterError(
                     f"The working directory of the command, {self._folder}, does not exist on a machine of the"
                     " cluster.",
-                    "Give the command in a folder that all machines have, such as one on a shared disk.",
+                    "Run the command in a folder that all machines have, such as one on a shared disk.",
                 )
             if marker and not Path(marker).exists():
                 raise ClusterError(
                     f"The first machine of the cluster has another folder {Path(marker).parent} than the command.",
-                    "Give the command on a machine of the cluster, or use a folder on a shared disk.",
+                    "Run the command on a machine of the cluster, or use a folder on a shared disk.",
                 )
         except ZooError as error:
             return as_failure(error), "", 0

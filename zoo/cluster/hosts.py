@@ -142,7 +142,7 @@ def _watched(actors: list[Any], names: list[str], stopped: threading.Event) -> I
                 if name in ("failed", "ended") and not finished:
                     failures.setdefault(index, value)
                 finished |= name == "result"
-                if index == 0 and not failures.get(0):
+                if index == 0 and name in ("report", "result"):
                     yield (name, value)
             if finished and index == 0:
                 yield ("done",)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
+from zoo.atomic import unwritable
 from zoo.cluster.connection import connected
 from zoo.cluster.host import Work
 from zoo.cluster.reports import Shown
@@ -29,13 +30,18 @@ def together(work: Work, shared: Path, on: str, reporter: Reporter) -> Any:
 
     Raises:
         UsageError: ``on`` is invalid, or Ray is not installed.
+        TrainingError: ``shared`` cannot be written.
         ClusterError: There is no cluster, or a machine is lost, is busy, or has another version of zoo or no such
             folder.
         ZooError: The error of the first process, or of another one if the first did not end in time.
     """
     shown = Shown(reporter)
     result = None
-    with tempfile.NamedTemporaryFile(dir=shared, prefix=".zoo-") as marker:
+    try:
+        made = tempfile.NamedTemporaryFile(dir=shared, prefix=".zoo-")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise unwritable(shared, error) from error
+    with made as marker:
         job = {"work": pickle.dumps(work), "version": zoo.__version__}
         job |= {"folder": str(Path.cwd()), "marker": str(Path(marker.name).absolute())}
         with connected(on, job, (), reporter) as connection:
@@ -46,7 +52,7 @@ def together(work: Work, shared: Path, on: str, reporter: Reporter) -> Any:
                         reporter.stage(f"One process on each of {len(value)} machine(s): {', '.join(value)}")
                     elif name == "report":
                         shown(value)
-                    else:
+                    elif name == "result":
                         result = value
             except (KeyboardInterrupt, SystemExit):
                 connection.stop()

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from zoo.atomic import make_folder
+from zoo.cluster.address import check_cluster
 from zoo.cluster.together import together
 from zoo.errors import UsageError
 from zoo.hosts.place import Place
@@ -46,7 +48,8 @@ def train_on_cluster(request: TrainRequest, reporter: Reporter) -> Trained:
     if request.resume is None:
         refuse_idle_recipe(f"--on {request.on}", planned(request, Reporter()).plan.recipe)
         shared = request.runs
-        shared.mkdir(parents=True, exist_ok=True)
+        check_cluster(request.on)  # before a folder is made
+        make_folder(shared)
     else:
         shared = open_run(run_folder(request.resume)).path
     path, report, already = together(partial(train_here, request), shared, request.on, reporter)
