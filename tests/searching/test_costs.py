@@ -22,10 +22,10 @@ from zoo.reporter import Reporter
 from zoo.searching import cost, costs
 from zoo.searching.candidate import Candidate, Cost, Judged, Limits, Outcome, failure_of, front, ranked, sized
 from zoo.searching.clock import read_time
-from zoo.searching.cost import Form
+from zoo.searching.cost import Form, _prepared
 from zoo.searching.device import read_device
 from zoo.searching.engine import fine_tuning_s, pace_of
-from zoo.searching.judge import load_pretrained
+from zoo.searching.judge import _choose
 from zoo.workflows.search import SearchRequest
 
 SQUARE = ImageSpec(height_px=224, width_px=224)
@@ -218,14 +218,32 @@ def test_a_cache_on_a_full_disk_ends_the_search(own_cache: Path, monkeypatch: py
         failure_of(full.value)
 
 
-def test_weights_that_cannot_be_used_concern_one_architecture() -> None:
+@pytest.mark.parametrize("place", ["build", "weights"])
+@pytest.mark.parametrize("what", ["cost", "figures"])
+def test_a_size_or_weights_that_cannot_be_used_concern_one_architecture(place: str, what: str) -> None:
+    import keras
+
+    def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
+        if place == "build":
+            raise UsageError("It cannot be used.")
+        image = keras.Input(shape)
+        end = keras.layers.GlobalAveragePooling2D(name="end")(image)
+        return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(end))
+
     def load(model: object, with_head: bool) -> None:
-        raise UsageError("It has values that are not finite.")
+        raise UsageError("It cannot be used.")
 
     weights = Weights(name="any", summary="", labels=tuple, load=load)
-    with pytest.raises(PluginError, match="not finite") as error:
-        load_pretrained(None, Architecture(name="any", summary="", build=print, backbone="end", weights=(weights,)))
-    assert failure_of(error.value) == "It has values that are not finite."
+    architecture = Architecture(name="any", summary="", build=build, backbone="end", weights=(weights,))
+    form = Form(exporter=exporters().get("onnx"), precision="int8", labels=("a", "b"))
+    data = SimpleNamespace(spec=SQUARE, labels=("a", "b"))
+    ways = {
+        "cost": lambda: _prepared(architecture, SQUARE, form),
+        "figures": lambda: _choose(architecture, data, Reporter()),  # type: ignore[arg-type]
+    }
+    with pytest.raises(PluginError, match="cannot be used") as error:
+        ways[what]()
+    assert failure_of(error.value) == "It cannot be used."
 
 
 def raising(error: Exception) -> Callable[..., None]:

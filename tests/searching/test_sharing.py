@@ -133,7 +133,7 @@ def test_closing_waits_only_for_candidates_that_are_being_tried(folder: Path, mo
         monkeypatch.setattr(time, "sleep", sleep)
         engine.close()
     assert len(waits) == 2
-    assert told == [f"Waiting for another process of this search, which tries {own_rule('small').key}"]
+    assert told == ["Waiting for other processes of this search: 1 candidate(s) are being tried"]
 
 
 def test_without_time_a_process_does_not_wait_for_others(folder: Path) -> None:

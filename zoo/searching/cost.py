@@ -25,7 +25,7 @@ from zoo.parity.result import size_bytes
 from zoo.records import read_object, read_record
 from zoo.registry import architectures
 from zoo.searching.candidate import Cost
-from zoo.searching.judge import load_pretrained
+from zoo.searching.judge import blaming_the_plugin
 
 #: Seconds for which a file is run to measure its latency.
 _TIMED_S = 1.0
@@ -128,9 +128,10 @@ def _prepared(architecture: Architecture, image: ImageSpec, form: Form) -> Any:
     from zoo.training.heads.linear import LinearHead
     from zoo.training.model import build_model
 
-    model = build_model(architecture, image.input_shape, len(form.labels))
-    if form.precision == "int8":
-        load_pretrained(model, architecture)  # with random weights, tensors may have no range
+    with blaming_the_plugin():
+        model = build_model(architecture, image.input_shape, len(form.labels))
+        if form.precision == "int8":
+            architecture.weights[0].load(model, False)  # with random weights, tensors may have no range
     random = np.random.default_rng(0)
     if architecture.backbone is not None:
         width = sum(depth_widths(model, architecture.depths, architecture.backbone))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -102,9 +101,15 @@ class Costs:
         if here is None or here.measured >= _TIMES or not self._is_doubtful(name, image, here):
             return False
         try:
-            return time.time() - self._file(name, image).stat().st_mtime >= _APART_S
+            return self._now() - self._file(name, image).stat().st_mtime >= _APART_S
         except FileNotFoundError:
             return True
+
+    def _now(self) -> float:
+        """The time of the disk, whose clock may differ from that of this machine."""
+        lock = self._folder / "costs.lock"
+        lock.touch()
+        return lock.stat().st_mtime
 
     def _file(self, name: str, image: ImageSpec) -> Path:
         return self._folder / "costs" / f"{name}-{image.width_px}x{image.height_px}.json"

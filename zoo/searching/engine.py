@@ -105,7 +105,9 @@ class Engine:
     def _wait(self, running: frozenset[str], told: bool) -> bool:
         """Waits for other processes, which is reported once. Returns that it was reported."""
         if not told:
-            self.reporter.stage(f"Waiting for another process of this search, which tries {', '.join(sorted(running))}")
+            self.reporter.stage(
+                f"Waiting for other processes of this search: {len(running)} candidate(s) are being tried"
+            )
         time.sleep(ASK_AGAIN_S)
         return True
 

@@ -138,8 +138,9 @@ def _outcome(path: Path) -> Outcome | None:
         return None
 
 
-def has_outcome(folder: Path, key: str) -> bool:
-    return (candidate_folder(folder, key) / "result.json").is_file()
+def has_candidate(folder: Path, key: str) -> bool:
+    """Whether the folder of a candidate exists. On a network disk, it is visible before the outcome in it."""
+    return candidate_folder(folder, key).is_dir()
 
 
 def candidate_folder(folder: Path, key: str) -> Path:

@@ -21,7 +21,7 @@ from zoo.errors import TrainingError
 from zoo.image_spec import RESIZE_RULES
 from zoo.locks import locked
 from zoo.searching.candidate import STEPS, Candidate
-from zoo.searching.folder import has_outcome
+from zoo.searching.folder import has_candidate
 
 if TYPE_CHECKING:
     import optuna
@@ -239,8 +239,8 @@ class Journal:
                 else:
                     (self._folder / "deaths" / f"{key}.{trial.number}").touch()
                     self._study.tell(trial.number, state=states.FAIL)
-            elif not has_outcome(self._folder, key):
-                continue  # its result was removed, so that it is tried again
+            elif not has_candidate(self._folder, key):
+                continue  # its folder was removed, so that it is tried again
             elif trial.state == states.PRUNED:
                 failed.add(key)
             elif trial.value is not None:

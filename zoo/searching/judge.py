@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from zoo.data import TEST, TRAIN, ImageData
 from zoo.data.dataset import load_recorded
@@ -18,9 +19,6 @@ from zoo.registry import architectures
 from zoo.reporter import Reporter
 from zoo.searching.candidate import Candidate, Judged
 from zoo.training.heads.choose import ChosenHead
-
-if TYPE_CHECKING:
-    import keras
 
 
 def choosing_photos(data: ImageData) -> ImageData:
@@ -96,14 +94,14 @@ def judge(candidate: Candidate, data: ImageData, reporter: Reporter, start: floa
     return Judgement(judged, Predictions(data.labels, files, data.classes[chosen.positions], chosen.probabilities))
 
 
-def load_pretrained(model: keras.Model, architecture: Architecture) -> None:
-    """Loads an architecture's first pretrained weights, without the head.
+@contextmanager
+def blaming_the_plugin() -> Iterator[None]:
+    """Turns a ``UsageError`` into a ``PluginError``, which concerns only one architecture.
 
-    Raises:
-        PluginError: The weights cannot be used. Unlike a ``UsageError``, it concerns only this architecture.
+    An architecture raises it if it refuses an image size, or if its weights cannot be used.
     """
     try:
-        architecture.weights[0].load(model, False)
+        yield
     except UsageError as error:
         raise PluginError(error.message, error.hint) from error
 
@@ -114,8 +112,9 @@ def _choose(architecture: Architecture, data: ImageData, reporter: Reporter) -> 
     from zoo.training.heads.frozen import choose_for, features_of_depths
     from zoo.training.model import build_model
 
-    model = build_model(architecture, data.spec.input_shape, len(data.labels))
-    load_pretrained(model, architecture)
+    with blaming_the_plugin():
+        model = build_model(architecture, data.spec.input_shape, len(data.labels))
+        architecture.weights[0].load(model, False)
     recipe = architecture.recipes["default"].with_values({**WAYS["head"], "augmentation": "none"})
     features, _ = features_of_depths(model, architecture, data, recipe, reporter.counter("features"))
     del model
