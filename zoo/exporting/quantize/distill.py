@@ -143,7 +143,7 @@ def distill(
     count: int,
     progress: Progress = lambda done, total: None,
 ) -> tuple[Distilled, dict[Call, Range]]:
-    """Trains the weights and biases of a rounded model in place; weights stay multiples of their step.
+    """Trains the weights and biases of a rounded model in place, and its ranges; weights stay multiples of their step.
 
     Args:
         graph: Graph of the rounded model.

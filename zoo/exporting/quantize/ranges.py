@@ -171,8 +171,8 @@ def choose_ranges(graph: Graph, images: Pixels, channels: dict[Call, Channels]) 
 
 
 def highest(call: Call) -> float:
-    """The largest end of a range from which converters conclude that it implies the ReLU of the call."""
-    return cap(call.operation) + 1e-6
+    """The largest end of a range that implies the cap of the call's ReLU, so that converters leave it out."""
+    return cap(call.operation) * (1 + 5e-7)  # the ONNX exporter allows 1e-6, after rounding to float32
 
 
 def _with_room(limits: Range, most: float) -> Range:

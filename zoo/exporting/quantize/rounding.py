@@ -49,9 +49,12 @@ def fake_quantize_scaled(values: Any, step: Any, zero: int) -> Any:
     value within the range, and the limit of the range for a value beyond it, divided by the step.
 
     Args:
-        values: A tensor.
-        step: A scalar tensor.
+        values: float32 tensor of any shape.
+        step: float32 scalar tensor, the distance of two levels in units of the values.
         zero: Level that stores zero, 0 to 255.
+
+    Returns:
+        The rounded values, float32 of the same shape.
     """
     import tensorflow as tf
 
