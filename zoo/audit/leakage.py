@@ -75,7 +75,7 @@ def find_leaks(data: ImageData, progress: Progress | None = None) -> Leakage:
 
     Args:
         data: All splits.
-        progress: Called with pairs compared and pairs to compare.
+        progress: Called with images done and images to do, and then with pairs done and pairs to do.
     """
     tests = data.indices(TEST).tolist()
     others = [index for index in range(len(data.names)) if data.splits[index] != TEST]
@@ -99,7 +99,7 @@ def find_copies(
         searched: The images whose copies are searched for.
         others: The images among which copies are searched. Mirrored copies count if the labels are equal, or if one of
             the two has no label.
-        progress: Called with pairs compared and pairs to compare.
+        progress: Called with images done and images to do, and then with pairs done and pairs to do.
         of: Name of the images in ``searched``, for the sentence on what was not compared.
         checkable: Whether `zoo data check` can compare the same images, so that the sentence can recommend it.
     """

@@ -314,15 +314,14 @@ def outliers(
     for label in np.unique(classes):
         rows = np.flatnonzero(classes == label)
         done += len(rows)
-        if len(rows) < _FEWEST_FOR_OUTLIERS:
-            continue
-        distance = _to_neighbours(features, rows, group)
-        quarter, middle, three_quarters = np.percentile(distance, [25, 50, 75])
-        limit = three_quarters + _FAR_OUT * (three_quarters - quarter)
-        found += [
-            Outlier(int(rows[place]), float(distance[place] / max(middle, 1e-9)))
-            for place in np.flatnonzero(distance > limit)
-        ]
+        if len(rows) >= _FEWEST_FOR_OUTLIERS:
+            distance = _to_neighbours(features, rows, group)
+            quarter, middle, three_quarters = np.percentile(distance, [25, 50, 75])
+            limit = three_quarters + _FAR_OUT * (three_quarters - quarter)
+            found += [
+                Outlier(int(rows[place]), float(distance[place] / max(middle, 1e-9)))
+                for place in np.flatnonzero(distance > limit)
+            ]
         if progress:
             progress(done, len(classes))
     return sorted(found, key=lambda outlier: -outlier.distance)
