@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
@@ -353,6 +356,28 @@ def test_files_that_were_timed_on_a_device_are_always_measured_three_times_here(
     assert found.device.ratios == (10.0,)
     known = found(Candidate(architecture="mobilenetv2", image=SQUARE))
     assert known == Cost(latency_ms=40.0, size_bytes=0, float_ms=4.0, source="device")
+
+
+def test_processes_export_at_the_same_time_and_measure_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    together, at_work, seen = Barrier(2), [], []
+
+    def measure(name: str, image: ImageSpec, form: Form, file: Path, doubtful: Any, alone: Any) -> Cost:
+        together.wait(10)
+        with alone():
+            at_work.append(name)
+            time.sleep(0.05)
+            seen.append(len(at_work))
+            at_work.pop()
+        return Cost(latency_ms=1.0, size_bytes=1)
+
+    monkeypatch.setattr(costs, "measure_cost", measure)
+    form = Form(exporter=exporters().get("onnx"), precision="float32", labels=("a", "b"))
+    images = [ImageSpec(height_px=side, width_px=side) for side in (224, 256)]
+    processes = [costs.Costs(form, tmp_path, None, print, Reporter()) for _ in images]
+    with ThreadPoolExecutor() as threads:
+        candidates = [Candidate(architecture="mobilenetv2", image=image) for image in images]
+        assert all(threads.map(lambda found, candidate: found(candidate), processes, candidates))
+    assert seen == [1, 1]
 
 
 def test_a_busy_machine_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,14 @@ import gc
 import math
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from zoo.atomic import make_folder, write_json
+from zoo.atomic import write_json
 from zoo.edge.bench import latency_ms
 from zoo.exported import Metadata
 from zoo.exporting.staged import staged
@@ -42,6 +43,8 @@ _RANGED_IMAGES = 2
 
 #: Whether the latency of a file on this machine may be too high, because other processes slowed it down.
 Doubtful = Callable[[Cost], bool]
+
+Alone = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,23 +73,23 @@ def kept_cost(file: Path) -> Cost | None:
         return None
 
 
-def measure_cost(name: str, image: ImageSpec, form: Form, file: Path, doubtful: Doubtful) -> Cost:
+def measure_cost(name: str, image: ImageSpec, form: Form, file: Path, doubtful: Doubtful, alone: Alone) -> Cost:
     """Latency and size of an architecture's exported file on this machine.
 
     Args:
         name: Name of the architecture.
         image: The image specification. Only its size matters.
         form: The form of the export.
-        file: The file that stores the figures. If it stores a lower latency, that latency is kept.
+        file: The file that stores the figures, in a folder that exists. If it stores a lower latency, that one is kept.
         doubtful: Whether the latency may be too high. Then it is measured again at once, twice at most.
+        alone: Prevents other measurements during a block. The export does not need it.
 
     Raises:
         ZooError: The plugin fails, the model cannot be converted, or the file does not run.
     """
-    cost = _measure(architectures().get(name), image, form, doubtful)
+    cost = _measure(architectures().get(name), image, form, doubtful, alone)
     if (kept := kept_cost(file)) is not None:
         cost = replace(min(cost, kept, key=lambda each: each.latency_ms), measured=kept.measured + 1)
-    make_folder(file.parent)
     write_json(file, asdict(cost))
     return cost
 
@@ -97,7 +100,7 @@ def time_file(path: Path) -> float:
         return latency_ms(bundle, 1, _TIMED_S)
 
 
-def _measure(architecture: Architecture, image: ImageSpec, form: Form, doubtful: Doubtful) -> Cost:
+def _measure(architecture: Architecture, image: ImageSpec, form: Form, doubtful: Doubtful, alone: Alone) -> Cost:
     import keras
 
     with tempfile.TemporaryDirectory(prefix="zoo-search-") as aside:
@@ -109,11 +112,12 @@ def _measure(architecture: Architecture, image: ImageSpec, form: Form, doubtful:
         gc.collect()
         in_float = _FLOAT_PER_INT8 if form.precision == "int8" else 1.0
         best = math.inf
-        for _ in range(_IN_A_ROW):
-            best = min(best, time_file(file))
-            cost = Cost(latency_ms=best, size_bytes=size, float_ms=in_float * best)
-            if not doubtful(cost):
-                break
+        with alone():
+            for _ in range(_IN_A_ROW):
+                best = min(best, time_file(file))
+                cost = Cost(latency_ms=best, size_bytes=size, float_ms=in_float * best)
+                if not doubtful(cost):
+                    break
         return cost
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from zoo.atomic import make_folder
 from zoo.image_spec import ImageSpec
 from zoo.machine import core_count
 from zoo.registry import architectures
@@ -124,22 +126,28 @@ class Costs:
 
         if (found := kept()) is not None:
             return found
-        # One at a time, because two measurements would disturb each other.
-        told = "Waiting for another process that measures latencies"
-        with patiently_locked(self._folder / "costs.lock", self._reporter, told):
+        make_folder(file.parent)
+        told = f"Waiting for another process that exports {what}"
+        with patiently_locked(file.with_suffix(".lock"), self._reporter, told, remove=True):
             if (found := kept()) is not None:
                 return found
             before = kept_cost(file)
             self._reporter.stage(f"Latency and size of {what}{', again' if before else ''}")
             self._tell_busy()
             try:
-                return measure_cost(name, image, self.form, file, doubtful or partial(self._is_doubtful, name, image))
+                doubtful = doubtful or partial(self._is_doubtful, name, image)
+                return measure_cost(name, image, self.form, file, doubtful, self._alone)
             except Exception as error:  # a network that a backend cannot build must not prevent the others
                 reason = failure_of(error)
             if before is not None:
                 return replace(before, measured=_TIMES)
             self._note(f"{what} is left out, because it cannot be exported: {reason}")
             return None
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Prevents other processes from measuring latencies, because two measurements would disturb each other."""
+        told = "Waiting for another process that measures latencies"
+        return patiently_locked(self._folder / "costs.lock", self._reporter, told)
 
     def _tell_busy(self) -> None:
         """Notes once if other processes use the machine, because measured latencies are then too high."""

@@ -16,8 +16,8 @@ ASK_AGAIN_S = 0.5
 
 
 @contextmanager
-def patiently_locked(path: Path, reporter: Reporter, told: str) -> Iterator[None]:
-    """Holds a lock file. If another process holds it, ``told`` is reported once.
+def patiently_locked(path: Path, reporter: Reporter, told: str, *, remove: bool = False) -> Iterator[None]:
+    """Holds a lock file, and removes it at the end if desired. If another process holds it, ``told`` is reported once.
 
     Raises:
         DataError: The lock file cannot be written.
@@ -26,7 +26,7 @@ def patiently_locked(path: Path, reporter: Reporter, told: str) -> Iterator[None
         waiting = False
         while True:
             try:
-                stack.enter_context(locked(path, _BusyError("busy")))
+                stack.enter_context(locked(path, _BusyError("busy"), remove=remove))
                 break
             except _BusyError:
                 if not waiting:
