@@ -64,6 +64,7 @@ def contents_of(run: Run) -> Any:
         exporter=exporters().get("onnx"),
         trained=SimpleNamespace(run=run),
         verification=None,
+        quantization=None,
         photos=(),
         file=Path("model.onnx"),
     )
