@@ -8,6 +8,7 @@ import shlex
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
@@ -157,7 +158,7 @@ def test_an_int8_file_is_expected_to_take_as_long_to_train_as_a_float32_file(mon
     )  # fmt: skip
     for precision, float_ms in (("float32", 2.5), ("int8", 5.0)):
         form = Form(exporter=exporter, precision=precision, labels=("a", "b"))
-        found = cost._measure(architectures().get("mobilenetv2"), SQUARE, form, lambda cost: False)
+        found = cost._measure(architectures().get("mobilenetv2"), SQUARE, form, lambda cost: False, nullcontext)
         assert found.float_here_ms == float_ms
 
 
