@@ -8,8 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,9 +23,10 @@ from tests.searching import shares
 from tests.searching.shares import CANDIDATES, brier_score, cost, judged_keys, make_engine, own_rule
 from zoo.errors import TrainingError, UsageError
 from zoo.reporter import Reporter
+from zoo.searching import folder as folder_of_search
 from zoo.searching.candidate import Limits, ranked
 from zoo.searching.engine import Engine
-from zoo.searching.folder import read_outcomes
+from zoo.searching.folder import Goal, read_outcomes, same_goal
 from zoo.searching.stages import Known
 from zoo.workflows import search
 from zoo.workflows.search import SearchRequest
@@ -69,6 +72,32 @@ def test_two_processes_share_a_search(folder: Path, clocks_differ: bool, tmp_pat
     best, _ = ranked(read_outcomes(folder))[0]
     assert (best.candidate.architecture, best.candidate.image.height_px) == ("large", 144)
     assert make_engine(folder).clock.elapsed_s < 600
+
+
+def test_processes_that_begin_a_search_at_the_same_time_share_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goal = Goal(data="photos", data_digest="1", format="onnx", precision="float32", limits=Limits())
+    begun = threading.Barrier(2)
+    write = folder_of_search.write_json
+
+    def slowly(path: Path, content: object) -> None:
+        part = path.with_name(".part")  # an atomic write begins with another file
+        part.touch()
+        time.sleep(0.2)
+        write(path, content)
+        part.unlink()
+
+    monkeypatch.setattr(folder_of_search, "write_json", slowly)
+
+    def begin(number: int) -> Goal:
+        begun.wait(10)
+        time.sleep(0.1 * number)  # the second one looks after the folder was made
+        return same_goal(tmp_path / "runs" / "best.search", goal)
+
+    with ThreadPoolExecutor() as threads:
+        assert list(threads.map(begin, range(2))) == [goal, goal]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["best.search"]
 
 
 def test_an_outcome_of_another_process_is_seen_while_the_next_candidate_is_chosen(folder: Path) -> None:

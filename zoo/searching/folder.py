@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from zoo.atomic import make_folder, write_json
 from zoo.errors import TrainingError, UsageError
+from zoo.locks import locked
 from zoo.records import read_object, read_record
 from zoo.searching.candidate import Limits, Outcome
 
@@ -91,6 +92,13 @@ def same_goal(folder: Path, goal: Goal) -> Goal:
         UsageError: The folder belongs to a search with another goal.
         TrainingError: ``search.json`` is damaged, or cannot be written.
     """
+    make_folder(folder.parent)
+    # Beside the folder, because another process that begins the same search must find it empty or begun.
+    with locked(folder.with_name(f".{folder.name}.lock"), remove=True):
+        return _same_goal(folder, goal)
+
+
+def _same_goal(folder: Path, goal: Goal) -> Goal:
     file = folder / "search.json"
     if not file.is_file():
         if folder.is_dir() and any(folder.iterdir()):
