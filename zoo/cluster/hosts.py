@@ -14,6 +14,8 @@ from zoo.errors import ClusterError
 
 #: Seconds in which a process must start on every machine.
 _START_S = 300.0
+#: Seconds for which Ray may list a machine that was lost shortly before the command.
+_FORGOTTEN_S = 60.0
 #: Seconds in which the other processes must end by themselves after the first has failed or was lost. If a host of a
 #: training is lost, they notice it within 15 s, and their backend may wait for ten more.
 _END_S = 15.0
@@ -43,22 +45,31 @@ def frames(job: dict[str, Any], stopped: threading.Event) -> Iterator[Frame]:
     """
     import ray
 
-    machines = _machines()
-    names = [machine["NodeManagerHostname"] for machine in machines]
-    actors = [_actor(machine, job["folder"]) for machine in machines]
-    try:
-        places = _prepared(actors, names, job, stopped)
-        if isinstance(places, str):
-            yield ("failed", places)
+    deadline = time.monotonic() + _FORGOTTEN_S
+    while True:
+        machines = _machines()
+        names = [machine["NodeManagerHostname"] for machine in machines]
+        actors = [_actor(machine, job["folder"]) for machine in machines]
+        try:
+            try:
+                places = _prepared(actors, names, job, stopped)
+            except ray.exceptions.RayError:
+                if stopped.is_set() or time.monotonic() >= deadline:
+                    raise
+                time.sleep(1)
+                continue  # nothing has started, and the machine that was lost will not be listed any more
+            if isinstance(places, str):
+                yield ("failed", places)
+                return
+            yield ("hosts", names)
+            ray.get([actor.start.remote(job["work"], place) for actor, place in zip(actors, places, strict=True)])
+            yield from _watched(actors, names, stopped)
             return
-        yield ("hosts", names)
-        ray.get([actor.start.remote(job["work"], place) for actor, place in zip(actors, places, strict=True)])
-        yield from _watched(actors, names, stopped)
-    except ray.exceptions.RayError as error:
-        raise ClusterError(f"A machine of the cluster was lost: {last_line(error)}") from error
-    finally:
-        for actor in actors:
-            ray.kill(actor)
+        except ray.exceptions.RayError as error:
+            raise ClusterError(f"A machine of the cluster was lost: {last_line(error)}") from error
+        finally:
+            for actor in actors:
+                ray.kill(actor)
 
 
 def _machines() -> list[dict[str, Any]]:
