@@ -112,7 +112,7 @@ def _without_copies() -> Iterator[None]:
     """Makes tf2onnx optimise the graph in place within the block. An optimisation that fails is then an error.
 
     Otherwise, it copies the graph with all weights before each of its optimisations, and the copies stay until the
-    garbage collector finds them: 2 GB for EfficientNet-Lite2.
+    garbage collector finds them. For EfficientNet-Lite2, the peak memory was 2.4 instead of 1.9 GB.
     """
     name = "TF2ONNX_CATCH_ERRORS"
     before = os.environ.get(name)

@@ -13,7 +13,7 @@ from tests.audit.conftest import read_image, write_image
 from tests.conftest import PhotoFolder
 from zoo.audit import duplicates
 from zoo.audit.duplicates import NearDuplicates, find_near_duplicates, groups
-from zoo.audit.fingerprints import likest
+from zoo.audit.fingerprints import most_similar
 from zoo.audit.photos import Photos, read_photos
 from zoo.audit.records import Records
 from zoo.data.ingest import Progress
@@ -147,8 +147,8 @@ def test_without_features_crops_among_many_images_are_not_searched(
     searched: list[int] = []
     monkeypatch.setattr(
         duplicates,
-        "likest",
-        lambda *some: searched.append(some[5]) or likest(*some),  # type: ignore[func-returns-value]
+        "most_similar",
+        lambda *some: searched.append(some[5]) or most_similar(*some),  # type: ignore[func-returns-value]
     )
     _, found = near_duplicates_in(tmp_path)
     assert searched == [1]

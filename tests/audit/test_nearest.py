@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from zoo.audit import nearest as module
-from zoo.audit.fingerprints import likest, mirrored
+from zoo.audit.fingerprints import mirrored, most_similar
 from zoo.audit.nearest import Nearest, nearest
 
 Vectors = NDArray[np.float32]
@@ -54,7 +54,7 @@ def test_the_pairs_are_those_of_a_matrix_of_all_pairs(
     kind: str, count: int, windows: int, least: float, most: int
 ) -> None:
     prints = vectors(kind, count, windows, 144)
-    found = likest(range(count), range(count), prints, least, most, windows)
+    found = most_similar(range(count), range(count), prints, least, most, windows)
     expected = all_at_once(prints, least, most)
     assert len(expected) > (100 if kind != "random" else -1)
     assert [tuple(pair) for pair in found.tolist()] == sorted(expected)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.audit.alignment import VERSION, Canvas, similarity
-from zoo.audit.fingerprints import WINDOWS, Fingerprints, Overlap, fingerprints, likest, overlaps
+from zoo.audit.fingerprints import WINDOWS, Fingerprints, Overlap, fingerprints, most_similar, overlaps
 from zoo.audit.nearest import Pairs, Vectors, merged, nearest, pairs_above
 from zoo.audit.photos import SPEC, Photo, Photos
 from zoo.audit.records import Records
@@ -134,8 +134,8 @@ def _candidates(
     prints = compute_fingerprints(photos.pixels, chosen, windows, counter("computing fingerprints"))
     places, search = range(len(chosen)), counter("searching candidates")
     if features is None:
-        return likest(places, places, prints, _LEAST_CORRELATION, _NEAREST_BY_PRINT, windows, search)
-    pairs = likest(places, places, prints, _LEAST_BESIDE_FEATURES, _NEAREST_BESIDE_FEATURES, windows, search)
+        return most_similar(places, places, prints, _LEAST_CORRELATION, _NEAREST_BY_PRINT, windows, search)
+    pairs = most_similar(places, places, prints, _LEAST_BESIDE_FEATURES, _NEAREST_BESIDE_FEATURES, windows, search)
     return merged(np.concatenate([pairs, _nearest(features, np.array(chosen, np.intp), search)]))
 
 

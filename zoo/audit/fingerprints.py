@@ -97,7 +97,7 @@ def overlaps(first: Fingerprints, second: Fingerprints) -> list[Overlap]:
     return sorted(found, key=lambda overlap: -overlap.correlation)
 
 
-def likest(
+def most_similar(
     queries: Sequence[int],
     others: Sequence[int],
     prints: Fingerprints,

@@ -15,7 +15,7 @@ import numpy as np
 
 from zoo.audit.alignment import VERSION
 from zoo.audit.duplicates import NEAR_DUPLICATES_FROM, SMALLEST_PX, compute_fingerprints, judge
-from zoo.audit.fingerprints import WINDOWS, likest
+from zoo.audit.fingerprints import WINDOWS, most_similar
 from zoo.audit.records import Records
 from zoo.data import TEST, ImageData
 from zoo.data.ingest import DECODER, Progress
@@ -193,7 +193,7 @@ def _near(
     windows = len(WINDOWS) if len(tests) * len(others) <= _PAIRS_WITH_CROPS else 1
     prints = compute_fingerprints(data.pixels, chosen, windows, progress)
     places = np.arange(len(chosen)).tolist()
-    pairs = likest(places[: len(tests)], places[len(tests) :], prints, _LEAST_CORRELATION, _CANDIDATES, windows)
+    pairs = most_similar(places[: len(tests)], places[len(tests) :], prints, _LEAST_CORRELATION, _CANDIDATES, windows)
     keys = [f"{data.contents[index][:20]}{data.spec.digest}" for index in chosen]
     best: dict[int, tuple[int, float]] = {}
     for (test, other), found in judge(pairs, keys, data.pixels, chosen, records, progress):

@@ -125,8 +125,7 @@ def float_operators_text(quantization: Mapping[str, Any] | None) -> str:
         quantization: The content of ``quantization.json``. ``None`` for other precisions. Files of earlier versions do
             not list operators.
     """
-    counts = quantization.get("float_operators", {}) if quantization else {}
-    if not quantization or not counts:
+    if not quantization or not (counts := quantization.get("float_operators")):
         return ""
     number = sum(counts.values())
     verb, them = ("operator runs", "it") if number == 1 else ("operators run", "them")

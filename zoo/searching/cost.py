@@ -44,6 +44,7 @@ _RANGED_IMAGES = 2
 #: Whether the latency of a file on this machine may be too high, because other processes slowed it down.
 Doubtful = Callable[[Cost], bool]
 
+#: Prevents other processes of a search from measuring latencies during a block.
 Alone = Callable[[], AbstractContextManager[None]]
 
 
@@ -82,7 +83,7 @@ def measure_cost(name: str, image: ImageSpec, form: Form, file: Path, doubtful: 
         form: The form of the export.
         file: The file that stores the figures, in a folder that exists. If it stores a lower latency, that one is kept.
         doubtful: Whether the latency may be too high. Then it is measured again at once, twice at most.
-        alone: Prevents other measurements during a block. The export does not need it.
+        alone: Is used while the latency is measured, but not during the export.
 
     Raises:
         ZooError: The plugin fails, the model cannot be converted, or the file does not run.

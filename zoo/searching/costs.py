@@ -52,6 +52,7 @@ class Costs:
         self.form = form
         self._max_latency_ms = max_latency_ms
         self._folder = folder
+        self._lock = folder / "costs.lock"
         self._note = note
         self._reporter = reporter
         self._known: dict[tuple[str, int, int], Cost | None] = {}
@@ -109,9 +110,8 @@ class Costs:
 
     def _now(self) -> float:
         """The time of the disk, whose clock may differ from that of this machine."""
-        lock = self._folder / "costs.lock"
-        lock.touch()
-        return lock.stat().st_mtime
+        self._lock.touch()
+        return self._lock.stat().st_mtime
 
     def _file(self, name: str, image: ImageSpec) -> Path:
         return self._folder / "costs" / f"{name}-{image.width_px}x{image.height_px}.json"
@@ -147,7 +147,7 @@ class Costs:
     def _alone(self) -> AbstractContextManager[None]:
         """Prevents other processes from measuring latencies, because two measurements would disturb each other."""
         told = "Waiting for another process that measures latencies"
-        return patiently_locked(self._folder / "costs.lock", self._reporter, told)
+        return patiently_locked(self._lock, self._reporter, told)
 
     def _tell_busy(self) -> None:
         """Notes once if other processes use the machine, because measured latencies are then too high."""

@@ -130,7 +130,7 @@ def _shown(value: Any) -> str:
 
 
 def read_outcomes(folder: Path) -> list[Outcome]:
-    """The outcomes of all candidates, by key. Damaged results are ignored. If a result is removed, its candidate is
+    """The outcomes of all candidates, by key. Damaged results are ignored. A candidate whose folder was removed is
     tried again."""
     return [found for path in sorted((folder / "candidates").glob("*/result.json")) if (found := _outcome(path))]
 
