@@ -16,6 +16,7 @@ from typing import Any
 
 import keras
 from keras import ops
+from threadpoolctl import threadpool_limits
 
 from zoo.exporting.calibration import EFFORTS
 from zoo.exporting.fold import LINEAR
@@ -148,7 +149,8 @@ def quantize(
     chosen = predicted_noise(influence, ranges)
     noise = tuple(Noise(call.name, naive[call], chosen[call]) for call in chosen if chosen[call] or naive[call])
     stage("rounding weights")
-    round_weights(graph, measured[:_ROUNDING_IMAGES], ranges)
+    with threadpool_limits(1):  # of NumPy, whose threads are slow on a busy machine
+        round_weights(graph, measured[:_ROUNDING_IMAGES], ranges)
     distilled = None
     if teacher is not None:
         stage("learning from the float model")
