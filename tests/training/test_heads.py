@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.conftest import PhotoFolder, RunZoo, draw_photo, interrupt, zoo_environment
+from tests.conftest import PhotoFolder, RunZoo, draw_photo, hash_of, interrupt, zoo_environment
 from zoo.evaluation import Predictions
 from zoo.run_folder import open_run
 from zoo.training.checkpoint import Progress
@@ -456,7 +456,7 @@ def test_fine_tuning_that_does_not_pay_leaves_the_model_that_is_had_without_it(
     assert ("The 12 validation images of the data are also used for training" in quick.err) == ("val/" in given)
     tuned = run_zoo(*common, *tuning, "--runs", "tuned")
     assert tuned.code == 0, tuned.err
-    assert "No epoch improved on the chosen head by more than the standard error on the validation images." in tuned.err
+    assert "The chosen head was kept: no epoch had both a higher accuracy" in tuned.err
     (one,), (other,) = ((tmp_path / name).iterdir() for name in ("quick", "tuned"))
     assert (one / "predictions.csv").read_bytes() == (other / "predictions.csv").read_bytes()
     assert (one / "cross_validation.csv").read_bytes() == (other / "cross_validation.csv").read_bytes()
@@ -475,11 +475,12 @@ def test_fine_tuning_that_does_not_pay_leaves_the_model_that_is_had_without_it(
     assert figures[0] | {"per_class": None} == figures[1] | {"per_class": None}  # has numbers of training images
 
 
-def test_a_kept_fine_tuning_tells_what_it_gained(
-    photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_path: Path
-) -> None:
-    command = ["train", "tiny_net", "--data", photo_folder({"a": 40, "b": 40}), "--head", "chosen", "--epochs", "6"]
-    command += ["--learning-rate", "1e-3", "--unfreeze", "1", "--batch-norm-momentum", "0.9", "--augmentation", "none"]
+def test_a_kept_fine_tuning_tells_what_it_gained(tiny_net: None, run_zoo: RunZoo, tmp_path: Path) -> None:
+    for label, hue in (("a", 60), ("b", 64)):  # so similar that the frozen backbone confuses them
+        for number in range(60):
+            draw_photo(tmp_path / "photos" / label / f"{number}.jpg", hue, hash_of(f"{label}/{number}"))
+    command = ["train", "tiny_net", "--data", tmp_path / "photos", "--head", "chosen", "--epochs", "12"]
+    command += ["--learning-rate", "3e-3", "--unfreeze", "1", "--batch-norm-momentum", "0.9", "--augmentation", "none"]
     # In float32, because processors round bfloat16 differently.
     done = run_zoo(*command, "--precision", "float32", "--name", "tuned")
     assert done.code == 0, done.err
@@ -489,6 +490,8 @@ def test_a_kept_fine_tuning_tells_what_it_gained(
     assert tuning.kept
     assert tuning.epoch == run.info.best_epoch
     assert tuning.accuracy == pytest.approx(run.history["val_accuracy"][tuning.epoch - 1])
+    assert tuning.head_accuracy is not None
+    assert tuning.accuracy > tuning.head_accuracy
     assert tuning.brier_score is not None
     assert tuning.brier_score < tuning.head_brier_score
     assert str(tuning) in " ".join(done.err.split())
@@ -537,16 +540,24 @@ def test_a_chosen_head_is_float32_even_where_training_steps_would_not_be(
 
 
 @pytest.mark.parametrize(
-    ("gain", "better"),
-    [([0.0] * 8, False), ([0.3, -0.2, 0.1, -0.1] * 4, False), ([0.3, 0.1, 0.2, -0.1] * 4, True), ([0.1] * 8, True)],
+    ("gain", "accuracy", "better"),
+    [
+        ([0.0] * 8, 0.9, False),
+        ([0.3, -0.2, 0.1, -0.1] * 4, 0.9, False),
+        ([0.3, 0.1, 0.2, -0.1] * 4, 0.9, True),
+        ([0.1] * 8, 0.9, True),
+        ([0.1] * 8, 0.8, False),  # more confident, but not more often right
+    ],
 )
-def test_an_epoch_has_to_improve_on_the_chosen_head_by_a_standard_error(gain: list[float], better: bool) -> None:
+def test_an_epoch_has_to_improve_on_the_chosen_head_in_accuracy_and_by_a_standard_error(
+    gain: list[float], accuracy: float, better: bool
+) -> None:
     head = np.full(len(gain), 0.5)
-    judge = SimpleNamespace(progress=Progress(head_errors=tuple(head.tolist()), best_error=0.5))
-    assert Harness._improves(judge, head - gain) is better  # type: ignore[arg-type]
+    judge = SimpleNamespace(progress=Progress(head_errors=tuple(head.tolist()), best_error=0.5, head_accuracy=0.8))
+    assert Harness._improves(judge, head - gain, accuracy) is better  # type: ignore[arg-type]
     assert judge.progress.best_error == (pytest.approx(0.5 - np.mean(gain)) if better else 0.5)
-    if better:  # then calibrated on the best epoch
-        assert not Harness._improves(judge, head - np.array(gain) + 0.01)  # type: ignore[arg-type]
+    if better:  # another epoch has to be better than this one, too
+        assert not Harness._improves(judge, head - np.array(gain) + 0.01, accuracy)  # type: ignore[arg-type]
 
 
 def test_batch_norm_trains_with_the_layers_where_it_is_given_a_momentum() -> None:

@@ -202,8 +202,8 @@ class TuningInfo:
 
     Args:
         images: Number of validation images.
-        kept: Whether the weights of ``epoch`` were kept. If not, no epoch was better than the head by more than the
-            standard error.
+        kept: Whether the weights of ``epoch`` were kept. If not, no epoch had a higher accuracy than the head and a
+            Brier score that was lower by more than the standard error.
         head_accuracy, head_brier_score: Accuracy and Brier score (after calibration) of the chosen head. The accuracy
             is ``None`` if an older version began the training.
         epoch: The epoch that was kept, or else the one with the lowest Brier score, from 1. 0 if there is none.
@@ -220,9 +220,12 @@ class TuningInfo:
 
     def __str__(self) -> str:
         if self.kept:
-            said = f"Epoch {self.epoch} improved on the chosen head by more than the standard error, and was kept."
+            said = f"Epoch {self.epoch} was better than the chosen head, and was kept."
         else:
-            said = "No epoch improved on the chosen head by more than the standard error on the validation images."
+            said = (
+                "The chosen head was kept: no epoch had both a higher accuracy on the validation images and a Brier"
+                " score that was lower by more than the standard error."
+            )
         if self.head_accuracy is None or self.accuracy is None or self.brier_score is None:
             return said
         return (

@@ -185,7 +185,7 @@ class Harness(keras.callbacks.Callback):
                 if math.isfinite(error):
                     found = (error, accuracy, float(epoch + 1))
                     self.progress.lowest = min(self.progress.lowest or found, found)
-                best = self._improves(errors)
+                best = self._improves(errors, accuracy)
             else:
                 # By the loss alone, an early epoch would be best, because one confident mistake outweighs many correct
                 # predictions.
@@ -199,15 +199,17 @@ class Harness(keras.callbacks.Callback):
             set_weights(self.model.trainable_variables, trained)
         return logs
 
-    def _improves(self, errors: NDArray[np.float64]) -> bool:
-        """Whether the mean error is the lowest so far, and more than a standard error below that of the chosen head.
+    def _improves(self, errors: NDArray[np.float64], accuracy: float) -> bool:
+        """Whether an epoch is better than the chosen head, and has the lowest mean error so far.
 
-        Without the second condition, the best of several epochs would often be accepted by chance if there are few
-        validation images.
+        It must predict more validation images correctly, and its mean error must be lower by more than a standard
+        error. The best of several epochs would often be accepted by chance otherwise. If all validation images are
+        easy, their errors become smaller with the confidence alone, which shows nothing about difficult images.
         """
         gain = np.array(self.progress.head_errors) - errors
         standard_error = gain.std(ddof=1) / math.sqrt(len(gain)) if len(gain) > 1 else math.inf
         best = errors.mean() < self.progress.best_error and gain.mean() > standard_error
+        best &= accuracy > (self.progress.head_accuracy or 0.0)
         if best:
             self.progress.best_error = float(errors.mean())
         return bool(best)
