@@ -25,7 +25,10 @@ from tests.conftest import (
     zoo_environment,
 )
 from zoo.augmentation import NAMED
+from zoo.reporter import Reporter
 from zoo.run_folder import open_run
+from zoo.workflows.planning import TrainRequest
+from zoo.workflows.train import planned
 
 #: A small training with everything that has a state: augmentation, mixup, averaged weights, a schedule, dropout.
 SETTINGS = ["--size", "16", "--head-epochs", "0", "--unfreeze", "1", "--epochs", "6", "--batch-size", "64"]
@@ -97,6 +100,13 @@ def test_the_same_seed_is_the_same_run(uninterrupted: Path, tiny_net: None, run_
     (again,) = (tmp_path / "runs").iterdir()
     assert history(again) == history(uninterrupted)
     assert (again / "predictions.csv").read_bytes() == (uninterrupted / "predictions.csv").read_bytes()
+
+
+def test_a_repeated_run_is_given_by_its_folder_its_file_or_its_name(digits_run: Path) -> None:
+    for given in (digits_run, digits_run / "run.json", Path(digits_run.name)):
+        repeated = planned(TrainRequest(repeat=given, runs=digits_run.parent), Reporter()).repeated
+        assert repeated is not None
+        assert repeated.path == digits_run
 
 
 def test_a_repeated_run_keeps_the_precision_that_was_measured(
@@ -172,7 +182,7 @@ def interrupted(photo_folder: PhotoFolder, tiny_net: None, run_zoo: RunZoo, tmp_
 def test_a_resumed_run_says_when_another_version_is_installed(interrupted: Path, run_zoo: RunZoo) -> None:
     info = json.loads((interrupted / "run.json").read_text())
     (interrupted / "run.json").write_text(json.dumps(info | {"distribution": "keras-edge-zoo 0.0.1"}))
-    done = run_zoo("train", "--resume", interrupted)
+    done = run_zoo("train", "--resume", interrupted.name)
     assert done.code == 0, done.err
     assert f"This run was started with keras-edge-zoo 0.0.1. Now {info['distribution']} is installed" in done.err
 

@@ -112,7 +112,7 @@ def planned(request: TrainRequest, reporter: Reporter) -> Planned:
     if request.repeat is not None and request.repeat.suffix.lower() in (".yaml", ".yml"):
         request = read_plan(request.repeat, request)
     elif request.repeat is not None:
-        repeated = open_run(run_folder(request.repeat))
+        repeated = open_run(run_folder(request.repeat, request.runs))
     if request.name is not None:
         refuse_run_name(request.runs, request.name)
     if request.architecture is None and repeated is None and request.data is not None:
@@ -259,7 +259,7 @@ def _resume(request: TrainRequest, reporter: Reporter) -> Trained:
     from zoo.training.plan import refuse_other_plan
 
     assert request.resume is not None
-    run = open_run(run_folder(request.resume))
+    run = open_run(run_folder(request.resume, request.runs))
     asked = request.asked()
     if "data" in asked:
         asked["data"] = find_source(asked["data"])[0]
@@ -531,6 +531,7 @@ def _resumable(run: RunFolder) -> bool:
     return (run.path / "split.csv").is_file()
 
 
-def run_folder(path: Path) -> Path:
-    """The folder of a run that is given as its folder or its ``run.json``."""
-    return path.parent if path.name == "run.json" else path
+def run_folder(path: Path, runs: Path) -> Path:
+    """The folder of a run that is given as its folder, its ``run.json``, or its name in ``runs``."""
+    folder = path.parent if path.name == "run.json" else path
+    return next((found for found in (folder, runs / folder) if (found / "run.json").is_file()), folder)

@@ -51,7 +51,7 @@ def train_on_cluster(request: TrainRequest, reporter: Reporter) -> Trained:
         check_cluster(request.on)  # before a folder is made
         make_folder(shared)
     else:
-        shared = open_run(run_folder(request.resume)).path
+        shared = open_run(run_folder(request.resume, request.runs)).path
     path, report, already = together(partial(train_here, request), shared, request.on, reporter)
     return Trained(open_run(path), report, already)
 
