@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -77,12 +78,19 @@ def test_what_a_manifest_names_is_kept(photo_folder: PhotoFolder, run_zoo: RunZo
     held_out = next(row for row in rows_of(tmp_path / "old.csv") if row["split"] == "test")
     larger = cv2.resize(read_image(tmp_path / held_out["path"]), None, fx=1.5, fy=1.5)
     write_image(root / held_out["label"] / "larger.jpg", larger)
+    smaller = root / held_out["label"] / "smaller.jpg"  # in another split than the photo that it repeats
+    write_image(smaller, cv2.resize(larger, None, fx=0.5, fy=0.5))
+    with (tmp_path / "old.csv").open("a") as file:
+        digest = hashlib.sha256(smaller.read_bytes()).hexdigest()
+        file.write(f"{smaller.relative_to(tmp_path)},{held_out['label']},train,{digest}\n")
     (root / "b" / "photo_000.jpg").rename(root / "b" / "renamed.jpg")
     (root / "b" / "photo_001.jpg").unlink()
 
     done = run_zoo("data", "split", root, "--keep", "old.csv", "--out", "new.csv")
     assert done.code == 0, done.err
-    assert "Kept as in old.csv: 39. New: 21. Missing: 1." in done.out
+    assert "Kept as in old.csv: 40. New: 21. Missing: 1." in done.out
+    assert "1 group(s) of related photos are in several splits" in done.out
+    assert "New photos of such a group go to test if it has photos there" in done.out
     new = rows_of(tmp_path / "new.csv")
     assert {row["sha256"]: row["split"] for row in new if row["sha256"] in old}.items() <= old.items()
     assert {row["split"] for row in new if row["path"].endswith("larger.jpg")} == {"test"}
@@ -96,7 +104,7 @@ def test_what_a_manifest_names_is_kept(photo_folder: PhotoFolder, run_zoo: RunZo
     assert (tmp_path / "new.csv").read_bytes() == before
     done = run_zoo("data", "split", photo_folder({"c": 4, "d": 4}, name="others"), "--keep", "new.csv")
     assert done.code == 4
-    assert "None of the 60 photos listed in 'new.csv' is in" in done.err
+    assert "None of the 61 photos listed in 'new.csv' is in" in done.err
     assert not (tmp_path / "manifest.csv").exists()
 
 

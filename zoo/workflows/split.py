@@ -141,7 +141,8 @@ def _told_of_groups(photos: Photos, division: Division) -> list[str]:
         shown = [f"{photos.photos[index].name} ({division.splits[index]})" for index in (group[0], group[-1])]
         lines.append(
             f"{len(division.torn)} group(s) of related photos are in several splits, for example {' and '.join(shown)}."
-            " They stay there, so the test accuracy may be too high. New photos of these groups are not assigned."
+            " They stay there, so the test accuracy may be too high. New photos of such a group go to test if it has"
+            " photos there, otherwise to val."
         )
     return lines
 
