@@ -23,6 +23,7 @@ def test_runs_are_listed_and_shown(zoo: Zoo, digits_run: Path, tmp_path: Path) -
     assert told["name"] == "balls"
     assert 0 < told["accuracy_interval"][0] < told["accuracy"] < told["accuracy_interval"][1] <= 1
     assert json.loads(zoo("runs", "--json", "--data", "photos").out) == []
+    assert zoo("runs", "--data", "photos").out == "No finished run in runs matches.\n"
     assert json.loads(zoo("runs", "--json", "--architecture", "mobilenetv2").out) == []
 
 

@@ -46,7 +46,7 @@ KINDS: Mapping[str, Kind] = {
             "contradiction",
             "error",
             "The same photo under more than one label",
-            "Keep it only in the class that it shows.",
+            "Keep each only in the class that it shows.",
         ),
         Kind("unreadable", "error", "Files that cannot be used", "Replace or remove them."),
         Kind(

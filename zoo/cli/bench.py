@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     help="Also run copies of the model on all threads for this time, and record speed, temperature, clock and energy.",
 )
 @click.option("--device", metavar="NAME", help="Name of this device.  [default: its processor]")
-@click.option(
-    "--merge", is_flag=True, help="Merge JSON files that this command wrote on several devices into one table."
-)
+@click.option("--merge", is_flag=True, help="Merge the JSON files of several devices into one table.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="JSON file to write; with --merge, the folder for all files."
 )
@@ -60,8 +58,8 @@ def command(
 
     A BUNDLE is a folder or a .zip file written by zoo export. A FILE is an exported file without its bundle; it is
     timed with synthetic images instead of photos. Every measurement runs in a new process and takes about seven times
-    --seconds for each number of threads. --merge shows every device and file in a table. It writes the table as CSV and
-    JSON, and as a page with a plot of accuracy, latency and size.
+    --seconds for each number of threads. --merge shows every device and file in a table. With --out, it also writes
+    the table as CSV and JSON, and as a page with a plot of accuracy, latency and size.
     """
     if merge:
         given = {"--threads": threads, "--device": device, "--sustained": sustained}

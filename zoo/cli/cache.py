@@ -8,7 +8,12 @@ from zoo.data.cache import ImageCache
 
 
 @click.command("cache")
-@click.option("--clear", is_flag=True, help="Remove all cached images. They are decoded again when needed.")
+@click.option(
+    "--clear",
+    is_flag=True,
+    help="Remove everything in the cache. It is computed or downloaded again when needed, except photos that were"
+    " given as arrays in Python.",
+)
 def command(clear: bool) -> None:
     """Show or clear the cache of decoded images.
 

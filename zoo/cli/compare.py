@@ -19,9 +19,9 @@ from zoo.table import terminal_width
 def command(models: tuple[str, ...], runs: Path, html: Path | None, as_json: bool) -> None:
     """Compare runs, and show which differences are significant.
 
-    RUN is a run folder. For an architecture, its newest finished run is used. The test is paired: it counts the images
-    that one run predicts correctly and the other does not. Runs that differ only in their seed are also shown
-    with the mean and the standard deviation of their accuracy.
+    RUN is the folder or the name of a run. For an architecture, its newest finished run is used. The test is paired: it
+    counts the images that one run predicts correctly and the other does not. Runs that differ only in their seed are
+    also shown with the mean and the standard deviation of their accuracy.
     """
     from zoo.progress import make_reporter
     from zoo.workflows.compare import CompareRequest, compare

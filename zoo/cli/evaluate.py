@@ -24,9 +24,10 @@ from zoo.table import prose, terminal_width
 def command(model: str, data: str | None, weights: str | None, runs: Path, on: str | None, as_json: bool) -> None:
     """Evaluate a trained run or a pretrained architecture.
 
-    RUN is a run folder. For an architecture, its newest finished run is used. If it has no run, its pretrained weights
-    with all their classes are evaluated. On a run's own test images, its metrics, predictions and report are rewritten.
-    For other images, metrics and predictions are written to a folder in evaluations/, without a report.
+    RUN is the folder or the name of a run. For an architecture, its newest finished run is used. If it has no run, its
+    pretrained weights with all their classes are evaluated. On a run's own test images, its metrics, predictions and
+    report are rewritten. For other images, metrics and predictions are written to a folder in evaluations/, without a
+    report.
     """
     from zoo.cli.summary import per_class_lines, weaknesses
     from zoo.progress import make_reporter

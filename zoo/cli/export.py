@@ -14,7 +14,11 @@ from zoo.interfaces import INT8_EFFORTS, PRECISIONS
 @click.command("export")
 @click.argument("model", metavar="RUN")
 @click.option(
-    "--format", "formats", multiple=True, metavar="NAME", help="Format, such as tflite.  [default: all file formats]"
+    "--format",
+    "formats",
+    multiple=True,
+    metavar="NAME",
+    help="Format, such as tflite; can be repeated.  [default: all file formats]",
 )
 @click.option(
     "--precision",
@@ -73,11 +77,11 @@ def command(
 ) -> None:
     """Export a trained model to files for other runtimes, each verified against Keras.
 
-    RUN is a run folder, an architecture or a .keras file. For an architecture, its newest finished run is used. If it
-    has no run, its pretrained weights are exported, which needs --data. A file whose predictions do not agree with
-    Keras is not kept (exit code 6). int8 is calibrated on the run's training images, or, without a run, on half of
-    --data. The photos of --calibration are used in addition to the training images, or, without a run, instead of
-    --data.
+    RUN is the folder or the name of a run, an architecture, or a .keras file. For an architecture, its newest finished
+    run is used. If it has no run, its pretrained weights are exported, which needs --data. A file whose predictions do
+    not agree with Keras is not kept (exit code 6). int8 is calibrated on the run's training images, or, without a run,
+    on half of --data. The photos of --calibration are used in addition to the training images, or, without a run,
+    instead of --data.
     """
     from zoo.cli.export_table import as_dict, told, verify_options
     from zoo.progress import make_reporter

@@ -88,12 +88,12 @@ def command(
 ) -> None:
     """Predict the class of photos.
 
-    MODEL is a bundle's folder or .zip, an exported file, a run's folder, an architecture, or a .keras file with
-    --labels. For an architecture, its newest finished run is used, or its pretrained weights if it has no run. For a
-    folder, all files below it are used, except hidden ones; - is standard input. A LIST is a .txt file with one path
-    per line, or a .csv or .parquet file with the paths in its column "path". Files that are not usable images are
-    listed and skipped, and the exit code is then 4. With --out, they have a row with the error instead, and the same
-    command continues after an interruption.
+    MODEL is a bundle's folder or .zip, an exported file, the folder or the name of a run, an architecture, or a .keras
+    file with --labels. For an architecture, its newest finished run is used, or its pretrained weights if it has no
+    run. For a folder, all files below it are used, except hidden ones; - is standard input. A LIST is a .txt file with
+    one path per line, or a .csv or .parquet file with the paths in its column "path". Files that are not usable images
+    are listed and skipped, and the exit code is then 4. With --out, they have a row with the error instead, and the
+    same command continues after an interruption.
     """
     from zoo.workflows.predict import PredictRequest
     from zoo.workflows.predict_files import PredictFilesRequest

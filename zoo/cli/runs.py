@@ -42,8 +42,8 @@ def command(architecture: str | None, data: str | None, runs: Path, as_json: boo
         click.echo(json.dumps([line.as_dict() for line in lines], indent=2))
         return
     if not lines:
-        asked = " that matches" if architecture or data else ""
-        click.echo(f"There is no finished run{asked} in {runs}. `zoo train` creates one.")
+        none = f"There is no finished run in {runs}. `zoo train` creates one."
+        click.echo(f"No finished run in {runs} matches." if architecture or data else none)
         return
     rows = []
     for line in lines:

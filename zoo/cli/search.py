@@ -40,7 +40,7 @@ def _time(context: click.Context, parameter: click.Parameter, value: str) -> flo
     show_default=True,
     callback=_time,
     metavar="TIME",
-    help="Time for the whole search.",
+    help="Time for the whole search, such as 90s, 10m or 1h30m.",
 )
 @click.option(
     "--max-latency-ms", type=float, metavar="MS", help="Maximum latency of the model on one thread, for one image."
@@ -64,7 +64,7 @@ def _time(context: click.Context, parameter: click.Parameter, value: str) -> flo
     "--device",
     metavar="FILE",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="JSON written by `zoo bench` on the target device.  [default: this machine]",
+    help="JSON written by `zoo bench` or `run.py --bench` on the target device.  [default: this machine]",
 )
 @click.option("--name", metavar="NAME", help="Name of the winner's run, as in `zoo export NAME`.  [default: best-DATA]")
 @runs_option
@@ -111,9 +111,9 @@ def told(found: Found) -> list[str]:
     lines = ["", table(_COLUMNS, rows, terminal_width()), ""]
     if any(outcome.cost.source == "estimated" for outcome, _ in found.ranked):
         lines.append("~: estimated, not measured.")
-    lines.append(
-        f"{len(found.outcomes)} candidates were tried. The winner on the test images, which were not used to choose it:"
-    )
+    count = len(found.outcomes)
+    tried = "1 candidate was" if count == 1 else f"{count} candidates were"
+    lines.append(f"{tried} tried. The winner on the test images, which were not used to choose it:")
     lines += [f"  {line}" for line in told_of_run(found.run)]
     about = "about " if found.cost.source == "estimated" else ""
     lines.append(f"  {found.form}: {about}{found.cost.latency_ms:.2f} ms{where}, {found.cost.size_mb:.2f} MB")

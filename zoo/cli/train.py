@@ -106,6 +106,7 @@ _GROUPS = {
 )
 @click.option(
     "--devices",
+    metavar="N|all",
     type=DeviceCount(),
     help="Number of devices that share every batch, or all. Needs KERAS_BACKEND=jax.  [default: one]",
 )

@@ -61,10 +61,10 @@ def command(
 ) -> None:
     """Compare the predictions of an exported file and of its Keras model on the same image files.
 
-    The suffix of FILE determines its format. If FILE is the folder of a bundle, the model file in it is used. RUN is a
-    run folder, an architecture or a .keras file. For an architecture, its newest finished run is used, or its
-    pretrained weights if it has no run. The exit code is 6 if the predictions differ by more than the file's precision
-    allows.
+    The suffix of FILE determines its format. If FILE is the folder of a bundle, the model file in it is used. RUN is
+    the folder or the name of a run, an architecture, or a .keras file. For an architecture, its newest finished run is
+    used, or its pretrained weights if it has no run. The exit code is 6 if the predictions differ by more than the
+    file's precision allows.
     """
     from zoo.parity import render
     from zoo.progress import make_reporter

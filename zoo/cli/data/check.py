@@ -37,10 +37,13 @@ def command(data: str, as_json: bool, html: Path | None, fail_on: str, backbone:
     `zoo list` shows.
 
     \b
-    Errors    the same photo in two splits or under two labels, files that cannot be used
-    Warnings  labels to look at, classes that can be told apart by file format or size, duplicates within a class,
-              edited copies under another label, blank images
-    Notes     mirror images under another label, images unlike their class, and images that are tiny, very
+    Errors    the same photo in two splits or under two labels,
+              files that cannot be used
+    Warnings  labels to look at, classes that can be told apart by file
+              format or size, duplicates within a class, edited copies
+              under another label, blank images
+    Notes     mirror images under another label, images unlike their class,
+              classes with few photos, and images that are tiny, very
               elongated, misnamed, rotated, transparent or 16 bits deep
 
     The exit code is 0 if there is no finding of the level --fail-on or above (labels to look at are warnings, not

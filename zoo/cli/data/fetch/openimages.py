@@ -25,7 +25,13 @@ _DRY_RUN_INDEX_BYTES = 200 * 10**6
     "--classes", multiple=True, required=True, metavar="NAME...", help="Class names as Open Images spells them."
 )
 @OUT
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="train", show_default=True)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    default="train",
+    show_default=True,
+    help="Split of Open Images.",
+)
 @click.option("--limit", type=click.IntRange(1), help="Maximum number of images per class.  [default: all]")
 @click.option(
     "--originals",
@@ -49,7 +55,7 @@ def command(
 ) -> None:
     """Download photos of Open Images V7 whose class was confirmed by people.
 
-    The index files (3.4 GB for train) are downloaded once and kept in the cache.
+    The index files (3.3 GB for train) are downloaded once and kept in the cache.
 
     \b
     zoo data fetch openimages --classes "Rugby ball" Football --limit 1000 --out photos/

@@ -16,9 +16,7 @@ OUT = click.option(
     type=click.Path(path_type=Path),
     help="Folder for the images. Files that are already in it are kept.",
 )
-DRY_RUN = click.option(
-    "--dry-run", is_flag=True, help="Print the number and size of the images without downloading any."
-)
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Print only the number and size of the images.")
 JOBS = click.option(
     "--jobs", type=click.IntRange(1, 256), default=32, show_default=True, help="Number of parallel downloads."
 )
