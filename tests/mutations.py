@@ -1,4 +1,4 @@
-"""Checks the tests with some forty deliberate faults, each of which must be detected by the tests named beside it.
+"""Checks the tests with some fifty deliberate faults, each of which must be detected by the tests named beside it.
 
     python tests/mutations.py                    all faults, in about ten minutes
     python tests/mutations.py label-order crop   some faults
