@@ -37,7 +37,7 @@ def test_a_leak_is_said_first_shown_and_ends_with_1(photo_folder: PhotoFolder, r
     original = read_image(root / "train" / "a" / "photo_002.jpg")
     write_image(root / "test" / "a" / "copy.jpg", original[3:-3, 4:, ::1])
     (root / "train" / "<b>" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
-    page = tmp_path / "page.html"
+    page = tmp_path / "pages" / "page.html"
     done = run_zoo("data", "check", root, "--html", page)
     assert done.code == 1, done.err
     lines = done.out.splitlines()

@@ -307,8 +307,9 @@ def test_what_is_no_model_is_told_what_would_be_one(
     assert done.code == 2
     assert "does not exist" in done.err
 
-    done = run_zoo("predict", "gone.onnx", photos, "--out", "gone/answers.csv")
-    assert "the folder gone does not exist" in done.err, "told before anything is loaded"
+    (tmp_path / "file").touch()
+    done = run_zoo("predict", "gone.onnx", photos, "--out", "file/answers.csv")
+    assert "Could not write file: a file is in the way" in done.err, "told before anything is loaded"
 
     done = run_zoo("predict", digits_run, photos, "--threads", "2")
     assert done.code == 2

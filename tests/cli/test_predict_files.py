@@ -122,8 +122,8 @@ def test_lists_name_photos_relative_to_their_folder(onnx: Path, zoo: Zoo, photos
 def test_shares_are_disjoint_and_complete(onnx: Path, zoo: Zoo, photos: Path, tmp_path: Path) -> None:
     shares = []
     for number in (1, 2, 3):
-        assert zoo("predict", onnx, "photos", "--shard", f"{number}/3", "--out", f"{number}.jsonl").code == 0
-        shares.append([row["file"] for row in rows(tmp_path / f"{number}.jsonl")])
+        assert zoo("predict", onnx, "photos", "--shard", f"{number}/3", "--out", f"found/{number}.jsonl").code == 0
+        shares.append([row["file"] for row in rows(tmp_path / "found" / f"{number}.jsonl")])
         if number == 1:
             (photos / "000.png").rename(photos / "later.png")  # does not change the other shares
     assert all(5 < len(share) < 25 for share in shares)

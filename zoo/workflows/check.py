@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.atomic import make_folder, writable
 from zoo.errors import UsageError
 from zoo.reporter import Reporter
 from zoo.workflows.host import host_kept
@@ -39,10 +40,14 @@ def check(request: CheckRequest, reporter: Reporter) -> Audit:
     Raises:
         UsageError: The data or the architecture does not exist.
         DataError: The folder cannot be read.
+        TrainingError: The page cannot be written.
         ClusterError: The cluster cannot be reached, or its connection is lost.
     """
     if request.html is not None and request.html.is_dir():
         raise UsageError(f"--html must be a file; {request.html} is a folder.")
+    if request.html is not None:  # before work that may take hours
+        make_folder(request.html.parent)
+        writable(request.html)
     from zoo.audit.audit import audit
     from zoo.backend import start_keras
     from zoo.evaluation.photo_cluster import find_cluster

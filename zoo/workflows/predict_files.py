@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.atomic import writable, write_bytes
+from zoo.atomic import make_folder, writable, write_bytes
 from zoo.errors import DataError, UsageError
 from zoo.reporter import Reporter
 from zoo.workflows.host import host_kept
@@ -83,6 +83,7 @@ def predict_files(request: PredictFilesRequest, reporter: Reporter) -> Predictio
             raise UsageError("--on ray cannot read standard input.", "Give files, folders or lists of paths.")
         check_cluster(request.on)
     shard = read_shard(request.shard)
+    make_folder(request.out.parent)
     unfinished = Unfinished(writable(request.out))
     with host_kept(), unfinished.held():
         _list(request, shard, unfinished, reporter)
