@@ -351,7 +351,7 @@ FAULTS = (
     Fault(
         "half-written-file",
         "zoo/atomic.py",
-        'aside = path.with_name(f".{path.stem[:60]}.{os.getpid()}{path.suffix}")',
+        'aside = path.with_name(f".{path.stem[:60]}.{process_name()}{path.suffix}")',
         "aside = path",
         ("tests/test_atomic.py::test_a_failed_write_leaves_the_old_file_and_nothing_else",),
     ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,30 @@ def test_a_full_disk_is_a_message(tmp_path: Path) -> None:
         _write_to_a_full_disk(path)
     assert read_text(path) == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+SAME_NUMBER = """
+import os
+from pathlib import Path
+
+os.getpid = lambda: 7
+from zoo.atomic import whole_file
+from zoo.atomic_folders import folder_aside
+
+with whole_file(Path("time.json")) as file, folder_aside(Path("bundle").absolute()) as folder:
+    file.touch()
+    print(file.name, folder.name)
+"""
+
+
+def test_processes_of_two_machines_with_the_same_number_use_other_temporary_files(tmp_path: Path) -> None:
+    names = [
+        subprocess.run(
+            [sys.executable, "-c", SAME_NUMBER], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout.split()
+        for _ in range(2)
+    ]
+    assert not set(names[0]) & set(names[1])
 
 
 def test_a_folder_that_is_gone_is_a_message(tmp_path: Path) -> None:

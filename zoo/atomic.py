@@ -6,12 +6,21 @@ import csv
 import io
 import json
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import TrainingError
+
+#: Differs between machines and containers, which count their processes separately and may share a disk.
+_RANDOM = f"{secrets.randbelow(10**9):09}"
+
+
+def process_name() -> str:
+    """Digits that name this process, for temporary files and folders. No process on any machine has the same."""
+    return f"{os.getpid()}{_RANDOM}"
 
 
 @contextmanager
@@ -26,7 +35,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             pipe. ``path`` is not changed.
     """
     path = writable(path)
-    aside = path.with_name(f".{path.stem[:60]}.{os.getpid()}{path.suffix}")
+    aside = path.with_name(f".{path.stem[:60]}.{process_name()}{path.suffix}")
     try:
         yield aside
         with aside.open("rb") as file:

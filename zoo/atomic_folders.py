@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo.atomic import make_folder
+from zoo.atomic import make_folder, process_name
 from zoo.errors import TrainingError
 from zoo.locks import locked
 
@@ -23,7 +22,7 @@ def folder_aside(final: Path) -> Iterator[Path]:
     """
     make_folder(final.parent)
     _sweep(final)
-    aside = final.with_name(f".{final.name}.{os.getpid()}")
+    aside = final.with_name(f".{final.name}.{process_name()}")
     with locked(aside.with_name(f"{aside.name}.lock"), remove=True):
         make_folder(aside)
         try:

@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+from zoo.atomic import process_name
 from zoo.data.cache import cache_folder
 from zoo.errors import DataError, UsageError
 from zoo.interfaces import Dataset
@@ -43,7 +44,7 @@ def _written(offer: Offer[Dataset]) -> Path:
     folder = cache_folder() / "datasets" / f"{offer.record.name}-{version}"
     if folder.is_dir():
         return folder
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    aside = folder.with_name(f".{folder.name}.{process_name()}")
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
