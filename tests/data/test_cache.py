@@ -30,6 +30,7 @@ from zoo.data.cache import FileState, ImageCache
 from zoo.data.cache import images as cache_module
 from zoo.data.cache.folder import segment_path
 from zoo.data.ingest import ingest
+from zoo.data.reading import Read, read_here
 from zoo.data.segments import Segment
 from zoo.data.source import list_source
 from zoo.errors import DataError, UsageError
@@ -105,6 +106,28 @@ def test_a_changed_file_is_noticed(photo_folder: PhotoFolder, own_cache: Path) -
     changed = [name for name, x, y in zip(before.names, before.contents, after.contents, strict=True) if x != y]
     assert changed == ["a/photo_001.jpg"]
     assert before.digest != after.digest
+
+
+def test_a_file_that_was_read_shortly_after_a_change_is_read_again(
+    photo_folder: PhotoFolder, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another change at about the same time might not alter its size and time. When the digest is stored, the change
+    may be long ago, because many files are stored together."""
+    root = photo_folder({"a": 3, "b": 3})
+    make_old(root)
+    changed = root / "a" / "photo_001.jpg"
+    now_ns = time.time_ns()
+    os.utime(changed, ns=(now_ns, now_ns))
+
+    def reader(*arguments: Any) -> Iterator[Read]:
+        found = list(read_here(*arguments))
+        monkeypatch.setattr(time, "time_ns", lambda: now_ns + 10**10)
+        yield from found
+
+    paths = [entry.path for entry in list_source(root).entries]
+    with contextlib.closing(ImageCache()) as cache:
+        assert len(ingest(list_source(root).entries, SPEC, cache, reader=reader).entries) == 6
+        assert set(paths) - set(cache.contents.files(paths)) == {str(changed)}
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,8 @@ def ingest(
                     observer.keep(read.sha256, read.observed)
                 if read.sha256 is not None and read.state is not None:
                     contents[read.entry.path] = read.sha256
-                    states[read.entry.path] = (read.state, read.sha256)
+                    if read.settled:
+                        states[read.entry.path] = (read.state, read.sha256)
                     if read.reason is not None:
                         refused[read.sha256] = read.reason
                     if read.remark:

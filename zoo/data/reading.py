@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -56,6 +57,7 @@ class Read:
         reason: The reason why there is no image.
         remark: Remark on the image.
         observed: Result of the observer. ``None`` if it does not want the content.
+        settled: Whether the state identifies the content, as in ``FileState.settled``.
     """
 
     entry: Entry
@@ -65,6 +67,7 @@ class Read:
     reason: str | None = None
     remark: str = ""
     observed: Any = None
+    settled: bool = False
 
 
 #: Reads files, in any order. Arguments are those of ``read_here``.
@@ -114,6 +117,7 @@ def _read(
     wants: Callable[[str], bool],
     listener: Listener,
 ) -> Read:
+    begun_ns = time.time_ns()
     try:
         data = read_file(entry.path)
         state = FileState.of(patiently(os.stat, entry.path))
@@ -121,16 +125,18 @@ def _read(
         return Read(entry, reason=error.reason)
     except OSError as error:
         return Read(entry, reason=error.strerror or str(error))
+    settled = state.settled(begun_ns)
     sha256 = hashlib.sha256(data).hexdigest()
     cached = known(sha256)
     wanted = observe is not None and wants(sha256)
     if cached and not wanted:
-        return Read(entry, state, sha256)
+        return Read(entry, state, sha256, settled=settled)
     try:
         pixels, remark = listener.decode(data)
         observed = observe(data, pixels, remark) if observe and wanted else None
-        return Read(entry, state, sha256, None if cached else resize(pixels, spec), remark=remark, observed=observed)
+        image = None if cached else resize(pixels, spec)
+        return Read(entry, state, sha256, image, remark=remark, observed=observed, settled=settled)
     except (MissingDecoderError, ImageMemoryError) as error:
         return Read(entry, reason=error.reason)  # not stored, because the next run may have the decoder or the memory
     except ImageError as error:
-        return Read(entry, state, sha256, reason=error.reason)
+        return Read(entry, state, sha256, reason=error.reason, settled=settled)

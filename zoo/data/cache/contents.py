@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +25,15 @@ class FileState:
     def of(cls, stat: os.stat_result) -> FileState:
         return cls(stat.st_size, stat.st_mtime_ns, (stat.st_ino + 2**63) % 2**64 - 2**63)
 
+    def settled(self, read_ns: int) -> bool:
+        """Whether the file had not changed for two seconds when its reading began. Otherwise, another change at about
+        the same time might not alter its state.
+
+        Args:
+            read_ns: The time when the reading began, in nanoseconds of ``time.time_ns``.
+        """
+        return self.mtime_ns < read_ns - 2 * 10**9
+
 
 class Contents:
     """The tables ``files``, ``rejects`` and ``remarks``."""
@@ -43,16 +51,14 @@ class Contents:
         return found
 
     def remember_files(self, files: Mapping[str, tuple[FileState, str]]) -> None:
-        """Stores the state and SHA-256 of files.
+        """Stores the state and SHA-256 of files that were settled when they were read.
 
-        Files that changed in the last two seconds are left out, because another change might not alter their state. So
-        are files with a time before 1677, which SQLite cannot store.
+        Files with a time before 1677 or after 2262 are left out, because SQLite cannot store it.
         """
-        settled_ns = time.time_ns() - 2 * 10**9
         rows = [
             (os.fsencode(path), state.size, state.mtime_ns, state.inode, sha256)
             for path, (state, sha256) in files.items()
-            if -(2**63) <= state.mtime_ns < settled_ns
+            if -(2**63) <= state.mtime_ns < 2**63
         ]
         self._index.write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
 
