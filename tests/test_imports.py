@@ -36,7 +36,7 @@ LAYERS = [
     ["errors", "memory", "quiet", "figures", "locks", "text_files", "yaml_files", "records", "terminal", "table"],
     ["array_files"],
     ["named_function", "keras_internals", "backend"],
-    ["reporter", "progress", "atomic", "atomic_folders", "cluster", "hosts"],
+    ["reporter", "progress", "atomic", "atomic_folders", "hosts", "cluster"],
     ["image_spec", "keras_names", "augmentation", "recipe", "exported"],
     ["interfaces"],
     ["hookspecs"],

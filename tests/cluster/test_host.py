@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import signal
+import socket
 import sys
 import threading
 import time
@@ -24,6 +25,8 @@ from zoo.cluster.hosts import _watched
 from zoo.cluster.reports import Forwarded, Shown
 from zoo.cluster.worker import as_error
 from zoo.errors import ClusterError, DataError
+from zoo.hosts.meeting import _listen
+from zoo.hosts.place import Place
 from zoo.reporter import Reporter
 
 REPOSITORY = Path(__file__).parents[2]
@@ -36,6 +39,8 @@ def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Host]:
     yield started
     if started._process:
         started._process.kill()
+    if started._reserved:
+        started._reserved.close()
 
 
 def all_frames(host: Host) -> list[Frame]:
@@ -99,6 +104,17 @@ def test_a_machine_without_the_folders_of_the_command_is_refused(host: Host, tmp
         f"The working directory of the command, {tmp_path / 'missing'}, does"
         in refused(missing, __version__, None).message
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux, a server can start on a reserved port")
+def test_the_port_of_host_1_is_kept_until_its_process_listens(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    util = SimpleNamespace(get_node_ip_address=lambda: "10.0.0.7")
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(util=util))
+    failure, address, port = host.prepare(__version__, None)
+    assert (failure, address) == ("", "10.0.0.7")
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("", port))
+    _listen(Place(1, 2, address, port)).close()
 
 
 def test_progress_arrives_at_the_reporter_of_the_command() -> None:

@@ -28,7 +28,7 @@ from tests.training.test_transfer import weights
 from zoo.errors import ClusterError, DataError, TrainingError, UsageError
 from zoo.hosts import Group, Place, joined
 from zoo.hosts.meeting import connect_to_backend
-from zoo.hosts.relay import free_port, join
+from zoo.hosts.relay import join, reserve_port
 from zoo.hosts.wire import Wire
 from zoo.recipe import Recipe
 from zoo.reporter import Reporter
@@ -46,6 +46,12 @@ with joined(Place.parse(sys.argv[1]), Reporter()) as group:
     print("joined", flush=True)
     time.sleep(60)
 """
+
+
+def free_port() -> int:
+    port, held = reserve_port("127.0.0.1")
+    held.close()
+    return port
 
 
 @pytest.mark.parametrize(
@@ -90,6 +96,19 @@ def on_hosts(count: int, work: Callable[[Group], Any], wait_s: float = 20) -> li
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(host, range(1, count + 1)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux, a server can start on a reserved port")
+def test_only_a_server_that_starts_later_gets_a_reserved_port() -> None:
+    port, held = reserve_port("127.0.0.1")
+    place = ("127.0.0.1", port)
+    with held:
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(place)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(place, timeout=5)
+        with socket.create_server(place) as server, socket.create_connection(place, timeout=5):
+            server.accept()[0].close()
 
 
 def test_hosts_exchange_what_each_gives() -> None:

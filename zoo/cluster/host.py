@@ -28,6 +28,7 @@ from zoo.cluster.connection import Frame, named, tail
 from zoo.cluster.reports import Forwarded
 from zoo.cluster.worker import as_failure, last_line, refuse_other_version
 from zoo.errors import ClusterError, Terminated, ZooError
+from zoo.hosts.relay import reserve_port
 from zoo.memory import keep_freed_memory
 from zoo.reporter import Reporter
 
@@ -50,6 +51,7 @@ class Host:
         self._folder = folder
         self._frames: queue.Queue[Frame] = queue.Queue()
         self._process: subprocess.Popen[bytes] | None = None
+        self._reserved: socket.socket | None = None
 
     def prepare(self, version: str, marker: str | None) -> tuple[str, str, int]:
         """Checks what this machine has.
@@ -59,7 +61,8 @@ class Host:
             marker: A file that this machine must see. ``None``: there is none.
 
         Returns:
-            A failure, or else an empty text, the IP address of this machine, and a free TCP port.
+            A failure, or else an empty text, the IP address of this machine, and a TCP port that is reserved for its
+            process.
         """
         import ray
 
@@ -78,8 +81,8 @@ class Host:
                 )
         except ZooError as error:
             return as_failure(error), "", 0
-        with socket.create_server(("", 0)) as found:
-            return "", ray.util.get_node_ip_address(), int(found.getsockname()[1])
+        port, self._reserved = reserve_port("")
+        return "", ray.util.get_node_ip_address(), port
 
     def start(self, work: bytes, place: str | None) -> None:
         """Starts the process with pickled ``Work``."""

@@ -8,15 +8,31 @@ process in its own way. docs/decisions/0029-training-on-several-hosts.md
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 
 
-def free_port() -> int:
-    """A TCP port of the loopback interface that is free at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+def reserve_port(address: str) -> tuple[int, socket.socket]:
+    """Reserves a TCP port for a server that starts later.
+
+    The socket is bound, but does not listen. On Linux, the system gives its port to no other program, but a server
+    that sets ``SO_REUSEADDR`` can listen on it. On other systems it could not, so the port is only free at the moment.
+
+    Args:
+        address: IPv4 address on which the server will listen. Empty: all interfaces.
+
+    Returns:
+        The port, and the socket that reserves it until it is closed.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind((address, 0))
+    port = int(held.getsockname()[1])
+    if sys.platform != "linux":
+        held.close()
+    return port, held
 
 
 def start_relay(connect: Callable[[], socket.socket]) -> int:

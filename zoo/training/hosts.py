@@ -10,7 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from zoo.backend import hush
 from zoo.errors import UsageError
 from zoo.hosts import Group, Place
 from zoo.hosts.meeting import connect_to_backend
-from zoo.hosts.relay import free_port, start_relay
+from zoo.hosts.relay import reserve_port, start_relay
 from zoo.keras_internals import lay_out_every_batch
 from zoo.quiet import stderr_aside
 
@@ -60,12 +60,13 @@ def start_jax(group: Group) -> None:
     # This service would replace the handler of SIGTERM, with which zoo ends a training.
     jax.config.update("jax_enable_preemption_service", False)
     place = group.place
-    if place.first:
-        group.backend_port = free_port()
-    port = group.backend_port or start_relay(lambda: connect_to_backend(place))
-    group.gather("start of JAX")
-    group.backend_started()  # JAX would abort this process if another host ends while the hosts are connected
-    with group.explaining():
+    with ExitStack() as reserved, group.explaining():
+        if place.first:
+            group.backend_port, held = reserve_port("127.0.0.1")
+            reserved.enter_context(held)
+        port = group.backend_port or start_relay(lambda: connect_to_backend(place))
+        group.gather("start of JAX")
+        group.backend_started()  # JAX would abort this process if another host ends while the hosts are connected
         jax.distributed.initialize(
             f"127.0.0.1:{port}",
             num_processes=place.count,
