@@ -21,7 +21,7 @@ from tests.conftest import PhotoFolder, Zoo
 from zoo import __version__
 from zoo.cluster.connection import Frame
 from zoo.cluster.host import Host
-from zoo.cluster.hosts import _watched
+from zoo.cluster.hosts import _prepared, _watched
 from zoo.cluster.reports import Forwarded, Shown
 from zoo.cluster.worker import as_error
 from zoo.errors import ClusterError, DataError
@@ -115,6 +115,25 @@ def test_the_port_of_host_1_is_kept_until_its_process_listens(host: Host, monkey
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
         other.bind(("", port))
     _listen(Place(1, 2, address, port)).close()
+
+
+def test_a_machine_on_which_no_process_can_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class RayError(Exception):
+        pass
+
+    def get(asked: str) -> tuple[str, str, int]:
+        if asked == "node-7":
+            raise RayError("The actor died.\nModuleNotFoundError: No module named 'zoo'")
+        return "", "10.0.0.1", 5000
+
+    ray = SimpleNamespace(
+        exceptions=SimpleNamespace(RayError=RayError), wait=lambda asked, num_returns, timeout: (asked, []), get=get
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    names = ["node-1", "node-7"]
+    actors = [SimpleNamespace(prepare=SimpleNamespace(remote=lambda *_, name=name: name)) for name in names]
+    with pytest.raises(ClusterError, match=r"No process could be started on node-7, .* No module named 'zoo'"):
+        _prepared(actors, names, {"version": __version__, "marker": ""}, threading.Event())
 
 
 def test_progress_arrives_at_the_reporter_of_the_command() -> None:

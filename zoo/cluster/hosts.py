@@ -53,11 +53,11 @@ def frames(job: dict[str, Any], stopped: threading.Event) -> Iterator[Frame]:
         try:
             try:
                 places = _prepared(actors, names, job, stopped)
-            except ray.exceptions.RayError:
+            except ClusterError:
                 if stopped.is_set() or time.monotonic() >= deadline:
                     raise
                 time.sleep(1)
-                continue  # nothing has started, and the machine that was lost will not be listed any more
+                continue  # nothing has started, and a machine that was lost will not be listed any more
             if isinstance(places, str):
                 yield ("failed", places)
                 return
@@ -101,7 +101,11 @@ def _actor(machine: dict[str, Any], folder: str) -> Any:
 def _prepared(
     actors: list[Any], names: list[str], job: dict[str, Any], stopped: threading.Event
 ) -> list[str | None] | str:
-    """The place of each process among the hosts, or a failure."""
+    """The place of each process among the hosts, or a failure.
+
+    Raises:
+        ClusterError: On a machine, no process can be started.
+    """
     import ray
 
     asked = [
@@ -118,7 +122,15 @@ def _prepared(
             f" {', '.join(missing)}.",
             "A training needs all cores of every machine. Wait until other work has ended; `ray status` shows it.",
         )
-    found = ray.get(asked)
+    found = []
+    for name, each in zip(names, asked, strict=True):
+        try:
+            found.append(ray.get(each))
+        except ray.exceptions.RayError as error:
+            raise ClusterError(
+                f"No process could be started on {name}, a machine of the cluster: {last_line(error)}",
+                "All machines need the same packages: python -m pip install 'keras-edge-zoo[ray]'",
+            ) from error
     for failure, _, _ in found:
         if failure:
             return str(failure)
