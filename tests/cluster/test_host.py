@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -134,6 +136,25 @@ def test_a_machine_on_which_no_process_can_start_is_named(monkeypatch: pytest.Mo
     actors = [SimpleNamespace(prepare=SimpleNamespace(remote=lambda *_, name=name: name)) for name in names]
     with pytest.raises(ClusterError, match=r"No process could be started on node-7, .* No module named 'zoo'"):
         _prepared(actors, names, {"version": __version__, "marker": ""}, threading.Event())
+
+
+def test_the_process_that_talks_to_ray_ends_with_a_killed_command(tmp_path: Path) -> None:
+    (tmp_path / "ray.py").write_text("import time\n\ndef init(**options):\n    time.sleep(60)  # the cluster is busy\n")
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    driver = subprocess.Popen(
+        [sys.executable, "-P", "-m", "zoo.cluster.driver", "ray"],
+        stdin=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    try:
+        assert driver.stdin
+        for value in ({"make": b"", "version": __version__}, None):
+            pickle.dump(value, driver.stdin)
+        driver.stdin.close()
+        assert driver.wait(20) == -signal.SIGTERM
+    finally:
+        driver.kill()
+        driver.wait()
 
 
 def test_progress_arrives_at_the_reporter_of_the_command() -> None:

@@ -3,7 +3,8 @@
 Ray prints to standard output, replaces signal handlers, and ends the process if its cluster disappears. Therefore it
 runs in a process of its own. This process reads pickles from standard input: the job, pairs of number and item, and
 ``None``. It writes pickles to standard output: the frames that ``frames`` yields, or those of ``hosts.frames`` if the
-job is one process on each machine. Such processes are ended when standard input is closed.
+job is one process on each machine. When standard input is closed, such processes are interrupted. With another job,
+this process ends.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from zoo.cluster import hosts
+from zoo.cluster.host import end_with_input
 from zoo.cluster.worker import Worker, as_failure, last_line
 from zoo.errors import ClusterError
 
@@ -34,6 +36,8 @@ def main() -> None:
     os.dup2(2, 1)  # what Ray prints must not mix with the results
     job = pickle.load(sys.stdin.buffer)
     items = dict(iter(lambda: pickle.load(sys.stdin.buffer), None))
+    if not hosts.is_job(job):
+        threading.Thread(target=end_with_input, daemon=True).start()  # also if it waits for a busy cluster
     try:
         for frame in _connected(sys.argv[1], job, items):
             pickle.dump(frame, out)
@@ -57,7 +61,8 @@ def _connected(address: str, job: dict[str, Any], items: dict[int, bytes]) -> It
         ) from error
     if not client:
         here = Remote(job, items)
-        _when_input_ends(here.stop)
+        if hosts.is_job(job):
+            _when_input_ends(here.stop)
         yield from iter(here.next, None)
         return
     # Ray Data does not work through Ray Client: only an actor next to the client's server can read its results.

@@ -142,7 +142,7 @@ def main() -> None:
             out.flush()
 
     work, place = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=_end_with_the_actor, daemon=True).start()
+    threading.Thread(target=end_with_input, daemon=True).start()
     try:
         made: Work = pickle.loads(work)
         send("result", made(place, Forwarded(lambda report: send("report", report))))
@@ -159,7 +159,9 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated(128 + number)
 
 
-def _end_with_the_actor() -> None:
+def end_with_input() -> None:
+    """Waits until standard input is closed, because the process that started this one has ended, and then ends this
+    process."""
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
