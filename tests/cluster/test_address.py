@@ -42,6 +42,11 @@ def test_an_address_where_nobody_listens_is_told_at_once(
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
 
 
+def test_a_name_that_no_machine_can_have_is_told() -> None:
+    with pytest.raises(ClusterError, match=r"No Ray cluster answers at ray://node\.\.net:10001: "):
+        address.check_cluster("ray://node..net:10001")
+
+
 def test_ray_client_can_be_the_address_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(address, "find_spec", lambda name: name)
     with socket.create_server(("127.0.0.1", 0)) as server:

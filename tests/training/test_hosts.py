@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ from zoo.reporter import Reporter
 from zoo.run_folder import open_run
 from zoo.training.hosts import Share
 from zoo.workflows.hosts import code_of, refuse_idle_hosts
+from zoo.workflows.planning import TrainRequest
+from zoo.workflows.train import _refuse_other_backend
 
 MEMBER = """
 import sys, time
@@ -64,6 +67,7 @@ def free_port() -> int:
         ("0/2@node:5000", "there is no host 0 of 2"),
         ("1/1@node:5000", "the number of hosts must be from 2"),
         ("1/2@node:70000", "the port must be from 1 to 65535. Received: 70000"),
+        ("1/2@node..net:5000", "'node..net' is not the name of a machine"),
     ],
 )
 def test_places_that_are_not_possible(text: str, told: str, zoo: Zoo) -> None:
@@ -504,6 +508,21 @@ def test_what_hosts_cannot_help_with_is_refused_before_they_wait(zoo: Zoo, photo
         done = zoo("train", "simple_cnn", "--data", photo_folder({"a": 3, "b": 3}), "--host", host)
         assert done.code == 2
         assert f"--host {host} needs Keras on JAX; the backend is tensorflow." in done.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "more"),
+    [
+        (TrainRequest(), ""),
+        (TrainRequest(host=Place(1, 2, "node", 5000)), ", and leave --host out, which needs JAX"),
+        (TrainRequest(on="ray"), ", and leave --on out, which needs JAX"),
+    ],
+)
+def test_a_run_of_a_backend_that_hosts_cannot_use_is_resumed_without_them(asked: TrainRequest, more: str) -> None:
+    run: Any = SimpleNamespace(path="runs/a", info=SimpleNamespace(backend="torch"))
+    with pytest.raises(UsageError, match="was started with the Keras backend torch") as error:
+        _refuse_other_backend(run, asked)
+    assert error.value.hint == f"Set KERAS_BACKEND=torch{more}."
 
 
 def test_a_process_that_has_used_jax_is_refused() -> None:

@@ -48,7 +48,7 @@ def _refuse_silent(address: str) -> None:
         return  # Ray looks for a cluster
     try:
         socket.create_connection((found[1], int(found[2])), _PATIENCE_S).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: a name like a..b
         raise ClusterError(
             f"No Ray cluster answers at {address}: {error}.",
             "On the first machine: ray start --head. On the others: ray start --address=HOST:6379.",

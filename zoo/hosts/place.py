@@ -57,7 +57,12 @@ class Place:
             )
         if not 1 <= port <= 65535:
             raise UsageError(f"--host {text}: the port must be from 1 to 65535. Received: {port}.")
-        return cls(number, count, found[3].strip("[]"), port)
+        address = found[3].strip("[]")
+        try:
+            address.encode("idna")  # as sockets do
+        except UnicodeError as error:
+            raise UsageError(f"--host {text:.100}: '{address:.80}' is not the name of a machine.") from error
+        return cls(number, count, address, port)
 
     @property
     def first(self) -> bool:

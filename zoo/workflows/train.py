@@ -333,7 +333,7 @@ def _resume_alone(
     refuse_other_data(run, data)
     teaching = None
     if not run.finished:
-        _refuse_other_backend(run)
+        _refuse_other_backend(run, request)
         _tell_other_version(run, reporter)
         teaching = resumed_teaching(run, data, reporter)
     if hosts:
@@ -355,14 +355,16 @@ def _share_batches(devices: int | str | None, batch_size: int, reporter: Reporte
     reporter.stage(f"Every batch of {batch_size} images is divided among {count} device(s)")
 
 
-def _refuse_other_backend(run: RunFolder) -> None:
+def _refuse_other_backend(run: RunFolder, request: TrainRequest) -> None:
     from zoo.backend import start_keras
 
     backend = start_keras()
     if backend != run.info.backend:
+        several = "--on" if request.on is not None else "--host" if request.host is not None else ""
+        alone = f", and leave {several} out, which needs JAX" if several else ""
         raise UsageError(
             f"{run.path} was started with the Keras backend {run.info.backend}; the current backend is {backend}.",
-            f"Set KERAS_BACKEND={run.info.backend}.",
+            f"Set KERAS_BACKEND={run.info.backend}{alone}.",
         )
 
 
