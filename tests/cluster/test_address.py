@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,8 +20,13 @@ from zoo.cluster.worker import Worker, as_error, as_failure
 from zoo.data.reading import DECODER
 from zoo.errors import ClusterError, DataError, PluginCodeError, PluginError, UsageError, ZooError
 from zoo.predicting.unfinished import Goal
+from zoo.reporter import Reporter
+from zoo.workflows import search_cluster
 from zoo.workflows.predict import PredictRequest
 from zoo.workflows.predict_cluster import open_predictor
+from zoo.workflows.search import SearchRequest
+
+NO_JOURNAL: Any = None
 
 
 @pytest.fixture
@@ -45,6 +54,34 @@ def test_an_address_where_nobody_listens_is_told_at_once(
 def test_a_name_that_no_machine_can_have_is_told() -> None:
     with pytest.raises(ClusterError, match=r"No Ray cluster answers at ray://node\.\.net:10001: "):
         address.check_cluster("ray://node..net:10001")
+
+
+def test_workers_search_the_data_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of a dataset stays a name, although the working folder of the command has a folder of that name."""
+    seen = []
+    monkeypatch.setattr(search_cluster, "spread", lambda make, *_: seen.append(make.args[0].data) or ())
+    monkeypatch.chdir(tmp_path)
+    for name in ("digits", "photos"):
+        (tmp_path / name).mkdir()
+        search_cluster.try_on_cluster(SearchRequest(data=name, on="ray"), 1, NO_JOURNAL, Reporter())
+    assert seen == ["digits", str(tmp_path / "photos")]
+
+
+def test_the_claims_of_workers_that_end_with_their_command_are_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, given_back = [], []
+
+    def spread(make: partial[Any], *_: object) -> Iterator[tuple[int, bytes]]:
+        started.append(make.args[1])
+        yield 0, b"the first candidate"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search_cluster, "spread", spread)
+    journal: Any = SimpleNamespace(give_back_all=given_back.append)
+    with pytest.raises(KeyboardInterrupt):
+        search_cluster.try_on_cluster(SearchRequest(data=str(tmp_path), on="ray"), 1, journal, Reporter())
+    assert given_back == started
 
 
 def test_ray_client_can_be_the_address_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from zoo.searching import folder as folder_of_search
 from zoo.searching.candidate import Limits, ranked
 from zoo.searching.engine import Engine
 from zoo.searching.folder import Goal, read_outcomes, same_goal
+from zoo.searching.journal import Journal
 from zoo.searching.stages import Known
 from zoo.workflows import search
 from zoo.workflows.search import SearchRequest
@@ -133,6 +134,22 @@ def test_a_candidate_that_kills_its_process_twice_is_left_out(folder: Path) -> N
     assert errors[own_rule("small").key].startswith("2 processes ended while they tried it.")
     assert errors[own_rule("large").key] == ""
     assert judged_keys(folder).count(own_rule("small").key) == 2
+
+
+def test_the_end_of_a_command_is_no_fault_of_what_its_workers_try(folder: Path) -> None:
+    """After an interruption, the workers of a command on a cluster are killed. A worker of another command that is
+    killed is counted."""
+    wanted = own_rule("small")
+    for command in ("first", "second"):
+        worker = Journal(folder, list(shares.ARCHITECTURES), command)
+        with worker.at_work():
+            assert worker.claim(lambda claimed: wanted)
+        journal = Journal(folder, list(shares.ARCHITECTURES))
+        journal.give_back_all("first")
+        claim = journal.claim(lambda claimed: None if wanted.key in claimed.taken else wanted)
+        assert claim
+        assert claim.deaths == (0 if command == "first" else 1)
+        journal.give_back(claim)
 
 
 def test_a_journal_that_another_process_closed_gives_no_candidate(folder: Path) -> None:

@@ -90,14 +90,15 @@ class Journal:
     Args:
         folder: Folder of the search.
         architectures: Names of all architectures that may be tried.
+        command: Name of the command that has started this worker on a cluster. Empty: the worker is a command itself.
     """
 
-    def __init__(self, folder: Path, architectures: Sequence[str]) -> None:
+    def __init__(self, folder: Path, architectures: Sequence[str], command: str = "") -> None:
         self._folder = folder
         self._architectures = list(architectures)
         self._path = folder / "journal.log"
         self._closed = folder / "closed"
-        self._worker = uuid.uuid4().hex[:12]
+        self._worker = f"{command}{uuid.uuid4().hex[:12]}"
         for name in ("workers", "deaths"):
             make_folder(folder / name)
         with self._alone():
@@ -146,6 +147,16 @@ class Journal:
 
         with self._alone():
             self._study.tell(claim.trial, state=optuna.trial.TrialState.FAIL)
+
+    def give_back_all(self, command: str) -> None:
+        """Releases the claims of all workers of a command, which end with it. They are not counted."""
+        import optuna
+
+        states = optuna.trial.TrialState
+        with self._alone():
+            for trial in self._study.trials:
+                if trial.state == states.RUNNING and str(trial.user_attrs["worker"]).startswith(command):
+                    self._study.tell(trial.number, state=states.FAIL)
 
     def close(self) -> frozenset[str]:
         """Prevents further claims. Returns the keys of the candidates that are still being tried."""

@@ -232,7 +232,7 @@ def _search(
             if request.on is not None:
                 from zoo.workflows.search_cluster import try_on_cluster
 
-                try_on_cluster(request, len(names), reporter)
+                try_on_cluster(request, len(names), journal, reporter)
             engine.run()
             with patiently_locked(request.folder / "finish.lock", reporter, finishing):
                 if not journal.closed:
@@ -243,13 +243,18 @@ def _search(
         clock.keep()
 
 
-def open_trials(request: SearchRequest) -> Engine:
-    """Opens a search that another process has begun, and returns the engine that tries its candidates."""
+def open_trials(request: SearchRequest, command: str) -> Engine:
+    """Opens a search that another process has begun, and returns the engine that tries its candidates.
+
+    Args:
+        request: The search.
+        command: Name of the command that has started this worker.
+    """
     from zoo.searching.options import find_architectures, find_exporter
 
     exporter = find_exporter(request.format, request.precision)
     names = find_architectures(request.architectures, request.data)
-    work, journal, _ = _open(request, exporter, names, _read_benchmark(request.device), Reporter())
+    work, journal, _ = _open(request, exporter, names, _read_benchmark(request.device), Reporter(), command)
     return work.engine(journal)
 
 
@@ -259,6 +264,7 @@ def _open(
     names: tuple[str, ...],
     benchmark: Mapping[str, Any] | None,
     reporter: Reporter,
+    command: str = "",
 ) -> tuple[SearchWork, Journal, Clock]:
     from zoo.backend import start_keras
     from zoo.data import load_data
@@ -276,7 +282,7 @@ def _open(
     for note in notes:
         reporter.note(note)
     clock = Clock(request.folder / "time.json", request.time_s)
-    journal = Journal(request.folder, goal.architectures)
+    journal = Journal(request.folder, goal.architectures, command)
     tests = sum(data.counts["test"].values())
     reporter.stage(f"{len(photos.names)} images for cross-validation, {tests} test images to evaluate the winner")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters need this backend

@@ -6,35 +6,40 @@ search does. If a worker is lost, its lock is released and its candidate is trie
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from zoo.cluster.spread import spread
+from zoo.data.named import find_source
+from zoo.errors import ZooError
 from zoo.image_spec import RESIZE_RULES
 from zoo.reporter import Reporter
 from zoo.searching.candidate import STEPS
 from zoo.searching.engine import Engine, describe
+from zoo.searching.journal import Journal
 from zoo.workflows.search import SearchRequest, open_trials
 
 
-def try_on_cluster(request: SearchRequest, architectures: int, reporter: Reporter) -> None:
+def try_on_cluster(request: SearchRequest, architectures: int, journal: Journal, reporter: Reporter) -> None:
     """Tries candidates until none is left, or there is no time for another.
 
     Args:
         request: The search. Its folder and its data must have the same path on all machines.
         architectures: Number of architectures.
+        journal: The journal of the search.
         reporter: Receives the outcomes.
 
     Raises:
         ClusterError: The cluster cannot be reached, or its connection is lost.
     """
     assert request.on is not None
-    data, device = Path(request.data), request.device
+    device = request.device
     everywhere = replace(
         request,
-        data=str(data.absolute()) if data.exists() else request.data,
+        data=find_source(request.data)[0],
         runs=request.runs.absolute(),
         device=None if device is None else device.absolute(),
         name=request.run_name,
@@ -42,16 +47,22 @@ def try_on_cluster(request: SearchRequest, architectures: int, reporter: Reporte
     )
     most = architectures * len(STEPS) * len(RESIZE_RULES)
     trials = ((number, b"") for number in range(most))
-    for _, outcome in spread(partial(open_worker, everywhere), trials, request.on, reporter):
-        # An empty outcome does not end the loop, which would interrupt the other workers: one worker may have no time
-        # for another candidate while others are still trying theirs.
-        if outcome:
-            reporter.stage(outcome.decode())
+    command = secrets.token_hex(6)
+    try:
+        for _, outcome in spread(partial(open_worker, everywhere, command), trials, request.on, reporter):
+            # An empty outcome does not end the loop, which would interrupt the other workers: one worker may have no
+            # time for another candidate while others are still trying theirs.
+            if outcome:
+                reporter.stage(outcome.decode())
+    except BaseException:
+        with suppress(ZooError, OSError):  # the workers were ended, so it is not the fault of their candidates
+            journal.give_back_all(command)
+        raise
 
 
-def open_worker(request: SearchRequest, threads: int) -> Callable[[bytes], bytes]:
+def open_worker(request: SearchRequest, command: str, threads: int) -> Callable[[bytes], bytes]:
     """Opens the search on a machine of the cluster. Returns the function that tries one candidate."""
-    return trials_of(open_trials(request))
+    return trials_of(open_trials(request, command))
 
 
 def trials_of(engine: Engine) -> Callable[[bytes], bytes]:
