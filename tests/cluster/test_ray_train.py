@@ -118,7 +118,7 @@ def test_an_interrupted_training_says_how_to_continue_and_one_machine_completes_
         [*command, "--name", "several", "--on", "ray"], lambda process: process.send_signal(signal.SIGINT)
     )
     assert code == 130, told
-    assert "To continue: zoo train --resume runs/several" in told
+    assert "To continue: zoo train --resume runs/several --on ray" in told
     assert "Interrupted." in told
     cluster.remove_node(node)
     monkeypatch.chdir(tmp_path)

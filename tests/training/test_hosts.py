@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 
 from tests.clocks import wrong_clock
+from tests.cluster.conftest import Notes
 from tests.conftest import FakePlugin, PhotoFolder, Zoo, zoo_command, zoo_environment
 from tests.training.test_devices import KILLER
 from tests.training.test_transfer import weights
@@ -37,7 +38,7 @@ from zoo.run_folder import open_run
 from zoo.training.hosts import Share
 from zoo.workflows.hosts import code_of, refuse_idle_hosts
 from zoo.workflows.planning import TrainRequest
-from zoo.workflows.train import _refuse_other_backend
+from zoo.workflows.train import _refuse_other_backend, _telling_how_to_resume
 
 MEMBER = """
 import sys, time
@@ -523,6 +524,25 @@ def test_a_run_of_a_backend_that_hosts_cannot_use_is_resumed_without_them(asked:
     with pytest.raises(UsageError, match="was started with the Keras backend torch") as error:
         _refuse_other_backend(run, asked)
     assert error.value.hint == f"Set KERAS_BACKEND=torch{more}."
+
+
+@pytest.mark.parametrize(
+    ("asked", "more"),
+    [
+        (TrainRequest(), ""),
+        (TrainRequest(host=Place(1, 2, "node", 5000)), " --host 1/2@node:5000"),
+        (TrainRequest(on="ray", host=Place(1, 2, "10.0.0.1", 4711)), " --on ray"),
+    ],
+)
+def test_an_interrupted_training_is_continued_on_the_same_machines(
+    asked: TrainRequest, more: str, tmp_path: Path
+) -> None:
+    run: Any = SimpleNamespace(path=tmp_path, model_path=tmp_path / "model.keras")
+    notes = Notes()
+    with pytest.raises(KeyboardInterrupt), _telling_how_to_resume(run, asked, notes):
+        raise KeyboardInterrupt
+    (note,) = notes.told
+    assert note.endswith(f"To start again: zoo train --resume {tmp_path}{more}")
 
 
 def test_a_process_that_has_used_jax_is_refused() -> None:

@@ -209,7 +209,7 @@ def _begin_planned(made: Planned, hosts: Hosts | None, command: str, reporter: R
         write_csv(run.path / "split.csv", ("path", "label", "split", "sha256"), data.rows())
         if hosts:
             send_run(hosts.group, run)
-        return _finish(run, data, teaching, request.callbacks, reporter, start, hosts)
+        return _finish(run, data, teaching, request, reporter, start, hosts)
 
 
 def _with_best(request: TrainRequest, reporter: Reporter) -> TrainRequest:
@@ -340,7 +340,7 @@ def _resume_alone(
         refuse_other_photos(hosts, data, teaching)
     run.update(tensorboard=request.tensorboard or run.info.tensorboard)
     before_s = sum(run.history.get("seconds", [])) + run.preparation_s
-    return _finish(run, data, teaching, request.callbacks, reporter, start - before_s, hosts)
+    return _finish(run, data, teaching, request, reporter, start - before_s, hosts)
 
 
 def _share_batches(devices: int | str | None, batch_size: int, reporter: Reporter) -> None:
@@ -381,7 +381,7 @@ def _finish(
     run: RunFolder,
     data: ImageData,
     teaching: Teaching | None,
-    callbacks: tuple[Any, ...],
+    request: TrainRequest,
     reporter: Reporter,
     start: float,
     hosts: Hosts | None = None,
@@ -394,11 +394,11 @@ def _finish(
     from zoo.training.samples import augmented_samples
 
     finished = run.finished
-    with _telling_how_to_resume(run, reporter):
+    with _telling_how_to_resume(run, request, reporter):
         leaks = find_and_record(run, data, reporter)
         model, features = None, None
         if not finished:
-            model, features = _train_and_measure(run, data, teaching, callbacks, reporter, hosts)
+            model, features = _train_and_measure(run, data, teaching, request.callbacks, reporter, hosts)
         if not finished or "total_s" not in run.info.timings:
             run.update(timings={**run.info.timings, "total_s": round(time.perf_counter() - start, 2)})
         for warning in run.metrics.warnings:
@@ -491,12 +491,14 @@ def _tensorboard(run: RunFolder) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _telling_how_to_resume(run: RunFolder, reporter: Reporter) -> Iterator[None]:
+def _telling_how_to_resume(run: RunFolder, request: TrainRequest, reporter: Reporter) -> Iterator[None]:
     """After an interruption, tells how to continue."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit, ZooError) as error:
-        how = shlex.join(["zoo", "train", "--resume", str(run.path)])
+        several = {"--on": request.on, "--host": request.host if request.on is None else None}
+        given = [text for option, value in several.items() if value is not None for text in (option, str(value))]
+        how = shlex.join(["zoo", "train", "--resume", str(run.path), *given])
         if _trained(run):
             epochs = len(run.history.get("epoch", []))
             reporter.note(f"Interrupted after {epochs} epoch(s). To continue: {how}")
