@@ -21,6 +21,7 @@ from tests.cluster.conftest import Notes
 from tests.cluster.works import report_place
 from tests.conftest import PhotoFolder, Zoo
 from zoo import __version__
+from zoo.cluster import driver
 from zoo.cluster.connection import Frame
 from zoo.cluster.host import Host
 from zoo.cluster.hosts import _prepared, _watched
@@ -138,23 +139,34 @@ def test_a_machine_on_which_no_process_can_start_is_named(monkeypatch: pytest.Mo
         _prepared(actors, names, {"version": __version__, "marker": ""}, threading.Event())
 
 
+def test_if_no_worker_can_start_the_packages_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_worker(*_: object, **__: object) -> Iterator[None]:
+        raise RuntimeError("The actor died.\nModuleNotFoundError: No module named 'zoo'")
+
+    monkeypatch.setattr(driver, "_capacity", lambda: (1, 1))
+    monkeypatch.setattr(driver, "_pass", no_worker)
+    with pytest.raises(ClusterError, match=r"did not finish .* No module named 'zoo'") as error:
+        list(driver.frames({}, {0: b""}))
+    assert "pip install 'keras-edge-zoo[ray]'" in str(error.value.hint)
+
+
 def test_the_process_that_talks_to_ray_ends_with_a_killed_command(tmp_path: Path) -> None:
     (tmp_path / "ray.py").write_text("import time\n\ndef init(**options):\n    time.sleep(60)  # the cluster is busy\n")
     paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
-    driver = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-P", "-m", "zoo.cluster.driver", "ray"],
         stdin=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": paths},
     )
     try:
-        assert driver.stdin
+        assert process.stdin
         for value in ({"make": b"", "version": __version__}, None):
-            pickle.dump(value, driver.stdin)
-        driver.stdin.close()
-        assert driver.wait(20) == -signal.SIGTERM
+            pickle.dump(value, process.stdin)
+        process.stdin.close()
+        assert process.wait(20) == -signal.SIGTERM
     finally:
-        driver.kill()
-        driver.wait()
+        process.kill()
+        process.wait()
 
 
 def test_progress_arrives_at_the_reporter_of_the_command() -> None:

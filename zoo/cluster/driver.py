@@ -144,7 +144,8 @@ def frames(job: dict[str, Any], items: dict[int, bytes]) -> Iterator[Frame]:
         if idle and strict:
             raise ClusterError(
                 f"The cluster did not finish the last {left} item(s) of work: {last_line(cause)}",
-                "If workers run out of memory, give the machines more, or fewer cores: ray start --num-cpus=N.",
+                f"{hosts.SAME_PACKAGES}\n  If workers run out of memory, give the machines more, or fewer cores:"
+                " ray start --num-cpus=N.",
             ) from cause
     yield ("done",)
 

@@ -12,6 +12,8 @@ from zoo.cluster.host import Host
 from zoo.cluster.worker import as_failure, last_line
 from zoo.errors import ClusterError
 
+SAME_PACKAGES = "All machines need the same packages: python -m pip install 'keras-edge-zoo[ray]'"
+
 #: Seconds in which a process must start on every machine.
 _START_S = 300.0
 #: Seconds for which Ray may list a machine that was lost shortly before the command.
@@ -129,7 +131,7 @@ def _prepared(
         except ray.exceptions.RayError as error:
             raise ClusterError(
                 f"No process could be started on {name}, a machine of the cluster: {last_line(error)}",
-                "All machines need the same packages: python -m pip install 'keras-edge-zoo[ray]'",
+                SAME_PACKAGES,
             ) from error
     for failure, _, _ in found:
         if failure:
