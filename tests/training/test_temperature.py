@@ -53,7 +53,13 @@ def convolution(x: keras.KerasTensor) -> keras.KerasTensor:
     )
 
 
-@pytest.mark.parametrize("head", [dense, dense_and_activation, convolution])
+def sum_of_depths(x: keras.KerasTensor) -> keras.KerasTensor:
+    pooled = layers.GlobalAveragePooling2D()(x)
+    scores = [layers.Dense(3, use_bias=False)(pooled), layers.Dense(3)(pooled)]
+    return layers.Activation("softmax")(layers.Add()(scores))
+
+
+@pytest.mark.parametrize("head", [dense, dense_and_activation, convolution, sum_of_depths])
 def test_the_weights_contain_the_temperature_and_predictions_do_not_change(head) -> None:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 3))
@@ -73,14 +79,14 @@ def test_the_weights_contain_the_temperature_and_predictions_do_not_change(head)
         lambda x: layers.Softmax()(layers.GlobalAveragePooling2D()(x)),
         lambda x: layers.Softmax()(layers.Dense(3, activation="relu")(layers.Flatten()(x))),
         lambda x: layers.Softmax()(
-            layers.Add()([layers.Dense(3)(layers.Flatten()(x)), layers.Dense(3)(layers.Flatten()(x))])
+            layers.Add()([layers.Dense(3)(layers.Flatten()(x)), layers.Dense(3, "relu")(layers.Flatten()(x))])
         ),
         lambda x: layers.Dense(3, activation="sigmoid")(layers.Flatten()(x)),
         lambda x: layers.GlobalAveragePooling2D()(layers.Softmax()(layers.Conv2D(3, 1)(x))),
     ],
-    ids=["no weights", "not linear", "two layers", "no softmax", "averaged probabilities"],
+    ids=["no weights", "not linear", "a sum that is not linear", "no softmax", "averaged probabilities"],
 )
-def test_a_model_whose_logits_are_not_one_linear_layer_s_is_left_alone(head) -> None:
+def test_a_model_whose_logits_are_not_linear_is_left_alone(head) -> None:
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, head(layers.Conv2D(3, 3, activation="relu")(inputs)))
     before = model.get_weights()

@@ -1,8 +1,9 @@
 """Calibration of confidence: a temperature, fitted on the validation images and stored in the model's weights.
 
 Guo et al. 2017, "On Calibration of Modern Neural Networks": dividing the logits by one number changes no prediction and
-corrects most of a network's over- or underconfidence. The last layer is linear in its weights, so its weights are
-divided instead, and every file exported from the model is calibrated as well.
+corrects most of a network's over- or underconfidence. The logits are linear in the weights of the last layer, or of the
+layers whose sum they are, so these weights are divided instead, and every file exported from the model is calibrated as
+well.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ PRIOR = 0.5
 #: Layers that commute with a division: the first may be anywhere after the logits, the second only before the softmax.
 _TRANSPARENT = ("Dropout", "Flatten", "Reshape")
 _LINEAR = ("GlobalAveragePooling2D",)
+_WEIGHTED = (keras.layers.Dense, keras.layers.Conv2D)
 
 
 def fit_temperature(probabilities: NDArray[np.float32], true: NDArray[np.integer]) -> float:
@@ -63,36 +65,42 @@ def calibrated_errors(probabilities: NDArray[np.float32], true: NDArray[np.integ
 
 
 def divide_logits(model: keras.Model, temperature: float) -> bool:
-    """Stores a temperature in the weights of the layer that computes the logits.
+    """Stores a temperature in the weights of the layers that compute the logits.
 
     Returns:
         Whether there is such a layer: a Dense or Conv2D whose outputs go into a softmax, which may be its own
-        activation. Only GlobalAveragePooling2D before the softmax, and Dropout, Flatten and Reshape, may follow it as
-        well. Other models are not changed.
+        activation, or several whose sum does, as in a head on several depths. Only GlobalAveragePooling2D before the
+        softmax, and Dropout, Flatten and Reshape, may follow as well. Other models are not changed.
     """
-    layer = _logits_layer(model)
-    if layer is None:
-        return False
-    layer.set_weights([weights / np.float32(temperature) for weights in layer.get_weights()])
-    return True
+    layers = _logits_layers(model)
+    for layer in layers:
+        layer.set_weights([weights / np.float32(temperature) for weights in layer.get_weights()])
+    return bool(layers)
 
 
-def _logits_layer(model: keras.Model) -> keras.Layer | None:
+def _logits_layers(model: keras.Model) -> list[keras.Layer]:
     softmax = False
     layer = maker(model.outputs[0])
     while layer is not None:
         activation = getattr(layer, "activation", None)
         if type(layer).__name__ == "Softmax" or activation is keras.activations.softmax:
             if softmax:
-                return None
+                return []
             softmax = True
         elif activation not in (None, keras.activations.linear):
-            return None
-        if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D):
-            return layer if softmax else None
+            return []
+        if isinstance(layer, _WEIGHTED):
+            return [layer] if softmax else []
+        if softmax and isinstance(layer, keras.layers.Add) and called_once(layer):
+            added = [maker(tensor) for tensor in layer.input]
+            return added if all(map(_is_linear, added)) else []
         passed = (*_TRANSPARENT, "Softmax", "Activation", *(_LINEAR if softmax else ()))
         if type(layer).__name__ not in passed or not called_once(layer):
-            return None
+            return []
         source = layer.input
         layer = None if isinstance(source, list) else maker(source)
-    return None
+    return []
+
+
+def _is_linear(layer: keras.Layer) -> bool:
+    return isinstance(layer, _WEIGHTED) and layer.activation is keras.activations.linear and called_once(layer)
