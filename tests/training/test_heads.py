@@ -136,6 +136,17 @@ def test_the_features_that_tell_the_classes_apart_are_chosen(signal_in: slice, e
     assert chosen.used[:7].any() == (expected == "all depths")
 
 
+def test_the_figures_of_a_logistic_regression_are_those_of_the_first_repetition(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("zoo.training.heads.trial.RIDGE_STRENGTHS", (1e4,))  # its probabilities are nearly equal
+    features, classes = drawn(150, slice(0, 7))
+    chosen = chosen_of(features, classes)
+    assert (chosen.info.method, chosen.info.repetitions, chosen.info.averaged) == ("logistic", 4, 1)
+    right = chosen.probabilities.argmax(1) == classes[chosen.positions]
+    assert chosen.info.accuracy == pytest.approx(right.mean())
+
+
 def test_the_estimate_on_noise_is_chance_and_its_probabilities_know_it() -> None:
     chosen = chosen_of(*drawn(150, None))
     assert chosen.info.accuracy is not None
@@ -216,6 +227,11 @@ def test_of_many_images_some_choose_and_all_train(monkeypatch: pytest.MonkeyPatc
     assert {each.method for each in chosen.info.tried} == {chosen.info.method} == {"ridge"}
     assert set(read) == set(range(150))
     assert np.bincount(classes[chosen.positions]).tolist() == [20, 20, 20]
+    growth = chosen.info.growth
+    assert growth is not None
+    (_, half), (_, whole) = growth.curve[1:]
+    factor = (1 - whole) / (1 - half)
+    assert growth.gain == pytest.approx(max(0, (1 - whole) * factor ** np.log2(150 / 60) * (1 - factor)))
 
 
 def tiny(depths: tuple[str, ...]):  # type: ignore[no-untyped-def]
@@ -385,6 +401,9 @@ def test_the_learning_curve_says_what_more_images_bring() -> None:
     assert falling.gain == pytest.approx(0.05)  # errors of 20 and 10 %, so 5 % is expected
     assert falling.interval[0] < 0.05 < falling.interval[1]
     assert "would add about 5.0 points" in str(falling)
+    assert "the gain between 200 and 400 of them." in str(falling)
+    many = grow((100, 200, 400), (right(0.6), right(0.8), right(0.9)), seed=0, ratio=4)
+    assert many.gain == pytest.approx(0.0125)  # errors of 10, 5, 2.5 and 1.25 % with 1, 2, 4 and 8 times as many
     flat = grow((100, 200, 400), (right(0.9), right(0.9), right(0.9)), seed=0)
     assert flat.gain == 0
     assert "would hardly help" in str(flat)

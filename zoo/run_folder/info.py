@@ -88,7 +88,8 @@ class Growth:
     Args:
         images: Numbers of training images, ascending. The last is the number in the complete folds.
         accuracies: Accuracy on held-out images for each number, 0 to 1.
-        gain: Extrapolated gain in accuracy with twice as many images.
+        gain: Extrapolated gain in accuracy with twice as many images as all training images. There may be more of them
+            than in the folds.
         interval: 95 % bootstrap interval of the gain.
     """
 
@@ -96,6 +97,10 @@ class Growth:
     accuracies: tuple[float, ...]
     gain: float
     interval: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        if len(self.images) < 2 or len(self.images) != len(self.accuracies):
+            raise ValueError("'growth' must have an accuracy for each of two or more numbers of images")
 
     def __str__(self) -> str:
         low, high = (points(value, signed=False) for value in self.interval)
@@ -106,7 +111,7 @@ class Growth:
             )
         return (
             f"Twice as many training images would add about {points(self.gain, signed=False)} points of accuracy"
-            f" ({low} to {high}), estimated from the gain between half and all of them."
+            f" ({low} to {high}), estimated from the gain between {self.images[-2]} and {self.images[-1]} of them."
         )
 
     @property
@@ -170,7 +175,7 @@ class HeadInfo:
         unjudged: Classes that were not held out, because they have only one training image, or only similar ones. Their
             images are training images in all folds.
         folds: Number of folds.
-        repetitions: Number of repetitions of the cross-validation.
+        repetitions: Number of repetitions of the cross-validation. Logistic regressions take part only in the first.
         tried: All candidates.
         growth: The learning curve.
         lacking: The classes of which more images would probably help most. ``None`` if none is significantly worse.
@@ -189,6 +194,11 @@ class HeadInfo:
     tried: tuple[HeadTried, ...] = ()
     growth: Growth | None = None
     lacking: Lacking | None = None
+
+    @property
+    def averaged(self) -> int:
+        """Number of repetitions of which its accuracy and Brier score are means."""
+        return self.repetitions if self.method == "ridge" else 1
 
     @property
     def tried_by_rank(self) -> list[HeadTried]:

@@ -87,7 +87,7 @@ def judge(candidate: Candidate, data: ImageData, reporter: Reporter, start: floa
         brier_score=info.brier_score,
         n=count,
         folds=info.folds,
-        repeats=info.repetitions,
+        repeats=info.averaged,
         seconds=round(time.perf_counter() - start, 2),
     )
     files = tuple(data.names[position] for position in chosen.positions)

@@ -115,7 +115,7 @@ def choose_head(
             tried.append(trial.logistic(best.balance, divided[:1]))
             # The two methods are compared on the same images in the same folds.
             best = min((best, tried[-1]), key=lambda each: each.first_brier)
-        growth = grow(*trial.with_fewer(best, divided, seed), seed)
+        growth = grow(*trial.with_fewer(best, divided, seed), seed, len(classes) / len(chosen))
         factor = fit_factor(best.scores, rows[judged])
         head = _fit(features, images, classes, count, weights, best)
         info = HeadInfo(

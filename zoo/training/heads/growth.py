@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ _SIGNIFICANCE = 0.05
 _MOST_LACKING = 3
 
 
-def grow(counts: tuple[int, ...], right: tuple[NDArray[np.float64], ...], seed: int) -> Growth:
+def grow(counts: tuple[int, ...], right: tuple[NDArray[np.float64], ...], seed: int, ratio: float = 1.0) -> Growth:
     """The learning curve, and its extrapolation to twice as many images.
 
     Errors of classifiers decrease as a power of the number of images (Hestness et al. 2017, arXiv:1712.00409).
@@ -31,23 +32,28 @@ def grow(counts: tuple[int, ...], right: tuple[NDArray[np.float64], ...], seed: 
         right: For each of these numbers, the share of correct predictions on every image by heads that were not trained
             on it, ``(n,)``, 0 to 1.
         seed: Seed of the bootstrap.
+        ratio: Number of all training images divided by the number of those that were divided into folds.
     """
+    doublings = math.log2(ratio)
     shares = np.array(right)
     count = shares.shape[1]
     drawn = np.random.default_rng(seed).integers(0, count, (_DRAWS, count))
-    low, high = np.quantile([_gain(shares[:, images]) for images in drawn], (0.025, 0.975))
+    low, high = np.quantile([_gain(shares[:, images], doublings) for images in drawn], (0.025, 0.975))
     return Growth(
         images=counts,
         accuracies=tuple(float(share.mean()) for share in shares),
-        gain=_gain(shares),
+        gain=_gain(shares, doublings),
         interval=(float(low), float(high)),
     )
 
 
-def _gain(shares: NDArray[np.float64]) -> float:
-    """Gain in accuracy, 0 to 1, of another doubling."""
+def _gain(shares: NDArray[np.float64], doublings: float) -> float:
+    """Gain in accuracy, 0 to 1, of one more doubling after a number of doublings."""
     half, whole = (1 - shares[-2:].mean(1)).tolist()
-    return float(max(0.0, whole - whole**2 / half)) if half > 0 else 0.0
+    if whole >= half:
+        return 0.0
+    factor = whole / half
+    return float(whole * factor**doublings * (1 - factor))
 
 
 def find_lacking(
