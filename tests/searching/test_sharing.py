@@ -23,6 +23,7 @@ from tests.searching import shares
 from tests.searching.shares import CANDIDATES, brier_score, cost, judged_keys, make_engine, own_rule
 from zoo.errors import TrainingError, UsageError
 from zoo.reporter import Reporter
+from zoo.searching import engine as engine_of_search
 from zoo.searching import folder as folder_of_search
 from zoo.searching.candidate import Limits, ranked
 from zoo.searching.engine import Engine
@@ -280,10 +281,44 @@ def test_a_journal_that_is_none_is_told(content: bytes, folder: Path) -> None:
 
 
 def test_a_time_too_short_for_one_candidate_is_told(folder: Path) -> None:
+    (folder / "time.json").write_text('{"elapsed_s": 50.0}')
     with pytest.raises(UsageError, match="too short for one candidate") as error:
-        make_engine(folder, time_s=1.0).run()
-    assert "Give a --time that is longer by 0:0" in str(error.value)
+        make_engine(folder, time_s=51.0).run()
+    assert "Give --time 2m or more." in str(error.value)  # 50 s before, 4 s for the candidate, and a start
     assert not (folder / "judged.txt").exists()
+
+
+def test_candidates_for_which_there_is_time_are_tried_after_one_that_would_take_too_long(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(folder)
+    expected_s = engine_of_search._expected_s
+    monkeypatch.setattr(
+        engine_of_search, "_expected_s", lambda images, cost: 1e6 if cost.latency_ms > 12 else expected_s(images, cost)
+    )
+    monkeypatch.setattr(engine_of_search, "pace_of", lambda outcomes, images: 1.0)
+    engine.run()
+    sides = {outcome.candidate.image.height_px for outcome in read_outcomes(folder)}
+    assert sides == {40, 48, 56, 64, 72, 80, 96, 112}
+    assert len(judged_keys(folder)) == len(sides)
+
+
+def test_without_time_for_the_winner_no_candidate_is_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = replace(make_engine(folder), reserve_s=lambda pace: 1000.0)
+    make_engine(folder).step()
+    measured: list[object] = []
+    monkeypatch.setattr(shares, "cost", measured.append)
+    assert engine.step() is None
+    assert measured == []
+
+
+def test_sizes_above_one_that_exceeds_the_limits_are_not_measured(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: set[int] = set()
+    monkeypatch.setattr(shares, "cost", lambda candidate: (measured.add(candidate.image.height_px), cost(candidate))[1])
+    make_engine(folder, limits=Limits(max_latency_ms=10.0)).run()
+    assert measured == {40, 48, 56, 64, 72, 80, 96, 112}
 
 
 def test_time_that_was_taken_before_counts(folder: Path) -> None:

@@ -304,6 +304,11 @@ def test_a_candidate_that_ended_two_processes_is_listed(make: Make, tmp_path: Pa
     assert f"{candidate}: 2 processes ended while they tried it." in str(error.value)
 
 
+def test_features_in_the_cache_leave_as_much_time_for_the_winner(make: Make) -> None:
+    work = make()
+    assert work._reserve_s(0.1) == work._reserve_s(1.0) < work._reserve_s(2.0)
+
+
 def test_the_run_of_a_winner_never_has_the_name_of_an_architecture(make: Make, tmp_path: Path) -> None:
     work = make()
     work._request = replace(work._request, name="mobilenetv2")

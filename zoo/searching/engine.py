@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ _FIXED_S, _A_MILLISECOND = 4.0, 2.2e-3
 #: Time of a training step on all layers for each image, divided by the expected time of its features. For MobileNetV2:
 #: 0.13 s of CPU time (decision 20) divided by 0.02 s.
 _STEP_PER_FEATURES = 6.5
+
+#: Seconds after which a command that is run again has read its photos from the cache and tries the first candidate.
+_BEGUN_AGAIN_S = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +58,10 @@ class Engine:
     reserve_s: Callable[[float], float]
     reporter: Reporter
     _excluded: dict[str, Candidate] = field(default_factory=dict)
+    _late: list[Candidate] = field(default_factory=list)
 
     def run(self) -> None:
-        """Tries candidates until none is left, or there is no time for another.
+        """Tries candidates until there is none left for which there is time.
 
         Raises:
             UsageError: There is no time for a single candidate.
@@ -79,17 +84,17 @@ class Engine:
             while not self.journal.closed:
                 claimed = self.journal.read()
                 known = self.known()  # after the journal, so that it has the outcomes of all finished candidates
-                if self.clock.left_s <= 0 and any(outcome.judged for outcome in known.outcomes):
-                    return None
+                if any(outcome.judged for outcome in known.outcomes) and self.clock.left_s <= self._reserve_s(known):
+                    return None  # a further export to measure a candidate would only take time
                 candidate = self._next(known, claimed)
                 if candidate is None:
-                    if not claimed.running:
+                    if self._late or not claimed.running:
                         return None
                     waiting = self._wait(claimed.running, waiting)
                 elif not known.fits(candidate):
                     self._excluded[candidate.key] = candidate
                 elif not self._in_time(known, candidate):
-                    return None
+                    self._late.append(candidate)
                 elif (claim := self.journal.claim(partial(_unless_taken, candidate))) is not None:
                     outcome = self._try(claim)
                     self.clock.keep()
@@ -116,7 +121,8 @@ class Engine:
         excluded = {key for key, candidate in self._excluded.items() if not known.fits(candidate)}
         tried = claimed.taken | excluded
         for stage in self.stages:
-            left = {candidate.key: candidate for candidate in stage.propose(known) if candidate.key not in tried}
+            proposed = (candidate for candidate in stage.propose(known) if candidate.key not in tried)
+            left = {candidate.key: candidate for candidate in proposed if not self._is_late(candidate)}
             if left:
                 return self._suggested(left, claimed) if stage.searched else next(iter(left.values()))
         return None
@@ -137,19 +143,30 @@ class Engine:
             draft.tell(trial, state=optuna.trial.TrialState.FAIL)
         return next(iter(left.values()))
 
+    def _is_late(self, candidate: Candidate) -> bool:
+        """Whether there was no time for a candidate of the same architecture that is not larger."""
+        return any(
+            late.architecture == candidate.architecture
+            and late.image.height_px <= candidate.image.height_px
+            and late.image.width_px <= candidate.image.width_px
+            for late in self._late
+        )
+
+    def _reserve_s(self, known: Known) -> float:
+        return self.reserve_s(pace_of(known.outcomes, self.images))
+
     def _in_time(self, known: Known, candidate: Candidate) -> bool:
         cost = known.cost(candidate)
-        pace = pace_of(known.outcomes, self.images)
-        needed = pace * _expected_s(self.images, cost) + self.reserve_s(pace)
+        needed = pace_of(known.outcomes, self.images) * _expected_s(self.images, cost) + self._reserve_s(known)
         if self.clock.left_s >= needed:
             return True
         claimed = self.journal.read()
         if not (any(outcome.judged for outcome in known.outcomes) or claimed.finished or claimed.running):
+            enough_s = self.clock.elapsed_s + needed + _BEGUN_AGAIN_S
             raise UsageError(
                 f"The time is too short for one candidate: {as_minutes(self.clock.left_s)} are left, and {candidate}"
                 f" takes about {as_minutes(needed)}, including the training and export of the winner.",
-                f"Give a --time that is longer by {as_minutes(needed - self.clock.left_s)} or more. The"
-                " measurements so far are kept.",
+                f"Give --time {math.ceil(enough_s / 60)}m or more. The measurements so far are kept.",
             )
         return False
 

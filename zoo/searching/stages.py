@@ -74,9 +74,11 @@ def image_rules(known: Known) -> Iterator[Candidate]:
     best = list(dict.fromkeys(outcome.candidate.architecture for outcome, _ in ranked(known.outcomes)))
     for name in best[: max(_PROMISING, round(len(best) * _SHARE))]:
         architecture = known.architectures.get(name)
-        if architecture is None:
+        largest = None if architecture is None else largest_fitting(known, architecture)
+        if architecture is None or largest is None:
             continue
-        for step in STEPS:
+        # If the architecture's own size exceeds the limits, larger ones do too. An export would only take time.
+        for step in (step for step in STEPS if step <= largest.step or largest.step == 0):
             image = sized(architecture, step)
             for resize in get_args(ResizeRule):
                 yield Candidate(architecture=name, image=replace(image, resize=resize), step=step)

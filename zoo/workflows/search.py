@@ -198,7 +198,7 @@ def _refuse_odd_figures(request: SearchRequest) -> None:
     figures = {"--max-latency-ms": request.max_latency_ms, "--max-size-mb": request.max_size_mb}
     for option, value in {**figures, "--time": request.time_s}.items():
         if value is not None and not 0 < value < 1e9:
-            raise UsageError(f"{option} must be above 0. Received: {exact(value)}.")
+            raise UsageError(f"{option} must be above 0 and below 1000000000. Received: {exact(value)}.")
 
 
 def _read_benchmark(path: Path | None) -> Mapping[str, Any] | None:
@@ -272,6 +272,7 @@ def _open(
     from zoo.searching.journal import Journal
     from zoo.searching.judge import choosing_photos
 
+    clock = Clock(request.folder / "time.json", request.time_s)  # includes the time for reading the photos
     image = architectures().get(names[0]).image
     reporter.stage(f"Reading {request.data} as {image}")
     data = load_data(request.data, image, validation=False, progress=reporter.counter("decoding"))
@@ -281,7 +282,6 @@ def _open(
     goal, notes = _goal(request, exporter, names, data)
     for note in notes:
         reporter.note(note)
-    clock = Clock(request.folder / "time.json", request.time_s)
     journal = Journal(request.folder, goal.architectures, command)
     tests = sum(data.counts["test"].values())
     reporter.stage(f"{len(photos.names)} images for cross-validation, {tests} test images to evaluate the winner")

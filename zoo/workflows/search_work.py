@@ -224,7 +224,8 @@ class SearchWork:
         """Estimated seconds for the winner, on a machine that takes ``pace`` times as long as an idle one."""
         judged = [outcome.judged.seconds for outcome in read_outcomes(self._folder) if outcome.judged]
         in_8_bits = _IN_8_BITS_S if self._form.precision == "int8" else 0.0
-        return (_WINNER_S + in_8_bits) * pace + max(judged, default=0.0) / 2
+        # Below 1, the pace may be that of features in the cache, which make no export faster.
+        return (_WINNER_S + in_8_bits) * max(pace, 1.0) + max(judged, default=0.0) / 2
 
     def _judge(self, claim: Claim) -> Outcome:
         """Evaluates a candidate and stores its outcome in the folder. A stored outcome is returned unchanged."""
