@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -135,6 +136,22 @@ def test_a_candidate_that_kills_its_process_twice_is_left_out(folder: Path) -> N
     assert errors[own_rule("small").key].startswith("2 processes ended while they tried it.")
     assert errors[own_rule("large").key] == ""
     assert judged_keys(folder).count(own_rule("small").key) == 2
+    shutil.rmtree(folder / "candidates" / own_rule("small").key)  # to try it again, for example with more memory
+    make_engine(folder).run()
+    assert judged_keys(folder).count(own_rule("small").key) == 3
+    assert not any(outcome.error for outcome in read_outcomes(folder))
+
+
+@pytest.mark.parametrize("method", ["add_trial", "tell"])
+def test_a_journal_that_cannot_be_written_is_told(folder: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = make_engine(folder)
+
+    def full(*about: object, **more: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(engine.journal._study, method, full)
+    with pytest.raises(TrainingError, match=r"journal\.log: No space left on device"):
+        engine.step()
 
 
 def test_the_end_of_a_command_is_no_fault_of_what_its_workers_try(folder: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +42,7 @@ class Claim:
     Args:
         candidate: The candidate.
         trial: Number of its trial.
-        deaths: Number of processes that died while they tried it.
+        deaths: Number of processes that died while they tried it, since it was last recorded as a failure.
     """
 
     candidate: Candidate
@@ -128,8 +127,12 @@ class Journal:
                     user_attrs=attributes,
                 )
             )
-            deaths = Counter(path.stem for path in (self._folder / "deaths").iterdir())
-            return Claim(candidate, self._study.trials[-1].number, deaths[candidate.key])
+            *earlier, trial = self._study.trials
+            pruned = (each.number for each in earlier if _is_failure(each) and each.user_attrs["key"] == candidate.key)
+            failed = max(pruned, default=-1)  # its folder was removed afterwards, so that it is tried again
+            files = (path.name.rpartition(".") for path in (self._folder / "deaths").iterdir())
+            deaths = sum(key == candidate.key and int(number) > failed for key, _, number in files)
+            return Claim(candidate, trial.number, deaths)
 
     def finish(self, claim: Claim, brier_score: float | None) -> None:
         """Records the result of a claim. ``None``: it failed."""
@@ -198,8 +201,17 @@ class Journal:
             "resize": candidate.image.resize,
         }
 
-    def _alone(self) -> contextlib.AbstractContextManager[None]:
-        return locked(self._folder / "journal.lock")
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Prevents other processes from reading and writing the journal during a block."""
+        try:
+            with locked(self._folder / "journal.lock"):
+                yield
+        except OSError as error:
+            raise TrainingError(
+                f"Could not write {self._path}: {error.strerror or error}.",
+                "Check the free space and the permissions. The same command continues the search.",
+            ) from error
 
     def _lock_of(self, worker: str) -> Path:
         return self._folder / "workers" / f"{worker}.lock"
@@ -212,8 +224,6 @@ class Journal:
                 os.truncate(self._path, content.rfind(b"\n") + 1)
         except FileNotFoundError:
             pass
-        except OSError as error:
-            raise TrainingError(f"Could not write {self._path}: {error.strerror or error}.") from error
 
     def _open(self) -> optuna.Study:
         import optuna
@@ -252,7 +262,7 @@ class Journal:
                     self._study.tell(trial.number, state=states.FAIL)
             elif not has_candidate(self._folder, key):
                 continue  # its folder was removed, so that it is tried again
-            elif trial.state == states.PRUNED:
+            elif _is_failure(trial):
                 failed.add(key)
             elif trial.value is not None:
                 finished[key] = trial.value
@@ -266,6 +276,12 @@ class Journal:
                 return False
         except _HeldError:
             return True
+
+
+def _is_failure(trial: optuna.trial.FrozenTrial) -> bool:
+    import optuna
+
+    return trial.state == optuna.trial.TrialState.PRUNED
 
 
 class _NoLock:
