@@ -20,7 +20,14 @@ from zoo.registry import architectures, exporters
 from zoo.reporter import Reporter
 from zoo.searching.candidate import Candidate, Cost, Judged, Outcome
 from zoo.searching.clock import Clock
-from zoo.searching.folder import Winner, keep_outcome, keep_winner, read_outcome, read_winner
+from zoo.searching.folder import (
+    Winner,
+    candidate_folder,
+    keep_outcome,
+    keep_winner,
+    read_outcome,
+    read_winner,
+)
 from zoo.searching.journal import Claim
 from zoo.workflows import search_work
 from zoo.workflows.search import Found, SearchRequest
@@ -216,6 +223,25 @@ def test_if_all_fail_the_causes_are_listed_and_the_same_command_tries_them_again
         make({each.candidate.key: fault for each in (BEST, SECOND, THIRD)}).finish()
     assert str(error.value).count("RuntimeError: broken") == 3
     assert winner_of(make().finish()) == BEST.candidate
+
+
+def test_the_same_command_times_the_file_of_the_only_candidate_again(make: Make, tmp_path: Path) -> None:
+    for each in (SECOND, THIRD):
+        shutil.rmtree(candidate_folder(tmp_path / "best.search", each.candidate.key))
+    times = [9.0, 4.0]
+
+    def export(best: Outcome, run: Any, winner: Winner) -> Winner:
+        (run.path / "file.onnx").touch()
+        return replace(winner, file="file.onnx", latency_ms=times.pop(0), size_bytes=1_000_000)
+
+    slow, again = make(), make()
+    for work in (slow, again):
+        work._request = replace(work._request, max_latency_ms=5.0)
+        work._export = export  # type: ignore[method-assign]
+    with pytest.raises(UsageError, match=r"9\.00 ms of at most 5 ms"):
+        slow.finish()
+    assert again.finish().cost.latency_ms == 4.0
+    assert again.made == []
 
 
 def test_a_fine_tuning_that_fails_is_left_out(make: Make) -> None:

@@ -214,6 +214,8 @@ class SearchWork:
         for outcome in judged:
             if replace(limits, max_latency_ms=None).excess(outcome.cost) <= 1:  # a busy machine is slower
                 keep_outcome(self._folder, replace(outcome, error=""))  # the same command tries them again
+                if (winner := read_winner(self._folder)) is not None and winner.key == outcome.candidate.key:
+                    keep_winner(self._folder, replace(winner, file=""))  # its file is exported and timed again
         if costs and len(costs) == len(judged):
             return self._too_costly("candidate", costs)
         kind = ExportError if judged else PluginError
