@@ -175,7 +175,9 @@ def test_validation_photos_that_trained_a_teacher_are_counted_and_said(data: Ima
         assert not listener.told
     refitted = teacher(data.rows(), "refitted", recipe=recipe, head=head, best_epoch=0)
     other = [(path, label, "train" if split == "val" else split, sha256) for path, label, split, sha256 in data.rows()]
-    for run in (refitted, teacher(other, "other")):
+    taught = teacher([row for row in data.rows() if row[2] != "val"], "taught")
+    write_csv(taught.path / "seen.csv", ("sha256",), [(data.contents[place],) for place in data.indices("val")])
+    for run in (refitted, teacher(other, "other"), taught):
         teaching, listener = prepare(run, data)
         assert teaching.info.teachers[0].validation == 4
         assert "was trained on 4 of the 4 validation images" in listener.told[0]

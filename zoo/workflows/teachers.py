@@ -84,7 +84,9 @@ def _trained_on(run: Run) -> frozenset[str]:
     """SHA-256 of the photos that a run was trained on, including validation images that its model did not need."""
     refitted = run.info.head is not None and run.info.best_epoch == 0  # no epoch was better than the chosen head
     splits = ("train", "val") if refitted else ("train",)
-    return frozenset(row["sha256"] for row in run.split() if row["split"] in splits)
+    rows = run.split()
+    further = run.learned_from() - {row["sha256"] for row in rows}  # without labels, or through its own teachers
+    return further | {row["sha256"] for row in rows if row["split"] in splits}
 
 
 def refuse_other_labels(run: Run, labels: Sequence[str]) -> None:
