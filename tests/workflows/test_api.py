@@ -228,6 +228,11 @@ def test_arguments_that_cannot_be_used_are_explained(arguments: dict[str, Any], 
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
+def test_one_architecture_of_a_search_needs_no_list() -> None:
+    with pytest.raises(zoo.UsageError, match="--arch simple_cnn: the architecture has no pretrained weights"):
+        zoo.search("photos", architectures="simple_cnn", quiet=True)
+
+
 def test_a_callback_that_raises_is_named(tmp_path: Path) -> None:
     import keras
 
