@@ -22,6 +22,7 @@ from zoo.atomic import unwritable
 from zoo.data.cache import ImageCache
 from zoo.errors import DataError, TrainingError
 from zoo.registry import architectures, exporters
+from zoo.report.search import more_accurate
 from zoo.reporter import Reporter
 from zoo.searching import cost, costs
 from zoo.searching.candidate import Candidate, Cost, Judged, Limits, Outcome, failure_of, front, ranked, sized
@@ -57,6 +58,16 @@ def test_the_winner_is_beaten_by_none_in_everything() -> None:
     found = ranked([cheap, failed, slow_and_sure, better])
     assert [pair[0].candidate.architecture for pair in found] == ["better", "sure", "cheap"]
     assert front(found) == {better.candidate.key, cheap.candidate.key}
+
+
+def test_only_a_more_accurate_candidate_with_a_worse_brier_score_is_named() -> None:
+    winner = outcome("winner", 0.90, 1.0, 5.0, 0.10)
+    slow = outcome("slow", 0.92, 9.0, 5.0, 0.05)  # not on the front
+    fast = outcome("fast", 0.92, 4.0, 5.0, 0.12)
+    judged = ranked([winner, slow, fast])
+    assert judged[0][0] == winner
+    assert more_accurate(judged, front(judged)) == fast.candidate
+    assert more_accurate(judged[:1], front(judged[:1])) is None
 
 
 def test_limits_say_what_is_exceeded_and_by_how_much() -> None:

@@ -166,7 +166,7 @@ def test_every_point_of_the_page_opens_a_report(searched: tuple[Path, Result], f
     assert all((page.parent / link).is_file() for link in links)
     assert f"{found['tried']} candidates" in text
     assert "no such weights" in text
-    assert "The test images were not used for any choice." in text
+    assert "The test images were not used to compare candidates." in text
 
 
 @pytest.mark.parametrize("width_px", [390, 1280])
@@ -196,7 +196,7 @@ def test_a_finished_search_gives_the_same_again(searched: tuple[Path, Result], t
     assert again.code == 0, again.err
     assert stamps(folder / "runs" / "best-photos.search") == before
     assert [path.name for path in (folder / "runs").iterdir() if path.is_dir()].count("best-photos") == 1
-    assert "candidates were tried. The winner on the test images, which were not used to choose it:" in again.out
+    assert "candidates were tried. The winner on the test images, which were not used to compare them:" in again.out
     assert "The second best is tiny_net at 8x8" in again.out
 
 

@@ -330,6 +330,13 @@ def test_a_candidate_that_ended_two_processes_is_listed(make: Make, tmp_path: Pa
     assert f"{candidate}: 2 processes ended while they tried it." in str(error.value)
 
 
+def test_a_winner_that_could_not_be_fine_tuned_is_not_said_to_be(make: Make) -> None:
+    work = make()
+    run: Any = SimpleNamespace(info=SimpleNamespace(tuning=None), recipe=SimpleNamespace(epochs=8), split=list)
+    SearchWork._note_training(work, run)
+    assert work._notes == ["The winner was not fine-tuned, because there are no validation images to judge it."]
+
+
 def test_features_in_the_cache_leave_as_much_time_for_the_winner(make: Make) -> None:
     work = make()
     assert work._reserve_s(0.1) == work._reserve_s(1.0) < work._reserve_s(2.0)

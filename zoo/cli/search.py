@@ -113,7 +113,7 @@ def told(found: Found) -> list[str]:
         lines.append("~: estimated, not measured.")
     count = len(found.outcomes)
     tried = "1 candidate was" if count == 1 else f"{count} candidates were"
-    lines.append(f"{tried} tried. The winner on the test images, which were not used to choose it:")
+    lines.append(f"{tried} tried. The winner on the test images, which were not used to compare them:")
     lines += [f"  {line}" for line in told_of_run(found.run)]
     about = "about " if found.cost.source == "estimated" else ""
     lines.append(f"  {found.form}: {about}{found.cost.latency_ms:.2f} ms{where}, {found.cost.size_mb:.2f} MB")

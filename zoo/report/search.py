@@ -11,7 +11,7 @@ from zoo.figures import percent
 from zoo.report.page import write_page
 from zoo.report.pareto import Point, pareto
 from zoo.run_folder import Run
-from zoo.searching.candidate import Cost, Judged, Limits, Outcome, ranked
+from zoo.searching.candidate import Candidate, Cost, Judged, Limits, Outcome, ranked
 
 #: Number of candidates with a number in the plot, in addition to those on the front.
 _NUMBERED = 8
@@ -51,7 +51,6 @@ class SearchPage:
 def write_search_page(path: Path, told: SearchPage) -> None:
     """Writes the page into the folder of the search, which is next to the run. It links to reports in both folders."""
     judged = ranked(told.outcomes)
-    most = max(judged, key=lambda pair: pair[1].accuracy)
     where = f" on {told.device}" if told.device else ""
     estimated = " (estimated)" if any(outcome.cost.source == "estimated" for outcome, _ in judged) else ""
     limits = told.limits
@@ -65,7 +64,7 @@ def write_search_page(path: Path, told: SearchPage) -> None:
         metrics=told.run.metrics,
         data=PurePath(told.run.info.data.source).name or told.run.info.data.source,
         href=partial(_href, told, judged[0][0]),
-        more_accurate=most[0].candidate if most[1].accuracy > judged[0][1].accuracy else None,
+        more_accurate=more_accurate(judged, told.front),
         left_out=[outcome for outcome in told.outcomes if outcome.error],
         charts={
             "Accuracy and latency": pareto(
@@ -76,6 +75,12 @@ def write_search_page(path: Path, told: SearchPage) -> None:
             "Accuracy and file size": pareto(_points(told, judged, "size_mb"), "MB", limits.max_size_mb),
         },
     )
+
+
+def more_accurate(judged: Sequence[tuple[Outcome, Judged]], front: frozenset[str]) -> Candidate | None:
+    """The most accurate candidate on the front, if the winner, which is the first, is less accurate."""
+    most = max((pair for pair in judged if pair[0].candidate.key in front), key=lambda pair: pair[1].accuracy)
+    return most[0].candidate if most[1].accuracy > judged[0][1].accuracy else None
 
 
 def _href(told: SearchPage, winner: Outcome, outcome: Outcome) -> str:

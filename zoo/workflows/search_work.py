@@ -384,9 +384,8 @@ class SearchWork:
         """Notes whether the winner was fine-tuned, and whether its test images were used to choose it."""
         if run.info.tuning:
             self._note(f"All layers of the winner were fine-tuned in the time that was left. {run.info.tuning}")
-        elif run.recipe.epochs:  # a run of an older version, or without validation images
-            kept = "is" if run.info.best_epoch else "is not"
-            self._note(f"Fine-tuning of the winner was tried in the time that was left. Its result {kept} kept.")
+        elif run.recipe.epochs:
+            self._note("The winner was not fine-tuned, because there are no validation images to judge it.")
         chose = set(self._photos.contents)
         seen = sum(row["split"] == "test" and row["sha256"] in chose for row in run.split())
         if seen:
