@@ -95,6 +95,13 @@ def test_a_name_that_cannot_be_drawn_is_its_number_and_said_once(
     assert all(name.startswith("b_ c-") and name.endswith(".jpg") for name in saved)
 
 
+def test_a_picture_that_is_too_long_for_jpeg_is_saved_smaller(tmp_path: Path) -> None:
+    Viewer(classifier(), 1, tmp_path, show=False).classify("long", np.zeros((70_000, 30, 3), np.uint8))
+    (saved,) = tmp_path.iterdir()
+    picture: Any = cv2.imread(str(saved))
+    assert picture.shape == (65_500, 28, 3)
+
+
 def test_every_frame_of_a_video_is_saved(onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path) -> None:
     writer = cv2.VideoWriter(str(tmp_path / "walk.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5, (320, 240))
     for number in range(3):

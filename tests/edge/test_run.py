@@ -107,6 +107,13 @@ def test_a_folder_without_pictures_is_said(onnx_bundle: Path, run_bundle: RunBun
     assert "empty: a folder without pictures" in done.err
 
 
+def test_a_path_that_cannot_be_accessed_is_skipped(onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path) -> None:
+    name = "a" * 300
+    done = run_bundle(onnx_bundle, name, onnx_bundle / "golden" / "drawn.png")
+    assert (done.code, done.err) == (4, f"Skipped {name}: file name too long.\n")
+    assert done.out.startswith(str(onnx_bundle / "golden" / "drawn.png"))
+
+
 @pytest.mark.parametrize(
     "arguments", [[], ["--selftest", "a.jpg"], ["--top", "0", "a.jpg"], ["--threads", "many", "a.jpg"], ["--nonsense"]]
 )
@@ -197,14 +204,14 @@ def test_camera_predicts_every_frame_of_a_video(onnx_bundle: Path, run_bundle: R
     assert by_label == pytest.approx({item["label"]: item["probability"] for item in asked["top"]}, abs=1e-6)
 
 
-@pytest.mark.parametrize("camera", ["97", "gone.mp4", "not-a-video.mp4"])
+@pytest.mark.parametrize("camera", ["97", "9" * 12, "gone.mp4", "not-a-video.mp4", "a" * 300])
 def test_a_camera_that_is_not_there_is_said(
     onnx_bundle: Path, run_bundle: RunBundle, tmp_path: Path, camera: str
 ) -> None:
     (tmp_path / "not-a-video.mp4").write_text("text")
     done = run_bundle(onnx_bundle, "--camera", camera)
     assert (done.code, done.out) == (4, "")
-    assert f"Error: Cannot open {'camera 97' if camera == '97' else repr(camera)}" in done.err
+    assert f"Error: Cannot open {f'camera {camera}' if camera.isdigit() else repr(camera)}" in done.err
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(onnx_bundle: Path, tmp_path: Path) -> None:

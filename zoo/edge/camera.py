@@ -23,11 +23,12 @@ def frames(source: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """
     is_camera = source.isascii() and source.isdigit()
     what = f"camera {source}" if is_camera else f"'{source}'"
-    if not is_camera and not Path(source).is_file():
+    if not is_camera and not _is_file(Path(source)):
         raise DataError(
             f"Cannot open {what}: no such file.", "--camera must be the number of a camera, from 0, or a video file."
         )
-    capture = cv2.VideoCapture(int(source) if is_camera else source)
+    # OpenCV numbers cameras with 31 bits.
+    capture = cv2.VideoCapture(min(int(source), 2**31 - 1) if is_camera else source)
     try:
         if not capture.isOpened():
             hint = "Is it connected, and may this user read it (group 'video')?" if is_camera else None
@@ -44,3 +45,10 @@ def frames(source: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
             raise DataError(f"{what[0].upper()}{what[1:]} returns no {'further ' if number else ''}image.")
     finally:
         capture.release()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False

@@ -33,6 +33,8 @@ _BRIGHTNESS = 0.35
 _WEIGHT = 600
 _WHITE = (255, 255, 255)
 _JPEG_QUALITY = 90
+#: Maximum length of a side in the JPEG format.
+_LONGEST_JPEG_PX = 65_500
 
 _RIGHT_TO_LEFT = ("R", "AL", "AN")
 
@@ -196,6 +198,10 @@ def _free_path(folder: Path, name: str) -> Path:
 
 
 def _jpeg(picture: NDArray[np.uint8]) -> bytes:
+    scale = _LONGEST_JPEG_PX / max(picture.shape[:2])
+    if scale < 1:
+        height, width = (max(round(side * scale), 1) for side in picture.shape[:2])
+        picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     _, encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return encoded.tobytes()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.edge.sources import below
+from zoo.edge.sources import below, is_folder
 from zoo.errors import DataError, UsageError
 from zoo.images import ImageError
 from zoo.images.arrays import MULTIPLY, as_array, as_picture, described, is_array, is_batch
@@ -99,7 +99,7 @@ def _pictures_of(name: str, item: Any) -> Iterator[tuple[str, Picture]]:
 def _of_path(path: str) -> Iterator[tuple[str, Picture]]:
     if not path:
         raise UsageError("Expected the path of an image. Received: an empty string.", _EXPECTED)
-    if Path(path).is_dir():
+    if is_folder(Path(path)):
         yield from below(Path(path))
     else:
         yield path, Path(path)

@@ -29,7 +29,7 @@ def listed(arguments: Sequence[str]) -> Iterator[tuple[str, Picture]]:
         path = Path(argument)
         if argument == "-":
             yield "-", sys.stdin.buffer.read()
-        elif path.is_dir():
+        elif is_folder(path):
             yield from below(path)
         else:
             yield argument, path
@@ -47,10 +47,10 @@ def below(folder: Path) -> Iterator[tuple[str, Picture]]:
         except OSError as refused:
             unreadable.append(refused)
             continue
-        waiting += [entry.path for entry in reversed(entries) if _is_folder(entry) and not entry.is_symlink()]
+        waiting += [entry.path for entry in reversed(entries) if is_folder(entry) and not entry.is_symlink()]
         for entry in entries:
             path = Path(entry.path)
-            if _is_folder(entry) or _is_something_else(path):
+            if is_folder(entry) or _is_something_else(path):
                 continue
             empty = False
             yield str(path), path
@@ -60,9 +60,10 @@ def below(folder: Path) -> Iterator[tuple[str, Picture]]:
         yield str(folder), ImageError("a folder without pictures", folder)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(path: Path | os.DirEntry[str]) -> bool:
+    """Whether a path is a folder. ``False`` if that cannot be determined, as for a name that is too long."""
     try:
-        return entry.is_dir()
+        return path.is_dir()
     except OSError:
         return False
 
