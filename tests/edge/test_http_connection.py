@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import io
 import json
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -360,3 +363,20 @@ def test_a_fault_of_the_model_ends_neither_the_service_nor_tells_of_its_disk(
         connection.sendall(post(PHOTO))
         assert answer_of(connection)[0] == 200
     assert "FileNotFoundError" in capfd.readouterr().err
+
+
+def test_a_fault_is_answered_if_the_terminal_of_the_service_is_closed(
+    model: Gate, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(model, "predict", lambda images: np.full((1, 2), np.nan, np.float32))
+    with listening(model) as (port, _):
+        connection = connect(port)
+        monkeypatch.setattr(sys, "stderr", Closed())
+        for _ in range(2):
+            connection.sendall(post(PHOTO))
+            assert answer_of(connection)[0] == 500
+        monkeypatch.undo()

@@ -17,6 +17,8 @@ _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*)")
 _ONCE = {"content-length", "content-type", "expect", "host", "origin", "transfer-encoding"}
 
 _MOST_FIELD_HEADER_BYTES = 8192
+#: Maximum number of fields in a form, so that reading it takes little time.
+_MOST_FIELDS = 100
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)
 _FILE_NAME = re.compile(rb';\s*filename(\*?)=(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))', re.IGNORECASE)
 
@@ -149,19 +151,23 @@ def photo_of(head: Head, body: bytes) -> tuple[str, bytes]:
         raise RefusedError(400, "The Content-Type header of the form names no boundary.")
     files = _files_of(b"--" + (found[1] or found[2]).encode("latin-1"), body)
     if len(files) != 1:
-        raise RefusedError(400, f"Expected one photo in the form. Received: {len(files)}.")
+        raise RefusedError(400, f"Expected one photo in the form. Received: {'several' if files else 'none'}.")
     return files[0]
 
 
 def _files_of(delimiter: bytes, body: bytes) -> list[tuple[str, bytes]]:
-    """Name and content of every non-empty file of a form. Other fields are ignored."""
+    """Name and content of the non-empty files of a form, at most two. Other fields are ignored."""
     files: list[tuple[str, bytes]] = []
+    fields = 0
     # The line end before a delimiter belongs to the delimiter.
     start = 0 if body.startswith(delimiter) else body.find(b"\r\n" + delimiter)
     while start >= 0:
         start = body.find(delimiter, start) + len(delimiter)
-        if body.startswith(b"--", start):
+        if len(files) > 1 or body.startswith(b"--", start):
             return files
+        fields += 1
+        if fields > _MOST_FIELDS:
+            raise RefusedError(400, f"The form has more than {_MOST_FIELDS} fields.")
         end = body.find(b"\r\n" + delimiter, start)
         headers_end = body.find(b"\r\n\r\n", start)
         if end < 0 or not 0 <= headers_end < min(end, start + _MOST_FIELD_HEADER_BYTES):

@@ -166,7 +166,8 @@ class PhotoService:
         except ImageError as error:
             return Response(_status(error, data), {"error": error.message})
         except Exception:
-            traceback.print_exc()
+            with suppress(OSError):  # the terminal of the service may be closed
+                traceback.print_exc()
             return Response(500, {"error": "The service failed on this photo. See its log."})
 
     def _classify(self, classifier: Classifier, name: str, data: bytes, client: Connection) -> dict[str, Any]:
@@ -218,9 +219,9 @@ async def _serve(bundle: Bundle, classifiers: Sequence[Classifier], options: arg
         server = await asyncio.get_running_loop().create_server(
             connected, options.host, options.serve, backlog=128, start_serving=False
         )
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a name that is too long cannot be encoded
         raise UsageError(
-            f"Cannot listen on {options.host}, port {options.serve}: {error.strerror or error}.",
+            f"Cannot listen on {options.host}, port {options.serve}: {getattr(error, 'strerror', None) or error}.",
             "--serve 0 selects a free port. --host must be an address of this machine.",
         ) from error
     with contextlib.closing(server):
