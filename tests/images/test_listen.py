@@ -155,6 +155,24 @@ def test_in_threads_each_remark_is_about_its_own_file(tmp_path: Path, capfd: pyt
     assert capfd.readouterr().err == ""
 
 
+def test_a_damaged_file_does_not_wait_until_other_threads_are_idle() -> None:
+    damaged, stop = half_gray(encode(COLOR, "JPEG")), threading.Event()
+    whole = cv2.imencode(".png", np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8))[1].tobytes()
+
+    def decode_all() -> None:
+        while not stop.is_set():
+            look(whole)
+
+    with ThreadPoolExecutor(7) as pool:
+        for _ in range(6):
+            pool.submit(decode_all)
+        try:
+            for _ in range(20):
+                assert pool.submit(look, damaged).result(timeout=5)[1] == DAMAGES["half gray"][1]
+        finally:
+            stop.set()
+
+
 def test_what_no_decoder_says_comes_out(capfd: pytest.CaptureFixture[str]) -> None:
     """A model that runs in another thread may write to the descriptor at any time."""
     damaged = half_gray(encode(COLOR, "JPEG"))

@@ -32,6 +32,7 @@ class Listener:
         self._messages = messages
         self._state = threading.Condition()
         self._decoding = 0
+        self._waiting = 0  # number of threads that wait until no other thread decodes
 
     def decode(self, data: bytes) -> tuple[NDArray[np.uint8], str]:
         """Decodes like ``zoo.images.decode``, and also returns a remark, which is usually empty.
@@ -68,6 +69,8 @@ class Listener:
     @contextmanager
     def _beside_others(self) -> Iterator[None]:
         with self._state:
+            # Otherwise a file that must be decoded alone would wait for as long as other threads are busy.
+            self._state.wait_for(lambda: not self._waiting)
             self._decoding += 1
         try:
             yield
@@ -79,8 +82,13 @@ class Listener:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         with self._state:  # held during the block, so that no other thread begins to decode
-            self._state.wait_for(lambda: not self._decoding)
-            yield
+            self._waiting += 1
+            try:
+                self._state.wait_for(lambda: not self._decoding)
+                yield
+            finally:
+                self._waiting -= 1
+                self._state.notify_all()
 
 
 def look(data: bytes) -> tuple[NDArray[np.uint8], str]:
