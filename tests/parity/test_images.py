@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.report.conftest import draw_photos, write_run
@@ -13,7 +15,7 @@ from zoo.evaluation.threshold import Choice
 from zoo.evaluation.trained import TrainedModel, of_run
 from zoo.image_spec import ImageSpec
 from zoo.parity import unused_images, verification_images
-from zoo.parity.unused import recorded_choice
+from zoo.parity.unused import Unused, choice_of_file, recorded_choice
 from zoo.run_folder import Run, open_run
 
 
@@ -72,6 +74,23 @@ def test_images_without_a_part_in_an_8_bit_file_count_for_agreement(run: Run) ->
     assert sorted(unlisted.contents) == sorted(by_split["val"])
     assert unused_images(trained, [*by_split["test"], *by_split["val"]], None) is None
     assert unused_images(TrainedModel("lone.keras", "lone", ("a", "b"), ImageSpec(), lambda: None), [], set()) is None
+
+
+def test_a_file_chooses_thresholds_on_validation_images_unless_the_model_was_trained_on_them(run: Run) -> None:
+    found = unused_images(of_run(run), [row["sha256"] for row in run.split() if row["split"] == "test"], None)
+    assert found is not None
+    data = found.at(np.arange(40) % len(found.names))
+    right = np.linspace(0.3, 1, 40)
+    outputs = np.where(data.classes[:, None] == [0, 1], right[:, None], 1 - right[:, None]).astype(np.float32)
+    unused = Unused(data, outputs)
+    recorded = Choice((0.99, 0.7), (), 40)
+    own = choice_of_file(recorded, unused, outputs)
+    assert own is not None
+    assert (own.by, own.images) == ("val", 40)
+    assert own.default == pytest.approx((0.85, 0.64), abs=0.03)
+    assert choice_of_file(replace(recorded, by="folds"), unused, outputs) == replace(recorded, by="folds")
+    assert choice_of_file(recorded, None, None) == recorded
+    assert choice_of_file(None, unused, outputs) is None
 
 
 def test_a_file_takes_the_thresholds_that_the_run_s_validation_images_chose(run: Run) -> None:

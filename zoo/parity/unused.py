@@ -90,8 +90,24 @@ def ask_unused(reference: TrainedModel, data: ImageData | None, progress: Progre
     return Unused(data, predict(reference.load(), data, np.arange(len(data.names)), progress))
 
 
-def unused_choice(unused: Unused, outputs: NDArray[np.float32]) -> Choice | None:
-    """The confidence thresholds chosen with the file's own probabilities on the validation images."""
+def choice_of_file(
+    recorded: Choice | None, unused: Unused | None, outputs: NDArray[np.float32] | None
+) -> Choice | None:
+    """The confidence thresholds of a file: chosen with its own probabilities, if there are any for the validation
+    images, on which the run chose its thresholds. Otherwise those of the run.
+
+    Args:
+        recorded: The thresholds of the run. If they were chosen on folds, the model was trained on the validation
+            images, or there are none.
+        unused: Images that were not used to quantise the file.
+        outputs: Probabilities of the file for these images.
+    """
+    if recorded is None or recorded.by != "val" or unused is None or outputs is None:
+        return recorded
+    return _chosen_on_validation(unused, outputs) or recorded
+
+
+def _chosen_on_validation(unused: Unused, outputs: NDArray[np.float32]) -> Choice | None:
     rows = np.flatnonzero(np.array(unused.data.splits) == VAL)
     found = outputs[rows]
     if not (np.isfinite(found).all() and (found >= 0).all() and (found <= 1).all()):

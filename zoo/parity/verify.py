@@ -27,7 +27,7 @@ from zoo.parity.gates import Agreed, GateResult, Gates, Paired, default_gates
 from zoo.parity.maps import ExpectedMaps, MapParity, MapReader, compare_maps
 from zoo.parity.result import Verification, described
 from zoo.parity.stored import stored_problem
-from zoo.parity.unused import Unused, recorded_choice, unused_choice
+from zoo.parity.unused import Unused, choice_of_file, recorded_choice
 from zoo.parity.values import Values, by_label, compare_values
 
 #: Called with the number of images done and of all images.
@@ -106,8 +106,7 @@ def verify(
             found, _ = ask(runtime, spec, unused.data, unused.indices, progress, device)
             others = by_label(found, labels, keras.labels)
         chosen = None if split == VAL else recorded_choice(reference.run)
-        own = unused_choice(unused, others) if unused is not None and others is not None and chosen else None
-        values = compare_values(keras, outputs, labels, chosen, own or chosen)
+        values = compare_values(keras, outputs, labels, chosen, choice_of_file(chosen, unused, others))
         judged = limits.judge(
             difference=values.difference.max if values.difference else None,
             flip_margin=values.flip_margin,
