@@ -74,6 +74,8 @@ def test_what_cannot_be_timed_is_told(digits_exports: Path, run_zoo: RunZoo, tmp
     assert not (tmp_path / "times.json").exists()
     done = run_zoo("bench", "gone")
     assert (done.code, "'gone' does not exist" in done.err) == (2, True)
+    done = run_zoo("bench", tmp_path)
+    assert (done.code, f"The folder '{tmp_path}' is not a bundle." in done.err) == (2, True)
     for option in ("--threads", "--sustained"):
         done = run_zoo("bench", "--merge", "times.json", option, "1")
         assert (done.code, f"{option} cannot be combined with --merge" in done.err) == (2, True)

@@ -172,6 +172,8 @@ def test_a_file_of_no_known_format(run_zoo: RunZoo, digits_run: Path, tmp_path: 
         assert done.code == 2
         assert said in done.err
         assert "zipped (.kzip)" in done.err
+    done = run_zoo("verify", digits_run, "--against", digits_run)
+    assert (done.code, f"The folder '{digits_run}' is not a bundle." in done.err) == (2, True)
 
 
 def test_pretrained_weights_need_images(run_zoo: RunZoo, digits_run: Path, tmp_path: Path) -> None:

@@ -112,6 +112,11 @@ class Bundle:
         return UsageError(f"'{error.name}' is not installed.", f"python -m pip install {wanted}")
 
 
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder is a bundle, which may be incomplete."""
+    return any((folder / name).is_file() for name in (SPEC, "run.py"))
+
+
 def read_bundle(folder: Path) -> Bundle:
     """Reads ``spec.json``. The other files are not checked.
 

@@ -15,7 +15,7 @@ from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import Any
 
-from zoo.edge.bundle import BUNDLE_VERSION, SPEC, fingerprint, read_bundle, seal
+from zoo.edge.bundle import BUNDLE_VERSION, SPEC, fingerprint, is_bundle, read_bundle, seal
 from zoo.edge.selftest import GOLDEN
 from zoo.errors import ExportError, UsageError, VerificationError
 from zoo.exporting.golden import draw_samples
@@ -33,11 +33,14 @@ def staged(path: Path) -> Iterator[Path]:
     For a lone exported file, synthetic images are used instead of photos.
 
     Raises:
-        UsageError: The path does not exist, it is a file without zoo metadata, or its format has no runner.
+        UsageError: The path does not exist, it is a folder but no bundle, it is a file without zoo metadata, or its
+            format has no runner.
         VerificationError: A file of the bundle has changed.
         ExportError: A lone file is damaged.
     """
     if path.is_dir():
+        if not is_bundle(path):
+            raise UsageError(f"The folder '{path}' is not a bundle.", "Give a folder written by zoo export.")
         with _staged_bundle(path, path) as folder:
             yield folder
     elif path.suffix.lower() == ".zip":

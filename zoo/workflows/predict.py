@@ -133,6 +133,7 @@ def kind_of(request: PredictRequest) -> str:
     Raises:
         UsageError: There is no such model.
     """
+    from zoo.edge.bundle import is_bundle
     from zoo.workflows.finding import is_lone
 
     text = request.model
@@ -140,8 +141,7 @@ def kind_of(request: PredictRequest) -> str:
     if is_lone(path, request.labels):
         return "lone"
     if path.is_dir():
-        # A folder with the runner but without spec.json is an incomplete bundle, and the error should say so.
-        if any((path / name).is_file() for name in ("spec.json", "run.py")):
+        if is_bundle(path):
             return "bundle"
     else:
         suffixes = tuple(offer.record.suffix.lower() for offer in exporters())

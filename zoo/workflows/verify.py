@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.atomic import make_folder, writable
-from zoo.edge.bundle import read_bundle
+from zoo.edge.bundle import is_bundle, read_bundle
 from zoo.errors import UsageError, VerificationError
 from zoo.exported import has_map
 from zoo.reporter import Reporter
@@ -128,7 +128,13 @@ def _verify(request: VerifyRequest, reporter: Reporter, device: Device | None) -
     )
     from zoo.parity import verify as compare
 
-    file = read_bundle(request.file).model_path if request.file.is_dir() else request.file
+    file = request.file
+    if file.is_dir():
+        if not is_bundle(file):
+            raise UsageError(
+                f"The folder '{file}' is not a bundle.", "Give an exported file, or a folder written by zoo export."
+            )
+        file = read_bundle(file).model_path
     report = None
     if request.report is not None:
         make_folder(request.report.parent)
