@@ -151,6 +151,17 @@ def test_a_crash_is_an_error_that_says_so(onnx_bundle: Path, fake_emulator: Fake
         device.look("photo.jpg")
 
 
+def test_a_self_test_without_a_result_is_an_error_that_says_so(onnx_bundle: Path, fake_emulator: FakeEmulator) -> None:
+    end = 'if sys.argv[1].endswith("run.py"): print("Error: no golden vectors.", file=sys.stderr); sys.exit(6)'
+    fake_emulator(onnx_bundle, fault=end)
+    bundle = read_bundle(onnx_bundle)
+    with (
+        EmulatedDevice(find_emulator(bundle.requires, ""), "cortex-a72", bundle) as device,
+        pytest.raises(ExportError, match=r"self-test on cortex-a72 ended early: .* with 6\.\n.*no golden vectors"),
+    ):
+        device.selftest()
+
+
 def test_a_reply_that_does_not_come_is_an_error_that_says_so(onnx_bundle: Path, fake_emulator: FakeEmulator) -> None:
     fake_emulator(onnx_bundle, code="import time; time.sleep(60)")
     bundle = read_bundle(onnx_bundle)

@@ -87,9 +87,11 @@ def test_photos_of_the_folder_alone_calibrate_a_model_without_a_run(data: ImageD
     assert "calibrated on 6 photo(s) only" in listener.warned[0]
     again = calibrate_on(lone(data), extra, None, "test", 512, Listener())[1]
     assert len(again.rows) > 6  # no photo is kept for the verification
-    halved, half = calibrate_on(lone(data), None, data, "test", 512, Listener())
+    listener = Listener()
+    halved, half = calibrate_on(lone(data), None, data, "test", 512, listener)
     assert halved is not None
     assert 0 < len(half.rows) < len(data.names)
+    assert f"calibrated on {len(half.rows)} photo(s) only" in listener.warned[0]
 
 
 def test_a_folder_of_which_no_photo_is_left_is_named(data: ImageData, tmp_path: Path) -> None:

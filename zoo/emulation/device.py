@@ -117,7 +117,7 @@ class EmulatedDevice:
             )
         except subprocess.TimeoutExpired as error:
             raise ExportError(f"The self-test on {self._name} did not end within {self._wait_s:g} s.") from error
-        if done.returncode not in (0, 6):
+        if done.returncode not in (0, 6) or not done.stdout:
             raise ExportError(
                 f"The self-test on {self._name} ended early: {_end(done.returncode)}.", _last_line(done.stderr)
             )

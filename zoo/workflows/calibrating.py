@@ -52,11 +52,7 @@ def calibrate_on(
         return _apart(images, split, calibration, reporter), calibration
     if folder is not None:
         calibration = _photos(trained, folder, images, split, {}, count, reporter)
-        if len(calibration.rows) < _FEW:
-            reporter.warning(
-                f"int8 is calibrated on {len(calibration.rows)} photo(s) only. The ranges of tensors are then"
-                " unreliable; 200 photos are sufficient."
-            )
+        _warn_of_few(calibration, reporter)
         return images, calibration
     if images is None:
         raise UsageError(
@@ -68,7 +64,16 @@ def calibrate_on(
     images = leave_out(images, calibration)
     verified = len(images.indices(split))
     reporter.note(f"Calibrating on {len(calibration.rows)} of these images, verifying on {verified} others.")
+    _warn_of_few(calibration, reporter)
     return images, calibration
+
+
+def _warn_of_few(calibration: Calibration, reporter: Reporter) -> None:
+    if len(calibration.rows) < _FEW:
+        reporter.warning(
+            f"int8 is calibrated on {len(calibration.rows)} photo(s) only. The ranges of tensors are then unreliable; "
+            "200 photos are sufficient."
+        )
 
 
 def _apart(images: ImageData | None, split: str, calibration: Calibration, reporter: Reporter) -> ImageData | None:
