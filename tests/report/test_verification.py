@@ -129,6 +129,7 @@ QUANTIZATION = {
 def test_the_page_of_an_int8_file_tells_the_cost_of_each_tensor(subject: Subject, tmp_path: Path) -> None:
     found = subject.verify(tmp_path, subject.file)
     page = Page(write_verification_page(found, subject.data.root, tmp_path / "page.html", QUANTIZATION))
+    assert "ranges on 512 images, mirrored copies included, reduced the error" in page.words
     assert "on images held out from this training, from 0.0275 to 0.0201" in page.words
     assert "<b>stem</b> (999 bytes more)" in page.text
     assert "3 operators run in float32" in page.text
