@@ -80,6 +80,9 @@ def settled(left: Quantisation, right: Quantisation, result: Quantisation) -> tu
     Returns:
         ``None`` if no such steps were found.
     """
+    # A tensor that is almost zero everywhere may have a step that is millions of times smaller.
+    if not 2**-20 < float(max(left[0], right[0])) / float(result[0]) < 2**20:
+        return None
     for one, other in _changes():
         steps = np.float32(left[0] * one), np.float32(right[0] * other)
         if rounded_alike((steps[0], left[1]), (steps[1], right[1]), result):

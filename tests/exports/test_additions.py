@@ -70,6 +70,12 @@ def test_steps_without_a_sum_near_a_half_stay() -> None:
     assert settled(left, right, result) == (left[0], right[0])
 
 
+@pytest.mark.parametrize("step", [1e-9, 1e9])
+def test_an_addition_with_a_tensor_that_is_almost_zero_stays(step: float) -> None:
+    dead = (np.float32(step), 0)
+    assert settled((np.float32(1), 128), (np.float32(0.5), 128), dead) is None
+
+
 def test_an_exported_addition_reads_with_the_settled_steps_and_stores_as_before() -> None:
     model = addition(*UNSETTLED[1])
     before = all_sums(model)
