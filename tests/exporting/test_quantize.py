@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from tests.conftest import draw_photo
 from tests.exporting.models import Pixels, answers, classifier, randomise
+from zoo.errors import ExportError
 from zoo.exporting.fold import fold
 from zoo.exporting.graph import Graph
 from zoo.exporting.quantize import FakeQuantize, Quantized, quantize, round_weights
 from zoo.exporting.quantize.center import center
-from zoo.exporting.quantize.distill import Teacher, distill
+from zoo.exporting.quantize.distill import Teacher, _Scales, distill
 from zoo.exporting.quantize.ending import find_ending, trained_calls
 from zoo.exporting.quantize.equalize import Space, best_scale, equalize
 from zoo.exporting.quantize.forward import rounded_calls, run
@@ -177,6 +178,31 @@ def test_the_model_that_was_trained_is_left_alone(
 def test_one_photo_is_enough_to_go_on(trained: keras.Model, photos: tuple[Pixels, NDArray[np.int64]]) -> None:
     made = quantize(fold(trained), photos[0][:1]).model
     assert np.isfinite(answers(made, photos[0][:4])).all()
+
+
+def test_the_result_of_a_comparison_is_not_stored_in_8_bits(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    def body(x: Any) -> Any:
+        x = layers.Conv2D(8, 3, strides=2, name="first")(x)
+        return layers.Conv2D(8, 3, name="second")(keras.ops.where(x > 0, x, 0.1 * x))
+
+    model = classifier(body, SPEC.input_shape)
+    found = quantize(fold(model), photos[0][:48]).model
+    others = photos[0][48:96]
+    assert agreement(answers(model, others), answers(found, others)) > 0.9
+    assert {"first_8bit", "second_8bit"} <= {layer.name for layer in found.layers}
+    assert not [layer.name for layer in found.layers if layer.name.startswith("greater") and "8bit" in layer.name]
+
+
+def test_photos_for_which_a_model_returns_no_number_are_counted(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    def body(x: Any) -> Any:
+        x = x - keras.ops.mean(x, axis=(1, 2, 3), keepdims=True)
+        length = keras.ops.sqrt(keras.ops.mean(x * x, axis=(1, 2, 3), keepdims=True))
+        return layers.Conv2D(4, 3)(x / length)  # 0 / 0 for a blank photo
+
+    images = photos[0][:6].copy()
+    images[2] = 128
+    with pytest.raises(ExportError, match="not numbers for 1 of 6 calibration images"):
+        quantize(fold(classifier(body, SPEC.input_shape)), images)
 
 
 def test_a_quantized_model_can_be_kept_as_a_keras_file(
@@ -544,6 +570,40 @@ def test_no_range_exceeds_the_cap_of_its_relu(
     monkeypatch.setattr(import_module("zoo.exporting.quantize.distill"), "_RATE_OF_STEPS", 20.0)
     _, found = distill(graph, teacher, ranges | {capped: (0.0, 0.1)}, 30)
     assert 0.1 < found[capped][1] <= 0.2 * (1 + 1e-6)
+
+
+def test_the_cap_of_a_leaky_relu_limits_only_its_end(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    images = photos[0][:16]
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = layers.Conv2D(4, 3)(layers.Rescaling(1 / 127.5, -1)(image))
+    x = layers.GlobalAveragePooling2D()(layers.ReLU(0.2, negative_slope=0.5, name="leaky")(x))
+    graph = Graph(fold(randomise(keras.Model(image, layers.Dense(4, activation="softmax")(x)))))
+    ranges = choose_ranges(graph, images, measure_channels(graph, images, rounded_calls(graph)))
+    (leaky,) = (call for call in ranges if call.name == "leaky")
+    assert ranges[leaky][0] < -0.1
+    scales = _Scales(ranges)
+    assert scales.ranges[leaky] == pytest.approx(ranges[leaky], rel=0.02)  # zero becomes one of the levels
+    for change in scales.variables:
+        change.assign(5.0)
+    assert scales.ranges[leaky][1] == pytest.approx(0.2, rel=1e-6)
+
+
+def test_a_tensor_behind_the_logits_keeps_its_range(photos: tuple[Pixels, NDArray[np.int64]]) -> None:
+    images = photos[0][:48]
+    image = keras.Input(SPEC.input_shape, name="image")
+    x = layers.ReLU(name="stem")(layers.Conv2D(8, 3, strides=4)(layers.Rescaling(1 / 127.5, -1)(image)))
+    x = layers.ReLU(name="scores")(layers.Conv2D(4, 1)(x))  # as in SqueezeNet
+    x = layers.Softmax()(layers.GlobalAveragePooling2D(name="mean")(x))
+    graph = Graph(fold(randomise(keras.Model(image, x))))
+    channels = measure_channels(graph, images, rounded_calls(graph))
+    ranges = choose_ranges(graph, images, channels)
+    teacher = Teacher(graph, images, channels)
+    wide = {call: (low, high) if call is graph.input else (low, 2 * high) for call, (low, high) in ranges.items()}
+    round_weights(graph, images[:16], wide)
+    learnt, found = distill(graph, teacher, wide, 20)
+    assert learnt.kept
+    changed = {call.name for call in wide if not np.allclose(found[call], wide[call], rtol=1e-6)}
+    assert changed == {"stem"}
 
 
 def test_the_gradient_of_a_step_is_the_rounding_error_or_the_limit() -> None:

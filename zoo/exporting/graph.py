@@ -55,6 +55,7 @@ class Call:
         users: The calls that use any of its outputs.
         invoke: Calls the layer, or another layer in its place, with new values instead of the sources.
         shapes: Shapes of its outputs, with batch size ``None``.
+        is_float: Whether its outputs are floating point numbers, and not the truth values of a comparison, for example.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Call:
     invoke: Callable[[Any, Sequence[Any]], Any]
     shapes: tuple[tuple[int | None, ...], ...]
     users: list[Call] = field(default_factory=list)
+    is_float: bool = True
 
     @property
     def only_source(self) -> Call | None:
@@ -150,6 +152,7 @@ class Graph:
             else:
                 shapes = [tuple(tensor.shape) for tensor in node.outputs]
                 call = self._add(operation.name, operation, sources, _invoker(node), shapes)
+                call.is_float = all(keras.backend.is_float_dtype(tensor.dtype) for tensor in node.outputs)
                 outputs = [(call, index) for index in range(len(node.outputs))]
             known.update({id(tensor): source for tensor, source in zip(node.outputs, outputs, strict=True)})
         return [known[id(tensor)] for tensor in model.outputs]

@@ -15,9 +15,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 from threadpoolctl import threadpool_limits
 
+from zoo.errors import ExportError
 from zoo.exporting.calibration import EFFORTS
 from zoo.exporting.fold import LINEAR
 from zoo.exporting.graph import Call, Graph, copy_layer
@@ -130,11 +132,19 @@ def quantize(
         stage: Receives the name of each stage.
         progress: Creates a progress counter for the two longest stages.
         steps: Number of steps of the distillation.
+
+    Raises:
+        ExportError: The model returns values that are not numbers.
     """
     graph = Graph(model)
     measured = images[:_MEASURED_IMAGES]
     stage("measuring the range of every channel")
     expected = answers(graph, measured, {})
+    if unusable := int((~np.isfinite(expected)).any(axis=1).sum()):
+        raise ExportError(
+            f"The model returns values that are not numbers for {unusable} of {len(measured)} calibration images.",
+            "It may divide by zero for images of a single colour, for example.",
+        )
     channels = measure_channels(graph, measured, rounded_calls(graph))
     trained = trained_calls(graph)
     teacher = None

@@ -190,7 +190,8 @@ def _train(
                 found_features, found_logits, _ = _end(graph, images, scales.round)
             loss = ops.mean(ops.square(found_features - features)) / feature_spread
             loss += ops.mean(ops.square(found_logits - logits)) / logit_spread
-        optimizer.apply(tape.gradient(loss, learnt), learnt)
+        # Tensors after the logits, such as those of an average over their map, have no gradient.
+        optimizer.apply(tape.gradient(loss, learnt, unconnected_gradients="zero"), learnt)
 
     random = np.random.default_rng(0)
     waiting: list[int] = []
@@ -236,10 +237,11 @@ class _Scales:
         """The current step, and the level that stores zero."""
         low, high = self._before[call]
         step = (high - low) / LEVELS
+        zero = round(-low / step)
         trained = step * ops.exp(_RATE_OF_STEPS * self._changes[call])
-        limited = ops.minimum(trained, highest(call) / LEVELS)
+        limited = ops.minimum(trained, highest(call) / max(LEVELS - zero, 1))
         # The gradient ignores the limit, so that the step can become smaller again.
-        return trained + ops.stop_gradient(limited - trained), round(-low / step)
+        return trained + ops.stop_gradient(limited - trained), zero
 
 
 class _Student:

@@ -99,14 +99,15 @@ def cap(operation: Any) -> float:
 def rounded_calls(graph: Graph) -> list[Call]:
     """The calls whose outputs are stored in 8 bits.
 
-    Not included are calls that only pass values on or have several outputs, convolutions and sums that are fused with a
-    ReLU, and the probabilities, which stay in floating point.
+    Not included are calls that only pass values on, have several outputs, or return no floating point numbers,
+    convolutions and sums that are fused with a ReLU, and the probabilities, which stay in floating point.
     """
     found = []
     for call in graph.calls:
         after = call.only_user
         joined = isinstance(call.operation, (*LINEAR, layers.Add)) and after is not None and is_relu(after.operation)
-        if call is not graph.output[0] and not passes_through(call) and not joined and len(call.shapes) == 1:
+        is_one = len(call.shapes) == 1 and call.is_float
+        if call is not graph.output[0] and not passes_through(call) and not joined and is_one:
             found.append(call)
     return found
 
