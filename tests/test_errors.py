@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conftest import RunZoo
 from zoo import errors
 
 
@@ -34,3 +35,13 @@ def test_exit_codes_are_the_documented_ones(kind: type[errors.ZooError], code: i
     assert kind("x").exit_code == code
     line = next(line for line in (errors.__doc__ or "").splitlines() if kind.__name__ in line)
     assert f" {code} " in line
+
+
+@pytest.mark.parametrize(
+    "command", ["verify {} --against {}", "bench {}", "show {}", "predict {} a.jpg", "export {}", "data check {}"]
+)
+def test_a_path_that_is_too_long_is_an_invalid_argument(command: str, run_zoo: RunZoo) -> None:
+    path = "a" * 300
+    done = run_zoo(*command.format(path, path).split())
+    assert (done.code, path in done.err) == (2, True)
+    assert "Traceback" not in done.err

@@ -9,8 +9,9 @@
     ├── VerificationError    6   an exported file that does not agree with Keras
     └── ClusterError         7   several machines: a cluster or host that cannot be reached, or was lost
 
-Only the command line catches ``ZooError``. Any other exception is a bug and keeps its traceback. After an interruption
-(Ctrl-C or SIGTERM), the exit code is 130 or 143, as shells expect.
+Only the command line catches ``ZooError``. Any other exception is a bug and keeps its traceback, except for a path that
+is too long or needs other permissions, which is an invalid argument. After an interruption (Ctrl-C or SIGTERM), the
+exit code is 130 or 143, as shells expect.
 """
 
 from __future__ import annotations

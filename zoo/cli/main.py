@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -12,7 +14,7 @@ import click
 
 from zoo import __version__
 from zoo.cli.groups import LazyGroup
-from zoo.errors import PluginCodeError, Terminated, ZooError
+from zoo.errors import PluginCodeError, Terminated, UsageError, ZooError
 from zoo.memory import keep_freed_memory
 from zoo.reporter import close_bars
 from zoo.terminal import guard_terminal
@@ -81,6 +83,10 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except OSError as error:  # of a path in an argument, which is looked up in many places
+        if error.errno not in (errno.ENAMETOOLONG, errno.EACCES) or error.filename is None:
+            raise
+        _fail(f"Error: Cannot access '{error.filename}': {os.strerror(error.errno).lower()}.", UsageError.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("Interrupted.", 130)
     sys.exit(0)

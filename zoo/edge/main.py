@@ -90,12 +90,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="FOLDER",
         help="with --watch or --camera: folder in which to save each image with its prediction",
     )
-    parser.add_argument("--serve", type=_port, metavar="PORT", help="predict photos over HTTP, from this machine only")
+    parser.add_argument("--serve", type=_port, metavar="PORT", help="predict photos over HTTP, see --host")
     parser.add_argument(
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="with --serve: address to listen on; 0.0.0.0 allows all machines",
+        help="with --serve: address to listen on; by default, only this machine; 0.0.0.0 allows all",
     )
     parser.add_argument(
         "--allow-origin",
