@@ -212,8 +212,8 @@ class TuningInfo:
 
     Args:
         images: Number of validation images.
-        kept: Whether the weights of ``epoch`` were kept. If not, no epoch had a higher accuracy than the head and a
-            Brier score that was lower by more than the standard error.
+        kept: Whether the weights of ``epoch`` were kept. If not, no epoch had both a higher accuracy than the head
+            and a Brier score that was lower by more than the standard error.
         head_accuracy, head_brier_score: Accuracy and Brier score (after calibration) of the chosen head. The accuracy
             is ``None`` if an older version began the training.
         epoch: The epoch that was kept, or else the one with the lowest Brier score, from 1. 0 if there is none.

@@ -208,8 +208,8 @@ class Harness(keras.callbacks.Callback):
         """
         gain = np.array(self.progress.head_errors) - errors
         standard_error = gain.std(ddof=1) / math.sqrt(len(gain)) if len(gain) > 1 else math.inf
-        best = errors.mean() < self.progress.best_error and gain.mean() > standard_error
-        best &= accuracy > (self.progress.head_accuracy or 0.0)
+        correct = accuracy > (self.progress.head_accuracy or 0.0)
+        best = correct and errors.mean() < self.progress.best_error and gain.mean() > standard_error
         if best:
             self.progress.best_error = float(errors.mean())
         return bool(best)
