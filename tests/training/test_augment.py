@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zoo import Augmentation
 from zoo.augmentation import NAMED, AugmentationName, Flip
-from zoo.training.augment import augment, mixup, random_generator
+from zoo.training.augment import augment, draw_changes, mixup, random_generator
 
 
 def dot(x: int, y: int, size: int = 101) -> NDArray[np.uint8]:
@@ -99,6 +99,38 @@ def test_a_flip_that_is_turned_off_changes_no_other_image(name: AugmentationName
 def test_edges_are_repeated_not_black() -> None:
     white = np.full((64, 64, 3), 200, np.uint8)
     assert all((one(white, "article", random_generator(0, 0, i)) == 200).all() for i in range(50))
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        NAMED["article"],
+        NAMED["strong"],
+        Augmentation(flip="both"),
+        Augmentation(rotation_degrees=180, view=(0.3, 2), aspect="free", shift=0.5),
+        Augmentation(brightness=0.5, contrast=0.5, saturation=0.5),
+    ],
+)
+def test_devices_show_the_same_images_as_the_host(ranges: Augmentation) -> None:
+    """Noise is the most difficult: neighbouring pixels differ most."""
+    pytest.importorskip("jax", reason="jax is not installed")
+    from zoo.training.augment_on_device import augment_on_device
+
+    images = np.random.default_rng(0).integers(0, 256, (24, 90, 120, 3), np.uint8)
+    images[12:] = (
+        cv2.GaussianBlur(images[12:].transpose(1, 2, 0, 3).reshape(90, 120, -1), (0, 0), 5)
+        .reshape(90, 120, 12, 3)
+        .transpose(2, 0, 1, 3)
+    )
+    on_host = images.copy()
+    augment(on_host, ranges, (random_generator(0, 1, index) for index in range(24)))
+    changes = draw_changes(ranges, (random_generator(0, 1, index) for index in range(24)), (90, 120))
+    on_device = np.asarray(augment_on_device(images, changes.warps, changes.colours))
+    assert on_device.dtype == np.uint8
+    apart = np.abs(on_device.astype(int) - on_host)
+    assert apart.max() <= 2
+    assert apart.mean() < 0.1
+    assert not np.array_equal(on_host, images)
 
 
 def test_mixup_mixes_pixels_and_targets_alike() -> None:

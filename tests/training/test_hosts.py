@@ -669,6 +669,54 @@ def test_two_hosts_give_the_weights_of_one_also_after_host_1_was_killed_and_a_re
     assert "there is nothing to do for this host" in again.errors[1]
 
 
+#: A computer without an accelerator augments on the host. This plugin lets its processor act as an accelerator.
+ON_DEVICE = """
+import os
+
+from zoo import hookimpl
+
+
+@hookimpl
+def zoo_architectures():
+    import zoo.training.batches
+
+    if "ON_DEVICE" in os.environ:
+        zoo.training.batches.augments_on_device = lambda: True
+    return []
+"""
+
+
+@pytest.mark.long
+def test_images_that_devices_augment_train_the_same_model(
+    photo_folder: PhotoFolder,
+    tiny_net: None,
+    fake_plugin: FakePlugin,
+    train_on_hosts: TrainOnHosts,
+    tmp_path: Path,
+) -> None:
+    """On one device, on two, and on two hosts. The last batch cannot be divided."""
+    fake_plugin("zoo-on-device", ON_DEVICE)
+    photos = photo_folder({"a": 22, "b": 22, "c": 23})
+    command = ["tiny_net", "--data", photos, "--head-epochs", "0", "--epochs", "3", "--early-stopping-epochs", "0"]
+    command += ["--batch-size", "12", "--augmentation", "strong", "--precision", "float32"]
+    on_device = {"ON_DEVICE": "1"}
+    two = on_device | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    for done in (
+        train_on_hosts(1, *command, "--name", "on-host"),
+        train_on_hosts(1, *command, "--name", "one", env=on_device),
+        train_on_hosts(1, *command, "--name", "devices", "--devices", "2", env=two),
+        train_on_hosts(2, *command, "--name", "hosts", env=on_device),
+    ):
+        assert set(done.codes) == {0}, done.errors
+    runs = {name: tmp_path / "runs" / name for name in ("on-host", "one", "devices", "hosts")}
+    assert sum(open_run(runs["one"]).info.data.counts["train"].values()) % 12 % 2
+    assert_same(runs["one"], runs["devices"])
+    assert_same(runs["one"], runs["hosts"])
+    losses = [open_run(runs[name]).history["loss"] for name in ("on-host", "one")]
+    np.testing.assert_allclose(*losses, rtol=1e-2)
+    assert losses[0] != losses[1]  # otherwise the host has augmented the images
+
+
 @pytest.mark.long
 def test_all_layers_behind_a_chosen_head_on_two_hosts(
     photo_folder: PhotoFolder, tiny_net: None, train_on_hosts: TrainOnHosts, tmp_path: Path

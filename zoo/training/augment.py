@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from zoo.augmentation import Augmentation
 from zoo.errors import TrainingError, UsageError, ZooError
 from zoo.named_function import NotFoundError, find_function
+
+AnyFloat = float | NDArray[np.float64]
 
 #: Random numbers per image: rotation, shift along both sides, view (2), horizontal flip, brightness, contrast,
 #: saturation, vertical flip. New ones are added at the end, so that a seed keeps its images.
@@ -31,11 +33,37 @@ def random_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64), counter=[0, 0, 0, index]))
 
 
+@dataclass(frozen=True)
+class Changes:
+    """The random changes of some images.
+
+    Args:
+        warps: float64 ``(n, 2, 3)``, the matrix from output to input pixels of each image.
+        colours: float64 ``(n, 3)``, the factors of brightness, contrast and saturation. 1 changes nothing.
+    """
+
+    warps: NDArray[np.float64]
+    colours: NDArray[np.float64]
+
+
+def draw_changes(ranges: Augmentation, randoms: Iterable[np.random.Generator], size_px: tuple[int, int]) -> Changes:
+    """Draws the changes of images within the ranges, for many images at once.
+
+    Threads that process single images wait for each other to release the interpreter lock.
+
+    Args:
+        ranges: Limits of the changes. ``flip="auto"`` counts as ``horizontal``.
+        randoms: Random generator of each image.
+        size_px: Height and width of the images.
+    """
+    draws = np.array([random.random(_DRAWS) for random in randoms])
+    most = np.array([ranges.brightness, ranges.contrast, ranges.saturation])
+    height, width = size_px
+    return Changes(_affine(ranges, width, height, draws), _between(1 - most, 1 + most, draws[:, 6:9]))
+
+
 def augment(images: NDArray[np.uint8], ranges: Augmentation, randoms: Iterable[np.random.Generator]) -> None:
     """Augments images in place within the ranges. The function of the augmentation is applied by ``call_function``.
-
-    Everything except the pixels is computed for many images at once, because threads that process single images wait
-    for each other to release the interpreter lock.
 
     Args:
         images: uint8 RGB ``(n, height, width, 3)``.
@@ -44,15 +72,14 @@ def augment(images: NDArray[np.uint8], ranges: Augmentation, randoms: Iterable[n
     """
     if replace(ranges, function="").changes_nothing:
         return
-    draws = np.array([random.random(_DRAWS) for random in randoms])
     height, width = images.shape[1:3]
-    warps = _affine(ranges, width, height, draws)
-    colours = ranges.brightness or ranges.contrast or ranges.saturation
+    changes = draw_changes(ranges, randoms, (height, width))
+    colours = bool((changes.colours != 1).any())
     warped = np.empty_like(images[:_TOGETHER])
     for start in range(0, len(images), _TOGETHER):
         part = slice(start, start + _TOGETHER)
         warped = warped[: len(images[part])]
-        for image, target, warp in zip(images[part], warped, warps[part], strict=True):
+        for image, target, warp in zip(images[part], warped, changes.warps[part], strict=True):
             cv2.warpAffine(
                 image,
                 warp,
@@ -63,10 +90,9 @@ def augment(images: NDArray[np.uint8], ranges: Augmentation, randoms: Iterable[n
             )
         if colours:
             means = np.array([cv2.mean(image)[:3] for image in warped])
-            for source, target, colour in zip(
-                warped, images[part], _colour_matrices(ranges, means, draws[part]), strict=True
-            ):
-                cv2.transform(source, colour, dst=target)
+            matrices = _colour_matrices(changes.colours[part], means)
+            for source, target, matrix in zip(warped, images[part], matrices, strict=True):
+                cv2.transform(source, matrix, dst=target)
         else:
             images[part] = warped
 
@@ -132,7 +158,7 @@ def _checked(changed: Any, shape: tuple[int, ...], name: str) -> NDArray[np.uint
     )
 
 
-def _between(low: float, high: float, draw: NDArray[np.float64]) -> NDArray[np.float64]:
+def _between(low: AnyFloat, high: AnyFloat, draw: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scales random numbers from the range 0 to 1 to the range ``low`` to ``high``."""
     return low + (high - low) * draw
 
@@ -174,19 +200,15 @@ def _view(
     return side * stretch, side / stretch
 
 
-_LUMA = np.array([0.299, 0.587, 0.114])
+#: Weights of red, green and blue in the brightness of a pixel (ITU-R BT.601).
+LUMA = np.array([0.299, 0.587, 0.114])
 
 
-def _colour_matrices(
-    ranges: Augmentation, means: NDArray[np.float64], draws: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _colour_matrices(colours: NDArray[np.float64], means: NDArray[np.float64]) -> NDArray[np.float64]:
     """The combined 3x4 matrices of brightness, contrast and saturation, for one pass over the pixels."""
-    brightness, contrast, saturation = (
-        _between(1 - most, 1 + most, draw)[:, None]
-        for most, draw in zip((ranges.brightness, ranges.contrast, ranges.saturation), draws.T[6:9], strict=True)
-    )
-    mixed = saturation[..., None] * np.eye(3) + (1 - saturation)[..., None] * np.tile(_LUMA, (3, 1))
-    offset = brightness * (1 - contrast) * (means @ _LUMA)[:, None]
+    brightness, contrast, saturation = colours.T[..., None]
+    mixed = saturation[..., None] * np.eye(3) + (1 - saturation)[..., None] * np.tile(LUMA, (3, 1))
+    offset = brightness * (1 - contrast) * (means @ LUMA)[:, None]
     matrix = mixed * (brightness * contrast)[..., None]
     return np.concatenate([matrix, np.repeat(offset, 3, 1)[..., None]], 2)
 

@@ -15,7 +15,8 @@ from zoo.data import ImageData
 from zoo.images.ahead import ahead
 from zoo.machine import core_count
 from zoo.recipe import Recipe
-from zoo.training.augment import augment, call_function, mixup, random_generator
+from zoo.training.augment import augment, call_function, draw_changes, mixup, random_generator
+from zoo.training.devices import augments_on_device, put_on_devices
 from zoo.training.hosts import Share
 from zoo.training.views import show_views, turns
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 #: ``(images uint8 or features float32, targets float32, weights float32)``.
 Batch = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
+
+#: Puts the arrays of a batch on the devices. The second argument is the number of images of the whole batch.
+Put = Callable[[tuple[NDArray[Any], ...], int], tuple[Any, ...]]
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -70,10 +74,10 @@ class TrainingBatches:
     def batch(self, epoch: int, step: int) -> Batch:
         """The batch of a step: images uint8 ``(n, height, width, 3)``, targets, and weight of each image.
 
-        With several hosts, these are the rows of this host.
+        With several hosts, these are the rows of this host. The images are not augmented if the devices do that.
         """
-        whole = self._order(epoch)[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
-        rows = self.share.rows(len(whole)) if self.share else slice(0, len(whole))
+        whole = self._whole(epoch, step)
+        rows = self._own_rows(len(whole))
         chosen = whole if self._depends_on_whole else whole[rows]
         views = turns(epoch, chosen, self.views) if self.views else None
         images = self.inputs(epoch, step, chosen, views)
@@ -89,6 +93,23 @@ class TrainingBatches:
         if self._depends_on_whole:
             return images[rows], targets[rows], weights[rows]
         return images, targets, weights
+
+    def _whole(self, epoch: int, step: int) -> NDArray[np.int64]:
+        """The images of a batch, of all hosts together."""
+        return self._order(epoch)[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
+
+    def _own_rows(self, size: int) -> slice:
+        """The rows of a batch of ``size`` images that this host prepares."""
+        return self.share.rows(size) if self.share else slice(0, size)
+
+    @cached_property
+    def on_device(self) -> bool:
+        """Whether the devices augment the images, which is faster if they are accelerators.
+
+        Functions of the augmentation and mixup need the images on the host, and fixed views are the same everywhere.
+        """
+        changes = not self.recipe.ranges.changes_nothing
+        return changes and not self._depends_on_whole and not self.views and augments_on_device()
 
     @property
     def _depends_on_whole(self) -> bool:
@@ -107,11 +128,16 @@ class TrainingBatches:
         """The model's inputs for the images at ``chosen`` in a step of an epoch, or the given view of each image."""
         if views is not None:
             return show_views(self.data, chosen, views, self.recipe)
-        randoms = (random_generator(self.seed, epoch, index) for index in chosen.tolist())
         images = self.data.pixels.read(chosen)
-        augment(images, self.recipe.ranges, randoms)
+        if self.on_device:
+            return images
+        augment(images, self.recipe.ranges, self._randoms(epoch, chosen))
         call_function(images, self.recipe.ranges, random_generator(self.seed, epoch, _FUNCTION + step))
         return images
+
+    def _randoms(self, epoch: int, chosen: NDArray[np.int64]) -> Iterator[np.random.Generator]:
+        """The random generator of each image for its augmentation."""
+        return (random_generator(self.seed, epoch, index) for index in chosen.tolist())
 
     @cached_property
     def _order(self) -> Callable[[int], NDArray[np.int64]]:
@@ -134,12 +160,23 @@ class TrainingBatches:
     def stream(self, first_epoch: int) -> Generator[Batch, None, None]:
         """An infinite stream of batches from the beginning of ``first_epoch``, prepared ahead."""
         places = ((epoch, step) for epoch in count(first_epoch) for step in range(self.steps))
-        yield from made_ahead(lambda place: self._placed(*place), places)
+        put = self.share.placed if self.share else put_on_devices() if self.on_device else None
+        yield from made_ahead(lambda place: self._placed(*place, put), places)
 
-    def _placed(self, epoch: int, step: int) -> Batch:
+    def _placed(self, epoch: int, step: int, put: Put | None) -> tuple[Any, ...]:
+        """The batch of a step where it is trained on."""
         batch = self.batch(epoch, step)
-        size = min(self.recipe.batch_size, len(self.indices) - step * self.recipe.batch_size)
-        return self.share.placed(batch, size) if self.share else batch
+        if put is None:
+            return batch
+        whole = self._whole(epoch, step)
+        if not self.on_device:
+            return put(batch, len(whole))
+        from zoo.training.augment_on_device import augment_on_device
+
+        randoms = self._randoms(epoch, whole[self._own_rows(len(whole))])
+        changes = draw_changes(self.recipe.ranges, randoms, batch[0].shape[1:3])
+        images, *others, warps, colours = put((*batch, changes.warps, changes.colours), len(whole))
+        return (augment_on_device(images, warps, colours), *others)
 
 
 def made_ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from zoo.backend import devices as available
+from zoo.backend import on_accelerator
 from zoo.errors import UsageError
 from zoo.keras_internals import lay_out_every_batch
 
@@ -33,6 +35,32 @@ def share_batches(devices: int | str, batch_size: int) -> int:
         lay_out_every_batch()
         keras.distribution.set_distribution(_distribution(names))
     return len(names)
+
+
+def augments_on_device() -> bool:
+    """Whether the backend is JAX with an accelerator, which augments images faster than the host."""
+    import keras
+
+    return keras.backend.backend() == "jax" and on_accelerator()
+
+
+def put_on_devices() -> Callable[[tuple[Any, ...], int], tuple[Any, ...]]:
+    """A function that puts the arrays of a batch on the devices that share it.
+
+    Keras knows these devices only in the thread that chose them, and the function can be called in any thread.
+    """
+    import jax
+    import keras
+
+    distribution = keras.distribution.distribution()
+
+    def put(arrays: tuple[Any, ...], size: int) -> tuple[Any, ...]:
+        if distribution is None:
+            return tuple(jax.device_put(arrays))
+        layouts = tuple(distribution.get_data_layout(array.shape).backend_layout for array in arrays)
+        return tuple(jax.device_put(arrays, layouts))
+
+    return put
 
 
 def _chosen(devices: int | str, batch_size: int) -> list[str]:
