@@ -14,6 +14,7 @@ from zoo.backend import on_accelerator
 from zoo.errors import PluginCodeError, PluginError, UsageError
 from zoo.interfaces import Architecture
 from zoo.recipe import Recipe
+from zoo.training.batch_norm import fuse_batch_norm
 from zoo.training.loss import make_loss
 from zoo.training.optimizer import make_optimizer
 
@@ -116,6 +117,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
 
     Otherwise, TensorFlow would trace the training step a second time, because the first trace would create variables.
     """
+    fuse_batch_norm(model)
     model.compile(
         optimizer=make_optimizer(recipe, steps_per_epoch, model.trainable_variables),
         loss=make_loss(recipe),
