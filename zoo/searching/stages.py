@@ -71,8 +71,7 @@ def backbones(known: Known) -> Iterator[Candidate]:
 
 def image_rules(known: Known) -> Iterator[Candidate]:
     """Other image sizes and resize rules of the best architectures so far."""
-    best = list(dict.fromkeys(outcome.candidate.architecture for outcome, _ in ranked(known.outcomes)))
-    for name in best[: max(_PROMISING, round(len(best) * _SHARE))]:
+    for name in _promising(known):
         architecture = known.architectures.get(name)
         largest = None if architecture is None else largest_fitting(known, architecture)
         if architecture is None or largest is None:
@@ -82,6 +81,18 @@ def image_rules(known: Known) -> Iterator[Candidate]:
             image = sized(architecture, step)
             for resize in get_args(ResizeRule):
                 yield Candidate(architecture=name, image=replace(image, resize=resize), step=step)
+
+
+def _promising(known: Known) -> list[str]:
+    """Names of the best architectures so far, the best first.
+
+    If there are only a few, all of them count before they are tried, so that several processes have work at once.
+    """
+    best = list(dict.fromkeys(outcome.candidate.architecture for outcome, _ in ranked(known.outcomes)))
+    if len(known.architectures) <= _PROMISING:
+        tried = {outcome.candidate.architecture for outcome in known.outcomes}
+        return best + [name for name in known.architectures if name not in tried]
+    return best[: max(_PROMISING, round(len(best) * _SHARE))]
 
 
 def largest_fitting(known: Known, architecture: Architecture) -> Candidate | None:
