@@ -87,7 +87,7 @@ def make_engine(folder: Path, waits_at: str = "", time_s: float = 1000.0, limits
         judge=judge,
         clock=Clock(folder / "time.json", time_s),
         images=10,
-        reserve_s=lambda pace: 0.0,
+        reserve_s=lambda pace, tuning: 0.0,
         reporter=Reporter(),
     )
 

@@ -321,12 +321,18 @@ def test_candidates_for_which_there_is_time_are_tried_after_one_that_would_take_
 
 
 def test_without_time_for_the_winner_no_candidate_is_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = replace(make_engine(folder), reserve_s=lambda pace: 1000.0)
+    engine = replace(make_engine(folder), reserve_s=lambda pace, tuning: 1000.0)
     make_engine(folder).step()
     measured: list[object] = []
     monkeypatch.setattr(shares, "cost", measured.append)
     assert engine.step() is None
     assert measured == []
+
+
+def test_fine_tuning_of_the_best_comes_before_further_image_sizes(folder: Path) -> None:
+    engine = replace(make_engine(folder), reserve_s=lambda pace, tuning: 1000.0 if tuning else 0.0)
+    engine.run()
+    assert judged_keys(folder) == [own_rule(name).key for name in shares.ARCHITECTURES]
 
 
 def test_sizes_above_one_that_exceeds_the_limits_are_not_measured(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -340,6 +341,16 @@ def test_a_winner_that_could_not_be_fine_tuned_is_not_said_to_be(make: Make) -> 
 def test_features_in_the_cache_leave_as_much_time_for_the_winner(make: Make) -> None:
     work = make()
     assert work._reserve_s(0.1) == work._reserve_s(1.0) < work._reserve_s(2.0)
+
+
+def test_time_for_fine_tuning_is_kept_if_there_is_enough_for_it(make: Make) -> None:
+    work = make()
+    tuning_s = work._fine_tuning_s(BEST, 1.0)
+    assert work._reserve_s(1.0, tuning=True) == pytest.approx(work._reserve_s(1.0) + tuning_s)
+    work._clock = Clock(work._folder / "time.json", work._reserve_s(1.0) + tuning_s / 2)
+    assert work._reserve_s(1.0, tuning=True) == work._reserve_s(1.0)
+    without_recipe = outcome(224, 0.1, architecture="simple_cnn")
+    assert work._fine_tuning_s(without_recipe, 1.0) == math.inf
 
 
 def test_the_run_of_a_winner_never_has_the_name_of_an_architecture(make: Make, tmp_path: Path) -> None:

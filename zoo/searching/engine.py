@@ -25,9 +25,10 @@ _PROPOSALS = 12
 #: The estimate is multiplied by ``pace_of`` the candidates that were measured on this machine.
 _FIXED_S, _A_MILLISECOND = 4.0, 2.2e-3
 
-#: Time of a training step on all layers for each image, divided by the expected time of its features. For MobileNetV2:
-#: 0.13 s of CPU time (decision 20) divided by 0.02 s.
-_STEP_PER_FEATURES = 6.5
+#: Time of a training step on all layers for each image, divided by the expected time of its features. Measured were
+#: 2.2 for MobileNetV2 (39 ms on two cores at a latency of 8.1 ms) and 2.0 for EfficientNet-Lite0 (43 ms at 9.7 ms),
+#: without validation.
+_STEP_PER_FEATURES = 2.5
 
 #: Seconds after which a command that is run again has read its photos from the cache and tries the first candidate.
 _BEGUN_AGAIN_S = 15.0
@@ -45,7 +46,8 @@ class Engine:
             of a ``hopeless`` claim is a failure.
         clock: Keeps track of the remaining time.
         images: Number of images for cross-validation.
-        reserve_s: Returns the estimated seconds for the winner, given the ratio of actual to expected time so far.
+        reserve_s: Returns the estimated seconds for the winner, given the ratio of actual to expected time so far, and
+            whether they include its fine-tuning.
         reporter: Receives the progress.
     """
 
@@ -55,7 +57,7 @@ class Engine:
     judge: Callable[[Claim], Outcome]
     clock: Clock
     images: int
-    reserve_s: Callable[[float], float]
+    reserve_s: Callable[[float, bool], float]
     reporter: Reporter
     _excluded: dict[str, Candidate] = field(default_factory=dict)
     _late: list[Candidate] = field(default_factory=list)
@@ -84,16 +86,17 @@ class Engine:
             while not self.journal.closed:
                 claimed = self.journal.read()
                 known = self.known()  # after the journal, so that it has the outcomes of all finished candidates
-                if any(outcome.judged for outcome in known.outcomes) and self.clock.left_s <= self._reserve_s(known):
+                judged = any(outcome.judged for outcome in known.outcomes)
+                if judged and self.clock.left_s <= self._reserve_s(known):
                     return None  # a further export to measure a candidate would only take time
-                candidate = self._next(known, claimed)
-                if candidate is None:
+                stage, candidate = self._next(known, claimed)
+                if stage is None or candidate is None:
                     if self._late or not claimed.running:
                         return None
                     waiting = self._wait(claimed.running, waiting)
                 elif not known.fits(candidate):
                     self._excluded[candidate.key] = candidate
-                elif not self._in_time(known, candidate):
+                elif not self._in_time(known, candidate, stage):
                     self._late.append(candidate)
                 elif (claim := self.journal.claim(partial(_unless_taken, candidate))) is not None:
                     outcome = self._try(claim)
@@ -116,16 +119,18 @@ class Engine:
         time.sleep(ASK_AGAIN_S)
         return True
 
-    def _next(self, known: Known, claimed: Claimed) -> Candidate | None:
+    def _next(self, known: Known, claimed: Claimed) -> tuple[Stage, Candidate] | tuple[None, None]:
         # The latency of an excluded candidate may have been measured again.
         excluded = {key for key, candidate in self._excluded.items() if not known.fits(candidate)}
         tried = claimed.taken | excluded
         for stage in self.stages:
+            if stage.searched and self.clock.left_s <= self._reserve_s(known, stage):
+                continue
             proposed = (candidate for candidate in stage.propose(known) if candidate.key not in tried)
             left = {candidate.key: candidate for candidate in proposed if not self._is_late(candidate)}
             if left:
-                return self._suggested(left, claimed) if stage.searched else next(iter(left.values()))
-        return None
+                return stage, self._suggested(left, claimed) if stage.searched else next(iter(left.values()))
+        return None, None
 
     def _suggested(self, left: dict[str, Candidate], claimed: Claimed) -> Candidate:
         """The remaining candidate that Optuna proposes, given finished and running ones."""
@@ -152,12 +157,13 @@ class Engine:
             for late in self._late
         )
 
-    def _reserve_s(self, known: Known) -> float:
-        return self.reserve_s(pace_of(known.outcomes, self.images))
+    def _reserve_s(self, known: Known, stage: Stage | None = None) -> float:
+        """Seconds that must be left for the winner. A stage that is searched must also leave those for fine-tuning."""
+        return self.reserve_s(pace_of(known.outcomes, self.images), stage is not None and stage.searched)
 
-    def _in_time(self, known: Known, candidate: Candidate) -> bool:
+    def _in_time(self, known: Known, candidate: Candidate, stage: Stage) -> bool:
         cost = known.cost(candidate)
-        needed = pace_of(known.outcomes, self.images) * _expected_s(self.images, cost) + self._reserve_s(known)
+        needed = pace_of(known.outcomes, self.images) * _expected_s(self.images, cost) + self._reserve_s(known, stage)
         if self.clock.left_s >= needed:
             return True
         claimed = self.journal.read()

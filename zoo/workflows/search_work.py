@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -222,12 +223,22 @@ class SearchWork:
         causes = "\n  ".join(f"{outcome.candidate}: {outcome.error}" for outcome in outcomes)
         return kind(f"{plural(len(outcomes), 'candidate')} failed, and none is left.", causes)
 
-    def _reserve_s(self, pace: float) -> float:
-        """Estimated seconds for the winner, on a machine that takes ``pace`` times as long as an idle one."""
-        judged = [outcome.judged.seconds for outcome in read_outcomes(self._folder) if outcome.judged]
+    def _reserve_s(self, pace: float, tuning: bool = False) -> float:
+        """Estimated seconds for the winner, on a machine that takes ``pace`` times as long as an idle one.
+
+        Args:
+            pace: Ratio of actual to expected time.
+            tuning: Whether the fine-tuning of the best candidate so far is included, if there is enough time for it.
+        """
+        outcomes = read_outcomes(self._folder)
+        judged = [outcome.judged.seconds for outcome in outcomes if outcome.judged]
         in_8_bits = _IN_8_BITS_S if self._form.precision == "int8" else 0.0
         # Below 1, the pace may be that of features in the cache, which make no export faster.
-        return (_WINNER_S + in_8_bits) * max(pace, 1.0) + max(judged, default=0.0) / 2
+        needed = (_WINNER_S + in_8_bits) * max(pace, 1.0) + max(judged, default=0.0) / 2
+        if tuning and (best := ranked(outcomes)):
+            tuned = needed + self._fine_tuning_s(best[0][0], pace)
+            return tuned if tuned <= self._clock.left_s else needed
+        return needed
 
     def _judge(self, claim: Claim) -> Outcome:
         """Evaluates a candidate and stores its outcome in the folder. A stored outcome is returned unchanged."""
@@ -399,14 +410,17 @@ class SearchWork:
         The recipe keeps the result only if it is better on validation images. Otherwise the model is the same as
         without fine-tuning.
         """
+        pace = pace_of(read_outcomes(self._folder), len(self._photos.names))
+        needed = self._fine_tuning_s(best, pace) + self._reserve_s(pace)
+        return FINE_TUNING if self._clock.left_s >= needed else None
+
+    def _fine_tuning_s(self, best: Outcome, pace: float) -> float:
+        """Estimated seconds for the fine-tuning of a candidate. Infinite if its architecture has no recipe for it."""
         record = self._records.get(best.candidate.architecture)
         recipe = record.recipes.get(FINE_TUNING) if record else None
         if recipe is None or recipe.head != "chosen" or not recipe.epochs:
-            return None
-        images = len(self._photos.names)
-        pace = pace_of(read_outcomes(self._folder), images)
-        needed = fine_tuning_s(best.cost, images, recipe.epochs, pace) + self._reserve_s(pace)
-        return FINE_TUNING if self._clock.left_s >= needed else None
+            return math.inf
+        return fine_tuning_s(best.cost, len(self._photos.names), recipe.epochs, pace)
 
     def _has_time_now(self, best: Outcome, winner: Winner) -> bool:
         """Whether the winner was finished without fine-tuning, and there is now enough time for it."""
