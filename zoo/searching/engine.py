@@ -25,10 +25,10 @@ _PROPOSALS = 12
 #: The estimate is multiplied by ``pace_of`` the candidates that were measured on this machine.
 _FIXED_S, _A_MILLISECOND = 4.0, 2.2e-3
 
-#: Time of a training step on all layers for each image, divided by the expected time of its features. Measured were
-#: 2.2 for MobileNetV2 (39 ms on two cores at a latency of 8.1 ms) and 2.0 for EfficientNet-Lite0 (43 ms at 9.7 ms),
-#: without validation.
-_STEP_PER_FEATURES = 2.5
+#: Time of an epoch on all layers, including validation, divided by the expected time of the features. On two cores, 2.0
+#: was measured for MobileNetV2 (35 ms for each image at a latency of 8.1 ms) and 1.8 for EfficientNet-Lite0 (39 ms at
+#: 9.7 ms).
+_EPOCH_PER_FEATURES = 2.0
 
 #: Seconds after which a command that is run again has read its photos from the cache and tries the first candidate.
 _BEGUN_AGAIN_S = 15.0
@@ -211,12 +211,12 @@ def fine_tuning_s(cost: Cost, images: int, epochs: int, pace: float) -> float:
 
     Args:
         cost: Cost of the candidate's file.
-        images: Number of training images.
+        images: Number of training and validation images.
         epochs: Number of epochs.
         pace: Ratio of actual to expected time of the candidates so far. Below 1 it counts as 1, because features may
             have been in the cache.
     """
-    return epochs * images * cost.float_here_ms * _A_MILLISECOND * _STEP_PER_FEATURES * max(pace, 1.0)
+    return epochs * images * cost.float_here_ms * _A_MILLISECOND * _EPOCH_PER_FEATURES * max(pace, 1.0)
 
 
 def _expected_s(images: int, cost: Cost | None) -> float:

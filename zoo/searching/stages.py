@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from zoo.image_spec import ResizeRule
+from zoo.image_spec import ImageSpec, ResizeRule
 from zoo.interfaces import Architecture
 from zoo.searching.candidate import STEPS, Candidate, Cost, Limits, Outcome, ranked, sized
 
@@ -30,12 +30,14 @@ class Known:
         limits: The limits of the device.
         cost: Returns the cost of a candidate's file on the device.
         outcomes: Outcomes of the candidates so far.
+        pads: Whether ``letterbox`` pads any image for this specification.
     """
 
     architectures: Mapping[str, Architecture]
     limits: Limits
     cost: CostOf
     outcomes: Sequence[Outcome]
+    pads: Callable[[ImageSpec], bool] = lambda image: True
 
     def fits(self, candidate: Candidate) -> bool:
         """Whether the file of a candidate can be exported and meets the limits."""
@@ -79,8 +81,10 @@ def image_rules(known: Known) -> Iterator[Candidate]:
         # If the architecture's own size exceeds the limits, larger ones do too. An export would only take time.
         for step in (step for step in STEPS if step <= largest.step or largest.step == 0):
             image = sized(architecture, step)
+            same = "squash" if image.resize == "letterbox" else "letterbox"
             for resize in get_args(ResizeRule):
-                yield Candidate(architecture=name, image=replace(image, resize=resize), step=step)
+                if resize != same or known.pads(image):
+                    yield Candidate(architecture=name, image=replace(image, resize=resize), step=step)
 
 
 def _promising(known: Known) -> list[str]:

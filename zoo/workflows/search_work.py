@@ -36,6 +36,7 @@ from zoo.searching.folder import (
 )
 from zoo.searching.journal import Claim, Journal
 from zoo.searching.judge import WAYS, judge
+from zoo.searching.padding import Padding
 from zoo.searching.stages import STAGES, Known, largest_fitting
 from zoo.workflows.export import ExportRequest, export
 from zoo.workflows.models import Run
@@ -86,6 +87,7 @@ class SearchWork:
         self._request = request
         self._records = {name: architectures().get(name) for name in names}
         self._photos = photos
+        self._pads = Padding(photos)
         self._clock = clock
         self._notes = list(notes)
         self._reporter = reporter
@@ -177,7 +179,7 @@ class SearchWork:
         self._reporter.note(text)
 
     def _known(self) -> Known:
-        return Known(self._records, self._request.limits, self._costs, read_outcomes(self._folder))
+        return Known(self._records, self._request.limits, self._costs, read_outcomes(self._folder), self._pads)
 
     def _refuse_impossible(self) -> None:
         """Raises an error if no architecture meets the limits."""
