@@ -75,7 +75,7 @@ def test_rules_that_give_the_same_pixels_are_tried_once(
 
 
 def test_an_upright_photo_may_be_stored_lying(tmp_path: Path) -> None:
-    """Its EXIF orientation swaps its sides. A file that is gone counts as one that is padded."""
+    """Its EXIF orientation swaps its sides. Too many files, and one that is gone, count as padded."""
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(encode(COLOR, "JPEG", exif=exif(6)))
     height, width = decode(photo.read_bytes()).shape[:2]
@@ -83,5 +83,6 @@ def test_an_upright_photo_may_be_stored_lying(tmp_path: Path) -> None:
     upright, lying = ImageSpec(height_px=height, width_px=width), ImageSpec(height_px=width, width_px=height)
     photos: Any = SimpleNamespace(paths=lambda: [str(photo)])
     assert [Padding(photos)(spec) for spec in (upright, lying)] == [False, True]
+    assert Padding(SimpleNamespace(paths=lambda: [str(photo)] * (Padding.MOST + 1)))(upright)  # type: ignore[arg-type]
     photo.unlink()
     assert Padding(photos)(upright)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import cv2
@@ -131,6 +135,26 @@ def test_devices_show_the_same_images_as_the_host(ranges: Augmentation) -> None:
     assert apart.max() <= 2
     assert apart.mean() < 0.1
     assert not np.array_equal(on_host, images)
+
+
+PARTITIONED = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from zoo.training.augment_on_device import augment_on_device
+layout = NamedSharding(Mesh(np.array(jax.devices()), ("batch",)), PartitionSpec("batch"))
+shapes = ((8, 16, 16, 3), jnp.uint8), ((8, 2, 3), jnp.float32), ((8, 3), jnp.float32)
+print(augment_on_device.lower(*(jax.ShapeDtypeStruct(*each, sharding=layout) for each in shapes)).compile().as_text())
+"""
+
+
+def test_devices_need_nothing_from_each_other() -> None:
+    """Several hosts would wait for each other otherwise."""
+    pytest.importorskip("jax", reason="jax is not installed")
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    done = subprocess.run([sys.executable, "-c", PARTITIONED], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "u8[4,16,16,3]" in done.stdout  # the images of one device
+    assert not re.search("all-gather|all-reduce|all-to-all|collective", done.stdout)
 
 
 def test_mixup_mixes_pixels_and_targets_alike() -> None:

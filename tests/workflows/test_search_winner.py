@@ -346,9 +346,13 @@ def test_features_in_the_cache_leave_as_much_time_for_the_winner(make: Make) -> 
 def test_time_for_fine_tuning_is_kept_if_there_is_enough_for_it(make: Make) -> None:
     work = make()
     tuning_s = work._fine_tuning_s(BEST, 1.0)
-    assert work._reserve_s(1.0, tuning=True) == pytest.approx(work._reserve_s(1.0) + tuning_s)
-    work._clock = Clock(work._folder / "time.json", work._reserve_s(1.0) + tuning_s / 2)
-    assert work._reserve_s(1.0, tuning=True) == work._reserve_s(1.0)
+    plain_s = work._reserve_s(1.0)
+    assert work._reserve_s(1.0, tuning=True) == pytest.approx(plain_s + tuning_s * 1.15)
+    # There is no time for another candidate, but enough for fine-tuning, so that none is exported and timed.
+    work._clock = Clock(work._folder / "time.json", plain_s + tuning_s * 1.1)
+    assert work._clock.left_s < work._reserve_s(1.0, tuning=True)
+    work._clock = Clock(work._folder / "time.json", plain_s + tuning_s / 2)
+    assert work._reserve_s(1.0, tuning=True) == plain_s
     without_recipe = outcome(224, 0.1, architecture="simple_cnn")
     assert work._fine_tuning_s(without_recipe, 1.0) == math.inf
 

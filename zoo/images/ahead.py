@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ _Result = TypeVar("_Result")
 
 def ahead(
     function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int, most: int | None = None
-) -> Iterator[_Result]:
+) -> Generator[_Result, None, None]:
     """Yields the result of ``function`` for each item, in order.
 
     The calls run in parallel, because OpenCV releases the interpreter lock.

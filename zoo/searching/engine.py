@@ -46,8 +46,8 @@ class Engine:
             of a ``hopeless`` claim is a failure.
         clock: Keeps track of the remaining time.
         images: Number of images for cross-validation.
-        reserve_s: Returns the estimated seconds for the winner, given the ratio of actual to expected time so far, and
-            whether they include its fine-tuning.
+        reserve_s: Returns the estimated seconds for the winner. The arguments are the ratio of actual to expected time
+            so far, and whether the seconds include fine-tuning.
         reporter: Receives the progress.
     """
 
@@ -158,7 +158,7 @@ class Engine:
         )
 
     def _reserve_s(self, known: Known, stage: Stage | None = None) -> float:
-        """Seconds that must be left for the winner. A stage that is searched must also leave those for fine-tuning."""
+        """Seconds that a stage must leave for the winner. A stage that is searched also leaves time to fine-tune it."""
         return self.reserve_s(pace_of(known.outcomes, self.images), stage is not None and stage.searched)
 
     def _in_time(self, known: Known, candidate: Candidate, stage: Stage) -> bool:

@@ -11,13 +11,16 @@ from zoo.images import ImageError, probe, read_file, seen
 
 
 class Padding:
-    """``padding(spec)`` is whether ``letterbox`` would pad any of the images.
+    """``padding(spec)`` returns whether ``letterbox`` would pad any of the images.
 
-    Only the sizes in the files are read, and no further than to the first image that is padded.
+    Files are read only up to the first padded image. With more images than ``MOST``, the answer is always yes.
 
     Args:
         data: The images.
     """
+
+    #: Maximum number of files to read.
+    MOST = 5000
 
     def __init__(self, data: ImageData) -> None:
         self._read: set[tuple[int, int] | None] = set()
@@ -34,8 +37,12 @@ class Padding:
 
 
 def _sizes(data: ImageData) -> Iterator[tuple[int, int] | None]:
-    """Height and width of each upright image. ``None`` if a file can no longer be read."""
-    for path in data.paths():
+    """Height and width of each upright image. ``None`` if a file can no longer be read, or if there are too many."""
+    paths = data.paths()
+    if len(paths) > Padding.MOST:
+        yield None
+        return
+    for path in paths:
         try:
             header = probe(read_file(path))
         except ImageError:

@@ -1,7 +1,8 @@
 """The stages of a search, cheapest first. Each proposes candidates from the results so far.
 
-A stage begins when the earlier ones have no more candidates. To add a training method, add a stage: a record with a
-function that proposes candidates, and an evaluation (``zoo.searching.judge``) that depends on ``Candidate.way``.
+A stage begins when the earlier ones have no more untried candidates; others may still be running. To add a training
+method, add a stage: a record with a function that proposes candidates, and an evaluation (``zoo.searching.judge``) that
+depends on ``Candidate.way``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Known:
         limits: The limits of the device.
         cost: Returns the cost of a candidate's file on the device.
         outcomes: Outcomes of the candidates so far.
-        pads: Whether ``letterbox`` pads any image for this specification.
+        pads: Returns whether ``letterbox`` pads any image for a specification.
     """
 
     architectures: Mapping[str, Architecture]
@@ -72,7 +73,7 @@ def backbones(known: Known) -> Iterator[Candidate]:
 
 
 def image_rules(known: Known) -> Iterator[Candidate]:
-    """Other image sizes and resize rules of the best architectures so far."""
+    """Other image sizes and resize rules of the best architectures so far, or of both if there are only two."""
     for name in _promising(known):
         architecture = known.architectures.get(name)
         largest = None if architecture is None else largest_fitting(known, architecture)

@@ -1,4 +1,4 @@
-"""The augmentation of ``zoo.training.augment`` on the devices of JAX, where the images are trained on."""
+"""The augmentation of ``zoo.training.augment`` on the devices that train the model, with JAX."""
 
 from __future__ import annotations
 

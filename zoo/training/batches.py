@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 #: ``(images uint8 or features float32, targets float32, weights float32)``.
 Batch = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
-
-#: Puts the arrays of a batch on the devices. The second argument is the number of images of the whole batch.
-Put = Callable[[tuple[NDArray[Any], ...], int], tuple[Any, ...]]
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -157,29 +155,34 @@ class TrainingBatches:
         counts = np.bincount(known[known >= 0], minlength=classes)
         return np.asarray(counts.sum() / (classes * np.maximum(counts, 1)), np.float32)
 
-    def stream(self, first_epoch: int) -> Generator[Batch, None, None]:
+    def stream(self, first_epoch: int) -> Generator[tuple[Any, ...], None, None]:
         """An infinite stream of batches from the beginning of ``first_epoch``, prepared ahead."""
         places = ((epoch, step) for epoch in count(first_epoch) for step in range(self.steps))
-        put = self.share.placed if self.share else put_on_devices() if self.on_device else None
-        yield from made_ahead(lambda place: self._placed(*place, put), places)
+        made = made_ahead(lambda place: (self._prepared(*place), len(self._whole(*place))), places)
+        put = self.share.placed if self.share else put_on_devices
+        with contextlib.closing(made) as prepared:
+            # Devices are used here and not in the threads, so that all hosts use them in the same order.
+            for arrays, size in prepared:
+                if self.on_device:
+                    from zoo.training.augment_on_device import augment_on_device
 
-    def _placed(self, epoch: int, step: int, put: Put | None) -> tuple[Any, ...]:
-        """The batch of a step where it is trained on."""
+                    images, targets, weights, *changes = put(arrays, size)
+                    yield augment_on_device(images, *changes), targets, weights
+                else:
+                    yield put(arrays, size) if self.share else arrays
+
+    def _prepared(self, epoch: int, step: int) -> tuple[NDArray[Any], ...]:
+        """The batch of a step, followed by the changes of its images if the devices augment them."""
         batch = self.batch(epoch, step)
-        if put is None:
+        if not self.on_device:
             return batch
         whole = self._whole(epoch, step)
-        if not self.on_device:
-            return put(batch, len(whole))
-        from zoo.training.augment_on_device import augment_on_device
-
         randoms = self._randoms(epoch, whole[self._own_rows(len(whole))])
         changes = draw_changes(self.recipe.ranges, randoms, batch[0].shape[1:3])
-        images, *others, warps, colours = put((*batch, changes.warps, changes.colours), len(whole))
-        return (augment_on_device(images, warps, colours), *others)
+        return (*batch, changes.warps, changes.colours)
 
 
-def made_ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+def made_ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Generator[Made, None, None]:
     """Yields the result of ``make`` for each item, in order, with a few results prepared ahead of training."""
     workers = min(_MOST_WORKERS, core_count())
     return ahead(make, items, workers, most=workers + 2)

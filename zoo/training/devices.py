@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
+
+from numpy.typing import NDArray
 
 from zoo.backend import devices as available
 from zoo.backend import on_accelerator
@@ -44,23 +45,19 @@ def augments_on_device() -> bool:
     return keras.backend.backend() == "jax" and on_accelerator()
 
 
-def put_on_devices() -> Callable[[tuple[Any, ...], int], tuple[Any, ...]]:
-    """A function that puts the arrays of a batch on the devices that share it.
+def put_on_devices(arrays: tuple[NDArray[Any], ...], size: int) -> tuple[Any, ...]:
+    """The arrays of a batch on the devices that share it, with Keras on JAX.
 
-    Keras knows these devices only in the thread that chose them, and the function can be called in any thread.
+    Args:
+        arrays: The arrays.
+        size: Number of images, which is the length of each array.
     """
     import jax
     import keras
 
     distribution = keras.distribution.distribution()
-
-    def put(arrays: tuple[Any, ...], size: int) -> tuple[Any, ...]:
-        if distribution is None:
-            return tuple(jax.device_put(arrays))
-        layouts = tuple(distribution.get_data_layout(array.shape).backend_layout for array in arrays)
-        return tuple(jax.device_put(arrays, layouts))
-
-    return put
+    layout = None if distribution is None else distribution.get_data_layout((size,)).backend_layout
+    return tuple(jax.device_put(arrays, layout))
 
 
 def _chosen(devices: int | str, batch_size: int) -> list[str]:

@@ -52,6 +52,9 @@ FINE_TUNING = "finetune"
 #: its features, and additional seconds for 8 bits.
 _WINNER_S, _IN_8_BITS_S = 20.0, 60.0
 
+#: Share of the estimated time of fine-tuning that is kept in addition. Candidates may take longer than expected.
+_RESERVE = 0.15
+
 #: Maximum number of further measurements of a winner's file that is too slow, and seconds before each.
 _TIMED_AGAIN, _PAUSE_S = 5, 6.0
 
@@ -237,10 +240,11 @@ class SearchWork:
         in_8_bits = _IN_8_BITS_S if self._form.precision == "int8" else 0.0
         # Below 1, the pace may be that of features in the cache, which make no export faster.
         needed = (_WINNER_S + in_8_bits) * max(pace, 1.0) + max(judged, default=0.0) / 2
-        if tuning and (best := ranked(outcomes)):
-            tuned = needed + self._fine_tuning_s(best[0][0], pace)
-            return tuned if tuned <= self._clock.left_s else needed
-        return needed
+        best = ranked(outcomes)
+        tuning_s = self._fine_tuning_s(best[0][0], pace) if tuning and best else math.inf
+        if needed + tuning_s > self._clock.left_s:
+            return needed
+        return needed + tuning_s * (1 + _RESERVE)
 
     def _judge(self, claim: Claim) -> Outcome:
         """Evaluates a candidate and stores its outcome in the folder. A stored outcome is returned unchanged."""
