@@ -95,7 +95,9 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Reads rows by column name. Quoted line breaks inside a field are kept."""
-    return list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+    # Not through io.StringIO, which needs four bytes for each character.
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def make_folder(path: Path) -> None:
