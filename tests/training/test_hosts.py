@@ -609,7 +609,8 @@ def train_on_hosts(tmp_path: Path, site: Path) -> TrainOnHosts:
                 )
         start = time.monotonic()
         if killed:
-            while "\nepoch" not in errors[0].read_text():
+            # An epoch is shown before its checkpoint is written.
+            while "\nepoch" not in errors[0].read_text() or not list(tmp_path.glob("runs/*/checkpoints/last.npz")):
                 assert all(process.poll() is None for process in processes), [each.read_text() for each in errors]
                 assert time.monotonic() - start < 300
                 time.sleep(0.05)
