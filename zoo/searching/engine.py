@@ -89,12 +89,14 @@ class Engine:
                 judged = any(outcome.judged for outcome in known.outcomes)
                 if judged and self.clock.left_s <= self._reserve_s(known):
                     return None  # a further export to measure a candidate would only take time
-                stage, candidate = self._next(known, claimed)
-                if stage is None or candidate is None:
+                found = self._next(known, claimed)
+                if found is None:
                     if self._late or not claimed.running:
                         return None
                     waiting = self._wait(claimed.running, waiting)
-                elif not known.fits(candidate):
+                    continue
+                stage, candidate = found
+                if not known.fits(candidate):
                     self._excluded[candidate.key] = candidate
                 elif not self._in_time(known, candidate, stage):
                     self._late.append(candidate)
@@ -119,7 +121,7 @@ class Engine:
         time.sleep(ASK_AGAIN_S)
         return True
 
-    def _next(self, known: Known, claimed: Claimed) -> tuple[Stage, Candidate] | tuple[None, None]:
+    def _next(self, known: Known, claimed: Claimed) -> tuple[Stage, Candidate] | None:
         # The latency of an excluded candidate may have been measured again.
         excluded = {key for key, candidate in self._excluded.items() if not known.fits(candidate)}
         tried = claimed.taken | excluded
@@ -130,7 +132,7 @@ class Engine:
             left = {candidate.key: candidate for candidate in proposed if not self._is_late(candidate)}
             if left:
                 return stage, self._suggested(left, claimed) if stage.searched else next(iter(left.values()))
-        return None, None
+        return None
 
     def _suggested(self, left: dict[str, Candidate], claimed: Claimed) -> Candidate:
         """The remaining candidate that Optuna proposes, given finished and running ones."""

@@ -18,7 +18,8 @@ from zoo.augmentation import Augmentation
 from zoo.errors import TrainingError, UsageError, ZooError
 from zoo.named_function import NotFoundError, find_function
 
-AnyFloat = float | NDArray[np.float64]
+#: A number, or several.
+Numbers = float | NDArray[np.float64]
 
 #: Random numbers per image: rotation, shift along both sides, view (2), horizontal flip, brightness, contrast,
 #: saturation, vertical flip. New ones are added at the end, so that a seed keeps its images.
@@ -158,7 +159,7 @@ def _checked(changed: Any, shape: tuple[int, ...], name: str) -> NDArray[np.uint
     )
 
 
-def _between(low: AnyFloat, high: AnyFloat, draw: NDArray[np.float64]) -> NDArray[np.float64]:
+def _between(low: Numbers, high: Numbers, draw: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scales random numbers from the range 0 to 1 to the range ``low`` to ``high``."""
     return low + (high - low) * draw
 

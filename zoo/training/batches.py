@@ -160,12 +160,12 @@ class TrainingBatches:
         places = ((epoch, step) for epoch in count(first_epoch) for step in range(self.steps))
         made = made_ahead(lambda place: (self._prepared(*place), len(self._whole(*place))), places)
         put = self.share.placed if self.share else put_on_devices
+        if self.on_device:
+            from zoo.training.augment_on_device import augment_on_device
         with contextlib.closing(made) as prepared:
             # Devices are used here and not in the threads, so that all hosts use them in the same order.
             for arrays, size in prepared:
                 if self.on_device:
-                    from zoo.training.augment_on_device import augment_on_device
-
                     images, targets, weights, *changes = put(arrays, size)
                     yield augment_on_device(images, *changes), targets, weights
                 else:
